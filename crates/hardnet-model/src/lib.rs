@@ -1,0 +1,42 @@
+//! HarDNet image classifiers and backbones on [Candle](candle_core).
+//!
+//! HarDNet (Chao et al., "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>) is a
+//! convolutional network whose layer `l` reads the layers `l - 2^n`, so that most feature maps are needed only briefly.
+//!
+//! A [`Config`] is data: one value per published network ([`Variant`]), or any table of blocks of your own. It builds a
+//! [`Graph`]: layers, links, channels, strides and parameter names. Everything else reads that graph: the Candle networks
+//! ([`HarDNet`], [`Backbone`], [`HarDBlock`]) and the strict reader of weights ([`WeightsFile`]).
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use candle_nn::{VarBuilder, VarMap};
+//! use hardnet_model::{Config, HarDNet, Variant};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::Cpu;
+//! let config = Config::from(Variant::HarDNet39Ds).with_classes(10);
+//! let parameters = VarMap::new(); // random; `HarDNet::load` reads a file
+//! let network = HarDNet::new(&config, VarBuilder::from_varmap(&parameters, DType::F32, &device))?;
+//! let images = Tensor::zeros((1, 3, 64, 64), DType::F32, &device)?;
+//! assert_eq!(network.forward(&images)?.dims(), [1, 10]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod classify;
+mod config;
+mod error;
+mod graph;
+pub mod link;
+mod network;
+mod weights;
+
+pub use classify::{Prediction, top_k};
+pub use config::{Activation, BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, Variant};
+pub use error::{Error, Result, Shaped};
+pub use graph::{
+    BlockSpec, Conv, Graph, ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pool, PoolKind,
+    Shape,
+};
+pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
+pub use weights::{Metadata, WeightsFile};

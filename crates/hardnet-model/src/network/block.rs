@@ -1,0 +1,77 @@
+//! One HarDBlock for networks of your own.
+
+use candle_core::{ModuleT, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::Layers;
+use crate::graph::{BlockSpec, Graph};
+
+/// A HarDBlock: from `[N, C, H, W]` to its odd layers and the last, concatenated, at the same `H` and `W`.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use candle_nn::{VarBuilder, VarMap};
+/// use hardnet_model::{Activation, BlockSpec, HarDBlock};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let spec = BlockSpec {
+///     in_channels: 48,
+///     layers: 4,
+///     growth: 10,
+///     multiplier: 1.7,
+///     depthwise: false,
+///     activation: Activation::Relu,
+/// };
+/// let parameters = VarMap::new();
+/// let block = HarDBlock::new(&spec, VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu))?;
+/// let x = Tensor::zeros((1, 48, 32, 32), DType::F32, &Device::Cpu)?;
+/// assert_eq!(block.forward(&x)?.dims(), [1, block.out_channels(), 32, 32]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HarDBlock {
+    layers: Layers,
+}
+
+impl HarDBlock {
+    /// The block of `spec` with parameters `layers.0.conv.weight` and on from `vb`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) where a number of `spec` makes no block; Candle's error for a parameter that
+    /// `vb` lacks.
+    pub fn new(spec: &BlockSpec, vb: VarBuilder) -> crate::Result<Self> {
+        Ok(Self {
+            layers: Layers::new(Graph::block(spec)?, &vb)?,
+        })
+    }
+
+    /// The block's output for `x`, by the running statistics.
+    ///
+    /// # Errors
+    ///
+    /// Candle's.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_t(x, false)
+    }
+
+    /// Channels of its output.
+    pub fn out_channels(&self) -> usize {
+        self.layers.graph.modules()[0].channels
+    }
+
+    /// Its graph.
+    pub fn graph(&self) -> &Graph {
+        &self.layers.graph
+    }
+}
+
+impl ModuleT for HarDBlock {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        Ok(self
+            .layers
+            .run(x, train, &[self.layers.graph.outputs().to_vec()])?
+            .remove(0))
+    }
+}

@@ -1,0 +1,107 @@
+//! The image classifier.
+
+use std::path::Path;
+
+use candle_core::{Device, ModuleT, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::Layers;
+use crate::config::Config;
+use crate::graph::{Graph, NodeId};
+use crate::weights::WeightsFile;
+
+/// A HarDNet from images to logits.
+///
+/// ```no_run
+/// use candle_core::{Device, Tensor};
+/// use hardnet_model::{HarDNet, top_k};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let network = HarDNet::load("hardnet68.safetensors", &Device::Cpu)?;
+/// let images = Tensor::zeros((1, 3, 224, 224), candle_core::DType::F32, &Device::Cpu)?;
+/// for hit in &top_k(&network.forward(&images)?, 5)?[0] {
+///     println!("class {} with {:.1} %", hit.index, 100.0 * hit.probability);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HarDNet {
+    config: Config,
+    layers: Layers,
+    outputs: Vec<Vec<NodeId>>,
+}
+
+impl HarDNet {
+    /// The network of `config` with its parameters from `vb`, under PyTorch's names.
+    ///
+    /// Without a head, its output is the map of the last module.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no network; Candle's error for a parameter
+    /// that `vb` lacks or has in another shape. `vb` may hold more: [`HarDNet::load`] is strict about that too.
+    pub fn new(config: &Config, vb: VarBuilder) -> crate::Result<Self> {
+        let graph = Graph::new(config)?;
+        let outputs = vec![graph.outputs().to_vec()];
+        Ok(Self {
+            config: config.clone(),
+            layers: Layers::new(graph, &vb)?,
+            outputs,
+        })
+    }
+
+    /// The network of a safetensors file in f32, described by its metadata or recognised by its tensors.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightsFile::open`] and [`WeightsFile::var_builder`].
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> crate::Result<Self> {
+        let weights = WeightsFile::open(path)?;
+        Self::new(weights.config(), weights.var_builder(device)?)
+    }
+
+    /// Logits `[N, classes]` of normalised `images`, `[N, 3, H, W]`, by the running statistics.
+    ///
+    /// # Errors
+    ///
+    /// Candle's, and where the images are too small for the strides.
+    pub fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        self.forward_t(images, false)
+    }
+
+    /// What the network is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its graph.
+    pub fn graph(&self) -> &Graph {
+        &self.layers.graph
+    }
+
+    /// The outputs of the modules at `positions` of [`Graph::modules`] for `images`, `[N, C, H, W]`: for finding where two
+    /// implementations part.
+    ///
+    /// # Errors
+    ///
+    /// As [`HarDNet::forward`], and where a position is past the last module.
+    pub fn module_outputs(&self, images: &Tensor, positions: &[usize]) -> Result<Vec<Tensor>> {
+        let modules = self.layers.graph.modules();
+        let wanted: Option<Vec<_>> = positions
+            .iter()
+            .map(|&at| Some(modules.get(at)?.outputs.clone()))
+            .collect();
+        let Some(wanted) = wanted else {
+            candle_core::bail!("the network has {} modules", modules.len())
+        };
+        self.layers.run(images, false, &wanted)
+    }
+}
+
+impl ModuleT for HarDNet {
+    /// Logits; with `train`, by the batch's statistics, which update the running ones, and with dropout.
+    fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        Ok(self.layers.run(images, train, &self.outputs)?.remove(0))
+    }
+}

@@ -1,0 +1,163 @@
+//! Files that fit, and every way not to.
+
+use std::io::Write;
+
+use hardnet_testing::formula::{self, Encoding, Tensors};
+
+use super::*;
+use crate::graph::ParamInfo;
+
+fn params(config: &Config) -> Vec<ParamInfo> {
+    Graph::new(config).unwrap().params()
+}
+
+fn tensors(config: &Config) -> Tensors {
+    params(config)
+        .into_iter()
+        .map(|param| (param.name, param.shape))
+        .collect()
+}
+
+fn save(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&formula::safetensors(tensors, encoding, metadata))
+        .unwrap();
+    file
+}
+
+fn message(tensors: &Tensors) -> String {
+    let error = WeightsFile::open(save(tensors, Encoding::F32, None).path())
+        .unwrap_err()
+        .to_string();
+    error.split_once(" does not fit ").expect("a mismatch").1.to_string()
+}
+
+#[test]
+fn a_file_is_recognised_by_its_tensors() {
+    for variant in Variant::ALL {
+        for config in [
+            Config::from(variant),
+            Config::from(variant).with_classes(10),
+            Config::from(variant).without_head(),
+        ] {
+            let file = save(&tensors(&config), Encoding::Bf16, None);
+            assert_eq!(*WeightsFile::open(file.path()).unwrap().config(), config);
+        }
+    }
+}
+
+#[test]
+fn batch_counters_are_ignored() {
+    let mut with_counters = tensors(&Config::from(Variant::HarDNet39Ds));
+    with_counters.push(("base.0.norm.num_batches_tracked".into(), vec![]));
+    assert!(WeightsFile::open(save(&with_counters, Encoding::F32, None).path()).is_ok());
+}
+
+#[test]
+fn metadata_describes_networks_of_ones_own() {
+    let mut config = Config::from(Variant::HarDNet39Ds).with_classes(3);
+    config.blocks.truncate(2);
+    let metadata = Metadata {
+        labels: Some(vec!["a".into(), "b".into(), "c".into()]),
+        ..Metadata::new(config.clone())
+    };
+    let json = serde_json::to_string(&metadata).unwrap();
+    let file = save(&tensors(&config), Encoding::F16, Some(&json));
+    let weights = WeightsFile::open(file.path()).unwrap();
+    assert_eq!(*weights.config(), config);
+    assert_eq!(weights.metadata(), Some(&metadata));
+    let error = WeightsFile::open_as(file.path(), Variant::HarDNet68)
+        .unwrap_err()
+        .to_string();
+    assert!(error.ends_with("holds a network of its own, not hardnet68"), "{error}");
+}
+
+#[test]
+fn broken_metadata_is_an_error() {
+    let config = Config::from(Variant::HarDNet39Ds);
+    let tensors = tensors(&config);
+    let cases = [
+        ("{", "metadata `hardnet`: EOF while parsing"),
+        (
+            "{\"schema\": 2, \"config\": 0}",
+            "metadata `hardnet` has schema 2, this version reads 1",
+        ),
+        ("{\"schema\": 1}", "metadata `hardnet`: missing field `config`"),
+    ];
+    for (json, expected) in cases {
+        let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(json)).path())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let mut hostile = config;
+    hostile.blocks[0].growth = usize::MAX;
+    let json = serde_json::to_string(&Metadata::new(hostile)).unwrap();
+    let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(&json)).path())
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("`blocks[0].growth` is "), "{error}");
+}
+
+#[test]
+fn every_difference_is_in_one_error() {
+    let complete = tensors(&Config::from(Variant::HarDNet39Ds));
+    let mut broken = complete.clone();
+    broken.retain(|(name, _)| !name.starts_with("base.1."));
+    broken.push(("extra.weight".into(), vec![2]));
+    broken[0].1 = vec![24, 3, 5, 5];
+    assert_eq!(
+        message(&broken),
+        "hardnet39ds: 5 missing (`base.1.conv.weight`, `base.1.norm.weight`, `base.1.norm.bias`, ...); \
+         1 unexpected (`extra.weight`); 1 of another shape (`base.0.conv.weight` is [24, 3, 5, 5], not [24, 3, 3, 3])"
+    );
+    let integers = save(&complete, Encoding::I32, None);
+    let error = WeightsFile::open(integers.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("372 of an unreadable type (`base.0.conv.weight` is i32, not f32, f16 or bf16"),
+        "{error}"
+    );
+}
+
+#[test]
+fn weights_of_another_model_are_named() {
+    let file = save(&tensors(&Config::from(Variant::HarDNet39Ds)), Encoding::F16, None);
+    let error = WeightsFile::open_as(file.path(), Variant::HarDNet68)
+        .unwrap_err()
+        .to_string();
+    assert!(error.ends_with(" holds hardnet39ds, not hardnet68"), "{error}");
+    let foreign = save(&vec![("encoder.weight".to_string(), vec![4, 4])], Encoding::F32, None);
+    let error = WeightsFile::open_as(foreign.path(), Variant::HarDNet68)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("does not fit hardnet68: 335 missing"), "{error}");
+}
+
+#[test]
+fn what_is_no_safetensors_file_is_said() {
+    let whole = formula::safetensors(&tensors(&Config::from(Variant::HarDNet39Ds)), Encoding::F16, None);
+    let cases: [(&[u8], &str); 7] = [
+        (b"", "the file is empty"),
+        (b"PK\x03\x04rest of a zip file", "perhaps a PyTorch file"),
+        (b"\x80\x02\x8a\x0alF\xf9 and so on", "perhaps a PyTorch or Paddle file"),
+        (
+            b"this is a text file, not weights",
+            "its first bytes are no safetensors header",
+        ),
+        (b"\x02", "its first bytes are no safetensors header"),
+        (&whole[..whole.len() - 1], "bytes with a header of"),
+        (&whole[..100], "bytes with a header of"),
+    ];
+    for (bytes, expected) in cases {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let error = WeightsFile::open(file.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("is not a whole safetensors file") && error.contains(expected),
+            "{error}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let error = WeightsFile::open(folder.path()).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }), "{error}");
+}

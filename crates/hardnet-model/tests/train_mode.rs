@@ -1,0 +1,117 @@
+//! Training mode against PyTorch in float64, on two small networks that have every operation of the published ones.
+
+use candle_core::{DType, Device, ModuleT, Tensor};
+use candle_nn::{VarBuilder, VarMap};
+use hardnet_model::{BlockConfig, Config, HarDNet, Head, ParamKind, Variant};
+use hardnet_testing::formula;
+use hardnet_testing::golden::train_mode;
+
+/// The networks of `tests/golden/train_mode.py`.
+fn config(variant: Variant) -> Config {
+    let mut config = Config::from(variant);
+    config.stem.convs[0].channels = 8;
+    config.stem.convs[1].channels = 16;
+    let block = |layers, growth, multiplier, transition, downsample| BlockConfig {
+        layers,
+        growth,
+        multiplier,
+        dropout: None,
+        transition,
+        downsample,
+    };
+    config.blocks = vec![block(4, 6, 1.7, 24, true), block(5, 8, 1.6, 32, false)];
+    config.head = Some(Head {
+        classes: 5,
+        dropout: 0.0,
+    });
+    config
+}
+
+fn assert_parity(variant: Variant, name: &str) {
+    let expected = train_mode(name);
+    let device = Device::Cpu;
+    let parameters = VarMap::new();
+    let network = HarDNet::new(
+        &config(variant),
+        VarBuilder::from_varmap(&parameters, DType::F32, &device),
+    )
+    .unwrap();
+    let params = network.graph().params();
+    for param in &params {
+        let values = Tensor::from_vec(formula::tensor(&param.name, &param.shape), &param.shape[..], &device).unwrap();
+        parameters.data().lock().unwrap()[&param.name].set(&values).unwrap();
+    }
+    let shape = [4, 3, 32, 32];
+    let images = Tensor::from_vec(formula::tensor("x", &shape), &shape, &device).unwrap();
+
+    let logits = network.forward_t(&images, true).unwrap();
+    let found = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (found, expected) in found.iter().zip(&expected.logits) {
+        assert!(
+            (found - expected).abs() < 1e-4,
+            "{name}: logit {found} is not {expected}"
+        );
+    }
+    let labels = Tensor::new(&[0u32, 1, 2, 3], &device).unwrap();
+    let loss = candle_nn::loss::cross_entropy(&logits, &labels).unwrap();
+    assert!((f64::from(loss.to_scalar::<f32>().unwrap()) - expected.loss).abs() < 1e-5);
+
+    let gradients = loss.backward().unwrap();
+    let variables = parameters.data().lock().unwrap();
+    for param in &params {
+        let variable = &variables[&param.name];
+        let (found, expected) = match param.kind {
+            ParamKind::RunningMean | ParamKind::RunningVar => {
+                let sum = variable.sum_all().unwrap().to_scalar::<f32>().unwrap();
+                (f64::from(sum), expected.running_sums[&param.name])
+            }
+            _ => {
+                let gradient = gradients
+                    .get(variable)
+                    .unwrap_or_else(|| panic!("no gradient for {}", param.name));
+                let norm = gradient
+                    .sqr()
+                    .unwrap()
+                    .sum_all()
+                    .unwrap()
+                    .to_scalar::<f32>()
+                    .unwrap()
+                    .sqrt();
+                (f64::from(norm), expected.gradient_norms[&param.name])
+            }
+        };
+        let tolerance = 1e-4 * expected.abs().max(1.0);
+        assert!(
+            (found - expected).abs() < tolerance,
+            "{name}: {} has {found}, not {expected}",
+            param.name
+        );
+    }
+}
+
+#[test]
+fn dense_network_agrees_with_pytorch() {
+    assert_parity(Variant::HarDNet68, "dense");
+}
+
+#[test]
+fn depthwise_network_agrees_with_pytorch() {
+    assert_parity(Variant::HarDNet39Ds, "depthwise");
+}
+
+/// Dropout changes training-mode logits from one call to the next, and evaluation not at all.
+#[test]
+fn dropout_is_for_training_only() {
+    let mut config = config(Variant::HarDNet85);
+    config.head = Some(Head {
+        classes: 5,
+        dropout: 0.5,
+    });
+    let parameters = VarMap::new();
+    let vb = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
+    let network = HarDNet::new(&config, vb).unwrap();
+    let images = Tensor::from_vec(formula::tensor("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
+    let run = |train| network.forward_t(&images, train).unwrap().to_vec2::<f32>().unwrap();
+    assert_ne!(run(true), run(true));
+    assert_eq!(run(false), run(false));
+}
