@@ -1,1 +1,21 @@
 //! Images as ImageNet evaluations need them: lists and folders of samples, decoding, and Pillow's exact preprocessing.
+
+mod dataset;
+mod decode;
+mod excerpt;
+mod image;
+pub mod imagenet;
+mod loader;
+mod ordered;
+mod pipeline;
+mod regular_file;
+mod resize;
+
+pub use dataset::{Dataset, DatasetError, IMAGE_EXTENSIONS, MAX_LIST_BYTES, MAX_SAMPLES, Sample};
+pub use decode::{DECODER, DecodeWarning, Decoded, Format, Guess, Limits, decode};
+pub use image::{Channels, Image, ImageError};
+pub use loader::{Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES};
+pub use ordered::OrderedMap;
+pub use pipeline::{Interpolation, Pipeline, UnknownInterpolation};
+pub use regular_file::FileKind;
+pub use resize::resize;

@@ -1,0 +1,132 @@
+//! Which images, with which labels: from a list, from one folder per class, or from loose paths.
+//!
+//! A data set is only names: nothing is opened here but the list itself. All that can be known to be wrong is said
+//! before any work begins, because an evaluation that fails after an hour costs an hour.
+
+mod error;
+mod folders;
+mod list;
+mod loose;
+mod walk;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use error::DatasetError;
+
+/// The extensions by which folders are searched for images, compared without regard to case: those of torchvision's
+/// `IMG_EXTENSIONS`, and `jpe`.
+pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+
+/// The largest list accepted, in bytes; one line for each training image of ImageNet is about 45 MB.
+pub const MAX_LIST_BYTES: u64 = 64 << 20;
+
+/// The most samples or folders a data set may have; ImageNet's training set has 1.3 million.
+pub const MAX_SAMPLES: usize = 4 << 20;
+
+/// An image that is to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// The file.
+    pub path: PathBuf,
+    /// The class index, if it is known.
+    pub label: Option<u32>,
+    /// The name results are printed with: as the list says it, `class/file` from class folders, else the path.
+    pub name: String,
+}
+
+impl Sample {
+    /// A sample from its parts.
+    pub fn new(path: impl Into<PathBuf>, label: Option<u32>, name: impl Into<String>) -> Self {
+        Self { path: path.into(), label, name: name.into() }
+    }
+}
+
+/// Samples in a fixed order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dataset {
+    /// The samples.
+    pub samples: Vec<Sample>,
+    /// The name of each class in index order, one per class, if the labels came from folders.
+    ///
+    /// A class without a folder has its WordNet id or its number for a name, as the other folders do.
+    pub classes: Option<Vec<String>>,
+    /// What was decided on the way and the user should hear of, a plain sentence each, without a final stop.
+    pub notes: Vec<String>,
+}
+
+impl Dataset {
+    fn new(samples: Vec<Sample>) -> Self {
+        Self { samples, classes: None, notes: Vec::new() }
+    }
+
+    /// The images of a list, one `name label` per line, the names below the folder `root`.
+    ///
+    /// Blanks and tabs separate, the last field is the label in 0..`classes`, all before it is the name, blanks
+    /// included. A name may have leading folders, but neither be absolute nor hold `..`. Lines end in LF or CRLF; blank
+    /// lines and a UTF-8 byte order mark are passed over.
+    ///
+    /// # Errors
+    ///
+    /// A [`DatasetError`] with the line if a line is not as above, if two lines name one file, or if an image is not
+    /// there; also if the list is empty, not UTF-8 or longer than [`MAX_LIST_BYTES`].
+    pub fn from_list(list: &Path, root: &Path, classes: usize) -> Result<Self, DatasetError> {
+        list::read(list, root, classes)
+    }
+
+    /// The images of `root/<class>/`, at any depth, labelled by the name of the class folder.
+    ///
+    /// With 1,000 classes and folders named by WordNet ids the labels are ImageNet's, and some of the thousand may be
+    /// absent. If all folders are decimal numbers, those are the labels. Otherwise the folders are numbered in the
+    /// order of the bytes of their names, as torchvision's `ImageFolder` does, and there must be `classes` of them.
+    /// Which rule was applied stands in [`notes`](Self::notes).
+    ///
+    /// Files count as images by [`IMAGE_EXTENSIONS`]; the order is `ImageFolder`'s too. Links are followed. Unlike
+    /// there, hidden files and folders are ignored, since other systems leave `._name.JPEG` beside images.
+    ///
+    /// # Errors
+    ///
+    /// A [`DatasetError`] if the folders cannot be read or be matched with the classes, or hold no image at all.
+    pub fn from_class_folders(root: &Path, classes: usize) -> Result<Self, DatasetError> {
+        folders::read(root, classes)
+    }
+
+    /// The given files, whatever their extension, and the images below the given folders, without labels.
+    ///
+    /// The order is that of `paths`, within a folder that of [`from_class_folders`](Self::from_class_folders).
+    ///
+    /// # Errors
+    ///
+    /// A [`DatasetError`] if a path does not exist, is a pipe or device, or is a folder without images.
+    pub fn from_paths(paths: &[PathBuf]) -> Result<Self, DatasetError> {
+        loose::read(paths)
+    }
+
+    /// Keeps `n` samples spread evenly over the whole: number floor(i * len / n) for each i in 0..`n`, in order.
+    ///
+    /// Lists are often sorted by class, where the first n would be a few classes only. Nothing changes if there are no
+    /// more than `n` samples.
+    pub fn evenly(&mut self, n: usize) {
+        let length = self.samples.len();
+        if n >= length {
+            return;
+        }
+        for i in 0..n {
+            // The chosen index rises strictly and is at least i, so no swap disturbs one that is chosen later.
+            let chosen = (i as u128 * length as u128 / n as u128) as usize;
+            self.samples.swap(i, chosen);
+        }
+        self.samples.truncate(n);
+    }
+}
+
+fn check_root(root: &Path) -> Result<(), DatasetError> {
+    match fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(DatasetError::RootNotAFolder { root: root.into() }),
+        Err(error) if list::is_absence(error.kind()) => Err(DatasetError::RootMissing { root: root.into() }),
+        Err(source) => Err(DatasetError::Io { path: root.into(), source }),
+    }
+}

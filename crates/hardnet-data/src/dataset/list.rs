@@ -1,0 +1,250 @@
+//! Lists of labels: one `name label` per line, as evaluations of ImageNet exchange them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+
+use super::error::QUOTED;
+use super::{Dataset, DatasetError, MAX_LIST_BYTES, MAX_SAMPLES, Sample, check_root};
+use crate::FileKind;
+use crate::excerpt::excerpt;
+use crate::regular_file::{ReadError, read_regular_file};
+
+/// One line of a list.
+#[derive(Debug, PartialEq)]
+struct Entry<'a> {
+    line: usize,
+    /// The line without blanks around it, for messages.
+    text: &'a str,
+    name: &'a str,
+    /// `name` without `.` components and repeated separators.
+    relative: PathBuf,
+    label: u32,
+}
+
+pub(super) fn read(list: &Path, root: &Path, classes: usize) -> Result<Dataset, DatasetError> {
+    let bytes = read_regular_file(list, MAX_LIST_BYTES).map_err(|error| match error {
+        ReadError::Io(source) => DatasetError::Io { path: list.into(), source },
+        ReadError::NotAFile(kind) => DatasetError::ListNotAFile { list: list.into(), kind },
+        ReadError::TooLarge { bytes } => DatasetError::ListTooLarge { list: list.into(), bytes, limit: MAX_LIST_BYTES },
+    })?;
+    let entries = parse(list, &bytes)?;
+    check_labels(list, &entries, classes)?;
+    check_duplicates(list, &entries)?;
+    check_root(root)?;
+    check_images(list, root, &entries)?;
+    let samples = entries
+        .into_iter()
+        .map(|entry| Sample::new(root.join(&entry.relative), Some(entry.label), entry.name))
+        .collect();
+    Ok(Dataset::new(samples))
+}
+
+/// The entries of a list, blank lines left out, labels not yet held against the number of classes.
+fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, DatasetError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        DatasetError::ListNotUtf8 { list: list.into(), line }
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut entries = Vec::new();
+    for (line, text) in (1..).zip(text.split('\n')) {
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.contains('\r') {
+            return Err(DatasetError::LoneCarriageReturn { list: list.into(), line, text: excerpt(text) });
+        }
+        let text = text.trim_matches(BLANKS);
+        if text.is_empty() {
+            continue;
+        }
+        if entries.len() == MAX_SAMPLES {
+            return Err(DatasetError::TooManySamples { path: list.into(), limit: MAX_SAMPLES });
+        }
+        entries.push(parse_line(list, line, text)?);
+    }
+    if entries.is_empty() { Err(DatasetError::ListEmpty { list: list.into() }) } else { Ok(entries) }
+}
+
+/// What separates fields. Other blanks of Unicode may be part of a name.
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// An entry from a line that is not empty and has no blanks around it.
+fn parse_line<'a>(list: &Path, line: usize, text: &'a str) -> Result<Entry<'a>, DatasetError> {
+    let Some((name, label)) = text.rsplit_once(BLANKS) else {
+        return Err(DatasetError::MissingLabel { list: list.into(), line, text: excerpt(text) });
+    };
+    // `parse` alone would accept a sign.
+    if !label.bytes().all(|byte| byte.is_ascii_digit()) {
+        let (label, text) = (excerpt(label), excerpt(text));
+        return Err(DatasetError::LabelNotANumber { list: list.into(), line, label, text });
+    }
+    // Only a number too large for the type is left to fail, and that is no class index either.
+    let label = label.parse().unwrap_or(u32::MAX);
+    let name = name.trim_end_matches(BLANKS);
+    let Some(relative) = below(name) else {
+        return Err(DatasetError::UnsafeName { list: list.into(), line, text: excerpt(text) });
+    };
+    Ok(Entry { line, text, name, relative, label })
+}
+
+/// `name` as a path below some folder, or `None` if it is absolute or goes up.
+fn below(name: &str) -> Option<PathBuf> {
+    let mut relative = PathBuf::new();
+    for component in Path::new(name).components() {
+        match component {
+            Component::Normal(part) => relative.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(relative)
+}
+
+fn check_labels(list: &Path, entries: &[Entry], classes: usize) -> Result<(), DatasetError> {
+    let Some(wrong) = entries.iter().find(|entry| entry.label as usize >= classes) else {
+        return Ok(());
+    };
+    Err(DatasetError::LabelOutOfRange {
+        list: list.into(),
+        line: wrong.line,
+        text: excerpt(wrong.text),
+        classes,
+        one_based: looks_one_based(entries.iter().map(|entry| entry.label), classes),
+    })
+}
+
+/// Whether numbers, some of which are outside 0..`classes`, are those of 1..=`classes`.
+pub(super) fn looks_one_based(mut numbers: impl Iterator<Item = u32>, classes: usize) -> bool {
+    numbers.all(|number| (1..=classes).contains(&(number as usize)))
+}
+
+fn check_duplicates(list: &Path, entries: &[Entry]) -> Result<(), DatasetError> {
+    let mut lines = HashMap::with_capacity(entries.len());
+    for entry in entries {
+        if let Some(first_line) = lines.insert(entry.relative.as_path(), entry.line) {
+            let (line, text) = (entry.line, excerpt(entry.text));
+            return Err(DatasetError::DuplicateName { list: list.into(), first_line, line, text });
+        }
+    }
+    Ok(())
+}
+
+/// Looks every image up, so that a wrong folder is found before hours of work rather than after.
+fn check_images(list: &Path, root: &Path, entries: &[Entry]) -> Result<(), DatasetError> {
+    let mut missing = Vec::new();
+    for entry in entries {
+        let path = root.join(&entry.relative);
+        match fs::metadata(&path) {
+            Ok(metadata) => {
+                if let Some(kind) = FileKind::of(&metadata) {
+                    return Err(DatasetError::ImageNotAFile { list: list.into(), line: entry.line, path, kind });
+                }
+            }
+            // Names no file can have are missing too: with a NUL, too long, or below a file.
+            Err(error) if is_absence(error.kind()) => missing.push(entry),
+            Err(source) => return Err(DatasetError::Io { path, source }),
+        }
+    }
+    let Some(first) = missing.first() else { return Ok(()) };
+    Err(DatasetError::MissingImages {
+        list: list.into(),
+        root: root.into(),
+        count: missing.len(),
+        total: entries.len(),
+        first: missing.iter().take(QUOTED).map(|entry| (entry.line, excerpt(entry.name))).collect(),
+        better_root: better_root(root, &first.relative),
+    })
+}
+
+pub(super) fn is_absence(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename
+    )
+}
+
+/// The folder above `root`, for lists that say `val/..` themselves, or `val` below it, whichever has `relative`.
+fn better_root(root: &Path, relative: &Path) -> Option<PathBuf> {
+    let nearby = [root.parent().map(Path::to_path_buf), Some(root.join("val"))];
+    nearby.into_iter().flatten().find(|folder| folder.join(relative).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, u32)>, DatasetError> {
+        let entries = parse(Path::new("list"), bytes)?;
+        Ok(entries.into_iter().map(|entry| (entry.line, entry.name.to_owned(), entry.label)).collect())
+    }
+
+    /// Bytes that lists are made of, so that random strings reach every branch.
+    #[rustfmt::skip]
+    const ALPHABET: [&[u8]; 18] = [
+        b" ", b"\t", b"\n", b"\r\n", b"\r", b"0", b"17", b"a.jpg", b"/", b"./", b"..", b"\xef\xbb\xbf", b"\0",
+        "\u{e9}".as_bytes(), b"\xff", b"\\", b"b.jpg 1\n", b"\tc.jpg  2 \r\n",
+    ];
+
+    #[test]
+    fn any_bytes_give_entries_or_an_error_on_one_of_their_lines() {
+        let mut seed = 1u64;
+        let (mut accepted, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..seed % 12 {
+                seed = seed * 48271 % 0x7fff_ffff;
+                bytes.extend_from_slice(ALPHABET[(seed >> 7) as usize % ALPHABET.len()]);
+            }
+            seed = seed * 48271 % 0x7fff_ffff;
+            let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
+            match parse(Path::new("list"), &bytes) {
+                Ok(entries) => {
+                    accepted += 1;
+                    assert!(!entries.is_empty() && entries.is_sorted_by(|a, b| a.line < b.line));
+                    for entry in entries {
+                        assert!(entry.line <= lines && !entry.name.is_empty());
+                        assert_eq!(entry.name, entry.name.trim_matches(BLANKS));
+                        let inside = |part| matches!(part, Component::Normal(_));
+                        assert!(entry.relative.components().all(inside), "{bytes:?}");
+                    }
+                }
+                Err(error) => {
+                    refused += 1;
+                    let text = error.to_string();
+                    assert!(!text.chars().any(char::is_control), "{text:?}");
+                }
+            }
+        }
+        assert!(accepted > 300 && refused > 300, "{accepted} accepted, {refused} refused");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_whatever_the_blanks() {
+        let mut seed = 7u64;
+        let mut next = |limit: u64| {
+            seed = seed * 48271 % 0x7fff_ffff;
+            (seed >> 5) % limit
+        };
+        for _ in 0..300 {
+            let (mut text, mut expected) = (String::new(), Vec::new());
+            if next(2) == 0 {
+                text.push('\u{feff}');
+            }
+            for line in 1..=1 + next(6) as usize {
+                if next(4) != 0 {
+                    let blanks: Vec<_> = (0..3).map(|_| [" ", "\t", "  ", " \t "][next(4) as usize]).collect();
+                    let name = ["a.jpg", "val/b.JPEG", "with blank.png", "ünï.jpg"][next(4) as usize];
+                    let label = next(1000) as u32;
+                    text += &format!("{}{name}{}{label}{}", blanks[0], blanks[1], blanks[2]);
+                    expected.push((line, name.to_owned(), label));
+                }
+                text += ["\n", "\r\n", " \n"][next(3) as usize];
+            }
+            match parsed(text.as_bytes()) {
+                Ok(entries) => assert_eq!(entries, expected, "{text:?}"),
+                Err(error) => assert!(expected.is_empty(), "{text:?}: {error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Loose files and folders, without labels.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::list::is_absence;
+use super::walk::images_below;
+use super::{Dataset, DatasetError, MAX_SAMPLES, Sample};
+use crate::FileKind;
+
+pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
+    if paths.is_empty() {
+        return Err(DatasetError::NoPaths);
+    }
+    let mut samples = Vec::new();
+    for path in paths {
+        let metadata = fs::metadata(path).map_err(|source| match source.kind() {
+            kind if is_absence(kind) => DatasetError::PathMissing { path: path.clone() },
+            _ => DatasetError::Io { path: path.clone(), source },
+        })?;
+        match FileKind::of(&metadata) {
+            None => samples.push(unlabelled(path.clone())),
+            Some(FileKind::Folder) => {
+                let images = images_below(path, MAX_SAMPLES - samples.len())?;
+                if images.is_empty() {
+                    return Err(DatasetError::NoImages { folder: path.clone() });
+                }
+                samples.extend(images.into_iter().map(|image| unlabelled(image.path)));
+            }
+            Some(kind) => {
+                return Err(DatasetError::PathNotAFile { path: path.clone(), kind });
+            }
+        }
+        if samples.len() > MAX_SAMPLES {
+            return Err(DatasetError::TooManySamples { path: path.clone(), limit: MAX_SAMPLES });
+        }
+    }
+    Ok(Dataset::new(samples))
+}
+
+fn unlabelled(path: PathBuf) -> Sample {
+    let name = path.to_string_lossy().into_owned();
+    Sample::new(path, None, name)
+}

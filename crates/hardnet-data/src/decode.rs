@@ -1,0 +1,151 @@
+//! Decoding of JPEG, PNG and BMP to what Pillow's `Image.open(file).convert("RGB")` holds.
+//!
+//! The format is told by content. Orientation tags, colour profiles and gamma are ignored, alpha is dropped without
+//! compositing, as Pillow does. Grey pictures stay [`Channels::Grey`](crate::Channels::Grey).
+//!
+//! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is not exact: the standard leaves the rounding
+//! of the inverse transform and the interpolation of chroma open, so the decoder here ([`DECODER`]) and Pillow's
+//! libjpeg-turbo differ by a few levels in some pixels; most where chroma is subsampled, at the right and lower edge, and
+//! in pictures of few pixels. What follows (colour conversion, CMYK) is libjpeg's and Pillow's arithmetic.
+//! Oracle: Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
+
+mod bmp;
+mod jpeg;
+mod png;
+mod sniff;
+
+use std::fmt;
+
+use crate::image::{Image, ImageError};
+pub use sniff::Guess;
+
+/// The JPEG decoder and its version, for results that depend on it.
+pub const DECODER: &str = "zune-jpeg 0.5";
+
+/// A format that [`decode`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Baseline, extended sequential or progressive, 8 bits, Huffman-coded.
+    Jpeg,
+    /// Any colour type and bit depth; of an animation, the default image.
+    Png,
+    /// Windows bitmap.
+    Bmp,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Jpeg => "jpeg",
+            Format::Png => "png",
+            Format::Bmp => "bmp",
+        })
+    }
+}
+
+/// Bounds on what a file may make us allocate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Most pixels of a picture, checked against the header before anything is allocated.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 178,956,970 pixels: above it Pillow raises `DecompressionBombError`.
+    fn default() -> Self {
+        Limits { max_pixels: 178_956_970 }
+    }
+}
+
+impl Limits {
+    /// Checks sizes a header announces.
+    fn check(&self, format: Format, width: u64, height: u64) -> Result<(), ImageError> {
+        if width == 0 || height == 0 {
+            let reason = format!("the header announces {width}x{height} pixels");
+            return Err(ImageError::Malformed { format, reason });
+        }
+        if width.saturating_mul(height) > self.max_pixels {
+            return Err(ImageError::TooManyPixels { width, height, max_pixels: self.max_pixels });
+        }
+        Ok(())
+    }
+}
+
+/// A decoded picture and what decoding lost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Decoded {
+    /// The picture.
+    pub image: Image,
+    /// What Pillow's `convert("RGB")` loses of this file, each kind at most once.
+    pub warnings: Vec<DecodeWarning>,
+}
+
+impl Decoded {
+    fn lossless(image: Image) -> Self {
+        Decoded { image, warnings: Vec::new() }
+    }
+}
+
+/// A loss on the way to 8-bit RGB, shared with Pillow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecodeWarning {
+    /// Alpha or a transparent colour was dropped; hidden colours show.
+    AlphaDropped,
+    /// 16-bit samples were reduced to their high byte.
+    SixteenBitReduced,
+    /// 16-bit grey samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a picture is mostly
+    /// white.
+    SixteenBitClipped,
+    /// CMYK inks were turned into RGB by the plain formula, without a colour profile.
+    CmykConverted,
+}
+
+impl fmt::Display for DecodeWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DecodeWarning::AlphaDropped => "transparency was dropped",
+            DecodeWarning::SixteenBitReduced => "16-bit samples were reduced to their high byte",
+            DecodeWarning::SixteenBitClipped => "16-bit grey samples were clipped to 255 as Pillow does, not scaled",
+            DecodeWarning::CmykConverted => "cmyk was converted without a colour profile",
+        })
+    }
+}
+
+/// Decodes a whole file.
+///
+/// # Errors
+/// [`ImageError::UnknownFormat`], [`ImageError::Truncated`], [`ImageError::Malformed`], [`ImageError::Unsupported`], and
+/// [`ImageError::TooManyPixels`] before anything is allocated.
+///
+/// A JPEG must reach its end-of-image marker, so a cut file is an error as it is for Pillow; a cut file to which someone
+/// appended that marker decodes, here and in Pillow, with arbitrary content below the cut. A PNG must be complete to its
+/// last pixel and a BMP to the padding of its last row; Pillow does without the padding.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+    match sniff::format(bytes) {
+        Ok(Format::Jpeg) => jpeg::decode(bytes, limits),
+        Ok(Format::Png) => png::decode(bytes, limits),
+        Ok(Format::Bmp) => bmp::decode(bytes, limits),
+        Err(found) => Err(ImageError::UnknownFormat { found }),
+    }
+}
+
+/// The library's error, told in terms of the file.
+fn raster_error(format: Format, len: usize, error: image::ImageError) -> ImageError {
+    match error {
+        image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            ImageError::Truncated { format, len, missing: "pixel data" }
+        }
+        image::ImageError::Unsupported(error) => ImageError::Unsupported { format, feature: one_line(&error) },
+        error => ImageError::Malformed { format, reason: one_line(&error) },
+    }
+}
+
+/// A foreign message as part of ours: its first line without a final stop.
+fn one_line(message: &dyn fmt::Display) -> String {
+    let message = message.to_string();
+    message.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}

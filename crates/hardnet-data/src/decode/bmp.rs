@@ -1,0 +1,31 @@
+//! BMP, through the `image` crate.
+
+use std::io::Cursor;
+
+use image::codecs::bmp::BmpDecoder;
+use image::{ColorType, ImageDecoder};
+
+use super::{DecodeWarning, Decoded, Format, Limits, raster_error};
+use crate::image::{Image, ImageError};
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+    let format = Format::Bmp;
+    let error = |error| raster_error(format, bytes.len(), error);
+    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(error)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(format, width.into(), height.into())?;
+
+    let colour = decoder.color_type();
+    let mut samples = vec![0; decoder.total_bytes() as usize];
+    decoder.read_image(&mut samples).map_err(error)?;
+    let (width, height) = (width as usize, height as usize);
+    match colour {
+        ColorType::Rgb8 => Ok(Decoded::lossless(Image::from_rgb8(width, height, samples)?)),
+        ColorType::Rgba8 => {
+            let samples = samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
+            let image = Image::from_rgb8(width, height, samples)?;
+            Ok(Decoded { image, warnings: vec![DecodeWarning::AlphaDropped] })
+        }
+        other => Err(ImageError::Unsupported { format, feature: format!("{other:?}") }),
+    }
+}

@@ -1,0 +1,81 @@
+//! PNG, through the `image` crate; what Pillow makes of each colour type and depth.
+
+use std::io::Cursor;
+
+use image::ImageDecoder;
+use image::codecs::png::PngDecoder;
+
+use super::{DecodeWarning, Decoded, Format, Limits, raster_error};
+use crate::image::{Channels, Image, ImageError};
+
+/// Memory the decoder may take beside the pixels, for its window, palette and colour profile.
+const OVERHEAD_BYTES: u64 = 16 << 20;
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+    let format = Format::Png;
+    let header = Header::read(bytes)?;
+    limits.check(format, header.width, header.height)?;
+
+    let mut memory = image::Limits::no_limits();
+    memory.max_alloc = Some(header.width * header.height * 8 + OVERHEAD_BYTES);
+    let error = |error| raster_error(format, bytes.len(), error);
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory).map_err(error)?;
+    let (width, height) = decoder.dimensions();
+    let colour = decoder.color_type();
+    let mut samples = vec![0; decoder.total_bytes() as usize];
+    decoder.read_image(&mut samples).map_err(error)?;
+
+    let mut warnings = Vec::new();
+    if colour.has_alpha() {
+        warnings.push(DecodeWarning::AlphaDropped);
+    }
+    if colour.bytes_per_pixel() / colour.channel_count() == 2 {
+        // Pillow opens 16-bit grey as `I;16`, and its conversion to RGB clips; all other 16-bit types lose the low byte
+        // on opening.
+        let grey = header.colour_type == Header::GREY;
+        warnings.push(if grey { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced });
+        samples = narrow(&samples, |sample| if grey { sample.min(255) as u8 } else { (sample >> 8) as u8 });
+    }
+    let (channels, samples) = match colour.channel_count() {
+        1 => (Channels::Grey, samples),
+        2 => (Channels::Grey, samples.as_chunks::<2>().0.iter().map(|&[grey, _]| grey).collect()),
+        3 => (Channels::Rgb, samples),
+        _ => (Channels::Rgb, samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect()),
+    };
+    Ok(Decoded { image: Image::new(width as usize, height as usize, channels, samples)?, warnings })
+}
+
+/// Samples of 16 bits in the machine's byte order, each through `reduce`.
+fn narrow(samples: &[u8], reduce: impl Fn(u16) -> u8) -> Vec<u8> {
+    samples.as_chunks::<2>().0.iter().map(|&pair| reduce(u16::from_ne_bytes(pair))).collect()
+}
+
+/// The fields of `IHDR` needed before the decoder starts.
+struct Header {
+    width: u64,
+    height: u64,
+    colour_type: u8,
+}
+
+impl Header {
+    /// Colour type 0: grey without an alpha channel.
+    const GREY: u8 = 0;
+
+    /// Reads the chunk that must follow the signature: length, `IHDR`, width, height, depth, colour type.
+    fn read(bytes: &[u8]) -> Result<Header, ImageError> {
+        let format = Format::Png;
+        let Some(&[t0, t1, t2, t3, w0, w1, w2, w3, h0, h1, h2, h3, _depth, colour_type]) =
+            bytes.get(12..).and_then(|rest| rest.first_chunk())
+        else {
+            return Err(ImageError::Truncated { format, len: bytes.len(), missing: "IHDR" });
+        };
+        if [t0, t1, t2, t3] != *b"IHDR" {
+            return Err(ImageError::Malformed { format, reason: "the first chunk is not `IHDR`".to_owned() });
+        }
+        Ok(Header {
+            width: u32::from_be_bytes([w0, w1, w2, w3]).into(),
+            height: u32::from_be_bytes([h0, h1, h2, h3]).into(),
+            colour_type,
+        })
+    }
+}

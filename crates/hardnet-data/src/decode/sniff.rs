@@ -1,0 +1,174 @@
+//! What bytes are, by their first few.
+
+use std::fmt;
+
+use super::Format;
+
+/// What bytes that are no readable picture look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Guess {
+    /// No bytes at all.
+    Empty,
+    /// Nothing but zero bytes: a hole left by an interrupted copy.
+    Zeros,
+    /// A picture in a format that is not read here, by name.
+    OtherImage(&'static str),
+    /// An archive or compressed file, by name.
+    Archive(&'static str),
+    /// A web page, such as the error page of a download.
+    Html,
+    /// The pointer that Git LFS leaves in place of a file.
+    LfsPointer,
+    /// Some other text.
+    Text,
+    /// Something else, by its first bytes (zeros where it is shorter).
+    Unknown([u8; 4]),
+}
+
+impl fmt::Display for Guess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Guess::Empty => f.write_str("the file is empty; fetch it again"),
+            Guess::Zeros => f.write_str("the file holds only zero bytes; fetch it again"),
+            Guess::OtherImage(name) => write!(f, "it looks like `{name}`; convert it to one of these formats"),
+            Guess::Archive(name) => write!(f, "it looks like a `{name}` archive; unpack it"),
+            Guess::Html => f.write_str("it looks like a web page; fetch the image itself"),
+            Guess::LfsPointer => f.write_str("it is a git lfs pointer; run `git lfs pull`"),
+            Guess::Text => f.write_str("it looks like text"),
+            Guess::Unknown([a, b, c, d]) => write!(f, "it starts with bytes `{a:02x} {b:02x} {c:02x} {d:02x}`"),
+        }
+    }
+}
+
+/// Bytes of a file that the guesses look at.
+const HEAD: usize = 512;
+
+/// The format of `bytes`, or what they look like instead.
+pub(super) fn format(bytes: &[u8]) -> Result<Format, Guess> {
+    if bytes.starts_with(b"\xff\xd8\xff") {
+        Ok(Format::Jpeg)
+    } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        Ok(Format::Png)
+    } else if bytes.starts_with(b"BM") && !is_text(head(bytes)) {
+        Ok(Format::Bmp)
+    } else {
+        Err(guess(bytes))
+    }
+}
+
+fn head(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(HEAD)]
+}
+
+fn guess(bytes: &[u8]) -> Guess {
+    let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
+    let head = head(bytes);
+    if bytes.is_empty() {
+        return Guess::Empty;
+    }
+    if head.iter().all(|&byte| byte == 0) {
+        return Guess::Zeros;
+    }
+    const IMAGES: [(usize, &[u8], &str); 12] = [
+        (0, b"GIF8", "gif"),
+        (8, b"WEBP", "webp"),
+        (0, b"II*\0", "tiff"),
+        (0, b"MM\0*", "tiff"),
+        (4, b"ftypavif", "avif"),
+        (4, b"ftyphei", "heif"),
+        (4, b"ftypmif1", "heif"),
+        (0, b"\0\0\0\x0cjP  ", "jpeg 2000"),
+        (0, b"\xff\x4f\xff\x51", "jpeg 2000"),
+        (0, b"\0\0\0\x0cJXL ", "jpeg xl"),
+        (0, b"\0\0\x01\0", "ico"),
+        (0, b"8BPS", "psd"),
+    ];
+    const ARCHIVES: [(usize, &[u8], &str); 7] = [
+        (0, b"PK\x03\x04", "zip"),
+        (0, b"\x1f\x8b", "gzip"),
+        (0, b"BZh", "bzip2"),
+        (0, b"\xfd7zXZ\0", "xz"),
+        (0, b"\x28\xb5\x2f\xfd", "zstd"),
+        (257, b"ustar", "tar"),
+        (0, b"%PDF", "pdf"),
+    ];
+    if let Some((.., name)) = IMAGES.iter().find(|(offset, magic, _)| at(*offset, magic)) {
+        return Guess::OtherImage(name);
+    }
+    if let Some((.., name)) = ARCHIVES.iter().find(|(offset, magic, _)| at(*offset, magic)) {
+        return Guess::Archive(name);
+    }
+    if at(0, b"version https://git-lfs") {
+        return Guess::LfsPointer;
+    }
+    if is_text(head) {
+        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start().to_ascii_lowercase();
+        let starts = |prefix: &[u8]| text.starts_with(prefix);
+        return if starts(b"<!doctype html") || starts(b"<html") {
+            Guess::Html
+        } else if starts(b"<svg") || (starts(b"<?xml") && text.windows(4).any(|tag| tag == b"<svg")) {
+            Guess::OtherImage("svg")
+        } else if starts(b"p1\n") || starts(b"p2\n") || starts(b"p3\n") {
+            Guess::OtherImage("netpbm")
+        } else {
+            Guess::Text
+        };
+    }
+    let mut first = [0; 4];
+    for (to, from) in first.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    Guess::Unknown(first)
+}
+
+/// Whether `bytes` are UTF-8 (but for a character cut at the end) without control characters other than white space.
+fn is_text(bytes: &[u8]) -> bool {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => match std::str::from_utf8(&bytes[..error.valid_up_to()]) {
+            Ok(text) => text,
+            Err(_) => return false,
+        },
+        Err(_) => return false,
+    };
+    !valid.is_empty() && valid.chars().all(|character| !character.is_control() || character.is_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_by_content() {
+        assert_eq!(format(b"\xff\xd8\xff\xe0"), Ok(Format::Jpeg));
+        assert_eq!(format(b"\x89PNG\r\n\x1a\n"), Ok(Format::Png));
+        assert_eq!(format(b"BM\x36\0\0\0\0\0"), Ok(Format::Bmp));
+        for (bytes, expected) in [
+            (&b""[..], Guess::Empty),
+            (&[0; 64], Guess::Zeros),
+            (b"GIF89a\x01\0", Guess::OtherImage("gif")),
+            (b"RIFF\x10\0\0\0WEBPVP8 ", Guess::OtherImage("webp")),
+            (b"\0\0\0\x1cftypavif", Guess::OtherImage("avif")),
+            (b"<?xml version=\"1.0\"?>\n<svg/>", Guess::OtherImage("svg")),
+            (b"PK\x03\x04\x14\0", Guess::Archive("zip")),
+            (b"\xef\xbb\xbf\n <!DOCTYPE HTML><p>", Guess::Html),
+            (b"version https://git-lfs.github.com/spec/v1\n", Guess::LfsPointer),
+            (b"BMW and other words\n", Guess::Text),
+            ("Fußnote".as_bytes(), Guess::Text),
+            (&"Fuß".as_bytes()[..3], Guess::Text),
+            (b"\x89PNG\n\x1a\n", Guess::Unknown(*b"\x89PNG")),
+            (b"\xff\xd8", Guess::Unknown([0xff, 0xd8, 0, 0])),
+        ] {
+            assert_eq!(format(bytes), Err(expected), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn tar_is_told_by_its_magic() {
+        let mut tar = vec![b'a'; 512];
+        tar[100] = 0;
+        tar[257..262].copy_from_slice(b"ustar");
+        assert_eq!(format(&tar), Err(Guess::Archive("tar")));
+    }
+}

@@ -1,0 +1,272 @@
+//! One picture in memory, and the error of everything that happens to a picture before it becomes a tensor.
+//!
+//! Samples are 8-bit, row-major and interleaved (`[height, width, channels]`), rows without padding: the layout a decoder
+//! produces and a resampler reads.
+
+use std::fmt;
+
+use crate::decode::{Format, Guess};
+
+/// The colour channels of an [`Image`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channels {
+    /// One luminance sample a pixel.
+    Grey,
+    /// Red, green and blue, in this order.
+    Rgb,
+}
+
+impl Channels {
+    /// Samples a pixel: 1 or 3.
+    pub const fn count(self) -> usize {
+        match self {
+            Channels::Grey => 1,
+            Channels::Rgb => 3,
+        }
+    }
+}
+
+impl fmt::Display for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Channels::Grey => "grey",
+            Channels::Rgb => "rgb",
+        })
+    }
+}
+
+/// An 8-bit picture of at least one pixel; samples `[height, width, channels]`, 0..=255.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    width: usize,
+    height: usize,
+    channels: Channels,
+    samples: Vec<u8>,
+}
+
+impl Image {
+    /// Takes `samples` laid out as `[height, width, channels]`; sizes in pixels.
+    ///
+    /// # Errors
+    /// [`ImageError::NoPixels`] if a side is 0, [`ImageError::SampleCount`] if `samples` has another length than
+    /// `width * height * channels.count()`.
+    pub fn new(width: usize, height: usize, channels: Channels, samples: Vec<u8>) -> Result<Image, ImageError> {
+        if width == 0 || height == 0 {
+            return Err(ImageError::NoPixels { width: width as u64, height: height as u64 });
+        }
+        let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(channels.count()));
+        if expected != Some(samples.len()) {
+            return Err(ImageError::SampleCount { width, height, channels, found: samples.len() });
+        }
+        Ok(Image { width, height, channels, samples })
+    }
+
+    /// [`Image::new`] with [`Channels::Rgb`].
+    ///
+    /// # Errors
+    /// As [`Image::new`].
+    pub fn from_rgb8(width: usize, height: usize, samples: Vec<u8>) -> Result<Image, ImageError> {
+        Image::new(width, height, Channels::Rgb, samples)
+    }
+
+    /// Columns, in pixels; at least 1.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows, in pixels; at least 1.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Which channels a pixel has.
+    pub fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// All samples, `[height, width, channels]`.
+    pub fn samples(&self) -> &[u8] {
+        &self.samples
+    }
+
+    /// The samples without the picture around them.
+    pub fn into_samples(self) -> Vec<u8> {
+        self.samples
+    }
+
+    /// The picture with three channels: grey is replicated, as Pillow's `convert("RGB")` of mode `L` does.
+    pub fn into_rgb(self) -> Image {
+        match self.channels {
+            Channels::Rgb => self,
+            Channels::Grey => {
+                let samples = self.samples.iter().flat_map(|&grey| [grey; 3]).collect();
+                Image { channels: Channels::Rgb, samples, ..self }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({}x{} {})", self.width, self.height, self.channels)
+    }
+}
+
+/// What can go wrong with one picture, from its bytes to its tensor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The bytes are of no format that [`decode`](crate::decode()) reads.
+    #[error("not a jpeg, png or bmp image: {found}")]
+    UnknownFormat {
+        /// What the bytes look like.
+        found: Guess,
+    },
+    /// The bytes end before the picture does.
+    #[error("the {format} data is truncated: {len} bytes end before `{missing}`; fetch the file again")]
+    Truncated {
+        /// The format of the data.
+        format: Format,
+        /// Length of the data in bytes.
+        len: usize,
+        /// The part that was expected next.
+        missing: &'static str,
+    },
+    /// The bytes contradict their format.
+    #[error("the {format} data is malformed: {reason}; fetch or export the file again")]
+    Malformed {
+        /// The format of the data.
+        format: Format,
+        /// What the decoder objects to.
+        reason: String,
+    },
+    /// The bytes may be sound, but use a feature that is not read here.
+    #[error("the {format} data uses `{feature}`, which is not supported; save it as a baseline jpeg or a png")]
+    Unsupported {
+        /// The format of the data.
+        format: Format,
+        /// The feature, as its standard calls it.
+        feature: String,
+    },
+    /// The header announces more pixels than [`Limits::max_pixels`](crate::Limits::max_pixels).
+    #[error(
+        "`{width}x{height}` pixels are more than the limit of {max_pixels}; shrink the picture or raise `max_pixels`"
+    )]
+    TooManyPixels {
+        /// Announced columns.
+        width: u64,
+        /// Announced rows.
+        height: u64,
+        /// The limit in force.
+        max_pixels: u64,
+    },
+    /// A side is 0.
+    #[error("a picture of `{width}x{height}` pixels has no pixel, expected both sides to be at least 1")]
+    NoPixels {
+        /// Columns.
+        width: u64,
+        /// Rows.
+        height: u64,
+    },
+    /// The number of samples does not fit the size.
+    #[error("`{width}x{height}` {channels} needs width * height * {} samples, found {found}", channels.count())]
+    SampleCount {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Channels.
+        channels: Channels,
+        /// Samples given.
+        found: usize,
+    },
+    /// A side of a resized or cropped picture is outside the accepted range.
+    #[error("`{name}` is {value}, expected 1..={max} pixels")]
+    Side {
+        /// Which size is meant.
+        name: &'static str,
+        /// The size asked for, in pixels.
+        value: u64,
+        /// The largest accepted size.
+        max: u64,
+    },
+    /// The crop does not fit into the picture it is cut from.
+    #[error("`crop` of {crop} pixels is larger than `resize` of {resize}, expected crop <= resize")]
+    CropTooLarge {
+        /// Side of the crop in pixels.
+        crop: u64,
+        /// Side of the picture it is cut from, in pixels.
+        resize: u64,
+    },
+    /// A window lies partly outside the resized picture.
+    #[error("window {start}..{end} along `{axis}` leaves a picture of {size} pixels")]
+    WindowOutside {
+        /// `"width"` or `"height"`.
+        axis: &'static str,
+        /// First pixel of the window.
+        start: u64,
+        /// One past its last pixel.
+        end: u64,
+        /// Size of the picture along the axis.
+        size: u64,
+    },
+    /// A crop fraction outside 0 (exclusive) to 1.
+    #[error("`crop_pct` is {value}, expected a number above 0 and at most 1, such as 0.875")]
+    CropPct {
+        /// The fraction given.
+        value: f64,
+    },
+    /// A mean that is not finite, or a standard deviation that is not finite or not above 0.
+    #[error("`{name}[{channel}]` is {value}, expected a finite number{}", if *.name == "std" { " above 0" } else { "" })]
+    Normalisation {
+        /// `"mean"` or `"std"`.
+        name: &'static str,
+        /// 0 red, 1 green, 2 blue.
+        channel: usize,
+        /// The number given.
+        value: f32,
+    },
+    /// The caller's buffer has the wrong length.
+    #[error("the output holds {found} values, expected 3 * crop * crop = {expected}")]
+    OutputLength {
+        /// Values needed.
+        expected: usize,
+        /// Values offered.
+        found: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_checks_the_sample_count() {
+        assert!(Image::new(2, 3, Channels::Grey, vec![0; 6]).is_ok());
+        assert!(Image::from_rgb8(2, 3, vec![0; 18]).is_ok());
+        for (width, height, channels, len) in
+            [(2, 3, Channels::Grey, 5), (2, 3, Channels::Rgb, 6), (usize::MAX, 2, Channels::Grey, 0)]
+        {
+            let error = Image::new(width, height, channels, vec![0; len]).unwrap_err();
+            assert!(matches!(error, ImageError::SampleCount { found, .. } if found == len), "{error}");
+        }
+        for (width, height) in [(0, 0), (0, 7), (7, 0)] {
+            let error = Image::from_rgb8(width, height, Vec::new()).unwrap_err();
+            assert!(matches!(error, ImageError::NoPixels { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn grey_is_replicated() {
+        let rgb = Image::new(2, 1, Channels::Grey, vec![7, 200]).unwrap().into_rgb();
+        assert_eq!((rgb.channels(), rgb.samples()), (Channels::Rgb, &[7, 7, 7, 200, 200, 200][..]));
+    }
+
+    #[test]
+    fn messages_name_the_remedy() {
+        let error = ImageError::Normalisation { name: "std", channel: 2, value: 0.0 };
+        assert_eq!(error.to_string(), "`std[2]` is 0, expected a finite number above 0");
+        let error = Image::new(2, 2, Channels::Rgb, vec![0; 4]).unwrap_err();
+        assert_eq!(error.to_string(), "`2x2` rgb needs width * height * 3 samples, found 4");
+    }
+}

@@ -1,0 +1,237 @@
+//! Batches of tensors from samples: files are read, decoded and preprocessed by worker threads, ahead of the network.
+//!
+//! The batches are the same whatever the number of workers, and an image that cannot be had costs only itself: it is
+//! reported in the batch in which its row would have been, and no other sample moves to another batch.
+
+mod error;
+mod file;
+
+use std::iter::FusedIterator;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+pub use error::{LoadError, LoaderError};
+
+use crate::{DecodeWarning, Limits, OrderedMap, Pipeline, Sample};
+
+/// The largest image file read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The most bytes of tensors a batch may have, and the images decoded ahead together.
+pub const MAX_TENSOR_BYTES: u64 = 4 << 30;
+
+/// How a [`Loader`] works. The defaults suit networks that take an image in some milliseconds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LoaderOptions {
+    /// Threads that decode; 0 decodes in the thread that asks for a batch. By default one per processor.
+    pub workers: usize,
+    /// Consecutive samples of one batch; the last batch may have fewer. By default 32.
+    pub batch_size: usize,
+    /// The most images decoded ahead of the batch asked for, at least 1; by default 64, two batches.
+    pub prefetch: usize,
+    /// What a file may make the decoder allocate.
+    pub limits: Limits,
+}
+
+impl Default for LoaderOptions {
+    fn default() -> Self {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        Self { workers, batch_size: 32, prefetch: 64, limits: Limits::default() }
+    }
+}
+
+/// The images of consecutive samples.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The samples this batch accounts for, as indices into the loader's samples.
+    pub range: Range<usize>,
+    /// The tensors of the readable images, `[n, 3, crop, crop]`, f32, normalised by the pipeline.
+    pub pixels: Vec<f32>,
+    /// The sample of each of the n rows, ascending.
+    pub samples: Vec<usize>,
+    /// The samples that have no row, ascending, and why.
+    pub failures: Vec<(usize, LoadError)>,
+    /// What decoding lost of images that do have a row, ascending by sample.
+    pub warnings: Vec<(usize, DecodeWarning)>,
+}
+
+/// An iterator over the batches of some samples, in their order.
+///
+/// Dropping it early waits for the images in work, no longer.
+pub struct Loader {
+    images: OrderedMap<Loaded>,
+    buffers: Arc<Buffers>,
+    batch_size: usize,
+    total: usize,
+    /// The first sample of the next batch.
+    next: usize,
+}
+
+/// What became of one sample: its tensor and warnings.
+type Loaded = Result<(Vec<f32>, Vec<DecodeWarning>), LoadError>;
+
+impl Loader {
+    /// Starts loading `samples`.
+    ///
+    /// # Errors
+    ///
+    /// A [`LoaderError`] if the batch size is 0, the pipeline is invalid, or a batch or the images ahead would take
+    /// more than [`MAX_TENSOR_BYTES`]. What is wrong with an image is not among these, but in its [`Batch::failures`].
+    pub fn new(
+        samples: impl Into<Arc<[Sample]>>,
+        pipeline: Pipeline,
+        options: LoaderOptions,
+    ) -> Result<Self, LoaderError> {
+        pipeline.validate()?;
+        let (crop, limits) = (pipeline.crop, options.limits.clone());
+        let load = move |path: &Path, out: &mut [f32]| file::load(path, &limits, &pipeline, out);
+        Self::with(samples.into(), crop, &options, load)
+    }
+
+    /// A loader whose images, `[3, crop, crop]`, come from `load`.
+    fn with(
+        samples: Arc<[Sample]>,
+        crop: u32,
+        options: &LoaderOptions,
+        load: impl Fn(&Path, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
+    ) -> Result<Self, LoaderError> {
+        if options.batch_size == 0 {
+            return Err(LoaderError::NoBatchSize);
+        }
+        let total = samples.len();
+        check_memory("batch_size", options.batch_size, total, crop)?;
+        check_memory("prefetch", options.prefetch, total, crop)?;
+        let buffers = Arc::new(Buffers { length: 3 * crop as usize * crop as usize, spare: Mutex::default() });
+        let pool = Arc::clone(&buffers);
+        let images = OrderedMap::new(options.workers, options.prefetch, total, move |index| {
+            let path = &samples[index].path;
+            let mut pixels = pool.take();
+            match file::guarded(path, || load(path, &mut pixels)) {
+                Ok(warnings) => Ok((pixels, warnings)),
+                Err(error) => {
+                    pool.give(pixels);
+                    Err(error)
+                }
+            }
+        });
+        Ok(Self { images, buffers, batch_size: options.batch_size, total, next: 0 })
+    }
+}
+
+/// Whether `value` images, of which there are `total`, fit in [`MAX_TENSOR_BYTES`].
+fn check_memory(option: &'static str, value: usize, total: usize, crop: u32) -> Result<(), LoaderError> {
+    let image_bytes = 3 * size_of::<f32>() as u64 * u64::from(crop).pow(2);
+    let most = MAX_TENSOR_BYTES / image_bytes;
+    if value.min(total) as u64 > most {
+        return Err(LoaderError::TooMuchMemory { option, value, crop, limit: MAX_TENSOR_BYTES, most });
+    }
+    Ok(())
+}
+
+impl Iterator for Loader {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let range = self.next..self.total.min(self.next.saturating_add(self.batch_size));
+        if range.is_empty() {
+            return None;
+        }
+        self.next = range.end;
+        let mut batch = Batch { range: range.clone(), ..Batch::default() };
+        batch.pixels.reserve_exact(range.len() * self.buffers.length);
+        for (index, loaded) in range.zip(&mut self.images) {
+            match loaded {
+                Ok((pixels, warnings)) => {
+                    batch.pixels.extend_from_slice(&pixels);
+                    self.buffers.give(pixels);
+                    batch.samples.push(index);
+                    batch.warnings.extend(warnings.into_iter().map(|warning| (index, warning)));
+                }
+                Err(error) => batch.failures.push((index, error)),
+            }
+        }
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.total - self.next).div_ceil(self.batch_size);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Loader {}
+
+impl FusedIterator for Loader {}
+
+/// Tensors of one image each, for use again; there are never more than images in work or ahead.
+struct Buffers {
+    length: usize,
+    spare: Mutex<Vec<Vec<f32>>>,
+}
+
+impl Buffers {
+    fn take(&self) -> Vec<f32> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| vec![0.0; self.length])
+    }
+
+    fn give(&self, buffer: Vec<f32>) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Samples named `0`, `1`, ..
+    fn samples(count: usize) -> Arc<[Sample]> {
+        (0..count).map(|index| Sample::new(index.to_string(), None, index.to_string())).collect()
+    }
+
+    #[test]
+    fn a_panicking_decoder_costs_one_image() {
+        for workers in [0, 1, 3] {
+            let options = LoaderOptions { workers, batch_size: 4, prefetch: 2, ..LoaderOptions::default() };
+            let loader = Loader::with(samples(10), 1, &options, |path, out| {
+                let index: usize = path.to_str().and_then(|name| name.parse().ok()).expect("samples are numbers");
+                out.fill(index as f32);
+                match index {
+                    2 => panic!("image \u{1b}{index}"),
+                    5 => std::panic::panic_any("plain"),
+                    8 => std::panic::panic_any(7),
+                    _ => Ok(vec![DecodeWarning::AlphaDropped; index % 2]),
+                }
+            });
+            let batches: Vec<_> = loader.expect("good options").collect();
+            let rows: Vec<_> = batches.iter().map(|batch| (batch.range.clone(), batch.samples.clone())).collect();
+            assert_eq!(rows, [(0..4, vec![0, 1, 3]), (4..8, vec![4, 6, 7]), (8..10, vec![9])], "{workers} workers");
+            let pixels: Vec<f32> = batches.iter().flat_map(|batch| batch.pixels.clone()).collect();
+            let expected: Vec<f32> = [0, 1, 3, 4, 6, 7, 9].iter().flat_map(|index| [*index as f32; 3]).collect();
+            assert_eq!(pixels, expected, "{workers} workers");
+            let failures: Vec<_> = batches.iter().flat_map(|batch| &batch.failures).collect();
+            let messages: Vec<_> = failures.iter().map(|(index, error)| (*index, error.to_string())).collect();
+            let report = |index: usize, message: &str| {
+                (index, format!("decoding `{index}` panicked: {message}; please report the file as a bug"))
+            };
+            let expected = [report(2, "image \\u{1b}2"), report(5, "plain"), report(8, "no message")];
+            assert_eq!(messages, expected, "{workers} workers");
+            let warned: Vec<_> = batches.iter().flat_map(|batch| &batch.warnings).map(|(index, _)| *index).collect();
+            assert_eq!(warned, [1, 3, 7, 9], "{workers} workers");
+        }
+    }
+
+    #[test]
+    fn buffers_are_used_again() {
+        let options = LoaderOptions { workers: 2, batch_size: 8, prefetch: 5, ..LoaderOptions::default() };
+        let mut loader = Loader::with(samples(200), 2, &options, |_, _| Ok(vec![])).expect("good options");
+        assert_eq!(loader.by_ref().map(|batch| batch.samples.len()).sum::<usize>(), 200);
+        // Five ahead, and one that the consumer copies from.
+        let spare = loader.buffers.spare.lock().expect("nothing panicked").len();
+        assert!((1..=6).contains(&spare), "{spare} buffers");
+    }
+}

@@ -1,0 +1,85 @@
+//! Why an image, or the whole loader, cannot be had.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::{FileKind, ImageError};
+
+/// Why one image could not be loaded. The others are not affected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The operating system refuses to read the file.
+    #[error("cannot read `{}`", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// Something else stands in the place of the file.
+    #[error("`{}` is {kind}, expected an image file", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        kind: FileKind,
+    },
+    /// The file is longer than [`MAX_FILE_BYTES`](super::MAX_FILE_BYTES).
+    #[error("`{}` has {bytes} bytes, expected at most {limit}; is it an image?", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size, or a lower bound of it.
+        bytes: u64,
+        /// The largest size accepted.
+        limit: u64,
+    },
+    /// The content cannot be decoded or preprocessed.
+    #[error("`{}`", .path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImageError,
+    },
+    /// Decoding panicked, which is a bug of the decoder or of this crate.
+    ///
+    /// The program's panic hook has run by then; the standard one writes to stderr.
+    #[error("decoding `{}` panicked: {message}; please report the file as a bug", .path.display())]
+    Panicked {
+        /// The file.
+        path: PathBuf,
+        /// The message of the panic, shortened to 80 characters and with control characters escaped.
+        message: String,
+    },
+}
+
+/// Why a loader cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoaderError {
+    /// Batches of no sample.
+    #[error("`batch_size` is 0, expected at least 1")]
+    NoBatchSize,
+    /// So many tensors would be held at once that memory could not be counted on.
+    #[error(
+        "`{option}` is {value}, at {crop} pixels squared more than {limit} bytes of tensors; \
+         expected at most {most}"
+    )]
+    TooMuchMemory {
+        /// The field of [`LoaderOptions`](super::LoaderOptions).
+        option: &'static str,
+        /// Its value.
+        value: usize,
+        /// The side of the images in pixels.
+        crop: u32,
+        /// The most bytes accepted, [`MAX_TENSOR_BYTES`](super::MAX_TENSOR_BYTES).
+        limit: u64,
+        /// The largest value accepted with this crop.
+        most: u64,
+    },
+    /// The pipeline makes no sense.
+    #[error(transparent)]
+    Pipeline(#[from] ImageError),
+}

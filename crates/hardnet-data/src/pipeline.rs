@@ -1,0 +1,324 @@
+//! From a picture to the tensor a network reads: resize, centre crop, scale, normalise.
+//!
+//! The geometry is torchvision's (`Resize(int)`, `CenterCrop`), the resampling Pillow's, the arithmetic of the tensor that
+//! of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue.
+//! Oracle: Pillow 13.0.0 and numpy, held by `tests/pipeline.rs`.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Channels, Image, ImageError};
+use crate::resize::resize_window;
+
+/// The filter of a resize, by Pillow's names (`Image.Resampling`) in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Interpolation {
+    /// Every input pixel under the output pixel counts alike.
+    Box,
+    /// Triangle of one pixel each side.
+    Bilinear,
+    /// Hamming-windowed sinc of one pixel each side.
+    Hamming,
+    /// Cubic convolution (a = -1/2) of two pixels each side.
+    Bicubic,
+    /// Sinc-windowed sinc of three pixels each side.
+    Lanczos,
+}
+
+impl Interpolation {
+    /// Every filter, narrowest first.
+    pub const ALL: [Interpolation; 5] = [
+        Interpolation::Box,
+        Interpolation::Bilinear,
+        Interpolation::Hamming,
+        Interpolation::Bicubic,
+        Interpolation::Lanczos,
+    ];
+
+    /// The name that [`FromStr`] and serde read: `"bilinear"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Interpolation::Box => "box",
+            Interpolation::Bilinear => "bilinear",
+            Interpolation::Hamming => "hamming",
+            Interpolation::Bicubic => "bicubic",
+            Interpolation::Lanczos => "lanczos",
+        }
+    }
+}
+
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Interpolation {
+    type Err = UnknownInterpolation;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|interpolation| interpolation.name() == name);
+        found.ok_or_else(|| UnknownInterpolation { name: name.to_owned() })
+    }
+}
+
+/// A name that is no [`Interpolation`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown interpolation `{name}`, expected one of {}", Interpolation::ALL.map(Interpolation::name).join(", "))]
+#[non_exhaustive]
+pub struct UnknownInterpolation {
+    /// The name given.
+    pub name: String,
+}
+
+/// How a picture becomes a tensor; one value per evaluation protocol.
+///
+/// Fields can be set freely; [`validate`](Pipeline::validate) is called by everything that computes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Pipeline {
+    /// Short side of the resized picture in pixels; the long side keeps the ratio, truncated.
+    pub resize: u32,
+    /// Side of the square cut from the middle, in pixels.
+    pub crop: u32,
+    /// Filter of the resize.
+    pub interpolation: Interpolation,
+    /// Means of red, green and blue, of samples scaled to 0..=1.
+    pub mean: [f32; 3],
+    /// Standard deviations of red, green and blue, of samples scaled to 0..=1.
+    pub std: [f32; 3],
+}
+
+impl Pipeline {
+    /// The names that [`Pipeline::named`] knows.
+    pub const NAMES: &[&str] = &["pil-bilinear", "pil-bicubic"];
+
+    /// The largest accepted `resize` and `crop`, in pixels.
+    pub const MAX_SIDE: u32 = 4096;
+
+    const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+    const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+    /// The protocol of the PyTorch original: short side 256 bilinear, crop 224, ImageNet mean and deviation.
+    pub fn pil_bilinear() -> Self {
+        Pipeline {
+            resize: 256,
+            crop: 224,
+            interpolation: Interpolation::Bilinear,
+            mean: Self::IMAGENET_MEAN,
+            std: Self::IMAGENET_STD,
+        }
+    }
+
+    /// The protocol of the Paddle notebook: as [`pil_bilinear`](Pipeline::pil_bilinear), but bicubic.
+    pub fn pil_bicubic() -> Self {
+        Self::pil_bilinear().with_interpolation(Interpolation::Bicubic)
+    }
+
+    /// The pipeline of one of [`Pipeline::NAMES`].
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "pil-bilinear" => Some(Self::pil_bilinear()),
+            "pil-bicubic" => Some(Self::pil_bicubic()),
+            _ => None,
+        }
+    }
+
+    /// Which of [`Pipeline::NAMES`] this value is, if any.
+    pub fn name(&self) -> Option<&'static str> {
+        Self::NAMES.iter().copied().find(|name| Self::named(name).as_ref() == Some(self))
+    }
+
+    /// Another crop with the same crop fraction: `resize` becomes `crop * resize / old crop`, rounded down as timm does.
+    ///
+    /// Call it before [`with_crop_pct`](Pipeline::with_crop_pct), which rounds the fraction to whole pixels.
+    pub fn with_img_size(self, crop: u32) -> Self {
+        let resize = (u64::from(crop) * u64::from(self.resize)).checked_div(u64::from(self.crop));
+        let resize = resize.map_or(u32::MAX, |resize| u32::try_from(resize).unwrap_or(u32::MAX));
+        Pipeline { resize, crop, ..self }
+    }
+
+    /// The same crop cut from a picture of short side `floor(crop / pct)`, timm's `crop_pct`.
+    ///
+    /// # Errors
+    /// [`ImageError::CropPct`] unless 0 < `pct` <= 1, [`ImageError::Side`] if the short side exceeds
+    /// [`MAX_SIDE`](Pipeline::MAX_SIDE).
+    pub fn with_crop_pct(self, pct: f64) -> Result<Self, ImageError> {
+        if !(pct > 0.0 && pct <= 1.0) {
+            return Err(ImageError::CropPct { value: pct });
+        }
+        // `as` saturates, and a saturated side is out of range.
+        let resize = (f64::from(self.crop) / pct).floor() as u32;
+        check_side("resize", resize)?;
+        Ok(Pipeline { resize, ..self })
+    }
+
+    /// Another filter.
+    pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
+        Pipeline { interpolation, ..self }
+    }
+
+    /// Checks that every number makes sense.
+    ///
+    /// # Errors
+    /// [`ImageError::Side`] if `resize` or `crop` is 0 or above [`MAX_SIDE`](Pipeline::MAX_SIDE),
+    /// [`ImageError::CropTooLarge`] if `crop` exceeds `resize`, [`ImageError::Normalisation`] if a mean is not finite or a
+    /// deviation not finite and above 0.
+    pub fn validate(&self) -> Result<(), ImageError> {
+        check_side("resize", self.resize)?;
+        check_side("crop", self.crop)?;
+        if self.crop > self.resize {
+            return Err(ImageError::CropTooLarge { crop: self.crop.into(), resize: self.resize.into() });
+        }
+        for (channel, (&mean, &std)) in self.mean.iter().zip(&self.std).enumerate() {
+            if !mean.is_finite() {
+                return Err(ImageError::Normalisation { name: "mean", channel, value: mean });
+            }
+            if !(std.is_finite() && std > 0.0) {
+                return Err(ImageError::Normalisation { name: "std", channel, value: std });
+            }
+        }
+        Ok(())
+    }
+
+    /// The resized and cropped picture, RGB, `crop` x `crop`: what Pillow holds before `ToTensor`.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Pipeline::validate).
+    pub fn crop_pixels(&self, image: &Image) -> Result<Image, ImageError> {
+        Ok(self.crop_window(image)?.into_rgb())
+    }
+
+    /// The tensor `[3, crop, crop]`: `(sample / 255 - mean) / std` in f32, bit-equal to torchvision's `ToTensor` and
+    /// `Normalize` on the CPU.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Pipeline::validate).
+    pub fn tensor(&self, image: &Image) -> Result<Vec<f32>, ImageError> {
+        self.validate()?;
+        let mut out = vec![0.0; self.tensor_len()];
+        self.tensor_into(image, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`tensor`](Pipeline::tensor) into `out` of exactly `3 * crop * crop` values.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Pipeline::validate), and [`ImageError::OutputLength`]; `out` is then unchanged.
+    pub fn tensor_into(&self, image: &Image, out: &mut [f32]) -> Result<(), ImageError> {
+        self.validate()?;
+        if out.len() != self.tensor_len() {
+            return Err(ImageError::OutputLength { expected: self.tensor_len(), found: out.len() });
+        }
+        let cropped = self.crop_window(image)?;
+        let planes = out.chunks_exact_mut(out.len() / 3).enumerate();
+        for (channel, plane) in planes {
+            let levels = self.levels(channel);
+            let (first, step) = match cropped.channels() {
+                Channels::Grey => (0, 1),
+                Channels::Rgb => (channel, 3),
+            };
+            for (value, &sample) in plane.iter_mut().zip(cropped.samples()[first..].iter().step_by(step)) {
+                *value = levels[usize::from(sample)];
+            }
+        }
+        Ok(())
+    }
+
+    /// Length of the tensor: `3 * crop * crop`.
+    fn tensor_len(&self) -> usize {
+        3 * self.crop as usize * self.crop as usize
+    }
+
+    /// The normalised value of each of the 256 levels of a channel. The operations and their order are torchvision's, so
+    /// the bits are.
+    fn levels(&self, channel: usize) -> [f32; 256] {
+        std::array::from_fn(|level| (level as f32 / 255.0 - self.mean[channel]) / self.std[channel])
+    }
+
+    fn crop_window(&self, image: &Image) -> Result<Image, ImageError> {
+        self.validate()?;
+        let (width, height) = resized(image.width() as u64, image.height() as u64, self.resize.into());
+        let window = (centred(width, self.crop.into()), centred(height, self.crop.into()));
+        resize_window(image, (width, height), window, self.interpolation)
+    }
+}
+
+fn check_side(name: &'static str, side: u32) -> Result<(), ImageError> {
+    if side == 0 || side > Pipeline::MAX_SIDE {
+        return Err(ImageError::Side { name, value: side.into(), max: Pipeline::MAX_SIDE.into() });
+    }
+    Ok(())
+}
+
+/// torchvision's `Resize(int)`: the short side becomes `resize`, the long side `int(resize * long / short)`.
+///
+/// Python divides the two integers as if exactly and rounds once; below 2^53 an f64 division does the same.
+fn resized(width: u64, height: u64, resize: u64) -> (u64, u64) {
+    let long = |short: u64, long: u64| ((resize * long) as f64 / short as f64) as u64;
+    if width <= height { (resize, long(width, height)) } else { (long(height, width), resize) }
+}
+
+/// torchvision's `CenterCrop`: starts at `int(round((size - crop) / 2.0))`, and Python rounds halves to even.
+fn centred(size: u64, crop: u64) -> Range<u64> {
+    let margin = size - crop;
+    let half = margin / 2;
+    let start = half + u64::from(margin % 2 == 1 && half % 2 == 1);
+    start..start + crop
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn centre_crop_rounds_halves_to_even() {
+        // int(round((size - 224) / 2.0)) in Python
+        for (size, start) in
+            [(224, 0), (225, 0), (226, 1), (227, 2), (229, 2), (231, 4), (256, 16), (341, 58), (343, 60)]
+        {
+            assert_eq!(centred(size, 224), start..start + 224, "{size}");
+        }
+    }
+
+    #[test]
+    fn resize_truncates_the_long_side() {
+        for ((width, height), expected) in [
+            ((500, 375), (341, 256)),
+            ((375, 500), (256, 341)),
+            ((256, 256), (256, 256)),
+            ((1, 1), (256, 256)),
+            ((3, 2), (384, 256)),
+            ((500, 333), (384, 256)),
+            ((30000, 2), (3_840_000, 256)),
+            ((178_956_970, 1), (45_812_984_320, 256)),
+        ] {
+            assert_eq!(resized(width, height, 256), expected, "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn img_size_and_crop_pct_follow_timm() {
+        let base = Pipeline::pil_bilinear();
+        // math.floor(img_size / 0.875) in Python
+        for (crop, resize) in [(224, 256), (192, 219), (256, 292), (288, 329), (320, 365), (384, 438)] {
+            assert_eq!(base.clone().with_img_size(crop).resize, resize);
+        }
+        // math.floor(224 / pct) in Python
+        for (pct, resize) in [(0.875, 256), (0.9, 248), (0.95, 235), (1.0, 224), (0.965, 232)] {
+            assert_eq!(base.clone().with_crop_pct(pct).unwrap().resize, resize);
+        }
+        for pct in [0.0, -0.5, 1.01, f64::NAN, f64::INFINITY] {
+            assert!(matches!(base.clone().with_crop_pct(pct), Err(ImageError::CropPct { .. })), "{pct}");
+        }
+        assert!(matches!(base.clone().with_crop_pct(1e-12), Err(ImageError::Side { name: "resize", .. })));
+        let zero = Pipeline { crop: 0, ..base };
+        assert!(zero.clone().validate().is_err() && zero.with_img_size(224).validate().is_err());
+    }
+}
