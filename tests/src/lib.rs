@@ -1,1 +1,1 @@
-
+//! Tests that need more than one crate are in `tests/`; the reference numbers they compare with in `golden/`.

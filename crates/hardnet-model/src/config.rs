@@ -152,31 +152,19 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         channels("in_channels", self.in_channels)?;
         if self.stem.convs.is_empty() || self.stem.convs.len() > MAX_BLOCKS {
-            return Err(invalid(
-                "stem.convs",
-                format!("{} entries", self.stem.convs.len()),
-                "1 to 64 entries",
-            ));
+            return Err(invalid("stem.convs", format!("{} entries", self.stem.convs.len()), "1 to 64 entries"));
         }
         for (i, conv) in self.stem.convs.iter().enumerate() {
             channels(format!("stem.convs[{i}].channels"), conv.channels)?;
             if conv.kernel % 2 == 0 || conv.kernel > 15 {
-                return Err(invalid(
-                    format!("stem.convs[{i}].kernel"),
-                    conv.kernel,
-                    "an odd number up to 15",
-                ));
+                return Err(invalid(format!("stem.convs[{i}].kernel"), conv.kernel, "an odd number up to 15"));
             }
             if !(1..=2).contains(&conv.stride) {
                 return Err(invalid(format!("stem.convs[{i}].stride"), conv.stride, "1 or 2"));
             }
         }
         if self.blocks.len() > MAX_BLOCKS {
-            return Err(invalid(
-                "blocks",
-                format!("{} entries", self.blocks.len()),
-                "at most 64 entries",
-            ));
+            return Err(invalid("blocks", format!("{} entries", self.blocks.len()), "at most 64 entries"));
         }
         for (i, block) in self.blocks.iter().enumerate() {
             layers(format!("blocks[{i}]"), block.layers, block.growth, block.multiplier)?;
@@ -222,11 +210,7 @@ fn probability(field: impl Into<String>, value: f64) -> Result<()> {
 }
 
 fn invalid(field: impl Into<String>, found: impl ToString, expected: &'static str) -> Error {
-    Error::Config {
-        field: format!("`{}`", field.into()),
-        found: found.to_string(),
-        expected,
-    }
+    Error::Config { field: format!("`{}`", field.into()), found: found.to_string(), expected }
 }
 
 #[cfg(test)]
@@ -248,33 +232,16 @@ mod tests {
         type Change = fn(&mut Config);
         let cases: [(&str, Change); 9] = [
             ("`in_channels` is 0, expected 1 to 65536", |c| c.in_channels = 0),
-            ("`stem.convs` is 0 entries, expected 1 to 64 entries", |c| {
-                c.stem.convs.clear()
+            ("`stem.convs` is 0 entries, expected 1 to 64 entries", |c| c.stem.convs.clear()),
+            ("`stem.convs[1].kernel` is 2, expected an odd number up to 15", |c| c.stem.convs[1].kernel = 2),
+            ("`stem.convs[0].stride` is 3, expected 1 or 2", |c| c.stem.convs[0].stride = 3),
+            ("`blocks[2].layers` is 1024, expected 1 to 1023", |c| c.blocks[2].layers = 1024),
+            ("`blocks[0].growth` is 0, expected 1 to 65536", |c| c.blocks[0].growth = 0),
+            ("`blocks[1].transition` is 0, expected 1 to 65536", |c| c.blocks[1].transition = 0),
+            ("`head.classes` is 0, expected 1 to 65536", |c| *c = c.clone().with_classes(0)),
+            ("`blocks[0].dropout` is 1, expected a probability, 0 or more and less than 1", |c| {
+                c.blocks[0].dropout = Some(1.0);
             }),
-            ("`stem.convs[1].kernel` is 2, expected an odd number up to 15", |c| {
-                c.stem.convs[1].kernel = 2
-            }),
-            ("`stem.convs[0].stride` is 3, expected 1 or 2", |c| {
-                c.stem.convs[0].stride = 3
-            }),
-            ("`blocks[2].layers` is 1024, expected 1 to 1023", |c| {
-                c.blocks[2].layers = 1024
-            }),
-            ("`blocks[0].growth` is 0, expected 1 to 65536", |c| {
-                c.blocks[0].growth = 0
-            }),
-            ("`blocks[1].transition` is 0, expected 1 to 65536", |c| {
-                c.blocks[1].transition = 0
-            }),
-            ("`head.classes` is 0, expected 1 to 65536", |c| {
-                *c = c.clone().with_classes(0)
-            }),
-            (
-                "`blocks[0].dropout` is 1, expected a probability, 0 or more and less than 1",
-                |c| {
-                    c.blocks[0].dropout = Some(1.0);
-                },
-            ),
         ];
         for (message, change) in cases {
             let mut config = Config::from(Variant::HarDNet68);

@@ -25,6 +25,52 @@ impl fmt::Display for Shaped {
     }
 }
 
+/// All that keeps a file from fitting a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Differences {
+    /// Parameters of the network that are not in the file.
+    pub missing: Vec<String>,
+    /// Tensors of the file that are no parameters of the network.
+    pub unexpected: Vec<String>,
+    /// Tensors of another shape.
+    pub misshaped: Vec<Shaped>,
+    /// Tensors of a type that is not f32, f16 or bf16, with that type.
+    pub unreadable: Vec<(String, String)>,
+}
+
+impl Differences {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.missing.len() + self.unexpected.len() + self.misshaped.len() + self.unreadable.len()
+    }
+}
+
+impl fmt::Display for Differences {
+    /// Each kind with its count and the first few names.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        let unreadable =
+            self.unreadable.iter().map(|(name, dtype)| format!("`{name}` is {dtype}, not f32, f16 or bf16"));
+        let kinds = [
+            ("missing", quoted(&self.missing)),
+            ("unexpected", quoted(&self.unexpected)),
+            ("of another shape", self.misshaped.iter().map(Shaped::to_string).collect()),
+            ("of an unreadable type", unreadable.collect()),
+        ];
+        for (at, (what, items)) in kinds.iter().filter(|(_, items)| !items.is_empty()).enumerate() {
+            let separator = if at > 0 { "; " } else { "" };
+            let first = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            let more = if items.len() > SHOWN { ", ..." } else { "" };
+            write!(f, "{separator}{} {what} ({first}{more})", items.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Names that a message has of each kind.
+const SHOWN: usize = 3;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -91,23 +137,14 @@ pub enum Error {
         reason: String,
     },
     /// A weights file holds other tensors than the network.
-    #[error(
-        "`{path}` does not fit {network}: {}",
-        mismatch(.missing, .unexpected, .misshaped, .unreadable), path = .path.display()
-    )]
+    #[error("`{path}` does not fit {network}: {differences}", path = .path.display())]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// The network it was read for.
         network: String,
-        /// Parameters of the network that are not in the file.
-        missing: Vec<String>,
-        /// Tensors of the file that are no parameters of the network.
-        unexpected: Vec<String>,
-        /// Tensors of another shape.
-        misshaped: Vec<Shaped>,
-        /// Tensors of a type that is not f32, f16 or bf16, with that type.
-        unreadable: Vec<(String, String)>,
+        /// All that differs.
+        differences: Box<Differences>,
     },
     /// A weights file holds another network than the one asked for.
     #[error("`{path}` holds {found}, not {expected}", path = .path.display())]
@@ -122,39 +159,4 @@ pub enum Error {
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
-}
-
-/// Parts joined by `; `, each with the first few names and the count.
-fn mismatch(
-    missing: &[String],
-    unexpected: &[String],
-    misshaped: &[Shaped],
-    unreadable: &[(String, String)],
-) -> String {
-    let quoted = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
-    let parts = [
-        ("missing", quoted(missing)),
-        ("unexpected", quoted(unexpected)),
-        ("of another shape", misshaped.iter().map(Shaped::to_string).collect()),
-        (
-            "of an unreadable type",
-            unreadable
-                .iter()
-                .map(|(name, dtype)| format!("`{name}` is {dtype}, not f32, f16 or bf16"))
-                .collect(),
-        ),
-    ];
-    parts
-        .iter()
-        .filter(|(_, items)| !items.is_empty())
-        .map(|(what, items)| {
-            let more = if items.len() > 3 { ", ..." } else { "" };
-            format!(
-                "{} {what} ({}{more})",
-                items.len(),
-                items.iter().take(3).cloned().collect::<Vec<_>>().join(", ")
-            )
-        })
-        .collect::<Vec<_>>()
-        .join("; ")
 }

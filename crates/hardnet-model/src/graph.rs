@@ -115,22 +115,12 @@ pub struct Padding {
 impl Padding {
     /// The same on all four sides.
     pub const fn all(size: usize) -> Self {
-        Self {
-            top: size,
-            bottom: size,
-            left: size,
-            right: size,
-        }
+        Self { top: size, bottom: size, left: size, right: size }
     }
 
     /// Above and on the left only.
     pub const fn top_left(size: usize) -> Self {
-        Self {
-            top: size,
-            bottom: 0,
-            left: size,
-            right: 0,
-        }
+        Self { top: size, bottom: 0, left: size, right: 0 }
     }
 
     /// The size, if it is the same on all four sides.
@@ -217,7 +207,7 @@ impl Graph {
 
     /// Channels of the image.
     pub fn in_channels(&self) -> usize {
-        self.nodes[0].out_channels
+        self.nodes[0].in_channels
     }
 
     /// For every node, the last node that reads it; itself if none does.

@@ -29,14 +29,16 @@ mod error;
 mod graph;
 pub mod link;
 mod network;
+mod score;
 mod weights;
 
-pub use classify::{Prediction, top_k};
+pub use classify::{Prediction, top_k, top_k_of};
 pub use config::{Activation, BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, Variant};
-pub use error::{Error, Result, Shaped};
+pub use error::{Differences, Error, Result, Shaped};
 pub use graph::{
     BlockSpec, Conv, Graph, ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pool, PoolKind,
     Shape,
 };
 pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
+pub use score::{Proportion, Tally};
 pub use weights::{Metadata, WeightsFile};

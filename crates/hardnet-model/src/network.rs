@@ -29,17 +29,9 @@ struct Layers {
 impl Layers {
     /// Takes every parameter of `graph` from `vb` under its own name.
     fn new(graph: Graph, vb: &VarBuilder) -> Result<Self> {
-        let layers = graph
-            .nodes()
-            .iter()
-            .map(|node| Layer::new(node, vb))
-            .collect::<Result<_>>()?;
+        let layers = graph.nodes().iter().map(|node| Layer::new(node, vb)).collect::<Result<_>>()?;
         let last_readers = graph.last_readers();
-        Ok(Self {
-            graph,
-            layers,
-            last_readers,
-        })
+        Ok(Self { graph, layers, last_readers })
     }
 
     /// Computes the network for `images`, `[N, C, H, W]`, and returns the concatenation of each list of nodes in `wanted`.
@@ -48,22 +40,14 @@ impl Layers {
     fn run(&self, images: &Tensor, train: bool, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
         let (_, channels, height, width) = images.dims4()?;
         if channels != self.graph.in_channels() {
-            candle_core::bail!(
-                "expected images of {} channels, got {:?}",
-                self.graph.in_channels(),
-                images.shape()
-            );
+            candle_core::bail!("expected images of {} channels, got {:?}", self.graph.in_channels(), images.shape());
         }
         self.graph.shapes(height, width).map_err(candle_core::Error::wrap)?;
         let mut keep = vec![false; self.layers.len()];
         wanted.iter().flatten().for_each(|&node| keep[node] = true);
         let mut maps: Vec<Option<Tensor>> = Vec::with_capacity(self.layers.len());
         for (id, (node, layer)) in self.graph.nodes().iter().zip(&self.layers).enumerate() {
-            let input = if node.inputs.is_empty() {
-                images.clone()
-            } else {
-                gather(&maps, &node.inputs)?
-            };
+            let input = if node.inputs.is_empty() { images.clone() } else { gather(&maps, &node.inputs)? };
             maps.push(Some(layer.forward(&input, train)?));
             for &read in &node.inputs {
                 if self.last_readers[read] == id && !keep[read] {
@@ -77,10 +61,8 @@ impl Layers {
 
 /// The concatenation of `nodes` along the channels.
 fn gather(maps: &[Option<Tensor>], nodes: &[NodeId]) -> Result<Tensor> {
-    let parts: Vec<&Tensor> = nodes
-        .iter()
-        .map(|&node| maps[node].as_ref().expect("a map lives until its last reader is done"))
-        .collect();
+    let parts: Vec<&Tensor> =
+        nodes.iter().map(|&node| maps[node].as_ref().expect("a map lives until its last reader is done")).collect();
     match parts[..] {
         [map] => Ok(map.clone()),
         _ => Tensor::cat(&parts, 1),

@@ -16,9 +16,9 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Variant};
-use crate::error::{Error, Result};
+use crate::error::{Differences, Error, Result};
 use crate::graph::Graph;
-use compare::{Differences, Header};
+use compare::Header;
 
 /// The key under which a file's metadata holds a [`Metadata`] as JSON.
 const METADATA_KEY: &str = "hardnet";
@@ -48,12 +48,7 @@ pub struct Metadata {
 impl Metadata {
     /// What is known of a network without names or a pipeline of its own.
     pub fn new(config: Config) -> Self {
-        Self {
-            schema: SCHEMA,
-            config,
-            labels: None,
-            pipeline: None,
-        }
+        Self { schema: SCHEMA, config, labels: None, pipeline: None }
     }
 }
 
@@ -89,10 +84,7 @@ impl WeightsFile {
 
     fn open_with(path: &Path, wanted: Option<Variant>) -> Result<Self> {
         let bytes = read(path)?;
-        let format = |reason: String| Error::Format {
-            path: path.into(),
-            reason,
-        };
+        let format = |reason: String| Error::Format { path: path.into(), reason };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| format(describe(&bytes, &error)))?;
         let metadata = header
             .metadata()
@@ -113,22 +105,13 @@ impl WeightsFile {
             && found != Some(wanted)
         {
             let found = found.map_or("a network of its own".into(), |variant| variant.to_string());
-            return Err(Error::OtherNetwork {
-                path: path.into(),
-                found,
-                expected: wanted.to_string(),
-            });
+            return Err(Error::OtherNetwork { path: path.into(), found, expected: wanted.to_string() });
         }
         if differences != Differences::default() {
             let network = found.map_or("the network of its metadata".into(), |variant| variant.to_string());
-            return Err(differences.into_error(path.into(), network));
+            return Err(Error::Mismatch { path: path.into(), network, differences: Box::new(differences) });
         }
-        Ok(Self {
-            path: path.into(),
-            bytes,
-            config,
-            metadata,
-        })
+        Ok(Self { path: path.into(), bytes, config, metadata })
     }
 
     /// The file.
@@ -157,10 +140,8 @@ impl WeightsFile {
     ///
     /// Candle's, as where the device is out of memory.
     pub fn var_builder(&self, device: &Device) -> Result<VarBuilder<'static>> {
-        let file = SafeTensors::deserialize(&self.bytes).map_err(|error| Error::Format {
-            path: self.path.clone(),
-            reason: describe(&self.bytes, &error),
-        })?;
+        let file = SafeTensors::deserialize(&self.bytes)
+            .map_err(|error| Error::Format { path: self.path.clone(), reason: describe(&self.bytes, &error) })?;
         let tensors = Graph::new(&self.config)?
             .params()
             .into_iter()
@@ -176,10 +157,7 @@ impl WeightsFile {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| Error::Read {
-        path: path.into(),
-        source,
-    };
+    let failed = |source| Error::Read { path: path.into(), source };
     let mut file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?;
     if size.is_dir() {
@@ -187,10 +165,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     }
     if size.len() > MAX_BYTES {
         let reason = format!("{} bytes, expected at most {MAX_BYTES}", size.len());
-        return Err(Error::Format {
-            path: path.into(),
-            reason,
-        });
+        return Err(Error::Format { path: path.into(), reason });
     }
     let mut bytes = Vec::with_capacity(size.len() as usize);
     file.by_ref().take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
@@ -205,9 +180,7 @@ fn parse_metadata(json: &str) -> std::result::Result<Metadata, String> {
     let failed = |error: serde_json::Error| format!("metadata `{METADATA_KEY}`: {error}");
     let Schema { schema } = serde_json::from_str(json).map_err(failed)?;
     if schema != SCHEMA {
-        return Err(format!(
-            "metadata `{METADATA_KEY}` has schema {schema}, this version reads {SCHEMA}"
-        ));
+        return Err(format!("metadata `{METADATA_KEY}` has schema {schema}, this version reads {SCHEMA}"));
     }
     serde_json::from_str(json).map_err(failed)
 }

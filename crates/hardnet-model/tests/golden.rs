@@ -1,7 +1,7 @@
 //! The Candle networks against PyTorch in float64: same weights by formula, same input.
 
 use candle_core::{Device, Tensor};
-use hardnet_model::{Backbone, Config, Graph, HarDNet, TapKind, Taps, Variant, WeightsFile};
+use hardnet_model::{Backbone, Config, Graph, HarDNet, StemPadding, TapKind, Taps, Variant, WeightsFile};
 use hardnet_testing::formula::{self, Encoding};
 use hardnet_testing::golden::golden;
 
@@ -25,14 +25,7 @@ fn assert_parity(variant: Variant) {
 
     let modules = network.graph().modules();
     let names: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
-    assert_eq!(
-        names,
-        expected
-            .modules
-            .iter()
-            .map(|module| module.name.as_str())
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(names, expected.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>());
     let positions: Vec<_> = (0..modules.len()).collect();
     let outputs = network.module_outputs(&input(), &positions).unwrap();
     for (output, expected) in outputs.iter().zip(&expected.modules) {
@@ -44,20 +37,12 @@ fn assert_parity(variant: Variant) {
             statistic(output.max_all()),
         ];
         for (found, expected_value) in found.iter().zip([expected.mean, expected.abs_mean, expected.max]) {
-            assert!(
-                (found - expected_value).abs() < 1e-4,
-                "{}: {found} is not {expected_value}",
-                expected.name
-            );
+            assert!((found - expected_value).abs() < 1e-4, "{}: {found} is not {expected_value}", expected.name);
         }
     }
 
     let logits = outputs.last().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let worst = logits
-        .iter()
-        .zip(&expected.logits)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
+    let worst = logits.iter().zip(&expected.logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-4, "{variant}: logits differ by {worst}");
 }
 
@@ -83,13 +68,7 @@ fn backbone_maps_are_the_networks() {
         assert!(backbone.graph().nodes().len() < network.graph().nodes().len());
         let positions: Vec<_> = backbone.info().iter().map(|info| info.index).collect();
         let expected = network.module_outputs(&images, &positions).unwrap();
-        for ((map, expected), info) in backbone
-            .features(&images)
-            .unwrap()
-            .iter()
-            .zip(&expected)
-            .zip(backbone.info())
-        {
+        for ((map, expected), info) in backbone.features(&images).unwrap().iter().zip(&expected).zip(backbone.info()) {
             assert_eq!(map.dims(), [1, info.channels, 96 / info.stride, 64 / info.stride]);
             let difference = (map - expected).unwrap().abs().unwrap().max_all().unwrap();
             assert_eq!(difference.to_scalar::<f32>().unwrap(), 0.0, "{}", info.module);
@@ -106,12 +85,7 @@ fn batches_are_images_side_by_side() {
     let together = network.forward(&images).unwrap();
     for image in 0..3 {
         let alone = network.forward(&images.narrow(0, image, 1).unwrap()).unwrap();
-        let difference = (together.narrow(0, image, 1).unwrap() - alone)
-            .unwrap()
-            .abs()
-            .unwrap()
-            .max_all()
-            .unwrap();
+        let difference = (together.narrow(0, image, 1).unwrap() - alone).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-4);
     }
 }
@@ -125,10 +99,25 @@ fn images_that_do_not_fit_are_errors() {
         network.forward(&images).unwrap_err().to_string()
     };
     let small = error(&[1, 3, 28, 224]);
-    assert!(
-        small.contains("`base.13` would have no output; the shorter side needs at least 29"),
-        "{small}"
-    );
+    assert!(small.contains("`base.13` would have no output; the shorter side needs at least 29"), "{small}");
     let grey = error(&[1, 1, 224, 224]);
     assert!(grey.contains("expected images of 3 channels"), "{grey}");
+}
+
+/// At even sizes the notebook's padding reads the same pixels as PyTorch's; at odd ones its map is a row smaller.
+#[test]
+fn the_notebooks_padding_agrees_where_sizes_are_even() {
+    let file = WeightsFile::open(weights(Variant::HarDNet39Ds).path()).unwrap();
+    let build = |padding| {
+        let config = file.config().clone().with_stem_padding(padding);
+        HarDNet::new(&config, file.var_builder(&Device::Cpu).unwrap()).unwrap()
+    };
+    let (pytorch, notebook) = (build(StemPadding::Symmetric), build(StemPadding::TopLeft));
+    let difference = |side| {
+        let images = input().narrow(2, 0, side).unwrap().narrow(3, 0, side).unwrap();
+        let difference = (pytorch.forward(&images).unwrap() - notebook.forward(&images).unwrap()).unwrap();
+        difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    assert!(difference(64) < 1e-4, "{}", difference(64));
+    assert!(difference(65) > 1e-2, "{}", difference(65));
 }

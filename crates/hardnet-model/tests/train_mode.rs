@@ -20,10 +20,7 @@ fn config(variant: Variant) -> Config {
         downsample,
     };
     config.blocks = vec![block(4, 6, 1.7, 24, true), block(5, 8, 1.6, 32, false)];
-    config.head = Some(Head {
-        classes: 5,
-        dropout: 0.0,
-    });
+    config.head = Some(Head { classes: 5, dropout: 0.0 });
     config
 }
 
@@ -31,11 +28,7 @@ fn assert_parity(variant: Variant, name: &str) {
     let expected = train_mode(name);
     let device = Device::Cpu;
     let parameters = VarMap::new();
-    let network = HarDNet::new(
-        &config(variant),
-        VarBuilder::from_varmap(&parameters, DType::F32, &device),
-    )
-    .unwrap();
+    let network = HarDNet::new(&config(variant), VarBuilder::from_varmap(&parameters, DType::F32, &device)).unwrap();
     let params = network.graph().params();
     for param in &params {
         let values = Tensor::from_vec(formula::tensor(&param.name, &param.shape), &param.shape[..], &device).unwrap();
@@ -47,10 +40,7 @@ fn assert_parity(variant: Variant, name: &str) {
     let logits = network.forward_t(&images, true).unwrap();
     let found = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     for (found, expected) in found.iter().zip(&expected.logits) {
-        assert!(
-            (found - expected).abs() < 1e-4,
-            "{name}: logit {found} is not {expected}"
-        );
+        assert!((found - expected).abs() < 1e-4, "{name}: logit {found} is not {expected}");
     }
     let labels = Tensor::new(&[0u32, 1, 2, 3], &device).unwrap();
     let loss = candle_nn::loss::cross_entropy(&logits, &labels).unwrap();
@@ -66,26 +56,13 @@ fn assert_parity(variant: Variant, name: &str) {
                 (f64::from(sum), expected.running_sums[&param.name])
             }
             _ => {
-                let gradient = gradients
-                    .get(variable)
-                    .unwrap_or_else(|| panic!("no gradient for {}", param.name));
-                let norm = gradient
-                    .sqr()
-                    .unwrap()
-                    .sum_all()
-                    .unwrap()
-                    .to_scalar::<f32>()
-                    .unwrap()
-                    .sqrt();
+                let gradient = gradients.get(variable).unwrap_or_else(|| panic!("no gradient for {}", param.name));
+                let norm = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
                 (f64::from(norm), expected.gradient_norms[&param.name])
             }
         };
         let tolerance = 1e-4 * expected.abs().max(1.0);
-        assert!(
-            (found - expected).abs() < tolerance,
-            "{name}: {} has {found}, not {expected}",
-            param.name
-        );
+        assert!((found - expected).abs() < tolerance, "{name}: {} has {found}, not {expected}", param.name);
     }
 }
 
@@ -103,10 +80,7 @@ fn depthwise_network_agrees_with_pytorch() {
 #[test]
 fn dropout_is_for_training_only() {
     let mut config = config(Variant::HarDNet85);
-    config.head = Some(Head {
-        classes: 5,
-        dropout: 0.5,
-    });
+    config.head = Some(Head { classes: 5, dropout: 0.5 });
     let parameters = VarMap::new();
     let vb = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
     let network = HarDNet::new(&config, vb).unwrap();

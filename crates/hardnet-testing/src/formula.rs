@@ -49,15 +49,11 @@ pub fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
     } else {
         (0.2, -0.1)
     };
-    uniform(name, shape.iter().product())
-        .map(|u| (shift + scale * u) as f32)
-        .collect()
+    uniform(name, shape.iter().product()).map(|u| (shift + scale * u) as f32).collect()
 }
 
 fn centred(name: &str, shape: &[usize], bound: f64) -> Vec<f32> {
-    uniform(name, shape.iter().product())
-        .map(|u| ((2.0 * u - 1.0) * bound) as f32)
-        .collect()
+    uniform(name, shape.iter().product()).map(|u| ((2.0 * u - 1.0) * bound) as f32).collect()
 }
 
 /// The bytes of a safetensors file with the formula's values, and `metadata` under the key `hardnet`.
@@ -68,15 +64,10 @@ pub fn safetensors(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>
         Encoding::Bf16 => (Dtype::BF16, |v| bf16_bits(v).to_le_bytes().to_vec()),
         Encoding::I32 => (Dtype::I32, |v| (v as i32).to_le_bytes().to_vec()),
     };
-    let data: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|(name, shape)| tensor(name, shape).into_iter().flat_map(encode).collect())
-        .collect();
+    let data: Vec<Vec<u8>> =
+        tensors.iter().map(|(name, shape)| tensor(name, shape).into_iter().flat_map(encode).collect()).collect();
     let views = tensors.iter().zip(&data).map(|((name, shape), bytes)| {
-        (
-            name,
-            TensorView::new(dtype, shape.clone(), bytes).expect("as many bytes as the shape says"),
-        )
+        (name, TensorView::new(dtype, shape.clone(), bytes).expect("as many bytes as the shape says"))
     });
     let metadata = metadata.map(|json| [("hardnet".to_string(), json.to_string())].into());
     serialize(views, metadata).expect("names and shapes are sound")
@@ -120,12 +111,8 @@ mod tests {
     #[test]
     fn halves_round_to_even() {
         // By numpy.float16 and by truncation with carry.
-        let cases = [
-            (1.0, 0x3C00, 0x3F80),
-            (-0.1, 0xAE66, 0xBDCD),
-            (0.333_333_34, 0x3555, 0x3EAB),
-            (6.0, 0x4600, 0x40C0),
-        ];
+        let cases =
+            [(1.0, 0x3C00, 0x3F80), (-0.1, 0xAE66, 0xBDCD), (0.333_333_34, 0x3555, 0x3EAB), (6.0, 0x4600, 0x40C0)];
         for (value, half, brain) in cases {
             assert_eq!((f16_bits(value), bf16_bits(value)), (half, brain), "{value}");
         }

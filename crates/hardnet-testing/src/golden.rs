@@ -10,22 +10,14 @@ fn table() -> Value {
 }
 
 fn floats(value: &Value) -> Vec<f32> {
-    value
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|v| v.as_f64().expect("a number") as f32)
-        .collect()
+    value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number") as f32).collect()
 }
 
 /// The first four values of some tensors, by name.
 pub fn first_values() -> BTreeMap<String, Vec<f32>> {
     let table = table();
     let values = table["first_four_values"].as_object().expect("a table by name");
-    values
-        .iter()
-        .map(|(name, values)| (name.clone(), floats(values)))
-        .collect()
+    values.iter().map(|(name, values)| (name.clone(), floats(values))).collect()
 }
 
 /// One entry of `base` in the reference run.
@@ -54,29 +46,22 @@ pub struct Golden {
 pub fn golden(model: &str) -> Golden {
     let table = table();
     let run = &table["models"][model];
-    let modules = run["modules"]
-        .as_array()
-        .expect("a list of modules")
-        .iter()
-        .map(|module| {
-            let number = |key: &str| module[key].as_f64().expect("a number");
-            Module {
-                name: module["module"].as_str().expect("a name").into(),
-                shape: module["shape"]
-                    .as_array()
-                    .expect("a shape")
-                    .iter()
-                    .map(|d| d.as_u64().unwrap_or(0) as usize)
-                    .collect(),
-                mean: number("mean"),
-                abs_mean: number("abs_mean"),
-                max: number("max"),
-            }
-        });
-    Golden {
-        modules: modules.collect(),
-        logits: floats(&run["logits"]),
-    }
+    let modules = run["modules"].as_array().expect("a list of modules").iter().map(|module| {
+        let number = |key: &str| module[key].as_f64().expect("a number");
+        Module {
+            name: module["module"].as_str().expect("a name").into(),
+            shape: module["shape"]
+                .as_array()
+                .expect("a shape")
+                .iter()
+                .map(|d| d.as_u64().unwrap_or(0) as usize)
+                .collect(),
+            mean: number("mean"),
+            abs_mean: number("abs_mean"),
+            max: number("max"),
+        }
+    });
+    Golden { modules: modules.collect(), logits: floats(&run["logits"]) }
 }
 
 /// One training-mode run of a small network in the reference, by `tests/golden/train_mode.py`.
@@ -97,20 +82,29 @@ pub fn train_mode(network: &str) -> TrainMode {
     let run = &table[network];
     let numbers = |key: &str| {
         let numbers = run[key].as_object().expect("a table by name");
-        numbers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_f64().expect("a number")))
-            .collect()
+        numbers.iter().map(|(name, value)| (name.clone(), value.as_f64().expect("a number"))).collect()
     };
     TrainMode {
-        logits: run["logits"]
-            .as_array()
-            .expect("a row per image")
-            .iter()
-            .flat_map(floats)
-            .collect(),
+        logits: run["logits"].as_array().expect("a row per image").iter().flat_map(floats).collect(),
         loss: run["loss"].as_f64().expect("a number"),
         gradient_norms: numbers("gradient_norms"),
         running_sums: numbers("running_sums"),
     }
+}
+
+/// Width and height of the [`picture`].
+pub const PICTURE_SIZE: (usize, usize) = (331, 281);
+
+/// The picture of `tests/golden/picture_logits.py`: RGB, row by row.
+pub fn picture() -> Vec<u8> {
+    let (width, height) = PICTURE_SIZE;
+    let value = |x: usize, y: usize, c: usize| ((3 * x * x + 5 * y * y + 7 * x * y * c) / 64 % 256) as u8;
+    (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |c| value(x, y, c)))).collect()
+}
+
+/// ONNX Runtime's logits of `model` for the [`picture`], prepared by Pillow.
+pub fn picture_logits(model: &str) -> Vec<f32> {
+    let table: Value =
+        serde_json::from_str(include_str!("../../../tests/golden/picture_logits.json")).expect("it is JSON");
+    floats(&table[model])
 }

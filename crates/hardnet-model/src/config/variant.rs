@@ -42,9 +42,7 @@ impl Variant {
     /// The variant whose blocks and stem `config` has, whatever its classes, dropout and stem padding.
     pub fn of(config: &Config) -> Option<Self> {
         let bare = |config: &Config| config.clone().without_head().with_stem_padding(StemPadding::Symmetric);
-        Self::ALL
-            .into_iter()
-            .find(|variant| bare(&Config::from(*variant)) == bare(config))
+        Self::ALL.into_iter().find(|variant| bare(&Config::from(*variant)) == bare(config))
     }
 }
 
@@ -59,15 +57,8 @@ impl FromStr for Variant {
 
     /// Accepts the name in any case, with `_` or `-` between its parts: `HarDNet39_ds`.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let name: String = text
-            .chars()
-            .filter(|c| !matches!(c, '_' | '-'))
-            .collect::<String>()
-            .to_lowercase();
-        Self::ALL
-            .into_iter()
-            .find(|variant| variant.name() == name)
-            .ok_or_else(|| Error::UnknownVariant(text.into()))
+        let name: String = text.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_lowercase();
+        Self::ALL.into_iter().find(|variant| variant.name() == name).ok_or_else(|| Error::UnknownVariant(text.into()))
     }
 }
 
@@ -75,12 +66,7 @@ impl From<Variant> for Config {
     fn from(variant: Variant) -> Self {
         // Per block: layers, k, transition channels, downsampling behind it.
         type Table = &'static [(usize, usize, usize, bool)];
-        const TABLE_39DS: Table = &[
-            (4, 16, 96, true),
-            (16, 20, 320, true),
-            (8, 64, 640, true),
-            (4, 160, 1024, false),
-        ];
+        const TABLE_39DS: Table = &[(4, 16, 96, true), (16, 20, 320, true), (8, 64, 640, true), (4, 160, 1024, false)];
         const TABLE_68: Table = &[
             (8, 14, 128, true),
             (16, 16, 256, false),
@@ -120,26 +106,14 @@ impl From<Variant> for Config {
             in_channels: 3,
             stem: Stem {
                 convs: vec![
-                    StemConv {
-                        channels: stem[0],
-                        kernel: 3,
-                        stride: 2,
-                    },
-                    StemConv {
-                        channels: stem[1],
-                        kernel: if depthwise { 1 } else { 3 },
-                        stride: 1,
-                    },
+                    StemConv { channels: stem[0], kernel: 3, stride: 2 },
+                    StemConv { channels: stem[1], kernel: if depthwise { 1 } else { 3 }, stride: 1 },
                 ],
                 padding: StemPadding::Symmetric,
             },
             blocks,
             depthwise,
-            downsample: if depthwise {
-                Downsample::Depthwise
-            } else {
-                Downsample::MaxPool
-            },
+            downsample: if depthwise { Downsample::Depthwise } else { Downsample::MaxPool },
             activation: Activation::Relu6,
             head: Some(Head { classes: 1000, dropout }),
         }

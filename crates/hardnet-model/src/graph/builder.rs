@@ -39,13 +39,7 @@ pub(super) fn network(config: &Config) -> Graph {
             StemPadding::TopLeft if stem.stride > 1 => Padding::top_left(size),
             _ => Padding::all(size),
         };
-        let conv = Conv {
-            kernel: stem.kernel,
-            stride: stem.stride,
-            padding,
-            depthwise: false,
-            activation,
-        };
+        let conv = Conv { kernel: stem.kernel, stride: stem.stride, padding, depthwise: false, activation };
         builder.module(ModuleKind::Stem, |b, name| b.conv(name, conv, stem.channels));
     }
     builder.downsample(config.downsample, 3);
@@ -62,13 +56,7 @@ pub(super) fn network(config: &Config) -> Graph {
         if let Some(probability) = block.dropout {
             builder.module(ModuleKind::Dropout, |b, name| b.same(name, Op::Dropout(probability)));
         }
-        let conv = Conv {
-            kernel: 1,
-            stride: 1,
-            padding: Padding::default(),
-            depthwise: false,
-            activation,
-        };
+        let conv = Conv { kernel: 1, stride: 1, padding: Padding::default(), depthwise: false, activation };
         builder.module(ModuleKind::Transition, |b, name| b.conv(name, conv, block.transition));
         if block.downsample {
             builder.downsample(config.downsample, 2);
@@ -94,26 +82,12 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(in_channels: usize) -> Self {
-        let input = Node {
-            name: String::new(),
-            op: Op::Input,
-            inputs: vec![],
-            in_channels,
-            out_channels: in_channels,
-        };
-        Self {
-            nodes: vec![input],
-            modules: vec![],
-            current: vec![0],
-            stride: 1,
-        }
+        let input = Node { name: String::new(), op: Op::Input, inputs: vec![], in_channels, out_channels: in_channels };
+        Self { nodes: vec![input], modules: vec![], current: vec![0], stride: 1 }
     }
 
     pub(super) fn finish(self) -> Graph {
-        Graph {
-            nodes: self.nodes,
-            modules: self.modules,
-        }
+        Graph { nodes: self.nodes, modules: self.modules }
     }
 
     fn channels(&self) -> usize {
@@ -128,13 +102,7 @@ impl Builder {
             Op::Pool(pool) => pool.stride,
             _ => 1,
         };
-        self.nodes.push(Node {
-            name,
-            op,
-            inputs,
-            in_channels,
-            out_channels,
-        });
+        self.nodes.push(Node { name, op, inputs, in_channels, out_channels });
         self.current = vec![id];
         id
     }
@@ -176,74 +144,42 @@ impl Builder {
             Downsample::MaxPool => PoolKind::Max,
             Downsample::AveragePool => PoolKind::Average,
             Downsample::Depthwise => {
-                return self.module(ModuleKind::Downsample, |b, name| {
-                    b.conv(name, depthwise(2), b.channels())
-                });
+                return self.module(ModuleKind::Downsample, |b, name| b.conv(name, depthwise(2), b.channels()));
             }
         };
-        let pool = Pool {
-            kind,
-            kernel: window,
-            stride: 2,
-            padding: Padding::all((window - 1) / 2),
-        };
+        let pool = Pool { kind, kernel: window, stride: 2, padding: Padding::all((window - 1) / 2) };
         self.module(ModuleKind::Downsample, |b, name| b.same(name, Op::Pool(pool)));
     }
 
     /// A HarDBlock as the next entry of the sequence `parent`, or with names of its own without one.
     pub(super) fn hard_block(&mut self, spec: &BlockSpec, parent: Option<&str>) {
         let name = parent.map_or(String::new(), |parent| format!("{parent}.{}", self.modules.len()));
-        let prefix = if name.is_empty() {
-            String::new()
-        } else {
-            format!("{name}.")
-        };
+        let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
         let first = self.nodes.len();
         // What each layer wrote, the block's input first.
         let mut written = vec![self.current.clone()];
         for layer in 1..=spec.layers {
             let width = link::width(layer, spec.growth, spec.multiplier);
             let path = format!("{prefix}layers.{}", layer - 1);
-            self.current = link::sources(layer)
-                .flat_map(|source| written[source].iter().copied())
-                .collect();
+            self.current = link::sources(layer).flat_map(|source| written[source].iter().copied()).collect();
             let activation = Some(spec.activation);
             if spec.depthwise {
-                let pointwise = Conv {
-                    kernel: 1,
-                    stride: 1,
-                    padding: Padding::default(),
-                    depthwise: false,
-                    activation,
-                };
+                let pointwise =
+                    Conv { kernel: 1, stride: 1, padding: Padding::default(), depthwise: false, activation };
                 self.conv(format!("{path}.layer1"), pointwise, width);
                 self.conv(format!("{path}.layer2"), depthwise(1), width);
             } else {
-                let conv = Conv {
-                    kernel: 3,
-                    stride: 1,
-                    padding: Padding::all(1),
-                    depthwise: false,
-                    activation,
-                };
+                let conv = Conv { kernel: 3, stride: 1, padding: Padding::all(1), depthwise: false, activation };
                 self.conv(path, conv, width);
             }
             written.push(self.current.clone());
         }
-        self.current = link::outputs(spec.layers)
-            .flat_map(|layer| written[layer].iter().copied())
-            .collect();
+        self.current = link::outputs(spec.layers).flat_map(|layer| written[layer].iter().copied()).collect();
         self.record(name, ModuleKind::Block, first);
     }
 }
 
 /// A depthwise 3x3 convolution, which no activation follows.
 fn depthwise(stride: usize) -> Conv {
-    Conv {
-        kernel: 3,
-        stride,
-        padding: Padding::all(1),
-        depthwise: true,
-        activation: None,
-    }
+    Conv { kernel: 3, stride, padding: Padding::all(1), depthwise: true, activation: None }
 }

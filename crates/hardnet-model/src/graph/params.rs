@@ -56,36 +56,20 @@ impl Graph {
         let mut params = Vec::new();
         for (id, node) in self.nodes().iter().enumerate() {
             let mut push = |leaf: &str, kind, shape: Vec<usize>| {
-                params.push(ParamInfo {
-                    name: format!("{}.{leaf}", node.name),
-                    kind,
-                    shape,
-                    node: id,
-                });
+                params.push(ParamInfo { name: format!("{}.{leaf}", node.name), kind, shape, node: id });
             };
             match &node.op {
                 Op::Conv(conv) => {
-                    let (leaf, inputs) = if conv.depthwise {
-                        ("dwconv.weight", 1)
-                    } else {
-                        ("conv.weight", node.in_channels)
-                    };
-                    push(
-                        leaf,
-                        ParamKind::ConvWeight,
-                        vec![node.out_channels, inputs, conv.kernel, conv.kernel],
-                    );
+                    let (leaf, inputs) =
+                        if conv.depthwise { ("dwconv.weight", 1) } else { ("conv.weight", node.in_channels) };
+                    push(leaf, ParamKind::ConvWeight, vec![node.out_channels, inputs, conv.kernel, conv.kernel]);
                     push("norm.weight", ParamKind::NormWeight, vec![node.out_channels]);
                     push("norm.bias", ParamKind::NormBias, vec![node.out_channels]);
                     push("norm.running_mean", ParamKind::RunningMean, vec![node.out_channels]);
                     push("norm.running_var", ParamKind::RunningVar, vec![node.out_channels]);
                 }
                 Op::Linear => {
-                    push(
-                        "weight",
-                        ParamKind::LinearWeight,
-                        vec![node.out_channels, node.in_channels],
-                    );
+                    push("weight", ParamKind::LinearWeight, vec![node.out_channels, node.in_channels]);
                     push("bias", ParamKind::LinearBias, vec![node.out_channels]);
                 }
                 Op::Input | Op::Pool(_) | Op::Dropout(_) | Op::GlobalAveragePool => {}
@@ -96,10 +80,6 @@ impl Graph {
 
     /// Number of trained values, as papers count parameters: without running statistics.
     pub fn param_count(&self) -> usize {
-        self.params()
-            .iter()
-            .filter(|param| param.kind.is_trained())
-            .map(ParamInfo::count)
-            .sum()
+        self.params().iter().filter(|param| param.kind.is_trained()).map(ParamInfo::count).sum()
     }
 }

@@ -32,19 +32,13 @@ impl Graph {
     /// [`Error::InputTooSmall`] where the strides leave nothing, [`Error::InputTooLarge`] above 32768 pixels a side.
     pub fn shapes(&self, height: usize, width: usize) -> Result<Vec<Shape>> {
         if height.max(width) > MAX_SIDE {
-            return Err(Error::InputTooLarge {
-                height,
-                width,
-                maximum: MAX_SIDE,
-            });
+            return Err(Error::InputTooLarge { height, width, maximum: MAX_SIDE });
         }
         self.try_shapes(height, width).map_err(|node| Error::InputTooSmall {
             height,
             width,
             module: self.nodes()[node].name.clone(),
-            minimum: (1..MAX_SIDE)
-                .find(|&side| self.try_shapes(side, side).is_ok())
-                .unwrap_or(MAX_SIDE),
+            minimum: (1..MAX_SIDE).find(|&side| self.try_shapes(side, side).is_ok()).unwrap_or(MAX_SIDE),
         })
     }
 
@@ -52,10 +46,8 @@ impl Graph {
     fn try_shapes(&self, height: usize, width: usize) -> std::result::Result<Vec<Shape>, usize> {
         let mut shapes: Vec<Shape> = Vec::with_capacity(self.nodes().len());
         for (id, node) in self.nodes().iter().enumerate() {
-            let (h, w) = node
-                .inputs
-                .first()
-                .map_or((height, width), |&input| (shapes[input].height, shapes[input].width));
+            let (h, w) =
+                node.inputs.first().map_or((height, width), |&input| (shapes[input].height, shapes[input].width));
             let (h, w) = match &node.op {
                 Op::Conv(conv) => windows((h, w), conv.kernel, conv.stride, conv.padding),
                 Op::Pool(pool) => windows((h, w), pool.kernel, pool.stride, pool.padding),
@@ -65,11 +57,7 @@ impl Graph {
             if h == 0 || w == 0 {
                 return Err(id);
             }
-            shapes.push(Shape {
-                channels: node.out_channels,
-                height: h,
-                width: w,
-            });
+            shapes.push(Shape { channels: node.out_channels, height: h, width: w });
         }
         Ok(shapes)
     }
@@ -78,14 +66,7 @@ impl Graph {
 /// Rows and columns of windows that fit into a padded map.
 fn windows((height, width): (usize, usize), kernel: usize, stride: usize, padding: Padding) -> (usize, usize) {
     let fit = |padded: usize| {
-        if padded < kernel {
-            0
-        } else {
-            (padded - kernel) / stride + 1
-        }
+        if padded < kernel { 0 } else { (padded - kernel) / stride + 1 }
     };
-    (
-        fit(height + padding.top + padding.bottom),
-        fit(width + padding.left + padding.right),
-    )
+    (fit(height + padding.top + padding.bottom), fit(width + padding.left + padding.right))
 }

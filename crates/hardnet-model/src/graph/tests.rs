@@ -21,19 +21,11 @@ fn counts_are_the_published_ones() {
         let graph = graph(variant);
         let params = graph.params();
         assert_eq!(graph.param_count(), trained, "{variant}");
-        let buffers: usize = params
-            .iter()
-            .filter(|p| !p.kind.is_trained())
-            .map(ParamInfo::count)
-            .sum();
+        let buffers: usize = params.iter().filter(|p| !p.kind.is_trained()).map(ParamInfo::count).sum();
         assert_eq!(buffers, statistics, "{variant}");
         assert_eq!(params.len(), tensors, "{variant}");
         assert_eq!(params[tensors - 2].name, head);
-        let count = graph
-            .nodes()
-            .iter()
-            .filter(|node| matches!(node.op, Op::Conv(_)))
-            .count();
+        let count = graph.nodes().iter().filter(|node| matches!(node.op, Op::Conv(_))).count();
         assert_eq!(count, convs, "{variant}");
     }
 }
@@ -113,22 +105,15 @@ fn modules_have_the_published_channels_and_sizes() {
     for (variant, table) in tables {
         let graph = graph(variant);
         let shapes = graph.shapes(224, 224).unwrap();
-        let found: Vec<_> = graph
-            .modules()
-            .iter()
-            .map(|module| (module.channels, shapes[module.outputs[0]].height))
-            .collect();
+        let found: Vec<_> =
+            graph.modules().iter().map(|module| (module.channels, shapes[module.outputs[0]].height)).collect();
         assert_eq!(found, table, "{variant}");
     }
 }
 
 #[test]
 fn params_follow_pytorchs_order_and_names() {
-    let names: Vec<_> = graph(Variant::HarDNet39Ds)
-        .params()
-        .into_iter()
-        .map(|p| (p.name, p.shape))
-        .collect();
+    let names: Vec<_> = graph(Variant::HarDNet39Ds).params().into_iter().map(|p| (p.name, p.shape)).collect();
     let expect = |at: usize, name: &str, shape: &[usize]| assert_eq!(names[at], (name.to_string(), shape.to_vec()));
     expect(0, "base.0.conv.weight", &[24, 3, 3, 3]);
     expect(1, "base.0.norm.weight", &[24]);

@@ -92,11 +92,7 @@ impl Backbone {
             .collect();
         let outputs = chosen.map(|module| module.outputs.clone()).collect();
         let graph = graph.truncated(positions.into_iter().max().unwrap_or(0));
-        Ok(Self {
-            layers: Layers::new(graph, &vb)?,
-            info,
-            outputs,
-        })
+        Ok(Self { layers: Layers::new(graph, &vb)?, info, outputs })
     }
 
     /// The backbone in a safetensors file with or without a head, in f32. The whole file must fit its network, also what
@@ -141,45 +137,32 @@ impl Backbone {
 
 /// Positions in `modules` of the maps that `taps` name.
 fn positions(modules: &[ModuleInfo], taps: &Taps) -> crate::Result<Vec<usize>> {
-    let (wanted, find): (&[usize], Box<dyn Fn(usize) -> Option<usize>>) = match taps {
-        Taps::Strides(strides, kind) => {
-            let kind = match kind {
-                TapKind::Transition => ModuleKind::Transition,
-                TapKind::Block => ModuleKind::Block,
-            };
-            let fits = move |module: &ModuleInfo| module.kind == kind || module.kind == ModuleKind::Stem;
-            (
-                strides,
-                Box::new(move |stride| modules.iter().rposition(|m| m.stride == stride && fits(m))),
-            )
-        }
-        Taps::Indices(indices) => (indices, Box::new(|index| (index < modules.len()).then_some(index))),
-    };
-    wanted
-        .iter()
-        .map(|&value| {
-            find(value).ok_or_else(|| {
-                let (wanted, available) = match taps {
-                    Taps::Strides(..) => ("stride", available_strides(modules)),
-                    Taps::Indices(_) => ("index", format!("indices 0 to {}", modules.len().saturating_sub(1))),
-                };
-                Error::NoSuchTap {
-                    wanted: format!("{wanted} {value}"),
-                    available,
-                }
-            })
-        })
-        .collect()
+    match taps {
+        Taps::Strides(strides, kind) => strides.iter().map(|&stride| at_stride(modules, stride, *kind)).collect(),
+        Taps::Indices(indices) => indices.iter().map(|&index| at_index(modules, index)).collect(),
+    }
 }
 
-fn available_strides(modules: &[ModuleInfo]) -> String {
-    let mut strides: Vec<_> = modules
-        .iter()
-        .filter(|m| m.kind != ModuleKind::Downsample)
-        .map(|m| m.stride.to_string())
-        .collect();
-    strides.dedup();
-    format!("strides {}", strides.join(", "))
+/// The last module at `stride` that is of `kind` or of the stem.
+fn at_stride(modules: &[ModuleInfo], stride: usize, kind: TapKind) -> crate::Result<usize> {
+    let kind = match kind {
+        TapKind::Transition => ModuleKind::Transition,
+        TapKind::Block => ModuleKind::Block,
+    };
+    let fits = |module: &ModuleInfo| module.kind == kind || module.kind == ModuleKind::Stem;
+    modules.iter().rposition(|module| module.stride == stride && fits(module)).ok_or_else(|| {
+        let mut strides: Vec<_> = modules.iter().filter(|m| fits(m)).map(|m| m.stride.to_string()).collect();
+        strides.dedup();
+        Error::NoSuchTap { wanted: format!("stride {stride}"), available: format!("strides {}", strides.join(", ")) }
+    })
+}
+
+fn at_index(modules: &[ModuleInfo], index: usize) -> crate::Result<usize> {
+    if index < modules.len() {
+        return Ok(index);
+    }
+    let available = format!("indices 0 to {}", modules.len().saturating_sub(1));
+    Err(Error::NoSuchTap { wanted: format!("index {index}"), available })
 }
 
 #[cfg(test)]
@@ -190,11 +173,7 @@ mod tests {
     fn indices(variant: Variant, taps: Taps) -> Vec<(usize, usize)> {
         let graph = Graph::new(&Config::from(variant).without_head()).unwrap();
         let modules = graph.modules();
-        positions(modules, &taps)
-            .unwrap()
-            .into_iter()
-            .map(|at| (modules[at].index, modules[at].channels))
-            .collect()
+        positions(modules, &taps).unwrap().into_iter().map(|at| (modules[at].index, modules[at].channels)).collect()
     }
 
     #[test]

@@ -42,9 +42,7 @@ impl HarDBlock {
     /// [`Error::Config`](crate::Error::Config) where a number of `spec` makes no block; Candle's error for a parameter that
     /// `vb` lacks.
     pub fn new(spec: &BlockSpec, vb: VarBuilder) -> crate::Result<Self> {
-        Ok(Self {
-            layers: Layers::new(Graph::block(spec)?, &vb)?,
-        })
+        Ok(Self { layers: Layers::new(Graph::block(spec)?, &vb)? })
     }
 
     /// The block's output for `x`, by the running statistics.
@@ -69,9 +67,6 @@ impl HarDBlock {
 
 impl ModuleT for HarDBlock {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        Ok(self
-            .layers
-            .run(x, train, &[self.layers.graph.outputs().to_vec()])?
-            .remove(0))
+        Ok(self.layers.run(x, train, &[self.layers.graph.outputs().to_vec()])?.remove(0))
     }
 }

@@ -44,11 +44,7 @@ impl HarDNet {
     pub fn new(config: &Config, vb: VarBuilder) -> crate::Result<Self> {
         let graph = Graph::new(config)?;
         let outputs = vec![graph.outputs().to_vec()];
-        Ok(Self {
-            config: config.clone(),
-            layers: Layers::new(graph, &vb)?,
-            outputs,
-        })
+        Ok(Self { config: config.clone(), layers: Layers::new(graph, &vb)?, outputs })
     }
 
     /// The network of a safetensors file in f32, described by its metadata or recognised by its tensors.
@@ -88,13 +84,8 @@ impl HarDNet {
     /// As [`HarDNet::forward`], and where a position is past the last module.
     pub fn module_outputs(&self, images: &Tensor, positions: &[usize]) -> Result<Vec<Tensor>> {
         let modules = self.layers.graph.modules();
-        let wanted: Option<Vec<_>> = positions
-            .iter()
-            .map(|&at| Some(modules.get(at)?.outputs.clone()))
-            .collect();
-        let Some(wanted) = wanted else {
-            candle_core::bail!("the network has {} modules", modules.len())
-        };
+        let wanted: Option<Vec<_>> = positions.iter().map(|&at| Some(modules.get(at)?.outputs.clone())).collect();
+        let Some(wanted) = wanted else { candle_core::bail!("the network has {} modules", modules.len()) };
         self.layers.run(images, false, &wanted)
     }
 }

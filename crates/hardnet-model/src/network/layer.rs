@@ -8,12 +8,7 @@ use crate::config::Activation;
 use crate::graph::{Conv, Node, Op, Pool};
 
 /// PyTorch's and Candle's defaults; Paddle writes the same momentum as 0.9.
-const NORM: BatchNormConfig = BatchNormConfig {
-    eps: 1e-5,
-    remove_mean: true,
-    affine: true,
-    momentum: 0.1,
-};
+const NORM: BatchNormConfig = BatchNormConfig { eps: 1e-5, remove_mean: true, affine: true, momentum: 0.1 };
 
 /// An operation with its parameters.
 #[derive(Clone, Debug)]
@@ -34,11 +29,7 @@ impl Layer {
             Op::Pool(pool) => Self::Pool(*pool),
             Op::Dropout(probability) => Self::Dropout(*probability as f32),
             Op::GlobalAveragePool => Self::GlobalAveragePool,
-            Op::Linear => Self::Linear(candle_nn::linear(
-                node.in_channels,
-                node.out_channels,
-                vb.pp(&node.name),
-            )?),
+            Op::Linear => Self::Linear(candle_nn::linear(node.in_channels, node.out_channels, vb.pp(&node.name))?),
         })
     }
 
@@ -65,15 +56,9 @@ pub(super) struct ConvNorm {
 
 impl ConvNorm {
     fn new(node: &Node, conv: Conv, vb: VarBuilder) -> Result<Self> {
-        let (leaf, inputs) = if conv.depthwise {
-            ("dwconv", 1)
-        } else {
-            ("conv", node.in_channels)
-        };
+        let (leaf, inputs) = if conv.depthwise { ("dwconv", 1) } else { ("conv", node.in_channels) };
         let shape = (node.out_channels, inputs, conv.kernel, conv.kernel);
-        let weight = vb
-            .pp(leaf)
-            .get_with_hints(shape, "weight", candle_nn::init::DEFAULT_KAIMING_NORMAL)?;
+        let weight = vb.pp(leaf).get_with_hints(shape, "weight", candle_nn::init::DEFAULT_KAIMING_NORMAL)?;
         let norm = candle_nn::batch_norm(node.out_channels, NORM, vb.pp("norm"))?;
         Ok(Self { conv, weight, norm })
     }
@@ -87,11 +72,7 @@ impl ConvNorm {
                 Some(padding) => (x.clone(), padding),
                 None => (pad(x, self.conv.padding, 0.0)?, 0),
             };
-            let config = Conv2dConfig {
-                padding,
-                stride: self.conv.stride,
-                ..Default::default()
-            };
+            let config = Conv2dConfig { padding, stride: self.conv.stride, ..Default::default() };
             candle_nn::Conv2d::new(self.weight.clone(), None, config).forward(&x)?
         };
         let y = self.norm.forward_t(&y, train)?;

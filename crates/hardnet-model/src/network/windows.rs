@@ -43,11 +43,7 @@ fn taps(x: &Tensor, kernel: usize, stride: usize, padding: Padding, value: f64) 
     };
     let (rows, row_phases, more_rows) = fit(height, padding.top, padding.bottom)?;
     let (columns, column_phases, more_columns) = fit(width, padding.left, padding.right)?;
-    let padding = Padding {
-        bottom: padding.bottom + more_rows,
-        right: padding.right + more_columns,
-        ..padding
-    };
+    let padding = Padding { bottom: padding.bottom + more_rows, right: padding.right + more_columns, ..padding };
     let phased = pad(x, padding, value)?
         .narrow(2, 0, row_phases * stride)?
         .narrow(3, 0, column_phases * stride)?
@@ -136,16 +132,7 @@ mod tests {
         (2, 2, Padding::all(0)),
         (3, 2, Padding::top_left(1)),
         (3, 3, Padding::all(0)),
-        (
-            5,
-            2,
-            Padding {
-                top: 0,
-                bottom: 3,
-                left: 2,
-                right: 1,
-            },
-        ),
+        (5, 2, Padding { top: 0, bottom: 3, left: 2, right: 1 }),
     ];
 
     #[test]
@@ -161,11 +148,7 @@ mod tests {
                 });
                 let weight = Tensor::from_vec(weight.clone(), (3, 1, kernel, kernel), &Device::Cpu).unwrap();
                 let found = depthwise(&x, &weight, stride, padding).unwrap().flatten_all().unwrap();
-                assert_eq!(
-                    found.to_vec1::<f32>().unwrap(),
-                    expected,
-                    "{window:?} on {height}x{width}"
-                );
+                assert_eq!(found.to_vec1::<f32>().unwrap(), expected, "{window:?} on {height}x{width}");
             }
         }
     }
@@ -180,24 +163,9 @@ mod tests {
                         PoolKind::Max => taps.iter().flatten().copied().fold(f32::NEG_INFINITY, f32::max),
                         PoolKind::Average => taps.iter().flatten().sum::<f32>() / (kernel * kernel) as f32,
                     });
-                    let found = pool(
-                        &x,
-                        &Pool {
-                            kind,
-                            kernel,
-                            stride,
-                            padding,
-                        },
-                    )
-                    .unwrap()
-                    .flatten_all()
-                    .unwrap();
+                    let found = pool(&x, &Pool { kind, kernel, stride, padding }).unwrap().flatten_all().unwrap();
                     let found = found.to_vec1::<f32>().unwrap();
-                    let worst = found
-                        .iter()
-                        .zip(&expected)
-                        .map(|(a, b)| (a - b).abs())
-                        .fold(0.0, f32::max);
+                    let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                     assert_eq!(found.len(), expected.len());
                     assert!(worst < 1e-5, "{kind:?} {window:?} on {height}x{width}: {worst}");
                 }

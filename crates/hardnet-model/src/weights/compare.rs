@@ -1,13 +1,12 @@
 //! A file's table of tensors against a network's parameters.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use safetensors::Dtype;
 use safetensors::tensor::Metadata as FileHeader;
 
 use crate::config::{Config, Variant};
-use crate::error::{Error, Result, Shaped};
+use crate::error::{Differences, Result, Shaped};
 use crate::graph::{Graph, ModuleKind};
 
 /// PyTorch counts batches per normalisation; inference does not read the counters.
@@ -16,15 +15,6 @@ const IGNORED_LEAF: &str = ".num_batches_tracked";
 /// Types and shapes by name, without what is ignored.
 pub(super) struct Header {
     tensors: BTreeMap<String, (Dtype, Vec<usize>)>,
-}
-
-/// All that keeps a file from fitting a network.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Differences {
-    missing: Vec<String>,
-    unexpected: Vec<String>,
-    misshaped: Vec<Shaped>,
-    unreadable: Vec<(String, String)>,
 }
 
 impl Header {
@@ -51,18 +41,13 @@ impl Header {
                     found: shape.clone(),
                 }),
                 Some((Dtype::F32 | Dtype::F16 | Dtype::BF16, _)) => {}
-                Some((dtype, _)) => differences
-                    .unreadable
-                    .push((param.name.clone(), format!("{dtype:?}").to_lowercase())),
+                Some((dtype, _)) => {
+                    differences.unreadable.push((param.name.clone(), format!("{dtype:?}").to_lowercase()))
+                }
             }
         }
         let known: std::collections::HashSet<&str> = params.iter().map(|param| param.name.as_str()).collect();
-        differences.unexpected = self
-            .tensors
-            .keys()
-            .filter(|name| !known.contains(name.as_str()))
-            .cloned()
-            .collect();
+        differences.unexpected = self.tensors.keys().filter(|name| !known.contains(name.as_str())).cloned().collect();
         differences
     }
 
@@ -72,9 +57,7 @@ impl Header {
         for variant in Variant::ALL {
             let config = self.with_classes_of_file(variant)?;
             let differences = self.differences(&Graph::new(&config)?);
-            let closer = best
-                .as_ref()
-                .is_none_or(|(_, least)| differences.count() < least.count());
+            let closer = best.as_ref().is_none_or(|(_, least)| differences.count() < least.count());
             // A file that fits another network than the wanted one is named for what it is.
             if closer && (wanted.is_none_or(|wanted| wanted == variant) || differences.count() == 0) {
                 best = Some((config, differences));
@@ -95,28 +78,5 @@ impl Header {
             None if !self.tensors.keys().any(|name| name.starts_with(&prefix)) => config.without_head(),
             _ => config,
         })
-    }
-}
-
-impl Differences {
-    fn count(&self) -> usize {
-        self.missing.len() + self.unexpected.len() + self.misshaped.len() + self.unreadable.len()
-    }
-
-    pub(super) fn into_error(self, path: PathBuf, network: String) -> Error {
-        let Self {
-            missing,
-            unexpected,
-            misshaped,
-            unreadable,
-        } = self;
-        Error::Mismatch {
-            path,
-            network,
-            missing,
-            unexpected,
-            misshaped,
-            unreadable,
-        }
     }
 }

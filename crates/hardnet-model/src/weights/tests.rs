@@ -12,34 +12,26 @@ fn params(config: &Config) -> Vec<ParamInfo> {
 }
 
 fn tensors(config: &Config) -> Tensors {
-    params(config)
-        .into_iter()
-        .map(|param| (param.name, param.shape))
-        .collect()
+    params(config).into_iter().map(|param| (param.name, param.shape)).collect()
 }
 
 fn save(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&formula::safetensors(tensors, encoding, metadata))
-        .unwrap();
+    file.write_all(&formula::safetensors(tensors, encoding, metadata)).unwrap();
     file
 }
 
 fn message(tensors: &Tensors) -> String {
-    let error = WeightsFile::open(save(tensors, Encoding::F32, None).path())
-        .unwrap_err()
-        .to_string();
+    let error = WeightsFile::open(save(tensors, Encoding::F32, None).path()).unwrap_err().to_string();
     error.split_once(" does not fit ").expect("a mismatch").1.to_string()
 }
 
 #[test]
 fn a_file_is_recognised_by_its_tensors() {
     for variant in Variant::ALL {
-        for config in [
-            Config::from(variant),
-            Config::from(variant).with_classes(10),
-            Config::from(variant).without_head(),
-        ] {
+        for config in
+            [Config::from(variant), Config::from(variant).with_classes(10), Config::from(variant).without_head()]
+        {
             let file = save(&tensors(&config), Encoding::Bf16, None);
             assert_eq!(*WeightsFile::open(file.path()).unwrap().config(), config);
         }
@@ -57,18 +49,13 @@ fn batch_counters_are_ignored() {
 fn metadata_describes_networks_of_ones_own() {
     let mut config = Config::from(Variant::HarDNet39Ds).with_classes(3);
     config.blocks.truncate(2);
-    let metadata = Metadata {
-        labels: Some(vec!["a".into(), "b".into(), "c".into()]),
-        ..Metadata::new(config.clone())
-    };
+    let metadata = Metadata { labels: Some(vec!["a".into(), "b".into(), "c".into()]), ..Metadata::new(config.clone()) };
     let json = serde_json::to_string(&metadata).unwrap();
     let file = save(&tensors(&config), Encoding::F16, Some(&json));
     let weights = WeightsFile::open(file.path()).unwrap();
     assert_eq!(*weights.config(), config);
     assert_eq!(weights.metadata(), Some(&metadata));
-    let error = WeightsFile::open_as(file.path(), Variant::HarDNet68)
-        .unwrap_err()
-        .to_string();
+    let error = WeightsFile::open_as(file.path(), Variant::HarDNet68).unwrap_err().to_string();
     assert!(error.ends_with("holds a network of its own, not hardnet68"), "{error}");
 }
 
@@ -78,24 +65,17 @@ fn broken_metadata_is_an_error() {
     let tensors = tensors(&config);
     let cases = [
         ("{", "metadata `hardnet`: EOF while parsing"),
-        (
-            "{\"schema\": 2, \"config\": 0}",
-            "metadata `hardnet` has schema 2, this version reads 1",
-        ),
+        ("{\"schema\": 2, \"config\": 0}", "metadata `hardnet` has schema 2, this version reads 1"),
         ("{\"schema\": 1}", "metadata `hardnet`: missing field `config`"),
     ];
     for (json, expected) in cases {
-        let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(json)).path())
-            .unwrap_err()
-            .to_string();
+        let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(json)).path()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     let mut hostile = config;
     hostile.blocks[0].growth = usize::MAX;
     let json = serde_json::to_string(&Metadata::new(hostile)).unwrap();
-    let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(&json)).path())
-        .unwrap_err()
-        .to_string();
+    let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(&json)).path()).unwrap_err().to_string();
     assert!(error.starts_with("`blocks[0].growth` is "), "{error}");
 }
 
@@ -113,23 +93,16 @@ fn every_difference_is_in_one_error() {
     );
     let integers = save(&complete, Encoding::I32, None);
     let error = WeightsFile::open(integers.path()).unwrap_err().to_string();
-    assert!(
-        error.contains("372 of an unreadable type (`base.0.conv.weight` is i32, not f32, f16 or bf16"),
-        "{error}"
-    );
+    assert!(error.contains("372 of an unreadable type (`base.0.conv.weight` is i32, not f32, f16 or bf16"), "{error}");
 }
 
 #[test]
 fn weights_of_another_model_are_named() {
     let file = save(&tensors(&Config::from(Variant::HarDNet39Ds)), Encoding::F16, None);
-    let error = WeightsFile::open_as(file.path(), Variant::HarDNet68)
-        .unwrap_err()
-        .to_string();
+    let error = WeightsFile::open_as(file.path(), Variant::HarDNet68).unwrap_err().to_string();
     assert!(error.ends_with(" holds hardnet39ds, not hardnet68"), "{error}");
     let foreign = save(&vec![("encoder.weight".to_string(), vec![4, 4])], Encoding::F32, None);
-    let error = WeightsFile::open_as(foreign.path(), Variant::HarDNet68)
-        .unwrap_err()
-        .to_string();
+    let error = WeightsFile::open_as(foreign.path(), Variant::HarDNet68).unwrap_err().to_string();
     assert!(error.contains("does not fit hardnet68: 335 missing"), "{error}");
 }
 
@@ -140,10 +113,7 @@ fn what_is_no_safetensors_file_is_said() {
         (b"", "the file is empty"),
         (b"PK\x03\x04rest of a zip file", "perhaps a PyTorch file"),
         (b"\x80\x02\x8a\x0alF\xf9 and so on", "perhaps a PyTorch or Paddle file"),
-        (
-            b"this is a text file, not weights",
-            "its first bytes are no safetensors header",
-        ),
+        (b"this is a text file, not weights", "its first bytes are no safetensors header"),
         (b"\x02", "its first bytes are no safetensors header"),
         (&whole[..whole.len() - 1], "bytes with a header of"),
         (&whole[..100], "bytes with a header of"),
@@ -152,10 +122,7 @@ fn what_is_no_safetensors_file_is_said() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let error = WeightsFile::open(file.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("is not a whole safetensors file") && error.contains(expected),
-            "{error}"
-        );
+        assert!(error.contains("is not a whole safetensors file") && error.contains(expected), "{error}");
     }
     let folder = tempfile::tempdir().unwrap();
     let error = WeightsFile::open(folder.path()).unwrap_err();
