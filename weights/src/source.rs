@@ -1,0 +1,120 @@
+//! What a user may give as weights.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// The scheme of addresses on the Hub.
+const SCHEME: &str = "hf://";
+
+/// The file of a repository that is meant where an address names none.
+const DEFAULT_FILE: &str = "model.safetensors";
+
+/// A place of weights: a path, or `hf://owner/name[@revision][/file]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file on this machine.
+    Path(PathBuf),
+    /// A file of a model repository on the Hugging Face Hub.
+    Hub(HubFile),
+}
+
+/// A file of a model repository on the Hugging Face Hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubFile {
+    /// `owner/name`.
+    pub repository: String,
+    /// Branch, tag or commit.
+    pub revision: String,
+    /// Path of the file in the repository.
+    pub file: String,
+}
+
+impl Source {
+    /// The file on this machine; one on the Hub is fetched unless its cache has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHub`] without the feature `hub`, [`Error::Offline`] and [`Error::Fetch`] where the file cannot be had. That
+    /// a path exists is not checked.
+    pub fn locate(&self) -> Result<PathBuf> {
+        match self {
+            Self::Path(path) => Ok(path.clone()),
+            #[cfg(feature = "hub")]
+            Self::Hub(file) => crate::hub::fetch(file),
+            #[cfg(not(feature = "hub"))]
+            Self::Hub(file) => Err(Error::NoHub(file.to_string())),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let Some(address) = text.strip_prefix(SCHEME) else { return Ok(Self::Path(text.into())) };
+        let invalid = || Error::Address(text.into());
+        let (owner, rest) = address.split_once('/').ok_or_else(invalid)?;
+        let (name, file) = rest.split_once('/').unwrap_or((rest, DEFAULT_FILE));
+        let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
+        // Names become folders of the cache, so that none may climb out of it.
+        let sound = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '?', '#', '%', ' ']);
+        if ![owner, name, revision].into_iter().chain(file.split('/')).all(sound) {
+            return Err(invalid());
+        }
+        Ok(Self::Hub(HubFile { repository: format!("{owner}/{name}"), revision: revision.into(), file: file.into() }))
+    }
+}
+
+impl fmt::Display for HubFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}@{}/{}", self.repository, self.revision, self.file)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Hub(file) => file.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_paths_are_told_apart() {
+        let hub = |repository: &str, revision: &str, file: &str| {
+            Source::Hub(HubFile { repository: repository.into(), revision: revision.into(), file: file.into() })
+        };
+        let cases = [
+            ("weights/a.safetensors", Source::Path("weights/a.safetensors".into())),
+            ("hf://someone/hardnet68", hub("someone/hardnet68", "main", "model.safetensors")),
+            ("hf://someone/hardnet68@v1", hub("someone/hardnet68", "v1", "model.safetensors")),
+            ("hf://a/b@c0ffee/f16/w.safetensors", hub("a/b", "c0ffee", "f16/w.safetensors")),
+        ];
+        for (text, source) in cases {
+            assert_eq!(text.parse::<Source>().unwrap(), source, "{text}");
+        }
+        for text in
+            ["hf://", "hf://a", "hf://a/", "hf:///b", "hf://a/b@", "hf://a/../w", "hf://a/b/../../w", "hf://a/b@../w"]
+        {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+    }
+
+    #[cfg(not(feature = "hub"))]
+    #[test]
+    fn without_the_feature_an_address_is_refused() {
+        let source: Source = "hf://a/b/w.safetensors".parse().unwrap();
+        let error = source.locate().unwrap_err().to_string();
+        assert!(error.contains("no feature `hub`"), "{error}");
+    }
+}
