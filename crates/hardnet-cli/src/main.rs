@@ -1,1 +1,32 @@
-fn main() {}
+//! The `hardnet` program: arguments in, results on stdout, everything else on stderr.
+
+mod args;
+mod commands;
+mod device;
+mod failure;
+mod interrupt;
+mod knobs;
+mod labels;
+mod model;
+mod pipeline;
+mod printer;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    knobs::set_threads(arguments.global.threads);
+    let printer = printer::Printer::new(arguments.global.quiet);
+    match commands::run(arguments, &printer) {
+        Ok(exit) => exit.into(),
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer.failure(&failure);
+            failure::Exit::Error.into()
+        }
+    }
+}

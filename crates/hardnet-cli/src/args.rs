@@ -1,0 +1,69 @@
+//! The command line as it is typed.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{completions, env, eval, info, list, predict};
+
+/// Evaluate and run HarDNet image classifiers.
+#[derive(Parser, Debug)]
+#[command(name = "hardnet", version, long_version = LONG_VERSION, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+}
+
+const LONG_VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("HARDNET_COMMIT"), ", ", env!("HARDNET_TARGET"), ")");
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct GlobalArgs {
+    /// Threads of the network; by default one for each physical core
+    #[arg(long, global = true, value_name = "N", env = crate::knobs::THREADS, value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    /// No notes and no progress; twice: no warnings either
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) quiet: u8,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Measure accuracy on labelled images
+    #[command(visible_alias = "val")]
+    Eval(eval::EvalArgs),
+    /// Name what images show
+    Predict(predict::PredictArgs),
+    /// List the networks
+    #[command(visible_alias = "models")]
+    List(list::ListArgs),
+    /// Describe a network layer by layer
+    Info(info::InfoArgs),
+    /// Print version, processor, devices and settings
+    Env(env::EnvArgs),
+    /// Print a completion script for a shell
+    #[command(hide = true)]
+    Completions(completions::CompletionsArgs),
+}
+
+/// A number from 1.
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number from 1".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,24 @@
+//! One module for each command: its flags and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod env;
+pub(crate) mod eval;
+pub(crate) mod info;
+pub(crate) mod list;
+pub(crate) mod predict;
+
+use crate::args::{Arguments, Command};
+use crate::failure::{Exit, Result};
+use crate::printer::Printer;
+
+/// Runs what was asked for.
+pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
+    match arguments.command {
+        Command::Eval(args) => eval::run(&args, printer),
+        Command::Predict(args) => predict::run(&args, printer),
+        Command::List(args) => list::run(&args, printer),
+        Command::Info(args) => info::run(&args, printer),
+        Command::Env(args) => env::run(&args, printer),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

@@ -1,0 +1,230 @@
+//! `hardnet eval`.
+
+mod predictions;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use hardnet_data::{Dataset, Loader, LoaderOptions, Pipeline};
+use hardnet_model::Tally;
+
+use crate::args::at_least_one;
+use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::interrupt::Interrupt;
+use crate::model::{Model, ModelArgs};
+use crate::pipeline::PipelineArgs;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::report::{self, Data, Report, Seconds, Tool};
+use predictions::Predictions;
+
+/// Images decoded ahead of the network, in batches.
+const BATCHES_AHEAD: usize = 2;
+
+/// Measure accuracy on labelled images.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val --val-list val_list.txt
+  hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json")]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Folder of the images: with --val-list where its names start, without it one folder for each class
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// File with an image's name and the index of its class on every line, as `ILSVRC2012_val_00000001.JPEG 65`
+    #[arg(long, value_name = "FILE")]
+    val_list: Option<PathBuf>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// Images computed at once
+    #[arg(short, long, value_name = "N", default_value = "16", value_parser = at_least_one)]
+    batch_size: usize,
+    /// Threads that read images; by default one for each processor
+    #[arg(short = 'j', long, value_name = "N")]
+    workers: Option<usize>,
+    /// Evaluate only this many images, spread evenly over the list
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    num_samples: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write each image's prediction as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+    /// Unreadable images that still count as success
+    #[arg(long, value_name = "N", default_value = "0")]
+    allow_errors: usize,
+    /// End with exit code 1 if top-1 is below this many percent
+    #[arg(long, value_name = "PERCENT")]
+    min_top1: Option<f64>,
+}
+
+pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
+    let data_dir = args.data_dir.as_ref();
+    let model = args.model.load(printer)?;
+    let pipeline = args.pipeline.resolve(&model, printer)?;
+    let data_dir = data_dir.ok_or_else(|| {
+        Failure::message("no images given")
+            .hint("pass --data-dir FOLDER, with --val-list FILE where the images are not in one folder for each class")
+    })?;
+    model
+        .network
+        .graph()
+        .shapes(pipeline.crop as usize, pipeline.crop as usize)
+        .hint(|| "pass a larger --img-size".into())?;
+    let dataset = dataset(args, data_dir, model.classes(), printer)?;
+    let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
+    let interrupt = Interrupt::watch()?;
+    let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let run = Run { args, model: &model, dataset: &dataset, pipeline: &pipeline, workers, printer };
+    let Outcome { tally, errors, seconds, partial } = run.evaluate(&interrupt, predictions.as_mut())?;
+    if let Some(predictions) = predictions {
+        predictions.finish()?;
+    }
+
+    let read = tally.top1().total;
+    let report = Report {
+        schema_version: 1,
+        tool: Tool::this(),
+        model: model.name.clone(),
+        weights: model.weights.clone(),
+        device: model.device_name.clone(),
+        threads: crate::knobs::threads(),
+        workers,
+        batch_size: args.batch_size,
+        data: Data {
+            data_dir: data_dir.display().to_string(),
+            val_list: args.val_list.as_ref().map(|list| list.display().to_string()),
+            images: dataset.samples.len(),
+        },
+        pipeline: pipeline.into(),
+        decoder: hardnet_data::DECODER,
+        top1: tally.top1().into(),
+        top5: tally.top5().into(),
+        loss: tally.loss(),
+        errors,
+        seconds,
+        images_per_second: (seconds.total > 0.0).then(|| read as f64 / seconds.total),
+        partial,
+    };
+    if args.json {
+        printer.json(&report)?;
+    } else {
+        for line in report::lines(&tally, &report) {
+            printer.line(line)?;
+        }
+    }
+    Ok(verdict(args, &tally, errors, partial, printer))
+}
+
+/// How the program ends after a run.
+fn verdict(args: &EvalArgs, tally: &Tally, errors: usize, partial: bool, printer: &Printer) -> Exit {
+    if partial {
+        return Exit::Interrupted;
+    }
+    if errors > args.allow_errors {
+        printer.error(format_args!(
+            "{errors} images could not be read, {} allowed; --allow-errors N accepts more",
+            args.allow_errors
+        ));
+        return Exit::Error;
+    }
+    match (args.min_top1, tally.top1().percent()) {
+        (Some(least), found) if found.is_none_or(|found| found < least) => {
+            printer.error(format_args!("top-1 is {:.2} %, below --min-top1 {least}", found.unwrap_or(0.0)));
+            Exit::CheckFailed
+        }
+        _ => Exit::Success,
+    }
+}
+
+fn dataset(args: &EvalArgs, data_dir: &std::path::Path, classes: usize, printer: &Printer) -> Result<Dataset> {
+    let mut dataset = match &args.val_list {
+        Some(list) => Dataset::from_list(list, data_dir, classes)?,
+        None => Dataset::from_class_folders(data_dir, classes)?,
+    };
+    for note in &dataset.notes {
+        printer.note(note);
+    }
+    let all = dataset.samples.len();
+    if let Some(count) = args.num_samples.filter(|&count| count < all) {
+        dataset.evenly(count);
+        printer.note(format_args!("{count} of {all} images, spread evenly"));
+    }
+    Ok(dataset)
+}
+
+/// An evaluation about to run.
+struct Run<'a> {
+    args: &'a EvalArgs,
+    model: &'a Model,
+    dataset: &'a Dataset,
+    pipeline: &'a Pipeline,
+    workers: usize,
+    printer: &'a Printer,
+}
+
+/// What an evaluation counted.
+struct Outcome {
+    tally: Tally,
+    errors: usize,
+    seconds: Seconds,
+    partial: bool,
+}
+
+impl Run<'_> {
+    fn evaluate(&self, interrupt: &Interrupt, mut predictions: Option<&mut Predictions>) -> Result<Outcome> {
+        let mut options = LoaderOptions::default();
+        options.workers = self.workers;
+        options.batch_size = self.args.batch_size;
+        options.prefetch = self.args.batch_size * BATCHES_AHEAD;
+        let samples = &self.dataset.samples;
+        let mut loader = Loader::new(samples.clone(), self.pipeline.clone(), options)?;
+        let mut progress = Progress::new(*self.printer, samples.len());
+        let (mut tally, mut errors, mut network) = (Tally::default(), 0, Duration::ZERO);
+        let mut loading = Duration::ZERO;
+        let started = Instant::now();
+        let partial = loop {
+            let asked = Instant::now();
+            let Some(batch) = loader.next() else { break false };
+            loading += asked.elapsed();
+            progress.suspend(|| {
+                for (sample, warning) in &batch.warnings {
+                    self.printer.warn(format_args!("{}: {warning}", samples[*sample].path.display()));
+                }
+                for (_, failure) in &batch.failures {
+                    self.printer.cause(failure);
+                }
+            });
+            errors += batch.failures.len();
+            if !batch.samples.is_empty() {
+                let asked = Instant::now();
+                let logits = self.model.logits(batch.pixels, batch.samples.len(), self.pipeline.crop as usize)?;
+                network += asked.elapsed();
+                for (&index, logits) in batch.samples.iter().zip(&logits) {
+                    let sample = &samples[index];
+                    let label = sample.label.expect("sources of an evaluation have labels") as usize;
+                    tally.add(logits, label);
+                    if let Some(predictions) = predictions.as_deref_mut() {
+                        predictions.write(&sample.name, label, logits, &self.model.labels)?;
+                    }
+                }
+            }
+            let top1 = tally.top1().percent().map_or(String::new(), |percent| format!("top-1 {percent:.2} %"));
+            progress.update(batch.range.end, top1);
+            if interrupt.asked() && batch.range.end < samples.len() {
+                break true;
+            }
+        };
+        progress.finish();
+        let seconds = Seconds {
+            total: started.elapsed().as_secs_f64(),
+            loading: loading.as_secs_f64(),
+            network: network.as_secs_f64(),
+        };
+        Ok(Outcome { tally, errors, seconds, partial })
+    }
+}

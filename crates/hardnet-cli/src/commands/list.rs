@@ -1,0 +1,51 @@
+//! `hardnet list`.
+
+use clap::Args;
+use hardnet_model::{Config, Graph, Variant};
+use hardnet_weights::PUBLISHED;
+use serde::Serialize;
+
+use crate::failure::{Exit, Result};
+use crate::printer::Printer;
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One network.
+#[derive(Serialize)]
+struct Row {
+    model: &'static str,
+    parameters: usize,
+    published_top1: Option<f64>,
+    published_top5: Option<f64>,
+}
+
+pub(crate) fn run(args: &ListArgs, printer: &Printer) -> Result<Exit> {
+    let mut rows = Vec::new();
+    for variant in Variant::ALL {
+        let published = PUBLISHED.iter().find(|published| published.model == variant.name());
+        rows.push(Row {
+            model: variant.name(),
+            parameters: Graph::new(&Config::from(variant))?.param_count(),
+            published_top1: published.map(|published| published.top1),
+            published_top5: published.map(|published| published.top5),
+        });
+    }
+    if args.json {
+        printer.json(&rows)?;
+        return Ok(Exit::Success);
+    }
+    printer.line("model          parameters   published top-1   top-5")?;
+    let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} %"));
+    for row in &rows {
+        let (top1, top5) = (percent(row.published_top1), percent(row.published_top5));
+        let parameters = row.parameters as f64 / 1e6;
+        printer.line(format_args!("{:<14} {parameters:>8.2} M {top1:>17} {top5:>9}", row.model))?;
+    }
+    printer.note("\nPublished by the authors for ImageNet's validation set: Pillow, bilinear, 256 to 224.");
+    Ok(Exit::Success)
+}

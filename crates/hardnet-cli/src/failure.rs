@@ -1,0 +1,77 @@
+//! Errors with a hint, and exit codes.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Success,
+    /// It ran, but a requested check failed.
+    CheckFailed,
+    /// Wrong usage, or something could not be done.
+    Error,
+    /// Stopped by Ctrl-C after printing what was done.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::CheckFailed => 1,
+            Exit::Error => 2,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// An error and, where we know one, its remedy.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What went wrong.
+    pub(crate) error: anyhow::Error,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+/// A result of the program.
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// An error that is a message of our own.
+    pub(crate) fn message(text: impl Into<String>) -> Self {
+        Self { error: anyhow::Error::msg(text.into()), hint: None }
+    }
+
+    /// The same with a remedy.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether the reader of stdout went away.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        self.error.chain().any(|cause| {
+            cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        })
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), hint: None }
+    }
+}
+
+/// Adds a hint to the errors of a result.
+pub(crate) trait Hinted<T> {
+    /// The result, with `hint` on its error.
+    fn hint(self, hint: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<Failure>> Hinted<T> for std::result::Result<T, E> {
+    fn hint(self, hint: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| error.into().hint(hint()))
+    }
+}

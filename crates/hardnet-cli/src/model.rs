@@ -1,0 +1,150 @@
+//! `--model` and `--weights`: from flags to a network on a device.
+
+use candle_core::Device;
+use clap::Args;
+use hardnet_model::{Config, HarDNet, StemPadding, Variant, WeightsFile};
+use hardnet_weights::Source;
+use serde::Serialize;
+
+use crate::device::DeviceChoice;
+use crate::failure::{Failure, Hinted, Result};
+use crate::labels::Labels;
+use crate::printer::Printer;
+
+const WEIGHTS_HELP: &str = "Safetensors file, or hf://owner/name[@revision][/file]";
+
+/// Which network, with which weights, where.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// Network that the weights must be of: hardnet39ds, hardnet68ds, hardnet68 or hardnet85; by default what the file holds
+    #[arg(short, long, value_name = "NAME")]
+    model: Option<Variant>,
+    #[arg(long, visible_alias = "checkpoint", value_name = "FILE", help = WEIGHTS_HELP)]
+    weights: Option<Source>,
+    /// Device to compute on: auto, cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
+    device: DeviceChoice,
+}
+
+/// Where weights came from.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct WeightsOrigin {
+    /// As the user gave it.
+    pub(crate) path: String,
+    /// Digest of the file.
+    pub(crate) sha256: String,
+}
+
+/// A network ready to run.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) network: HarDNet,
+    pub(crate) device: Device,
+    pub(crate) device_name: String,
+    /// The published network's name, or `custom`.
+    pub(crate) name: String,
+    pub(crate) weights: WeightsOrigin,
+    pub(crate) labels: Labels,
+    /// What the weights file says of preprocessing.
+    pub(crate) pipeline: Option<serde_json::Value>,
+}
+
+impl ModelArgs {
+    /// Reads the weights and builds the network.
+    pub(crate) fn load(&self, printer: &Printer) -> Result<Model> {
+        let source = self.weights.as_ref().ok_or_else(|| {
+            let of = self.model.map_or(String::new(), |model| format!(" for {model}"));
+            Failure::message(format!("no weights given{of}")).hint(
+                "pass --weights FILE.safetensors or --weights hf://owner/name/FILE.safetensors; \
+                 \"Weights\" in README.md says how to get some",
+            )
+        })?;
+        let (device, device_choice) = self.device.open()?;
+        let path = source.locate()?;
+        let file = open_weights(&path, self.model)?;
+        let config = file.config();
+        if config.classes() == 0 {
+            return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
+                .hint("the library's `Backbone` reads it; this command needs a head"));
+        }
+        let name = name_of(config);
+        let weights = WeightsOrigin { path: source.to_string(), sha256: hardnet_weights::sha256(file.bytes()) };
+        let labels = file.metadata().and_then(|metadata| metadata.labels.clone());
+        if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != config.classes()) {
+            return Err(Failure::message(format!(
+                "`{source}` names {} classes, its network has {}",
+                labels.len(),
+                config.classes()
+            )));
+        }
+        let labels = Labels::new(labels, config.classes());
+        let pipeline = file.metadata().and_then(|metadata| metadata.pipeline.clone());
+        let network = HarDNet::new(config, file.var_builder(&device)?)?;
+        printer.note(format_args!(
+            "hardnet {} ({}), {name} with {} classes on {device_choice}, {} threads, weights {} (sha256 {}...)",
+            env!("CARGO_PKG_VERSION"),
+            env!("HARDNET_COMMIT"),
+            config.classes(),
+            crate::knobs::threads(),
+            weights.path,
+            &weights.sha256[..12],
+        ));
+        Ok(Model { network, device, device_name: device_choice.to_string(), name, weights, labels, pipeline })
+    }
+
+    pub(crate) fn weights(&self) -> Option<&Source> {
+        self.weights.as_ref()
+    }
+
+    pub(crate) fn variant(&self) -> Option<Variant> {
+        self.model
+    }
+}
+
+/// Reads a weights file, which must hold `variant` if one is given.
+pub(crate) fn open_weights(path: &std::path::Path, variant: Option<Variant>) -> Result<WeightsFile> {
+    let file = match variant {
+        Some(variant) => WeightsFile::open_as(path, variant),
+        None => WeightsFile::open(path),
+    };
+    match file {
+        Err(error @ hardnet_model::Error::OtherNetwork { .. }) => {
+            Err(error).hint(|| "drop --model: the file says which network it holds".into())
+        }
+        Err(error @ hardnet_model::Error::Format { .. }) => Err(error).hint(|| {
+            "--weights takes safetensors files; README.md, \"Weights\", says how to make one from a PyTorch file".into()
+        }),
+        other => Ok(other?),
+    }
+}
+
+/// The published network's name, or `custom`.
+pub(crate) fn name_of(config: &Config) -> String {
+    Variant::of(config).map_or("custom".into(), |variant| variant.to_string())
+}
+
+impl Model {
+    /// Whether these are the Paddle notebook's weights, which pad the stem in their own way.
+    pub(crate) fn is_notebooks(&self) -> bool {
+        self.network.config().stem.padding == StemPadding::TopLeft
+    }
+
+    /// Number of classes.
+    pub(crate) fn classes(&self) -> usize {
+        self.network.config().classes()
+    }
+
+    /// Logits of each image of a batch of `count` tensors `[3, side, side]`.
+    pub(crate) fn logits(&self, pixels: Vec<f32>, count: usize, side: usize) -> Result<Vec<Vec<f32>>> {
+        let images = candle_core::Tensor::from_vec(pixels, (count, 3, side, side), &self.device)?;
+        let logits = self.network.forward(&images)?.to_vec2::<f32>()?;
+        if logits.iter().flatten().any(|logit| !logit.is_finite()) {
+            return Err(Failure::message(format!(
+                "the network's output is not finite: `{}` is damaged",
+                self.weights.path
+            )));
+        }
+        Ok(logits)
+    }
+}

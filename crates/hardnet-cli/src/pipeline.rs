@@ -1,0 +1,82 @@
+//! Which preprocessing runs, and why.
+
+use clap::Args;
+use hardnet_data::{Interpolation, Pipeline};
+
+use crate::failure::{Failure, Result};
+use crate::model::Model;
+use crate::printer::Printer;
+
+/// Preprocessing flags.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Preprocessing")]
+pub(crate) struct PipelineArgs {
+    /// Named preprocessing: pil-bilinear (PyTorch) or pil-bicubic (the Paddle notebook); by default what the weights say
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(Pipeline::NAMES))]
+    pipeline: Option<String>,
+    /// Side of the square that the network sees, in pixels; the share of the image it shows stays the same
+    #[arg(long, value_name = "PIXELS")]
+    img_size: Option<u32>,
+    /// Share of the resized image's short side that the crop keeps, as 0.875
+    #[arg(long, value_name = "FRACTION")]
+    crop_pct: Option<f64>,
+    /// Filter of the resize: bilinear, bicubic, ...
+    #[arg(long, value_name = "FILTER")]
+    interpolation: Option<Interpolation>,
+}
+
+impl PipelineArgs {
+    /// The pipeline for `model`; what decided it is said.
+    pub(crate) fn resolve(&self, model: &Model, printer: &Printer) -> Result<Pipeline> {
+        let (mut pipeline, why) = match (&self.pipeline, &model.pipeline) {
+            (Some(name), _) => (named(name)?, "--pipeline"),
+            (None, Some(value)) => (of_weights(value)?, "the weights file"),
+            (None, None) if model.is_notebooks() => (Pipeline::pil_bicubic(), "the default for the notebook's weights"),
+            (None, None) => (Pipeline::pil_bilinear(), "the default"),
+        };
+        let mut by = vec![why];
+        if let Some(crop) = self.img_size {
+            pipeline = pipeline.with_img_size(crop);
+            by.push("--img-size");
+        }
+        if let Some(fraction) = self.crop_pct {
+            pipeline = pipeline.with_crop_pct(fraction)?;
+            by.push("--crop-pct");
+        }
+        if let Some(interpolation) = self.interpolation {
+            pipeline = pipeline.with_interpolation(interpolation);
+            by.push("--interpolation");
+        }
+        pipeline.validate()?;
+        printer.note(format_args!("pipeline: {} (by {})", describe(&pipeline), by.join(", ")));
+        Ok(pipeline)
+    }
+}
+
+/// One line on a pipeline.
+pub(crate) fn describe(pipeline: &Pipeline) -> String {
+    format!(
+        "{}: short side to {} ({}), centre crop {}",
+        pipeline.name().unwrap_or("custom"),
+        pipeline.resize,
+        pipeline.interpolation,
+        pipeline.crop
+    )
+}
+
+fn named(name: &str) -> Result<Pipeline> {
+    Pipeline::named(name).ok_or_else(|| {
+        Failure::message(format!("unknown pipeline `{name}`, expected one of {}", Pipeline::NAMES.join(", ")))
+    })
+}
+
+/// The pipeline in a weights file's metadata: a name or a table.
+fn of_weights(value: &serde_json::Value) -> Result<Pipeline> {
+    match value.as_str() {
+        Some(name) => named(name),
+        None => serde_json::from_value(value.clone()).map_err(|error| {
+            Failure::from(anyhow::Error::from(error).context("the weights file's pipeline cannot be read"))
+                .hint("pass --pipeline to use another")
+        }),
+    }
+}

@@ -1,0 +1,126 @@
+//! The result of an evaluation, for people and for programs.
+
+use hardnet_data::Pipeline;
+use hardnet_model::{Proportion, Tally};
+use serde::Serialize;
+
+use crate::model::WeightsOrigin;
+
+/// What `hardnet eval --json` prints. Field names are API.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) schema_version: u32,
+    pub(crate) tool: Tool,
+    pub(crate) model: String,
+    pub(crate) weights: WeightsOrigin,
+    pub(crate) device: String,
+    pub(crate) threads: usize,
+    pub(crate) workers: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) data: Data,
+    pub(crate) pipeline: PipelineReport,
+    pub(crate) decoder: &'static str,
+    pub(crate) top1: Share,
+    pub(crate) top5: Share,
+    /// Mean cross entropy in nats.
+    pub(crate) loss: Option<f64>,
+    /// Images that could not be read; they are in no other figure.
+    pub(crate) errors: usize,
+    pub(crate) seconds: Seconds,
+    pub(crate) images_per_second: Option<f64>,
+    /// Whether the run was stopped before its last image.
+    pub(crate) partial: bool,
+}
+
+/// Which program made a result.
+#[derive(Debug, Serialize)]
+pub(crate) struct Tool {
+    version: &'static str,
+    commit: &'static str,
+}
+
+/// Which images were asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct Data {
+    pub(crate) data_dir: String,
+    pub(crate) val_list: Option<String>,
+    /// Images chosen, read or not.
+    pub(crate) images: usize,
+}
+
+/// A pipeline under its name.
+#[derive(Debug, Serialize)]
+pub(crate) struct PipelineReport {
+    name: Option<&'static str>,
+    #[serde(flatten)]
+    pipeline: Pipeline,
+}
+
+/// A share of the images read.
+#[derive(Debug, Serialize)]
+pub(crate) struct Share {
+    correct: usize,
+    total: usize,
+    percent: Option<f64>,
+    /// 95 % interval in percent, by Wilson's score.
+    ci95: Option<(f64, f64)>,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Seconds {
+    /// From the first image asked for to the last counted.
+    pub(crate) total: f64,
+    /// Waiting for images: what loading took that the network did not hide.
+    pub(crate) loading: f64,
+    /// In the network.
+    pub(crate) network: f64,
+}
+
+impl Tool {
+    pub(crate) fn this() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION"), commit: env!("HARDNET_COMMIT") }
+    }
+}
+
+impl From<Pipeline> for PipelineReport {
+    fn from(pipeline: Pipeline) -> Self {
+        Self { name: pipeline.name(), pipeline }
+    }
+}
+
+impl From<Proportion> for Share {
+    fn from(share: Proportion) -> Self {
+        Self { correct: share.correct, total: share.total, percent: share.percent(), ci95: share.interval95() }
+    }
+}
+
+/// The lines that people read.
+pub(crate) fn lines(tally: &Tally, report: &Report) -> Vec<String> {
+    let share = |name: &str, share: Proportion| match (share.percent(), share.interval95()) {
+        (Some(percent), Some((low, high))) => {
+            format!(
+                "{name}  {percent:.2} %  ({} of {}, 95 % between {low:.2} and {high:.2})",
+                share.correct, share.total
+            )
+        }
+        _ => format!("{name}  -  (no image was read)"),
+    };
+    let Seconds { total, loading, network } = report.seconds;
+    let mut lines = vec![share("top-1", tally.top1()), share("top-5", tally.top5())];
+    if let Some(loss) = tally.loss() {
+        lines.push(format!("loss   {loss:.4}"));
+    }
+    lines.push(format!(
+        "speed  {:.1} images/s  ({total:.1} s: {network:.1} s in the network, {loading:.1} s waiting for images)",
+        report.images_per_second.unwrap_or(0.0)
+    ));
+    if report.errors > 0 {
+        lines.push(format!("errors {} images could not be read and are in no figure above", report.errors));
+    }
+    if report.partial {
+        let done = tally.top1().total + report.errors;
+        lines.push(format!("partial: stopped after {done} of {} images", report.data.images));
+    }
+    lines
+}

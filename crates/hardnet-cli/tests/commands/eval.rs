@@ -1,0 +1,206 @@
+//! `hardnet eval`.
+
+use super::support::{Folder, notebook_metadata, weights};
+
+/// A folder with weights, nine pictures and their list.
+fn ready() -> Folder {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("images", 9);
+    folder.list(9);
+    folder
+}
+
+const EVAL: &str = "eval --weights small.safetensors --data-dir images --val-list list.txt";
+
+#[test]
+fn json_has_every_field() {
+    let run = ready().run(&format!("{EVAL} --json --threads 2 -j 1")).exits(0);
+    let report = run.json();
+    let keys: Vec<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = "schema_version tool model weights device threads workers batch_size data pipeline decoder top1 top5 loss \
+                    errors seconds images_per_second partial";
+    let (mut keys, mut expected): (Vec<_>, Vec<_>) = (keys, expected.split_whitespace().collect());
+    keys.sort();
+    expected.sort();
+    assert_eq!(keys, expected);
+    assert_eq!(report["schema_version"], 1);
+    assert_eq!(report["model"], "custom");
+    assert_eq!((&report["device"], &report["threads"]), (&"cpu".into(), &2.into()));
+    assert_eq!(report["weights"]["path"], "small.safetensors");
+    assert_eq!(report["weights"]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!((&report["pipeline"]["crop"], &report["pipeline"]["interpolation"]), (&24.into(), &"bicubic".into()));
+    assert_eq!((&report["errors"], &report["partial"]), (&0.into(), &false.into()));
+    assert_eq!(report["top1"]["total"], 9);
+    // Three classes: the right one is always among the first five.
+    assert_eq!(report["top5"]["correct"], 9);
+    assert_eq!(report["top5"]["percent"], 100.0);
+    let interval = report["top5"]["ci95"].as_array().unwrap();
+    assert!((interval[0].as_f64().unwrap() - 70.085_5).abs() < 1e-3, "{interval:?}");
+    assert!(report["loss"].as_f64().unwrap() > 0.0);
+    let seconds = &report["seconds"];
+    let part = |name: &str| seconds[name].as_f64().unwrap();
+    assert!(part("loading") + part("network") <= part("total"), "{seconds}");
+}
+
+#[test]
+fn batch_size_and_workers_change_nothing() {
+    let folder = ready();
+    let figures = |flags: &str| {
+        let report = folder.run(&format!("{EVAL} --json {flags}")).exits(0).json();
+        (report["top1"]["correct"].clone(), (report["loss"].as_f64().unwrap() * 1e4).round())
+    };
+    let expected = figures("");
+    for flags in ["-b 1 -j 1", "-b 4 -j 2", "-b 64 -j 0"] {
+        assert_eq!(figures(flags), expected, "{flags}");
+    }
+}
+
+#[test]
+fn people_get_lines() {
+    let run = ready()
+        .run(EVAL)
+        .exits(0)
+        .says("pipeline: custom: short side to 32 (bicubic), centre crop 24 (by the weights file)");
+    let starts: Vec<_> = run.stdout.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(starts, ["top-1", "top-5", "loss", "speed"]);
+}
+
+#[test]
+fn quiet_leaves_only_results() {
+    let run = ready().run(&format!("{EVAL} -q")).exits(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn flags_override_the_pipeline_of_the_weights() {
+    let folder = ready();
+    let run = folder
+        .run(&format!("{EVAL} --json --img-size 48 --interpolation bilinear"))
+        .exits(0)
+        .says("short side to 64 (bilinear), centre crop 48 (by the weights file, --img-size, --interpolation)");
+    assert_eq!(run.json()["pipeline"]["resize"], 64);
+    folder
+        .run(&format!("{EVAL} --pipeline pil-bilinear --img-size 64 --crop-pct 1.0"))
+        .exits(0)
+        .says("custom: short side to 64 (bilinear), centre crop 64 (by --pipeline, --img-size, --crop-pct)");
+    folder.run(&format!("{EVAL} --crop-pct 1.5")).exits(2).says("error: ");
+}
+
+#[test]
+fn the_notebooks_weights_are_resized_bicubically() {
+    let folder = ready();
+    let (config, metadata) = notebook_metadata();
+    folder.write("notebook.safetensors", weights(&config, Some(&metadata)));
+    let run = folder.run("eval --weights notebook.safetensors --data-dir images --val-list list.txt").exits(0);
+    run.says("pil-bicubic: short side to 256 (bicubic), centre crop 224 (by the default for the notebook's weights)");
+}
+
+#[test]
+fn a_number_of_samples_is_spread_over_the_list() {
+    let folder = ready();
+    let run = folder.run(&format!("{EVAL} --num-samples 3 --predictions p.jsonl")).exits(0);
+    run.says("3 of 9 images, spread evenly");
+    let lines = std::fs::read_to_string(folder.path("p.jsonl")).unwrap();
+    let names: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["path"].as_str().unwrap().to_string())
+        .collect();
+    assert_eq!(names, ["0.png", "3.png", "6.png"]);
+}
+
+#[test]
+fn predictions_agree_with_the_result() {
+    let folder = ready();
+    let report = folder.run(&format!("{EVAL} --json --predictions p.jsonl")).exits(0).json();
+    let lines = std::fs::read_to_string(folder.path("p.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 9);
+    let correct = lines.iter().filter(|line| line["top"][0]["index"] == line["label"]).count();
+    assert_eq!(report["top1"]["correct"], correct);
+    assert!(lines.iter().all(|line| line["correct"] == (line["top"][0]["index"] == line["label"])));
+    assert_eq!(lines[4]["label"], 1);
+    assert!(["shirt", "shoe", "bag"].contains(&lines[4]["top"][0]["name"].as_str().unwrap()));
+    // Nothing else is left beside it.
+    let left = std::fs::read_dir(folder.path(""))
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".hardnet"));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn class_folders_need_no_list() {
+    let folder = Folder::new();
+    folder.small_weights();
+    for class in ["shirt", "shoe", "bag"] {
+        folder.pictures(&format!("images/{class}"), 2);
+    }
+    let report = folder.run("eval --weights small.safetensors --data-dir images --json").exits(0).json();
+    assert_eq!(report["top1"]["total"], 6);
+    assert_eq!(report["data"]["val_list"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_wanted_accuracy_that_is_missed_is_exit_1() {
+    let folder = ready();
+    folder.run(&format!("{EVAL} --min-top1 100.5")).exits(1).says("below --min-top1 100.5");
+    folder.run(&format!("{EVAL} --min-top1 0")).exits(0);
+}
+
+#[test]
+fn unreadable_images_are_counted_and_named() {
+    let folder = ready();
+    folder.write("images/4.png", b"not a picture at all");
+    let run =
+        folder.run(&format!("{EVAL} --json")).exits(2).says("4.png").says("1 images could not be read, 0 allowed");
+    let report = run.json();
+    assert_eq!((&report["errors"], &report["top1"]["total"]), (&1.into(), &8.into()));
+    folder.run(&format!("{EVAL} --allow-errors 1")).exits(0).says("4.png");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_prints_what_was_done() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let folder = ready();
+    // Enough work that the signal comes in the middle: one image a batch, in a network of full size.
+    folder.hardnet39ds();
+    let lines: String = (0..9).map(|number| format!("{number}.png 0\n")).collect();
+    folder.write("list.txt", lines);
+    for copy in 1..40 {
+        for number in 0..9 {
+            std::fs::copy(
+                folder.path(&format!("images/{number}.png")),
+                folder.path(&format!("images/{copy}-{number}.png")),
+            )
+            .unwrap();
+        }
+    }
+    let many: String = (1..40).flat_map(|copy| (0..9).map(move |number| format!("{copy}-{number}.png 0\n"))).collect();
+    folder.write("list.txt", many);
+    let mut child = folder
+        .command("eval --weights hardnet39ds.safetensors --data-dir images --val-list list.txt --json -b 1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The line on the pipeline comes right before the run.
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("pipeline: ") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the program ended early");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["partial"], true);
+    let done = report["top1"]["total"].as_u64().unwrap();
+    assert!(done > 0 && done < 351, "{done}");
+}

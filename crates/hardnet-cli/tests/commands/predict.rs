@@ -1,0 +1,95 @@
+//! `hardnet predict`.
+
+use std::fs::File;
+
+use hardnet_testing::golden::picture_logits;
+
+use super::support::{Folder, picture_png};
+
+#[test]
+fn logits_agree_with_onnx_runtime_on_pillows_tensor() {
+    let folder = Folder::new();
+    folder.hardnet39ds();
+    folder.write("picture.png", picture_png());
+    let run = folder.run("predict --weights hardnet39ds.safetensors --logits picture.png").exits(0);
+    let line = &run.json_lines()[0];
+    assert_eq!(line["path"], "picture.png");
+    let logits: Vec<f32> = line["logits"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+    let expected = picture_logits("hardnet39ds");
+    assert_eq!(logits.len(), expected.len());
+    let worst = logits.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-4, "{worst}");
+    let best = (0..1000).max_by(|&a, &b| expected[a].total_cmp(&expected[b])).unwrap();
+    assert_eq!(line["top"][0]["index"], best);
+    assert_eq!(line["top"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn people_get_names() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("images", 2);
+    let run = folder.run("predict --weights small.safetensors -k 2 images").exits(0);
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 6, "{lines:#?}");
+    assert_eq!((lines[0], lines[3]), ("images/0.png", "images/1.png"));
+    assert!(["shirt (0)", "shoe (1)", "bag (2)"].iter().any(|name| lines[1].ends_with(name)), "{}", lines[1]);
+}
+
+#[test]
+fn standard_input_is_a_picture_too() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("images", 1);
+    let from_file = folder.run("predict --weights small.safetensors --json images/0.png").exits(0).json_lines();
+    let file = File::open(folder.path("images/0.png")).unwrap();
+    let from_stdin = folder.run_with("predict --weights small.safetensors --json -", file.into()).exits(0).json_lines();
+    assert_eq!(from_stdin[0]["path"], "-");
+    assert_eq!(from_stdin[0]["top"], from_file[0]["top"]);
+    folder.run("predict --weights small.safetensors -").exits(2).says("standard input");
+}
+
+#[test]
+fn one_bad_image_does_not_hide_the_others() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("images", 3);
+    folder.write("images/1.png", b"");
+    let run = folder.run("predict --weights small.safetensors --json images").exits(2).says("1.png");
+    assert_eq!(run.json_lines().len(), 2);
+}
+
+#[test]
+fn without_weights_it_says_which_model_it_would_need() {
+    let folder = Folder::new();
+    folder
+        .run("predict photo.jpg")
+        .exits(2)
+        .says("error: no weights given")
+        .says("hint: ImageNet's classes need the weights");
+    folder.run("predict -m hardnet85 photo.jpg").exits(2).says("pass --weights hardnet85.safetensors");
+}
+
+#[test]
+fn missing_images_are_told_before_the_network_is_read() {
+    let folder = Folder::new();
+    folder.run("predict --weights nothing.safetensors photo.jpg").exits(2).says("photo.jpg");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    use std::process::Stdio;
+
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("images", 40);
+    let mut child = folder
+        .command("predict -q --weights small.safetensors images")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
