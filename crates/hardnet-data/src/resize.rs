@@ -15,7 +15,7 @@ mod weights;
 use std::ops::Range;
 
 use crate::image::{Image, ImageError};
-use crate::pipeline::Interpolation;
+use crate::interpolation::Interpolation;
 use weights::AxisPlan;
 
 /// The largest side of a resampled window, in pixels.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use hardnet_data::{Dataset, Limits, Loader, LoaderOptions, Pipeline, decode};
+use hardnet_data::{Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
 use hardnet_model::top_k_of;
 use serde::Serialize;
 
@@ -18,9 +18,6 @@ use crate::printer::Printer;
 
 /// The name of standard input among paths, and in results.
 const STDIN: &str = "-";
-
-/// The largest image read from standard input, in bytes.
-const MAX_STDIN_BYTES: u64 = 256 << 20;
 
 /// Name what images show.
 #[derive(Args, Debug)]
@@ -148,9 +145,9 @@ impl PredictArgs {
 /// The tensor of the image on standard input.
 fn read_stdin(pipeline: &Pipeline, printer: &Printer) -> Result<Vec<f32>> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().take(MAX_STDIN_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_STDIN_BYTES {
-        return Err(Failure::message(format!("standard input has more than {MAX_STDIN_BYTES} bytes")));
+    std::io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Failure::message(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
     }
     let context = |error| Failure::from(anyhow::Error::from(error).context("standard input"));
     let decoded = decode(&bytes, &Limits::default()).map_err(context)?;

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 use std::ops::Range;
 
-use crate::pipeline::Interpolation;
+use crate::interpolation::Interpolation;
 
 /// Fraction bits of a weight. A weighted sum of 8-bit samples then needs 22 + 8 bits, and the two remaining bits of an
 /// i32 hold the sign and the overshoot of filters with negative lobes.
@@ -145,17 +145,9 @@ fn sinc(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const ALL: [Interpolation; 5] = [
-        Interpolation::Box,
-        Interpolation::Bilinear,
-        Interpolation::Hamming,
-        Interpolation::Bicubic,
-        Interpolation::Lanczos,
-    ];
-
     #[test]
     fn windows_lie_in_the_input_and_weights_sum_to_one() {
-        for interpolation in ALL {
+        for interpolation in Interpolation::ALL {
             for input in [1, 2, 3, 7, 100, 333] {
                 for output in [1_u64, 2, 3, 5, 64, 1000] {
                     let plan = AxisPlan::new(input, output, 0..output, interpolation);
@@ -176,7 +168,7 @@ mod tests {
 
     #[test]
     fn kept_windows_equal_the_same_part_of_the_whole_plan() {
-        for interpolation in ALL {
+        for interpolation in Interpolation::ALL {
             let whole = AxisPlan::new(341, 256, 0..256, interpolation);
             let part = AxisPlan::new(341, 256, 16..240, interpolation);
             for (a, b) in whole.windows().skip(16).zip(part.windows()) {
@@ -188,7 +180,7 @@ mod tests {
 
     #[test]
     fn equal_sizes_give_the_identity() {
-        for interpolation in ALL {
+        for interpolation in Interpolation::ALL {
             let plan = AxisPlan::new(9, 9, 0..9, interpolation);
             for (index, window) in plan.windows().enumerate() {
                 for (x, &weight) in (window.start..).zip(window.weights) {
