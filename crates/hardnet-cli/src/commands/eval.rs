@@ -2,7 +2,7 @@
 
 mod predictions;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -29,16 +29,12 @@ Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val --val-list val_list.txt
   hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json")]
 pub(crate) struct EvalArgs {
-    #[command(flatten)]
-    model: ModelArgs,
     /// Folder of the images: with --val-list where its names start, without it one folder for each class
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// File with an image's name and the index of its class on every line, as `ILSVRC2012_val_00000001.JPEG 65`
     #[arg(long, value_name = "FILE")]
     val_list: Option<PathBuf>,
-    #[command(flatten)]
-    pipeline: PipelineArgs,
     /// Images computed at once
     #[arg(short, long, value_name = "N", default_value = "16", value_parser = at_least_one)]
     batch_size: usize,
@@ -60,69 +56,46 @@ pub(crate) struct EvalArgs {
     /// End with exit code 1 if top-1 is below this many percent
     #[arg(long, value_name = "PERCENT")]
     min_top1: Option<f64>,
+    // Headings of these groups hold for all that follows, so they come last.
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
-    let data_dir = args.data_dir.as_ref();
     let model = args.model.load(printer)?;
     let pipeline = args.pipeline.resolve(&model, printer)?;
-    let data_dir = data_dir.ok_or_else(|| {
+    let data_dir = args.data_dir.as_deref().ok_or_else(|| {
         Failure::message("no images given")
             .hint("pass --data-dir FOLDER, with --val-list FILE where the images are not in one folder for each class")
     })?;
-    model
-        .network
-        .graph()
-        .shapes(pipeline.crop as usize, pipeline.crop as usize)
-        .hint(|| "pass a larger --img-size".into())?;
+    let side = pipeline.crop as usize;
+    model.network.graph().shapes(side, side).hint(|| "pass a larger --img-size".into())?;
     let dataset = dataset(args, data_dir, model.classes(), printer)?;
     let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let run = Run { args, model: &model, dataset: &dataset, pipeline: &pipeline, workers, printer };
-    let Outcome { tally, errors, seconds, partial } = run.evaluate(&interrupt, predictions.as_mut())?;
+    let outcome = run.evaluate(&interrupt, predictions.as_mut())?;
     if let Some(predictions) = predictions {
         predictions.finish()?;
     }
-
-    let read = tally.top1().total;
-    let report = Report {
-        schema_version: 1,
-        tool: Tool::this(),
-        model: model.name.clone(),
-        weights: model.weights.clone(),
-        device: model.device_name.clone(),
-        threads: crate::knobs::threads(),
-        workers,
-        batch_size: args.batch_size,
-        data: Data {
-            data_dir: data_dir.display().to_string(),
-            val_list: args.val_list.as_ref().map(|list| list.display().to_string()),
-            images: dataset.samples.len(),
-        },
-        pipeline: pipeline.into(),
-        decoder: hardnet_data::DECODER,
-        top1: tally.top1().into(),
-        top5: tally.top5().into(),
-        loss: tally.loss(),
-        errors,
-        seconds,
-        images_per_second: (seconds.total > 0.0).then(|| read as f64 / seconds.total),
-        partial,
-    };
+    let report = run.report(&outcome, data_dir);
     if args.json {
         printer.json(&report)?;
     } else {
-        for line in report::lines(&tally, &report) {
+        for line in report::lines(&outcome.tally, &report) {
             printer.line(line)?;
         }
     }
-    Ok(verdict(args, &tally, errors, partial, printer))
+    Ok(verdict(args, &outcome, printer))
 }
 
 /// How the program ends after a run.
-fn verdict(args: &EvalArgs, tally: &Tally, errors: usize, partial: bool, printer: &Printer) -> Exit {
-    if partial {
+fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
+    let errors = outcome.errors;
+    if outcome.partial {
         return Exit::Interrupted;
     }
     if errors > args.allow_errors {
@@ -132,7 +105,7 @@ fn verdict(args: &EvalArgs, tally: &Tally, errors: usize, partial: bool, printer
         ));
         return Exit::Error;
     }
-    match (args.min_top1, tally.top1().percent()) {
+    match (args.min_top1, outcome.tally.top1().percent()) {
         (Some(least), found) if found.is_none_or(|found| found < least) => {
             printer.error(format_args!("top-1 is {:.2} %, below --min-top1 {least}", found.unwrap_or(0.0)));
             Exit::CheckFailed
@@ -141,7 +114,7 @@ fn verdict(args: &EvalArgs, tally: &Tally, errors: usize, partial: bool, printer
     }
 }
 
-fn dataset(args: &EvalArgs, data_dir: &std::path::Path, classes: usize, printer: &Printer) -> Result<Dataset> {
+fn dataset(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Dataset> {
     let mut dataset = match &args.val_list {
         Some(list) => Dataset::from_list(list, data_dir, classes)?,
         None => Dataset::from_class_folders(data_dir, classes)?,
@@ -226,5 +199,34 @@ impl Run<'_> {
             network: network.as_secs_f64(),
         };
         Ok(Outcome { tally, errors, seconds, partial })
+    }
+
+    fn report(&self, outcome: &Outcome, data_dir: &Path) -> Report {
+        let Outcome { tally, errors, seconds, partial } = outcome;
+        let read = tally.top1().total;
+        Report {
+            schema_version: 1,
+            tool: Tool::this(),
+            model: self.model.name.clone(),
+            weights: self.model.weights.clone(),
+            device: self.model.device_name.clone(),
+            threads: crate::knobs::threads(),
+            workers: self.workers,
+            batch_size: self.args.batch_size,
+            data: Data {
+                data_dir: data_dir.display().to_string(),
+                val_list: self.args.val_list.as_ref().map(|list| list.display().to_string()),
+                images: self.dataset.samples.len(),
+            },
+            pipeline: self.pipeline.clone().into(),
+            decoder: hardnet_data::DECODER,
+            top1: tally.top1().into(),
+            top5: tally.top5().into(),
+            loss: tally.loss(),
+            errors: *errors,
+            seconds: *seconds,
+            images_per_second: (seconds.total > 0.0).then(|| read as f64 / seconds.total),
+            partial: *partial,
+        }
     }
 }

@@ -30,10 +30,6 @@ pub(crate) struct PredictArgs {
     /// Images, folders of images, or - for an image on standard input
     #[arg(value_name = "IMAGE", required = true)]
     paths: Vec<PathBuf>,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    pipeline: PipelineArgs,
     /// Classes shown for each image
     #[arg(short = 'k', long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     topk: usize,
@@ -52,6 +48,11 @@ pub(crate) struct PredictArgs {
     /// Threads that read images; by default one for each processor
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
+    // Headings of these groups hold for all that follows, so they come last.
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

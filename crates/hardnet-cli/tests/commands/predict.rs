@@ -93,3 +93,25 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// The cache laid out as Python's `huggingface_hub` does; `HF_HUB_OFFLINE` is set for every run here.
+#[cfg(feature = "hub")]
+#[test]
+fn weights_in_the_hubs_cache_need_no_network() {
+    let folder = Folder::new();
+    folder.pictures("images", 1);
+    let repository = "huggingface/hub/models--someone--clothes";
+    folder.write(&format!("{repository}/refs/main"), "0123456789abcdef0123456789abcdef01234567");
+    let weights = std::fs::read(folder.small_weights()).unwrap();
+    folder
+        .write(&format!("{repository}/snapshots/0123456789abcdef0123456789abcdef01234567/model.safetensors"), weights);
+    folder.run("predict --weights hf://someone/clothes images").exits(0);
+    folder
+        .run("predict --weights hf://someone/clothes/other.safetensors images")
+        .exits(2)
+        .says("HF_HUB_OFFLINE is set");
+    folder
+        .run("predict --weights hf://someone/clothes@v2 images")
+        .exits(2)
+        .says("hf://someone/clothes@v2/model.safetensors");
+}
