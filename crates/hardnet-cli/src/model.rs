@@ -61,6 +61,9 @@ impl ModelArgs {
             )
         })?;
         let (device, device_choice) = self.device.open()?;
+        if let Source::Hub(file) = source {
+            printer.note(format_args!("weights: {file}, from the Hub unless the cache has it"));
+        }
         let path = source.locate()?;
         let file = open_weights(&path, self.model)?;
         let config = file.config();
