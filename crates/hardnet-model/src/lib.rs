@@ -29,6 +29,8 @@ mod error;
 mod graph;
 pub mod link;
 mod network;
+mod recognise;
+mod scheme;
 mod score;
 mod weights;
 
@@ -40,5 +42,7 @@ pub use graph::{
     Shape,
 };
 pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
+pub use recognise::{FileTensor, Recognised, compare, recognise};
+pub use scheme::{NamedParam, Scheme};
 pub use score::{Proportion, Tally};
 pub use weights::{Metadata, WeightsFile};

@@ -1,9 +1,8 @@
 //! Weights in safetensors files, read strictly.
 //!
 //! A file fits its network or it does not: every parameter must be there once, in its shape, and nothing else but
-//! PyTorch's `num_batches_tracked` counters, which inference does not use.
-
-mod compare;
+//! PyTorch's `num_batches_tracked` counters, which inference does not use. Its names may be those of any [`Scheme`]; with
+//! metadata they are the canonical ones.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Variant};
-use crate::error::{Differences, Error, Result};
-use crate::graph::Graph;
-use compare::Header;
+use crate::error::{Error, Result};
+use crate::recognise::{FileTensor, compare, recognise};
+use crate::scheme::{NamedParam, Scheme};
 
 /// The key under which a file's metadata holds a [`Metadata`] as JSON.
 const METADATA_KEY: &str = "hardnet";
@@ -58,6 +57,7 @@ pub struct WeightsFile {
     path: PathBuf,
     bytes: Vec<u8>,
     config: Config,
+    params: Vec<NamedParam>,
     metadata: Option<Metadata>,
 }
 
@@ -92,26 +92,24 @@ impl WeightsFile {
             .and_then(|table| table.get(METADATA_KEY))
             .map(|json| parse_metadata(json).map_err(format))
             .transpose()?;
-        let header = Header::new(&header);
-        let (config, differences) = match &metadata {
-            Some(metadata) => {
-                let graph = Graph::new(&metadata.config)?;
-                (metadata.config.clone(), header.differences(&graph))
-            }
-            None => header.closest(wanted)?,
+        let tensors = tensors(&header);
+        let recognised = match &metadata {
+            Some(metadata) => compare(&tensors, &metadata.config, Scheme::PyTorch)?,
+            None => recognise(&tensors, wanted)?,
         };
-        let found = Variant::of(&config);
+        let found = Variant::of(&recognised.config);
         if let Some(wanted) = wanted
             && found != Some(wanted)
         {
             let found = found.map_or("a network of its own".into(), |variant| variant.to_string());
             return Err(Error::OtherNetwork { path: path.into(), found, expected: wanted.to_string() });
         }
-        if differences != Differences::default() {
+        if recognised.differences.count() > 0 {
             let network = found.map_or("the network of its metadata".into(), |variant| variant.to_string());
-            return Err(Error::Mismatch { path: path.into(), network, differences: Box::new(differences) });
+            let differences = Box::new(recognised.differences);
+            return Err(Error::Mismatch { path: path.into(), network, differences });
         }
-        Ok(Self { path: path.into(), bytes, config, metadata })
+        Ok(Self { path: path.into(), bytes, config: recognised.config, params: recognised.params, metadata })
     }
 
     /// The file.
@@ -142,14 +140,15 @@ impl WeightsFile {
     pub fn var_builder(&self, device: &Device) -> Result<VarBuilder<'static>> {
         let file = SafeTensors::deserialize(&self.bytes)
             .map_err(|error| Error::Format { path: self.path.clone(), reason: describe(&self.bytes, &error) })?;
-        let tensors = Graph::new(&self.config)?
-            .params()
-            .into_iter()
-            .map(|param| {
-                let view = file.tensor(&param.name).map_err(candle_core::Error::wrap)?;
+        let tensors = self
+            .params
+            .iter()
+            .map(|named| {
+                let view = file.tensor(&named.key).map_err(candle_core::Error::wrap)?;
                 let dtype = DType::try_from(view.dtype())?;
-                let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-                Ok((param.name, tensor.to_dtype(DType::F32)?.to_device(device)?))
+                let stored = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
+                let tensor = if named.transposed { stored.t()?.contiguous()? } else { stored };
+                Ok((named.param.name.clone(), tensor.to_dtype(DType::F32)?.to_device(device)?))
             })
             .collect::<candle_core::Result<HashMap<_, _>>>()?;
         Ok(VarBuilder::from_tensors(tensors, DType::F32, device))
@@ -170,6 +169,18 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(size.len() as usize);
     file.by_ref().take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+/// What the file has, in its order.
+fn tensors(header: &safetensors::tensor::Metadata) -> Vec<FileTensor> {
+    let infos = header.tensors();
+    let tensor = |name: String| {
+        let info = infos.get(&name)?;
+        let readable = matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16);
+        let unreadable = (!readable).then(|| format!("{:?}", info.dtype).to_lowercase());
+        Some(FileTensor { name, shape: info.shape.clone(), unreadable })
+    };
+    header.offset_keys().into_iter().filter_map(tensor).collect()
 }
 
 fn parse_metadata(json: &str) -> std::result::Result<Metadata, String> {

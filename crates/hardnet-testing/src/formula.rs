@@ -58,15 +58,27 @@ fn centred(name: &str, shape: &[usize], bound: f64) -> Vec<f32> {
 
 /// The bytes of a safetensors file with the formula's values, and `metadata` under the key `hardnet`.
 pub fn safetensors(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>) -> Vec<u8> {
+    let with_values = tensors.iter().map(|(name, shape)| (name.clone(), shape.clone(), tensor(name, shape)));
+    safetensors_of(with_values.collect(), encoding, metadata)
+}
+
+/// The bytes of a safetensors file with these names, shapes and values.
+pub fn safetensors_of(
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+    encoding: Encoding,
+    metadata: Option<&str>,
+) -> Vec<u8> {
     let (dtype, encode): (Dtype, fn(f32) -> Vec<u8>) = match encoding {
         Encoding::F32 => (Dtype::F32, |v| v.to_le_bytes().to_vec()),
         Encoding::F16 => (Dtype::F16, |v| f16_bits(v).to_le_bytes().to_vec()),
         Encoding::Bf16 => (Dtype::BF16, |v| bf16_bits(v).to_le_bytes().to_vec()),
         Encoding::I32 => (Dtype::I32, |v| (v as i32).to_le_bytes().to_vec()),
     };
-    let data: Vec<Vec<u8>> =
-        tensors.iter().map(|(name, shape)| tensor(name, shape).into_iter().flat_map(encode).collect()).collect();
-    let views = tensors.iter().zip(&data).map(|((name, shape), bytes)| {
+    let encoded: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .into_iter()
+        .map(|(name, shape, values)| (name, shape, values.into_iter().flat_map(encode).collect()))
+        .collect();
+    let views = encoded.iter().map(|(name, shape, bytes)| {
         (name, TensorView::new(dtype, shape.clone(), bytes).expect("as many bytes as the shape says"))
     });
     let metadata = metadata.map(|json| [("hardnet".to_string(), json.to_string())].into());

@@ -5,7 +5,7 @@ use std::io::Write;
 use hardnet_testing::formula::{self, Encoding, Tensors};
 
 use super::*;
-use crate::graph::ParamInfo;
+use crate::graph::{Graph, ParamInfo};
 
 fn params(config: &Config) -> Vec<ParamInfo> {
     Graph::new(config).unwrap().params()
@@ -34,6 +34,38 @@ fn a_file_is_recognised_by_its_tensors() {
         {
             let file = save(&tensors(&config), Encoding::Bf16, None);
             assert_eq!(*WeightsFile::open(file.path()).unwrap().config(), config);
+        }
+    }
+}
+
+/// Whatever a file calls its parameters and however it stores them, the network gets the same.
+#[test]
+fn names_of_every_scheme_give_the_same_network() {
+    let config = Config::from(Variant::HarDNet39Ds);
+    for scheme in Scheme::ALL {
+        let named = scheme.params(&Graph::new(&config).unwrap());
+        let stored = named.into_iter().map(|named| {
+            let values = formula::tensor(&named.param.name, &named.param.shape);
+            let values = match named.param.shape[..] {
+                [rows, columns] if named.transposed => {
+                    (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
+                }
+                _ => values,
+            };
+            (named.key.clone(), named.shape(), values)
+        });
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&formula::safetensors_of(stored.collect(), Encoding::F32, None)).unwrap();
+        let weights = WeightsFile::open(file.path()).unwrap();
+        let vb = weights.var_builder(&Device::Cpu).unwrap();
+        for param in params(&config) {
+            let found = vb.get(&param.shape[..], &param.name).unwrap().flatten_all().unwrap();
+            assert_eq!(
+                found.to_vec1::<f32>().unwrap(),
+                formula::tensor(&param.name, &param.shape),
+                "{scheme} {}",
+                param.name
+            );
         }
     }
 }

@@ -1,0 +1,178 @@
+//! Which network a file's tensors are, under which names.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::config::{Config, StemPadding, Variant};
+use crate::error::{Differences, Result, Shaped};
+use crate::graph::{Graph, ParamKind};
+use crate::scheme::{NamedParam, Scheme};
+
+/// PyTorch counts batches per normalisation; inference does not read the counters.
+const IGNORED_LEAF: &str = ".num_batches_tracked";
+
+/// What a file says of one of its tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileTensor {
+    /// Its name in the file.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// The name of its type if its values cannot be read as f32.
+    pub unreadable: Option<String>,
+}
+
+/// A network and the names that a file has for its parameters.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Recognised {
+    /// The network.
+    pub config: Config,
+    /// How the file names parameters.
+    pub scheme: Scheme,
+    /// Every parameter of the network under its name in the file.
+    pub params: Vec<NamedParam>,
+    /// All that keeps the file from fitting; nothing if it does.
+    pub differences: Differences,
+}
+
+/// The published network, and the scheme, that the tensors of a file fit or come closest to, with the file's number of
+/// classes; of `wanted` if one is given, unless the file fits another.
+///
+/// `num_batches_tracked` counters are ignored.
+///
+/// # Errors
+///
+/// None that a file can cause.
+pub fn recognise(tensors: &[FileTensor], wanted: Option<Variant>) -> Result<Recognised> {
+    let table = Table::new(tensors);
+    let mut best: Option<Recognised> = None;
+    for scheme in Scheme::ALL {
+        for variant in Variant::ALL {
+            let candidate = table.compare(&table.config(variant, scheme)?, scheme)?;
+            let count = candidate.differences.count();
+            let closer = best.as_ref().is_none_or(|least| count < least.differences.count());
+            if closer && (wanted.is_none_or(|wanted| wanted == variant) || count == 0) {
+                best = Some(candidate);
+            }
+        }
+    }
+    Ok(best.expect("there are schemes and variants"))
+}
+
+/// The tensors of a file held against the network of `config` under the names of `scheme`.
+///
+/// # Errors
+///
+/// [`Error::Config`](crate::Error::Config) where `config` makes no network.
+pub fn compare(tensors: &[FileTensor], config: &Config, scheme: Scheme) -> Result<Recognised> {
+    Table::new(tensors).compare(config, scheme)
+}
+
+/// The tensors of a file by name, without what is ignored.
+struct Table<'a> {
+    order: Vec<&'a FileTensor>,
+    by_name: HashMap<&'a str, &'a FileTensor>,
+}
+
+impl<'a> Table<'a> {
+    fn new(tensors: &'a [FileTensor]) -> Self {
+        let order: Vec<_> = tensors.iter().filter(|tensor| !tensor.name.ends_with(IGNORED_LEAF)).collect();
+        let by_name = order.iter().map(|tensor| (tensor.name.as_str(), *tensor)).collect();
+        Self { order, by_name }
+    }
+
+    fn compare(&self, config: &Config, scheme: Scheme) -> Result<Recognised> {
+        let params = scheme.params(&Graph::new(config)?);
+        let mut differences = Differences::default();
+        for named in &params {
+            match self.by_name.get(named.key.as_str()) {
+                None => differences.missing.push(named.key.clone()),
+                Some(tensor) if tensor.shape != named.shape() => differences.misshaped.push(Shaped {
+                    name: named.key.clone(),
+                    expected: named.shape(),
+                    found: tensor.shape.clone(),
+                }),
+                Some(tensor) => {
+                    let unreadable = tensor.unreadable.clone().map(|dtype| (named.key.clone(), dtype));
+                    differences.unreadable.extend(unreadable);
+                }
+            }
+        }
+        let known: HashSet<&str> = params.iter().map(|named| named.key.as_str()).collect();
+        let unexpected = self.order.iter().filter(|tensor| !known.contains(tensor.name.as_str()));
+        differences.unexpected = unexpected.map(|tensor| tensor.name.clone()).collect();
+        Ok(Recognised { config: config.clone(), scheme, params, differences })
+    }
+
+    /// `variant` with as many classes as the file's head has, without a head if the file has none.
+    fn config(&self, variant: Variant, scheme: Scheme) -> Result<Config> {
+        let mut config = Config::from(variant);
+        if scheme == Scheme::Notebook {
+            config = config.with_stem_padding(StemPadding::TopLeft);
+        }
+        let params = scheme.params(&Graph::new(&config)?);
+        let of_head = |kind| params.iter().find(|named| named.param.kind == kind).map(|named| named.key.as_str());
+        let tensor = |kind| of_head(kind).and_then(|key| self.by_name.get(key));
+        Ok(match (tensor(ParamKind::LinearWeight), tensor(ParamKind::LinearBias)) {
+            (None, None) => config.without_head(),
+            (_, Some(bias)) => match bias.shape[..] {
+                [classes] if config.clone().with_classes(classes).validate().is_ok() => config.with_classes(classes),
+                _ => config,
+            },
+            (Some(_), None) => config,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors(config: &Config, scheme: Scheme) -> Vec<FileTensor> {
+        let params = scheme.params(&Graph::new(config).unwrap());
+        let tensor = |named: NamedParam| FileTensor { shape: named.shape(), name: named.key, unreadable: None };
+        params.into_iter().map(tensor).collect()
+    }
+
+    #[test]
+    fn every_scheme_and_network_is_recognised() {
+        for scheme in Scheme::ALL {
+            for variant in Variant::ALL {
+                for config in [
+                    Config::from(variant),
+                    Config::from(variant).with_classes(10),
+                    Config::from(variant).without_head(),
+                ] {
+                    let found = recognise(&tensors(&config, scheme), None).unwrap();
+                    assert_eq!(found.differences.count(), 0, "{scheme} {variant}");
+                    let padding = match scheme {
+                        Scheme::Notebook => StemPadding::TopLeft,
+                        _ => StemPadding::Symmetric,
+                    };
+                    assert_eq!(found.config, config.with_stem_padding(padding), "{scheme} {variant}");
+                    assert_eq!(found.scheme, scheme, "{variant}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_flaw_is_compared_with_what_it_is() {
+        let mut file = tensors(&Config::from(Variant::HarDNet68Ds), Scheme::Notebook);
+        file[3].name = "base.0.conv_bn.1.mean".into();
+        let found = recognise(&file, None).unwrap();
+        assert_eq!((found.scheme, Variant::of(&found.config)), (Scheme::Notebook, Some(Variant::HarDNet68Ds)));
+        assert_eq!(found.differences.missing, ["base.0.conv_bn.1._mean"]);
+        assert_eq!(found.differences.unexpected, ["base.0.conv_bn.1.mean"]);
+    }
+
+    #[test]
+    fn a_wanted_network_is_the_one_compared_with() {
+        let mut file = tensors(&Config::from(Variant::HarDNet68), Scheme::PyTorch);
+        let whole = recognise(&file, Some(Variant::HarDNet85)).unwrap();
+        assert_eq!(Variant::of(&whole.config), Some(Variant::HarDNet68));
+        file.pop();
+        let flawed = recognise(&file, Some(Variant::HarDNet85)).unwrap();
+        assert_eq!(Variant::of(&flawed.config), Some(Variant::HarDNet85));
+    }
+}
