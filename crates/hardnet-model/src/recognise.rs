@@ -1,5 +1,7 @@
 //! Which network a file's tensors are, under which names.
 
+mod infer;
+
 use std::collections::{HashMap, HashSet};
 
 use crate::config::{Config, StemPadding, Variant};
@@ -36,7 +38,8 @@ pub struct Recognised {
 }
 
 /// The published network, and the scheme, that the tensors of a file fit or come closest to, with the file's number of
-/// classes; of `wanted` if one is given, unless the file fits another.
+/// classes; of `wanted` if one is given, unless the file fits another. A HarDNet of other sizes that they fit exactly comes
+/// before a published one that they do not.
 ///
 /// `num_batches_tracked` counters are ignored.
 ///
@@ -56,7 +59,16 @@ pub fn recognise(tensors: &[FileTensor], wanted: Option<Variant>) -> Result<Reco
             }
         }
     }
-    Ok(best.expect("there are schemes and variants"))
+    let best = best.expect("there are schemes and variants");
+    if best.differences.count() > 0 {
+        for scheme in Scheme::ALL {
+            let inferred = infer::config(tensors, scheme).and_then(|config| table.compare(&config, scheme).ok());
+            if let Some(inferred) = inferred.filter(|inferred| inferred.differences.count() == 0) {
+                return Ok(inferred);
+            }
+        }
+    }
+    Ok(best)
 }
 
 /// The tensors of a file held against the network of `config` under the names of `scheme`.
@@ -128,7 +140,8 @@ impl<'a> Table<'a> {
 mod tests {
     use super::*;
 
-    fn tensors(config: &Config, scheme: Scheme) -> Vec<FileTensor> {
+    /// What a file of `config` under the names of `scheme` holds.
+    pub(super) fn tensors(config: &Config, scheme: Scheme) -> Vec<FileTensor> {
         let params = scheme.params(&Graph::new(config).unwrap());
         let tensor = |named: NamedParam| FileTensor { shape: named.shape(), name: named.key, unreadable: None };
         params.into_iter().map(tensor).collect()
