@@ -1,10 +1,12 @@
 //! Which images, with which labels: from a list, from one folder per class, or from loose paths.
 //!
-//! A data set is only names: nothing is opened here but the list itself. All that can be known to be wrong is said
+//! A data set is only names: nothing is opened here but the list itself, and the archive the images are in. All that can be known to be wrong is said
 //! before any work begins, because an evaluation that fails after an hour costs an hour.
 
+mod archive;
 mod error;
 mod folders;
+mod kaggle;
 mod list;
 mod loose;
 mod walk;
@@ -13,6 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use error::DatasetError;
+
+use crate::archive::{Archive, ArchivedFile};
 
 /// The extensions by which folders are searched for images, compared without regard to case: those of torchvision's
 /// `IMG_EXTENSIONS`, and `jpe`.
@@ -28,8 +32,10 @@ pub const MAX_SAMPLES: usize = 4 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sample {
-    /// The file.
+    /// The file; of an image in an archive, the archive and below it the entry's name, for messages.
     pub path: PathBuf,
+    /// Where the content is, if not in a file of its own.
+    pub archived: Option<ArchivedFile>,
     /// The class index, if it is known.
     pub label: Option<u32>,
     /// The name results are printed with: as the list says it, `class/file` from class folders, else the path.
@@ -37,9 +43,9 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A sample from its parts.
+    /// A sample in a file of its own.
     pub fn new(path: impl Into<PathBuf>, label: Option<u32>, name: impl Into<String>) -> Self {
-        Self { path: path.into(), label, name: name.into() }
+        Self { path: path.into(), archived: None, label, name: name.into() }
     }
 }
 
@@ -68,10 +74,18 @@ impl Dataset {
     /// included. A name may have leading folders, but neither be absolute nor hold `..`. Lines end in LF or CRLF; blank
     /// lines and a UTF-8 byte order mark are passed over.
     ///
+    /// With 1,000 classes the list may also be Kaggle's `LOC_val_solution.csv`: below the header
+    /// `ImageId,PredictionString` rows `ILSVRC2012_val_00048981,n03995372 85 1 499 272`, the boxes of a row all of one
+    /// class. Names get the extension `JPEG` if they have none.
+    ///
+    /// `root` may also be a tar archive, whatever its name: GNU, ustar, pax or older. A name then means the entry of
+    /// that name, or else the only one that has it but for leading folders of either. Nothing is unpacked.
+    ///
     /// # Errors
     ///
     /// A [`DatasetError`] with the line if a line is not as above, if two lines name one file, or if an image is not
-    /// there; also if the list is empty, not UTF-8 or longer than [`MAX_LIST_BYTES`].
+    /// there; also if the list is empty, not UTF-8 or longer than [`MAX_LIST_BYTES`], or if the archive is compressed,
+    /// cut short, damaged, or has a listed image twice or as a link.
     pub fn from_list(list: &Path, root: &Path, classes: usize) -> Result<Self, DatasetError> {
         list::read(list, root, classes)
     }
@@ -85,6 +99,8 @@ impl Dataset {
     ///
     /// Files count as images by [`IMAGE_EXTENSIONS`]; the order is `ImageFolder`'s too. Links are followed. Unlike
     /// there, hidden files and folders are ignored, since other systems leave `._name.JPEG` beside images.
+    ///
+    /// `root` may also be a tar archive of such folders, or of one folder that holds them. Links are then refused.
     ///
     /// # Errors
     ///
@@ -122,11 +138,22 @@ impl Dataset {
     }
 }
 
-fn check_root(root: &Path) -> Result<(), DatasetError> {
-    match fs::metadata(root) {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(DatasetError::RootNotAFolder { root: root.into() }),
-        Err(error) if list::is_absence(error.kind()) => Err(DatasetError::RootMissing { root: root.into() }),
-        Err(source) => Err(DatasetError::Io { path: root.into(), source }),
+/// What images are looked for in.
+enum Root {
+    Folder,
+    Archive(Archive),
+}
+
+impl Root {
+    fn open(root: &Path) -> Result<Self, DatasetError> {
+        match fs::metadata(root) {
+            Ok(metadata) if metadata.is_dir() => Ok(Self::Folder),
+            Ok(_) => match Archive::open(root)? {
+                Some(archive) => Ok(Self::Archive(archive)),
+                None => Err(DatasetError::RootNotAFolder { root: root.into() }),
+            },
+            Err(error) if list::is_absence(error.kind()) => Err(DatasetError::RootMissing { root: root.into() }),
+            Err(source) => Err(DatasetError::Io { path: root.into(), source }),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Images as ImageNet evaluations need them: lists and folders of samples, decoding, and Pillow's exact preprocessing.
 
+mod archive;
 mod dataset;
 mod decode;
 mod excerpt;
@@ -12,6 +13,7 @@ mod pipeline;
 mod regular_file;
 mod resize;
 
+pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
 pub use dataset::{Dataset, DatasetError, IMAGE_EXTENSIONS, MAX_LIST_BYTES, MAX_SAMPLES, Sample};
 pub use decode::{DECODER, DecodeWarning, Decoded, Format, Guess, Limits, decode};
 pub use image::{Channels, Image, ImageError};

@@ -8,7 +8,6 @@ mod file;
 
 use std::iter::FusedIterator;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -88,7 +87,7 @@ impl Loader {
     ) -> Result<Self, LoaderError> {
         pipeline.validate()?;
         let (crop, limits) = (pipeline.crop, options.limits.clone());
-        let load = move |path: &Path, out: &mut [f32]| file::load(path, &limits, &pipeline, out);
+        let load = move |sample: &Sample, out: &mut [f32]| file::load(sample, &limits, &pipeline, out);
         Self::with(samples.into(), crop, &options, load)
     }
 
@@ -97,7 +96,7 @@ impl Loader {
         samples: Arc<[Sample]>,
         crop: u32,
         options: &LoaderOptions,
-        load: impl Fn(&Path, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
+        load: impl Fn(&Sample, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
     ) -> Result<Self, LoaderError> {
         if options.batch_size == 0 {
             return Err(LoaderError::NoBatchSize);
@@ -108,9 +107,9 @@ impl Loader {
         let buffers = Arc::new(Buffers { length: 3 * crop as usize * crop as usize, spare: Mutex::default() });
         let pool = Arc::clone(&buffers);
         let images = OrderedMap::new(options.workers, options.prefetch, total, move |index| {
-            let path = &samples[index].path;
+            let sample = &samples[index];
             let mut pixels = pool.take();
-            match file::guarded(path, || load(path, &mut pixels)) {
+            match file::guarded(&sample.path, || load(sample, &mut pixels)) {
                 Ok(warnings) => Ok((pixels, warnings)),
                 Err(error) => {
                     pool.give(pixels);
@@ -197,8 +196,9 @@ mod tests {
     fn a_panicking_decoder_costs_one_image() {
         for workers in [0, 1, 3] {
             let options = LoaderOptions { workers, batch_size: 4, prefetch: 2, ..LoaderOptions::default() };
-            let loader = Loader::with(samples(10), 1, &options, |path, out| {
-                let index: usize = path.to_str().and_then(|name| name.parse().ok()).expect("samples are numbers");
+            let loader = Loader::with(samples(10), 1, &options, |sample, out| {
+                let index: usize =
+                    sample.path.to_str().and_then(|name| name.parse().ok()).expect("samples are numbers");
                 out.fill(index as f32);
                 match index {
                     2 => panic!("image \u{1b}{index}"),

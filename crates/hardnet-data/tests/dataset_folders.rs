@@ -201,7 +201,7 @@ fn roots_without_class_folders_are_refused_with_the_remedy() {
     }
     let root = tree(&["file"]);
     assert_eq!(message(&root.path().join("none"), 2), "the image folder `ROOT` does not exist");
-    let expected = "`ROOT` is not a folder, expected the folder that holds the images";
+    let expected = "`ROOT` is neither a folder nor a tar archive, expected the one that holds the images";
     assert_eq!(message(&root.path().join("file"), 2), expected);
 }
 

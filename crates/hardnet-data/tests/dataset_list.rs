@@ -95,7 +95,9 @@ fn errors_say_where_what_and_how_to_mend_it() {
         ),
         (
             "\n\n  a.jpg,1\n",
-            "`list.txt`, line 3: no label in `a.jpg,1`, expected `name label` with a blank or tab between",
+            "`list.txt`, line 3: labels of an unknown kind or of several in `a.jpg,1`, \
+             expected lines like `ILSVRC2012_val_00000001.JPEG 65` \
+             or, below `ImageId,PredictionString`, all like `ILSVRC2012_val_00000001,n01751748 111 108 441 343`",
         ),
         ("5\n", "`list.txt`, line 1: no label in `5`, expected `name label` with a blank or tab between"),
         (

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::FileKind;
+use crate::{ArchiveError, FileKind};
 
 /// Why a list, a tree of folders or a set of paths is no data set.
 ///
@@ -113,6 +113,92 @@ pub enum DatasetError {
         /// The labels lie in 1..=classes and reach `classes`.
         one_based: bool,
     },
+    /// A line that is neither an entry of a list nor a row of Kaggle's solution file, or of another kind than the first.
+    #[error(
+        "`{}`, line {line}: labels of an unknown kind or of several in `{text}`, \
+         expected lines like `ILSVRC2012_val_00000001.JPEG 65` \
+         or, below `ImageId,PredictionString`, all like `ILSVRC2012_val_00000001,n01751748 111 108 441 343`",
+        .list.display()
+    )]
+    UnknownLabels {
+        /// The list.
+        list: PathBuf,
+        /// The line.
+        line: usize,
+        /// The line's text.
+        text: String,
+    },
+    /// A row of Kaggle's solution file whose boxes are not a WordNet id and four numbers each.
+    #[error(
+        "`{}`, line {line}: malformed boxes in `{text}`, expected an image and boxes of five fields: \
+         `ILSVRC2012_val_00000001,n01751748 111 108 441 343`", .list.display()
+    )]
+    MalformedBoxes {
+        /// The list.
+        list: PathBuf,
+        /// The line.
+        line: usize,
+        /// The line's text.
+        text: String,
+    },
+    /// A row of Kaggle's solution file with boxes of several classes.
+    #[error("`{}`, line {line}: boxes of the classes `{first}` and `{second}`, expected one class", .list.display())]
+    SeveralClasses {
+        /// The list.
+        list: PathBuf,
+        /// The line.
+        line: usize,
+        /// The class of the first box.
+        first: String,
+        /// Another class.
+        second: String,
+    },
+    /// A WordNet id that is not among ImageNet's thousand.
+    #[error(
+        "`{}`, line {line}: the WordNet id `{id}` is not a class of ImageNet, expected one such as `n01440764`",
+        .list.display()
+    )]
+    UnknownWordNetId {
+        /// The list.
+        list: PathBuf,
+        /// The line.
+        line: usize,
+        /// The id.
+        id: String,
+    },
+    /// Labels by WordNet ids for a model with other classes than ImageNet's.
+    #[error(
+        "`{}` names ImageNet's {known} classes by WordNet ids, the model knows {classes} classes; \
+         name a list with one `name label` per line", .list.display()
+    )]
+    WordNetClasses {
+        /// The list.
+        list: PathBuf,
+        /// How many classes the model knows.
+        classes: usize,
+        /// How many ImageNet has.
+        known: usize,
+    },
+    /// A listed name could be either of two entries of the archive.
+    #[error(
+        "`{}`, line {line}: `{text}` is both `{first}` and `{second}` in the archive; write the folder in the list",
+        .list.display()
+    )]
+    AmbiguousName {
+        /// The list.
+        list: PathBuf,
+        /// The line.
+        line: usize,
+        /// The line's text.
+        text: String,
+        /// One entry.
+        first: String,
+        /// Another entry.
+        second: String,
+    },
+    /// The archive that holds the images cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// A name that could lead out of the root folder.
     #[error(
         "`{}`, line {line}: the name in `{text}` is absolute or contains `..`, \
@@ -183,8 +269,8 @@ pub enum DatasetError {
         /// The folder.
         root: PathBuf,
     },
-    /// The image folder is a file.
-    #[error("`{}` is not a folder, expected the folder that holds the images", .root.display())]
+    /// The image folder is a file, and no tar archive.
+    #[error("`{}` is neither a folder nor a tar archive, expected the one that holds the images", .root.display())]
     RootNotAFolder {
         /// The path.
         root: PathBuf,

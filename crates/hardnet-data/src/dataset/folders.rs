@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::QUOTED;
 use super::list::looks_one_based;
 use super::walk::{self, images_below};
-use super::{Dataset, DatasetError, MAX_SAMPLES, Sample, check_root};
+use super::{Dataset, DatasetError, MAX_SAMPLES, Root, Sample, archive};
 use crate::excerpt::excerpt;
 use crate::imagenet;
 
@@ -19,23 +19,40 @@ struct Labelling {
 }
 
 pub(super) fn read(root: &Path, classes: usize) -> Result<Dataset, DatasetError> {
-    check_root(root)?;
+    if let Root::Archive(archive) = Root::open(root)? {
+        return archive::class_folders(root, &archive, classes);
+    }
     let listing = walk::list(root)?;
     let folders = listing.folders;
-    if folders.is_empty() {
-        return Err(match listing.images.len() {
+    let names: Vec<&str> = folders.iter().map(|(name, _)| name.as_str()).collect();
+    build(root, &names, listing.images.len(), classes, |labels| samples(&folders, labels))
+}
+
+/// The samples of the class folders, and the names of those without one.
+pub(super) type Filled<'a> = (Vec<Sample>, Vec<&'a str>);
+
+/// The data set of class folders named `names`, which are sorted and have `loose` images beside them.
+///
+/// `samples` gives the samples in the order of the folders, from the label of each folder.
+pub(super) fn build<'a>(
+    root: &Path,
+    names: &[&str],
+    loose: usize,
+    classes: usize,
+    samples: impl FnOnce(&[u32]) -> Result<Filled<'a>, DatasetError>,
+) -> Result<Dataset, DatasetError> {
+    if names.is_empty() {
+        return Err(match loose {
             0 => DatasetError::NoClassFolders { root: root.into() },
             count => DatasetError::LooseImages { root: root.into(), count },
         });
     }
-    let names: Vec<&str> = folders.iter().map(|(name, _)| name.as_str()).collect();
-    let labelling = label(root, &names, classes)?;
+    let labelling = label(root, names, classes)?;
     let mut notes = vec![labelling.note];
-    if !listing.images.is_empty() {
-        let count = listing.images.len();
-        notes.push(format!("{count} images directly in `{}` belong to no class and are left out", root.display()));
+    if loose > 0 {
+        notes.push(format!("{loose} images directly in `{}` belong to no class and are left out", root.display()));
     }
-    let (samples, empty) = samples(&folders, &labelling.labels)?;
+    let (samples, empty) = samples(&labelling.labels)?;
     if samples.is_empty() {
         return Err(DatasetError::NoImages { folder: root.into() });
     }
@@ -51,7 +68,7 @@ pub(super) fn read(root: &Path, classes: usize) -> Result<Dataset, DatasetError>
 }
 
 /// The samples of all class folders in the order of their names, and the names of the empty ones.
-fn samples<'a>(folders: &'a [(String, PathBuf)], labels: &[u32]) -> Result<(Vec<Sample>, Vec<&'a str>), DatasetError> {
+fn samples<'a>(folders: &'a [(String, PathBuf)], labels: &[u32]) -> Result<Filled<'a>, DatasetError> {
     let (mut samples, mut empty) = (Vec::new(), Vec::new());
     for ((class, folder), label) in folders.iter().zip(labels) {
         let images = images_below(folder, MAX_SAMPLES - samples.len())?;

@@ -1,26 +1,43 @@
-//! Lists of labels: one `name label` per line, as evaluations of ImageNet exchange them.
+//! Lists of labels: one `name label` per line, as evaluations of ImageNet exchange them, or Kaggle's rows.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::QUOTED;
-use super::{Dataset, DatasetError, MAX_LIST_BYTES, MAX_SAMPLES, Sample, check_root};
+use super::{Dataset, DatasetError, MAX_LIST_BYTES, MAX_SAMPLES, Root, Sample, archive, kaggle};
 use crate::FileKind;
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file};
 
 /// One line of a list.
 #[derive(Debug, PartialEq)]
-struct Entry<'a> {
-    line: usize,
+pub(super) struct Entry<'a> {
+    pub(super) line: usize,
     /// The line without blanks around it, for messages.
-    text: &'a str,
-    name: &'a str,
+    pub(super) text: &'a str,
+    pub(super) name: Cow<'a, str>,
     /// `name` without `.` components and repeated separators.
-    relative: PathBuf,
-    label: u32,
+    pub(super) relative: PathBuf,
+    pub(super) label: u32,
+}
+
+impl Entry<'_> {
+    /// `relative` with `/` between components.
+    pub(super) fn relative_name(&self) -> String {
+        let parts: Vec<_> = self.relative.iter().map(|part| part.to_string_lossy()).collect();
+        parts.join("/")
+    }
+}
+
+/// What a list holds.
+#[derive(Debug)]
+struct Parsed<'a> {
+    /// Its labels are WordNet ids.
+    is_kaggle: bool,
+    entries: Vec<Entry<'a>>,
 }
 
 pub(super) fn read(list: &Path, root: &Path, classes: usize) -> Result<Dataset, DatasetError> {
@@ -29,26 +46,35 @@ pub(super) fn read(list: &Path, root: &Path, classes: usize) -> Result<Dataset, 
         ReadError::NotAFile(kind) => DatasetError::ListNotAFile { list: list.into(), kind },
         ReadError::TooLarge { bytes } => DatasetError::ListTooLarge { list: list.into(), bytes, limit: MAX_LIST_BYTES },
     })?;
-    let entries = parse(list, &bytes)?;
+    let Parsed { is_kaggle, entries } = parse(list, &bytes)?;
+    if is_kaggle {
+        kaggle::check_classes(list, classes)?;
+    }
     check_labels(list, &entries, classes)?;
     check_duplicates(list, &entries)?;
-    check_root(root)?;
-    check_images(list, root, &entries)?;
-    let samples = entries
-        .into_iter()
-        .map(|entry| Sample::new(root.join(&entry.relative), Some(entry.label), entry.name))
-        .collect();
-    Ok(Dataset::new(samples))
+    let samples = match Root::open(root)? {
+        Root::Archive(archive) => archive::samples(list, root, &archive, entries)?,
+        Root::Folder => {
+            check_images(list, root, &entries)?;
+            let sample = |entry: Entry| Sample::new(root.join(&entry.relative), Some(entry.label), entry.name);
+            entries.into_iter().map(sample).collect()
+        }
+    };
+    let mut dataset = Dataset::new(samples);
+    if is_kaggle {
+        kaggle::note(&mut dataset);
+    }
+    Ok(dataset)
 }
 
 /// The entries of a list, blank lines left out, labels not yet held against the number of classes.
-fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, DatasetError> {
+fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Parsed<'a>, DatasetError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         DatasetError::ListNotUtf8 { list: list.into(), line }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut entries = Vec::new();
+    let (mut entries, mut is_kaggle) = (Vec::new(), false);
     for (line, text) in (1..).zip(text.split('\n')) {
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.contains('\r') {
@@ -58,12 +84,34 @@ fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, DatasetErro
         if text.is_empty() {
             continue;
         }
+        if entries.is_empty() && !is_kaggle && kaggle::is_header(text) {
+            is_kaggle = true;
+            continue;
+        }
         if entries.len() == MAX_SAMPLES {
             return Err(DatasetError::TooManySamples { path: list.into(), limit: MAX_SAMPLES });
         }
-        entries.push(parse_line(list, line, text)?);
+        // A file of another kind shows at its first entry; later it is one wrong line among right ones.
+        let unknown = entries.is_empty() && text.contains(',');
+        entries.push(match is_kaggle {
+            true => kaggle::parse_row(list, line, text)?,
+            false if kaggle::is_row(text) || kaggle::is_header(text) => return Err(unknown_labels(list, line, text)),
+            false => parse_line(list, line, text).map_err(|error| match error {
+                DatasetError::MissingLabel { .. } | DatasetError::LabelNotANumber { .. } if unknown => {
+                    unknown_labels(list, line, text)
+                }
+                error => error,
+            })?,
+        });
     }
-    if entries.is_empty() { Err(DatasetError::ListEmpty { list: list.into() }) } else { Ok(entries) }
+    match entries.is_empty() {
+        true => Err(DatasetError::ListEmpty { list: list.into() }),
+        false => Ok(Parsed { is_kaggle, entries }),
+    }
+}
+
+fn unknown_labels(list: &Path, line: usize, text: &str) -> DatasetError {
+    DatasetError::UnknownLabels { list: list.into(), line, text: excerpt(text) }
 }
 
 /// What separates fields. Other blanks of Unicode may be part of a name.
@@ -85,11 +133,11 @@ fn parse_line<'a>(list: &Path, line: usize, text: &'a str) -> Result<Entry<'a>, 
     let Some(relative) = below(name) else {
         return Err(DatasetError::UnsafeName { list: list.into(), line, text: excerpt(text) });
     };
-    Ok(Entry { line, text, name, relative, label })
+    Ok(Entry { line, text, name: name.into(), relative, label })
 }
 
 /// `name` as a path below some folder, or `None` if it is absolute or goes up.
-fn below(name: &str) -> Option<PathBuf> {
+pub(super) fn below(name: &str) -> Option<PathBuf> {
     let mut relative = PathBuf::new();
     for component in Path::new(name).components() {
         match component {
@@ -152,7 +200,7 @@ fn check_images(list: &Path, root: &Path, entries: &[Entry]) -> Result<(), Datas
         root: root.into(),
         count: missing.len(),
         total: entries.len(),
-        first: missing.iter().take(QUOTED).map(|entry| (entry.line, excerpt(entry.name))).collect(),
+        first: missing.iter().take(QUOTED).map(|entry| (entry.line, excerpt(&entry.name))).collect(),
         better_root: better_root(root, &first.relative),
     })
 }
@@ -175,8 +223,8 @@ mod tests {
     use super::*;
 
     fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, u32)>, DatasetError> {
-        let entries = parse(Path::new("list"), bytes)?;
-        Ok(entries.into_iter().map(|entry| (entry.line, entry.name.to_owned(), entry.label)).collect())
+        let entries = parse(Path::new("list"), bytes)?.entries;
+        Ok(entries.into_iter().map(|entry| (entry.line, entry.name.into_owned(), entry.label)).collect())
     }
 
     /// Bytes that lists are made of, so that random strings reach every branch.
@@ -199,7 +247,7 @@ mod tests {
             seed = seed * 48271 % 0x7fff_ffff;
             let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
             match parse(Path::new("list"), &bytes) {
-                Ok(entries) => {
+                Ok(Parsed { entries, .. }) => {
                     accepted += 1;
                     assert!(!entries.is_empty() && entries.is_sorted_by(|a, b| a.line < b.line));
                     for entry in entries {

@@ -61,7 +61,7 @@ fn is_folder(entry: &DirEntry) -> std::io::Result<bool> {
 }
 
 /// Whether the name ends in one of [`IMAGE_EXTENSIONS`], whatever the case.
-fn has_image_extension(path: &Path) -> bool {
+pub(super) fn has_image_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| IMAGE_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
 }

@@ -7,16 +7,17 @@ use std::path::Path;
 use super::{LoadError, MAX_FILE_BYTES};
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file};
-use crate::{DecodeWarning, Limits, Pipeline, decode};
+use crate::{DecodeWarning, Limits, Pipeline, Sample, decode};
 
 /// Reads, decodes and preprocesses the file into `out`, `[3, crop, crop]`.
 pub(super) fn load(
-    path: &Path,
+    sample: &Sample,
     limits: &Limits,
     pipeline: &Pipeline,
     out: &mut [f32],
 ) -> Result<Vec<DecodeWarning>, LoadError> {
-    let bytes = read_regular_file(path, MAX_FILE_BYTES).map_err(|error| match error {
+    let path = sample.path.as_path();
+    let bytes = content(sample).map_err(|error| match error {
         ReadError::Io(source) => LoadError::Io { path: path.into(), source },
         ReadError::NotAFile(kind) => LoadError::NotAFile { path: path.into(), kind },
         ReadError::TooLarge { bytes } => LoadError::TooLarge { path: path.into(), bytes, limit: MAX_FILE_BYTES },
@@ -26,6 +27,15 @@ pub(super) fn load(
     drop(bytes);
     pipeline.tensor_into(&decoded.image, out).map_err(image_error)?;
     Ok(decoded.warnings)
+}
+
+/// The bytes of the file, or of its range of an archive.
+fn content(sample: &Sample) -> Result<Vec<u8>, ReadError> {
+    match &sample.archived {
+        None => read_regular_file(&sample.path, MAX_FILE_BYTES),
+        Some(archived) if archived.bytes() > MAX_FILE_BYTES => Err(ReadError::TooLarge { bytes: archived.bytes() }),
+        Some(archived) => archived.read().map_err(ReadError::Io),
+    }
 }
 
 /// What `load` gives, its panic as an error.

@@ -1,0 +1,122 @@
+//! Images inside tar archives, read where they lie: nothing is unpacked and nothing is written.
+//!
+//! One pass over the headers gives an [`Index`]: plain data, names and byte ranges. Images are then read by their
+//! ranges, from any thread and in any order. Archives are refused rather than guessed at: one that was cut short, or of
+//! which a header is damaged, gives an error with the offset, because what lies behind that place cannot be known.
+
+mod error;
+mod handle;
+mod header;
+mod index;
+mod pax;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use error::{ArchiveError, EntryKind, HeaderFault};
+
+use crate::FileKind;
+use handle::Handle;
+pub(crate) use index::{Entry, Index};
+
+/// The longest name of an entry in bytes, folders included.
+pub const MAX_NAME_BYTES: usize = 4096;
+
+/// An open tar archive and what it holds.
+pub(crate) struct Archive {
+    pub(crate) index: Index,
+    file: Arc<ArchiveFile>,
+}
+
+/// An open tar archive.
+struct ArchiveFile {
+    path: PathBuf,
+    handle: Handle,
+}
+
+impl Archive {
+    /// Opens and indexes `path`, or `None` if it is neither a tar archive nor a compressed one.
+    ///
+    /// # Errors
+    ///
+    /// An [`ArchiveError`] if the file cannot be read, is compressed, or is not a whole tar archive.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, ArchiveError> {
+        let io = |source| ArchiveError::Io { archive: path.into(), source };
+        // Opening a pipe would wait for a writer.
+        if FileKind::of(&fs::metadata(path).map_err(io)?).is_some() {
+            return Ok(None);
+        }
+        let handle = Handle::open(path).map_err(io)?;
+        let index = Index::read(path, &handle)?;
+        Ok(index.map(|index| Self { index, file: Arc::new(ArchiveFile { path: path.into(), handle }) }))
+    }
+
+    /// The entry as a file that can be read.
+    pub(crate) fn file(&self, entry: &Entry) -> ArchivedFile {
+        ArchivedFile { archive: Arc::clone(&self.file), offset: entry.offset, bytes: entry.bytes }
+    }
+}
+
+/// A file inside an open tar archive: a range of the archive's bytes.
+///
+/// Two are equal if they are the same range of archives of the same path.
+#[derive(Clone)]
+pub struct ArchivedFile {
+    archive: Arc<ArchiveFile>,
+    offset: u64,
+    bytes: u64,
+}
+
+impl ArchivedFile {
+    /// The archive's path.
+    pub fn archive(&self) -> &Path {
+        &self.archive.path
+    }
+
+    /// Where the content begins in the archive, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The length of the content in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The content.
+    ///
+    /// It is held in memory as a whole: a caller that cannot trust the archive looks at [`bytes`](Self::bytes) first.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's reason; `UnexpectedEof` if the archive has become shorter since it was indexed.
+    pub fn read(&self) -> std::io::Result<Vec<u8>> {
+        let length = usize::try_from(self.bytes).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+        let end = self.offset.saturating_add(self.bytes);
+        if self.archive.handle.length()? < end {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut content = vec![0; length];
+        self.archive.handle.read_exact_at(&mut content, self.offset)?;
+        Ok(content)
+    }
+}
+
+impl PartialEq for ArchivedFile {
+    fn eq(&self, other: &Self) -> bool {
+        (self.archive(), self.offset, self.bytes) == (other.archive(), other.offset, other.bytes)
+    }
+}
+
+impl Eq for ArchivedFile {}
+
+impl std::fmt::Debug for ArchivedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArchivedFile")
+            .field("archive", &self.archive())
+            .field("offset", &self.offset)
+            .field("bytes", &self.bytes)
+            .finish()
+    }
+}

@@ -1,0 +1,237 @@
+//! One pass over the headers of an archive: which names lie where.
+
+use std::path::Path;
+
+use super::handle::Handle;
+use super::header::{BLOCK, Header, Type, until_nul};
+use super::pax::Records;
+use super::{ArchiveError, EntryKind, HeaderFault, MAX_NAME_BYTES};
+use crate::MAX_SAMPLES;
+use crate::excerpt::excerpt;
+
+/// The most bytes of pax records one entry may have; programs of macOS store icons and the like there.
+const MAX_RECORD_BYTES: u64 = 1 << 20;
+
+/// The most headers read, entries and what belongs to them: each entry may have a long name, a long link and records.
+const MAX_HEADERS: usize = 4 * MAX_SAMPLES;
+
+/// One entry of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Components between single `/`, none of them empty, `.` or `..`; what is not UTF-8 is replaced.
+    pub(crate) name: String,
+    /// Where the content begins.
+    pub(crate) offset: u64,
+    /// The length of the content; 0 for what has none.
+    pub(crate) bytes: u64,
+    /// `None` for a regular file.
+    pub(crate) kind: Option<EntryKind>,
+}
+
+/// The entries of an archive in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// What the headers before an entry said of it.
+#[derive(Default)]
+struct Extended {
+    name: Option<Vec<u8>>,
+    records: Option<Records>,
+    /// The offset of the first of those headers.
+    offset: Option<u64>,
+}
+
+impl Index {
+    /// `None` if the file does not begin as a tar archive does, nor as a compressed file.
+    pub(super) fn read(path: &Path, handle: &Handle) -> Result<Option<Self>, ArchiveError> {
+        let length = handle.length().map_err(|source| ArchiveError::Io { archive: path.into(), source })?;
+        let reader = Reader { path, handle, length };
+        let mut start = [0; BLOCK];
+        let known = usize::try_from(length).unwrap_or(BLOCK).min(BLOCK);
+        reader.read(&mut start[..known], 0)?;
+        if let Some((format, command)) = compression(&start[..known]) {
+            return Err(ArchiveError::Compressed { archive: path.into(), format, command });
+        }
+        let looks_like_tar = &start[257..262] == b"ustar" || known == BLOCK && Header::new(&start).is_some();
+        if !looks_like_tar {
+            return Ok(None);
+        }
+        reader.entries().map(|entries| Some(Self { entries }))
+    }
+}
+
+/// The compression by which a file begins, and the program that undoes it.
+fn compression(start: &[u8]) -> Option<(&'static str, &'static str)> {
+    let table: [(&[u8], _, _); 5] = [
+        (b"\x1f\x8b", "gzip", "gunzip"),
+        (b"BZh", "bzip2", "bunzip2"),
+        (b"\xfd7zXZ\0", "xz", "unxz"),
+        (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+        (b"PK\x03\x04", "zip", "unzip"),
+    ];
+    table.into_iter().find(|(magic, ..)| start.starts_with(magic)).map(|(_, format, command)| (format, command))
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    handle: &'a Handle,
+    length: u64,
+}
+
+impl Reader<'_> {
+    fn entries(&self) -> Result<Vec<Entry>, ArchiveError> {
+        let mut entries = Vec::new();
+        let mut extended = Extended::default();
+        let mut offset = 0;
+        for _ in 0..MAX_HEADERS {
+            let block = self.block(offset)?;
+            if block == [0; BLOCK] {
+                return match extended.offset {
+                    Some(offset) => Err(self.fault(offset, HeaderFault::NoEntry)),
+                    None => Ok(entries),
+                };
+            }
+            let header = Header::new(&block).ok_or_else(|| self.fault(offset, HeaderFault::Checksum))?;
+            let content = offset + BLOCK as u64;
+            let size = header.size().ok_or_else(|| self.fault(offset, HeaderFault::Size))?;
+            offset = match header.kind() {
+                Type::LongName => {
+                    let name = self.content(offset, size, MAX_NAME_BYTES as u64 + 1)?;
+                    extended.name = Some(until_nul(&name).to_vec());
+                    extended.offset.get_or_insert(offset);
+                    self.behind(offset, content, size, "long name")?
+                }
+                Type::LongLink => self.behind(offset, content, size, "long link")?,
+                Type::Pax => {
+                    let records = Records::parse(&self.content(offset, size, MAX_RECORD_BYTES)?);
+                    extended.records = Some(records.ok_or_else(|| self.fault(offset, HeaderFault::PaxRecords))?);
+                    extended.offset.get_or_insert(offset);
+                    self.behind(offset, content, size, "pax records")?
+                }
+                Type::GlobalPax => {
+                    let records = Records::parse(&self.content(offset, size, MAX_RECORD_BYTES)?);
+                    // Times and comments may be common to all entries; a name or size cannot be.
+                    if records != Some(Records::default()) {
+                        return Err(self.fault(offset, HeaderFault::PaxRecords));
+                    }
+                    self.behind(offset, content, size, "pax records")?
+                }
+                kind => {
+                    if entries.len() == MAX_SAMPLES {
+                        return Err(self.too_many());
+                    }
+                    let (entry, next) = self.entry(offset, &header, kind, size, std::mem::take(&mut extended))?;
+                    entries.extend(entry);
+                    next
+                }
+            };
+        }
+        Err(self.too_many())
+    }
+
+    /// The entry of the header at `offset`, unless it is the folder of all, and where the next header is.
+    fn entry(
+        &self,
+        offset: u64,
+        header: &Header,
+        kind: Type,
+        size: u64,
+        extended: Extended,
+    ) -> Result<(Option<Entry>, u64), ArchiveError> {
+        let records = extended.records.unwrap_or_default();
+        let raw = records.path.or(extended.name).unwrap_or_else(|| header.name());
+        let name = self.name(offset, &raw)?;
+        // A name that is too long for its field is cut there, so its last character shows only here.
+        let kind = if kind == Type::File && raw.ends_with(b"/") { Type::Folder } else { kind };
+        let mut content = offset + BLOCK as u64;
+        if kind == Type::Sparse && header.map_continues() {
+            loop {
+                let map = self.block(content)?;
+                content += BLOCK as u64;
+                if map[504] == 0 {
+                    break;
+                }
+            }
+        }
+        let bytes = match kind {
+            // Some programs write the size of what a link leads to, or of the folder on the disk.
+            Type::Folder | Type::Link | Type::Special => 0,
+            _ => records.size.unwrap_or(size),
+        };
+        let next = self.behind(offset, content, bytes, &name)?;
+        let kind = match kind {
+            Type::File if records.sparse => Some(EntryKind::Sparse),
+            Type::File => None,
+            Type::Folder => Some(EntryKind::Folder),
+            Type::Link => Some(EntryKind::Link),
+            Type::Sparse => Some(EntryKind::Sparse),
+            _ => Some(EntryKind::Special),
+        };
+        let entry = (!name.is_empty()).then_some(Entry { name, offset: content, bytes, kind });
+        Ok((entry, next))
+    }
+
+    /// The name without `.` and doubled separators; empty for the folder of all, `./`.
+    fn name(&self, offset: u64, raw: &[u8]) -> Result<String, ArchiveError> {
+        if raw.is_empty() {
+            return Err(self.fault(offset, HeaderFault::NoName));
+        }
+        if raw.len() > MAX_NAME_BYTES {
+            return Err(self.fault(offset, HeaderFault::TooLong));
+        }
+        let raw = String::from_utf8_lossy(raw);
+        let parts: Vec<_> = raw.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if parts.contains(&"..") {
+            return Err(ArchiveError::UnsafeName { archive: self.path.into(), offset, name: excerpt(&raw) });
+        }
+        Ok(parts.join("/"))
+    }
+
+    fn block(&self, offset: u64) -> Result<[u8; BLOCK], ArchiveError> {
+        if self.length.saturating_sub(offset) < BLOCK as u64 {
+            let (length, expected) = (self.length, "a header or the end marker");
+            return Err(ArchiveError::Truncated { archive: self.path.into(), offset, length, expected });
+        }
+        let mut block = [0; BLOCK];
+        self.read(&mut block, offset)?;
+        Ok(block)
+    }
+
+    /// The content of a long name or of records, whose header is at `offset`.
+    fn content(&self, offset: u64, size: u64, limit: u64) -> Result<Vec<u8>, ArchiveError> {
+        if size > limit {
+            return Err(self.fault(offset, HeaderFault::TooLong));
+        }
+        let content = offset + BLOCK as u64;
+        self.behind(offset, content, size, "long name or pax records")?;
+        let mut bytes = vec![0; size as usize];
+        self.read(&mut bytes, content)?;
+        Ok(bytes)
+    }
+
+    /// Where the next header is: the content, which must be there, is filled up to whole blocks.
+    fn behind(&self, offset: u64, content: u64, bytes: u64, name: &str) -> Result<u64, ArchiveError> {
+        let available = self.length.saturating_sub(content);
+        if bytes > available {
+            let (archive, name) = (self.path.into(), excerpt(name));
+            return Err(ArchiveError::BeyondEnd { archive, offset, name, bytes, available });
+        }
+        // The length of a file is less than 2^63.
+        Ok(content + bytes.next_multiple_of(BLOCK as u64))
+    }
+
+    fn read(&self, bytes: &mut [u8], offset: u64) -> Result<(), ArchiveError> {
+        let io = |source| ArchiveError::Io { archive: self.path.into(), source };
+        self.handle.read_exact_at(bytes, offset).map_err(io)
+    }
+
+    fn fault(&self, offset: u64, fault: HeaderFault) -> ArchiveError {
+        ArchiveError::Header { archive: self.path.into(), offset, fault }
+    }
+
+    fn too_many(&self) -> ArchiveError {
+        ArchiveError::TooManyEntries { archive: self.path.into(), limit: MAX_SAMPLES }
+    }
+}

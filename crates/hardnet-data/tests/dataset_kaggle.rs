@@ -1,0 +1,132 @@
+//! `Dataset::from_list` with Kaggle's solution file, `ImageId,PredictionString`.
+
+use std::fs;
+
+use hardnet_data::{Dataset, DatasetError};
+use tempfile::TempDir;
+
+const KINDS: &str = "expected lines like `ILSVRC2012_val_00000001.JPEG 65` \
+    or, below `ImageId,PredictionString`, all like `ILSVRC2012_val_00000001,n01751748 111 108 441 343`";
+
+/// A folder with the images `a.JPEG`, `b.JPEG` and `c.png`, and `list.csv`.
+fn folder(list: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for image in ["a.JPEG", "b.JPEG", "c.png"] {
+        fs::write(folder.path().join(image), "").expect("the image is written");
+    }
+    fs::write(folder.path().join("list.csv"), list).expect("the list is written");
+    folder
+}
+
+fn read(folder: &TempDir, classes: usize) -> Result<Dataset, DatasetError> {
+    Dataset::from_list(&folder.path().join("list.csv"), folder.path(), classes)
+}
+
+fn message(list: &str, classes: usize) -> String {
+    let folder = folder(list);
+    let error = read(&folder, classes).expect_err("the list is wrong");
+    let path = folder.path().display().to_string();
+    error.to_string().replace(&format!("{path}/"), "").replace(&path, "ROOT")
+}
+
+#[test]
+fn rows_as_kaggle_and_spreadsheets_write_them() {
+    let two: &[(&str, u32)] = &[("a.JPEG", 0), ("b.JPEG", 999)];
+    let table = [
+        ("ImageId,PredictionString\na,n01440764 1 2 3 4\nb,n15075141 5 6 7 8\n", two),
+        ("ImageId,PredictionString\r\na,n01440764 1 2 3 4\r\nb,n15075141 5 6 7 8\r\n", two),
+        ("\u{feff}ImageId,PredictionString\na,n01440764 1 2 3 4 \nb,n15075141 5 6 7 8 ", two),
+        ("\n imageid , predictionstring \n\na,n01440764 1 2 3 4\n\nb,n15075141 5 6 7 8\n\n", two),
+        ("\"ImageId\",\"PredictionString\"\n\"a\",\"n01440764 1 2 3 4\"\nb,\"n15075141 5 6 7 8 \"\n", two),
+        (
+            "ImageId,PredictionString\na,n01440764 1 2 3 4 n01440764 9 9 9 9 n01440764 0 0 1 1\nb,n15075141 5 6 7 8\n",
+            two,
+        ),
+        ("ImageId,PredictionString\na.JPEG,n01440764 1.5 -2 3 4\nb,n15075141 5 6 7 8\n", two),
+        ("ImageId,PredictionString\nc.png,n01443537 1 2 3 4\n", &[("c.png", 1)]),
+    ];
+    for (list, expected) in table {
+        let folder = folder(list);
+        let dataset = read(&folder, 1000).unwrap_or_else(|error| panic!("{list:?}: {error}"));
+        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name.as_str(), s.label.expect("labelled"))).collect();
+        assert_eq!(found, expected, "{list:?}");
+        for sample in &dataset.samples {
+            assert_eq!(sample.path, folder.path().join(&sample.name), "{list:?}");
+        }
+        assert_eq!(dataset.notes, ["labels are the WordNet ids of Kaggle's solution file"], "{list:?}");
+    }
+}
+
+#[test]
+fn wrong_rows_are_told_with_their_line() {
+    let header = "ImageId,PredictionString\n";
+    let malformed = |text: &str| {
+        format!(
+            "`list.csv`, line 3: malformed boxes in `{text}`, expected an image and boxes of five fields: \
+             `ILSVRC2012_val_00000001,n01751748 111 108 441 343`"
+        )
+    };
+    let unknown = |line: usize, text: &str| {
+        format!("`list.csv`, line {line}: labels of an unknown kind or of several in `{text}`, {KINDS}")
+    };
+    let row = "a,n01440764 1 2 3 4\n";
+    let mut table: Vec<(String, String)> = [
+        "b,n01440764 1 2 3",
+        "b,n01440764",
+        "b,n01440764 1 2 3 4 5",
+        "b,n01440764 1 2 3 x",
+        ",n01440764 1 2 3 4",
+        "b,n01440764 1 2 3 nan",
+        "b,n01440764 1 2 3 4 n01440764 1 2 3",
+    ]
+    .map(|text| (format!("{header}{row}{text}\n"), malformed(text)))
+    .into();
+    for text in [
+        "b.JPEG 5",
+        "b,65",
+        "b",
+        "b,n01440764 1 2 3 4,",
+        "\"b,n01440764 1 2 3 4",
+        "ImageId,PredictionString",
+        "b,N01440764 1 2 3 4",
+    ] {
+        table.push((format!("{header}{row}{text}\n"), unknown(3, text)));
+    }
+    // A row among lines of a list must not have its last coordinate taken for the label.
+    table.push(("b.JPEG 5\na,n01440764 1 2 3 4\n".into(), unknown(2, "a,n01440764 1 2 3 4")));
+    table.push((row.into(), unknown(1, "a,n01440764 1 2 3 4")));
+    table.push((format!("b.JPEG 5\n{header}"), unknown(2, "ImageId,PredictionString")));
+    table.push(("filename,label\na.JPEG,5\n".into(), unknown(1, "filename,label")));
+    table.push((
+        format!("{header}{row}b,n00000001 1 2 3 4\n"),
+        "`list.csv`, line 3: the WordNet id `n00000001` is not a class of ImageNet, expected one such as `n01440764`"
+            .into(),
+    ));
+    table.push((
+        format!("{header}{row}b,n01440764 1 2 3 4 n01443537 1 2 3 4\n"),
+        "`list.csv`, line 3: boxes of the classes `n01440764` and `n01443537`, expected one class".into(),
+    ));
+    table.push((
+        format!("{header}../a,n01440764 1 2 3 4\n"),
+        "`list.csv`, line 2: the name in `../a,n01440764 1 2 3 4` is absolute or contains `..`, \
+         expected a path below the image folder"
+            .into(),
+    ));
+    table.push((
+        format!("{header}{row}z,n01440764 1 2 3 4\n"),
+        "1 of the 2 images in `list.csv` are not in `ROOT`: `z.JPEG` (line 3)".into(),
+    ));
+    table.push((
+        format!("{header}{row}a.JPEG,n01440764 1 2 3 4\n"),
+        "`list.csv`, line 3: `a.JPEG,n01440764 1 2 3 4` names the file of line 2 again; remove one".into(),
+    ));
+    table.push((header.into(), "the list `list.csv` is empty, expected one `name label` per line".into()));
+    for (list, expected) in table {
+        assert_eq!(message(&list, 1000), expected, "{list:?}");
+    }
+    assert_eq!(
+        message(&format!("{header}{row}"), 10),
+        "`list.csv` names ImageNet's 1000 classes by WordNet ids, the model knows 10 classes; \
+         name a list with one `name label` per line"
+    );
+}
