@@ -1,0 +1,84 @@
+//! A position in the file: every length is compared with what is left before it is used.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+/// Reads little-endian fields of `bytes` up to `end`.
+#[derive(Debug, Clone)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at `position` of `bytes`, which ends where its content ends; offsets are those of the file.
+    pub(crate) fn new(bytes: &'a [u8], position: usize) -> Self {
+        Self { bytes, position }
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(crate) fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.position)
+    }
+
+    /// The range of the next `count` bytes.
+    pub(crate) fn take(&mut self, count: u64, what: &'static str) -> Result<Range<usize>, Error> {
+        let left = self.left();
+        match usize::try_from(count) {
+            Ok(count) if count <= left => {
+                let start = self.position;
+                self.position += count;
+                Ok(start..self.position)
+            }
+            _ => Err(Error::Truncated { offset: self.position, what, needed: count, left: left as u64 }),
+        }
+    }
+
+    pub(crate) fn slice(&mut self, count: u64, what: &'static str) -> Result<&'a [u8], Error> {
+        let range = self.take(count, what)?;
+        Ok(&self.bytes[range])
+    }
+
+    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Error> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.slice(N as u64, what)?);
+        Ok(array)
+    }
+
+    pub(crate) fn u8(&mut self, what: &'static str) -> Result<u8, Error> {
+        Ok(self.array::<1>(what)?[0])
+    }
+
+    pub(crate) fn u16(&mut self, what: &'static str) -> Result<u16, Error> {
+        Ok(u16::from_le_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u32(&mut self, what: &'static str) -> Result<u32, Error> {
+        Ok(u32::from_le_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u64(&mut self, what: &'static str) -> Result<u64, Error> {
+        Ok(u64::from_le_bytes(self.array(what)?))
+    }
+
+    /// The range of a line without its line feed.
+    pub(crate) fn line(&mut self, what: &'static str) -> Result<Range<usize>, Error> {
+        const LONGEST: usize = 256;
+        let start = self.position;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        match rest.iter().take(LONGEST).position(|&byte| byte == b'\n') {
+            Some(length) => {
+                self.position += length + 1;
+                Ok(start..start + length)
+            }
+            None if rest.len() < LONGEST => {
+                Err(Error::Truncated { offset: start, what, needed: rest.len() as u64 + 1, left: rest.len() as u64 })
+            }
+            None => Err(Error::Limit { offset: start, what, limit: LONGEST as u64 }),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! A restricted unpickler: it builds values that describe tensors and runs nothing.
+//!
+//! Memory for the values is at most the length of the file (4 MiB for small files); strings and bytes stay where they
+//! are, as ranges of it.
+
+mod global;
+mod graph;
+mod machine;
+mod opcode;
+mod reduce;
+mod value;
+
+pub(crate) use machine::load;
+pub(crate) use value::{Arena, Array, Id, Payload, Storage, Tensor, Value};
+
+/// Checks the values of all pickles of a file once they are finished.
+pub(crate) use graph::check;

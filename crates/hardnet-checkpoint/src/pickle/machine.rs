@@ -1,0 +1,304 @@
+//! The stack machine of Python's `pickle`.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::global::Global;
+use super::opcode as op;
+use super::reduce;
+use super::value::{Arena, Id, Payload, Value};
+use crate::cursor::Cursor;
+use crate::error::{Error, excerpt};
+
+/// Marks open at one time. Writers open two or three.
+const MOST_MARKS: usize = 1024;
+
+/// Runs the pickle at the start of `span`, a range of the file; returns its object and the offset after its STOP.
+pub(crate) fn load(arena: &mut Arena<'_>, span: Range<usize>) -> Result<(Id, usize), Error> {
+    let Range { start, end } = span;
+    let cursor = Cursor::new(&arena.bytes()[..end], start);
+    Machine { cursor, arena, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), at: start }.run()
+}
+
+struct Machine<'a, 'b> {
+    arena: &'b mut Arena<'a>,
+    cursor: Cursor<'a>,
+    stack: Vec<Id>,
+    /// Heights of the stack; items below the last one are out of reach.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+    /// The opcode being run.
+    at: usize,
+}
+
+impl Machine<'_, '_> {
+    fn run(mut self) -> Result<(Id, usize), Error> {
+        loop {
+            self.at = self.cursor.position();
+            let opcode = self.cursor.u8("pickle opcode")?;
+            if opcode == op::STOP {
+                let root = self.pop()?;
+                if !self.stack.is_empty() || !self.marks.is_empty() {
+                    return Err(self.unexpected("pickle stack", "one object at the end"));
+                }
+                return Ok((root, self.cursor.position()));
+            }
+            self.step(opcode)?;
+        }
+    }
+
+    fn step(&mut self, opcode: u8) -> Result<(), Error> {
+        match opcode {
+            op::PROTO => {
+                let protocol = self.cursor.u8("pickle protocol")?;
+                if protocol > op::HIGHEST_PROTOCOL {
+                    return Err(self.unexpected("pickle protocol", "at most 5"));
+                }
+                Ok(())
+            }
+            // Frames are hints for buffering: a long string may lie between two of them.
+            op::FRAME => {
+                let length = self.cursor.u64("pickle frame")?;
+                let left = self.cursor.left() as u64;
+                if length > left {
+                    return Err(Error::Truncated { offset: self.at, what: "pickle frame", needed: length, left });
+                }
+                Ok(())
+            }
+            op::MARK => {
+                if self.marks.len() == MOST_MARKS {
+                    return Err(Error::Limit { offset: self.at, what: "pickle marks", limit: MOST_MARKS as u64 });
+                }
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            op::POP => self.pop().map(drop),
+            op::NONE => self.push_new(Value::None),
+            op::NEWTRUE => self.push_new(Value::Bool(true)),
+            op::NEWFALSE => self.push_new(Value::Bool(false)),
+            op::BININT => {
+                let int = self.cursor.u32("pickle integer")?.cast_signed();
+                self.push_new(Value::Int(i64::from(int)))
+            }
+            op::BININT1 => {
+                let int = self.cursor.u8("pickle integer")?;
+                self.push_new(Value::Int(i64::from(int)))
+            }
+            op::BININT2 => {
+                let int = self.cursor.u16("pickle integer")?;
+                self.push_new(Value::Int(i64::from(int)))
+            }
+            op::LONG1 => self.long(),
+            op::BINFLOAT => {
+                self.cursor.take(8, "pickle float")?;
+                self.push_new(Value::Opaque)
+            }
+            op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.text(opcode),
+            op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BINSTRING | op::SHORT_BINSTRING => {
+                let length = match opcode {
+                    op::BINBYTES | op::BINSTRING => u64::from(self.cursor.u32("pickle bytes length")?),
+                    op::BINBYTES8 => self.cursor.u64("pickle bytes length")?,
+                    _ => u64::from(self.cursor.u8("pickle bytes length")?),
+                };
+                let range = self.cursor.take(length, "pickle bytes")?;
+                self.push_new(Value::Bytes(Payload::Raw(range)))
+            }
+            op::EMPTY_DICT => self.push_new(Value::Dict(Vec::new())),
+            op::EMPTY_LIST => self.push_new(Value::List(Vec::new())),
+            op::EMPTY_TUPLE => self.push_new(Value::Tuple(Vec::new())),
+            op::TUPLE => {
+                let items = self.pop_mark()?;
+                self.push_new(Value::Tuple(items))
+            }
+            op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => {
+                let count = usize::from(opcode - op::TUPLE1) + 1;
+                let items = self.pop_many(count)?;
+                self.push_new(Value::Tuple(items))
+            }
+            op::APPEND => {
+                let items = self.pop_many(1)?;
+                self.append(&items)
+            }
+            op::APPENDS => {
+                let items = self.pop_mark()?;
+                self.append(&items)
+            }
+            op::SETITEM => {
+                let items = self.pop_many(2)?;
+                self.set(&items)
+            }
+            op::SETITEMS => {
+                let items = self.pop_mark()?;
+                self.set(&items)
+            }
+            op::BINPUT => {
+                let index = u32::from(self.cursor.u8("pickle memo index")?);
+                self.put(index)
+            }
+            op::LONG_BINPUT => {
+                let index = self.cursor.u32("pickle memo index")?;
+                self.put(index)
+            }
+            op::MEMOIZE => self.put(self.memo.len() as u32),
+            op::BINGET => {
+                let index = u32::from(self.cursor.u8("pickle memo index")?);
+                self.memoised(index)
+            }
+            op::LONG_BINGET => {
+                let index = self.cursor.u32("pickle memo index")?;
+                self.memoised(index)
+            }
+            op::GLOBAL => {
+                let module = self.cursor.line("pickle module name")?;
+                let name = self.cursor.line("pickle global name")?;
+                let bytes = self.arena.bytes();
+                self.global(&String::from_utf8_lossy(&bytes[module]), &String::from_utf8_lossy(&bytes[name]))
+            }
+            op::STACK_GLOBAL => {
+                let name = self.pop()?;
+                let module = self.pop()?;
+                match (self.arena.text(module), self.arena.text(name)) {
+                    (Some(module), Some(name)) => self.global(module, name),
+                    _ => Err(self.unexpected("pickle global", "two strings")),
+                }
+            }
+            op::REDUCE => {
+                let arguments = self.pop()?;
+                let callable = self.pop()?;
+                let result = reduce::call(self.arena, callable, arguments, self.at)?;
+                self.push(result)
+            }
+            op::BUILD => {
+                let state = self.pop()?;
+                let object = self.top()?;
+                reduce::build(self.arena, object, state, self.at)
+            }
+            op::BINPERSID => {
+                let pid = self.pop()?;
+                let storage = reduce::storage(self.arena, pid, self.at)?;
+                self.push_new(Value::Storage(storage))
+            }
+            _ => Err(Error::RefusedOpcode { offset: self.at, opcode }),
+        }
+    }
+
+    /// LONG1: a two's complement integer of up to 255 bytes.
+    fn long(&mut self) -> Result<(), Error> {
+        let length = self.cursor.u8("pickle integer")?;
+        let range = self.cursor.take(u64::from(length), "pickle integer")?;
+        let bytes = &self.arena.bytes()[range.clone()];
+        let value = if bytes.len() <= 8 {
+            let fill = if bytes.last().is_some_and(|&last| last >= 0x80) { 0xff } else { 0 };
+            let mut wide = [fill; 8];
+            wide[..bytes.len()].copy_from_slice(bytes);
+            Value::Int(i64::from_le_bytes(wide))
+        } else {
+            Value::BigInt(range)
+        };
+        self.push_new(value)
+    }
+
+    fn text(&mut self, opcode: u8) -> Result<(), Error> {
+        let length = match opcode {
+            op::BINUNICODE => u64::from(self.cursor.u32("pickle string length")?),
+            op::BINUNICODE8 => self.cursor.u64("pickle string length")?,
+            _ => u64::from(self.cursor.u8("pickle string length")?),
+        };
+        let range = self.cursor.take(length, "pickle string")?;
+        self.push_new(Value::Text(range))
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Result<(), Error> {
+        match Global::find(module, name) {
+            Some(global) => self.push_new(Value::Global(global)),
+            None => Err(Error::RefusedGlobal { offset: self.at, module: excerpt(module), name: excerpt(name) }),
+        }
+    }
+
+    fn append(&mut self, items: &[Id]) -> Result<(), Error> {
+        let target = self.top()?;
+        self.arena.charge(items.len(), size_of::<Id>(), self.at)?;
+        match self.arena.get_mut(target) {
+            Value::List(list) => list.extend_from_slice(items),
+            _ => return Err(self.unexpected("pickle append", "a list below the items")),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, items: &[Id]) -> Result<(), Error> {
+        let target = self.top()?;
+        self.arena.charge(items.len(), size_of::<Id>(), self.at)?;
+        let (pairs, rest) = items.as_chunks::<2>();
+        match self.arena.get_mut(target) {
+            Value::Dict(dict) if rest.is_empty() => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            _ => return Err(self.unexpected("pickle item", "a dictionary below pairs of a key and a value")),
+        }
+        Ok(())
+    }
+
+    /// Writers number the memo from zero, each use takes at least one byte: a number is below the offset.
+    fn put(&mut self, index: u32) -> Result<(), Error> {
+        let top = self.top()?;
+        if index as usize >= self.at {
+            return Err(Error::Limit { offset: self.at, what: "pickle memo index", limit: self.at as u64 });
+        }
+        self.arena.charge(1, 2 * size_of::<(u32, Id)>(), self.at)?;
+        self.memo.insert(index, top);
+        Ok(())
+    }
+
+    fn memoised(&mut self, index: u32) -> Result<(), Error> {
+        match self.memo.get(&index) {
+            Some(&id) => self.push(id),
+            None => Err(self.unexpected("pickle memo index", "a number that was put before")),
+        }
+    }
+
+    fn push(&mut self, id: Id) -> Result<(), Error> {
+        if self.stack.len() == self.stack.capacity() {
+            self.arena.charge(self.stack.len().max(4), size_of::<Id>(), self.at)?;
+        }
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn push_new(&mut self, value: Value) -> Result<(), Error> {
+        let id = self.arena.add(value, self.at)?;
+        self.push(id)
+    }
+
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Id, Error> {
+        match self.stack.last() {
+            Some(&id) if self.stack.len() > self.floor() => Ok(id),
+            _ => Err(self.unexpected("pickle stack", "an object")),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Id, Error> {
+        let id = self.top()?;
+        self.stack.pop();
+        Ok(id)
+    }
+
+    fn pop_many(&mut self, count: usize) -> Result<Vec<Id>, Error> {
+        match self.stack.len().checked_sub(count) {
+            Some(start) if start >= self.floor() => Ok(self.stack.split_off(start)),
+            _ => Err(self.unexpected("pickle stack", "more objects")),
+        }
+    }
+
+    fn pop_mark(&mut self) -> Result<Vec<Id>, Error> {
+        match self.marks.pop() {
+            Some(start) => Ok(self.stack.split_off(start)),
+            None => Err(self.unexpected("pickle stack", "a mark")),
+        }
+    }
+
+    fn unexpected(&self, what: &'static str, expected: &'static str) -> Error {
+        Error::Unexpected { offset: self.at, what, expected }
+    }
+}

@@ -1,0 +1,218 @@
+//! What a pickle builds: values in an arena, which refer to each other by number.
+//!
+//! Sharing is by number, so a value used a thousand times is held once, and neither dropping nor walking recurses.
+
+use std::ops::Range;
+
+use super::global::Global;
+use crate::dtype::Dtype;
+use crate::error::Error;
+
+/// The number of a value in its [`Arena`].
+pub(crate) type Id = u32;
+
+/// A value. Ranges are ranges of the file.
+#[derive(Debug)]
+pub(crate) enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// An integer beyond 64 bits, little-endian.
+    BigInt(Range<usize>),
+    /// Something that is carried and never looked into: a float, a NumPy scalar.
+    Opaque,
+    /// UTF-8, which is checked where the text is used.
+    Text(Range<usize>),
+    Bytes(Payload),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Global(Global),
+    Storage(Storage),
+    Tensor(Box<Tensor>),
+    NumpyDtype(NumpyDtype),
+    /// An array before (`None`) and after its state is known.
+    Array(Option<Box<Array>>),
+}
+
+/// Bytes of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// As they are.
+    Raw(Range<usize>),
+    /// `length` bytes, each written as the UTF-8 of the code point of that number.
+    Latin1 { range: Range<usize>, length: usize },
+}
+
+impl Payload {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Raw(range) => range.len(),
+            Self::Latin1 { length, .. } => *length,
+        }
+    }
+}
+
+/// A reference to a PyTorch storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Storage {
+    /// `None` is an untyped storage.
+    pub(crate) dtype: Option<Dtype>,
+    pub(crate) key: Range<usize>,
+    /// In elements.
+    pub(crate) count: u64,
+}
+
+impl Storage {
+    /// Bytes, if they can be counted.
+    pub(crate) fn byte_count(&self) -> Option<u64> {
+        self.count.checked_mul(self.dtype.map_or(1, Dtype::size) as u64)
+    }
+}
+
+/// A PyTorch tensor: a strided view of a storage. Offset and strides are in elements.
+#[derive(Debug)]
+pub(crate) struct Tensor {
+    pub(crate) storage: Id,
+    pub(crate) dtype: Dtype,
+    pub(crate) offset: u64,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
+}
+
+/// An element type of NumPy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NumpyDtype {
+    pub(crate) dtype: Dtype,
+    pub(crate) big_endian: bool,
+}
+
+/// A NumPy array, contiguous in one of the two orders.
+#[derive(Debug)]
+pub(crate) struct Array {
+    pub(crate) dtype: NumpyDtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) column_major: bool,
+    pub(crate) payload: Payload,
+}
+
+/// All values of a file and the byte at which each was made.
+#[derive(Debug)]
+pub(crate) struct Arena<'a> {
+    bytes: &'a [u8],
+    values: Vec<Value>,
+    offsets: Vec<usize>,
+    budget: Budget,
+}
+
+/// What the arena may still use. Memory is that of a growing vector at its worst: the old and the new buffer.
+#[derive(Debug)]
+struct Budget {
+    memory: usize,
+    memory_limit: usize,
+    scan: usize,
+}
+
+/// Files smaller than this may take this much for their values.
+const SMALLEST_BUDGET: usize = 4 << 20;
+const GROWTH: usize = 3;
+
+impl<'a> Arena<'a> {
+    /// An empty arena for the pickles of the file `bytes`, with as much memory as the file is long.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let memory = bytes.len().max(SMALLEST_BUDGET);
+        let budget = Budget { memory, memory_limit: memory, scan: bytes.len() };
+        Self { bytes, values: Vec::new(), offsets: Vec::new(), budget }
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Takes the memory of `count` items of `size` bytes off the budget.
+    pub(crate) fn charge(&mut self, count: usize, size: usize, offset: usize) -> Result<(), Error> {
+        let limit = self.budget.memory_limit as u64;
+        let cost = count.saturating_mul(size).saturating_mul(GROWTH);
+        self.budget.memory =
+            self.budget.memory.checked_sub(cost).ok_or(Error::Limit { offset, what: "pickle memory", limit })?;
+        Ok(())
+    }
+
+    /// Takes the time for looking at `count` bytes once more off the budget.
+    pub(crate) fn charge_scan(&mut self, count: usize, offset: usize) -> Result<(), Error> {
+        let limit = self.bytes.len() as u64;
+        self.budget.scan =
+            self.budget.scan.checked_sub(count).ok_or(Error::Limit { offset, what: "encoded text", limit })?;
+        Ok(())
+    }
+
+    pub(crate) fn add(&mut self, value: Value, offset: usize) -> Result<Id, Error> {
+        let inner = match &value {
+            Value::Tuple(items) => items.len() * size_of::<Id>(),
+            Value::Tensor(tensor) => size_of::<Tensor>() + 16 * tensor.shape.len(),
+            _ => 0,
+        };
+        self.charge(1, size_of::<Value>() + size_of::<usize>() + inner, offset)?;
+        let id = Id::try_from(self.values.len()).map_err(|_| Error::Limit {
+            offset,
+            what: "pickle values",
+            limit: u64::from(Id::MAX),
+        })?;
+        self.values.push(value);
+        self.offsets.push(offset);
+        Ok(id)
+    }
+
+    pub(crate) fn get(&self, id: Id) -> &Value {
+        &self.values[id as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, id: Id) -> &mut Value {
+        &mut self.values[id as usize]
+    }
+
+    /// The byte of the file at which a value was made.
+    pub(crate) fn offset(&self, id: Id) -> usize {
+        self.offsets[id as usize]
+    }
+
+    /// The text of a value, if it is no longer than a name may be. Python 2 wrote text as bytes.
+    pub(crate) fn text(&self, id: Id) -> Option<&'a str> {
+        match self.get(id) {
+            Value::Text(range) | Value::Bytes(Payload::Raw(range)) if range.len() <= LONGEST_NAME => {
+                std::str::from_utf8(&self.bytes[range.clone()]).ok()
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn int(&self, id: Id) -> Option<i64> {
+        match *self.get(id) {
+            Value::Int(int) => Some(int),
+            _ => None,
+        }
+    }
+
+    /// A tuple of non-negative integers: a shape or strides.
+    pub(crate) fn extents(&self, id: Id) -> Option<Vec<usize>> {
+        match self.get(id) {
+            Value::Tuple(items) if items.len() <= MOST_DIMENSIONS => {
+                items.iter().map(|&item| usize::try_from(self.int(item)?).ok()).collect()
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
+        0..self.values.len() as Id
+    }
+}
+
+/// Bytes of a name or a key. A limit keeps the time for looking names up in proportion to the file.
+const LONGEST_NAME: usize = 1024;
+/// NumPy stops at 64 dimensions; so does PyTorch.
+const MOST_DIMENSIONS: usize = 64;

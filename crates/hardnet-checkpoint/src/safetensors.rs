@@ -1,0 +1,68 @@
+//! Hugging Face's safetensors: a JSON header behind its length, then the elements in C order, little-endian.
+
+use ::safetensors::{Dtype as SafeDtype, SafeTensors};
+
+use crate::checkpoint::{Contents, Entry, Format, TensorInfo};
+use crate::dtype::Dtype;
+use crate::error::{Error, excerpt};
+use crate::pickle::Payload;
+use crate::source::{Layout, Source};
+
+/// A header may be an eighth of the file, or this: parsed, it takes several times its length.
+const SMALLEST_HEADER_LIMIT: usize = 1 << 20;
+
+/// Reads a file.
+pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
+    let declared = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    let left = bytes.len().saturating_sub(8) as u64;
+    if declared > left {
+        return Err(Error::Truncated { offset: 8, what: "safetensors header", needed: declared, left });
+    }
+    let limit = SMALLEST_HEADER_LIMIT.max(bytes.len() / 8) as u64;
+    if declared > limit {
+        return Err(Error::Limit { offset: 8, what: "safetensors header", limit });
+    }
+    let (header, metadata) = SafeTensors::read_metadata(bytes)?;
+    let data = 8 + header;
+    let mut infos: Vec<_> = metadata.tensors().into_iter().collect();
+    infos.sort_by(|(left_name, left), (right_name, right)| {
+        (left.data_offsets, left_name).cmp(&(right.data_offsets, right_name))
+    });
+    let mut entries = Vec::with_capacity(infos.len());
+    for (name, info) in infos {
+        let offset = data.saturating_add(info.data_offsets.0);
+        let invalid = |expected| Error::Tensor { offset, name: excerpt(&name), expected };
+        let dtype = dtype(info.dtype).ok_or_else(|| invalid("a real element type of at least 8 bits, not `f8`"))?;
+        let range = offset..data.saturating_add(info.data_offsets.1);
+        let length = info.shape.iter().try_fold(dtype.size(), |size, &extent| size.checked_mul(extent));
+        if range.end > bytes.len() || range.start > range.end || length != Some(range.len()) {
+            return Err(invalid("bytes for all its elements"));
+        }
+        let source = Source { parts: vec![Payload::Raw(range)], layout: Layout::RowMajor, big_endian: false };
+        let shape = info.shape.clone();
+        entries.push(Entry { info: TensorInfo { name, dtype, shape }, source });
+    }
+    if entries.is_empty() {
+        return Err(Error::NoTensors);
+    }
+    Ok(Contents { format: Format::Safetensors, wrapper: None, entries })
+}
+
+fn dtype(dtype: SafeDtype) -> Option<Dtype> {
+    Some(match dtype {
+        SafeDtype::F64 => Dtype::F64,
+        SafeDtype::F32 => Dtype::F32,
+        SafeDtype::F16 => Dtype::F16,
+        SafeDtype::BF16 => Dtype::Bf16,
+        SafeDtype::I64 => Dtype::I64,
+        SafeDtype::I32 => Dtype::I32,
+        SafeDtype::I16 => Dtype::I16,
+        SafeDtype::I8 => Dtype::I8,
+        SafeDtype::U64 => Dtype::U64,
+        SafeDtype::U32 => Dtype::U32,
+        SafeDtype::U16 => Dtype::U16,
+        SafeDtype::U8 => Dtype::U8,
+        SafeDtype::BOOL => Dtype::Bool,
+        _ => return None,
+    })
+}

@@ -1,0 +1,86 @@
+//! The format before PyTorch 1.6: a magic number, a version, the writer's type sizes, the object and the list of
+//! storage keys, each a pickle, then for each key an element count (`i64`, little-endian) and the elements.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::checkpoint::{Contents, Format};
+use crate::cursor::Cursor;
+use crate::error::{Error, excerpt};
+use crate::pickle::{self, Arena, Id, Value};
+use crate::state_dict;
+use crate::torch;
+
+/// `0x1950a86a20f9469cfc6c`, little-endian.
+const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+const VERSION: i64 = 1001;
+
+/// Whether the first pickle of a file is the magic number.
+pub(crate) fn is_magic(arena: &Arena<'_>, first: Id) -> bool {
+    matches!(arena.get(first), Value::BigInt(range) if arena.bytes()[range.clone()] == MAGIC)
+}
+
+/// Reads what follows the magic number.
+pub(crate) fn contents(arena: &mut Arena<'_>, start: usize) -> Result<Contents, Error> {
+    let length = arena.bytes().len();
+    let (version, after) = pickle::load(arena, start..length)?;
+    if arena.int(version) != Some(VERSION) {
+        return Err(Error::Unexpected { offset: start, what: "pytorch protocol version", expected: "1001" });
+    }
+    let (_system, after) = pickle::load(arena, after..length)?;
+    let (root, keys_start) = pickle::load(arena, after..length)?;
+    let (keys, data) = pickle::load(arena, keys_start..length)?;
+    pickle::check(arena)?;
+    let storages = stored(arena, keys, keys_start, data)?;
+    let state = state_dict::find(arena, root)?;
+    let entries = state_dict::resolve(arena, &state.items, &storages)?;
+    Ok(Contents { format: Format::TorchLegacy, wrapper: state.wrapper, entries })
+}
+
+/// The bytes of each storage, in the order of the list of keys.
+fn stored<'a>(
+    arena: &mut Arena<'a>,
+    keys: Id,
+    keys_start: usize,
+    data: usize,
+) -> Result<HashMap<&'a [u8], Range<usize>>, Error> {
+    let declared = torch::storages(arena)?;
+    let bytes = arena.bytes();
+    let mut cursor = Cursor::new(bytes, data);
+    let mut ranges: HashMap<&[u8], Range<usize>> = HashMap::new();
+    let count = match arena.get(keys) {
+        Value::List(keys) => keys.len(),
+        _ => {
+            return Err(Error::Unexpected { offset: keys_start, what: "storage keys", expected: "a list" });
+        }
+    };
+    arena.charge(count, 2 * size_of::<(&[u8], Range<usize>)>(), keys_start)?;
+    let Value::List(keys) = arena.get(keys) else { return Ok(ranges) };
+    for &id in keys {
+        let Some(key) = arena.text(id) else {
+            return Err(Error::Unexpected { offset: arena.offset(id), what: "storage key", expected: "text" });
+        };
+        let invalid = |offset, expected| Error::Storage { offset, key: excerpt(key), expected };
+        let Some(Value::Storage(storage)) = declared.get(key.as_bytes()).map(|&id| arena.get(id)) else {
+            return Err(invalid(arena.offset(id), "only storages that the object refers to"));
+        };
+        let offset = cursor.position();
+        if cursor.u64("storage element count")? != storage.count {
+            return Err(invalid(offset, "the element count that the object declares"));
+        }
+        let length = storage.byte_count().ok_or_else(|| invalid(offset, "a count that fits the file"))?;
+        let range = cursor.take(length, "storage")?;
+        if ranges.insert(key.as_bytes(), range).is_some() {
+            return Err(invalid(arena.offset(id), "each storage once"));
+        }
+    }
+    if let Some((_, &id)) = declared.iter().find(|(key, _)| !ranges.contains_key(*key))
+        && let Value::Storage(storage) = arena.get(id)
+    {
+        return Err(torch::storage_error(arena, storage, arena.offset(id), "its key in the list of storages"));
+    }
+    match cursor.left() {
+        0 => Ok(ranges),
+        count => Err(Error::TrailingBytes { offset: cursor.position(), count }),
+    }
+}

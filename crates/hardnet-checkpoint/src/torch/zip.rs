@@ -1,0 +1,61 @@
+//! The format since PyTorch 1.6: a zip archive of `<root>/data.pkl`, one `<root>/data/<key>` for each storage, and
+//! small entries about the writer.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::checkpoint::{Contents, Format};
+use crate::error::{Error, excerpt};
+use crate::pickle::{self, Arena, Value};
+use crate::state_dict;
+use crate::torch;
+use crate::zip::{self, Archive};
+
+/// Reads an archive.
+pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
+    let archive = zip::read(bytes)?;
+    let root = root(&archive)?;
+    let member = |name: &str| archive.get(&format!("{root}/{name}"));
+    if let Some(entry) = member("constants.pkl") {
+        return Err(entry.error("a file of `torch.save`, not a TorchScript module"));
+    }
+    if let Some(entry) = member("byteorder")
+        && bytes[entry.data.clone()] != *b"little"
+    {
+        return Err(entry.error("the byte order `little`"));
+    }
+    let Some(data) = member("data.pkl") else { return Err(Error::NoTensors) };
+    let mut arena = Arena::new(bytes);
+    let (object, end) = pickle::load(&mut arena, data.data.clone())?;
+    if end != data.data.end {
+        return Err(Error::TrailingBytes { offset: end, count: data.data.end - end });
+    }
+    pickle::check(&mut arena)?;
+    let declared = torch::storages(&mut arena)?;
+    let mut storages: HashMap<&[u8], Range<usize>> = HashMap::new();
+    for (&key, &id) in &declared {
+        let Value::Storage(storage) = arena.get(id) else { continue };
+        let invalid = |offset, expected| torch::storage_error(&arena, storage, offset, expected);
+        let entry = std::str::from_utf8(key).ok().and_then(|key| member(&format!("data/{}", excerpt(key))));
+        let Some(entry) = entry else {
+            return Err(invalid(arena.offset(id), "an entry of the archive for each storage"));
+        };
+        if storage.byte_count() != Some(entry.data.len() as u64) {
+            return Err(invalid(entry.data.start, "as many bytes as the object declares"));
+        }
+        storages.insert(key, entry.data.clone());
+    }
+    let state = state_dict::find(&mut arena, object)?;
+    let entries = state_dict::resolve(&mut arena, &state.items, &storages)?;
+    Ok(Contents { format: Format::TorchZip, wrapper: state.wrapper, entries })
+}
+
+/// The folder of the one `data.pkl`.
+fn root<'a>(archive: &Archive<'a>) -> Result<&'a str, Error> {
+    let mut roots =
+        archive.names().filter_map(|name| name.strip_suffix("/data.pkl")).filter(|root| !root.contains('/'));
+    match (roots.next(), roots.next()) {
+        (Some(root), None) => Ok(root),
+        _ => Err(Error::Unexpected { offset: 0, what: "zip archive", expected: "one `data.pkl` in one folder" }),
+    }
+}

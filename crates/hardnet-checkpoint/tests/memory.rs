@@ -1,0 +1,96 @@
+//! Opening and reading take at most twice the file, whatever the file says of itself.
+//!
+//! Memory is counted by an allocator of this test program, which has one test so that nothing else is counted.
+#![allow(unsafe_code, reason = "an allocator that counts cannot be written without it")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hardnet_checkpoint::Checkpoint;
+use support::{Member, Pickle, archive, fixtures, legacy};
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is handed to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`, and `alloc` above took the block from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Peak memory beyond `bytes` while they are opened and read, tensor by tensor.
+fn extra(bytes: Vec<u8>) -> usize {
+    let before = NOW.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    if let Ok(checkpoint) = Checkpoint::from_bytes(bytes) {
+        for index in 0..checkpoint.tensors().len() {
+            drop(checkpoint.read(index));
+        }
+    }
+    PEAK.load(Ordering::Relaxed) - before
+}
+
+#[test]
+fn memory_is_at_most_twice_the_file() {
+    const LENGTH: usize = 12 << 20;
+    const SMALL: usize = 4 << 20;
+    let whole = |unit: &[u8]| unit.repeat(LENGTH / unit.len());
+    let repeats: [(&str, &[u8]); 10] = [
+        ("none", b"N"),
+        ("lists", b"]"),
+        ("dictionaries", b"}"),
+        ("tuples", b")\x85"),
+        ("memo", b"]q\x01"),
+        ("text", b"X\x00\x00\x00\x00"),
+        ("integers", b"K\x01"),
+        ("gets", b"h\x00"),
+        ("appends", b"h\x00h\x00a"),
+        ("items", b"h\x00K\x01K\x01s"),
+    ];
+    for (name, unit) in repeats {
+        let file = Pickle::new().op(b"}q\x00]q\x01").op(&whole(unit)).stop();
+        let length = file.len();
+        let extra = extra(file);
+        assert!(extra <= length, "{name}: {extra} bytes beyond a file of {length}");
+    }
+    let names = (0..100_000_u32).fold(Pickle::new().op(b"}q\x00"), |pickle, index| {
+        let view = pickle.text(&format!("tensor {index}"));
+        if index == 0 { view.tensor("0", 1, 0, &[], &[]).op(b"q\x01s") } else { view.op(b"h\x01s") }
+    });
+    let file = legacy(names.stop(), &["0"], &[(1, &[0; 4])]);
+    let length = file.len();
+    let taken = extra(file);
+    assert!(taken <= length.max(SMALL), "names: {taken} bytes beyond a file of {length}");
+
+    let elements = vec![0; LENGTH];
+    let count = (LENGTH / 4) as i32;
+    let tensor = Pickle::new().op(b"}").text("w").tensor("0", count, 0, &[4, count / 4], &[1, 4]).op(b"s").stop();
+    let members = [Member::new("a/data.pkl", tensor.clone()), Member::new("a/data/0", elements.clone())];
+    for file in [legacy(tensor, &["0"], &[(i64::from(count), &elements)]), archive(&members)] {
+        let length = file.len();
+        let taken = extra(file);
+        assert!((LENGTH..length + 4_096).contains(&taken), "transposed: {taken} bytes beyond a file of {length}");
+    }
+
+    for (name, bytes) in fixtures() {
+        let taken = extra(bytes);
+        assert!(taken <= SMALL, "{name}: {taken} bytes");
+    }
+}
