@@ -26,13 +26,14 @@ const BATCHES_AHEAD: usize = 2;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val --val-list val_list.txt
+  hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val.tar --val-list val_list.txt
   hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json")]
 pub(crate) struct EvalArgs {
-    /// Folder of the images: with --val-list where its names start, without it one folder for each class
+    /// Folder or tar archive of the images: with --val-list where its names start, without it one folder for each class
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// File with an image's name and the index of its class on every line, as `ILSVRC2012_val_00000001.JPEG 65`
+    /// File with an image's name and the index of its class on every line, as `ILSVRC2012_val_00000001.JPEG 65`, or
+    /// Kaggle's LOC_val_solution.csv
     #[arg(long, value_name = "FILE")]
     val_list: Option<PathBuf>,
     /// Images computed at once

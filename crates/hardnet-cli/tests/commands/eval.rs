@@ -140,6 +140,24 @@ fn class_folders_need_no_list() {
     assert_eq!(report["data"]["val_list"], serde_json::Value::Null);
 }
 
+/// The same images in an archive give the same result.
+#[test]
+fn a_tar_archive_is_a_folder() {
+    let folder = ready();
+    let made = std::process::Command::new("tar")
+        .args(["cf", "images.tar", "images"])
+        .current_dir(folder.path(""))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let figures = |data: &str| {
+        let flags = format!("--data-dir {data} --val-list list.txt --json");
+        let report = folder.run(&format!("eval --weights small.safetensors {flags}")).exits(0).json();
+        (report["top1"].clone(), report["loss"].clone())
+    };
+    assert_eq!(figures("images.tar"), figures("images"));
+}
+
 #[test]
 fn a_wanted_accuracy_that_is_missed_is_exit_1() {
     let folder = ready();
