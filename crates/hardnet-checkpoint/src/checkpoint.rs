@@ -1,5 +1,6 @@
 //! A file whose tensors can be listed and read, whatever wrote it.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::dtype::Dtype;
@@ -19,6 +20,17 @@ pub enum Format {
     Paddle,
     /// Hugging Face's safetensors.
     Safetensors,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::TorchLegacy => "PyTorch, legacy",
+            Format::TorchZip => "PyTorch, zip",
+            Format::Paddle => "Paddle",
+            Format::Safetensors => "safetensors",
+        })
+    }
 }
 
 /// A tensor's description.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, env, eval, info, list, predict};
+use crate::commands::{completions, env, eval, info, inspect, list, predict};
 
 /// Evaluate and run HarDNet image classifiers.
 #[derive(Parser, Debug)]
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     List(list::ListArgs),
     /// Describe a network layer by layer
     Info(info::InfoArgs),
+    /// Say what a model file holds
+    Inspect(inspect::InspectArgs),
     /// Print version, processor, devices and settings
     Env(env::EnvArgs),
     /// Print a completion script for a shell

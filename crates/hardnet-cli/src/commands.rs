@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod env;
 pub(crate) mod eval;
 pub(crate) mod info;
+pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod predict;
 
@@ -18,6 +19,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::Predict(args) => predict::run(&args, printer),
         Command::List(args) => list::run(&args, printer),
         Command::Info(args) => info::run(&args, printer),
+        Command::Inspect(args) => inspect::run(&args, printer),
         Command::Env(args) => env::run(&args, printer),
         Command::Completions(args) => completions::run(&args),
     }

@@ -67,3 +67,26 @@ fn commands_that_are_nearly_right_are_suggested() {
     Folder::new().run("evla").exits(2).says("eval");
     Folder::new().run("info hardnet86").exits(2).says("expected one of `hardnet39ds`");
 }
+
+#[test]
+fn inspect_tells_networks_and_formats() {
+    let folder = Folder::new();
+    folder.hardnet39ds();
+    let json = folder.run("inspect --json hardnet39ds.safetensors").exits(0).json();
+    assert_eq!(
+        (&json["format"], &json["model"], &json["scheme"]),
+        (&"safetensors".into(), &"hardnet39ds".into(), &"pytorch".into())
+    );
+    assert_eq!((&json["classes"], &json["differences"]), (&1000.into(), &serde_json::Value::Null));
+    assert_eq!(json["tensors"].as_array().unwrap().len(), 372);
+    assert_eq!(json["sha256"].as_str().unwrap().len(), 64);
+
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../hardnet-checkpoint/tests/fixtures/nested.legacy.pth");
+    let run = folder.run(&format!("inspect --tensors {foreign}")).exits(0);
+    for part in ["PyTorch, legacy, 8 tensors, inside `model.state_dict`", "none that is known", "f32    [", "0.weight"]
+    {
+        assert!(run.stdout.contains(part), "{part} in {}", run.stdout);
+    }
+    folder.write("page.pth", "<!DOCTYPE html>");
+    folder.run("inspect page.pth").exits(2).says("cannot read `page.pth`").says("no web page");
+}
