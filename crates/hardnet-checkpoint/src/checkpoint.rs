@@ -81,8 +81,17 @@ impl Checkpoint {
     /// [`Error::Read`] if the system cannot read it; otherwise as [`Checkpoint::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::from_bytes(bytes)
+        let failed = |source| Error::Read { path: path.to_owned(), source };
+        // Before the file is opened: opening a pipe waits for its writer, and a device may never end.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(failed(std::io::Error::other("it is no regular file")));
+        }
+        Self::from_bytes(std::fs::read(path).map_err(failed)?)
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Checks the structure of a file's content.

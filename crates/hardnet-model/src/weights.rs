@@ -157,17 +157,17 @@ impl WeightsFile {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     let failed = |source| Error::Read { path: path.into(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?;
-    if size.is_dir() {
-        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    // Before the file is opened: opening a pipe waits for its writer, and a device may never end.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(std::io::Error::other("it is no regular file")));
     }
-    if size.len() > MAX_BYTES {
-        let reason = format!("{} bytes, expected at most {MAX_BYTES}", size.len());
+    if metadata.len() > MAX_BYTES {
+        let reason = format!("{} bytes, expected at most {MAX_BYTES}", metadata.len());
         return Err(Error::Format { path: path.into(), reason });
     }
-    let mut bytes = Vec::with_capacity(size.len() as usize);
-    file.by_ref().take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    File::open(path).map_err(failed)?.take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 

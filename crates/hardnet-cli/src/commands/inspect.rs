@@ -58,15 +58,13 @@ struct Tensor {
 
 pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
     let path = args.file.display().to_string();
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read `{path}`"))?;
-    let (sha256, length) = (hardnet_weights::sha256(&bytes), bytes.len());
-    let checkpoint = Checkpoint::from_bytes(bytes).with_context(|| format!("cannot read `{path}`"))?;
+    let checkpoint = Checkpoint::open(&args.file).with_context(|| format!("cannot read `{path}`"))?;
     let recognised = recognise(&checkpoint.tensors().iter().map(file_tensor).collect::<Vec<_>>(), None)?;
     let findings = Findings {
         schema_version: 1,
         path,
-        sha256,
-        bytes: length,
+        sha256: hardnet_weights::sha256(checkpoint.bytes()),
+        bytes: checkpoint.bytes().len(),
         format: checkpoint.format().to_string(),
         wrapper: checkpoint.wrapper().map(Into::into),
         tensors: checkpoint.tensors().iter().map(tensor).collect(),

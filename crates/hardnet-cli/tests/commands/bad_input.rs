@@ -155,3 +155,18 @@ fn numbers_that_make_no_sense() {
         run.exits(code);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_in_place_of_weights_do_not_hang() {
+    let folder = one_image("a.png", &png(8, 8, |_, _, _| 0));
+    let made = std::process::Command::new("mkfifo").arg(folder.path("pipe.safetensors")).status().unwrap();
+    assert!(made.success());
+    for path in ["pipe.safetensors", "/dev/zero", "images"] {
+        folder
+            .run(&format!("eval --data-dir images --val-list list.txt --weights {path}"))
+            .exits(2)
+            .says("it is no regular file");
+        folder.run(&format!("inspect {path}")).exits(2).says("it is no regular file");
+    }
+}
