@@ -1,0 +1,127 @@
+//! Which instruction set the vectorised loops use: what the processor has, or what `HARDNET_ISA` asks for.
+//!
+//! An instruction set is a token, [`Avx2`] for instance, that only its `detect` makes. A function that takes the token
+//! can call code compiled for that set without asking again: the check is carried by the type. [`Isa`] is the choice
+//! among tokens, made once and passed down.
+//!
+//! ```
+//! use hardnet_isa::Isa;
+//!
+//! for isa in Isa::available() {
+//!     println!("{isa}");
+//! }
+//! assert!(Isa::available().contains(&Isa::best()));
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The environment variable that forces an instruction set by its [name](Isa::name).
+pub const VARIABLE: &str = "HARDNET_ISA";
+
+/// An instruction set that this processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isa {
+    /// Plain Rust, compiled for the least processor of the target.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2(Avx2),
+}
+
+/// The processor has AVX2 and FMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The token, if the processor has both sets.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return Some(Self(()));
+        }
+        None
+    }
+}
+
+/// An instruction set that was asked for and cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no instruction set `{asked}` on this processor; it has {}", names())]
+pub struct Unavailable {
+    /// The name asked for.
+    pub asked: String,
+}
+
+impl Isa {
+    /// Every set this processor has, the plainest first, the one to prefer last.
+    pub fn available() -> Vec<Isa> {
+        [Some(Isa::Portable), Avx2::detect().map(Isa::Avx2)].into_iter().flatten().collect()
+    }
+
+    /// The preferred of the [available](Isa::available) sets.
+    pub fn best() -> Isa {
+        Avx2::detect().map_or(Isa::Portable, Isa::Avx2)
+    }
+
+    /// The set that [`VARIABLE`] names, [`best`](Isa::best) if it is unset or empty.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if it names none of the [available](Isa::available) sets.
+    pub fn from_environment() -> Result<Isa, Unavailable> {
+        match std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) {
+            Some(name) => name.to_string_lossy().parse(),
+            None => Ok(Isa::best()),
+        }
+    }
+
+    /// `portable` or `avx2`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2(_) => "avx2",
+        }
+    }
+}
+
+impl FromStr for Isa {
+    type Err = Unavailable;
+
+    fn from_str(name: &str) -> Result<Isa, Unavailable> {
+        let named = Isa::available().into_iter().find(|isa| isa.name() == name);
+        named.ok_or_else(|| Unavailable { asked: name.to_owned() })
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+fn names() -> String {
+    let names: Vec<_> = Isa::available().into_iter().map(Isa::name).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_sets() {
+        for isa in Isa::available() {
+            assert_eq!(isa.to_string().parse(), Ok(isa));
+        }
+        assert_eq!("portable".parse(), Ok(Isa::Portable));
+        assert_eq!(Isa::available().last(), Some(&Isa::best()));
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_the_known_ones() {
+        let error = "avx9".parse::<Isa>().unwrap_err();
+        assert!(
+            error.to_string().starts_with("no instruction set `avx9` on this processor; it has portable"),
+            "{error}"
+        );
+    }
+}
