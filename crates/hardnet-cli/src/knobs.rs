@@ -1,5 +1,7 @@
 //! Every environment variable the program reads.
 
+use std::path::PathBuf;
+
 /// The device to compute on, as `--device`.
 pub(crate) const DEVICE: &str = "HARDNET_DEVICE";
 /// Threads of the network, as `--threads`.
@@ -7,20 +9,31 @@ pub(crate) const THREADS: &str = "HARDNET_THREADS";
 /// Set to anything: progress as lines, never as a bar.
 pub(crate) const NO_PROGRESS: &str = "HARDNET_NO_PROGRESS";
 
+/// Folder of what can be made anew.
+const CACHE: &str = "HARDNET_CACHE";
+
 /// Candle's own variables, which decide how many threads it starts.
 const CANDLE_THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
 /// Name and meaning of each, as `hardnet env` prints them.
-pub(crate) const TABLE: [(&str, &str); 8] = [
+pub(crate) const TABLE: [(&str, &str); 9] = [
     (DEVICE, "device to compute on, as --device"),
     (THREADS, "threads of the network, as --threads"),
     (NO_PROGRESS, "if set, progress as lines instead of a bar"),
+    (CACHE, "folder of what can be made anew, as indices of archives; by default `hardnet` in the user's cache folder"),
     ("RAYON_NUM_THREADS", "threads of Candle where --threads is not given"),
     ("HF_HOME", "folder of the Hugging Face cache"),
     ("HF_HUB_CACHE", "folder of its downloads, before HF_HOME"),
     ("HF_ENDPOINT", "address of the Hub"),
     ("HF_HUB_OFFLINE", "if set and not 0, hf:// addresses are taken from the cache only"),
 ];
+
+/// The folder that [`CACHE`] names, or that of the user; `None` for a user without a home.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = || folder("XDG_CACHE_HOME").or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    folder(CACHE).or_else(|| Some(of_user()?.join("hardnet")))
+}
 
 /// Makes Candle use `threads` threads. To be called before any other thread exists.
 #[allow(unsafe_code)]

@@ -138,9 +138,15 @@ impl Model {
         self.network.config().classes()
     }
 
-    /// Logits of each image of a batch of `count` tensors `[3, side, side]`.
-    pub(crate) fn logits(&self, pixels: Vec<f32>, count: usize, side: usize) -> Result<Vec<Vec<f32>>> {
-        let images = candle_core::Tensor::from_vec(pixels, (count, 3, side, side), &self.device)?;
+    /// Threads that [`logits`](Model::logits) keeps busy on this machine's processor.
+    pub(crate) fn busy_threads(&self) -> usize {
+        if self.device.is_cpu() { crate::knobs::threads() } else { 1 }
+    }
+
+    /// Logits of each image of a batch of tensors `[3, side, side]`.
+    pub(crate) fn logits(&self, images: &[impl AsRef<[f32]>], side: usize) -> Result<Vec<Vec<f32>>> {
+        let pixels = images.iter().map(AsRef::as_ref).collect::<Vec<_>>().concat();
+        let images = candle_core::Tensor::from_vec(pixels, (images.len(), 3, side, side), &self.device)?;
         let logits = self.network.forward(&images)?.to_vec2::<f32>()?;
         if logits.iter().flatten().any(|logit| !logit.is_finite()) {
             return Err(Failure::message(format!(

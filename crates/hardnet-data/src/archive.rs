@@ -8,6 +8,7 @@ mod error;
 mod handle;
 mod header;
 mod index;
+mod kept;
 mod pax;
 
 use std::fs;
@@ -18,7 +19,9 @@ pub use error::{ArchiveError, EntryKind, HeaderFault};
 
 use crate::FileKind;
 use handle::Handle;
+use header::{BLOCK, Header};
 pub(crate) use index::{Entry, Index};
+use kept::Kept;
 
 /// The longest name of an entry in bytes, folders included.
 pub const MAX_NAME_BYTES: usize = 4096;
@@ -26,6 +29,8 @@ pub const MAX_NAME_BYTES: usize = 4096;
 /// An open tar archive and what it holds.
 pub(crate) struct Archive {
     pub(crate) index: Index,
+    /// What came of keeping the index, if the user should hear of it.
+    pub(crate) note: Option<String>,
     file: Arc<ArchiveFile>,
 }
 
@@ -38,18 +43,33 @@ struct ArchiveFile {
 impl Archive {
     /// Opens and indexes `path`, or `None` if it is neither a tar archive nor a compressed one.
     ///
+    /// The index is taken from the folder `indices`, or else left there for the next time.
+    ///
     /// # Errors
     ///
     /// An [`ArchiveError`] if the file cannot be read, is compressed, or is not a whole tar archive.
-    pub(crate) fn open(path: &Path) -> Result<Option<Self>, ArchiveError> {
+    pub(crate) fn open(path: &Path, indices: Option<&Path>) -> Result<Option<Self>, ArchiveError> {
         let io = |source| ArchiveError::Io { archive: path.into(), source };
         // Opening a pipe would wait for a writer.
-        if FileKind::of(&fs::metadata(path).map_err(io)?).is_some() {
+        let metadata = fs::metadata(path).map_err(io)?;
+        if FileKind::of(&metadata).is_some() {
             return Ok(None);
         }
         let handle = Handle::open(path).map_err(io)?;
-        let index = Index::read(path, &handle)?;
-        Ok(index.map(|index| Self { index, file: Arc::new(ArchiveFile { path: path.into(), handle }) }))
+        let kept = indices.and_then(|folder| Kept::new(folder, path, &metadata));
+        let (index, note) = match kept.as_ref().and_then(Kept::read) {
+            Some(index) => (index, None),
+            None => {
+                let Some(index) = Index::read(path, &handle)? else { return Ok(None) };
+                let written = kept.as_ref().map_or(Ok(()), |kept| kept.write(&index));
+                let note = written.err().map(|error| {
+                    let folder = indices.unwrap_or(path).display();
+                    format!("the index of `{}` could not be kept in `{folder}`: {error}", path.display())
+                });
+                (index, note)
+            }
+        };
+        Ok(Some(Self { index, note, file: Arc::new(ArchiveFile { path: path.into(), handle }) }))
     }
 
     /// The entry as a file that can be read.
@@ -90,12 +110,22 @@ impl ArchivedFile {
     ///
     /// # Errors
     ///
-    /// The operating system's reason; `UnexpectedEof` if the archive has become shorter since it was indexed.
+    /// The operating system's reason; `UnexpectedEof` if the archive has become shorter since it was indexed,
+    /// `InvalidData` if there is no header before the content any more.
     pub fn read(&self) -> std::io::Result<Vec<u8>> {
         let length = usize::try_from(self.bytes).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let end = self.offset.saturating_add(self.bytes);
         if self.archive.handle.length()? < end {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut header = [0; BLOCK];
+        let before = self.offset.checked_sub(BLOCK as u64).ok_or(std::io::ErrorKind::InvalidData)?;
+        self.archive.handle.read_exact_at(&mut header, before)?;
+        if Header::new(&header).is_none() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "the archive has changed since it was indexed",
+            ));
         }
         let mut content = vec![0; length];
         self.archive.handle.read_exact_at(&mut content, self.offset)?;

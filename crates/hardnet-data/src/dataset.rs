@@ -9,14 +9,16 @@ mod folders;
 mod kaggle;
 mod list;
 mod loose;
+mod root;
 mod walk;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use error::DatasetError;
+pub use root::ImageRoot;
 
-use crate::archive::{Archive, ArchivedFile};
+use crate::archive::ArchivedFile;
+use root::Opened;
 
 /// The extensions by which folders are searched for images, compared without regard to case: those of torchvision's
 /// `IMG_EXTENSIONS`, and `jpe`.
@@ -86,8 +88,8 @@ impl Dataset {
     /// A [`DatasetError`] with the line if a line is not as above, if two lines name one file, or if an image is not
     /// there; also if the list is empty, not UTF-8 or longer than [`MAX_LIST_BYTES`], or if the archive is compressed,
     /// cut short, damaged, or has a listed image twice or as a link.
-    pub fn from_list(list: &Path, root: &Path, classes: usize) -> Result<Self, DatasetError> {
-        list::read(list, root, classes)
+    pub fn from_list(list: &Path, root: impl Into<ImageRoot>, classes: usize) -> Result<Self, DatasetError> {
+        list::read(list, &root.into(), classes)
     }
 
     /// The images of `root/<class>/`, at any depth, labelled by the name of the class folder.
@@ -105,17 +107,18 @@ impl Dataset {
     /// # Errors
     ///
     /// A [`DatasetError`] if the folders cannot be read or be matched with the classes, or hold no image at all.
-    pub fn from_class_folders(root: &Path, classes: usize) -> Result<Self, DatasetError> {
-        folders::read(root, classes)
+    pub fn from_class_folders(root: impl Into<ImageRoot>, classes: usize) -> Result<Self, DatasetError> {
+        folders::read(&root.into(), classes)
     }
 
-    /// The given files, whatever their extension, and the images below the given folders, without labels.
+    /// The given files, whatever their extension, and the images in the given folders and tar archives, without labels.
     ///
-    /// The order is that of `paths`, within a folder that of [`from_class_folders`](Self::from_class_folders).
+    /// The order is that of `paths`, within a folder that of [`from_class_folders`](Self::from_class_folders), within
+    /// an archive the archive's.
     ///
     /// # Errors
     ///
-    /// A [`DatasetError`] if a path does not exist, is a pipe or device, or is a folder without images.
+    /// A [`DatasetError`] if a path does not exist, is a pipe or device, or is a folder or archive without images.
     pub fn from_paths(paths: &[PathBuf]) -> Result<Self, DatasetError> {
         loose::read(paths)
     }
@@ -135,25 +138,5 @@ impl Dataset {
             self.samples.swap(i, chosen);
         }
         self.samples.truncate(n);
-    }
-}
-
-/// What images are looked for in.
-enum Root {
-    Folder,
-    Archive(Archive),
-}
-
-impl Root {
-    fn open(root: &Path) -> Result<Self, DatasetError> {
-        match fs::metadata(root) {
-            Ok(metadata) if metadata.is_dir() => Ok(Self::Folder),
-            Ok(_) => match Archive::open(root)? {
-                Some(archive) => Ok(Self::Archive(archive)),
-                None => Err(DatasetError::RootNotAFolder { root: root.into() }),
-            },
-            Err(error) if list::is_absence(error.kind()) => Err(DatasetError::RootMissing { root: root.into() }),
-            Err(source) => Err(DatasetError::Io { path: root.into(), source }),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Images as ImageNet evaluations need them: lists and folders of samples, decoding, and Pillow's exact preprocessing.
 
 mod archive;
+mod cores;
 mod dataset;
 mod decode;
 mod excerpt;
@@ -14,11 +15,12 @@ mod regular_file;
 mod resize;
 
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
-pub use dataset::{Dataset, DatasetError, IMAGE_EXTENSIONS, MAX_LIST_BYTES, MAX_SAMPLES, Sample};
+pub use cores::{Cores, Turn};
+pub use dataset::{Dataset, DatasetError, IMAGE_EXTENSIONS, ImageRoot, MAX_LIST_BYTES, MAX_SAMPLES, Sample};
 pub use decode::{DECODER, DecodeWarning, Decoded, Format, Guess, Limits, decode};
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};
-pub use loader::{Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES};
+pub use loader::{Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, Pixels};
 pub use ordered::OrderedMap;
 pub use pipeline::Pipeline;
 pub use regular_file::FileKind;

@@ -5,15 +5,18 @@
 
 mod error;
 mod file;
+mod pixels;
 
 use std::iter::FusedIterator;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 pub use error::{LoadError, LoaderError};
+pub use pixels::Pixels;
 
-use crate::{DecodeWarning, Limits, OrderedMap, Pipeline, Sample};
+use crate::{Cores, DecodeWarning, Limits, OrderedMap, Pipeline, Sample};
+use pixels::Pool;
 
 /// The largest image file read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -33,12 +36,17 @@ pub struct LoaderOptions {
     pub prefetch: usize,
     /// What a file may make the decoder allocate.
     pub limits: Limits,
+    /// Cores shared with the network: an image is decoded only while one of them is taken for it, by default whenever a
+    /// worker is free. Reading the file needs none.
+    ///
+    /// A consumer that takes cores of its own must give them back before it asks for a batch or drops the loader.
+    pub cores: Option<Arc<Cores>>,
 }
 
 impl Default for LoaderOptions {
     fn default() -> Self {
         let workers = thread::available_parallelism().map_or(1, usize::from);
-        Self { workers, batch_size: 32, prefetch: 64, limits: Limits::default() }
+        Self { workers, batch_size: 32, prefetch: 64, limits: Limits::default(), cores: None }
     }
 }
 
@@ -48,14 +56,24 @@ impl Default for LoaderOptions {
 pub struct Batch {
     /// The samples this batch accounts for, as indices into the loader's samples.
     pub range: Range<usize>,
-    /// The tensors of the readable images, `[n, 3, crop, crop]`, f32, normalised by the pipeline.
-    pub pixels: Vec<f32>,
-    /// The sample of each of the n rows, ascending.
+    /// The tensors of the n readable images, each `[3, crop, crop]`, f32, normalised by the pipeline.
+    ///
+    /// They are the buffers that the workers wrote; [`stacked`](Batch::stacked) copies them into one.
+    pub images: Vec<Pixels>,
+    /// The sample of each of the n images, ascending.
     pub samples: Vec<usize>,
-    /// The samples that have no row, ascending, and why.
+    /// The samples that have no image, ascending, and why.
     pub failures: Vec<(usize, LoadError)>,
-    /// What decoding lost of images that do have a row, ascending by sample.
+    /// What decoding lost of images that are there, ascending by sample.
     pub warnings: Vec<(usize, DecodeWarning)>,
+}
+
+impl Batch {
+    /// The images one after the other, `[n, 3, crop, crop]`.
+    pub fn stacked(&self) -> Vec<f32> {
+        let images: Vec<&[f32]> = self.images.iter().map(AsRef::as_ref).collect();
+        images.concat()
+    }
 }
 
 /// An iterator over the batches of some samples, in their order.
@@ -63,7 +81,6 @@ pub struct Batch {
 /// Dropping it early waits for the images in work, no longer.
 pub struct Loader {
     images: OrderedMap<Loaded>,
-    buffers: Arc<Buffers>,
     batch_size: usize,
     total: usize,
     /// The first sample of the next batch.
@@ -71,7 +88,7 @@ pub struct Loader {
 }
 
 /// What became of one sample: its tensor and warnings.
-type Loaded = Result<(Vec<f32>, Vec<DecodeWarning>), LoadError>;
+type Loaded = Result<(Pixels, Vec<DecodeWarning>), LoadError>;
 
 impl Loader {
     /// Starts loading `samples`.
@@ -86,8 +103,9 @@ impl Loader {
         options: LoaderOptions,
     ) -> Result<Self, LoaderError> {
         pipeline.validate()?;
-        let (crop, limits) = (pipeline.crop, options.limits.clone());
-        let load = move |sample: &Sample, out: &mut [f32]| file::load(sample, &limits, &pipeline, out);
+        let (crop, limits, cores) = (pipeline.crop, options.limits.clone(), options.cores.clone());
+        let load =
+            move |sample: &Sample, out: &mut [f32]| file::load(sample, &limits, cores.as_deref(), &pipeline, out);
         Self::with(samples.into(), crop, &options, load)
     }
 
@@ -104,20 +122,14 @@ impl Loader {
         let total = samples.len();
         check_memory("batch_size", options.batch_size, total, crop)?;
         check_memory("prefetch", options.prefetch, total, crop)?;
-        let buffers = Arc::new(Buffers { length: 3 * crop as usize * crop as usize, spare: Mutex::default() });
-        let pool = Arc::clone(&buffers);
+        let pool = Pool::new(3 * crop as usize * crop as usize);
         let images = OrderedMap::new(options.workers, options.prefetch, total, move |index| {
             let sample = &samples[index];
             let mut pixels = pool.take();
-            match file::guarded(&sample.path, || load(sample, &mut pixels)) {
-                Ok(warnings) => Ok((pixels, warnings)),
-                Err(error) => {
-                    pool.give(pixels);
-                    Err(error)
-                }
-            }
+            let warnings = file::guarded(&sample.path, || load(sample, &mut pixels))?;
+            Ok((pixels, warnings))
         });
-        Ok(Self { images, buffers, batch_size: options.batch_size, total, next: 0 })
+        Ok(Self { images, batch_size: options.batch_size, total, next: 0 })
     }
 }
 
@@ -141,12 +153,11 @@ impl Iterator for Loader {
         }
         self.next = range.end;
         let mut batch = Batch { range: range.clone(), ..Batch::default() };
-        batch.pixels.reserve_exact(range.len() * self.buffers.length);
+        batch.images.reserve_exact(range.len());
         for (index, loaded) in range.zip(&mut self.images) {
             match loaded {
                 Ok((pixels, warnings)) => {
-                    batch.pixels.extend_from_slice(&pixels);
-                    self.buffers.give(pixels);
+                    batch.images.push(pixels);
                     batch.samples.push(index);
                     batch.warnings.extend(warnings.into_iter().map(|warning| (index, warning)));
                 }
@@ -165,23 +176,6 @@ impl Iterator for Loader {
 impl ExactSizeIterator for Loader {}
 
 impl FusedIterator for Loader {}
-
-/// Tensors of one image each, for use again; there are never more than images in work or ahead.
-struct Buffers {
-    length: usize,
-    spare: Mutex<Vec<Vec<f32>>>,
-}
-
-impl Buffers {
-    fn take(&self) -> Vec<f32> {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| vec![0.0; self.length])
-    }
-
-    fn give(&self, buffer: Vec<f32>) {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -210,7 +204,7 @@ mod tests {
             let batches: Vec<_> = loader.expect("good options").collect();
             let rows: Vec<_> = batches.iter().map(|batch| (batch.range.clone(), batch.samples.clone())).collect();
             assert_eq!(rows, [(0..4, vec![0, 1, 3]), (4..8, vec![4, 6, 7]), (8..10, vec![9])], "{workers} workers");
-            let pixels: Vec<f32> = batches.iter().flat_map(|batch| batch.pixels.clone()).collect();
+            let pixels: Vec<f32> = batches.iter().flat_map(Batch::stacked).collect();
             let expected: Vec<f32> = [0, 1, 3, 4, 6, 7, 9].iter().flat_map(|index| [*index as f32; 3]).collect();
             assert_eq!(pixels, expected, "{workers} workers");
             let failures: Vec<_> = batches.iter().flat_map(|batch| &batch.failures).collect();
@@ -223,15 +217,5 @@ mod tests {
             let warned: Vec<_> = batches.iter().flat_map(|batch| &batch.warnings).map(|(index, _)| *index).collect();
             assert_eq!(warned, [1, 3, 7, 9], "{workers} workers");
         }
-    }
-
-    #[test]
-    fn buffers_are_used_again() {
-        let options = LoaderOptions { workers: 2, batch_size: 8, prefetch: 5, ..LoaderOptions::default() };
-        let mut loader = Loader::with(samples(200), 2, &options, |_, _| Ok(vec![])).expect("good options");
-        assert_eq!(loader.by_ref().map(|batch| batch.samples.len()).sum::<usize>(), 200);
-        // Five ahead, and one that the consumer copies from.
-        let spare = loader.buffers.spare.lock().expect("nothing panicked").len();
-        assert!((1..=6).contains(&spare), "{spare} buffers");
     }
 }

@@ -3,11 +3,12 @@
 mod common;
 
 use std::fs;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use hardnet_data::{
-    ArchiveError, Batch, Dataset, DatasetError, EntryKind, HeaderFault, LoadError, Loader, LoaderOptions, Pipeline,
-    Sample,
+    ArchiveError, Batch, Dataset, DatasetError, EntryKind, HeaderFault, ImageRoot, LoadError, Loader, LoaderOptions,
+    Pipeline, Sample,
 };
 use tempfile::TempDir;
 
@@ -124,7 +125,7 @@ fn archives_of_pythons_tarfile_give_what_the_folder_gives() {
             let (archived, loose) = (batches(&archived), batches(&loose));
             assert_eq!(archived.iter().map(|batch| batch.samples.len()).sum::<usize>(), count, "{tar}");
             for (archived, loose) in archived.iter().zip(&loose) {
-                assert_eq!((&archived.samples, &archived.pixels), (&loose.samples, &loose.pixels), "{tar}");
+                assert_eq!((&archived.samples, archived.stacked()), (&loose.samples, loose.stacked()), "{tar}");
             }
         }
     }
@@ -361,12 +362,15 @@ fn any_truncation_is_told() {
 fn any_changed_byte_is_survived() {
     let bytes = fs::read(stored("pax.tar")).expect("stored");
     let wanted = contents(&Dataset::from_class_folders(&stored("pax.tar"), 1000).expect("whole"));
-    let fixture = Fixture::new(b"", "");
+    let fixture = Fixture::new(&bytes, "");
+    // One byte at a time in one file: to write 25,000 files takes a minute on some disks.
+    let mut file = fs::OpenOptions::new().write(true).open(fixture.tar()).expect("opened");
+    let mut set = |at: usize, byte: u8| {
+        file.seek(SeekFrom::Start(at as u64)).and_then(|_| file.write_all(&[byte])).expect("written");
+    };
     let (mut refused, mut read) = (0, 0);
     for at in 0..bytes.len() {
-        let mut damaged = bytes.clone();
-        damaged[at] ^= [0x01, 0x80, 0xff][at % 3];
-        fs::write(fixture.tar(), damaged).expect("written");
+        set(at, bytes[at] ^ [0x01, 0x80, 0xff][at % 3]);
         match Dataset::from_class_folders(&fixture.tar(), 1000) {
             Ok(dataset) => {
                 read += 1;
@@ -375,6 +379,7 @@ fn any_changed_byte_is_survived() {
             }
             Err(_) => refused += 1,
         }
+        set(at, bytes[at]);
     }
     assert!(refused > 3000 && read > 3000, "{refused} refused, {read} read");
 }
@@ -390,4 +395,116 @@ fn an_archive_that_shrinks_costs_the_images_behind_its_end() {
     assert_eq!(batches[0].samples, [0]);
     let [(1, error @ LoadError::Io { .. })] = &batches[0].failures[..] else { panic!("{:?}", batches[0].failures) };
     assert_eq!(fixture.message(error), "cannot read `a.tar/b.png`");
+}
+
+/// An archive of two images that has lain there for an hour, and a folder for its index.
+struct Settled {
+    fixture: Fixture,
+    indices: TempDir,
+}
+
+impl Settled {
+    fn new() -> Self {
+        let tar = archive(&[entry("x/a.png", b'0', b"one"), entry("x/b.png", b'0', b"three")]);
+        let fixture = Fixture::new(&tar, "x/a.png 3\nx/b.png 5\n");
+        let settled = Self { fixture, indices: tempfile::tempdir().expect("a temporary folder") };
+        settled.set_age(3600);
+        settled
+    }
+
+    fn set_age(&self, seconds: u64) {
+        let file = fs::File::options().write(true).open(self.fixture.tar()).expect("opened");
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000 - seconds);
+        let now = std::time::SystemTime::now();
+        let time = if seconds == 0 { now } else { time.min(now - std::time::Duration::from_secs(seconds)) };
+        file.set_modified(time).expect("the time is set");
+    }
+
+    fn open(&self) -> Result<Dataset, DatasetError> {
+        let root = ImageRoot::from(&self.fixture.tar()).with_index_in(self.indices.path());
+        Dataset::from_list(&self.fixture.0.path().join("list"), root, 1000)
+    }
+
+    fn kept(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.indices.path()).expect("read").map(|file| file.expect("read").path()).collect()
+    }
+}
+
+#[test]
+fn the_index_is_kept_and_used_again() {
+    let settled = Settled::new();
+    let first = settled.open().expect("a good archive");
+    assert_eq!((contents(&first), first.notes.len()), (vec![b"one".to_vec(), b"three".to_vec()], 0));
+    let kept = settled.kept();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(settled.open().expect("a good archive"), first);
+
+    // With size and time as before, damage goes unseen until an image is read.
+    let tar = settled.fixture.tar();
+    let modified = fs::metadata(&tar).and_then(|metadata| metadata.modified()).expect("has a time");
+    let mut bytes = fs::read(&tar).expect("read");
+    bytes[0] ^= 1;
+    fs::write(&tar, bytes).expect("written");
+    let file = fs::File::options().write(true).open(&tar).expect("opened");
+    file.set_modified(modified).expect("the time is set");
+    let unseen = settled.open().expect("the index is trusted");
+    assert_eq!(unseen, first);
+    let read = |index: usize| unseen.samples[index].archived.as_ref().expect("in the archive").read();
+    assert_eq!(read(0).unwrap_err().to_string(), "the archive has changed since it was indexed");
+    assert_eq!(read(1).expect("its header is whole"), b"three");
+
+    settled.set_age(1800);
+    assert!(matches!(settled.open(), Err(DatasetError::Archive(ArchiveError::Header { .. }))), "it is read anew");
+}
+
+#[test]
+fn a_damaged_index_is_as_good_as_none() {
+    let settled = Settled::new();
+    let expected = settled.open().expect("a good archive");
+    let file = settled.kept().remove(0);
+    let whole = fs::read(&file).expect("read");
+    for cut in (0..whole.len()).step_by(7) {
+        fs::write(&file, &whole[..cut]).expect("written");
+        assert_eq!(settled.open().expect("a good archive"), expected, "cut at {cut}");
+        assert_eq!(fs::read(&file).expect("read"), whole, "written anew after a cut at {cut}");
+        let mut changed = whole.clone();
+        changed[cut] ^= 4;
+        fs::write(&file, &changed).expect("written");
+        assert_eq!(settled.open().expect("a good archive"), expected, "byte {cut} changed");
+    }
+}
+
+#[test]
+fn an_archive_that_may_still_change_is_not_kept() {
+    let settled = Settled::new();
+    settled.set_age(0);
+    settled.open().expect("a good archive");
+    assert_eq!(settled.kept(), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn an_index_that_cannot_be_written_is_only_noted() {
+    let mut settled = Settled::new();
+    settled.fixture = Fixture::new(&fs::read(settled.fixture.tar()).expect("read"), "x/a.png 3\n");
+    settled.set_age(60);
+    let root = ImageRoot::from(&settled.fixture.tar()).with_index_in(settled.fixture.0.path().join("list"));
+    let dataset = Dataset::from_list(&settled.fixture.0.path().join("list"), root, 1000).expect("a good archive");
+    let [note] = &dataset.notes[..] else { panic!("one note: {:?}", dataset.notes) };
+    assert!(note.contains("a.tar` could not be kept in `") && note.contains("list`: "), "{note}");
+}
+
+#[test]
+fn loose_images_are_found_in_archives() {
+    let tar = archive(&[
+        entry("x/b.png", b'0', b"one"),
+        entry("x/._b.png", b'0', b"resource"),
+        entry("x/readme", b'0', b"text"),
+        entry("a.png", b'0', b"two"),
+    ]);
+    let fixture = Fixture::new(&tar, "");
+    let dataset = Dataset::from_paths(&[fixture.tar()]).expect("a good archive");
+    assert_eq!(contents(&dataset), [b"one".to_vec(), b"two".to_vec()]);
+    assert_eq!(dataset.samples[0].name, fixture.tar().join("x/b.png").display().to_string());
+    let empty = Fixture::new(&archive(&[entry("readme", b'0', b"text")]), "");
+    assert!(matches!(Dataset::from_paths(&[empty.tar()]), Err(DatasetError::NoImages { .. })));
 }

@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use hardnet_data::{
-    Batch, DecodeWarning, Image, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, Pipeline, Sample,
+    Batch, Cores, DecodeWarning, Image, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, Pipeline, Sample,
 };
 use image::{ColorType, ImageEncoder, codecs::bmp::BmpEncoder, codecs::png::PngEncoder};
 use tempfile::TempDir;
@@ -77,7 +79,7 @@ fn batches_are_in_order_and_equal_for_any_workers_and_prefetch() {
             let end = next + batch_size.min(23 - next);
             assert_eq!(batch.range, next..end, "{case}");
             assert_eq!(batch.samples, (next..end).collect::<Vec<_>>(), "{case}");
-            assert_eq!(batch.pixels, (next..end).flat_map(expected).collect::<Vec<_>>(), "{case}");
+            assert_eq!(batch.stacked(), (next..end).flat_map(expected).collect::<Vec<_>>(), "{case}");
             assert!(batch.failures.is_empty() && batch.warnings.is_empty(), "{case}");
             assert_eq!(loader.len(), left, "{case}");
             next = end;
@@ -107,7 +109,7 @@ fn failures_keep_their_place_and_do_not_move_batches() {
         assert_eq!(rows, wanted, "{workers} workers");
         for batch in &batches {
             let pixels: Vec<f32> = batch.samples.iter().flat_map(|index| expected(*index)).collect();
-            assert_eq!(batch.pixels, pixels, "{workers} workers");
+            assert_eq!(batch.stacked(), pixels, "{workers} workers");
         }
         let failures: Vec<_> = batches.iter().flat_map(|batch| &batch.failures).collect();
         assert_eq!(failures.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7, 8]);
@@ -214,4 +216,23 @@ fn dropping_a_loader_early_ends_its_threads() {
     drop(loader);
     // The workers held the other references.
     assert_eq!(std::sync::Arc::strong_count(&samples), 1);
+}
+
+#[test]
+fn images_are_decoded_only_while_a_core_is_free() {
+    let folder = folder();
+    let samples: Vec<_> = (0..6).map(|index| write(folder.path(), index)).collect();
+    let cores = Arc::new(Cores::new(2));
+    let all = cores.take(2);
+    let mut options = options(3, 6, 6);
+    options.cores = Some(Arc::clone(&cores));
+    let loader = Loader::new(samples, pipeline(), options).expect("good options");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || loader.for_each(|batch| sender.send(batch.stacked()).expect("received")));
+        let early = receiver.recv_timeout(Duration::from_millis(100));
+        drop(all);
+        assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+        assert_eq!(receiver.recv(), Ok((0..6).flat_map(expected).collect()));
+    });
 }

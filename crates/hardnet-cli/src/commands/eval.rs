@@ -3,10 +3,11 @@
 mod predictions;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{Dataset, Loader, LoaderOptions, Pipeline};
+use hardnet_data::{Cores, Dataset, ImageRoot, Loader, LoaderOptions, Pipeline};
 use hardnet_model::Tally;
 
 use crate::args::at_least_one;
@@ -116,9 +117,13 @@ fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
 }
 
 fn dataset(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Dataset> {
+    let mut root = ImageRoot::from(data_dir);
+    if let Some(cache) = crate::knobs::cache_folder() {
+        root = root.with_index_in(cache.join("archives"));
+    }
     let mut dataset = match &args.val_list {
-        Some(list) => Dataset::from_list(list, data_dir, classes)?,
-        None => Dataset::from_class_folders(data_dir, classes)?,
+        Some(list) => Dataset::from_list(list, root, classes)?,
+        None => Dataset::from_class_folders(root, classes)?,
     };
     for note in &dataset.notes {
         printer.note(note);
@@ -155,6 +160,8 @@ impl Run<'_> {
         options.workers = self.workers;
         options.batch_size = self.args.batch_size;
         options.prefetch = self.args.batch_size * BATCHES_AHEAD;
+        let cores = Arc::new(Cores::of_this_machine());
+        options.cores = Some(Arc::clone(&cores));
         let samples = &self.dataset.samples;
         let mut loader = Loader::new(samples.clone(), self.pipeline.clone(), options)?;
         let mut progress = Progress::new(*self.printer, samples.len());
@@ -175,9 +182,11 @@ impl Run<'_> {
             });
             errors += batch.failures.len();
             if !batch.samples.is_empty() {
+                let turn = cores.take(self.model.busy_threads());
                 let asked = Instant::now();
-                let logits = self.model.logits(batch.pixels, batch.samples.len(), self.pipeline.crop as usize)?;
+                let logits = self.model.logits(&batch.images, self.pipeline.crop as usize)?;
                 network += asked.elapsed();
+                drop(turn);
                 for (&index, logits) in batch.samples.iter().zip(&logits) {
                     let sample = &samples[index];
                     let label = sample.label.expect("sources of an evaluation have labels") as usize;

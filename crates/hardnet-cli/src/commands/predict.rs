@@ -2,9 +2,10 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use hardnet_data::{Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
+use hardnet_data::{Cores, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
 use hardnet_model::top_k_of;
 use serde::Serialize;
 
@@ -97,7 +98,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
 
     if !stdin.is_empty() {
         match read_stdin(&pipeline, printer) {
-            Ok(pixels) => args.show(STDIN, &model.logits(pixels, 1, crop)?[0], &model, printer)?,
+            Ok(pixels) => args.show(STDIN, &model.logits(&[pixels], crop)?[0], &model, printer)?,
             Err(failure) => {
                 printer.failure(&failure);
                 failed += 1;
@@ -108,6 +109,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     options.batch_size = args.batch_size;
     options.prefetch = 2 * args.batch_size;
     options.workers = args.workers.unwrap_or(options.workers);
+    let cores = Arc::new(Cores::of_this_machine());
+    options.cores = Some(Arc::clone(&cores));
     for batch in Loader::new(dataset.samples.clone(), pipeline, options)? {
         for (sample, warning) in &batch.warnings {
             printer.warn(format_args!("{}: {warning}", dataset.samples[*sample].path.display()));
@@ -117,7 +120,10 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
         }
         failed += batch.failures.len();
         if !batch.samples.is_empty() {
-            let logits = model.logits(batch.pixels, batch.samples.len(), crop)?;
+            let logits = {
+                let _turn = cores.take(model.busy_threads());
+                model.logits(&batch.images, crop)?
+            };
             for (&sample, logits) in batch.samples.iter().zip(&logits) {
                 args.show(&dataset.samples[sample].path.display().to_string(), logits, &model, printer)?;
             }

@@ -72,6 +72,7 @@ impl Folder {
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hardnet"));
         command.args(arguments.split_whitespace()).current_dir(self.0.path());
+        command.env("HARDNET_CACHE", self.path("cache"));
         for name in ["HARDNET_DEVICE", "HARDNET_THREADS", "HF_ENDPOINT", "HF_HUB_CACHE"] {
             command.env_remove(name);
         }

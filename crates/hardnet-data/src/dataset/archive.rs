@@ -161,11 +161,29 @@ fn is_image(entry: &Entry) -> bool {
     entry.kind != Some(EntryKind::Folder) && has_image_extension(Path::new(last_component(&entry.name)))
 }
 
+/// All images of the archive but hidden ones, in its order, without labels; empty if there is none.
+pub(super) fn loose(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
+    let entries = &archive.index.entries;
+    check_nested(root, entries)?;
+    let mut images = Vec::new();
+    for entry in entries.iter().filter(|entry| is_image(entry) && !is_hidden(entry)) {
+        check_file(root, entry)?;
+        let path = root.join(&entry.name);
+        let name = path.to_string_lossy().into_owned();
+        images.push(Sample { archived: Some(archive.file(entry)), ..Sample::new(path, None, name) });
+    }
+    Ok(images)
+}
+
+fn is_hidden(entry: &Entry) -> bool {
+    entry.name.split('/').any(|part| part.starts_with('.'))
+}
+
 /// The images of `<class>/` in the archive, after folders that hold all of them.
 pub(super) fn class_folders(root: &Path, archive: &Archive, classes: usize) -> Result<Dataset, DatasetError> {
     let all = &archive.index.entries;
     check_nested(root, all)?;
-    let entries: Vec<_> = all.iter().filter(|entry| !entry.name.split('/').any(|part| part.starts_with('.'))).collect();
+    let entries: Vec<_> = all.iter().filter(|entry| !is_hidden(entry)).collect();
     let top = common_folder(&entries, classes);
     let inside = |entry: &&'_ Entry| entry.name.len() > top.len() && entry.name.starts_with(&top);
     let entries: Vec<_> = entries.into_iter().filter(inside).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::QUOTED;
 use super::list::looks_one_based;
 use super::walk::{self, images_below};
-use super::{Dataset, DatasetError, MAX_SAMPLES, Root, Sample, archive};
+use super::{Dataset, DatasetError, ImageRoot, MAX_SAMPLES, Opened, Sample, archive};
 use crate::excerpt::excerpt;
 use crate::imagenet;
 
@@ -18,9 +18,12 @@ struct Labelling {
     note: String,
 }
 
-pub(super) fn read(root: &Path, classes: usize) -> Result<Dataset, DatasetError> {
-    if let Root::Archive(archive) = Root::open(root)? {
-        return archive::class_folders(root, &archive, classes);
+pub(super) fn read(root: &ImageRoot, classes: usize) -> Result<Dataset, DatasetError> {
+    let (root, opened) = (root.path(), root.open()?);
+    if let Opened::Archive(archive) = opened {
+        let mut dataset = archive::class_folders(root, &archive, classes)?;
+        dataset.notes.extend(archive.note);
+        return Ok(dataset);
     }
     let listing = walk::list(root)?;
     let folders = listing.folders;

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::QUOTED;
-use super::{Dataset, DatasetError, MAX_LIST_BYTES, MAX_SAMPLES, Root, Sample, archive, kaggle};
+use super::{Dataset, DatasetError, ImageRoot, MAX_LIST_BYTES, MAX_SAMPLES, Opened, Sample, archive, kaggle};
 use crate::FileKind;
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file};
@@ -40,7 +40,7 @@ struct Parsed<'a> {
     entries: Vec<Entry<'a>>,
 }
 
-pub(super) fn read(list: &Path, root: &Path, classes: usize) -> Result<Dataset, DatasetError> {
+pub(super) fn read(list: &Path, root: &ImageRoot, classes: usize) -> Result<Dataset, DatasetError> {
     let bytes = read_regular_file(list, MAX_LIST_BYTES).map_err(|error| match error {
         ReadError::Io(source) => DatasetError::Io { path: list.into(), source },
         ReadError::NotAFile(kind) => DatasetError::ListNotAFile { list: list.into(), kind },
@@ -52,15 +52,20 @@ pub(super) fn read(list: &Path, root: &Path, classes: usize) -> Result<Dataset, 
     }
     check_labels(list, &entries, classes)?;
     check_duplicates(list, &entries)?;
-    let samples = match Root::open(root)? {
-        Root::Archive(archive) => archive::samples(list, root, &archive, entries)?,
-        Root::Folder => {
+    let (root, opened) = (root.path(), root.open()?);
+    let mut notes = Vec::new();
+    let samples = match opened {
+        Opened::Archive(archive) => {
+            notes.extend(archive.note.clone());
+            archive::samples(list, root, &archive, entries)?
+        }
+        Opened::Folder => {
             check_images(list, root, &entries)?;
             let sample = |entry: Entry| Sample::new(root.join(&entry.relative), Some(entry.label), entry.name);
             entries.into_iter().map(sample).collect()
         }
     };
-    let mut dataset = Dataset::new(samples);
+    let mut dataset = Dataset { notes, ..Dataset::new(samples) };
     if is_kaggle {
         kaggle::note(&mut dataset);
     }

@@ -1,12 +1,13 @@
-//! Loose files and folders, without labels.
+//! Loose files, folders and archives, without labels.
 
 use std::fs;
 use std::path::PathBuf;
 
 use super::list::is_absence;
-use super::walk::images_below;
-use super::{Dataset, DatasetError, MAX_SAMPLES, Sample};
+use super::walk::{has_image_extension, images_below};
+use super::{Dataset, DatasetError, MAX_SAMPLES, Sample, archive};
 use crate::FileKind;
+use crate::archive::Archive;
 
 pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
     if paths.is_empty() {
@@ -19,7 +20,18 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
             _ => DatasetError::Io { path: path.clone(), source },
         })?;
         match FileKind::of(&metadata) {
-            None => samples.push(unlabelled(path.clone())),
+            // A name like an image's is taken at its word, so that images are not opened twice.
+            None if has_image_extension(path) => samples.push(unlabelled(path.clone())),
+            None => match Archive::open(path, None)? {
+                Some(archive) => {
+                    let images = archive::loose(path, &archive)?;
+                    if images.is_empty() {
+                        return Err(DatasetError::NoImages { folder: path.clone() });
+                    }
+                    samples.extend(images);
+                }
+                None => samples.push(unlabelled(path.clone())),
+            },
             Some(FileKind::Folder) => {
                 let images = images_below(path, MAX_SAMPLES - samples.len())?;
                 if images.is_empty() {

@@ -7,12 +7,13 @@ use std::path::Path;
 use super::{LoadError, MAX_FILE_BYTES};
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file};
-use crate::{DecodeWarning, Limits, Pipeline, Sample, decode};
+use crate::{Cores, DecodeWarning, Limits, Pipeline, Sample, decode};
 
-/// Reads, decodes and preprocesses the file into `out`, `[3, crop, crop]`.
+/// Reads, decodes and preprocesses the file into `out`, `[3, crop, crop]`; after the reading, on one of `cores`.
 pub(super) fn load(
     sample: &Sample,
     limits: &Limits,
+    cores: Option<&Cores>,
     pipeline: &Pipeline,
     out: &mut [f32],
 ) -> Result<Vec<DecodeWarning>, LoadError> {
@@ -22,6 +23,7 @@ pub(super) fn load(
         ReadError::NotAFile(kind) => LoadError::NotAFile { path: path.into(), kind },
         ReadError::TooLarge { bytes } => LoadError::TooLarge { path: path.into(), bytes, limit: MAX_FILE_BYTES },
     })?;
+    let _turn = cores.map(|cores| cores.take(1));
     let image_error = |source| LoadError::Image { path: path.into(), source };
     let decoded = decode(&bytes, limits).map_err(image_error)?;
     drop(bytes);

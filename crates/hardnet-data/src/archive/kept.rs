@@ -1,0 +1,102 @@
+//! The index of an archive in a file of its own, so that the next run need not read the headers of 50,000 entries again.
+//!
+//! The first line is a JSON object: format, the archive's absolute path, size and time of change, and the CRC-32 of what
+//! follows, a JSON array of `[name, offset, bytes, kind]`. A file that is not for this very archive, or is damaged in
+//! any way, is as good as none. Each read of an entry looks at its header once more, so that even an archive that was
+//! changed without a trace in size or time gives an error and not another entry's bytes.
+
+use std::borrow::Cow;
+use std::fs::{self, Metadata};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::EntryKind;
+use super::index::{Entry, Index};
+use crate::regular_file::read_regular_file;
+
+/// Changes with the layout of the file.
+const FORMAT: &str = "hardnet tar index 1";
+
+/// The largest file read: the longest names of ImageNet's training set make 100 MB.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// An archive changed this short a time ago may change again within the resolution of its time stamp.
+const SETTLED: Duration = Duration::from_secs(2);
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    format: String,
+    archive: PathBuf,
+    bytes: u64,
+    /// Since 1970: seconds, nanoseconds.
+    changed: (u64, u32),
+    crc32: u32,
+}
+
+type Row<'a> = (Cow<'a, str>, u64, u64, Option<EntryKind>);
+
+/// Where the index of one state of an archive is kept.
+pub(super) struct Kept {
+    file: PathBuf,
+    head: Head,
+}
+
+impl Kept {
+    /// The place below `folder` for the archive at `path`; `None` if its state cannot be told apart from a later one.
+    pub(super) fn new(folder: &Path, path: &Path, metadata: &Metadata) -> Option<Self> {
+        let archive = fs::canonicalize(path).ok()?;
+        let changed = metadata.modified().ok()?;
+        let since_1970 = changed.duration_since(UNIX_EPOCH).ok()?;
+        SystemTime::now().duration_since(changed).ok().filter(|age| *age >= SETTLED)?;
+        let stem = archive.file_stem()?.to_string_lossy().into_owned();
+        let digest = crc32fast::hash(archive.as_os_str().as_encoded_bytes());
+        let head = Head {
+            format: FORMAT.into(),
+            archive,
+            bytes: metadata.len(),
+            changed: (since_1970.as_secs(), since_1970.subsec_nanos()),
+            crc32: 0,
+        };
+        Some(Self { file: folder.join(format!("{stem}-{digest:08x}.index")), head })
+    }
+
+    /// The index, if the file is there, whole and for this state of the archive.
+    pub(super) fn read(&self) -> Option<Index> {
+        let bytes = read_regular_file(&self.file, MAX_BYTES).ok()?;
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let (head, rows) = (&bytes[..end], &bytes[end + 1..]);
+        let head: Head = serde_json::from_slice(head).ok()?;
+        if head.crc32 != crc32fast::hash(rows) || (Head { crc32: 0, ..head }) != self.head {
+            return None;
+        }
+        let rows: Vec<Row> = serde_json::from_slice(rows).ok()?;
+        let entry = |(name, offset, bytes, kind): Row| Entry { name: name.into_owned(), offset, bytes, kind };
+        Some(Index { entries: rows.into_iter().map(entry).collect() })
+    }
+
+    /// Writes the index: a whole file or none.
+    pub(super) fn write(&self, index: &Index) -> io::Result<()> {
+        let rows = serde_json::to_vec(&index.entries.iter().map(row).collect::<Vec<_>>())?;
+        let head = Head {
+            crc32: crc32fast::hash(&rows),
+            archive: self.head.archive.clone(),
+            format: FORMAT.into(),
+            ..self.head
+        };
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut file, &head)?;
+        file.write_all(b"\n")?;
+        file.write_all(&rows)?;
+        file.persist(&self.file)?;
+        Ok(())
+    }
+}
+
+fn row(entry: &Entry) -> Row<'_> {
+    (entry.name.as_str().into(), entry.offset, entry.bytes, entry.kind)
+}

@@ -1,0 +1,65 @@
+//! Where the images of a list or of class folders are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::DatasetError;
+use super::list::is_absence;
+use crate::archive::Archive;
+
+/// A folder or a tar archive of images.
+///
+/// ```
+/// use hardnet_data::ImageRoot;
+///
+/// let root = ImageRoot::from("ILSVRC2012_img_val.tar").with_index_in("/var/cache/indices");
+/// # let _ = root;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageRoot {
+    path: PathBuf,
+    indices: Option<PathBuf>,
+}
+
+impl ImageRoot {
+    /// Keeps the index of an archive in `folder`, which is made if it is missing: later, as long as size and time of the archive are
+    /// the same, its headers need not be read again. By default nothing is kept.
+    pub fn with_index_in(self, folder: impl Into<PathBuf>) -> Self {
+        Self { indices: Some(folder.into()), ..self }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn open(&self) -> Result<Opened, DatasetError> {
+        let root = self.path.as_path();
+        match fs::metadata(root) {
+            Ok(metadata) if metadata.is_dir() => Ok(Opened::Folder),
+            Ok(_) => match Archive::open(root, self.indices.as_deref())? {
+                Some(archive) => Ok(Opened::Archive(archive)),
+                None => Err(DatasetError::RootNotAFolder { root: root.into() }),
+            },
+            Err(error) if is_absence(error.kind()) => Err(DatasetError::RootMissing { root: root.into() }),
+            Err(source) => Err(DatasetError::Io { path: root.into(), source }),
+        }
+    }
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for ImageRoot {
+    fn from(path: &P) -> Self {
+        Self { path: path.as_ref().into(), indices: None }
+    }
+}
+
+impl From<PathBuf> for ImageRoot {
+    fn from(path: PathBuf) -> Self {
+        Self { path, indices: None }
+    }
+}
+
+/// What a root turned out to be.
+pub(super) enum Opened {
+    Folder,
+    Archive(Archive),
+}

@@ -1,0 +1,84 @@
+//! The tensors of single images, in buffers that are used again.
+//!
+//! A tensor of 600 kB from the system's allocator is fresh pages each time; here it goes back to where the next worker
+//! finds it. There are never more buffers than images in work, ahead and in the batches that a consumer keeps.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The tensor of one image, `[3, crop, crop]`, f32. Dropping it gives its buffer to the loader for another image.
+pub struct Pixels {
+    values: Vec<f32>,
+    pool: Arc<Pool>,
+}
+
+/// Buffers of one length.
+pub(super) struct Pool {
+    length: usize,
+    spare: Mutex<Vec<Vec<f32>>>,
+}
+
+impl Pool {
+    pub(super) fn new(length: usize) -> Arc<Self> {
+        Arc::new(Self { length, spare: Mutex::default() })
+    }
+
+    /// A buffer with any values.
+    pub(super) fn take(self: &Arc<Self>) -> Pixels {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let values = spare.unwrap_or_else(|| vec![0.0; self.length]);
+        Pixels { values, pool: Arc::clone(self) }
+    }
+}
+
+impl Drop for Pixels {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        self.pool.spare.lock().unwrap_or_else(PoisonError::into_inner).push(values);
+    }
+}
+
+impl Deref for Pixels {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+impl DerefMut for Pixels {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+}
+
+impl AsRef<[f32]> for Pixels {
+    fn as_ref(&self) -> &[f32] {
+        self
+    }
+}
+
+impl fmt::Debug for Pixels {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Pixels of {} values", self.values.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_used_again() {
+        let pool = Pool::new(3);
+        let (first, mut second) = (pool.take(), pool.take());
+        second[2] = 7.0;
+        let address = second.as_ptr();
+        drop(second);
+        let again = pool.take();
+        assert_eq!((again.as_ptr(), again.len(), first.len()), (address, 3, 3));
+        drop((first, again));
+        assert_eq!(pool.spare.lock().expect("nothing panicked").len(), 2);
+    }
+}
