@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, env, eval, info, inspect, list, predict};
+use crate::commands::{bench, completions, env, eval, info, inspect, list, predict};
 
 /// Evaluate and run HarDNet image classifiers.
 #[derive(Parser, Debug)]
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Eval(eval::EvalArgs),
     /// Name what images show
     Predict(predict::PredictArgs),
+    /// Measure speed
+    Bench(bench::BenchArgs),
     /// List the networks
     #[command(visible_alias = "models")]
     List(list::ListArgs),

@@ -1,5 +1,6 @@
 //! One module for each command: its flags and what it does.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod env;
 pub(crate) mod eval;
@@ -17,6 +18,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
     match arguments.command {
         Command::Eval(args) => eval::run(&args, printer),
         Command::Predict(args) => predict::run(&args, printer),
+        Command::Bench(args) => bench::run(&args, printer),
         Command::List(args) => list::run(&args, printer),
         Command::Info(args) => info::run(&args, printer),
         Command::Inspect(args) => inspect::run(&args, printer),

@@ -26,12 +26,14 @@ pub(crate) struct PipelineArgs {
 }
 
 impl PipelineArgs {
-    /// The pipeline for `model`; what decided it is said.
-    pub(crate) fn resolve(&self, model: &Model, printer: &Printer) -> Result<Pipeline> {
-        let (mut pipeline, why) = match (&self.pipeline, &model.pipeline) {
+    /// The pipeline for `model`, if one is known; what decided it is said.
+    pub(crate) fn resolve(&self, model: Option<&Model>, printer: &Printer) -> Result<Pipeline> {
+        let (mut pipeline, why) = match (&self.pipeline, model.and_then(|model| model.pipeline.as_ref())) {
             (Some(name), _) => (named(name)?, "--pipeline"),
             (None, Some(value)) => (of_weights(value)?, "the weights file"),
-            (None, None) if model.is_notebooks() => (Pipeline::pil_bicubic(), "the default for the notebook's weights"),
+            (None, None) if model.is_some_and(Model::is_notebooks) => {
+                (Pipeline::pil_bicubic(), "the default for the notebook's weights")
+            }
             (None, None) => (Pipeline::pil_bilinear(), "the default"),
         };
         let mut by = vec![why];

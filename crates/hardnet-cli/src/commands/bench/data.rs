@@ -1,0 +1,307 @@
+//! `hardnet bench --data`: what decoding, resizing and loading cost, and where an evaluation would wait.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use hardnet_data::{Cores, Dataset, Loader, LoaderOptions, Pipeline, Sample, decode};
+use serde::Serialize;
+
+use crate::args::at_least_one;
+use crate::failure::{Exit, Failure, Result};
+use crate::model::{Model, ModelArgs};
+use crate::pipeline::PipelineArgs;
+use crate::printer::Printer;
+use crate::report::Tool;
+
+/// Flags of the measurement of data.
+#[derive(Args, Debug)]
+pub(crate) struct DataArgs {
+    /// Measure loading, on these images, folders of images or tar archives
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+    /// Use this many images, spread evenly
+    #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one)]
+    num_samples: usize,
+    /// Rounds over the images; the median round counts
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
+    rounds: usize,
+    /// Threads that read images; by default one for each processor
+    #[arg(short = 'j', long, value_name = "N")]
+    workers: Option<usize>,
+    /// Images computed at once, where --weights gives a network
+    #[arg(short, long, value_name = "N", default_value = "16", value_parser = at_least_one)]
+    batch_size: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    // Headings of these groups hold for all that follows, so they come last.
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+}
+
+/// What was measured. Field names are API.
+#[derive(Serialize)]
+struct Report {
+    schema_version: u32,
+    tool: Tool,
+    decoder: &'static str,
+    images: usize,
+    mean_bytes: f64,
+    mean_megapixels: f64,
+    rounds: usize,
+    cores: usize,
+    workers: usize,
+    /// One image after the other on one thread.
+    single: Single,
+    loader: LoaderSpeed,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eval: Option<EvalSpeed>,
+}
+
+/// Milliseconds of a mean image, in the median round.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Single {
+    read_ms: f64,
+    decode_ms: f64,
+    /// Resize, crop and normalise.
+    prepare_ms: f64,
+}
+
+#[derive(Serialize)]
+struct LoaderSpeed {
+    images_per_second: f64,
+    /// `min(cores, workers)` images in the time of one on one thread.
+    ideal_images_per_second: f64,
+    share_of_ideal: f64,
+}
+
+/// An evaluation's loop on the same images.
+#[derive(Serialize)]
+struct EvalSpeed {
+    model: String,
+    threads: usize,
+    batch_size: usize,
+    images_per_second: f64,
+    /// Share of the time in the network.
+    network: f64,
+    /// Share of the time waiting for images.
+    waiting: f64,
+}
+
+pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
+    let mut dataset = Dataset::from_paths(&args.data)?;
+    dataset.evenly(args.num_samples);
+    let model = args.model.weights().is_some().then(|| args.model.load(printer)).transpose()?;
+    let pipeline = args.pipeline.resolve(model.as_ref(), printer)?;
+    let (samples, unreadable) = readable(dataset.samples, &pipeline, printer);
+    if samples.is_empty() {
+        return Err(Failure::message("none of the images can be read"));
+    }
+    let report = Bench { args, samples, pipeline }.measure(model.as_ref())?;
+    if args.json {
+        printer.json(&report)?;
+    } else {
+        print(&report, printer)?;
+    }
+    Ok(if unreadable == 0 { Exit::Success } else { Exit::Error })
+}
+
+/// The samples that can be read, and how many cannot; those are named.
+fn readable(samples: Vec<Sample>, pipeline: &Pipeline, printer: &Printer) -> (Vec<Sample>, usize) {
+    let count = samples.len();
+    let test = |sample: &Sample| match Stages::of(sample, pipeline) {
+        Ok(_) => true,
+        Err(failure) => {
+            printer.cause(failure.error.context(format!("`{}` is left out", sample.name)).as_ref());
+            false
+        }
+    };
+    let samples: Vec<_> = samples.into_iter().filter(test).collect();
+    let unreadable = count - samples.len();
+    (samples, unreadable)
+}
+
+/// What became of one image, step by step.
+struct Stages {
+    read: Duration,
+    decode: Duration,
+    prepare: Duration,
+    bytes: usize,
+    pixels: usize,
+}
+
+impl Stages {
+    fn of(sample: &Sample, pipeline: &Pipeline) -> Result<Self> {
+        let started = Instant::now();
+        let bytes = match &sample.archived {
+            Some(archived) => archived.read()?,
+            None => std::fs::read(&sample.path)?,
+        };
+        let read = started.elapsed();
+        let image = decode(&bytes, &LoaderOptions::default().limits)?.image;
+        let decoded = started.elapsed();
+        let tensor = pipeline.tensor(&image)?;
+        let prepared = started.elapsed();
+        std::hint::black_box(tensor);
+        Ok(Self {
+            read,
+            decode: decoded - read,
+            prepare: prepared - decoded,
+            bytes: bytes.len(),
+            pixels: image.width() * image.height(),
+        })
+    }
+}
+
+/// A measurement about to run.
+struct Bench<'a> {
+    args: &'a DataArgs,
+    samples: Vec<Sample>,
+    pipeline: Pipeline,
+}
+
+impl Bench<'_> {
+    fn measure(&self, model: Option<&Model>) -> Result<Report> {
+        let (cores, images) = (Cores::of_this_machine().count(), self.samples.len());
+        let workers = self.args.workers.unwrap_or(cores);
+        let (mut singles, mut loaders, mut evals) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bytes, mut pixels) = (0, 0);
+        // The three take turns, so that a slower minute of the machine meets all of them.
+        for _ in 0..self.args.rounds {
+            let mut total = Single::default();
+            (bytes, pixels) = (0, 0);
+            for sample in &self.samples {
+                let stages = Stages::of(sample, &self.pipeline)?;
+                total.read_ms += milliseconds(stages.read);
+                total.decode_ms += milliseconds(stages.decode);
+                total.prepare_ms += milliseconds(stages.prepare);
+                bytes += stages.bytes;
+                pixels += stages.pixels;
+            }
+            let mean = |sum: f64| sum / images as f64;
+            singles.push(Single {
+                read_ms: mean(total.read_ms),
+                decode_ms: mean(total.decode_ms),
+                prepare_ms: mean(total.prepare_ms),
+            });
+            loaders.push(images as f64 / self.load(workers, |_, _| Ok(()))?.as_secs_f64());
+            if let Some(model) = model {
+                evals.push(self.evaluate(workers, model)?);
+            }
+        }
+        let single = median(singles, Single::total_ms);
+        let images_per_second = median(loaders, |speed| *speed);
+        let ideal = 1000.0 / single.total_ms() * cores.min(workers.max(1)) as f64;
+        Ok(Report {
+            schema_version: 1,
+            tool: Tool::this(),
+            decoder: hardnet_data::DECODER,
+            images,
+            mean_bytes: bytes as f64 / images as f64,
+            mean_megapixels: pixels as f64 / images as f64 / 1e6,
+            rounds: self.args.rounds,
+            cores,
+            workers,
+            single,
+            loader: LoaderSpeed {
+                images_per_second,
+                ideal_images_per_second: ideal,
+                share_of_ideal: images_per_second / ideal,
+            },
+            eval: model.map(|_| median(evals, |eval| eval.images_per_second)),
+        })
+    }
+
+    /// The time to load all samples, each batch given to `consume`.
+    fn load(
+        &self,
+        workers: usize,
+        mut consume: impl FnMut(hardnet_data::Batch, &Cores) -> Result<()>,
+    ) -> Result<Duration> {
+        let cores = Arc::new(Cores::of_this_machine());
+        let mut options = LoaderOptions::default();
+        (options.workers, options.batch_size) = (workers, self.args.batch_size);
+        options.prefetch = 2 * self.args.batch_size;
+        options.cores = Some(Arc::clone(&cores));
+        let started = Instant::now();
+        for batch in Loader::new(self.samples.clone(), self.pipeline.clone(), options)? {
+            consume(batch, &cores)?;
+        }
+        Ok(started.elapsed())
+    }
+
+    fn evaluate(&self, workers: usize, model: &Model) -> Result<EvalSpeed> {
+        let mut network = Duration::ZERO;
+        let total = self.load(workers, |batch, cores| {
+            let turn = cores.take(model.busy_threads());
+            let started = Instant::now();
+            model.logits(&batch.images, self.pipeline.crop as usize)?;
+            network += started.elapsed();
+            drop(turn);
+            Ok(())
+        })?;
+        let share = network.as_secs_f64() / total.as_secs_f64();
+        Ok(EvalSpeed {
+            model: model.name.clone(),
+            threads: model.busy_threads(),
+            batch_size: self.args.batch_size,
+            images_per_second: self.samples.len() as f64 / total.as_secs_f64(),
+            network: share,
+            waiting: 1.0 - share,
+        })
+    }
+}
+
+impl Single {
+    fn total_ms(&self) -> f64 {
+        self.read_ms + self.decode_ms + self.prepare_ms
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    1000.0 * time.as_secs_f64()
+}
+
+/// The value in the middle by `key`; of an even number the lower one.
+fn median<T>(mut values: Vec<T>, key: impl Fn(&T) -> f64) -> T {
+    values.sort_by(|a, b| key(a).total_cmp(&key(b)));
+    values.swap_remove((values.len() - 1) / 2)
+}
+
+fn print(report: &Report, printer: &Printer) -> Result<()> {
+    let Report { images, rounds, cores, workers, single, loader, .. } = report;
+    printer.line(format_args!(
+        "{images} images of {:.0} kB and {:.2} megapixels on average, median of {rounds} rounds, decoder {}",
+        report.mean_bytes / 1000.0,
+        report.mean_megapixels,
+        report.decoder
+    ))?;
+    let stage = |name: &str, ms: f64| format!("  {name:<8} {ms:7.3} ms  {:8.0} images/s", 1000.0 / ms);
+    printer.line("one thread")?;
+    printer.line(stage("read", single.read_ms))?;
+    printer.line(stage("decode", single.decode_ms))?;
+    printer.line(stage("prepare", single.prepare_ms))?;
+    printer.line(stage("together", single.total_ms()))?;
+    printer.line(format_args!(
+        "loader with {workers} workers on {cores} cores\n  {:.0} images/s, {:.0} % of the {:.0} that the cores could",
+        loader.images_per_second,
+        100.0 * loader.share_of_ideal,
+        loader.ideal_images_per_second
+    ))?;
+    if let Some(eval) = &report.eval {
+        printer.line(format_args!(
+            "evaluation of {} in batches of {}, {} threads\n  {:.1} images/s; {:.0} % of the time in the network, {:.0} % waiting for images",
+            eval.model,
+            eval.batch_size,
+            eval.threads,
+            eval.images_per_second,
+            100.0 * eval.network,
+            100.0 * eval.waiting
+        ))?;
+    }
+    Ok(())
+}
