@@ -3,10 +3,11 @@
 //! The format is told by content. Orientation tags, colour profiles and gamma are ignored, alpha is dropped without
 //! compositing, as Pillow does. Grey pictures stay [`Channels::Grey`](crate::Channels::Grey).
 //!
-//! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is not exact: the standard leaves the rounding
-//! of the inverse transform and the interpolation of chroma open, so the decoder here ([`DECODER`]) and Pillow's
-//! libjpeg-turbo differ by a few levels in some pixels; most where chroma is subsampled, at the right and lower edge, and
-//! in pictures of few pixels. What follows (colour conversion, CMYK) is libjpeg's and Pillow's arithmetic.
+//! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is exact with the feature `exact-jpeg`. By
+//! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open, so
+//! the pure Rust decoder ([`DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels in some
+//! pixels; most where chroma is subsampled, at the right and lower edge, and in pictures of few pixels. What follows (colour
+//! conversion, CMYK) is libjpeg's and Pillow's arithmetic.
 //! Oracle: Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
 
 mod bmp;
@@ -20,7 +21,7 @@ use crate::image::{Image, ImageError};
 pub use sniff::Guess;
 
 /// The JPEG decoder and its version, for results that depend on it.
-pub const DECODER: &str = "zune-jpeg 0.5";
+pub const DECODER: &str = jpeg::NAME;
 
 /// A format that [`decode`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -45,7 +45,13 @@ fn jpeg_is_within_a_few_levels_of_pillow() {
         let (sum, max) = distances.fold((0, 0), |(sum, max), distance| (sum + distance, max.max(distance)));
         let mean = f64::from(sum) / found.len() as f64;
         // Small pictures are mostly edge, where chroma is interpolated in another way.
-        let (mean_bound, max_bound) = if case.size.iter().any(|&side| side < 16) { (2.6, 21) } else { (0.35, 3) };
+        let (mean_bound, max_bound) = if cfg!(feature = "exact-jpeg") {
+            (0.0, 0)
+        } else if case.size.iter().any(|&side| side < 16) {
+            (2.6, 21)
+        } else {
+            (0.35, 3)
+        };
         assert!(mean <= mean_bound && max <= max_bound, "{}: mean {mean}, max {max}", case.file);
     }
 }
@@ -104,12 +110,16 @@ fn damaged_jpegs_are_read_or_refused_as_by_pillow() {
         "baseline, comment for the end marker",
         "baseline, comment in the scan",
     ];
+    // libjpeg-turbo warns of these, which Pillow does not heed.
+    const WARNED: [&str; 2] = ["baseline, end marker too early", "baseline, zeros in the scan"];
     let cases = fixtures().damage;
     assert!(cases.len() >= 50);
     let mut wrong = Vec::new();
     for case in cases {
         let ours = decode(&from_hex(&case.hex), &Limits::default());
-        let expected = case.pillow_reads && !STRICTER.contains(&case.name.as_str());
+        let name = case.name.as_str();
+        let warned = cfg!(feature = "exact-jpeg") && WARNED.contains(&name);
+        let expected = case.pillow_reads && !STRICTER.contains(&name) && !warned;
         if ours.is_ok() != expected {
             wrong.push(format!("{}: pillow {}, ours {:?}", case.name, case.pillow_reads, ours.map(|_| ())));
         }

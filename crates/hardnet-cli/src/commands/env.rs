@@ -36,6 +36,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         ("accelerate", cfg!(feature = "accelerate")),
         ("cuda", cfg!(feature = "cuda")),
         ("cudnn", cfg!(feature = "cudnn")),
+        ("exact-jpeg", cfg!(feature = "exact-jpeg")),
         ("hub", cfg!(feature = "hub")),
         ("metal", cfg!(feature = "metal")),
         ("mkl", cfg!(feature = "mkl")),

@@ -1,0 +1,48 @@
+//! Pixels by libjpeg-turbo, the decoder of Pillow, with the settings Pillow leaves at their defaults: the accurate inverse
+//! transform and interpolated chroma.
+//!
+//! Unlike Pillow, anything libjpeg-turbo warns of (damaged data) is an error.
+
+use turbojpeg::{Decompressor, PixelFormat};
+
+use super::colour::{self, Encoding};
+use super::malformed;
+use super::segments::Layout;
+use crate::decode::one_line;
+use crate::image::ImageError;
+
+/// The decoder's name and version.
+pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
+
+/// The picture, `[height, width, channels]`, grey or RGB.
+pub(super) fn samples(bytes: &[u8], layout: &Layout, encoding: Encoding) -> Result<Vec<u8>, ImageError> {
+    let (width, height) = (usize::from(layout.width), usize::from(layout.height));
+    let format = match encoding {
+        Encoding::Grey => PixelFormat::GRAY,
+        Encoding::Rgb | Encoding::YCbCr => PixelFormat::RGB,
+        Encoding::Cmyk | Encoding::Ycck => PixelFormat::CMYK,
+    };
+    let pitch = width * format.size();
+    let mut pixels = vec![0; pitch * height];
+    let image = turbojpeg::Image { pixels: &mut pixels[..], width, pitch, height, format };
+    let mut data = layout.essential(bytes);
+    data.splice(2..2, adobe(encoding));
+    let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&data, image));
+    decoded.map_err(|error| malformed(one_line(&error)))?;
+    Ok(match encoding {
+        Encoding::Cmyk | Encoding::Ycck => colour::cmyk_to_rgb(&pixels),
+        _ => pixels,
+    })
+}
+
+/// Adobe's segment as it says `encoding`. The file's own may hold a number that libjpeg only guesses about, with a warning.
+fn adobe(encoding: Encoding) -> [u8; 16] {
+    let transform = match encoding {
+        Encoding::Grey | Encoding::Rgb | Encoding::Cmyk => 0,
+        Encoding::YCbCr => 1,
+        Encoding::Ycck => 2,
+    };
+    let mut segment = *b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
+    segment[15] = transform;
+    segment
+}

@@ -1,0 +1,64 @@
+//! Components by `zune-jpeg` in its strict mode, unconverted, so that colour is libjpeg's arithmetic.
+//!
+//! Adobe's segment is kept from it: its flag would change what the decoder believes the components are.
+
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+use super::colour::{self, Encoding};
+use super::segments::Layout;
+use super::{malformed, ycbcr};
+use crate::decode::{Format, one_line};
+use crate::image::ImageError;
+
+/// The decoder's name and version.
+pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
+
+/// The largest side a JPEG header can express.
+const MAX_SIDE: usize = u16::MAX as usize;
+
+/// The picture, `[height, width, channels]`, grey or RGB.
+pub(super) fn samples(bytes: &[u8], layout: &Layout, encoding: Encoding) -> Result<Vec<u8>, ImageError> {
+    let components = components(&layout.essential(bytes), layout.component_ids.len())?;
+    Ok(match encoding {
+        Encoding::Grey | Encoding::Rgb => components,
+        Encoding::YCbCr => ycbcr::ycbcr_to_rgb(components),
+        Encoding::Cmyk => colour::cmyk_to_rgb(&components),
+        Encoding::Ycck => ycbcr::ycck_to_rgb(&components),
+    })
+}
+
+/// The components as stored, upsampled and interleaved: `[height, width, count]`.
+fn components(data: &[u8], count: usize) -> Result<Vec<u8>, ImageError> {
+    let options = DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
+    decoder.decode_headers().map_err(decoder_error)?;
+    // Asking for the colour space the decoder believes in makes it copy components through.
+    let stored = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
+    if stored.num_components() != count {
+        return Err(malformed("the scan header disagrees with the frame header"));
+    }
+    decoder.set_options(options.jpeg_set_out_colorspace(stored));
+    decoder.decode().map_err(decoder_error)
+}
+
+fn decoder_error(error: DecodeErrors) -> ImageError {
+    match error {
+        DecodeErrors::Unsupported(feature) => {
+            ImageError::Unsupported { format: Format::Jpeg, feature: format!("{feature:?}") }
+        }
+        // Its `Display` is meant for developers; `Format` and its like carry a sentence.
+        DecodeErrors::Format(reason)
+        | DecodeErrors::HuffmanDecode(reason)
+        | DecodeErrors::DqtError(reason)
+        | DecodeErrors::SosError(reason)
+        | DecodeErrors::SofError(reason)
+        | DecodeErrors::MCUError(reason) => malformed(one_line(&reason)),
+        DecodeErrors::FormatStatic(reason) => malformed(one_line(&reason)),
+        DecodeErrors::ExhaustedData => malformed("the image data ends early"),
+        error => malformed(one_line(&format!("{error:?}"))),
+    }
+}
