@@ -60,7 +60,7 @@ impl Fixture {
     }
 
     fn list(&self) -> Result<Dataset, DatasetError> {
-        Dataset::from_list(&self.0.path().join("list"), &self.tar(), 1000)
+        Dataset::from_list(&self.0.path().join("list"), self.tar(), 1000)
     }
 
     fn message(&self, error: &dyn std::error::Error) -> String {
@@ -112,8 +112,8 @@ fn archives_of_pythons_tarfile_give_what_the_folder_gives() {
         let list_path = folder.path().join("list");
         fs::write(&list_path, list).expect("the list is written");
         let pairs = [
-            (Dataset::from_class_folders(&stored(tar), 1000), Dataset::from_class_folders(folder.path(), 1000)),
-            (Dataset::from_list(&list_path, &stored(tar), 1000), Dataset::from_list(&list_path, folder.path(), 1000)),
+            (Dataset::from_class_folders(stored(tar), 1000), Dataset::from_class_folders(folder.path(), 1000)),
+            (Dataset::from_list(&list_path, stored(tar), 1000), Dataset::from_list(&list_path, folder.path(), 1000)),
         ];
         for (archived, loose) in pairs {
             let (archived, loose) = (archived.expect(tar), loose.expect(tar));
@@ -312,8 +312,7 @@ fn class_folders_are_found_below_common_ones() {
         let content = |name: &str| if name.ends_with('/') { vec![] } else { name.as_bytes().to_vec() };
         let entries: Vec<_> = names.iter().map(|name| entry(name, b'0', &content(name))).collect();
         let fixture = Fixture::new(&archive(&entries), "");
-        let dataset =
-            Dataset::from_class_folders(&fixture.tar(), *classes).unwrap_or_else(|e| panic!("{names:?}: {e}"));
+        let dataset = Dataset::from_class_folders(fixture.tar(), *classes).unwrap_or_else(|e| panic!("{names:?}: {e}"));
         let found: Vec<_> = dataset.samples.iter().map(|s| (s.name.as_str(), s.label.expect("labelled"))).collect();
         assert_eq!(found, *expected, "{names:?}");
         assert_eq!(dataset.notes.len(), *notes, "{names:?}: {:?}", dataset.notes);
@@ -323,7 +322,7 @@ fn class_folders_are_found_below_common_ones() {
     }
     let wrong = |entries: &[Vec<u8>]| {
         let fixture = Fixture::new(&archive(entries), "");
-        fixture.message(&Dataset::from_class_folders(&fixture.tar(), 2).expect_err("refused"))
+        fixture.message(&Dataset::from_class_folders(fixture.tar(), 2).expect_err("refused"))
     };
     let (cat, dog) = (entry("cat/1.jpg", b'0', b"1"), entry("dog/1.jpg", b'0', b"2"));
     assert!(wrong(&[cat.clone(), dog.clone(), cat.clone()]).contains("holds `cat/1.jpg` more than once"));
@@ -337,13 +336,13 @@ fn class_folders_are_found_below_common_ones() {
 fn any_truncation_is_told() {
     for tar in ["ustar.tar", "gnu.tar", "pax.tar"] {
         let bytes = fs::read(stored(tar)).expect("stored");
-        let wanted = contents(&Dataset::from_class_folders(&stored(tar), 1000).expect("whole"));
+        let wanted = contents(&Dataset::from_class_folders(stored(tar), 1000).expect("whole"));
         let fixture = Fixture::new(&bytes, "");
         let file = fs::OpenOptions::new().write(true).open(fixture.tar()).expect("opened");
         let (mut refused, mut same) = (0, 0);
         for length in (0..bytes.len()).rev() {
             file.set_len(length as u64).expect("cut");
-            match Dataset::from_class_folders(&fixture.tar(), 1000) {
+            match Dataset::from_class_folders(fixture.tar(), 1000) {
                 Ok(dataset) => {
                     assert_eq!(contents(&dataset), wanted, "{tar}, {length}");
                     same += 1;
@@ -361,7 +360,7 @@ fn any_truncation_is_told() {
 #[test]
 fn any_changed_byte_is_survived() {
     let bytes = fs::read(stored("pax.tar")).expect("stored");
-    let wanted = contents(&Dataset::from_class_folders(&stored("pax.tar"), 1000).expect("whole"));
+    let wanted = contents(&Dataset::from_class_folders(stored("pax.tar"), 1000).expect("whole"));
     let fixture = Fixture::new(&bytes, "");
     // One byte at a time in one file: to write 25,000 files takes a minute on some disks.
     let mut file = fs::OpenOptions::new().write(true).open(fixture.tar()).expect("opened");
@@ -371,7 +370,7 @@ fn any_changed_byte_is_survived() {
     let (mut refused, mut read) = (0, 0);
     for at in 0..bytes.len() {
         set(at, bytes[at] ^ [0x01, 0x80, 0xff][at % 3]);
-        match Dataset::from_class_folders(&fixture.tar(), 1000) {
+        match Dataset::from_class_folders(fixture.tar(), 1000) {
             Ok(dataset) => {
                 read += 1;
                 let differing = contents(&dataset).iter().filter(|content| !wanted.contains(content)).count();

@@ -34,7 +34,7 @@ impl Fixture {
     }
 
     fn read(&self, classes: usize) -> Result<Dataset, DatasetError> {
-        Dataset::from_list(&self.list(), &self.root(), classes)
+        Dataset::from_list(&self.list(), self.root(), classes)
     }
 
     /// The message of the error with the folder's own path taken out.
@@ -253,7 +253,7 @@ fn pipes_and_devices_are_refused_unopened() {
         "`list.txt`, line 1: `images/a.jpg` is a pipe, socket or device, expected an image file"
     );
     for special in [pipe.as_path(), Path::new("/dev/zero")] {
-        let error = Dataset::from_list(special, &fixture.root(), 10).expect_err("no list");
+        let error = Dataset::from_list(special, fixture.root(), 10).expect_err("no list");
         assert!(matches!(error, DatasetError::ListNotAFile { .. }), "{error}");
     }
 }
