@@ -9,6 +9,7 @@ mod image;
 pub mod imagenet;
 mod interpolation;
 mod loader;
+mod normalise;
 mod ordered;
 mod pipeline;
 mod regular_file;
@@ -24,4 +25,4 @@ pub use loader::{Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_
 pub use ordered::OrderedMap;
 pub use pipeline::Pipeline;
 pub use regular_file::FileKind;
-pub use resize::resize;
+pub use resize::{Resizer, resize};

@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Channels, Image, ImageError};
+use crate::image::{Image, ImageError};
 use crate::interpolation::Interpolation;
-use crate::resize::resize_window;
+use crate::normalise::Normalised;
+use crate::resize::Resizer;
 
 /// How a picture becomes a tensor; one value per evaluation protocol.
 ///
@@ -128,7 +129,17 @@ impl Pipeline {
     /// # Errors
     /// Those of [`validate`](Pipeline::validate).
     pub fn crop_pixels(&self, image: &Image) -> Result<Image, ImageError> {
-        Ok(self.crop_window(image)?.into_rgb())
+        self.crop_pixels_with(&mut Resizer::new(), image)
+    }
+
+    /// [`crop_pixels`](Pipeline::crop_pixels) with the memory and instruction set of `resizer`.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Pipeline::validate).
+    pub fn crop_pixels_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, ImageError> {
+        self.validate()?;
+        let (size, window) = self.geometry(image);
+        Ok(resizer.window(image, size, window, self.interpolation)?.into_rgb())
     }
 
     /// The tensor `[3, crop, crop]`: `(sample / 255 - mean) / std` in f32, bit-equal to torchvision's `ToTensor` and
@@ -148,23 +159,22 @@ impl Pipeline {
     /// # Errors
     /// Those of [`validate`](Pipeline::validate), and [`ImageError::OutputLength`]; `out` is then unchanged.
     pub fn tensor_into(&self, image: &Image, out: &mut [f32]) -> Result<(), ImageError> {
+        self.tensor_with(&mut Resizer::new(), image, out)
+    }
+
+    /// [`tensor_into`](Pipeline::tensor_into) with the memory and instruction set of `resizer`, which allocates nothing
+    /// if an image of this size went before.
+    ///
+    /// # Errors
+    /// As [`tensor_into`](Pipeline::tensor_into).
+    pub fn tensor_with(&self, resizer: &mut Resizer, image: &Image, out: &mut [f32]) -> Result<(), ImageError> {
         self.validate()?;
         if out.len() != self.tensor_len() {
             return Err(ImageError::OutputLength { expected: self.tensor_len(), found: out.len() });
         }
-        let cropped = self.crop_window(image)?;
-        let planes = out.chunks_exact_mut(out.len() / 3).enumerate();
-        for (channel, plane) in planes {
-            let levels = self.levels(channel);
-            let (first, step) = match cropped.channels() {
-                Channels::Grey => (0, 1),
-                Channels::Rgb => (channel, 3),
-            };
-            for (value, &sample) in plane.iter_mut().zip(cropped.samples()[first..].iter().step_by(step)) {
-                *value = levels[usize::from(sample)];
-            }
-        }
-        Ok(())
+        let (size, window) = self.geometry(image);
+        let mut normalised = Normalised::new(self.mean, self.std, image.channels(), out);
+        resizer.each_row(image, size, window, self.interpolation, |row, samples| normalised.write(row, samples))
     }
 
     /// Length of the tensor: `3 * crop * crop`.
@@ -172,17 +182,10 @@ impl Pipeline {
         3 * self.crop as usize * self.crop as usize
     }
 
-    /// The normalised value of each of the 256 levels of a channel. The operations and their order are torchvision's, so
-    /// the bits are.
-    fn levels(&self, channel: usize) -> [f32; 256] {
-        std::array::from_fn(|level| (level as f32 / 255.0 - self.mean[channel]) / self.std[channel])
-    }
-
-    fn crop_window(&self, image: &Image) -> Result<Image, ImageError> {
-        self.validate()?;
+    /// Size of the resized picture, and the columns and rows of it that the crop keeps.
+    fn geometry(&self, image: &Image) -> ((u64, u64), (Range<u64>, Range<u64>)) {
         let (width, height) = resized(image.width() as u64, image.height() as u64, self.resize.into());
-        let window = (centred(width, self.crop.into()), centred(height, self.crop.into()));
-        resize_window(image, (width, height), window, self.interpolation)
+        ((width, height), (centred(width, self.crop.into()), centred(height, self.crop.into())))
     }
 }
 

@@ -6,17 +6,26 @@
 //! its own window only, the part that a crop keeps can be computed alone and equals the same part of the whole picture:
 //! memory and time then follow the crop and the input, never the resized picture.
 //!
-//! This module validates and plans; [`weights`] holds filters and windows, [`passes`] the two loops.
+//! [`Resizer`] validates and plans; [`weights`] holds filters and windows, [`stripes`] leads rows through the two passes, and
+//! [`kernels`] has their loops, once for each instruction set.
 //! Oracle: Pillow 13.0.0, held by `tests/resize.rs` over stored results.
 
-mod passes;
+mod kernels;
+mod stripes;
+#[cfg(test)]
+mod tests;
 mod weights;
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
+
+use hardnet_isa::Isa;
 
 use crate::image::{Image, ImageError};
 use crate::interpolation::Interpolation;
-use weights::AxisPlan;
+use kernels::{Axis, Rows};
+use stripes::{Buffers, Passes};
 
 /// The largest side of a resampled window, in pixels.
 pub(crate) const MAX_SIDE: u64 = 1 << 16;
@@ -25,47 +34,126 @@ const MAX_WINDOW_PIXELS: u64 = 178_956_970;
 
 /// Resamples the whole of `image` to `width` x `height` pixels, as Pillow's `image.resize((width, height), filter)`.
 ///
+/// For many images, a [`Resizer`] saves the allocations.
+///
 /// # Errors
 /// [`ImageError::Side`] if a side is 0 or above 65,536, [`ImageError::TooManyPixels`] if their product is above
 /// 178,956,970.
 pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpolation) -> Result<Image, ImageError> {
-    let size = (width as u64, height as u64);
-    resize_window(image, size, (0..size.0, 0..size.1), interpolation)
+    Resizer::new().resize(image, width, height, interpolation)
 }
 
-/// The part `window` (columns, rows) of `image` resampled to `size` (width, height) pixels.
+/// Memory and instruction set of one thread's resizes: what one image needed, the next uses again.
 ///
-/// `size` may be far larger than memory; only the window is computed.
-pub(crate) fn resize_window(
-    image: &Image,
-    size: (u64, u64),
-    window: (Range<u64>, Range<u64>),
-    interpolation: Interpolation,
-) -> Result<Image, ImageError> {
-    let width = window_side("width", size.0, &window.0)?;
-    let height = window_side("height", size.1, &window.1)?;
-    if width as u64 * height as u64 > MAX_WINDOW_PIXELS {
-        let (width, height) = (width as u64, height as u64);
-        return Err(ImageError::TooManyPixels { width, height, max_pixels: MAX_WINDOW_PIXELS });
+/// The results are the same for every instruction set.
+///
+/// ```
+/// use hardnet_data::{Image, Pipeline, Resizer};
+///
+/// let pipeline = Pipeline::pil_bilinear();
+/// let mut resizer = Resizer::new();
+/// let mut tensor = vec![0.0; 3 * 224 * 224];
+/// for level in [0, 255] {
+///     let image = Image::from_rgb8(40, 30, vec![level; 40 * 30 * 3])?;
+///     pipeline.tensor_with(&mut resizer, &image, &mut tensor)?;
+/// }
+/// # Ok::<(), hardnet_data::ImageError>(())
+/// ```
+pub struct Resizer {
+    columns: Axis,
+    rows: Axis,
+    buffers: Buffers,
+}
+
+impl Resizer {
+    /// A resizer on the instruction set that the environment variable `HARDNET_ISA` names.
+    ///
+    /// It is the best that the processor has if the variable is unset, or names none that it has:
+    /// [`Isa::from_environment`] gives the error. The variable is read once in a process.
+    pub fn new() -> Self {
+        static ISA: OnceLock<Isa> = OnceLock::new();
+        Self::with_isa(*ISA.get_or_init(|| Isa::from_environment().unwrap_or_else(|_| Isa::best())))
     }
 
-    let columns = AxisPlan::new(image.width(), size.0, window.0, interpolation);
-    let rows = AxisPlan::new(image.height(), size.1, window.1, interpolation);
-    // Neither a row of the horizontal pass nor a column of the vertical one depends on its neighbours, so the first pass
-    // makes only those that the second reads. With the order below, that is never more than `image` or the window holds.
-    let count = image.channels().count();
-    let stride = image.width() * count;
-    let samples = if rows_first((image.width() as u64, image.height() as u64), size) {
-        let read = columns.input_range();
-        let lowered = passes::vertical(image.samples(), stride, 0, read.start * count..read.end * count, &rows);
-        passes::horizontal(&lowered, image.channels(), read, &columns)
-    } else {
-        let read = rows.input_range();
-        let rows_read = &image.samples()[read.start * stride..read.end * stride];
-        let narrowed = passes::horizontal(rows_read, image.channels(), 0..image.width(), &columns);
-        passes::vertical(&narrowed, width * count, read.start, 0..width * count, &rows)
-    };
-    Image::new(width, height, image.channels(), samples)
+    /// A resizer on a given instruction set.
+    pub fn with_isa(isa: Isa) -> Self {
+        Self { columns: Axis::new(isa), rows: Axis::new(isa), buffers: Buffers::default() }
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.rows.isa()
+    }
+
+    /// As the function [`resize`].
+    ///
+    /// # Errors
+    /// As [`resize`].
+    pub fn resize(
+        &mut self,
+        image: &Image,
+        width: usize,
+        height: usize,
+        interpolation: Interpolation,
+    ) -> Result<Image, ImageError> {
+        let size = (width as u64, height as u64);
+        self.window(image, size, (0..size.0, 0..size.1), interpolation)
+    }
+
+    /// The part `window` (columns, rows) of `image` resampled to `size` (width, height) pixels.
+    ///
+    /// `size` may be far larger than memory; only the window is computed.
+    pub(crate) fn window(
+        &mut self,
+        image: &Image,
+        size: (u64, u64),
+        window: (Range<u64>, Range<u64>),
+        interpolation: Interpolation,
+    ) -> Result<Image, ImageError> {
+        let (width, height) = window_sides(size, &window)?;
+        let length = width * image.channels().count();
+        let mut samples = Vec::with_capacity(height * length);
+        self.each_row(image, size, window, interpolation, |_, row| samples.extend_from_slice(row))?;
+        Image::new(width, height, image.channels(), samples)
+    }
+
+    /// Calls `each` with the number and the samples of every row of [`window`](Resizer::window), in order.
+    pub(crate) fn each_row(
+        &mut self,
+        image: &Image,
+        size: (u64, u64),
+        window: (Range<u64>, Range<u64>),
+        interpolation: Interpolation,
+        each: impl FnMut(usize, &[u8]),
+    ) -> Result<(), ImageError> {
+        window_sides(size, &window)?;
+        let columns = self.columns.plan(image.width(), size.0, window.0, interpolation);
+        let rows = self.rows.plan(image.height(), size.1, window.1, interpolation);
+        let count = image.channels().count();
+        let stride = image.width() * count;
+        let samples = &image.samples()[rows.start * stride + columns.start * count..];
+        let source = Rows { samples, stride };
+        let passes = Passes { channels: image.channels(), source, columns: &self.columns, rows: &self.rows };
+        if rows_first((image.width() as u64, image.height() as u64), size) {
+            passes.rows_first(columns.len(), &mut self.buffers, each);
+        } else {
+            passes.columns_first(rows.len(), &mut self.buffers, each);
+        }
+        Ok(())
+    }
+}
+
+impl Default for Resizer {
+    /// [`Resizer::new`].
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Resizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resizer({})", self.isa())
+    }
 }
 
 /// Whether the vertical pass comes first: if it removes rows, and more than twice as many as the other removes columns.
@@ -74,6 +162,17 @@ pub(crate) fn resize_window(
 /// horizontal pass. Because each pass rounds to 8 bits, the order shows in single levels.
 fn rows_first(from: (u64, u64), to: (u64, u64)) -> bool {
     to.1 < from.1 && i128::from(from.1 - to.1) > 2 * (i128::from(from.0) - i128::from(to.0))
+}
+
+/// Width and height of a window inside `size`, in pixels.
+fn window_sides(size: (u64, u64), window: &(Range<u64>, Range<u64>)) -> Result<(usize, usize), ImageError> {
+    let width = window_side("width", size.0, &window.0)?;
+    let height = window_side("height", size.1, &window.1)?;
+    if width as u64 * height as u64 > MAX_WINDOW_PIXELS {
+        let (width, height) = (width as u64, height as u64);
+        return Err(ImageError::TooManyPixels { width, height, max_pixels: MAX_WINDOW_PIXELS });
+    }
+    Ok((width, height))
 }
 
 fn window_side(axis: &'static str, size: u64, window: &Range<u64>) -> Result<usize, ImageError> {

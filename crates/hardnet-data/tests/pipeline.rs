@@ -3,7 +3,8 @@
 mod common;
 
 use common::{fixtures, fnv1a, noise};
-use hardnet_data::{Channels, Image, ImageError, Interpolation, Pipeline};
+use hardnet_data::{Channels, Image, ImageError, Interpolation, Pipeline, Resizer};
+use hardnet_isa::Isa;
 
 fn pipeline(resize: u32, crop: u32, interpolation: Interpolation) -> Pipeline {
     let mut pipeline = Pipeline::pil_bilinear().with_interpolation(interpolation);
@@ -15,6 +16,7 @@ fn pipeline(resize: u32, crop: u32, interpolation: Interpolation) -> Pipeline {
 fn crops_and_tensors_equal_torchvision() {
     let cases = fixtures().pipeline;
     assert!(cases.len() >= 70);
+    let mut resizers: Vec<_> = Isa::available().into_iter().map(Resizer::with_isa).collect();
     for case in cases {
         let image = noise(case.from[0], case.from[1], case.channels);
         let pipeline = pipeline(case.resize, case.crop, case.filter.parse().unwrap());
@@ -25,8 +27,12 @@ fn crops_and_tensors_equal_torchvision() {
         assert_eq!(pixels.channels(), Channels::Rgb);
         assert_eq!(fnv1a(pixels.samples().iter().copied()), case.pixels_fnv, "{name}");
 
-        let tensor = pipeline.tensor(&image).unwrap();
-        assert_eq!(fnv1a(tensor.iter().flat_map(|value| value.to_le_bytes())), case.tensor_fnv, "{name}");
+        for resizer in &mut resizers {
+            let mut tensor = vec![0.0; 3 * pixels.width() * pixels.height()];
+            pipeline.tensor_with(resizer, &image, &mut tensor).unwrap();
+            let found = fnv1a(tensor.iter().flat_map(|value| value.to_le_bytes()));
+            assert_eq!(found, case.tensor_fnv, "{resizer:?} {name}");
+        }
     }
 }
 

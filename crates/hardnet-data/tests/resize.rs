@@ -1,22 +1,26 @@
-//! Resizing equals Pillow's, byte for byte.
+//! Resizing equals Pillow's, byte for byte, on every instruction set.
 
 mod common;
 
 use common::{fixtures, fnv1a, noise};
-use hardnet_data::{Image, ImageError, Interpolation, resize};
+use hardnet_data::{Image, ImageError, Interpolation, Resizer, resize};
+use hardnet_isa::Isa;
 
 #[test]
 fn every_filter_equals_pillow() {
     let cases = fixtures().resize;
     assert!(cases.len() >= 150);
+    let mut resizers: Vec<_> = Isa::available().into_iter().map(Resizer::with_isa).collect();
     for case in cases {
         let image = noise(case.from[0], case.from[1], case.channels);
         let filter: Interpolation = case.filter.parse().unwrap();
-        let result = resize(&image, case.to[0], case.to[1], filter).unwrap();
-        assert_eq!((result.width(), result.height()), (case.to[0], case.to[1]));
-        assert_eq!(result.channels(), image.channels());
-        let found = fnv1a(result.samples().iter().copied());
-        assert_eq!(found, case.fnv, "{:?} x{} to {:?} {filter}", case.from, case.channels, case.to);
+        for resizer in &mut resizers {
+            let result = resizer.resize(&image, case.to[0], case.to[1], filter).unwrap();
+            assert_eq!((result.width(), result.height()), (case.to[0], case.to[1]));
+            assert_eq!(result.channels(), image.channels());
+            let found = fnv1a(result.samples().iter().copied());
+            assert_eq!(found, case.fnv, "{resizer:?} {:?} x{} to {:?} {filter}", case.from, case.channels, case.to);
+        }
     }
 }
 

@@ -12,11 +12,15 @@ pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// Which input pixels make which output pixels along one axis, and with what weights.
 ///
 /// Weights of all windows lie one after the other; window `i` covers `starts[i]..` for `offsets[i + 1] - offsets[i]` input
-/// pixels.
+/// pixels. Starts ascend and count from the first pixel that any window reads.
+#[derive(Default)]
 pub(super) struct AxisPlan {
     starts: Vec<usize>,
     offsets: Vec<usize>,
     weights: Vec<i32>,
+    longest: usize,
+    /// The weights of one window before they are rounded.
+    exact: Vec<f64>,
 }
 
 /// One output pixel: the first input pixel it reads and the weights from there on.
@@ -27,35 +31,61 @@ pub(super) struct Window<'a> {
 }
 
 impl AxisPlan {
-    /// Plans the output pixels `kept` out of `output` for an axis of `input` pixels (all at least 1).
-    pub(super) fn new(input: usize, output: u64, kept: Range<u64>, interpolation: Interpolation) -> AxisPlan {
-        let filter = Filter::of(interpolation);
+    /// Plans the output pixels `kept` (at least one) out of `output` for an axis of `input` pixels (both at least 1).
+    ///
+    /// Returns the input pixels that the windows read; starts count from the first of these.
+    pub(super) fn plan(
+        &mut self,
+        input: usize,
+        output: u64,
+        kept: Range<u64>,
+        interpolation: Interpolation,
+    ) -> Range<usize> {
+        self.clear();
+        match interpolation {
+            Interpolation::Box => self.sample(0.5, boxcar, input, output, kept),
+            Interpolation::Bilinear => self.sample(1.0, triangle, input, output, kept),
+            Interpolation::Hamming => self.sample(1.0, hamming, input, output, kept),
+            Interpolation::Bicubic => self.sample(2.0, cubic, input, output, kept),
+            Interpolation::Lanczos => self.sample(3.0, lanczos, input, output, kept),
+        }
+        let first = self.starts.first().copied().unwrap_or(0);
+        let end = self.windows().map(|window| window.start + window.weights.len()).max().unwrap_or(first);
+        self.starts.iter_mut().for_each(|start| *start -= first);
+        first..end
+    }
+
+    fn clear(&mut self) {
+        self.starts.clear();
+        self.offsets.clear();
+        self.offsets.push(0);
+        self.weights.clear();
+        self.longest = 0;
+    }
+
+    /// Appends the windows of `kept` for a filter `curve` that is zero beyond `support` pixels of the coarser picture.
+    fn sample(&mut self, support: f64, curve: impl Fn(f64) -> f64, input: usize, output: u64, kept: Range<u64>) {
         // Pillow passes the source box as C floats; above 2^24 pixels that rounds.
         let scale = f64::from(input as f32) / output as f64;
         let stretch = scale.max(1.0);
-        let support = filter.support * stretch;
+        let support = support * stretch;
         let shrink = 1.0 / stretch;
 
-        let count = (kept.end - kept.start) as usize;
-        let mut plan =
-            AxisPlan { starts: Vec::with_capacity(count), offsets: Vec::with_capacity(count + 1), weights: Vec::new() };
-        plan.offsets.push(0);
-        let mut exact = Vec::new();
         for index in kept {
             let centre = (index as f64 + 0.5) * scale;
             // Truncation after adding a half, then clamping, is Pillow's rounding of both ends; `as` saturates below 0.
             let start = ((centre - support + 0.5) as usize).min(input - 1);
             let end = ((centre + support + 0.5) as usize).clamp(start + 1, input);
 
-            exact.clear();
-            exact.extend((start..end).map(|x| (filter.curve)((x as f64 - centre + 0.5) * shrink)));
-            let sum: f64 = exact.iter().sum();
-            let normalised = exact.iter().map(|weight| if sum == 0.0 { *weight } else { weight / sum });
-            plan.weights.extend(normalised.map(fixed_point));
-            plan.starts.push(start);
-            plan.offsets.push(plan.weights.len());
+            self.exact.clear();
+            self.exact.extend((start..end).map(|x| curve((x as f64 - centre + 0.5) * shrink)));
+            let sum: f64 = self.exact.iter().sum();
+            let normalised = self.exact.iter().map(|weight| if sum == 0.0 { *weight } else { weight / sum });
+            self.weights.extend(normalised.map(fixed_point));
+            self.starts.push(start);
+            self.offsets.push(self.weights.len());
+            self.longest = self.longest.max(end - start);
         }
-        plan
     }
 
     /// Number of output pixels.
@@ -63,19 +93,24 @@ impl AxisPlan {
         self.starts.len()
     }
 
-    /// The windows in output order.
-    pub(super) fn windows(&self) -> impl Iterator<Item = Window<'_>> {
-        self.starts
-            .iter()
-            .zip(self.offsets.windows(2))
-            .map(|(&start, ends)| Window { start, weights: &self.weights[ends[0]..ends[1]] })
+    /// Input pixels of the longest window.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
-    /// The input pixels that some window reads.
-    pub(super) fn input_range(&self) -> Range<usize> {
-        let start = self.windows().map(|window| window.start).min().unwrap_or(0);
-        let end = self.windows().map(|window| window.start + window.weights.len()).max().unwrap_or(0);
-        start..end
+    /// The first input pixel of each window, ascending.
+    pub(super) fn starts(&self) -> &[usize] {
+        &self.starts
+    }
+
+    /// The window of output pixel `index`.
+    pub(super) fn window(&self, index: usize) -> Window<'_> {
+        Window { start: self.starts[index], weights: &self.weights[self.offsets[index]..self.offsets[index + 1]] }
+    }
+
+    /// The windows in output order.
+    pub(super) fn windows(&self) -> impl Iterator<Item = Window<'_>> {
+        (0..self.len()).map(|index| self.window(index))
     }
 }
 
@@ -83,24 +118,6 @@ impl AxisPlan {
 fn fixed_point(weight: f64) -> i32 {
     let scaled = weight * f64::from(1 << PRECISION_BITS);
     (if weight < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
-}
-
-/// A filter curve and the distance from its centre beyond which it is zero, in pixels of the coarser picture.
-struct Filter {
-    support: f64,
-    curve: fn(f64) -> f64,
-}
-
-impl Filter {
-    fn of(interpolation: Interpolation) -> Filter {
-        match interpolation {
-            Interpolation::Box => Filter { support: 0.5, curve: boxcar },
-            Interpolation::Bilinear => Filter { support: 1.0, curve: triangle },
-            Interpolation::Hamming => Filter { support: 1.0, curve: hamming },
-            Interpolation::Bicubic => Filter { support: 2.0, curve: cubic },
-            Interpolation::Lanczos => Filter { support: 3.0, curve: lanczos },
-        }
-    }
 }
 
 fn boxcar(x: f64) -> f64 {
@@ -145,15 +162,23 @@ fn sinc(x: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// The plan, and the first input pixel it reads.
+    fn plan(input: usize, output: u64, kept: Range<u64>, interpolation: Interpolation) -> (AxisPlan, usize) {
+        let mut plan = AxisPlan::default();
+        let read = plan.plan(input, output, kept, interpolation);
+        assert_eq!(read.len(), plan.windows().map(|window| window.start + window.weights.len()).max().unwrap());
+        (plan, read.start)
+    }
+
     #[test]
     fn windows_lie_in_the_input_and_weights_sum_to_one() {
         for interpolation in Interpolation::ALL {
             for input in [1, 2, 3, 7, 100, 333] {
                 for output in [1_u64, 2, 3, 5, 64, 1000] {
-                    let plan = AxisPlan::new(input, output, 0..output, interpolation);
+                    let (plan, first) = plan(input, output, 0..output, interpolation);
                     assert_eq!(plan.len() as u64, output);
                     for window in plan.windows() {
-                        assert!(!window.weights.is_empty() && window.start + window.weights.len() <= input);
+                        assert!(!window.weights.is_empty() && first + window.start + window.weights.len() <= input);
                         let sum: i64 = window.weights.iter().map(|&weight| i64::from(weight)).sum();
                         let error = (sum - (1 << PRECISION_BITS)).abs();
                         assert!(error <= window.weights.len() as i64, "{interpolation} {input}->{output}: {error}");
@@ -169,10 +194,10 @@ mod tests {
     #[test]
     fn kept_windows_equal_the_same_part_of_the_whole_plan() {
         for interpolation in Interpolation::ALL {
-            let whole = AxisPlan::new(341, 256, 0..256, interpolation);
-            let part = AxisPlan::new(341, 256, 16..240, interpolation);
+            let (whole, whole_first) = plan(341, 256, 0..256, interpolation);
+            let (part, part_first) = plan(341, 256, 16..240, interpolation);
             for (a, b) in whole.windows().skip(16).zip(part.windows()) {
-                assert_eq!((a.start, a.weights), (b.start, b.weights));
+                assert_eq!((whole_first + a.start, a.weights), (part_first + b.start, b.weights));
             }
             assert_eq!(part.len(), 224);
         }
@@ -181,7 +206,7 @@ mod tests {
     #[test]
     fn equal_sizes_give_the_identity() {
         for interpolation in Interpolation::ALL {
-            let plan = AxisPlan::new(9, 9, 0..9, interpolation);
+            let (plan, _) = plan(9, 9, 0..9, interpolation);
             for (index, window) in plan.windows().enumerate() {
                 for (x, &weight) in (window.start..).zip(window.weights) {
                     assert_eq!(weight, if x == index { 1 << PRECISION_BITS } else { 0 }, "{interpolation}");
