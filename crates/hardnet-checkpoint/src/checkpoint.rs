@@ -1,6 +1,10 @@
 //! A file whose tensors can be listed and read, whatever wrote it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::dtype::Dtype;
@@ -58,6 +62,15 @@ pub(crate) struct Contents {
     pub(crate) format: Format,
     pub(crate) wrapper: Option<String>,
     pub(crate) entries: Vec<Entry>,
+    /// Free texts by name, which only safetensors have.
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+impl Contents {
+    /// The contents of a file without metadata.
+    pub(crate) fn new(format: Format, wrapper: Option<String>, entries: Vec<Entry>) -> Self {
+        Self { format, wrapper, entries, metadata: BTreeMap::new() }
+    }
 }
 
 /// An open model file.
@@ -69,24 +82,24 @@ pub struct Checkpoint {
     bytes: Vec<u8>,
     format: Format,
     wrapper: Option<String>,
+    metadata: BTreeMap<String, String>,
     tensors: Vec<TensorInfo>,
     sources: Vec<Source>,
 }
 
 impl Checkpoint {
+    /// The longest file that [`Checkpoint::open`] reads into memory: 4 GiB, which is also where the sizes of a zip
+    /// archive without extensions end. HarDNet85 in f32 is a thirtieth of it.
+    pub const MAX_BYTES: u64 = 4 << 30;
+
     /// Opens the file at `path` and checks its structure.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] if the system cannot read it; otherwise as [`Checkpoint::from_bytes`].
+    /// [`Error::Read`] if the system cannot read it, [`Error::TooLarge`] if it is longer than
+    /// [`Checkpoint::MAX_BYTES`]; otherwise as [`Checkpoint::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let failed = |source| Error::Read { path: path.to_owned(), source };
-        // Before the file is opened: opening a pipe waits for its writer, and a device may never end.
-        if !std::fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(failed(std::io::Error::other("it is no regular file")));
-        }
-        Self::from_bytes(std::fs::read(path).map_err(failed)?)
+        Self::from_bytes(read_file(path.as_ref(), Self::MAX_BYTES)?)
     }
 
     /// The whole file.
@@ -103,8 +116,10 @@ impl Checkpoint {
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
         let mut contents = read_contents(&bytes)?;
         state_dict::finish_names(&mut contents.entries)?;
-        let (tensors, sources) = contents.entries.into_iter().map(|entry| (entry.info, entry.source)).unzip();
-        Ok(Self { bytes, format: contents.format, wrapper: contents.wrapper, tensors, sources })
+        let (tensors, sources) =
+            std::mem::take(&mut contents.entries).into_iter().map(|entry| (entry.info, entry.source)).unzip();
+        let Contents { format, wrapper, metadata, .. } = contents;
+        Ok(Self { bytes, format, wrapper, metadata, tensors, sources })
     }
 
     /// What wrote the file.
@@ -120,17 +135,23 @@ impl Checkpoint {
         self.wrapper.as_deref()
     }
 
+    /// What a safetensors file says of itself: texts by name, in the order of the names. Other formats have none.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
     /// The tensors in the order of the file.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
     }
 
-    /// The elements of tensor `index`: little-endian, C order, contiguous.
+    /// The elements of tensor `index`: little-endian, C order, contiguous. They are borrowed where the file holds them
+    /// so.
     ///
     /// # Errors
     ///
     /// [`Error::Index`] if there is no such tensor.
-    pub fn read(&self, index: usize) -> Result<Vec<u8>, Error> {
+    pub fn read(&self, index: usize) -> Result<Cow<'_, [u8]>, Error> {
         let (Some(info), Some(source)) = (self.tensors.get(index), self.sources.get(index)) else {
             return Err(Error::Index { index, count: self.tensors.len() });
         };
@@ -140,6 +161,27 @@ impl Checkpoint {
             expected: "bytes for all its elements",
         })
     }
+}
+
+/// The content of a regular file of at most `limit` bytes.
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    // Before the file is opened: opening a pipe waits for its writer, and a device may never end.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(io::Error::other("it is no regular file")));
+    }
+    let too_large = |bytes| Error::TooLarge { path: path.to_owned(), bytes, limit };
+    if metadata.len() > limit {
+        return Err(too_large(metadata.len()));
+    }
+    // A file may grow while it is read, and files of /proc have no length.
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
 }
 
 fn read_contents(bytes: &[u8]) -> Result<Contents, Error> {
@@ -157,5 +199,29 @@ fn read_contents(bytes: &[u8]) -> Result<Contents, Error> {
         }
         [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::contents(bytes),
         _ => Err(Error::UnknownFormat { first: bytes[..bytes.len().min(16)].to_vec() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_beyond_the_limit_is_refused_before_it_is_read() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), "12345").expect("the file is written");
+        assert_eq!(read_file(file.path(), 5).expect("the file is short enough"), b"12345");
+        assert!(matches!(read_file(file.path(), 3), Err(Error::TooLarge { bytes: 5, limit: 3, .. })));
+        // A hole takes no disk.
+        file.as_file().set_len(Checkpoint::MAX_BYTES + 1).expect("the file is grown");
+        let error = Checkpoint::open(file.path()).expect_err("the file is too long").to_string();
+        assert!(error.ends_with("has 4294967297 bytes: expected at most 4294967296"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_without_a_length_is_bounded_while_it_is_read() {
+        let read = read_file(Path::new("/proc/self/maps"), 10);
+        assert!(matches!(read, Err(Error::TooLarge { bytes: 11, limit: 10, .. })), "{read:?}");
     }
 }

@@ -14,6 +14,16 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file is longer than anything that is read.
+    #[error("`{}` has {bytes} bytes: expected at most {limit}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length, or one more than the limit if the system does not say.
+        bytes: u64,
+        /// The greatest length.
+        limit: u64,
+    },
     /// The first bytes belong to no known format.
     #[error(
         "bytes `{}` at offset 0 start no known model file: expected a PyTorch, Paddle or safetensors file; \

@@ -24,7 +24,7 @@ pub(crate) fn contents(arena: &mut Arena<'_>, root: Id, end: usize) -> Result<Co
     if let Some(table) = sliced {
         entries = join(arena, table, entries)?;
     }
-    Ok(Contents { format: Format::Paddle, wrapper: state.wrapper, entries })
+    Ok(Contents::new(Format::Paddle, state.wrapper, entries))
 }
 
 /// Puts sliced arrays together, each in the place of its first slice.

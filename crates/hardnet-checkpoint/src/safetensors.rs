@@ -24,6 +24,7 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
     }
     let (header, metadata) = SafeTensors::read_metadata(bytes)?;
     let data = 8 + header;
+    let texts = metadata.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect();
     let mut infos: Vec<_> = metadata.tensors().into_iter().collect();
     infos.sort_by(|(left_name, left), (right_name, right)| {
         (left.data_offsets, left_name).cmp(&(right.data_offsets, right_name))
@@ -45,7 +46,7 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
     if entries.is_empty() {
         return Err(Error::NoTensors);
     }
-    Ok(Contents { format: Format::Safetensors, wrapper: None, entries })
+    Ok(Contents { metadata: texts, ..Contents::new(Format::Safetensors, None, entries) })
 }
 
 fn dtype(dtype: SafeDtype) -> Option<Dtype> {

@@ -1,5 +1,7 @@
 //! Where a tensor's elements lie in the file, and how to bring them into C order.
 
+use std::borrow::Cow;
+
 use crate::dtype::Dtype;
 use crate::pickle::Payload;
 
@@ -25,9 +27,12 @@ pub(crate) struct Source {
 
 impl Source {
     /// The elements in C order, little-endian. `None` if the source lies outside `bytes`.
-    pub(crate) fn read(&self, bytes: &[u8], dtype: Dtype, shape: &[usize]) -> Option<Vec<u8>> {
+    pub(crate) fn read<'a>(&self, bytes: &'a [u8], dtype: Dtype, shape: &[usize]) -> Option<Cow<'a, [u8]>> {
         let size = dtype.size();
         let total = shape.iter().try_fold(size, |total, &extent| total.checked_mul(extent))?;
+        if let (Layout::RowMajor, [Payload::Raw(range)], false) = (&self.layout, &self.parts[..], self.big_endian) {
+            return bytes.get(range.clone()).filter(|elements| elements.len() == total).map(Cow::Borrowed);
+        }
         let mut out = Vec::with_capacity(total);
         match &self.layout {
             _ if total == 0 => {}
@@ -68,7 +73,7 @@ impl Source {
         if self.big_endian {
             out.chunks_exact_mut(size).for_each(<[u8]>::reverse);
         }
-        Some(out)
+        Some(Cow::Owned(out))
     }
 }
 

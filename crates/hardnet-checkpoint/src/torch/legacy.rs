@@ -34,7 +34,7 @@ pub(crate) fn contents(arena: &mut Arena<'_>, start: usize) -> Result<Contents, 
     let storages = stored(arena, keys, keys_start, data)?;
     let state = state_dict::find(arena, root)?;
     let entries = state_dict::resolve(arena, &state.items, &storages)?;
-    Ok(Contents { format: Format::TorchLegacy, wrapper: state.wrapper, entries })
+    Ok(Contents::new(Format::TorchLegacy, state.wrapper, entries))
 }
 
 /// The bytes of each storage, in the order of the list of keys.

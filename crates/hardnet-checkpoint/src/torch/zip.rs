@@ -47,7 +47,7 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
     }
     let state = state_dict::find(&mut arena, object)?;
     let entries = state_dict::resolve(&mut arena, &state.items, &storages)?;
-    Ok(Contents { format: Format::TorchZip, wrapper: state.wrapper, entries })
+    Ok(Contents::new(Format::TorchZip, state.wrapper, entries))
 }
 
 /// The folder of the one `data.pkl`.
