@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::config::Variant;
+use crate::convert::Precision;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A tensor whose shape is not the network's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shaped {
     /// Name of the tensor.
     pub name: String,
@@ -26,7 +29,7 @@ impl fmt::Display for Shaped {
 }
 
 /// All that keeps a file from fitting a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Differences {
     /// Parameters of the network that are not in the file.
@@ -35,34 +38,38 @@ pub struct Differences {
     pub unexpected: Vec<String>,
     /// Tensors of another shape.
     pub misshaped: Vec<Shaped>,
-    /// Tensors of a type that is not f32, f16 or bf16, with that type.
+    /// Tensors of a type that is not f64, f32, f16 or bf16, with that type.
     pub unreadable: Vec<(String, String)>,
+    /// Tensors with a value that is infinite or no number, as an f32.
+    pub not_finite: Vec<String>,
+    /// Running variances with a value below zero.
+    pub negative: Vec<String>,
 }
 
 impl Differences {
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.missing.len() + self.unexpected.len() + self.misshaped.len() + self.unreadable.len()
+        let named = [&self.missing, &self.unexpected, &self.not_finite, &self.negative];
+        named.map(Vec::len).iter().sum::<usize>() + self.misshaped.len() + self.unreadable.len()
     }
 }
 
 impl fmt::Display for Differences {
     /// Each kind with its count and the first few names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
         let unreadable =
-            self.unreadable.iter().map(|(name, dtype)| format!("`{name}` is {dtype}, not f32, f16 or bf16"));
+            self.unreadable.iter().map(|(name, dtype)| format!("`{name}` is {dtype}, not f64, f32, f16 or bf16"));
         let kinds = [
             ("missing", quoted(&self.missing)),
             ("unexpected", quoted(&self.unexpected)),
             ("of another shape", self.misshaped.iter().map(Shaped::to_string).collect()),
             ("of an unreadable type", unreadable.collect()),
+            ("not finite", quoted(&self.not_finite)),
+            ("with a negative variance", quoted(&self.negative)),
         ];
         for (at, (what, items)) in kinds.iter().filter(|(_, items)| !items.is_empty()).enumerate() {
             let separator = if at > 0 { "; " } else { "" };
-            let first = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-            let more = if items.len() > SHOWN { ", ..." } else { "" };
-            write!(f, "{separator}{} {what} ({first}{more})", items.len())?;
+            write!(f, "{separator}{} {what} ({})", items.len(), first_of(items))?;
         }
         Ok(())
     }
@@ -70,6 +77,15 @@ impl fmt::Display for Differences {
 
 /// Names that a message has of each kind.
 const SHOWN: usize = 3;
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("`{name}`")).collect()
+}
+
+fn first_of(items: &[String]) -> String {
+    let more = if items.len() > SHOWN { ", ..." } else { "" };
+    format!("{}{more}", items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "))
+}
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -128,9 +144,17 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A file is not safetensors, or a broken one.
-    #[error("`{path}` is not a whole safetensors file: {reason}", path = .path.display())]
+    /// A file is of no known format, damaged, or holds what is refused.
+    #[error("`{path}` is no usable model file: {source}", path = .path.display())]
     Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found, and where.
+        source: Box<hardnet_checkpoint::Error>,
+    },
+    /// What a file says of itself cannot be understood.
+    #[error("`{path}` has metadata that cannot be used: {reason}", path = .path.display())]
+    Metadata {
         /// The file.
         path: PathBuf,
         /// What was expected and found.
@@ -156,6 +180,33 @@ pub enum Error {
         /// The network asked for.
         expected: String,
     },
+    /// Values that are finite in f32 and beyond the greatest of the type that was asked for.
+    #[error(
+        "{count} tensors of `{path}` have values beyond {precision} ({first})",
+        count = .tensors.len(), path = .path.display(), first = first_of(&quoted(.tensors))
+    )]
+    Overflow {
+        /// The file.
+        path: PathBuf,
+        /// The type asked for.
+        precision: Precision,
+        /// The parameters, under their canonical names.
+        tensors: Vec<String>,
+    },
+    /// There are more or fewer names than classes.
+    #[error("{found} class names for a network of {expected} classes")]
+    ClassNames {
+        /// Classes of the network.
+        expected: usize,
+        /// Names.
+        found: usize,
+    },
+    /// A type name other than `f32`, `f16` and `bf16`.
+    #[error("unknown type `{0}`, expected f32, f16 or bf16")]
+    UnknownPrecision(String),
+    /// A converted file could not be written.
+    #[error("cannot write the converted weights")]
+    Write(#[source] std::io::Error),
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

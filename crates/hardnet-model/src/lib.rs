@@ -5,7 +5,8 @@
 //!
 //! A [`Config`] is data: one value per published network ([`Variant`]), or any table of blocks of your own. It builds a
 //! [`Graph`]: layers, links, channels, strides and parameter names. Everything else reads that graph: the Candle networks
-//! ([`HarDNet`], [`Backbone`], [`HarDBlock`]) and the strict reader of weights ([`WeightsFile`]).
+//! ([`HarDNet`], [`Backbone`], [`HarDBlock`]), the strict reader of weights in any published format ([`WeightsFile`]) and
+//! their conversion to safetensors ([`Conversion`]).
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -25,6 +26,7 @@
 
 mod classify;
 mod config;
+mod convert;
 mod error;
 mod graph;
 pub mod link;
@@ -36,6 +38,7 @@ mod weights;
 
 pub use classify::{Prediction, top_k, top_k_of};
 pub use config::{Activation, BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, Variant};
+pub use convert::{Conversion, Precision};
 pub use error::{Differences, Error, Result, Shaped};
 pub use graph::{
     BlockSpec, Conv, Graph, ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pool, PoolKind,
@@ -45,4 +48,4 @@ pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
 pub use recognise::{FileTensor, Recognised, compare, recognise};
 pub use scheme::{NamedParam, Scheme};
 pub use score::{Proportion, Tally};
-pub use weights::{Metadata, WeightsFile};
+pub use weights::{Examined, Metadata, Provenance, WeightsFile, examine};

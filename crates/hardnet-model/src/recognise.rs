@@ -4,10 +4,13 @@ mod infer;
 
 use std::collections::{HashMap, HashSet};
 
+use hardnet_checkpoint::{Format, TensorInfo};
+
 use crate::config::{Config, StemPadding, Variant};
 use crate::error::{Differences, Result, Shaped};
 use crate::graph::{Graph, ParamKind};
 use crate::scheme::{NamedParam, Scheme};
+use crate::weights::FloatType;
 
 /// PyTorch counts batches per normalisation; inference does not read the counters.
 const IGNORED_LEAF: &str = ".num_batches_tracked";
@@ -21,6 +24,14 @@ pub struct FileTensor {
     pub shape: Vec<usize>,
     /// The name of its type if its values cannot be read as f32.
     pub unreadable: Option<String>,
+}
+
+impl FileTensor {
+    /// The description of a tensor of a file of `format`.
+    pub fn new(info: &TensorInfo, format: Format) -> Self {
+        let unreadable = FloatType::of(info.dtype, format).is_none().then(|| info.dtype.to_string());
+        Self { name: info.name.clone(), shape: info.shape.clone(), unreadable }
+    }
 }
 
 /// A network and the names that a file has for its parameters.

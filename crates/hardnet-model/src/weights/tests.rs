@@ -96,9 +96,9 @@ fn broken_metadata_is_an_error() {
     let config = Config::from(Variant::HarDNet39Ds);
     let tensors = tensors(&config);
     let cases = [
-        ("{", "metadata `hardnet`: EOF while parsing"),
-        ("{\"schema\": 2, \"config\": 0}", "metadata `hardnet` has schema 2, this version reads 1"),
-        ("{\"schema\": 1}", "metadata `hardnet`: missing field `config`"),
+        ("{", "cannot be used: `hardnet`: EOF while parsing"),
+        ("{\"schema\": 2, \"config\": 0}", "cannot be used: `hardnet` has schema 2, this version reads 1"),
+        ("{\"schema\": 1}", "cannot be used: `hardnet`: missing field `config`"),
     ];
     for (json, expected) in cases {
         let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(json)).path()).unwrap_err().to_string();
@@ -125,7 +125,10 @@ fn every_difference_is_in_one_error() {
     );
     let integers = save(&complete, Encoding::I32, None);
     let error = WeightsFile::open(integers.path()).unwrap_err().to_string();
-    assert!(error.contains("372 of an unreadable type (`base.0.conv.weight` is i32, not f32, f16 or bf16"), "{error}");
+    assert!(
+        error.contains("372 of an unreadable type (`base.0.conv.weight` is i32, not f64, f32, f16 or bf16"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -139,22 +142,50 @@ fn weights_of_another_model_are_named() {
 }
 
 #[test]
-fn what_is_no_safetensors_file_is_said() {
+fn values_that_no_network_can_use_are_listed() {
+    let config = Config::from(Variant::HarDNet39Ds);
+    let stored = params(&config).into_iter().map(|param| {
+        let mut values = formula::tensor(&param.name, &param.shape);
+        let last = values.len() - 1;
+        match param.name.as_str() {
+            "base.0.conv.weight" => values[7] = f32::NAN,
+            "base.1.norm.weight" => values[last] = f32::INFINITY,
+            "base.1.norm.running_mean" => values[0] = -1.0,
+            "base.1.norm.running_var" => values[last] = -0.25,
+            "base.14.3.bias" => values[0] = f32::NEG_INFINITY,
+            _ => {}
+        }
+        (param.name, param.shape, values)
+    });
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&formula::safetensors_of(stored.collect(), Encoding::F32, None)).unwrap();
+    let error = WeightsFile::open(file.path()).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "does not fit hardnet39ds: 3 not finite (`base.0.conv.weight`, `base.1.norm.weight`, `base.14.3.bias`); \
+             1 with a negative variance (`base.1.norm.running_var`)"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_model_file_is_said() {
     let whole = formula::safetensors(&tensors(&Config::from(Variant::HarDNet39Ds)), Encoding::F16, None);
     let cases: [(&[u8], &str); 7] = [
-        (b"", "the file is empty"),
-        (b"PK\x03\x04rest of a zip file", "perhaps a PyTorch file"),
-        (b"\x80\x02\x8a\x0alF\xf9 and so on", "perhaps a PyTorch or Paddle file"),
-        (b"this is a text file, not weights", "its first bytes are no safetensors header"),
-        (b"\x02", "its first bytes are no safetensors header"),
-        (&whole[..whole.len() - 1], "bytes with a header of"),
-        (&whole[..100], "bytes with a header of"),
+        (b"", "bytes `` at offset 0 start no known model file"),
+        (b"PK\x03\x04rest of a zip file", "`zip archive` at offset 22 is not valid"),
+        (b"\x80\x02\x8a\x0alF\xf9 and so on", "opcode `0x20` at offset 14 is refused"),
+        (b"this is a text file, not weights", "bytes `this is a text f` at offset 0"),
+        (b"\x02", "bytes `\\x02` at offset 0"),
+        (&whole[..whole.len() - 1], "safetensors header at offset 8 is not valid"),
+        (&whole[..100], "`safetensors header` at offset 8 needs"),
     ];
     for (bytes, expected) in cases {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let error = WeightsFile::open(file.path()).unwrap_err().to_string();
-        assert!(error.contains("is not a whole safetensors file") && error.contains(expected), "{error}");
+        assert!(error.contains("is no usable model file: ") && error.contains(expected), "{error}");
     }
     let folder = tempfile::tempdir().unwrap();
     let error = WeightsFile::open(folder.path()).unwrap_err();

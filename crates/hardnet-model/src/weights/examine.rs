@@ -1,0 +1,86 @@
+//! What is in a checkpoint, whether or not it can be used.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use hardnet_checkpoint::Checkpoint;
+
+use super::metadata::{METADATA_KEY, Metadata};
+use super::values;
+use crate::config::Variant;
+use crate::error::{Error, Result};
+use crate::graph::ParamKind;
+use crate::recognise::{FileTensor, Recognised, compare, recognise};
+use crate::scheme::Scheme;
+
+/// What a checkpoint holds.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Examined {
+    /// What the file says of itself, if it does.
+    pub metadata: Option<Metadata>,
+    /// The network that the metadata names, or that the tensors are or come closest to; its differences have all that
+    /// keeps the file from being used.
+    pub recognised: Recognised,
+}
+
+/// Finds out which network a checkpoint holds and checks every tensor and value against it.
+///
+/// # Errors
+///
+/// [`Error::Metadata`] and [`Error::Config`] for metadata that describe no network; everything else that is wrong is in
+/// the differences. Errors call the checkpoint `name`.
+pub fn examine(name: impl AsRef<Path>, checkpoint: &Checkpoint) -> Result<Examined> {
+    examine_as(checkpoint, None).map_err(|reason| reason.at(name.as_ref()))
+}
+
+/// Why a checkpoint was not examined, before its path is known.
+pub(super) enum Unexamined {
+    Metadata(String),
+    Other(Error),
+}
+
+impl Unexamined {
+    pub(super) fn at(self, path: &Path) -> Error {
+        match self {
+            Self::Metadata(reason) => Error::Metadata { path: path.into(), reason },
+            Self::Other(error) => error,
+        }
+    }
+}
+
+/// As [`examine`], against `wanted` if one is given, unless the file fits another.
+pub(super) fn examine_as(
+    checkpoint: &Checkpoint,
+    wanted: Option<Variant>,
+) -> std::result::Result<Examined, Unexamined> {
+    let json = checkpoint.metadata().get(METADATA_KEY);
+    let metadata = json.map(|json| Metadata::parse(json)).transpose().map_err(Unexamined::Metadata)?;
+    let format = checkpoint.format();
+    let tensors: Vec<_> = checkpoint.tensors().iter().map(|info| FileTensor::new(info, format)).collect();
+    let mut recognised = match &metadata {
+        Some(metadata) => compare(&tensors, &metadata.config, Scheme::PyTorch),
+        None => recognise(&tensors, wanted),
+    }
+    .map_err(Unexamined::Other)?;
+    check_values(checkpoint, &mut recognised);
+    Ok(Examined { metadata, recognised })
+}
+
+/// Adds what is wrong with the values of the parameters that are there in their shape.
+fn check_values(checkpoint: &Checkpoint, recognised: &mut Recognised) {
+    let Recognised { params, differences, .. } = recognised;
+    let misshaped: HashSet<&str> = differences.misshaped.iter().map(|shaped| shaped.name.as_str()).collect();
+    let kinds: HashMap<&str, ParamKind> = params.iter().map(|named| (named.key.as_str(), named.param.kind)).collect();
+    for (index, tensor) in checkpoint.tensors().iter().enumerate() {
+        let name = tensor.name.as_str();
+        let Some(kind) = kinds.get(name).filter(|_| !misshaped.contains(name)) else { continue };
+        let values = values::read(checkpoint, index).expect("the index is that of a tensor");
+        if !values::magnitude(&values).is_finite() {
+            differences.not_finite.push(name.into());
+        }
+        if *kind == ParamKind::RunningVar && values.iter().any(|&value| value < 0.0) {
+            differences.negative.push(name.into());
+        }
+    }
+}
