@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, env, eval, info, inspect, list, predict};
+use crate::commands::{bench, completions, convert, env, eval, info, inspect, list, predict};
 
 /// Evaluate and run HarDNet image classifiers.
 #[derive(Parser, Debug)]
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     List(list::ListArgs),
     /// Describe a network layer by layer
     Info(info::InfoArgs),
+    /// Write a model file as safetensors
+    Convert(convert::ConvertArgs),
     /// Say what a model file holds
     Inspect(inspect::InspectArgs),
     /// Print version, processor, devices and settings

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod env;
 pub(crate) mod eval;
 pub(crate) mod info;
@@ -21,6 +22,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::Bench(args) => bench::run(&args, printer),
         Command::List(args) => list::run(&args, printer),
         Command::Info(args) => info::run(&args, printer),
+        Command::Convert(args) => convert::run(&args, printer),
         Command::Inspect(args) => inspect::run(&args, printer),
         Command::Env(args) => env::run(&args, printer),
         Command::Completions(args) => completions::run(&args),

@@ -8,6 +8,7 @@ mod interrupt;
 mod knobs;
 mod labels;
 mod model;
+mod output;
 mod pipeline;
 mod printer;
 mod progress;

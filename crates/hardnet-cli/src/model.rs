@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use clap::Args;
-use hardnet_model::{Config, HarDNet, StemPadding, Variant, WeightsFile};
+use hardnet_model::{Config, HarDNet, Variant, WeightsFile};
 use hardnet_weights::Source;
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Hinted, Result};
 use crate::labels::Labels;
 use crate::printer::Printer;
 
-const WEIGHTS_HELP: &str = "Safetensors file, or hf://owner/name[@revision][/file]";
+const WEIGHTS_HELP: &str = "PyTorch file, Paddle file or safetensors, or hf://owner/name[@revision][/file]";
 
 /// Which network, with which weights, where.
 #[derive(Args, Clone, Debug)]
@@ -56,7 +56,7 @@ impl ModelArgs {
         let source = self.weights.as_ref().ok_or_else(|| {
             let of = self.model.map_or(String::new(), |model| format!(" for {model}"));
             Failure::message(format!("no weights given{of}")).hint(
-                "pass --weights FILE.safetensors or --weights hf://owner/name/FILE.safetensors; \
+                "pass --weights FILE, a PyTorch file, a Paddle file or safetensors, or --weights hf://owner/name; \
                  \"Weights\" in README.md says how to get some",
             )
         })?;
@@ -72,7 +72,7 @@ impl ModelArgs {
                 .hint("the library's `Backbone` reads it; this command needs a head"));
         }
         let name = name_of(config);
-        let weights = WeightsOrigin { path: source.to_string(), sha256: hardnet_weights::sha256(file.bytes()) };
+        let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256() };
         let labels = file.metadata().and_then(|metadata| metadata.labels.clone());
         if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != config.classes()) {
             return Err(Failure::message(format!(
@@ -115,9 +115,9 @@ pub(crate) fn open_weights(path: &std::path::Path, variant: Option<Variant>) -> 
         Err(error @ hardnet_model::Error::OtherNetwork { .. }) => {
             Err(error).hint(|| "drop --model: the file says which network it holds".into())
         }
-        Err(error @ hardnet_model::Error::Format { .. }) => Err(error).hint(|| {
-            "--weights takes safetensors files; README.md, \"Weights\", says how to make one from a PyTorch file".into()
-        }),
+        Err(error @ hardnet_model::Error::Mismatch { .. }) => {
+            Err(error).hint(|| format!("hardnet inspect --tensors {} lists what it holds", path.display()))
+        }
         other => Ok(other?),
     }
 }
@@ -128,11 +128,6 @@ pub(crate) fn name_of(config: &Config) -> String {
 }
 
 impl Model {
-    /// Whether these are the Paddle notebook's weights, which pad the stem in their own way.
-    pub(crate) fn is_notebooks(&self) -> bool {
-        self.network.config().stem.padding == StemPadding::TopLeft
-    }
-
     /// Number of classes.
     pub(crate) fn classes(&self) -> usize {
         self.network.config().classes()

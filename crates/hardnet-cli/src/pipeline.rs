@@ -3,8 +3,9 @@
 use clap::Args;
 use hardnet_data::{Interpolation, Pipeline};
 
+use hardnet_model::{Config, StemPadding};
+
 use crate::failure::{Failure, Result};
-use crate::model::Model;
 use crate::printer::Printer;
 
 /// Preprocessing flags.
@@ -26,14 +27,25 @@ pub(crate) struct PipelineArgs {
 }
 
 impl PipelineArgs {
-    /// The pipeline for `model`, if one is known; what decided it is said.
-    pub(crate) fn resolve(&self, model: Option<&Model>, printer: &Printer) -> Result<Pipeline> {
-        let (mut pipeline, why) = match (&self.pipeline, model.and_then(|model| model.pipeline.as_ref())) {
+    /// Whether any flag is given.
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { pipeline, img_size, crop_pct, interpolation } = self;
+        pipeline.is_some() || img_size.is_some() || crop_pct.is_some() || interpolation.is_some()
+    }
+
+    /// The pipeline for the network of `config`, if one is known, of whose weights file `of_file` is the pipeline; what
+    /// decided it is said.
+    pub(crate) fn resolve(
+        &self,
+        config: Option<&Config>,
+        of_file: Option<&serde_json::Value>,
+        printer: &Printer,
+    ) -> Result<Pipeline> {
+        let notebook = config.is_some_and(|config| config.stem.padding == StemPadding::TopLeft);
+        let (mut pipeline, why) = match (&self.pipeline, of_file) {
             (Some(name), _) => (named(name)?, "--pipeline"),
             (None, Some(value)) => (of_weights(value)?, "the weights file"),
-            (None, None) if model.is_some_and(Model::is_notebooks) => {
-                (Pipeline::pil_bicubic(), "the default for the notebook's weights")
-            }
+            (None, None) if notebook => (Pipeline::pil_bicubic(), "the default for the notebook's weights"),
             (None, None) => (Pipeline::pil_bilinear(), "the default"),
         };
         let mut by = vec![why];
@@ -53,6 +65,15 @@ impl PipelineArgs {
         printer.note(format_args!("pipeline: {} (by {})", describe(&pipeline), by.join(", ")));
         Ok(pipeline)
     }
+}
+
+/// A pipeline as a weights file holds it: its name, or a table if it has none.
+pub(crate) fn to_value(pipeline: &Pipeline) -> Result<serde_json::Value> {
+    Ok(match pipeline.name() {
+        Some(name) => name.into(),
+        // By way of text, which has the shortest digits of an f32 where a value would have those of its f64.
+        None => serde_json::from_str(&serde_json::to_string(pipeline)?)?,
+    })
 }
 
 /// One line on a pipeline.

@@ -67,7 +67,7 @@ pub(crate) struct EvalArgs {
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let model = args.model.load(printer)?;
-    let pipeline = args.pipeline.resolve(Some(&model), printer)?;
+    let pipeline = args.pipeline.resolve(Some(model.network.config()), model.pipeline.as_ref(), printer)?;
     let data_dir = args.data_dir.as_deref().ok_or_else(|| {
         Failure::message("no images given")
             .hint("pass --data-dir FOLDER, with --val-list FILE where the images are not in one folder for each class")

@@ -1,11 +1,11 @@
 //! `hardnet inspect`.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
-use hardnet_checkpoint::{Checkpoint, Dtype, TensorInfo};
-use hardnet_model::{FileTensor, recognise};
+use hardnet_checkpoint::{Checkpoint, TensorInfo};
+use hardnet_model::{Differences, Examined, Recognised, examine};
 use serde::Serialize;
 
 use crate::failure::{Exit, Result};
@@ -40,13 +40,15 @@ struct Findings {
     format: String,
     /// The entry that the tensors were inside of.
     wrapper: Option<String>,
+    /// What a safetensors file says of itself; texts that are JSON are shown as JSON.
+    metadata: BTreeMap<String, serde_json::Value>,
     tensors: Vec<Tensor>,
-    /// The network, or the published one that comes closest.
-    model: String,
-    classes: usize,
-    scheme: &'static str,
-    /// What keeps the file from being that network.
-    differences: Option<String>,
+    /// Tensors, values and bytes of each type.
+    totals: BTreeMap<String, Total>,
+    #[serde(flatten)]
+    network: Network,
+    /// Whether `hardnet convert` and `--weights` take the file.
+    usable: bool,
 }
 
 #[derive(Serialize)]
@@ -56,23 +58,40 @@ struct Tensor {
     shape: Vec<usize>,
 }
 
+#[derive(Clone, Copy, Default, Serialize)]
+struct Total {
+    tensors: usize,
+    values: usize,
+    bytes: usize,
+}
+
+/// The network in a file, or the published one that comes closest.
+#[derive(Serialize)]
+struct Network {
+    model: Option<String>,
+    classes: Option<usize>,
+    scheme: Option<&'static str>,
+    /// What keeps the file from being that network.
+    differences: Option<Differences>,
+    /// Why no network was looked for.
+    error: Option<String>,
+}
+
 pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
     let path = args.file.display().to_string();
-    let checkpoint = Checkpoint::open(&args.file).with_context(|| format!("cannot read `{path}`"))?;
-    let recognised = recognise(&checkpoint.tensors().iter().map(file_tensor).collect::<Vec<_>>(), None)?;
-    let findings = Findings {
-        schema_version: 1,
-        path,
-        sha256: hardnet_weights::sha256(checkpoint.bytes()),
-        bytes: checkpoint.bytes().len(),
-        format: checkpoint.format().to_string(),
-        wrapper: checkpoint.wrapper().map(Into::into),
-        tensors: checkpoint.tensors().iter().map(tensor).collect(),
-        model: name_of(&recognised.config),
-        classes: recognised.config.classes(),
-        scheme: recognised.scheme.name(),
-        differences: (recognised.differences.count() > 0).then(|| recognised.differences.to_string()),
+    let checkpoint = match Checkpoint::open(&args.file) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
+            // A file that cannot be understood has a length and a digest all the same.
+            if !args.json
+                && let Some(bytes) = readable(&args.file, &error)
+            {
+                print_file(&path, bytes.len(), &hardnet_weights::sha256(&bytes), printer)?;
+            }
+            return Err(anyhow::Error::from(error).context(format!("cannot read `{path}`")).into());
+        }
     };
+    let findings = findings(path, &checkpoint);
     if args.json {
         printer.json(&findings)?;
     } else {
@@ -81,20 +100,81 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// The content of a file that is no model file, if the system gives it and it is not too long.
+fn readable(path: &Path, error: &hardnet_checkpoint::Error) -> Option<Vec<u8>> {
+    use hardnet_checkpoint::Error::{Read, TooLarge};
+    (!matches!(error, Read { .. } | TooLarge { .. })).then(|| std::fs::read(path).ok()).flatten()
+}
+
+fn findings(path: String, checkpoint: &Checkpoint) -> Findings {
+    let network = network(&path, checkpoint);
+    let mut totals: BTreeMap<String, Total> = BTreeMap::new();
+    for info in checkpoint.tensors() {
+        let values = info.shape.iter().product::<usize>();
+        let total = totals.entry(info.dtype.to_string()).or_default();
+        total.tensors += 1;
+        total.values += values;
+        total.bytes += values * info.dtype.size();
+    }
+    let json = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into());
+    Findings {
+        schema_version: 1,
+        path,
+        sha256: hardnet_weights::sha256(checkpoint.bytes()),
+        bytes: checkpoint.bytes().len(),
+        format: checkpoint.format().to_string(),
+        wrapper: checkpoint.wrapper().map(Into::into),
+        metadata: checkpoint.metadata().iter().map(|(key, text)| (key.clone(), json(text))).collect(),
+        tensors: checkpoint.tensors().iter().map(tensor).collect(),
+        totals,
+        usable: network.error.is_none() && network.differences.is_none(),
+        network,
+    }
+}
+
+fn network(path: &str, checkpoint: &Checkpoint) -> Network {
+    match examine(path, checkpoint) {
+        Ok(Examined { recognised: Recognised { config, scheme, differences, .. }, .. }) => Network {
+            model: Some(name_of(&config)),
+            classes: Some(config.classes()),
+            scheme: Some(scheme.name()),
+            differences: (differences.count() > 0).then_some(differences),
+            error: None,
+        },
+        Err(error) => {
+            Network { model: None, classes: None, scheme: None, differences: None, error: Some(error.to_string()) }
+        }
+    }
+}
+
+fn print_file(path: &str, bytes: usize, sha256: &str, printer: &Printer) -> Result<()> {
+    printer.line(format_args!("file      {path}, {bytes} bytes"))?;
+    printer.line(format_args!("sha256    {sha256}"))
+}
+
 fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
-    printer.line(format_args!("file      {}, {} bytes", findings.path, findings.bytes))?;
-    printer.line(format_args!("sha256    {}", findings.sha256))?;
+    print_file(&findings.path, findings.bytes, &findings.sha256, printer)?;
     let inside = findings.wrapper.as_ref().map_or(String::new(), |wrapper| format!(", inside `{wrapper}`"));
     printer.line(format_args!("format    {}, {} tensors{inside}", findings.format, findings.tensors.len()))?;
-    match &findings.differences {
-        None => printer.line(format_args!(
-            "network   {} with {} classes, names of {}",
-            findings.model, findings.classes, findings.scheme
+    for (dtype, total) in &findings.totals {
+        printer.line(format_args!(
+            "{:<9} {} tensors, {} values, {} bytes",
+            dtype, total.tensors, total.values, total.bytes
+        ))?;
+    }
+    for (key, value) in &findings.metadata {
+        printer.line(format_args!("metadata  {key}: {}", excerpt(&value.to_string())))?;
+    }
+    let Network { model, classes, scheme, differences, error } = &findings.network;
+    let (model, scheme) = (model.as_deref().unwrap_or("none"), scheme.unwrap_or("none"));
+    match (error, differences) {
+        (Some(error), _) => printer.line(format_args!("network   none: {error}"))?,
+        (None, Some(differences)) => printer.line(format_args!(
+            "network   none that is known; closest is {model} with names of {scheme}: {differences}"
         ))?,
-        Some(differences) => printer.line(format_args!(
-            "network   none that is known; closest is {} with names of {}: {differences}",
-            findings.model, findings.scheme
-        ))?,
+        (None, None) => {
+            printer.line(format_args!("network   {model} with {} classes, names of {scheme}", classes.unwrap_or(0)))?
+        }
     }
     if tensors {
         printer.line("")?;
@@ -105,15 +185,13 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     Ok(())
 }
 
-fn tensor(info: &TensorInfo) -> Tensor {
-    Tensor { name: info.name.clone(), dtype: info.dtype.to_string(), shape: info.shape.clone() }
+/// The start of a text that may be long; `--json` has all of it.
+fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let start: String = text.chars().take(LONGEST).collect();
+    if start.len() < text.len() { format!("{start}...") } else { start }
 }
 
-fn file_tensor(info: &TensorInfo) -> FileTensor {
-    let readable = matches!(info.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::Bf16);
-    FileTensor {
-        name: info.name.clone(),
-        shape: info.shape.clone(),
-        unreadable: (!readable).then(|| info.dtype.to_string()),
-    }
+fn tensor(info: &TensorInfo) -> Tensor {
+    Tensor { name: info.name.clone(), dtype: info.dtype.to_string(), shape: info.shape.clone() }
 }

@@ -103,7 +103,7 @@ fn weights_that_do_not_fit() {
     folder.write("text.safetensors", "not weights");
     folder.write("weights.pth", b"PK\x03\x04\x00\x00");
     let eval = |flags: &str| folder.run(&format!("eval --data-dir images --val-list list.txt {flags}")).exits(2);
-    eval("--weights truncated.safetensors").says("is not a whole safetensors file");
+    eval("--weights truncated.safetensors").says("is no usable model file");
     eval("--weights text.safetensors").says("its first bytes are no safetensors header").says("hint: ");
     eval("--weights weights.pth").says("perhaps a PyTorch file").says("hint: ");
     eval("--weights other.safetensors -m hardnet68")

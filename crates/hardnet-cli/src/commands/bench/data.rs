@@ -96,7 +96,9 @@ pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     let mut dataset = Dataset::from_paths(&args.data)?;
     dataset.evenly(args.num_samples);
     let model = args.model.weights().is_some().then(|| args.model.load(printer)).transpose()?;
-    let pipeline = args.pipeline.resolve(model.as_ref(), printer)?;
+    let config = model.as_ref().map(|model| model.network.config());
+    let of_file = model.as_ref().and_then(|model| model.pipeline.as_ref());
+    let pipeline = args.pipeline.resolve(config, of_file, printer)?;
     let (samples, unreadable) = readable(dataset.samples, &pipeline, printer);
     if samples.is_empty() {
         return Err(Failure::message("none of the images can be read"));

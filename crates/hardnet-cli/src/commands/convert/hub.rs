@@ -1,0 +1,174 @@
+//! A folder as model repositories on the Hugging Face Hub are: weights, `config.json` as timm writes it, a model card.
+
+use clap::Args;
+use hardnet_data::Pipeline;
+use hardnet_model::{Config, Conversion, Graph, Precision, Variant};
+use serde_json::{Value, json};
+
+use crate::failure::Result;
+use crate::model::name_of;
+use crate::pipeline::describe;
+
+/// The files of the folder, the weights first.
+pub(super) const FILES: [&str; 3] = ["model.safetensors", "config.json", "README.md"];
+
+/// What only the user knows of weights.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Model card, with --hub-layout")]
+pub(super) struct CardArgs {
+    /// Licence of the weights, as the Hub names it: mit, apache-2.0, ...
+    #[arg(long, value_name = "ID", requires = "hub_layout", value_parser = license)]
+    license: Option<String>,
+    /// Where the weights were had: an address, a paper, a person
+    #[arg(long, value_name = "TEXT", requires = "hub_layout", value_parser = one_line)]
+    source: Option<String>,
+    /// Top-1 accuracy in percent
+    #[arg(long, value_name = "PERCENT", requires = "hub_layout", value_parser = percent)]
+    top1: Option<f64>,
+    /// Top-5 accuracy in percent
+    #[arg(long, value_name = "PERCENT", requires = "hub_layout", value_parser = percent)]
+    top5: Option<f64>,
+    /// What the accuracy was measured on, and by whom
+    #[arg(long, value_name = "TEXT", requires = "hub_layout", value_parser = one_line)]
+    measured_on: Option<String>,
+}
+
+/// What is written beside the weights.
+pub(super) struct Card<'a> {
+    pub(super) args: &'a CardArgs,
+    pub(super) conversion: &'a Conversion<'a>,
+    pub(super) pipeline: Option<&'a Pipeline>,
+    pub(super) dtype: Precision,
+}
+
+impl Card<'_> {
+    /// `config.json`, with the keys and the order of timm.
+    pub(super) fn config(&self) -> Result<String> {
+        let config = &self.conversion.metadata().config;
+        let graph = Graph::new(config)?;
+        let features = config.blocks.last().map_or(0, |block| block.transition);
+        let params = graph.params();
+        let module = |name: &str| name.rsplit_once('.').map_or(name, |(module, _)| module).to_owned();
+        let pipeline = self.pipeline.cloned().unwrap_or_else(Pipeline::pil_bilinear);
+        let stride = graph.modules().iter().map(|module| module.stride).max().unwrap_or(1);
+        let pooled = (pipeline.crop as usize).div_ceil(stride);
+        let classifier = params.last().filter(|_| config.head.is_some());
+        let mut pretrained = json!({
+            "custom_load": false,
+            "input_size": [config.in_channels, pipeline.crop, pipeline.crop],
+            "fixed_input_size": false,
+            "interpolation": pipeline.interpolation,
+            "crop_pct": f64::from(pipeline.crop) / f64::from(pipeline.resize),
+            "crop_mode": "center",
+            "mean": shortest(&pipeline.mean)?,
+            "std": shortest(&pipeline.std)?,
+            "num_classes": config.classes(),
+            "pool_size": [pooled, pooled],
+            "first_conv": params.first().map(|param| module(&param.name)),
+            "classifier": classifier.map(|param| module(&param.name)),
+        });
+        if let Some(license) = &self.args.license {
+            pretrained["license"] = license.as_str().into();
+        }
+        let mut document = vec![
+            ("architecture", json!(name_of(config))),
+            ("num_classes", json!(config.classes())),
+            ("num_features", json!(features)),
+            ("global_pool", json!("avg")),
+        ];
+        if let Some(labels) = &self.conversion.metadata().labels {
+            document.push(("label_names", json!(labels)));
+        }
+        document.push(("pretrained_cfg", pretrained));
+        let entry = |(key, value): &(&str, Value)| {
+            Ok(format!("  \"{key}\": {}", serde_json::to_string_pretty(value)?.replace('\n', "\n  ")))
+        };
+        let entries = document.iter().map(entry).collect::<Result<Vec<_>>>()?;
+        Ok(format!("{{\n{}\n}}\n", entries.join(",\n")))
+    }
+
+    /// The model card.
+    pub(super) fn readme(&self) -> String {
+        let metadata = self.conversion.metadata();
+        let config = &metadata.config;
+        let name = name_of(config);
+        let mut text = String::from("---\n");
+        text += "tags:\n- image-classification\n- hardnet\npipeline_tag: image-classification\n";
+        text += &format!("license: {}\n---\n\n", self.args.license.as_deref().unwrap_or("unknown"));
+        text += &format!("# {name}\n\n{}\n\n", introduction(config));
+        text += "| | |\n|---|---|\n";
+        text += &format!("| licence | {} |\n", self.args.license.as_deref().unwrap_or("not stated"));
+        text += &format!("| source | {} |\n", self.args.source.as_deref().unwrap_or("not stated"));
+        if let Some(source) = &metadata.source {
+            text +=
+                &format!("| source file | {}, {} bytes, SHA-256 `{}` |\n", source.format, source.bytes, source.sha256);
+        }
+        text += &format!("| names in the source file | {} |\n", metadata.scheme.as_deref().unwrap_or("pytorch"));
+        text += &format!(
+            "| values | {} in {} tensors, {} |\n",
+            self.conversion.value_count(),
+            self.conversion.tensor_count(),
+            self.dtype
+        );
+        text += &format!("| classes | {} |\n", config.classes());
+        if let Some(pipeline) = self.pipeline {
+            text += &format!("| preprocessing | {} |\n", describe(pipeline));
+        }
+        for (what, percent) in [("top-1", self.args.top1), ("top-5", self.args.top5)] {
+            if let Some(percent) = percent {
+                text += &format!("| {what} | {percent} % |\n");
+            }
+        }
+        if let Some(measured) = &self.args.measured_on {
+            text += &format!("| measured on | {measured} |\n");
+        }
+        text += &format!(
+            "\nConverted by `hardnet convert` ({}) without running anything in the source file: names are those of the \
+             authors' PyTorch code, linear weights are `[out, in]`, batch counters are left out. The key `hardnet` of the \
+             metadata of `model.safetensors` holds the network's configuration.\n",
+            metadata.tool.as_deref().unwrap_or("hardnet")
+        );
+        text += "\n```sh\nhardnet predict --weights model.safetensors photo.jpg\n```\n";
+        text
+    }
+}
+
+fn introduction(config: &Config) -> String {
+    let kind = match Variant::of(config) {
+        Some(_) => "A HarDNet image classifier",
+        None => "An image classifier of the HarDNet family with blocks of its own",
+    };
+    format!("{kind} ([Chao et al., ICCV 2019](https://arxiv.org/abs/1909.00948)) as safetensors.")
+}
+
+/// Numbers with the digits of an f32.
+fn shortest(numbers: &[f32]) -> Result<Value> {
+    Ok(serde_json::from_str(&serde_json::to_string(numbers)?)?)
+}
+
+/// A licence's short name, which goes into the card's YAML.
+fn license(text: &str) -> std::result::Result<String, String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '+');
+    if text.is_empty() || !text.chars().all(sound) {
+        return Err("expected a short name of letters, digits, `-`, `.`, `_` and `+`, as apache-2.0".into());
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// Text that goes into a row of the card's table.
+fn one_line(text: &str) -> std::result::Result<String, String> {
+    match text.trim() {
+        "" => Err("expected some text".into()),
+        text if text.contains(|c: char| c.is_control() || c == '|') => {
+            Err("expected one line without the character `|`".into())
+        }
+        text => Ok(text.into()),
+    }
+}
+
+fn percent(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("expected a percentage from 0 to 100".into()),
+    }
+}
