@@ -1,0 +1,154 @@
+//! Convolutions as they are defined: any kernel, stride and padding, over any list of maps.
+#![allow(unsafe_code)]
+
+use crate::context::Context;
+use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply, panels};
+use crate::map::{Layout, Padding};
+use crate::memory::Piece;
+use crate::simd::{LANES, Simd};
+
+/// Values of input that the panels of one unit read again and again: half of a level 2 cache.
+const UNIT_INPUTS: usize = 48 << 10;
+
+/// Units below which panels are shared out too.
+const UNITS: usize = 16;
+
+/// A convolution ready to run.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    runs: Vec<Run>,
+    /// The input of output pixel 0, and the steps from one to the next.
+    input: (usize, Stride),
+    output: Layout,
+    panels: Vec<usize>,
+    depth: usize,
+    weights: Piece,
+    bias: Piece,
+    range: Range,
+    /// Pixels of a unit, units of an image's pixels, panels of a unit, units of the panels.
+    pixels: usize,
+    pixel_units: usize,
+    unit_panels: usize,
+    panel_units: usize,
+    /// Values from image to image where the images are the pixels of one map.
+    images: Option<usize>,
+}
+
+/// What a [`Direct`] computes.
+pub(crate) struct Spec {
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: Padding,
+    pub(crate) range: Range,
+    pub(crate) weights: Piece,
+    pub(crate) bias: Piece,
+}
+
+impl Direct {
+    /// The convolution of the concatenation of `inputs`, whose frames are alike, to `output`.
+    pub(crate) fn new(inputs: &[Layout], output: Layout, spec: &Spec) -> Self {
+        let first = &inputs[0];
+        let mut runs = Vec::new();
+        for y in 0..spec.kernel {
+            if first.interleaved {
+                runs.push(Run { offset: y * first.row(), count: spec.kernel * first.pixel() });
+                continue;
+            }
+            for x in 0..spec.kernel {
+                for input in inputs {
+                    for block in 0..input.planes() {
+                        let from_first = input.offset + block * input.plane();
+                        let offset = from_first + y * input.row() + x * input.pixel();
+                        runs.push(Run { offset, count: LANES.min(input.size.channels - block * LANES) });
+                    }
+                }
+            }
+        }
+        let frame = first.frame;
+        let corner = (frame.top - spec.padding.top) * first.row() + (frame.left - spec.padding.left) * first.pixel();
+        let start = if first.interleaved { first.offset + corner } else { corner };
+        let step = Stride { row: spec.stride * first.row(), column: spec.stride * first.pixel() };
+        let depth: usize = runs.iter().map(|run| run.count).sum();
+        let panels = panels(output.size.blocks());
+        let count = output.size.height * output.size.width;
+        let per_pixel = depth / (spec.kernel * spec.kernel) * spec.stride * spec.stride;
+        // A unit's inputs fit a cache; few panels are no work for several threads, so their pixels are shared out.
+        let least = UNITS.div_ceil(panels.len());
+        let pixels = (UNIT_INPUTS / per_pixel.max(1)).min(count.div_ceil(least)).next_multiple_of(12).min(count);
+        let pixel_units = count.div_ceil(pixels);
+        let panel_units = UNITS.div_ceil(pixel_units).min(panels.len());
+        let unit_panels = panels.len().div_ceil(panel_units);
+        Self {
+            runs,
+            input: (start, step),
+            output,
+            depth,
+            weights: spec.weights,
+            bias: spec.bias,
+            range: spec.range,
+            pixels,
+            pixel_units,
+            unit_panels,
+            panel_units: panels.len().div_ceil(unit_panels),
+            panels,
+            images: None,
+        }
+    }
+
+    /// The linear layer from `input` to `output`, maps of one pixel, with the images `image` values apart as the pixels.
+    pub(crate) fn linear(inputs: &[Layout], output: Layout, spec: &Spec, image: usize) -> Self {
+        Self { images: Some(image), ..Self::new(inputs, output, spec) }
+    }
+
+    /// Units of a run of `images` images.
+    pub(crate) fn units(&self, images: usize) -> usize {
+        let images = if self.images.is_some() { 1 } else { images };
+        images * self.pixel_units * self.panel_units
+    }
+
+    /// Computes one unit.
+    ///
+    /// # Safety
+    /// The layouts lie in the memory of each image of `context`, and no other thread has this unit of this step.
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(&self, s: S, unit: usize, context: &Context<'_>) {
+        let (unit, panel_unit) = (unit / self.panel_units, unit % self.panel_units);
+        let (image, pixel_unit) = (unit / self.pixel_units, unit % self.pixel_units);
+        let memory = context.memory(image);
+        let out = &self.output;
+        let first = pixel_unit * self.pixels;
+        let (walk, count) = match self.images {
+            Some(image) => {
+                let step = Stride { row: 0, column: image };
+                (Walk::new(usize::MAX, 0, step, step), context.images)
+            }
+            None => {
+                let walk = Walk::new(out.size.width, first, self.input.1, out.stride());
+                (walk, self.pixels.min(out.size.height * out.size.width - first))
+            }
+        };
+        let from = panel_unit * self.unit_panels;
+        let mut block: usize = self.panels[..from].iter().sum();
+        let weights = |block: usize| context.weights(self.weights).wrapping_add(block * LANES * self.depth);
+        for &vectors in self.panels.iter().skip(from).take(self.unit_panels) {
+            let panel = Panel {
+                vectors,
+                weights: weights(block),
+                bias: context.weights(self.bias).wrapping_add(block * LANES),
+                output: memory.wrapping_add(out.origin() + block * out.plane()),
+                plane: out.plane(),
+                range: self.range,
+                next: (weights(block + vectors), vectors * LANES * self.depth),
+            };
+            // SAFETY: a window of an output pixel lies in the inputs' frames, which were made for it; outputs of the walk lie in
+            // the output's map, and units have different pixels or panels. Weights were packed for these panels.
+            unsafe {
+                if pixel_unit == 0 {
+                    (block..block + vectors).for_each(|block| out.clear_border(memory, block));
+                }
+                multiply(s, &self.runs, memory.wrapping_add(self.input.0), walk, count, &panel);
+            }
+            block += vectors;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Where the values of a feature map lie.
+//!
+//! A map of `C` channels is `ceil(C / 8)` blocks, each a plane of rows of pixels of eight consecutive channels,
+//! `[C / 8, rows, pitch, 8]`. Around the pixels lie rows and columns of zeros, as many as the readers' windows reach out, so
+//! that no reader asks where the map ends. Lanes past the last channel are zero. The image is the exception: its
+//! channels are interleaved, `[rows, pitch, C]`.
+
+use crate::gemm::Stride;
+use crate::simd::LANES;
+
+/// A feature map of a program under construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Map(pub(crate) usize);
+
+/// Rows and columns of zeros that a window may reach beyond a map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns on the left.
+    pub left: usize,
+    /// Columns on the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// The same on all four sides.
+    pub const fn all(size: usize) -> Self {
+        Self { top: size, bottom: size, left: size, right: size }
+    }
+}
+
+/// Size of a map, in channels, rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Size {
+    /// Channels.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Size {
+    /// Number of values.
+    pub fn count(self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Blocks of eight channels.
+    pub(crate) fn blocks(self) -> usize {
+        self.channels.div_ceil(LANES)
+    }
+}
+
+/// What readers need around a map: the first row and column and how many there are, borders included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    /// Rows from the first of the map on.
+    pub(crate) down: usize,
+    /// Columns from the first of the map on.
+    pub(crate) right: usize,
+}
+
+impl Frame {
+    /// The frame with room for both.
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self {
+            top: self.top.max(other.top),
+            left: self.left.max(other.left),
+            down: self.down.max(other.down),
+            right: self.right.max(other.right),
+        }
+    }
+
+    /// Rows of a plane.
+    pub(crate) fn rows(self) -> usize {
+        self.top + self.down
+    }
+
+    /// Pixels of a row of a plane.
+    pub(crate) fn pitch(self) -> usize {
+        self.left + self.right
+    }
+}
+
+/// A map in the memory of one image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) size: Size,
+    pub(crate) frame: Frame,
+    /// Values from the start of the image's memory.
+    pub(crate) offset: usize,
+    /// Whether a pixel's channels lie together, as in the image, rather than in blocks.
+    pub(crate) interleaved: bool,
+}
+
+impl Layout {
+    /// Values from pixel to pixel.
+    pub(crate) fn pixel(&self) -> usize {
+        if self.interleaved { self.size.channels } else { LANES }
+    }
+
+    /// Values from row to row.
+    pub(crate) fn row(&self) -> usize {
+        self.frame.pitch() * self.pixel()
+    }
+
+    /// The steps from pixel to pixel.
+    pub(crate) fn stride(&self) -> Stride {
+        Stride { row: self.row(), column: self.pixel() }
+    }
+
+    /// Values from block to block.
+    pub(crate) fn plane(&self) -> usize {
+        self.frame.rows() * self.row()
+    }
+
+    /// Values of the whole map, borders included.
+    pub(crate) fn len(&self) -> usize {
+        self.planes() * self.plane()
+    }
+
+    /// Planes: blocks, or one for the interleaved image.
+    pub(crate) fn planes(&self) -> usize {
+        if self.interleaved { 1 } else { self.size.blocks() }
+    }
+
+    /// The first value of the pixel in row 0 and column 0 of the first block.
+    pub(crate) fn origin(&self) -> usize {
+        self.offset + self.frame.top * self.row() + self.frame.left * self.pixel()
+    }
+
+    /// Zeros what lies around the pixels of plane `plane` of the image whose memory starts at `memory`.
+    ///
+    /// # Safety
+    /// The whole map lies in memory valid for writing, and no other thread reads or writes this border.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn clear_border(&self, memory: *mut f32, plane: usize) {
+        let (row, frame) = (self.row(), self.frame);
+        let clear = |start: usize, count: usize| {
+            // SAFETY: rows and columns of one plane of the map, which the caller says is writable.
+            unsafe { memory.add(self.offset + plane * self.plane() + start).write_bytes(0, count) }
+        };
+        let (left, pixels) = (frame.left * self.pixel(), self.size.width * self.pixel());
+        // The end of a row and the start of the next are one run.
+        let mut from = 0;
+        for y in 0..self.size.height {
+            let pixel = (frame.top + y) * row + left;
+            clear(from, pixel - from);
+            from = pixel + pixels;
+        }
+        clear(from, self.plane() - from);
+    }
+}

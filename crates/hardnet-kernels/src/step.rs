@@ -1,0 +1,92 @@
+//! One layer of a program.
+#![allow(unsafe_code)]
+
+use crate::context::Context;
+use crate::depthwise::Depthwise;
+use crate::direct::Direct;
+use crate::image::Load;
+use crate::simd::{Kernel, Simd};
+use crate::window::Window;
+use crate::winograd::{self, Winograd};
+
+/// What a step does, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepInfo {
+    /// The kernel that computes it.
+    pub kernel: &'static str,
+    /// Multiply-adds of its definition for one image, however it is computed.
+    pub macs: u64,
+    /// Bytes of the maps that it reads and writes for one image.
+    pub bytes: u64,
+    /// Bytes of its packed weights, read once for a batch.
+    pub weights: u64,
+}
+
+/// A layer ready to run.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Load(Load),
+    Direct(Direct),
+    Winograd(Winograd),
+    Depthwise(Depthwise),
+    Window(Window),
+}
+
+/// A part of a step whose units may run at the same time, after the part before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    pub(crate) step: usize,
+    pub(crate) units: usize,
+    winograd: winograd::Phase,
+}
+
+impl Step {
+    /// The phases of a run of `images` images; `step` is this step's number.
+    pub(crate) fn phases(&self, step: usize, images: usize, phases: &mut Vec<Phase>) {
+        let whole = winograd::Phase::Strips;
+        let mut push = |winograd, units| phases.push(Phase { step, units, winograd });
+        match self {
+            Self::Load(load) => push(whole, load.units(images)),
+            Self::Direct(direct) => push(whole, direct.units(images)),
+            Self::Winograd(winograd) => winograd.phases(images, push),
+            Self::Depthwise(depthwise) => push(whole, depthwise.units(images)),
+            Self::Window(window) => push(whole, window.units(images)),
+        }
+    }
+
+    /// Values that the step needs between its phases: shared by all threads, of each thread.
+    pub(crate) fn scratch(&self) -> (usize, usize) {
+        match self {
+            Self::Winograd(winograd) => winograd.scratch(),
+            _ => (0, 0),
+        }
+    }
+}
+
+/// One unit of a step. To be made where the promises of the steps' `run` hold.
+pub(crate) struct Unit<'a> {
+    pub(crate) step: &'a Step,
+    pub(crate) phase: Phase,
+    pub(crate) unit: usize,
+    pub(crate) context: &'a Context<'a>,
+}
+
+impl Kernel for Unit<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { step, phase, unit, context } = self;
+        // SAFETY: promised by the maker of this unit.
+        unsafe {
+            match step {
+                Step::Load(load) => load.run(unit, context),
+                Step::Direct(direct) => direct.run(s, unit, context),
+                Step::Winograd(winograd) => winograd.run(s, phase.winograd, unit, context),
+                Step::Depthwise(depthwise) => depthwise.run(s, unit, context),
+                Step::Window(window) => window.run(s, unit, context),
+            }
+        }
+    }
+}

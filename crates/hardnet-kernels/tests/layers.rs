@@ -1,0 +1,215 @@
+//! Every kernel against a loop in f64, over sizes around the lanes and tiles, odd strides and borders, on every instruction set
+//! that the machine has.
+
+mod oracle;
+
+use hardnet_kernels::{Algorithm, Builder, Conv, Depthwise, Filter, Isa, Map, Padding, Pool, PoolKind, Range, Size};
+use oracle::{Tensor, random};
+
+/// A network of one layer behind 1x1 convolutions that make its inputs, since an image is interleaved.
+struct Bench {
+    builder: Builder,
+    inputs: Vec<Map>,
+    images: Vec<Vec<f32>>,
+    /// For each image, the inputs.
+    values: Vec<Vec<Tensor>>,
+}
+
+const IMAGES: usize = 3;
+
+/// Inputs of these channels, whose values are random and of both signs, and zero now and then.
+fn bench(isa: Isa, threads: usize, channels: &[usize], height: usize, width: usize) -> Bench {
+    let total: usize = channels.iter().sum();
+    let size = Size { channels: total, height, width };
+    let (mut builder, image) = Builder::new(isa, threads, size).unwrap();
+    let images: Vec<Vec<f32>> = (0..IMAGES).map(|n| random(n as u64 + 7, size.count())).collect();
+    let mut inputs = Vec::new();
+    let mut first = 0;
+    for &count in channels {
+        // The identity on channels `first..first + count`.
+        let mut weights = vec![0.0; count * total];
+        (0..count).for_each(|channel| weights[channel * total + first + channel] = 1.0);
+        let conv = Conv { channels: count, kernel: 1, stride: 1, padding: Padding::default(), range: Range::ALL };
+        let filter = Filter { weights: &weights, scale: &vec![1.0; count], bias: &vec![0.0; count] };
+        inputs.push(builder.conv(&[image], &conv, Algorithm::Direct, &filter).unwrap());
+        first += count;
+    }
+    let values = images
+        .iter()
+        .map(|image| {
+            let mut rest = &image[..];
+            let part = |&count: &usize| {
+                let (values, others) = rest.split_at(count * height * width);
+                rest = others;
+                Tensor::new(count, height, width, values)
+            };
+            channels.iter().map(part).collect()
+        })
+        .collect();
+    Bench { builder, inputs, images, values }
+}
+
+impl Bench {
+    /// Runs the program whose output is `map` and compares every image's output with `expected` of its inputs.
+    fn check(self, map: Map, tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
+        // Two at a time, so that the last turn is smaller.
+        let mut program = self.builder.finish(&[map], 2).unwrap();
+        let mut output = vec![f32::NAN; IMAGES * program.output_len()];
+        for _ in 0..2 {
+            program.run(&self.images, &mut output).unwrap();
+        }
+        for (found, inputs) in output.chunks(program.output_len()).zip(&self.values) {
+            let expected = expected(inputs);
+            assert_eq!(found.len(), expected.values.len(), "{what}");
+            for (at, (&found, &expected)) in found.iter().zip(&expected.values).enumerate() {
+                let difference = (f64::from(found) - expected).abs();
+                assert!(difference <= tolerance, "{what}: value {at} is {found}, expected {expected}");
+            }
+        }
+    }
+}
+
+/// Instruction sets and numbers of threads.
+fn machines() -> Vec<(Isa, usize)> {
+    Isa::available().into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]).collect()
+}
+
+struct Parameters {
+    weights: Vec<f32>,
+    scale: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+impl Parameters {
+    fn new(outputs: usize, per_output: usize) -> Self {
+        let bound = (2.0 / per_output as f32).sqrt();
+        let weights = random(1, outputs * per_output).into_iter().map(|weight| weight * bound).collect();
+        let scale = random(2, outputs).into_iter().map(|scale| f64::from(scale) + 1.5).collect();
+        let bias = random(3, outputs).into_iter().map(f64::from).collect();
+        Self { weights, scale, bias }
+    }
+
+    fn filter(&self) -> Filter<'_> {
+        Filter { weights: &self.weights, scale: &self.scale, bias: &self.bias }
+    }
+}
+
+fn check_conv(channels: &[usize], height: usize, width: usize, conv: &Conv, algorithm: Algorithm, tolerance: f64) {
+    let inputs: usize = channels.iter().sum();
+    let parameters = Parameters::new(conv.channels, inputs * conv.kernel * conv.kernel);
+    for (isa, threads) in machines() {
+        let what = format!("{isa} x{threads} {algorithm:?} {channels:?} {height}x{width} {conv:?}");
+        let mut bench = bench(isa, threads, channels, height, width);
+        let map = bench.builder.conv(&bench.inputs, conv, algorithm, &parameters.filter()).unwrap();
+        bench.check(map, tolerance, &what, |inputs| {
+            oracle::conv(&Tensor::concatenation(inputs), &parameters.filter(), conv)
+        });
+    }
+}
+
+#[test]
+fn direct_convolutions() {
+    for (kernel, stride, padding) in [
+        (1, 1, Padding::default()),
+        (1, 2, Padding::default()),
+        (3, 1, Padding::all(1)),
+        (3, 2, Padding::all(1)),
+        (3, 2, Padding { top: 1, left: 1, bottom: 0, right: 0 }),
+        (3, 3, Padding { top: 0, left: 2, bottom: 1, right: 1 }),
+        (5, 2, Padding::all(2)),
+    ] {
+        for (inputs, outputs, height, width) in [
+            (&[1][..], 1, 5, 5),
+            (&[7, 8, 9], 15, 6, 7),
+            (&[16], 16, 7, 7),
+            (&[3, 17], 17, 5, 13),
+            (&[9], 24, 9, 5),
+            (&[8, 1], 41, 14, 14),
+        ] {
+            let range = Range { low: -0.75, high: 1.25 };
+            let conv = Conv { channels: outputs, kernel, stride, padding, range };
+            check_conv(inputs, height, width, &conv, Algorithm::Direct, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn winograd_convolutions() {
+    for algorithm in [Algorithm::Winograd2, Algorithm::Winograd4] {
+        for (inputs, outputs, height, width) in [
+            (&[1][..], 1, 1, 1),
+            (&[7, 8, 9], 15, 2, 3),
+            (&[16], 16, 4, 4),
+            (&[3, 17], 17, 7, 7),
+            (&[9, 24], 24, 8, 9),
+            (&[8, 1], 41, 14, 13),
+            // Strips of several to an image, and across images.
+            (&[5], 7, 32, 33),
+        ] {
+            let range = Range { low: -0.75, high: 1.25 };
+            let conv = Conv { channels: outputs, kernel: 3, stride: 1, padding: Padding::all(1), range };
+            check_conv(inputs, height, width, &conv, algorithm, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn depthwise_convolutions() {
+    for (stride, padding) in [
+        (1, Padding::all(1)),
+        (2, Padding::all(1)),
+        (2, Padding { top: 1, left: 1, bottom: 0, right: 0 }),
+        (1, Padding::default()),
+    ] {
+        for (channels, height, width) in [(1, 3, 3), (7, 4, 5), (8, 7, 7), (9, 8, 6), (17, 29, 31)] {
+            let conv = Depthwise { stride, padding, range: Range { low: -0.75, high: 1.25 } };
+            let parameters = Parameters::new(channels, 9);
+            for (isa, threads) in machines() {
+                let what = format!("{isa} x{threads} {channels} {height}x{width} {conv:?}");
+                let mut bench = bench(isa, threads, &[channels], height, width);
+                let map = bench.builder.depthwise(bench.inputs[0], &conv, &parameters.filter()).unwrap();
+                bench.check(map, 1e-5, &what, |inputs| oracle::depthwise(&inputs[0], &parameters.filter(), &conv));
+            }
+        }
+    }
+}
+
+#[test]
+fn pools_and_means() {
+    for (kernel, stride, padding) in
+        [(2, 2, Padding::default()), (3, 2, Padding::all(1)), (3, 1, Padding { top: 2, left: 0, bottom: 1, right: 2 })]
+    {
+        for kind in [PoolKind::Max, PoolKind::Average] {
+            for (channels, height, width) in [(1, 3, 3), (7, 5, 4), (8, 7, 7), (9, 8, 9)] {
+                let pool = Pool { kind, kernel, stride, padding };
+                for (isa, threads) in machines() {
+                    let what = format!("{isa} x{threads} {channels} {height}x{width} {pool:?}");
+                    let mut bench = bench(isa, threads, &[channels], height, width);
+                    let map = bench.builder.pool(bench.inputs[0], &pool).unwrap();
+                    bench.check(map, 1e-6, &what, |inputs| oracle::pool(&inputs[0], &pool));
+                }
+            }
+        }
+    }
+    for (isa, threads) in machines() {
+        let mut bench = bench(isa, threads, &[13], 7, 5);
+        let map = bench.builder.mean(bench.inputs[0]).unwrap();
+        bench.check(map, 1e-6, "mean", |inputs| oracle::mean(&inputs[0]));
+    }
+}
+
+#[test]
+fn linear_layers() {
+    for (inputs, outputs) in [(1, 1), (7, 9), (8, 8), (9, 7), (64, 17), (33, 100)] {
+        let parameters = Parameters::new(outputs, inputs);
+        let conv = Conv { channels: outputs, kernel: 1, stride: 1, padding: Padding::default(), range: Range::ALL };
+        for (isa, threads) in machines() {
+            let mut bench = bench(isa, threads, &[inputs], 3, 2);
+            let mean = bench.builder.mean(bench.inputs[0]).unwrap();
+            let map = bench.builder.linear(mean, outputs, &parameters.filter()).unwrap();
+            bench.check(map, 1e-5, &format!("{isa} x{threads} {inputs} to {outputs}"), |inputs| {
+                oracle::conv(&oracle::mean(&inputs[0]), &parameters.filter(), &conv)
+            });
+        }
+    }
+}
