@@ -207,6 +207,33 @@ pub enum Error {
     /// A converted file could not be written.
     #[error("cannot write the converted weights")]
     Write(#[source] std::io::Error),
+    /// A parameter with another number of values than its shape says.
+    #[error("`{name}` has {found} values, expected {expected}")]
+    Parameter {
+        /// Name of the parameter.
+        name: String,
+        /// Values of its shape.
+        expected: usize,
+        /// Values that there are.
+        found: usize,
+    },
+    /// A file has no parameter of this name: it holds another network.
+    #[error("`{path}` has no parameter `{name}`", path = .path.display())]
+    NoParameter {
+        /// The file.
+        path: PathBuf,
+        /// Name of the parameter.
+        name: String,
+    },
+    /// A graph that the plan has no kernel for.
+    #[error("no kernel computes `{node}`")]
+    NoKernel {
+        /// Name of the node.
+        node: String,
+    },
+    /// An error of the kernels.
+    #[error(transparent)]
+    Kernels(#[from] hardnet_kernels::Error),
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -5,8 +5,9 @@
 //!
 //! A [`Config`] is data: one value per published network ([`Variant`]), or any table of blocks of your own. It builds a
 //! [`Graph`]: layers, links, channels, strides and parameter names. Everything else reads that graph: the Candle networks
-//! ([`HarDNet`], [`Backbone`], [`HarDBlock`]), the strict reader of weights in any published format ([`WeightsFile`]) and
-//! their conversion to safetensors ([`Conversion`]).
+//! ([`HarDNet`], [`Backbone`], [`HarDBlock`]), the strict reader of weights in any published format ([`WeightsFile`]),
+//! their conversion to safetensors ([`Conversion`]), and the [`Plan`], which computes a classifier on the CPU by kernels of
+//! its own.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -28,9 +29,12 @@ mod classify;
 mod config;
 mod convert;
 mod error;
+pub mod formula;
 mod graph;
 pub mod link;
 mod network;
+mod parameters;
+mod plan;
 mod recognise;
 mod scheme;
 mod score;
@@ -44,8 +48,11 @@ pub use graph::{
     BlockSpec, Conv, Graph, ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pool, PoolKind,
     Shape,
 };
+pub use hardnet_kernels::Isa;
 pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
+pub use parameters::Parameters;
+pub use plan::{Plan, PlanMemory, PlanOptions, PlanStep};
 pub use recognise::{FileTensor, Recognised, compare, recognise};
 pub use scheme::{NamedParam, Scheme};
 pub use score::{Proportion, Tally};
-pub use weights::{Examined, Metadata, Provenance, WeightsFile, examine};
+pub use weights::{Examined, FileParameters, Metadata, Provenance, WeightsFile, examine};

@@ -18,6 +18,8 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Variant};
 use crate::error::{Error, Result};
+use crate::graph::ParamInfo;
+use crate::parameters::Parameters;
 use crate::scheme::{NamedParam, Scheme};
 pub use examine::{Examined, examine};
 pub(crate) use metadata::METADATA_KEY;
@@ -146,13 +148,38 @@ impl WeightsFile {
 
     /// Every parameter in that order, with its values in its canonical shape.
     pub(crate) fn params(&self) -> impl Iterator<Item = (&NamedParam, Result<Vec<f32>>)> {
-        self.params.iter().map(|(named, index)| {
-            let values = values::read(&self.checkpoint, *index).map(|values| match named.shape()[..] {
-                [rows, columns] if named.transposed => values::transpose(&values, rows, columns),
-                _ => values,
-            });
-            (named, values.map_err(|source| Error::Format { path: self.path.clone(), source: Box::new(source) }))
-        })
+        self.params.iter().map(|(named, index)| (named, self.read(named, *index)))
+    }
+
+    /// The parameters one by one, as a [`Plan`](crate::Plan) takes them.
+    pub fn parameters(&self) -> FileParameters<'_> {
+        let places = self.params.iter().map(|(named, index)| (named.param.name.as_str(), (named, *index)));
+        FileParameters { file: self, places: places.collect() }
+    }
+
+    /// The values of the tensor `index`, which is `named`, in its canonical shape.
+    fn read(&self, named: &NamedParam, index: usize) -> Result<Vec<f32>> {
+        let values = values::read(&self.checkpoint, index).map(|values| match named.shape()[..] {
+            [rows, columns] if named.transposed => values::transpose(&values, rows, columns),
+            _ => values,
+        });
+        values.map_err(|source| Error::Format { path: self.path.clone(), source: Box::new(source) })
+    }
+}
+
+/// The parameters of a [`WeightsFile`] as f32, each decoded when it is asked for.
+#[derive(Debug)]
+pub struct FileParameters<'a> {
+    file: &'a WeightsFile,
+    places: HashMap<&'a str, (&'a NamedParam, usize)>,
+}
+
+impl Parameters for FileParameters<'_> {
+    fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
+        match self.places.get(param.name.as_str()) {
+            Some((named, index)) => self.file.read(named, *index),
+            None => Err(Error::NoParameter { path: self.file.path.clone(), name: param.name.clone() }),
+        }
     }
 }
 

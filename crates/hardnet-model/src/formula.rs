@@ -1,0 +1,67 @@
+//! Values from names alone, for measurements and tests of networks without weights.
+//!
+//! The same values as `tests/golden/formula.py` gives: SplitMix64, seeded by the FNV-1a hash of a tensor's name, in a range that its
+//! kind needs so that maps neither vanish nor grow.
+
+pub use crate::parameters::Formula;
+
+/// The values of the tensor `name`; its name decides their range. `x` is an image.
+pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
+    let per_output: usize = shape.iter().skip(1).product();
+    let inputs = shape.get(1).copied().unwrap_or(1);
+    // The least value and the length of the range.
+    let (least, length) = if name.ends_with("norm.weight") || name.ends_with("running_var") {
+        (0.75, 0.5)
+    } else if name.ends_with("norm.bias") {
+        (-0.1, 0.4)
+    } else if name.ends_with("running_mean") {
+        (-0.1, 0.2)
+    } else if name.ends_with("conv.weight") {
+        return centred(name, shape, (6.0 / per_output as f64).sqrt());
+    } else if name == "x" {
+        (-2.0, 4.0)
+    } else if name.ends_with(".weight") {
+        return centred(name, shape, (3.0 / inputs as f64).sqrt());
+    } else {
+        (-0.1, 0.2)
+    };
+    uniform(name, shape).map(|u| (least + length * u) as f32).collect()
+}
+
+fn centred(name: &str, shape: &[usize], bound: f64) -> Vec<f32> {
+    uniform(name, shape).map(|u| ((2.0 * u - 1.0) * bound) as f32).collect()
+}
+
+/// As many values in [0, 1) as `shape` has.
+fn uniform(name: &str, shape: &[usize]) -> impl Iterator<Item = f64> {
+    const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+    let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325, hash);
+    (1..=shape.iter().product::<usize>() as u64).map(move |at| {
+        let x = seed.wrapping_add(GAMMA.wrapping_mul(at + 1));
+        let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((x ^ (x >> 31)) >> 40) as f64 / f64::from(1 << 24)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_the_scripts() {
+        let shapes: [(&str, &[usize]); 7] = [
+            ("x", &[1, 3, 5, 5]),
+            ("base.0.conv.weight", &[32, 3, 3, 3]),
+            ("base.3.layers.0.layer2.dwconv.weight", &[8, 1, 3, 3]),
+            ("base.0.norm.weight", &[9]),
+            ("base.0.norm.running_mean", &[9]),
+            ("base.16.3.weight", &[7, 11]),
+            ("base.16.3.bias", &[7]),
+        ];
+        for (name, shape) in shapes {
+            assert_eq!(values(name, shape), hardnet_testing::formula::tensor(name, shape), "{name}");
+        }
+    }
+}

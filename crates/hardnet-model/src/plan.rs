@@ -1,0 +1,264 @@
+//! A classifier compiled for the CPU.
+//!
+//! A [`Plan`] walks the [`Graph`] once: batch normalisation is folded into the convolutions in f64, weights are packed for the
+//! kernel that [`choice`] picks for each layer, and all maps are placed in one arena by their lifetimes, which in a HarDNet
+//! are short. A layer reads the maps that its links name where they are; nothing is concatenated. The Candle network is the
+//! reference that it is tested against.
+
+mod choice;
+mod fold;
+
+use std::path::Path;
+use std::time::Duration;
+
+use hardnet_kernels::{Builder, Isa, Map, Program, Range, Size};
+
+use crate::config::{Activation, Config};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, Op, Padding, Pool, PoolKind};
+use crate::parameters::Parameters;
+use crate::weights::WeightsFile;
+use fold::Folder;
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PlanOptions {
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// Images computed at once; a run of more takes turns. More need more memory, and fewer read the weights more often.
+    pub batch: usize,
+    /// Threads, the caller's among them.
+    pub threads: usize,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+}
+
+impl Default for PlanOptions {
+    /// One image of 224x224 pixels at once, a thread for each processor, the best instruction set.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { height: 224, width: 224, batch: 1, threads, isa: Isa::best() }
+    }
+}
+
+/// A network compiled for one size of image on the CPU.
+///
+/// ```no_run
+/// use hardnet_model::{Plan, PlanOptions};
+///
+/// # fn main() -> Result<(), hardnet_model::Error> {
+/// let mut plan = Plan::load("hardnet68.safetensors", &PlanOptions::default())?;
+/// let image = vec![0.0; 3 * 224 * 224]; // normalised, `[3, 224, 224]`
+/// let logits = plan.run(&[image])?;
+/// assert_eq!(logits.len(), 1000);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Plan {
+    config: Config,
+    program: Program,
+    /// The node that each step of the program computes.
+    names: Vec<String>,
+    options: PlanOptions,
+}
+
+/// Bytes that a plan holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlanMemory {
+    /// Packed weights.
+    pub weights: usize,
+    /// The arena of maps, for all images that are computed at once.
+    pub arena: usize,
+    /// Scratch memory of the kernels.
+    pub scratch: usize,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlanStep {
+    /// PyTorch's name of the module.
+    pub name: String,
+    /// The kernel that computes it.
+    pub kernel: &'static str,
+    /// Multiply-adds of its definition for one image, however it is computed.
+    pub macs: u64,
+    /// Bytes of the maps that it reads and writes for one image.
+    pub map_bytes: u64,
+    /// Bytes of its packed weights, read once for a batch.
+    pub weight_bytes: u64,
+}
+
+impl Plan {
+    /// The plan of `config` with its parameters from `parameters`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a configuration that makes no network, [`Error::InputTooSmall`] and [`Error::InputTooLarge`] for
+    /// a size of image that does not fit it, [`Error::Parameter`] and what `parameters` says for parameters that do not fit.
+    pub fn new(config: &Config, parameters: &dyn Parameters, options: &PlanOptions) -> Result<Self> {
+        let graph = Graph::new(config)?;
+        graph.shapes(options.height, options.width)?;
+        let size = Size { channels: graph.in_channels(), height: options.height, width: options.width };
+        let (builder, image) = Builder::new(options.isa, options.threads, size)?;
+        let mut compiler =
+            Compiler { builder, maps: vec![], names: vec![], folder: Folder::new(&graph, parameters), options };
+        for (id, node) in graph.nodes().iter().enumerate() {
+            let maps = compiler.node(id, node, image)?;
+            compiler.maps.push(maps);
+        }
+        let outputs: Vec<Map> = graph.outputs().iter().flat_map(|&node| compiler.maps[node].iter().copied()).collect();
+        let program = compiler.builder.finish(&outputs, options.batch)?;
+        Ok(Self { config: config.clone(), program, names: compiler.names, options: *options })
+    }
+
+    /// The plan of a safetensors file, described by its metadata or recognised by its tensors.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightsFile::open`] and [`Plan::new`].
+    pub fn load(path: impl AsRef<Path>, options: &PlanOptions) -> Result<Self> {
+        let file = WeightsFile::open(path)?;
+        Self::new(file.config(), &file.parameters(), options)
+    }
+
+    /// Logits `[N, classes]` of normalised images, each `[C, H, W]`; without a head, the last maps, `[N, C, H, W]`.
+    ///
+    /// They are the same, to the last bit, for any number of threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernels`] for an image of another size.
+    pub fn run<I: AsRef<[f32]>>(&mut self, images: &[I]) -> Result<Vec<f32>> {
+        let mut output = vec![0.0; images.len() * self.program.output_len()];
+        self.program.run(images, &mut output)?;
+        Ok(output)
+    }
+
+    /// As [`Plan::run`], and adds the time of each of the [steps](Plan::steps) to `times`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::run`]; [`Error::Kernels`] for another number of times.
+    pub fn profile<I: AsRef<[f32]>>(&mut self, images: &[I], times: &mut [Duration]) -> Result<Vec<f32>> {
+        let mut output = vec![0.0; images.len() * self.program.output_len()];
+        self.program.profile(images, &mut output, times)?;
+        Ok(output)
+    }
+
+    /// What the network is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the plan was made for.
+    pub fn options(&self) -> &PlanOptions {
+        &self.options
+    }
+
+    /// Values of one image's output: its classes, with a head.
+    pub fn output_len(&self) -> usize {
+        self.program.output_len()
+    }
+
+    /// Bytes that the plan holds.
+    pub fn memory(&self) -> PlanMemory {
+        let memory = self.program.memory();
+        PlanMemory { weights: memory.weights, arena: memory.maps, scratch: memory.scratch }
+    }
+
+    /// What the plan does, in order.
+    pub fn steps(&self) -> Vec<PlanStep> {
+        let steps = self.names.iter().zip(self.program.steps());
+        let steps = steps.map(|(name, info)| PlanStep {
+            name: name.clone(),
+            kernel: info.kernel,
+            macs: info.macs,
+            map_bytes: info.bytes,
+            weight_bytes: info.weights,
+        });
+        steps.collect()
+    }
+}
+
+/// A plan under construction.
+struct Compiler<'a> {
+    builder: Builder,
+    /// What each node's output is the concatenation of: its map, or its inputs where it does nothing.
+    maps: Vec<Vec<Map>>,
+    names: Vec<String>,
+    folder: Folder<'a>,
+    options: &'a PlanOptions,
+}
+
+impl Compiler<'_> {
+    /// Adds `node`, whose inputs have been added, and returns what its output is the concatenation of.
+    fn node(&mut self, id: usize, node: &Node, image: Map) -> Result<Vec<Map>> {
+        let inputs: Vec<Map> = node.inputs.iter().flat_map(|&input| self.maps[input].iter().copied()).collect();
+        // Only convolutions read several maps in a graph of a configuration.
+        let single = || match inputs[..] {
+            [input] => Ok(input),
+            _ => Err(Error::NoKernel { node: node.name.clone() }),
+        };
+        let map = match &node.op {
+            Op::Input => image,
+            Op::Dropout(_) => return Ok(inputs),
+            Op::Conv(conv) if conv.depthwise => {
+                let filter = self.folder.conv(id)?;
+                let conv = hardnet_kernels::Depthwise {
+                    stride: conv.stride,
+                    padding: padding(conv.padding),
+                    range: range(conv.activation),
+                };
+                self.builder.depthwise(single()?, &conv, &filter.as_filter())?
+            }
+            Op::Conv(conv) => {
+                let filter = self.folder.conv(id)?;
+                let input = self.builder.size(inputs[0])?;
+                let algorithm = choice::algorithm(node, conv, input, self.options);
+                let conv = hardnet_kernels::Conv {
+                    channels: node.out_channels,
+                    kernel: conv.kernel,
+                    stride: conv.stride,
+                    padding: padding(conv.padding),
+                    range: range(conv.activation),
+                };
+                self.builder.conv(&inputs, &conv, algorithm, &filter.as_filter())?
+            }
+            Op::Pool(pool) => self.builder.pool(single()?, &window(pool))?,
+            Op::GlobalAveragePool => self.builder.mean(single()?)?,
+            Op::Linear => {
+                let filter = self.folder.linear(id)?;
+                self.builder.linear(single()?, node.out_channels, &filter.as_filter())?
+            }
+        };
+        self.names.push(if node.name.is_empty() { "image".into() } else { node.name.clone() });
+        Ok(vec![map])
+    }
+}
+
+fn range(activation: Option<Activation>) -> Range {
+    match activation {
+        Some(Activation::Relu6) => Range::RELU6,
+        Some(Activation::Relu) => Range::RELU,
+        None => Range::ALL,
+    }
+}
+
+fn padding(padding: Padding) -> hardnet_kernels::Padding {
+    let Padding { top, bottom, left, right } = padding;
+    hardnet_kernels::Padding { top, bottom, left, right }
+}
+
+fn window(pool: &Pool) -> hardnet_kernels::Pool {
+    let kind = match pool.kind {
+        PoolKind::Max => hardnet_kernels::PoolKind::Max,
+        PoolKind::Average => hardnet_kernels::PoolKind::Average,
+    };
+    hardnet_kernels::Pool { kind, kernel: pool.kernel, stride: pool.stride, padding: padding(pool.padding) }
+}

@@ -1,0 +1,73 @@
+//! Batch normalisation folded into the convolution before it, in f64.
+
+use hardnet_kernels::Filter;
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId, ParamInfo, ParamKind};
+use crate::parameters::Parameters;
+
+/// What batch normalisation adds to the variance: PyTorch's default, which every HarDNet uses.
+const EPSILON: f64 = 1e-5;
+
+/// A filter with its own memory.
+pub(super) struct Folded {
+    weights: Vec<f32>,
+    scale: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+impl Folded {
+    pub(super) fn as_filter(&self) -> Filter<'_> {
+        Filter { weights: &self.weights, scale: &self.scale, bias: &self.bias }
+    }
+}
+
+/// The parameters of a graph, node by node.
+pub(super) struct Folder<'a> {
+    parameters: &'a dyn Parameters,
+    params: Vec<ParamInfo>,
+}
+
+impl<'a> Folder<'a> {
+    pub(super) fn new(graph: &Graph, parameters: &'a dyn Parameters) -> Self {
+        Self { parameters, params: graph.params() }
+    }
+
+    /// The convolution at `node` with its normalisation.
+    pub(super) fn conv(&self, node: NodeId) -> Result<Folded> {
+        let [gamma, beta, mean, variance] =
+            [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
+                .map(|kind| self.values(node, kind));
+        let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
+        let scale: Vec<f64> = gamma
+            .iter()
+            .zip(&variance)
+            .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + EPSILON).sqrt())
+            .collect();
+        let bias = beta
+            .iter()
+            .zip(&mean)
+            .zip(&scale)
+            .map(|((&beta, &mean), scale)| f64::from(beta) - f64::from(mean) * scale)
+            .collect();
+        Ok(Folded { weights: self.values(node, ParamKind::ConvWeight)?, scale, bias })
+    }
+
+    /// The linear layer at `node`.
+    pub(super) fn linear(&self, node: NodeId) -> Result<Folded> {
+        let bias: Vec<f64> = self.values(node, ParamKind::LinearBias)?.into_iter().map(f64::from).collect();
+        let weights = self.values(node, ParamKind::LinearWeight)?;
+        Ok(Folded { weights, scale: vec![1.0; bias.len()], bias })
+    }
+
+    fn values(&self, node: NodeId, kind: ParamKind) -> Result<Vec<f32>> {
+        let wanted = |param: &&ParamInfo| param.node == node && param.kind == kind;
+        let param = self.params.iter().find(wanted).expect("a node has the parameters of its operation");
+        let values = self.parameters.values(param)?;
+        if values.len() != param.count() {
+            let (name, expected) = (param.name.clone(), param.count());
+            return Err(Error::Parameter { name, expected, found: values.len() });
+        }
+        Ok(values)
+    }
+}
