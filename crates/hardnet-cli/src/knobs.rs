@@ -16,9 +16,10 @@ const CACHE: &str = "HARDNET_CACHE";
 const CANDLE_THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
 /// Name and meaning of each, as `hardnet env` prints them.
-pub(crate) const TABLE: [(&str, &str); 9] = [
+pub(crate) const TABLE: [(&str, &str); 10] = [
     (DEVICE, "device to compute on, as --device"),
     (THREADS, "threads of the network, as --threads"),
+    (hardnet_isa::VARIABLE, "instruction set of the kernels: portable or avx2; by default the best there is"),
     (NO_PROGRESS, "if set, progress as lines instead of a bar"),
     (CACHE, "folder of what can be made anew, as indices of archives; by default `hardnet` in the user's cache folder"),
     ("RAYON_NUM_THREADS", "threads of Candle where --threads is not given"),

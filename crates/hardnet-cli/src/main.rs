@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod device;
+mod engine;
 mod failure;
 mod interrupt;
 mod knobs;

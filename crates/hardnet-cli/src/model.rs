@@ -1,12 +1,12 @@
 //! `--model` and `--weights`: from flags to a network on a device.
 
-use candle_core::Device;
 use clap::Args;
-use hardnet_model::{Config, HarDNet, Variant, WeightsFile};
+use hardnet_model::{Config, Graph, Variant, WeightsFile};
 use hardnet_weights::Source;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
+use crate::engine::{Engine, EngineChoice};
 use crate::failure::{Failure, Hinted, Result};
 use crate::labels::Labels;
 use crate::printer::Printer;
@@ -25,6 +25,9 @@ pub(crate) struct ModelArgs {
     /// Device to compute on: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
+    /// What computes: plan, the default on the CPU, or candle
+    #[arg(long, value_enum, hide_possible_values = true)]
+    engine: Option<EngineChoice>,
 }
 
 /// Where weights came from.
@@ -39,9 +42,9 @@ pub(crate) struct WeightsOrigin {
 /// A network ready to run.
 #[derive(Debug)]
 pub(crate) struct Model {
-    pub(crate) network: HarDNet,
-    pub(crate) device: Device,
+    pub(crate) engine: Engine,
     pub(crate) device_name: String,
+    on_cpu: bool,
     /// The published network's name, or `custom`.
     pub(crate) name: String,
     pub(crate) weights: WeightsOrigin,
@@ -83,17 +86,19 @@ impl ModelArgs {
         }
         let labels = Labels::new(labels, config.classes());
         let pipeline = file.metadata().and_then(|metadata| metadata.pipeline.clone());
-        let network = HarDNet::new(config, file.var_builder(&device)?)?;
+        let classes = config.classes();
+        let engine = Engine::new(self.engine, file, &device)?;
         printer.note(format_args!(
-            "hardnet {} ({}), {name} with {} classes on {device_choice}, {} threads, weights {} (sha256 {}...)",
+            "hardnet {} ({}), {name} with {classes} classes by {} on {device_choice}, {} threads, weights {} (sha256 {}...)",
             env!("CARGO_PKG_VERSION"),
             env!("HARDNET_COMMIT"),
-            config.classes(),
+            engine.name(),
             crate::knobs::threads(),
             weights.path,
             &weights.sha256[..12],
         ));
-        Ok(Model { network, device, device_name: device_choice.to_string(), name, weights, labels, pipeline })
+        let on_cpu = device.is_cpu();
+        Ok(Model { engine, device_name: device_choice.to_string(), on_cpu, name, weights, labels, pipeline })
     }
 
     pub(crate) fn weights(&self) -> Option<&Source> {
@@ -102,6 +107,14 @@ impl ModelArgs {
 
     pub(crate) fn variant(&self) -> Option<Variant> {
         self.model
+    }
+
+    pub(crate) fn device(&self) -> DeviceChoice {
+        self.device
+    }
+
+    pub(crate) fn engine(&self) -> Option<EngineChoice> {
+        self.engine
     }
 }
 
@@ -130,19 +143,22 @@ pub(crate) fn name_of(config: &Config) -> String {
 impl Model {
     /// Number of classes.
     pub(crate) fn classes(&self) -> usize {
-        self.network.config().classes()
+        self.engine.config().classes()
+    }
+
+    /// Checks that images of `side` pixels survive the strides.
+    pub(crate) fn check_side(&self, side: usize) -> hardnet_model::Result<()> {
+        Graph::new(self.engine.config())?.shapes(side, side).map(|_| ())
     }
 
     /// Threads that [`logits`](Model::logits) keeps busy on this machine's processor.
     pub(crate) fn busy_threads(&self) -> usize {
-        if self.device.is_cpu() { crate::knobs::threads() } else { 1 }
+        if self.on_cpu { crate::knobs::threads() } else { 1 }
     }
 
     /// Logits of each image of a batch of tensors `[3, side, side]`.
     pub(crate) fn logits(&self, images: &[impl AsRef<[f32]>], side: usize) -> Result<Vec<Vec<f32>>> {
-        let pixels = images.iter().map(AsRef::as_ref).collect::<Vec<_>>().concat();
-        let images = candle_core::Tensor::from_vec(pixels, (images.len(), 3, side, side), &self.device)?;
-        let logits = self.network.forward(&images)?.to_vec2::<f32>()?;
+        let logits = self.engine.logits(images, side)?;
         if logits.iter().flatten().any(|logit| !logit.is_finite()) {
             return Err(Failure::message(format!(
                 "the network's output is not finite: `{}` is damaged",

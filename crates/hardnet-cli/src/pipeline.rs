@@ -27,6 +27,11 @@ pub(crate) struct PipelineArgs {
 }
 
 impl PipelineArgs {
+    /// `--img-size`.
+    pub(crate) fn img_size(&self) -> Option<u32> {
+        self.img_size
+    }
+
     /// Whether any flag is given.
     pub(crate) fn is_given(&self) -> bool {
         let Self { pipeline, img_size, crop_pct, interpolation } = self;

@@ -13,6 +13,7 @@ pub(crate) struct Report {
     pub(crate) tool: Tool,
     pub(crate) model: String,
     pub(crate) weights: WeightsOrigin,
+    pub(crate) engine: &'static str,
     pub(crate) device: String,
     pub(crate) threads: usize,
     pub(crate) workers: usize,

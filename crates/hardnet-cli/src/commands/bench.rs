@@ -1,8 +1,10 @@
 //! `hardnet bench`.
 
 mod data;
+mod network;
 
 use clap::Args;
+use hardnet_model::Variant;
 
 use crate::failure::{Exit, Result};
 use crate::printer::Printer;
@@ -11,13 +13,23 @@ use crate::printer::Printer;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  hardnet bench hardnet68
+  hardnet bench hardnet68 --batch-size 8 --threads 1 --profile
   hardnet bench --data photos/
   hardnet bench --data ILSVRC2012_img_val.tar --num-samples 500 --weights hardnet68.safetensors")]
 pub(crate) struct BenchArgs {
+    /// Measure this network, with the values of a formula unless --weights gives its weights
+    #[arg(id = "network", value_name = "MODEL", conflicts_with = "data")]
+    network: Option<Variant>,
+    #[command(flatten)]
+    speed: network::NetworkArgs,
     #[command(flatten)]
     data: data::DataArgs,
 }
 
 pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> Result<Exit> {
+    if args.data.data.is_empty() {
+        return network::run(&args.speed, args.network, &args.data, printer);
+    }
     data::run(&args.data, printer)
 }

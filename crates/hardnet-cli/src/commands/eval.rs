@@ -67,13 +67,13 @@ pub(crate) struct EvalArgs {
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let model = args.model.load(printer)?;
-    let pipeline = args.pipeline.resolve(Some(model.network.config()), model.pipeline.as_ref(), printer)?;
+    let pipeline = args.pipeline.resolve(Some(model.engine.config()), model.pipeline.as_ref(), printer)?;
     let data_dir = args.data_dir.as_deref().ok_or_else(|| {
         Failure::message("no images given")
             .hint("pass --data-dir FOLDER, with --val-list FILE where the images are not in one folder for each class")
     })?;
     let side = pipeline.crop as usize;
-    model.network.graph().shapes(side, side).hint(|| "pass a larger --img-size".into())?;
+    model.check_side(side).hint(|| "pass a larger --img-size".into())?;
     let dataset = dataset(args, data_dir, model.classes(), printer)?;
     let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
     let interrupt = Interrupt::watch()?;
@@ -219,6 +219,7 @@ impl Run<'_> {
             tool: Tool::this(),
             model: self.model.name.clone(),
             weights: self.model.weights.clone(),
+            engine: self.model.engine.name(),
             device: self.model.device_name.clone(),
             threads: crate::knobs::threads(),
             workers: self.workers,

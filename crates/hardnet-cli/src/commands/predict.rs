@@ -90,9 +90,9 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
         printer.note(note);
     }
     let model = args.model.load(printer)?;
-    let pipeline = args.pipeline.resolve(Some(model.network.config()), model.pipeline.as_ref(), printer)?;
+    let pipeline = args.pipeline.resolve(Some(model.engine.config()), model.pipeline.as_ref(), printer)?;
     let crop = pipeline.crop as usize;
-    model.network.graph().shapes(crop, crop).hint(|| "pass a larger --img-size".into())?;
+    model.check_side(crop).hint(|| "pass a larger --img-size".into())?;
     let interrupt = Interrupt::watch()?;
     let mut failed = 0;
 

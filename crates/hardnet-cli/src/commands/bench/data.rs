@@ -19,8 +19,8 @@ use crate::report::Tool;
 #[derive(Args, Debug)]
 pub(crate) struct DataArgs {
     /// Measure loading, on these images, folders of images or tar archives
-    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
-    data: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(super) data: Vec<PathBuf>,
     /// Use this many images, spread evenly
     #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one)]
     num_samples: usize,
@@ -30,17 +30,23 @@ pub(crate) struct DataArgs {
     /// Threads that read images; by default one for each processor
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
-    /// Images computed at once, where --weights gives a network
-    #[arg(short, long, value_name = "N", default_value = "16", value_parser = at_least_one)]
-    batch_size: usize,
+    /// Images computed at once; by default 1, with --data 16
+    #[arg(short, long, value_name = "N", value_parser = at_least_one)]
+    pub(super) batch_size: Option<usize>,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     // Headings of these groups hold for all that follows, so they come last.
     #[command(flatten)]
-    model: ModelArgs,
+    pub(super) model: ModelArgs,
     #[command(flatten)]
-    pipeline: PipelineArgs,
+    pub(super) pipeline: PipelineArgs,
+}
+
+impl DataArgs {
+    fn batch_size(&self) -> usize {
+        self.batch_size.unwrap_or(16)
+    }
 }
 
 /// What was measured. Field names are API.
@@ -96,7 +102,7 @@ pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     let mut dataset = Dataset::from_paths(&args.data)?;
     dataset.evenly(args.num_samples);
     let model = args.model.weights().is_some().then(|| args.model.load(printer)).transpose()?;
-    let config = model.as_ref().map(|model| model.network.config());
+    let config = model.as_ref().map(|model| model.engine.config());
     let of_file = model.as_ref().and_then(|model| model.pipeline.as_ref());
     let pipeline = args.pipeline.resolve(config, of_file, printer)?;
     let (samples, unreadable) = readable(dataset.samples, &pipeline, printer);
@@ -226,8 +232,8 @@ impl Bench<'_> {
     ) -> Result<Duration> {
         let cores = Arc::new(Cores::of_this_machine());
         let mut options = LoaderOptions::default();
-        (options.workers, options.batch_size) = (workers, self.args.batch_size);
-        options.prefetch = 2 * self.args.batch_size;
+        (options.workers, options.batch_size) = (workers, self.args.batch_size());
+        options.prefetch = 2 * self.args.batch_size();
         options.cores = Some(Arc::clone(&cores));
         let started = Instant::now();
         for batch in Loader::new(self.samples.clone(), self.pipeline.clone(), options)? {
@@ -250,7 +256,7 @@ impl Bench<'_> {
         Ok(EvalSpeed {
             model: model.name.clone(),
             threads: model.busy_threads(),
-            batch_size: self.args.batch_size,
+            batch_size: self.args.batch_size(),
             images_per_second: self.samples.len() as f64 / total.as_secs_f64(),
             network: share,
             waiting: 1.0 - share,

@@ -1,0 +1,270 @@
+//! `hardnet bench MODEL`: how long a network takes, and how far its logits are from the reference.
+
+mod profile;
+
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use clap::Args;
+use hardnet_model::{Config, Graph, HarDNet, Parameters, Plan, Variant, WeightsFile, formula};
+use serde::Serialize;
+
+use super::data::DataArgs;
+use crate::args::at_least_one;
+use crate::engine::{EngineChoice, MAX_BATCH, options};
+use crate::failure::{Exit, Failure, Result};
+use crate::model::{name_of, open_weights};
+use crate::printer::Printer;
+use crate::report::Tool;
+use profile::Profile;
+
+/// Runs before the first that counts.
+const WARM_UP: usize = 3;
+
+/// Flags of the measurement of a network.
+#[derive(Args, Debug)]
+pub(crate) struct NetworkArgs {
+    /// Runs of the network that count
+    #[arg(long, value_name = "N", default_value = "30", value_parser = at_least_one)]
+    iters: usize,
+    /// Say what each layer takes, by the plan
+    #[arg(long)]
+    profile: bool,
+}
+
+/// What was measured. Field names are API.
+#[derive(Serialize)]
+struct Report {
+    schema_version: u32,
+    tool: Tool,
+    model: String,
+    /// The file, or `formula`.
+    weights: String,
+    engine: &'static str,
+    isa: String,
+    threads: usize,
+    batch_size: usize,
+    img_size: usize,
+    iters: usize,
+    /// From the file to a network ready to run.
+    load_ms: f64,
+    latency_ms: Latency,
+    images_per_second: f64,
+    /// The most memory that the process had, before the comparison with the reference.
+    peak_rss_mib: Option<f64>,
+    /// What the plan holds: weights, maps and scratch memory.
+    plan_mib: Option<f64>,
+    /// The greatest |difference| of a logit to the Candle network's.
+    max_logit_difference: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
+}
+
+/// Of one batch.
+#[derive(Serialize)]
+struct Latency {
+    median: f64,
+    min: f64,
+    p95: f64,
+}
+
+/// Where parameters come from.
+enum Weights {
+    File(Box<WeightsFile>),
+    Formula(Config),
+}
+
+impl Weights {
+    fn config(&self) -> &Config {
+        match self {
+            Self::File(file) => file.config(),
+            Self::Formula(config) => config,
+        }
+    }
+
+    fn plan(&self, options: &hardnet_model::PlanOptions) -> Result<Plan> {
+        Ok(match self {
+            Self::File(file) => Plan::new(file.config(), &file.parameters(), options)?,
+            Self::Formula(config) => Plan::new(config, &formula::Formula, options)?,
+        })
+    }
+
+    /// The reference.
+    fn candle(&self, device: &Device) -> Result<HarDNet> {
+        let parameters = match self {
+            Self::File(file) => file.var_builder(device)?,
+            Self::Formula(config) => {
+                let tensor = |param: &hardnet_model::ParamInfo| -> Result<(String, Tensor)> {
+                    let values = formula::Formula.values(param)?;
+                    Ok((param.name.clone(), Tensor::from_vec(values, param.shape.as_slice(), device)?))
+                };
+                let tensors = Graph::new(config)?.params().iter().map(tensor).collect::<Result<_>>()?;
+                VarBuilder::from_tensors(tensors, DType::F32, device)
+            }
+        };
+        Ok(HarDNet::new(self.config(), parameters)?)
+    }
+}
+
+pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArgs, printer: &Printer) -> Result<Exit> {
+    let path = shared.model.weights().map(|source| source.locate()).transpose()?;
+    let variant = variant.or(shared.model.variant());
+    let open = || match (&path, variant) {
+        (Some(path), variant) => Ok(Weights::File(Box::new(open_weights(path, variant)?))),
+        (None, Some(variant)) => Ok(Weights::Formula(variant.into())),
+        (None, None) => {
+            Err(Failure::message("nothing to measure").hint("name a network, or pass --weights FILE or --data PATH"))
+        }
+    };
+    let (device, choice) = shared.model.device().open()?;
+    let engine =
+        shared.model.engine().unwrap_or(if device.is_cpu() { EngineChoice::Plan } else { EngineChoice::Candle });
+    let batch = shared.batch_size.unwrap_or(1);
+    let side = shared.pipeline.img_size().unwrap_or(224) as usize;
+    let mut options = options()?;
+    (options.height, options.width, options.batch) = (side, side, batch.min(MAX_BATCH));
+
+    let started = Instant::now();
+    let weights = open()?;
+    let config = weights.config().clone();
+    let mut network: Box<dyn FnMut(&[Vec<f32>]) -> Result<Vec<f32>>>;
+    let (mut plan_mib, mut profile) = (None, None);
+    let images = images(&config, batch, side);
+    let load;
+    match engine {
+        EngineChoice::Plan => {
+            let mut plan = weights.plan(&options)?;
+            // The file is not needed any more; the reference reads it again.
+            drop(weights);
+            load = started.elapsed();
+            let memory = plan.memory();
+            plan_mib = Some((memory.weights + memory.arena + memory.scratch) as f64 / MIB);
+            if args.profile {
+                profile = Some(Profile::measure(&mut plan, &images, args.iters)?);
+            }
+            network = Box::new(move |images| Ok(plan.run(images)?));
+        }
+        EngineChoice::Candle => {
+            let candle = weights.candle(&device)?;
+            load = started.elapsed();
+            let shape = (batch, config.in_channels, side, side);
+            let device = device.clone();
+            network = Box::new(move |images| {
+                let images = Tensor::from_vec(images.concat(), shape, &device)?;
+                Ok(candle.forward(&images)?.flatten_all()?.to_vec1()?)
+            });
+        }
+    }
+    let (latency, logits) = measure(&mut network, &images, args.iters)?;
+    let peak_rss_mib = peak_rss_mib();
+    drop(network);
+    let max_logit_difference = match engine {
+        EngineChoice::Candle => None,
+        EngineChoice::Plan => {
+            let images = Tensor::from_vec(images.concat(), (batch, config.in_channels, side, side), &Device::Cpu)?;
+            let reference = open()?.candle(&Device::Cpu)?.forward(&images)?.flatten_all()?.to_vec1::<f32>()?;
+            Some(difference(&logits, &reference))
+        }
+    };
+    let report = Report {
+        schema_version: 1,
+        tool: Tool::this(),
+        model: name_of(&config),
+        weights: shared.model.weights().map_or("formula".into(), ToString::to_string),
+        engine: if engine == EngineChoice::Plan { "plan" } else { "candle" },
+        isa: if engine == EngineChoice::Plan { options.isa.to_string() } else { choice.to_string() },
+        threads: crate::knobs::threads(),
+        batch_size: batch,
+        img_size: side,
+        iters: args.iters,
+        load_ms: 1000.0 * load.as_secs_f64(),
+        images_per_second: 1000.0 * batch as f64 / latency.median,
+        latency_ms: latency,
+        peak_rss_mib,
+        plan_mib,
+        max_logit_difference,
+        profile,
+    };
+    if shared.json {
+        printer.json(&report)?;
+    } else {
+        print(&report, printer)?;
+    }
+    Ok(Exit::Success)
+}
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// A batch of noise.
+fn images(config: &Config, batch: usize, side: usize) -> Vec<Vec<f32>> {
+    let values = formula::values("x", &[batch, config.in_channels, side, side]);
+    values.chunks(config.in_channels * side * side).map(<[f32]>::to_vec).collect()
+}
+
+fn measure(
+    network: &mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<f32>>,
+    images: &[Vec<f32>],
+    iters: usize,
+) -> Result<(Latency, Vec<f32>)> {
+    let mut logits = Vec::new();
+    for _ in 0..WARM_UP {
+        logits = network(images)?;
+    }
+    let mut times = Vec::with_capacity(iters);
+    for _ in 0..iters {
+        let started = Instant::now();
+        std::hint::black_box(network(images)?);
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    let ms = |time: Duration| 1000.0 * time.as_secs_f64();
+    let latency = Latency {
+        median: ms((times[(iters - 1) / 2] + times[iters / 2]) / 2),
+        min: ms(times[0]),
+        p95: ms(times[(iters * 95).div_ceil(100) - 1]),
+    };
+    Ok((latency, logits))
+}
+
+/// The greatest |difference|; not a number where only one of a pair is.
+fn difference(a: &[f32], b: &[f32]) -> f64 {
+    let differences =
+        a.iter().zip(b).filter(|(a, b)| !(a.is_nan() && b.is_nan())).map(|(a, b)| f64::from((a - b).abs()));
+    differences
+        .fold(0.0, |worst, difference| if difference > worst || difference.is_nan() { difference } else { worst })
+}
+
+/// The most memory that this process has had, where the system says so.
+fn peak_rss_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+fn print(report: &Report, printer: &Printer) -> Result<()> {
+    let Report { model, weights, engine, isa, threads, batch_size, img_size, latency_ms, .. } = report;
+    printer.line(format_args!(
+        "{model} ({weights}) by {engine} ({isa}), {threads} threads, {batch_size} images of {img_size}x{img_size} pixels"
+    ))?;
+    printer.line(format_args!(
+        "latency  {:.2} ms in the median of {} runs, at least {:.2}, 95 % below {:.2}",
+        latency_ms.median, report.iters, latency_ms.min, latency_ms.p95
+    ))?;
+    printer.line(format_args!("speed    {:.1} images/s", report.images_per_second))?;
+    let mib = |mib: Option<f64>| mib.map_or("-".into(), |mib| format!("{mib:.0} MiB"));
+    printer.line(format_args!(
+        "memory   {} at most, of them the plan {}; ready after {:.0} ms",
+        mib(report.peak_rss_mib),
+        mib(report.plan_mib),
+        report.load_ms
+    ))?;
+    if let Some(difference) = report.max_logit_difference {
+        printer.line(format_args!("logits   within {difference:.1e} of the Candle network's"))?;
+    }
+    match &report.profile {
+        Some(profile) => profile.print(printer),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,83 @@
+//! What the processor could do at best.
+#![allow(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use hardnet_isa::Isa;
+
+use crate::error::Result;
+use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply};
+use crate::memory::Region;
+use crate::simd::{Kernel, LANES, Simd, dispatch};
+use crate::team::Team;
+
+/// Rows of weights: with the values of a tile, half of a level 1 cache.
+const DEPTH: usize = 128;
+
+/// Pixels and vectors of the tile.
+const PIXELS: usize = 6;
+const VECTORS: usize = 2;
+
+/// Floating-point operations in a second of `threads` threads whose micro-kernel finds everything in its level 1 cache, a
+/// multiply-add counted as two: the best of some rounds that take about `time` together.
+///
+/// # Errors
+///
+/// [`Error::Thread`](crate::Error::Thread) where threads cannot be started.
+pub fn peak_flops(isa: Isa, threads: usize, time: Duration) -> Result<f64> {
+    let mut team = Team::new(threads)?;
+    let flops = (2 * DEPTH * PIXELS * VECTORS * LANES * ROUND * team.size()) as f64;
+    let begun = Instant::now();
+    let mut best = 0_f64;
+    while best == 0.0 || begun.elapsed() < time {
+        let started = Instant::now();
+        team.run(&|_| dispatch(isa, Round));
+        best = best.max(flops / started.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// Tiles of a round: some milliseconds.
+const ROUND: usize = 5_000;
+
+/// A number of tiles on one thread.
+struct Round;
+
+impl Kernel for Round {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let values = Region::zeroed(PIXELS * DEPTH);
+        let weights = Region::zeroed(DEPTH * VECTORS * LANES);
+        let mut output = Region::zeroed(PIXELS * VECTORS * LANES);
+        let panel = Panel {
+            vectors: VECTORS,
+            weights: weights.as_ptr(),
+            bias: weights.as_ptr(),
+            output: output.as_mut_ptr(),
+            plane: PIXELS * LANES,
+            range: Range::ALL,
+            next: (weights.as_ptr(), 0),
+        };
+        let runs = [Run { offset: 0, count: DEPTH }];
+        let (input, output) = (Stride { row: 0, column: DEPTH }, Stride { row: 0, column: LANES });
+        for _ in 0..ROUND {
+            // SAFETY: each region has the values of the tile.
+            unsafe { multiply(s, &runs, values.as_ptr(), Walk::new(usize::MAX, 0, input, output), PIXELS, &panel) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn something_is_measured_on_every_set() {
+        for isa in Isa::available() {
+            let flops = peak_flops(isa, 2, Duration::from_millis(1)).unwrap();
+            assert!(flops.is_finite() && flops > 1e6, "{isa}: {flops}");
+        }
+    }
+}
