@@ -137,6 +137,10 @@ struct Target {
 impl ConvertArgs {
     fn target(&self) -> Result<Target> {
         match (&self.output, &self.hub_layout) {
+            // Not by clap's `requires`, which says nothing of a flag that OUT excludes.
+            (Some(_), None) if self.card.is_given() => {
+                Err(Failure::message("the model card's flags need --hub-layout, which writes one"))
+            }
             (Some(file), None) => Ok(Target { folder: None, files: vec![file.clone()] }),
             (None, Some(folder)) => {
                 let files = hub::FILES.map(|name| folder.join(name)).to_vec();

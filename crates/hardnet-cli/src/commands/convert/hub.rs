@@ -17,20 +17,29 @@ pub(super) const FILES: [&str; 3] = ["model.safetensors", "config.json", "README
 #[command(next_help_heading = "Model card, with --hub-layout")]
 pub(super) struct CardArgs {
     /// Licence of the weights, as the Hub names it: mit, apache-2.0, ...
-    #[arg(long, value_name = "ID", requires = "hub_layout", value_parser = license)]
+    #[arg(long, value_name = "ID", value_parser = license)]
     license: Option<String>,
     /// Where the weights were had: an address, a paper, a person
-    #[arg(long, value_name = "TEXT", requires = "hub_layout", value_parser = one_line)]
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
     source: Option<String>,
     /// Top-1 accuracy in percent
-    #[arg(long, value_name = "PERCENT", requires = "hub_layout", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     top1: Option<f64>,
     /// Top-5 accuracy in percent
-    #[arg(long, value_name = "PERCENT", requires = "hub_layout", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     top5: Option<f64>,
     /// What the accuracy was measured on, and by whom
-    #[arg(long, value_name = "TEXT", requires = "hub_layout", value_parser = one_line)]
+    #[arg(long, value_name = "TEXT", value_parser = one_line)]
     measured_on: Option<String>,
+}
+
+impl CardArgs {
+    /// Whether any flag is given.
+    pub(super) fn is_given(&self) -> bool {
+        let Self { license, source, top1, top5, measured_on } = self;
+        let texts = [license, source, measured_on];
+        texts.into_iter().any(Option::is_some) || top1.is_some() || top5.is_some()
+    }
 }
 
 /// What is written beside the weights.
