@@ -1,6 +1,10 @@
 //! Hugging Face's safetensors: a JSON header behind its length, then the elements in C order, little-endian.
 
-use ::safetensors::{Dtype as SafeDtype, SafeTensors};
+use std::collections::HashSet;
+use std::fmt;
+
+use ::safetensors::{Dtype as SafeDtype, SafeTensorError, SafeTensors};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::checkpoint::{Contents, Entry, Format, TensorInfo};
 use crate::dtype::Dtype;
@@ -22,6 +26,9 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
     if declared > limit {
         return Err(Error::Limit { offset: 8, what: "safetensors header", limit });
     }
+    // The header lies inside the file, as compared above.
+    let mut json = serde_json::Deserializer::from_slice(&bytes[8..8 + declared as usize]);
+    UniqueKeys { nested: true }.deserialize(&mut json).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
     let (header, metadata) = SafeTensors::read_metadata(bytes)?;
     let data = 8 + header;
     let texts = metadata.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect();
@@ -66,4 +73,43 @@ fn dtype(dtype: SafeDtype) -> Option<Dtype> {
         SafeDtype::BOOL => Dtype::Bool,
         _ => return None,
     })
+}
+
+/// Walks an object and refuses a key that occurs twice: the `safetensors` crate keeps the last one, other readers the
+/// first, so that one file would hold two networks.
+struct UniqueKeys {
+    /// Whether the texts of `__metadata__` are walked too.
+    nested: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for UniqueKeys {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with each key once")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut keys: HashSet<String> = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if self.nested && key == "__metadata__" {
+                map.next_value_seed(UniqueKeys { nested: false })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format_args!("key `{}` occurs twice", excerpt(&key))));
+            }
+            keys.insert(key);
+        }
+        Ok(())
+    }
 }

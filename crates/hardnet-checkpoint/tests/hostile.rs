@@ -273,6 +273,48 @@ fn archives_that_break_a_rule_are_refused() {
     refuse("byte order", |members| members.push(Member::new("a/byteorder", b"big".to_vec())));
 }
 
+/// The offset of the end record and of a field in it, for archives without a comment.
+fn end_record(file: &[u8], field: usize) -> usize {
+    file.len() - 22 + field
+}
+
+#[test]
+fn an_archive_declares_as_many_entries_as_its_directory_has() {
+    const HERE: usize = 8;
+    const COUNT: usize = 10;
+    let file = archive(&members());
+    let declare = |count: u16| {
+        let mut changed = file.clone();
+        for field in [HERE, COUNT] {
+            let at = end_record(&file, field);
+            changed[at..at + 2].copy_from_slice(&count.to_le_bytes());
+        }
+        changed
+    };
+    open_and_read(declare(2)).expect("two is what there is");
+    // A directory with more than it declares could hide an entry from one reader and show it to another.
+    assert_refused!(declare(1), Error::TrailingBytes { .. });
+    assert_refused!(declare(0), Error::TrailingBytes { .. });
+    for count in [3, 0xfffe] {
+        assert_refused!(declare(count), Error::Unexpected { what: "zip entry count", .. });
+    }
+    assert_refused!(declare(0xffff), Error::Unexpected { what: "zip end record", .. });
+    let mut split = file.clone();
+    split[end_record(&file, HERE)] = 1;
+    assert_refused!(split, Error::Unexpected { what: "zip end record", .. });
+}
+
+#[test]
+fn a_directory_has_no_bytes_of_its_own() {
+    const LENGTH: usize = 12;
+    let mut file = archive(&members());
+    let (end, at) = (end_record(&file, 0), end_record(&file, LENGTH));
+    file[at] += 1;
+    assert_refused!(file.clone(), Error::Truncated { what: "zip central directory", .. });
+    file.insert(end, 0);
+    assert_refused!(file, Error::TrailingBytes { offset, count: 1 } if *offset == end);
+}
+
 #[test]
 fn archives_must_hold_each_storage_in_full() {
     let mut short = members();
@@ -300,6 +342,30 @@ fn safetensors_headers_are_bounded_and_checked() {
     assert_refused!(file(outside.len() as u64, outside), Error::Safetensors(_));
     let long = format!("{{{}}}", " ".repeat(2 << 20));
     assert_refused!(file(long.len() as u64, &long), Error::Limit { what: "safetensors header", .. });
+}
+
+#[test]
+fn keys_of_a_safetensors_header_occur_once() {
+    let file = |header: &str, data: usize| {
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+    };
+    let tensor = |name: &str, start: usize| {
+        format!(r#""{name}":{{"dtype":"F32","shape":[2],"data_offsets":[{start},{}]}}"#, start + 8)
+    };
+    let (first, second) = (tensor("w", 0), tensor("w", 8));
+    // The last of these alone would be a valid file, as would the first of the pair below.
+    assert_refused!(file(&format!("{{{second},{first}}}"), 8), Error::Safetensors(_));
+    assert_refused!(file(&format!("{{{first},{first}}}"), 8), Error::Safetensors(_));
+    // One key, written in two ways.
+    let escaped = tensor("\\u0077", 0);
+    assert_refused!(file(&format!("{{{escaped},{first}}}"), 8), Error::Safetensors(_));
+    let texts = |texts: &str| file(&format!("{{{texts},{first}}}"), 8);
+    assert_refused!(texts(r#""__metadata__":{"a":"1","a":"2"}"#), Error::Safetensors(_));
+    assert_refused!(texts(r#""__metadata__":{"a":"1"},"__metadata__":{"b":"2"}"#), Error::Safetensors(_));
+    open_and_read(texts(r#""__metadata__":{"w":"1","a":"1"}"#)).expect("the file is valid");
+    let error = refused(file(&format!("{{{first},{first}}}"), 8));
+    let source = std::error::Error::source(&error).expect("the parser says why").to_string();
+    assert!(source.contains("key `w` occurs twice"), "{source}");
 }
 
 #[test]
@@ -359,6 +425,17 @@ fn files_of_python_2_open() {
     assert_eq!(checkpoint.read(0).expect("the tensor is readable")[..], [1, 2, 3, 255]);
 }
 
+/// Appends an array of `length` bytes of 1, with a byte order if its elements have one.
+fn array(pickle: Pickle, dtype: &str, order: Option<&str>, shape: &[i32], length: usize) -> Pickle {
+    let array = pickle.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray");
+    let array = array.op(b"K\x00\x85U\x01b\x87R(K\x01").ints(shape);
+    let mut array = array.global("numpy", "dtype").text(dtype).op(b"\x89\x88\x87R");
+    if let Some(order) = order {
+        array = array.op(b"(K\x03").text(order).op(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb");
+    }
+    array.op(b"\x89B").op(&(length as u32).to_le_bytes()).op(&vec![1; length]).op(b"tb")
+}
+
 /// Appends a flat array of bytes.
 fn bytes_array(pickle: Pickle, content: &[u8]) -> Pickle {
     let array = pickle.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray");
@@ -389,6 +466,60 @@ fn slices_must_fill_their_array() {
     refuse("each once", sliced(second, &["a", "a"], &[2, 300]));
     refuse("each once", sliced(second, &["a", "c"], &[2, 300]));
     refuse("at least one", sliced(second, &[], &[0]));
+}
+
+#[test]
+fn slices_are_flat_and_of_one_type() {
+    const FLAT: &str = "flat slices of one type";
+    let refuse = |second: fn(Pickle) -> Pickle, names: &[&str], shape: &[i32], rule: &str| {
+        let error = refused(sliced(second, names, shape));
+        assert!(
+            matches!(&error, Error::Tensor { name, expected, .. } if name == "whole" && *expected == rule),
+            "{error:?}"
+        );
+    };
+    // As many bytes as the first slice, whatever they are.
+    refuse(|pickle| array(pickle, "i1", None, &[300], 300), &["a", "b"], &[2, 300], FLAT);
+    refuse(|pickle| array(pickle, "u2", None, &[150], 300), &["a", "b"], &[2, 300], FLAT);
+    refuse(|pickle| array(pickle, "u1", None, &[2, 150], 300), &["a", "b"], &[2, 300], FLAT);
+    refuse(|pickle| array(pickle, "u1", None, &[2, 150], 300), &["b", "a"], &[2, 300], FLAT);
+    open_and_read(sliced(|pickle| array(pickle, "u1", None, &[300], 300), &["a", "b"], &[2, 300]))
+        .expect("the file is valid");
+    // Elements of two bytes: in one byte order they open, in two they do not.
+    let pair = |orders: [&'static str; 2]| {
+        let first = array(Pickle::new().op(b"}").text("a"), "u2", Some(orders[0]), &[2], 4).op(b"s").text("b");
+        let pickle = array(first, "u2", Some(orders[1]), &[2], 4).op(b"s").text("UnpackBigParamInfor@@");
+        let pickle = pickle.op(b"}").text("whole").op(b"}").text("OriginShape").ints(&[4]).op(b"s");
+        pickle.text("slices").op(b"](").text("a").text("b").op(b"esss").stop()
+    };
+    open_and_read(pair(["<", "<"])).expect("the file is valid");
+    open_and_read(pair([">", ">"])).expect("the file is valid");
+    assert_refused!(pair(["<", ">"]), Error::Tensor { expected: FLAT, .. });
+}
+
+#[test]
+fn a_table_of_slices_has_shapes_and_names() {
+    let first = || bytes_array(Pickle::new().op(b"}").text("a"), &[1; 4]).op(b"s").text("UnpackBigParamInfor@@");
+    let entry = |entry: fn(Pickle) -> Pickle| entry(first().op(b"}").text("whole")).op(b"ss").stop();
+    let whole = |shape: fn(Pickle) -> Pickle, slices: fn(Pickle) -> Pickle| {
+        let pickle = shape(first().op(b"}").text("whole").op(b"}").text("OriginShape")).op(b"s");
+        slices(pickle.text("slices")).op(b"sss").stop()
+    };
+    let shape = |pickle: Pickle| pickle.ints(&[2, 2]);
+    let slices = |pickle: Pickle| pickle.op(b"]").text("a").op(b"a");
+    open_and_read(whole(shape, slices)).expect("the file is valid");
+    open_and_read(whole(shape, |pickle| pickle.text("a").op(b"\x85"))).expect("a tuple will do for a list");
+    const FIELDS: &str = "`OriginShape` and `slices`";
+    assert_refused!(whole(|pickle| pickle.op(b"N"), slices), Error::Tensor { expected: FIELDS, .. });
+    assert_refused!(whole(|pickle| pickle.ints(&[-2, -2]), slices), Error::Tensor { expected: FIELDS, .. });
+    assert_refused!(whole(|pickle| pickle.op(b"]K\x04a"), slices), Error::Tensor { expected: FIELDS, .. });
+    assert_refused!(whole(shape, |pickle| pickle.text("a")), Error::Tensor { expected: FIELDS, .. });
+    assert_refused!(entry(|pickle| pickle.op(b"N")), Error::Tensor { expected: FIELDS, .. });
+    assert_refused!(entry(|pickle| pickle.op(b"}")), Error::Tensor { expected: FIELDS, .. });
+    let named = |pickle: Pickle| pickle.op(b"]K\x01a");
+    assert_refused!(whole(shape, named), Error::Tensor { expected: "slices that the file holds, each once", .. });
+    assert_refused!(first().op(b"]s").stop(), Error::Tensor { expected: "a dictionary", .. });
+    assert_refused!(first().op(b"}K\x01}ss").stop(), Error::Tensor { expected: "names as keys", .. });
 }
 
 #[test]
@@ -462,4 +593,22 @@ fn a_prefix_that_some_tensors_lack_stays() {
     let checkpoint = open_and_read(legacy(mixed, &["0"], &[(6, &SIX)])).expect("the file is valid");
     let names: Vec<&str> = checkpoint.tensors().iter().map(|tensor| tensor.name.as_str()).collect();
     assert_eq!(names, ["module.w", "v"]);
+}
+
+/// Training programs write `model_ema` and the like also when they average nothing.
+#[test]
+fn empty_wrappers_are_passed_over() {
+    let wrapped = |first: fn(Pickle) -> Pickle| {
+        let pickle = first(Pickle::new().op(b"}").text("state_dict_ema")).op(b"s").text("state_dict").op(b"}");
+        let object = pickle.text("w").tensor("0", 6, 0, &[6], &[1]).op(b"ss").stop();
+        open_and_read(legacy(object, &["0"], &[(6, &SIX)]))
+    };
+    for empty in [|pickle: Pickle| pickle.op(b"}"), |pickle: Pickle| pickle.op(b"N"), |pickle: Pickle| pickle.op(b"]")]
+    {
+        let checkpoint = wrapped(empty).expect("the file is valid");
+        assert_eq!((checkpoint.wrapper(), checkpoint.tensors().len()), (Some("state_dict"), 1));
+    }
+    let averaged = |pickle: Pickle| pickle.op(b"}").text("v").tensor("0", 6, 0, &[6], &[1]).op(b"s");
+    let checkpoint = wrapped(averaged).expect("the file is valid");
+    assert_eq!((checkpoint.wrapper(), checkpoint.tensors()[0].name.as_str()), (Some("state_dict_ema"), "v"));
 }
