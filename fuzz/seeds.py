@@ -1,0 +1,93 @@
+"""Makes `corpus-stored/`: the inputs from which fuzzing starts, and which every test run replays.
+
+Python 3.12 or later, standard library only: python fuzz/seeds.py
+Inputs that fuzzing found, `found-*`, are kept.
+"""
+
+import io
+import tarfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+STORED = HERE / "corpus-stored"
+# The largest input of the runs: fewer bytes, more executions.
+LIMIT = 4096
+
+
+def store(target, name, content):
+    path = STORED / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def archive(format, entries):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=format) as tar:
+        for name, kind, content in entries:
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, len(content)
+            info.linkname = "a.jpg" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            tar.addfile(info, io.BytesIO(content))
+    # The end marker without the filling up to 10 KiB.
+    end = len(buffer.getvalue().rstrip(b"\0"))
+    return buffer.getvalue()[: (end + 511) // 512 * 512 + 1024]
+
+
+def main():
+    for old in STORED.glob("*/*"):
+        if not old.name.startswith("found-"):
+            old.unlink()
+
+    for path in sorted((ROOT / "crates/hardnet-checkpoint/tests/fixtures").iterdir()):
+        if path.suffix in (".pth", ".pdparams", ".safetensors") and path.stat().st_size <= LIMIT:
+            store("checkpoint", path.name, path.read_bytes())
+
+    for path in sorted((ROOT / "crates/hardnet-data/tests/pillow/files").iterdir()):
+        if path.suffix in (".jpg", ".png", ".bmp") and path.stat().st_size <= LIMIT:
+            store("image", path.name, path.read_bytes())
+
+    lists = {
+        "plain": "a.jpg 1\nb.JPEG 2\nval/c.JPEG 999\n",
+        "blanks": "\ufeff  ./a.jpg \t 0001 \r\n\n \t\r\nval//c.JPEG\t3",
+        "unicode": "w\u00f6lf\u00a01.jpg 3\na.jpg 1\n",
+        "missing": "z.jpg 1\n",
+        "one_based": "a.jpg 1000\n",
+        "twice": "a.jpg 1\n./a.jpg 2\n",
+        "upwards": "../a.jpg 1\n",
+        "kaggle": "ImageId,PredictionString\nb,n01440764 1 2 3 4\n",
+    }
+    for name, text in lists.items():
+        store("list", name, text.encode())
+
+    tables = {
+        "rows": "b,n01440764 111 108 441 343\na.jpg,n15075141 1.5 -2 3 4\n",
+        "boxes": "b,n01440764 1 2 3 4 n01440764 5 6 7 8 \r\n",
+        "quotes": '"b","n01440764 1 2 3 4"\n',
+        "two_classes": "b,n01440764 1 2 3 4 n01443537 1 2 3 4\n",
+        "unknown": "b,n00000001 1 2 3 4\n",
+        "folder": "val/c,n01443537 1 2 3 4\n",
+    }
+    for name, text in tables.items():
+        store("kaggle", name, text.encode())
+
+    file, folder = tarfile.REGTYPE, tarfile.DIRTYPE
+    plain = [("a.jpg", file, b"A"), ("val/c.JPEG", file, b"CC")]
+    classes = [("n01440764/", folder, b""), ("n01440764/a.jpg", file, b"A")]
+    long = "/".join(["x" * 90] * 3) + "/a.jpg"
+    archives = {
+        "ustar": archive(tarfile.USTAR_FORMAT, plain),
+        "classes": archive(tarfile.USTAR_FORMAT, classes),
+        "numbers": archive(tarfile.USTAR_FORMAT, [("0/a.jpg", file, b"A"), ("1/b.jpg", file, b"B")]),
+        "links": archive(tarfile.USTAR_FORMAT, [*plain[:1], ("b.jpg", tarfile.SYMTYPE, b""), ("c.jpg", tarfile.LNKTYPE, b"")]),
+        "gnu_long": archive(tarfile.GNU_FORMAT, [(long, file, b"A")]),
+        "pax_long": archive(tarfile.PAX_FORMAT, [(long, file, b"A")]),
+        "pax_unicode": archive(tarfile.PAX_FORMAT, [("w\u00f6lf.jpg", file, b"A"), *plain]),
+        "sparse": archive(tarfile.GNU_FORMAT, [("a.jpg", tarfile.GNUTYPE_SPARSE, b"A" * 8)]),
+    }
+    for name, content in archives.items():
+        store("tar_index", name, content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+//! One function per fuzz target: what may be done with any bytes at all, and what must then hold.
+//!
+//! The targets in `fuzz_targets/` call these under libFuzzer; `tests/tests/fuzz_corpus.rs` compiles the same file and replays
+//! the stored inputs in every test run. Each function says whether the bytes were accepted, and panics if a
+//! promise of the libraries is broken. `docs/fuzzing.md` tells how to run them.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hardnet_checkpoint::Checkpoint;
+use hardnet_data::{Dataset, DatasetError, Interpolation, Limits, Pipeline, decode};
+use tempfile::TempDir;
+
+/// Classes of the lists and folders: Kaggle's table is read with no other number.
+const CLASSES: usize = 1000;
+
+/// Opens a model file and reads every tensor; none is longer than the file.
+pub fn checkpoint(bytes: &[u8]) -> bool {
+    let checkpoint = match Checkpoint::from_bytes(bytes.to_vec()) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => return refused(&error),
+    };
+    let mut names = HashSet::new();
+    for (index, tensor) in checkpoint.tensors().iter().enumerate() {
+        let elements = checkpoint.read(index).unwrap_or_else(|error| panic!("a listed tensor is readable: {error}"));
+        let expected = tensor.shape.iter().try_fold(tensor.dtype.size(), |size, extent| size.checked_mul(*extent));
+        assert_eq!(Some(elements.len()), expected, "{tensor:?}");
+        assert!(elements.len() <= bytes.len(), "{tensor:?} is longer than its file of {} bytes", bytes.len());
+        assert!(names.insert(&tensor.name), "{tensor:?} is there twice");
+    }
+    assert!(checkpoint.read(names.len()).is_err());
+    true
+}
+
+/// Reads a list of labels, of either kind, whose images lie in a folder.
+pub fn list(bytes: &[u8]) -> bool {
+    FOLDER.with(|folder| {
+        let list = folder.write("list.txt", bytes);
+        folder.check(Dataset::from_list(&list, &folder.images(), CLASSES))
+    })
+}
+
+/// Reads the rows below the header of Kaggle's table.
+pub fn kaggle(rows: &[u8]) -> bool {
+    list(&[b"ImageId,PredictionString\n", rows].concat())
+}
+
+/// Indexes a tar archive, once as it is and once with right checksums, and reads its images in each of the ways there are.
+pub fn tar_index(bytes: &[u8]) -> bool {
+    let summed = with_checksums(bytes);
+    let accepted = archive(bytes);
+    if summed == bytes { accepted } else { archive(&summed) || accepted }
+}
+
+fn archive(bytes: &[u8]) -> bool {
+    FOLDER.with(|folder| {
+        let archive = folder.write("archive", bytes);
+        let list = folder.write("archive.txt", b"a.jpg 0\nval/c.JPEG 1\n");
+        let found = [
+            Dataset::from_paths(std::slice::from_ref(&archive)),
+            Dataset::from_class_folders(&archive, CLASSES),
+            Dataset::from_class_folders(&archive, 2),
+            Dataset::from_list(&list, &archive, CLASSES),
+        ];
+        let mut accepted = false;
+        for found in found {
+            let dataset = match found {
+                Ok(dataset) => dataset,
+                Err(error) => {
+                    refused(&error);
+                    continue;
+                }
+            };
+            for sample in &dataset.samples {
+                // A file that is no archive is taken for an image.
+                let Some(archived) = &sample.archived else { continue };
+                let content = archived.read().unwrap_or_else(|error| panic!("{archived:?} is readable: {error}"));
+                let start = usize::try_from(archived.offset()).expect("offsets are within the archive");
+                assert_eq!(content, bytes[start..][..content.len()], "{archived:?}");
+                assert_eq!(content.len() as u64, archived.bytes());
+                accepted = true;
+            }
+        }
+        accepted
+    })
+}
+
+/// Decodes a picture of at most 2^14 pixels and prepares it for a network.
+pub fn image(bytes: &[u8]) -> bool {
+    let mut limits = Limits::default();
+    limits.max_pixels = 1 << 14;
+    let picture = match decode(bytes, &limits) {
+        Ok(decoded) => decoded.image,
+        Err(error) => return refused(&error),
+    };
+    assert!((picture.width() * picture.height()) as u64 <= limits.max_pixels);
+    // The first byte of any format is fixed; the last is free, and chooses.
+    let interpolation = match bytes.last().is_some_and(|byte| byte % 2 == 0) {
+        true => Interpolation::Bilinear,
+        false => Interpolation::Bicubic,
+    };
+    let pipeline = Pipeline::pil_bilinear().with_img_size(14).with_interpolation(interpolation);
+    let tensor = pipeline.tensor(&picture).unwrap_or_else(|error| panic!("{picture:?} has a tensor: {error}"));
+    assert_eq!(tensor.len(), 3 * 14 * 14);
+    assert!(tensor.iter().all(|value| value.is_finite()), "{picture:?}");
+    true
+}
+
+/// An error is one line that a terminal may show, whatever it quotes.
+fn refused(error: &dyn Error) -> bool {
+    let message = error.to_string();
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+    assert!(message.len() < 4096, "{} bytes of message", message.len());
+    false
+}
+
+/// The archive with the sum that belongs there in every block that looks like a header, as few changed headers would have.
+fn with_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    bytes
+}
+
+thread_local! {
+    static FOLDER: Folder = Folder::new();
+}
+
+/// A folder of one thread for files that can only be read by their path.
+struct Folder(TempDir);
+
+impl Folder {
+    /// A folder with three images, empty ones, in `images`.
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().expect("a temporary folder"));
+        fs::create_dir_all(folder.images().join("val")).expect("the folders are made");
+        for image in ["a.jpg", "b.JPEG", "val/c.JPEG"] {
+            fs::write(folder.images().join(image), "").expect("an image is written");
+        }
+        folder
+    }
+
+    fn images(&self) -> PathBuf {
+        self.0.path().join("images")
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, bytes).unwrap_or_else(|error| panic!("`{name}` is written: {error}"));
+        path
+    }
+
+    /// Whether there are samples, which are then all below the folder of images.
+    fn check(&self, found: Result<Dataset, DatasetError>) -> bool {
+        let dataset = match found {
+            Ok(dataset) => dataset,
+            Err(error) => return refused(&error),
+        };
+        let (mut paths, images) = (HashSet::new(), self.images());
+        for sample in &dataset.samples {
+            assert!(sample.label.is_some_and(|label| (label as usize) < CLASSES), "{sample:?}");
+            assert!(is_below(&sample.path, &images), "{sample:?}");
+            assert!(paths.insert(&sample.path), "{sample:?} is there twice");
+        }
+        !dataset.samples.is_empty()
+    }
+}
+
+fn is_below(path: &Path, folder: &Path) -> bool {
+    path.strip_prefix(folder).is_ok_and(|rest| rest.components().all(|part| part.as_os_str() != ".."))
+}
