@@ -3,7 +3,9 @@
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_model::formula::{self, Formula};
-use hardnet_model::{Config, Graph, HarDNet, Isa, Parameters, Plan, PlanOptions, StemPadding, Variant};
+use hardnet_model::{
+    Activation, Config, Downsample, Graph, HarDNet, Isa, ParamInfo, Parameters, Plan, PlanOptions, StemPadding, Variant,
+};
 use hardnet_testing::golden::golden;
 
 fn options(height: usize, width: usize, batch: usize) -> PlanOptions {
@@ -15,7 +17,7 @@ fn options(height: usize, width: usize, batch: usize) -> PlanOptions {
 /// The Candle network of `config` with the formula's parameters.
 fn candle(config: &Config) -> HarDNet {
     let params = Graph::new(config).unwrap().params();
-    let tensor = |param: &hardnet_model::ParamInfo| {
+    let tensor = |param: &ParamInfo| {
         let values = Formula.values(param).unwrap();
         (param.name.clone(), Tensor::from_vec(values, param.shape.as_slice(), &Device::Cpu).unwrap())
     };
@@ -70,4 +72,116 @@ fn every_variant_agrees_with_candle() {
             }
         }
     }
+}
+
+/// Networks that nobody published: ReLU, average pools, grey images, strides in both stem convolutions, no head, a dropout between
+/// block and transition, layers of one channel.
+fn customs() -> Vec<(&'static str, Config)> {
+    let dense = || Config::from(Variant::HarDNet68).with_classes(7);
+    let mut grey = dense();
+    (grey.in_channels, grey.activation, grey.downsample) = (1, Activation::Relu, Downsample::AveragePool);
+    grey.stem.convs[0].kernel = 5;
+    grey.blocks.truncate(2);
+    let mut narrow = Config::from(Variant::HarDNet39Ds).without_head();
+    narrow.stem.convs[1].stride = 2;
+    narrow.blocks.truncate(2);
+    (narrow.blocks[0].growth, narrow.blocks[0].layers, narrow.blocks[1].layers) = (1, 5, 3);
+    let mut dropout = dense();
+    dropout.blocks.truncate(1);
+    dropout.blocks[0].dropout = Some(0.5);
+    vec![("grey", grey), ("narrow", narrow), ("dropout", dropout)]
+}
+
+#[test]
+fn custom_networks_agree_with_candle() {
+    for (name, config) in customs() {
+        let network = candle(&config);
+        for (height, width) in [(48, 48), (67, 90)] {
+            let worst = difference(&config, &network, &options(height, width, 2), 3);
+            assert!(worst < 2e-4, "{name} {height}x{width}: outputs differ by {worst}");
+        }
+    }
+}
+
+/// Neither threads nor the company of other images change a bit.
+#[test]
+fn results_do_not_depend_on_threads_or_batches() {
+    for variant in [Variant::HarDNet68, Variant::HarDNet39Ds] {
+        let config = Config::from(variant);
+        let images = images(&config, 5, 61, 99);
+        for isa in Isa::available() {
+            let run = |threads: usize, batch: usize| {
+                let mut options = options(61, 99, batch);
+                (options.threads, options.isa) = (threads, isa);
+                Plan::new(&config, &Formula, &options).unwrap().run(&images).unwrap()
+            };
+            let one = run(1, 4);
+            for threads in [2, 3, 5] {
+                assert_eq!(run(threads, 4), one, "{variant} on {isa} by {threads} threads");
+            }
+        }
+    }
+}
+
+/// Values that are no numbers, infinities and denormals in an image: the reference's class of answer, and no effect on others.
+#[test]
+fn strange_values_stay_with_their_image() {
+    for variant in [Variant::HarDNet39Ds, Variant::HarDNet68] {
+        let config = Config::from(variant).with_classes(10);
+        let network = candle(&config);
+        let mut images = images(&config, 5, 64, 64);
+        let middle = 32 * 64 + 32;
+        images[1][middle] = f32::NAN;
+        images[2][middle] = f32::INFINITY;
+        images[3].fill(1e-40);
+        let tensor = Tensor::from_vec(images.concat(), (5, 3, 64, 64), &Device::Cpu).unwrap();
+        let expected = network.forward(&tensor).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let found = Plan::new(&config, &Formula, &options(64, 64, 3)).unwrap().run(&images).unwrap();
+        for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert_eq!(found.is_nan(), expected.is_nan(), "{variant} image {} logit {}", at / 10, at % 10);
+            assert!(found.is_nan() || (found - expected).abs() < 2e-4, "{variant} image {}", at / 10);
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let config = Config::from(Variant::HarDNet39Ds);
+    let message = |options: &PlanOptions| Plan::new(&config, &Formula, options).unwrap_err().to_string();
+    assert!(message(&options(1, 0, 1)).contains("too small"));
+    assert!(message(&options(1 << 16, 224, 1)).contains("too large"));
+
+    struct Short;
+    impl Parameters for Short {
+        fn values(&self, param: &ParamInfo) -> hardnet_model::Result<Vec<f32>> {
+            Ok(vec![0.0; param.count() - 1])
+        }
+    }
+    let error = Plan::new(&config, &Short, &options(64, 64, 1)).unwrap_err().to_string();
+    assert_eq!(error, "`base.0.norm.weight` has 23 values, expected 24");
+
+    let mut plan = Plan::new(&config, &Formula, &options(64, 64, 1)).unwrap();
+    let error = plan.run(&[vec![0.0; 5]]).unwrap_err().to_string();
+    assert_eq!(error, "an image has 5 values, expected 12288");
+    assert!(plan.run::<Vec<f32>>(&[]).unwrap().is_empty());
+}
+
+/// Every variant at sizes from 33 to 321 and batches from 1 to 9, in both paddings of the stem: minutes, so not by default.
+#[test]
+#[ignore = "takes minutes"]
+fn sweep_of_sizes_and_batches() {
+    let mut greatest = 0_f32;
+    for variant in Variant::ALL {
+        for padding in [StemPadding::Symmetric, StemPadding::TopLeft] {
+            let config = Config::from(variant).with_stem_padding(padding).with_classes(11);
+            let network = candle(&config);
+            for (at, side) in (33..=321).step_by(32).enumerate() {
+                let (height, width, count) = (side, 33 + (side * 7) % 289, at % 9 + 1);
+                let worst = difference(&config, &network, &options(height, width, count.min(4)), count);
+                assert!(worst < 2e-4, "{variant} {padding:?} {height}x{width} {count} images: {worst}");
+                greatest = greatest.max(worst);
+            }
+        }
+    }
+    assert!(greatest > 0.0);
 }
