@@ -69,7 +69,7 @@ impl Direct {
         let start = if first.interleaved { first.offset + corner } else { corner };
         let step = Stride { row: spec.stride * first.row(), column: spec.stride * first.pixel() };
         let depth: usize = runs.iter().map(|run| run.count).sum();
-        let panels = panels(output.size.blocks());
+        let panels = panels(output.size.blocks(), depth);
         let count = output.size.height * output.size.width;
         let per_pixel = depth / (spec.kernel * spec.kernel) * spec.stride * spec.stride;
         // A unit's inputs fit a cache; few panels are no work for several threads, so their pixels are shared out.

@@ -34,7 +34,7 @@ impl Filter<'_> {
         let outputs = self.bias.len();
         let lanes = outputs.next_multiple_of(LANES);
         store.push(taps * inputs * lanes, |packed| {
-            for_each_panel(packed, outputs, taps * inputs, threads, &|first, lanes, panel| {
+            for_each_panel(packed, outputs, (taps * inputs, 1), threads, &|first, lanes, panel| {
                 for lane in 0..lanes.min(outputs - first) {
                     let channel = first + lane;
                     let scale = self.scale[channel];
@@ -50,19 +50,20 @@ impl Filter<'_> {
     }
 }
 
-/// Calls `fill(first channel, lanes, values)` for every panel of `outputs` channels with `depth` rows, on up to `threads`
-/// threads.
+/// Calls `fill(first channel, lanes, values)` for every panel of `outputs` channels that are sums of as many products, at as many
+/// frequencies, on up to `threads` threads.
 pub(crate) fn for_each_panel(
     packed: &mut [f32],
     outputs: usize,
-    depth: usize,
+    (products, frequencies): (usize, usize),
     threads: usize,
     fill: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
 ) {
+    let depth = products * frequencies;
     let mut rest = packed;
     let mut first = 0;
     let mut pieces = Vec::new();
-    for vectors in panels(outputs.div_ceil(LANES)) {
+    for vectors in panels(outputs.div_ceil(LANES), products) {
         let lanes = vectors * LANES;
         let (panel, others) = rest.split_at_mut(depth * lanes);
         pieces.push((first, lanes, panel));

@@ -279,18 +279,20 @@ unsafe fn accumulate<S: Simd, const P: usize, const V: usize>(
     }
 }
 
-/// Vectors of each panel of `blocks` blocks of output channels: pairs, and one triple where they are odd.
-pub(crate) fn panels(blocks: usize) -> Vec<usize> {
-    match blocks {
-        0 => vec![],
-        1 => vec![1],
-        _ if blocks.is_multiple_of(2) => vec![2; blocks / 2],
-        _ => {
-            let mut panels = vec![2; blocks / 2];
-            panels[blocks / 2 - 1] = MAX_VECTORS;
-            panels
-        }
+/// Products of a sum below which the time of a tile is not that of its products alone, and tiles of many pixels are worth more than
+/// those that read a value for three vectors.
+const SHALLOW: usize = 32;
+
+/// Vectors of each panel of `blocks` blocks of output channels that are sums of `products` products: pairs, and where they are
+/// odd a triple, or one by itself.
+pub(crate) fn panels(blocks: usize, products: usize) -> Vec<usize> {
+    let mut panels = vec![2; blocks / 2];
+    match panels.last_mut() {
+        _ if blocks.is_multiple_of(2) => {}
+        Some(last) if products >= SHALLOW => *last = MAX_VECTORS,
+        _ => panels.push(1),
     }
+    panels
 }
 
 #[cfg(test)]
@@ -300,9 +302,11 @@ mod tests {
     #[test]
     fn panels_have_all_blocks() {
         for blocks in 0..40 {
-            assert_eq!(panels(blocks).iter().sum::<usize>(), blocks);
+            for products in [1, SHALLOW - 1, SHALLOW, 1000] {
+                assert_eq!(panels(blocks, products).iter().sum::<usize>(), blocks);
+            }
         }
-        assert_eq!(panels(7), [2, 2, 3]);
+        assert_eq!((panels(7, 1000), panels(7, 9)), (vec![2, 2, 3], vec![2, 2, 2, 1]));
     }
 
     #[test]

@@ -66,7 +66,9 @@ mod imp {
 
     impl Memory {
         pub(super) fn zeroed(bytes: usize, align: usize) -> Self {
-            let mapped = bytes.max(1) + align;
+            // Whole huge pages: the system gives none for a part.
+            let bytes = bytes.max(1).next_multiple_of(align);
+            let mapped = bytes + align;
             // SAFETY: an anonymous private mapping at an address of the system's choice touches no memory in use.
             let mapping = unsafe {
                 libc::mmap(

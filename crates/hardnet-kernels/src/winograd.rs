@@ -69,7 +69,7 @@ fn pack_for<P: Points<A, M>, const A: usize, const M: usize>(
     let outputs = filter.bias.len();
     let lanes = outputs.next_multiple_of(LANES);
     store.push(A * A * inputs * lanes, |packed| {
-        for_each_panel(packed, outputs, A * A * inputs, threads, &|first, lanes, panel| {
+        for_each_panel(packed, outputs, (inputs, A * A), threads, &|first, lanes, panel| {
             for input in 0..inputs {
                 for block in 0..lanes / LANES {
                     let mut taps = [[0.0; LANES]; 9];
@@ -157,6 +157,7 @@ impl Winograd {
                 counts.push(LANES.min(input.size.channels - block * LANES));
             }
         }
+        let depth = counts.iter().sum();
         let per_tile = spec.side.frequencies() * (blocks.len() + output.size.blocks()) * LANES;
         let strip = STRIP / per_tile / 12 * 12;
         let (schedule, group) = if strip >= STRIP_TILES && count >= 4 * STRIP_TILES {
@@ -175,8 +176,8 @@ impl Winograd {
             blocks,
             output,
             tiles,
-            panels: panels(output.size.blocks()),
-            depth: counts.iter().sum(),
+            panels: panels(output.size.blocks(), depth),
+            depth,
             weights: spec.weights,
             bias: spec.bias,
             zeros: spec.zeros,

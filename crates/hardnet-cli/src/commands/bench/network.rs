@@ -69,6 +69,9 @@ struct Latency {
     p95: f64,
 }
 
+/// From a batch of images to the logits of all of them.
+type Network = dyn FnMut(&[Vec<f32>]) -> Result<Vec<f32>>;
+
 /// Where parameters come from.
 enum Weights {
     File(Box<WeightsFile>),
@@ -128,7 +131,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     let started = Instant::now();
     let weights = open()?;
     let config = weights.config().clone();
-    let mut network: Box<dyn FnMut(&[Vec<f32>]) -> Result<Vec<f32>>>;
+    let mut network: Box<Network>;
     let (mut plan_mib, mut profile) = (None, None);
     let images = images(&config, batch, side);
     let load;
@@ -202,11 +205,7 @@ fn images(config: &Config, batch: usize, side: usize) -> Vec<Vec<f32>> {
     values.chunks(config.in_channels * side * side).map(<[f32]>::to_vec).collect()
 }
 
-fn measure(
-    network: &mut dyn FnMut(&[Vec<f32>]) -> Result<Vec<f32>>,
-    images: &[Vec<f32>],
-    iters: usize,
-) -> Result<(Latency, Vec<f32>)> {
+fn measure(network: &mut Network, images: &[Vec<f32>], iters: usize) -> Result<(Latency, Vec<f32>)> {
     let mut logits = Vec::new();
     for _ in 0..WARM_UP {
         logits = network(images)?;
