@@ -1,49 +1,121 @@
 //! Files of the Hugging Face Hub, by way of the cache that its Python library shares.
 
-use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
-
-use crate::error::{Error, Result};
+use crate::address::{escape, shown};
+use crate::digest::Digests;
+use crate::error::{Error, Reason, Result};
+use crate::event::{Event, Watch};
+use crate::hub_cache::{CachedFile, repository};
+use crate::lock::Lock;
+use crate::options::FetchOptions;
 use crate::source::HubFile;
+use crate::transfer::{Description, Order, Transfer, discard};
+
+/// The file in the cache, without any request.
+pub(crate) fn cached(file: &HubFile, options: &FetchOptions) -> Option<PathBuf> {
+    CachedFile::new(options.hub_cache.as_deref()?, file).find()
+}
 
 /// The file in the cache, fetched first where it is not there.
-pub(crate) fn fetch(file: &HubFile) -> Result<PathBuf> {
-    let folder = cache_folder()?;
-    let cache = Cache::new(folder.clone());
-    let repo = Repo::with_revision(file.repository.clone(), RepoType::Model, file.revision.clone());
-    if let Some(path) = cache.repo(repo.clone()).get(&file.file) {
+pub(crate) fn fetch(file: &HubFile, options: &FetchOptions, watch: &mut Watch) -> Result<PathBuf> {
+    let wanted = file.to_string();
+    let no_cache = || Error::NoCache { address: wanted.clone(), variable: "HF_HOME" };
+    let cache = options.hub_cache.as_deref().ok_or_else(no_cache)?;
+    let cached = CachedFile::new(cache, file);
+    if let Some(path) = cached.find().filter(|_| !options.force || options.offline.is_some()) {
         return Ok(path);
     }
-    if set("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
-        return Err(Error::Offline { address: file.to_string(), cache: folder });
+    if let Some(why) = &options.offline {
+        return Err(Error::Offline { address: wanted, cache: cache.into(), why: why.clone() });
     }
-    let failed = |error: hf_hub::api::sync::ApiError| Error::Fetch {
-        address: file.to_string(),
-        cache: folder.clone(),
-        reason: error.to_string(),
+    let address = address(&options.endpoint, file, &repository(file).url_revision());
+    watch(Event::Asking { wanted: &wanted, address: &shown(&address), size: None, note: None });
+    let transfer = Transfer::new(options);
+    let arrived = transfer.describe(&address, watch).and_then(|description| {
+        check_names(&description)?;
+        bring(&transfer, file, &cached, &description, options, watch)
+    });
+    arrived.map_err(|reason| Error::Fetch { address: wanted, cache: cache.into(), reason })
+}
+
+/// The address of a file.
+fn address(endpoint: &str, file: &HubFile, revision: &str) -> String {
+    format!("{endpoint}/{}/resolve/{revision}/{}", repository(file).url(), escape(&file.file))
+}
+
+/// What the Hub says becomes names of files: they must be names.
+fn check_names(description: &Description) -> Result<(), Reason> {
+    let sound = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.bytes().all(plain)
     };
-    let token = set("HF_TOKEN").or_else(|| cache.token());
-    let mut builder = ApiBuilder::from_cache(cache).with_token(token).with_progress(false);
-    if let Some(endpoint) = set("HF_ENDPOINT") {
-        builder = builder.with_endpoint(endpoint);
+    if !sound(&description.commit) {
+        return Err(Reason::NoHub("X-Repo-Commit that could be a commit"));
     }
-    builder.build().map_err(failed)?.repo(repo).get(&file.file).map_err(failed)
+    if !sound(&description.etag) {
+        return Err(Reason::NoHub("ETag that could be a hash"));
+    }
+    Ok(())
 }
 
-/// The folder that Python's `huggingface_hub` uses: HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub.
-fn cache_folder() -> Result<PathBuf> {
-    let home = || env::home_dir().filter(|home| !home.as_os_str().is_empty());
-    set("HF_HUB_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| set("HF_HOME").map(|folder| PathBuf::from(folder).join("hub")))
-        .or_else(|| home().map(|folder| folder.join(".cache/huggingface/hub")))
-        .ok_or(Error::NoCache)
+/// Brings the content into the cache, unless it is there under another name, and links the file to it.
+fn bring(
+    transfer: &Transfer,
+    file: &HubFile,
+    cached: &CachedFile,
+    description: &Description,
+    options: &FetchOptions,
+    watch: &mut Watch,
+) -> Result<PathBuf, Reason> {
+    let Description { commit, etag, length } = description;
+    let blob = cached.blob(etag);
+    let disk = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source: io::Error| Reason::Disk { path, source }
+    };
+    let folder = blob.parent().expect("a blob is in a folder");
+    fs::create_dir_all(folder).map_err(disk(folder))?;
+    let lock = cached.lock(etag);
+    let _held = Lock::hold(&lock, watch).map_err(disk(&lock))?;
+    // Another process may have brought it while this one waited.
+    if !blob.exists() {
+        let part = cached.part(etag);
+        let address = address(&options.endpoint, file, commit);
+        let order = Order { address: &address, part: &part, length: *length, named_by_content: true };
+        let kept = part.exists();
+        transfer.download(&order, watch)?;
+        match check(&part, etag) {
+            // What an earlier run had left may have been damaged.
+            Err(Reason::Digest { .. }) if kept => {
+                transfer.download(&order, watch)?;
+                check(&part, etag)?;
+            }
+            checked => checked?,
+        }
+        fs::rename(&part, &blob).map_err(disk(&blob))?;
+    }
+    cached.link(etag, commit).map_err(disk(&cached.pointer(commit)))
 }
 
-/// A variable that is set and not empty.
-fn set(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
+/// Holds the content against its name; what differs is removed.
+fn check(part: &Path, etag: &str) -> Result<(), Reason> {
+    let disk = |source| Reason::Disk { path: part.into(), source };
+    let digests = Digests::of(part).map_err(disk)?;
+    let found = match etag.len() {
+        64 => digests.sha256,
+        40 => digests.git_blob,
+        // A mirror's own name for it, which says nothing of the content.
+        _ => return Ok(()),
+    };
+    if found != etag {
+        discard(part).map_err(disk)?;
+        return Err(Reason::Digest { expected: etag.into(), found });
+    }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

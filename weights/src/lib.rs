@@ -1,13 +1,45 @@
 //! Where HarDNet weights are, and what is known of them.
+//!
+//! [`registry`] lists the published weights by tag. A [`Source`] is what a user may name: a path, a tag, or a file of the
+//! Hugging Face Hub. With the feature `hub` a source is fetched, once, into a cache; a run that finds its file there makes
+//! no request.
 
+#[cfg(feature = "hub")]
+mod address;
 mod digest;
 mod error;
 #[cfg(feature = "hub")]
+mod event;
+#[cfg(feature = "hub")]
+mod fetch;
+#[cfg(feature = "hub")]
 mod hub;
-mod published;
+#[cfg(feature = "hub")]
+mod hub_cache;
+#[cfg(feature = "hub")]
+mod keep;
+#[cfg(feature = "hub")]
+mod lock;
+#[cfg(feature = "hub")]
+mod options;
+mod registry;
 mod source;
+#[cfg(feature = "hub")]
+mod store;
+#[cfg(feature = "hub")]
+mod tag;
+#[cfg(feature = "hub")]
+mod transfer;
 
 pub use digest::sha256;
-pub use error::{Error, Result};
-pub use published::{PUBLISHED, Published};
+pub use error::{Error, Reason, Result};
+#[cfg(feature = "hub")]
+pub use event::{Event, Watch};
+#[cfg(feature = "hub")]
+pub use fetch::Fetched;
+#[cfg(feature = "hub")]
+pub use options::{FetchOptions, Patience, Proxies, Token};
+pub use registry::{Entry, Hash, HashKind, Published, RemoteFile, find, published, registry};
 pub use source::{HubFile, Source};
+#[cfg(feature = "hub")]
+pub use store::{Check, Origin};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::registry::{Entry, find};
 
 /// The scheme of addresses on the Hub.
 const SCHEME: &str = "hf://";
@@ -12,12 +13,14 @@ const SCHEME: &str = "hf://";
 /// The file of a repository that is meant where an address names none.
 const DEFAULT_FILE: &str = "model.safetensors";
 
-/// A place of weights: a path, or `hf://owner/name[@revision][/file]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A place of weights: a path, a tag of the registry, or `hf://owner/name[@revision][/file]`.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Source {
     /// A file on this machine.
     Path(PathBuf),
+    /// Weights that the registry knows, as `hardnet68.upstream_in1k`.
+    Tag(&'static Entry),
     /// A file of a model repository on the Hugging Face Hub.
     Hub(HubFile),
 }
@@ -35,19 +38,18 @@ pub struct HubFile {
 }
 
 impl Source {
-    /// The file on this machine; one on the Hub is fetched unless its cache has it.
+    /// The file on this machine; what is not there is fetched, as the environment says, unless a cache has it.
     ///
     /// # Errors
     ///
-    /// [`Error::NoHub`] without the feature `hub`, [`Error::Offline`] and [`Error::Fetch`] where the file cannot be had. That
-    /// a path exists is not checked.
+    /// As [`Source::fetch`]; [`Error::NoHub`] without the feature `hub`.
     pub fn locate(&self) -> Result<PathBuf> {
         match self {
             Self::Path(path) => Ok(path.clone()),
             #[cfg(feature = "hub")]
-            Self::Hub(file) => crate::hub::fetch(file),
+            _ => self.fetch(&crate::FetchOptions::from_env(), &mut |_| {}).map(|fetched| fetched.path),
             #[cfg(not(feature = "hub"))]
-            Self::Hub(file) => Err(Error::NoHub(file.to_string())),
+            _ => Err(Error::NoHub(self.to_string())),
         }
     }
 }
@@ -56,7 +58,9 @@ impl FromStr for Source {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let Some(address) = text.strip_prefix(SCHEME) else { return Ok(Self::Path(text.into())) };
+        let Some(address) = text.strip_prefix(SCHEME) else {
+            return Ok(find(text).map_or_else(|| Self::Path(text.into()), Self::Tag));
+        };
         let invalid = || Error::Address(text.into());
         let (owner, rest) = address.split_once('/').ok_or_else(invalid)?;
         let (name, file) = rest.split_once('/').unwrap_or((rest, DEFAULT_FILE));
@@ -80,6 +84,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
+            Self::Tag(entry) => f.write_str(&entry.tag),
             Self::Hub(file) => file.fmt(f),
         }
     }
@@ -96,6 +101,9 @@ mod tests {
         };
         let cases = [
             ("weights/a.safetensors", Source::Path("weights/a.safetensors".into())),
+            ("hardnet68.upstream_in1k", Source::Tag(find("hardnet68.upstream_in1k").unwrap())),
+            ("./hardnet68.upstream_in1k", Source::Path("./hardnet68.upstream_in1k".into())),
+            ("hardnet68", Source::Path("hardnet68".into())),
             ("hf://someone/hardnet68", hub("someone/hardnet68", "main", "model.safetensors")),
             ("hf://someone/hardnet68@v1", hub("someone/hardnet68", "v1", "model.safetensors")),
             ("hf://a/b@c0ffee/f16/w.safetensors", hub("a/b", "c0ffee", "f16/w.safetensors")),

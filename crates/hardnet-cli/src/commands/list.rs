@@ -2,7 +2,7 @@
 
 use clap::Args;
 use hardnet_model::{Config, Graph, Variant};
-use hardnet_weights::PUBLISHED;
+use hardnet_weights::published;
 use serde::Serialize;
 
 use crate::failure::{Exit, Result};
@@ -27,12 +27,12 @@ struct Row {
 pub(crate) fn run(args: &ListArgs, printer: &Printer) -> Result<Exit> {
     let mut rows = Vec::new();
     for variant in Variant::ALL {
-        let published = PUBLISHED.iter().find(|published| published.model == variant.name());
+        let published = published(variant.name());
         rows.push(Row {
             model: variant.name(),
             parameters: Graph::new(&Config::from(variant))?.param_count(),
             published_top1: published.map(|published| published.top1),
-            published_top5: published.map(|published| published.top5),
+            published_top5: published.and_then(|published| published.top5),
         });
     }
     if args.json {

@@ -1,0 +1,405 @@
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use hardnet_testing::file_host::Fault;
+use hardnet_testing::hub_host::{COMMIT, HubHost, git_blob_id};
+use hardnet_testing::server::{Request, Response, Server};
+
+use super::*;
+use crate::options::{Patience, Token};
+use crate::source::Source;
+
+/// Long enough for several reads.
+const LARGE: usize = 1 << 20;
+
+const SECRET: &str = "hf_secret";
+
+/// A Hub with one large file, and an empty cache.
+struct Fixture {
+    hub: HubHost,
+    cache: tempfile::TempDir,
+    options: FetchOptions,
+}
+
+fn content() -> Vec<u8> {
+    (0..LARGE).map(|i| (i * i % 251) as u8).collect()
+}
+
+fn fixture() -> Fixture {
+    let hub = HubHost::start();
+    hub.put_large("someone/net", "model.safetensors", &content());
+    let cache = tempfile::tempdir().unwrap();
+    let patience = Patience {
+        attempts: 3,
+        first_pause: Duration::from_millis(1),
+        silence: Duration::from_millis(300),
+        ..Patience::default()
+    };
+    let options = FetchOptions {
+        endpoint: hub.endpoint(),
+        hub_cache: Some(cache.path().into()),
+        patience,
+        ..FetchOptions::default()
+    };
+    Fixture { hub, cache, options }
+}
+
+impl Fixture {
+    fn fetch(&self, address: &str) -> Result<PathBuf> {
+        let Source::Hub(file) = address.parse().unwrap() else { panic!("{address}") };
+        fetch(&file, &self.options, &mut |_| {})
+    }
+
+    fn model(&self) -> Result<PathBuf> {
+        self.fetch("hf://someone/net")
+    }
+
+    /// The pauses between attempts, and what is got in the end.
+    fn watched(&self) -> (Vec<Duration>, Result<PathBuf>) {
+        let mut pauses = Vec::new();
+        let Source::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
+        let got = fetch(&file, &self.options, &mut |event| {
+            if let Event::Waiting { pause, .. } = event {
+                pauses.push(pause);
+            }
+        });
+        (pauses, got)
+    }
+
+    /// Files of the cache that look finished.
+    fn finished(&self) -> usize {
+        let entries = |folder: &str| fs::read_dir(self.cache.path().join("models--someone--net").join(folder));
+        let blobs = entries("blobs").into_iter().flatten().flatten();
+        let blobs = blobs.filter(|entry| !entry.file_name().to_string_lossy().contains("part")).count();
+        blobs + entries("snapshots").into_iter().flatten().count()
+    }
+
+    fn part(&self) -> PathBuf {
+        let name = format!("{}.hardnet.part", crate::sha256(&content()));
+        self.cache.path().join("models--someone--net/blobs").join(name)
+    }
+}
+
+fn ranges(requests: &[Request]) -> Vec<Option<String>> {
+    requests.iter().map(|request| request.header("range").map(Into::into)).collect()
+}
+
+#[test]
+fn a_file_is_fetched_once_and_laid_out_as_python_does() {
+    let fixture = fixture();
+    let path = fixture.model().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), content());
+    let repository = fixture.cache.path().join("models--someone--net");
+    assert_eq!(path, repository.join("snapshots").join(COMMIT).join("model.safetensors"));
+    let blob = Path::new("../../blobs").join(crate::sha256(&content()));
+    assert_eq!(fs::read_link(&path).unwrap(), blob);
+    assert_eq!(fs::read_to_string(repository.join("refs/main")).unwrap(), COMMIT);
+    // A description and a download, which the Hub redirects.
+    assert_eq!((fixture.hub.requests().len(), fixture.hub.content().requests().len()), (2, 1));
+    assert_eq!(fixture.model().unwrap(), path);
+    assert_eq!(fixture.hub.requests().len(), 2, "the second run asks nobody");
+}
+
+#[test]
+fn small_files_in_folders_are_checked_by_their_names_in_git() {
+    let fixture = fixture();
+    fixture.hub.put_small("someone/net", "sub/config.json", b"{}");
+    let path = fixture.fetch("hf://someone/net/sub/config.json").unwrap();
+    assert_eq!(fs::read_link(&path).unwrap(), Path::new("../../../blobs").join(git_blob_id(b"{}")));
+    assert_eq!(fs::read(path).unwrap(), b"{}");
+}
+
+#[test]
+fn force_asks_again_but_brings_nothing_twice() {
+    let mut fixture = fixture();
+    let path = fixture.model().unwrap();
+    fixture.options.force = true;
+    assert_eq!(fixture.model().unwrap(), path);
+    assert_eq!((fixture.hub.requests().len(), fixture.hub.content().requests().len()), (3, 1));
+}
+
+#[test]
+fn a_pinned_revision_is_taken_from_the_cache_by_its_commit() {
+    let fixture = fixture();
+    let pinned = format!("hf://someone/net@{COMMIT}");
+    let path = fixture.fetch(&pinned).unwrap();
+    let requests = fixture.hub.requests().len();
+    assert_eq!(fixture.fetch(&pinned).unwrap(), path);
+    assert_eq!(fixture.hub.requests().len(), requests);
+    assert!(!fixture.cache.path().join("models--someone--net/refs").exists(), "a commit is no branch");
+}
+
+#[test]
+fn the_token_goes_to_the_hub_and_nowhere_else() {
+    let mut fixture = fixture();
+    fixture.hub.require(SECRET);
+    let refused = fixture.model().unwrap_err().to_string();
+    assert!(refused.contains("set HF_TOKEN") && refused.contains("401"), "{refused}");
+    fixture.options.token = Token::new(SECRET);
+    fixture.model().unwrap();
+    let shown = |requests: &[Request]| requests.iter().filter(|r| r.header("authorization").is_some()).count();
+    assert_eq!(shown(&fixture.hub.requests()), 2);
+    assert_eq!((shown(&fixture.hub.content().requests()), fixture.hub.content().requests().len()), (0, 1));
+}
+
+#[test]
+fn a_redirect_on_the_same_host_but_another_port_gets_no_token() {
+    let mut fixture = fixture();
+    let thief = Server::start(|_| Response::new(404, ""));
+    fixture.options.token = Token::new(SECRET);
+    let redirect = Response::new(307, "").header("Location", format!("{}/steal", thief.url()));
+    fixture.hub.answer([redirect.clone().header("X-Repo-Commit", COMMIT).header("X-Linked-ETag", "\"e\""), redirect]);
+    fixture.model().unwrap_err();
+    assert_eq!(thief.requests().len(), 1);
+    assert_eq!(thief.requests()[0].header("authorization"), None);
+}
+
+#[test]
+fn errors_name_address_cache_and_remedy_but_no_secret() {
+    let mut fixture = fixture();
+    let cache = fixture.cache.path().display().to_string();
+    let cases = [
+        ("hf://nobody/net@main/model.safetensors", "there is no such repository", "404"),
+        ("hf://someone/net@main/other.bin", "no such file", "404"),
+        ("hf://someone/net@v9", "no such revision", "404"),
+    ];
+    for (address, remedy, status) in cases {
+        let error = fixture.fetch(address).unwrap_err().to_string();
+        for part in [address, remedy, status, &cache] {
+            assert!(error.contains(part), "`{part}` in: {error}");
+        }
+    }
+    fixture.options.token = Token::new(SECRET);
+    fixture.hub.gate();
+    let error = fixture.model().unwrap_err();
+    let error = format!("{error} {error:?}");
+    assert!(error.contains("accept its licence") && error.contains("403"), "{error}");
+    assert!(!error.contains(SECRET), "{error}");
+    assert_eq!(fixture.finished(), 0);
+}
+
+#[test]
+fn signatures_are_not_shown() {
+    let fixture = fixture();
+    fixture.hub.content().fail([Fault::Answer(Response::new(403, "expired"))]);
+    let error = fixture.model().unwrap_err();
+    let error = format!("{error} {error:?}");
+    assert!(error.contains("403") && !error.contains("signature"), "{error}");
+}
+
+#[test]
+fn a_busy_host_is_given_the_pause_it_asks_for() {
+    let fixture = fixture();
+    fixture.hub.answer([Response::new(429, "").header("Retry-After", "1")]);
+    let (pauses, got) = fixture.watched();
+    got.unwrap();
+    assert_eq!(pauses, [Duration::from_secs(1)]);
+}
+
+#[test]
+fn a_pause_that_is_too_long_is_not_waited() {
+    let fixture = fixture();
+    fixture.hub.answer([Response::new(429, "").header("Retry-After", "3600")]);
+    let (pauses, got) = fixture.watched();
+    assert_eq!(pauses, []);
+    let error = got.unwrap_err().to_string();
+    assert!(error.contains("3600 seconds"), "{error}");
+}
+
+#[test]
+fn server_errors_are_tried_again_with_growing_pauses_and_not_for_ever() {
+    let fixture = fixture();
+    fixture.hub.answer([Response::new(500, ""), Response::new(503, "")]);
+    let (pauses, got) = fixture.watched();
+    got.unwrap();
+    assert_eq!(pauses, [Duration::from_millis(1), Duration::from_millis(2)]);
+
+    let fixture = self::fixture();
+    fixture.hub.answer(vec![Response::new(500, ""); 3]);
+    let error = fixture.model().unwrap_err().to_string();
+    assert!(error.contains("500"), "{error}");
+    assert_eq!(fixture.hub.requests().len(), 3);
+}
+
+#[test]
+fn a_file_that_breaks_off_is_continued() {
+    let fixture = fixture();
+    fixture.hub.content().fail([Fault::CutAfter(1000), Fault::CutAfter(500)]);
+    assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
+    assert_eq!(
+        ranges(&fixture.hub.content().requests()),
+        [None, Some("bytes=1000-".into()), Some("bytes=1500-".into())]
+    );
+}
+
+#[test]
+fn a_file_that_broke_off_is_continued_by_a_later_run() {
+    let fixture = fixture();
+    fixture.hub.content().fail([Fault::CutAfter(1000), Fault::CutAfter(0), Fault::CutAfter(0)]);
+    let error = fixture.model().unwrap_err().to_string();
+    assert!(error.contains("what has arrived is kept"), "{error}");
+    assert_eq!(fs::read(fixture.part()).unwrap(), content()[..1000]);
+    assert_eq!(fixture.finished(), 0);
+    assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
+    assert_eq!(ranges(&fixture.hub.content().requests())[3], Some("bytes=1000-".into()));
+    assert!(!fixture.part().exists());
+}
+
+#[test]
+fn a_host_that_ignores_ranges_is_read_from_the_start() {
+    let fixture = fixture();
+    fixture.hub.content().fail([Fault::CutAfter(1000), Fault::IgnoreRange]);
+    assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
+}
+
+#[test]
+fn parts_of_every_length_are_completed() {
+    for (kept, requests) in [(0, 1), (1, 1), (LARGE - 1, 1), (LARGE, 0), (LARGE + 1, 1)] {
+        let fixture = fixture();
+        fs::create_dir_all(fixture.part().parent().unwrap()).unwrap();
+        let mut part = content();
+        part.resize(kept, 0);
+        fs::write(fixture.part(), part).unwrap();
+        assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content(), "{kept}");
+        assert_eq!(fixture.hub.content().requests().len(), requests, "{kept}");
+    }
+}
+
+#[test]
+fn a_damaged_part_is_thrown_away_and_fetched_anew() {
+    for kept in [1000, LARGE] {
+        let fixture = fixture();
+        fs::create_dir_all(fixture.part().parent().unwrap()).unwrap();
+        fs::write(fixture.part(), vec![7; kept]).unwrap();
+        assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content(), "{kept}");
+        assert_eq!(ranges(&fixture.hub.content().requests()).last(), Some(&None), "{kept}");
+    }
+}
+
+#[test]
+fn a_wrong_hash_is_an_error_and_leaves_nothing() {
+    let fixture = fixture();
+    fixture.hub.content().fail([Fault::Damage]);
+    let error = fixture.model().unwrap_err();
+    let Error::Fetch { reason: Reason::Digest { expected, found }, .. } = &error else { panic!("{error}") };
+    assert_eq!(*expected, crate::sha256(&content()));
+    assert!(error.to_string().contains(found.as_str()), "{error}");
+    assert!(!fixture.part().exists());
+    assert_eq!(fixture.finished(), 0);
+}
+
+#[test]
+fn a_body_that_is_too_short_is_completed_or_refused() {
+    let fixture = fixture();
+    fixture.hub.content().fail([Fault::Truncate(1000)]);
+    assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
+
+    let fixture = self::fixture();
+    fixture.hub.content().fail(vec![Fault::Truncate(1000); 20]);
+    let error = fixture.model().unwrap_err();
+    assert!(matches!(error, Error::Fetch { reason: Reason::Network(_) | Reason::Length { .. }, .. }), "{error}");
+    assert_eq!(fixture.finished(), 0);
+    assert!(fixture.hub.content().requests().len() < 20, "the host is not asked for ever");
+}
+
+#[test]
+fn a_host_that_falls_silent_is_left_and_asked_again() {
+    let fixture = fixture();
+    fixture.hub.content().fail([Fault::StallAfter(1000)]);
+    assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
+    assert_eq!(ranges(&fixture.hub.content().requests()), [None, Some("bytes=1000-".into())]);
+
+    let fixture = self::fixture();
+    fixture.hub.content().fail(vec![Fault::StallAfter(0); 3]);
+    let error = fixture.model().unwrap_err().to_string();
+    assert!(error.contains("silent"), "{error}");
+}
+
+#[test]
+fn offline_takes_what_is_cached_and_names_the_folder_otherwise() {
+    let mut fixture = fixture();
+    fixture.options.offline = Some("HF_HUB_OFFLINE is set".into());
+    fixture.options.force = true;
+    let error = fixture.model().unwrap_err().to_string();
+    for part in
+        ["HF_HUB_OFFLINE", &fixture.cache.path().display().to_string(), "hf://someone/net@main/model.safetensors"]
+    {
+        assert!(error.contains(part), "`{part}` in: {error}");
+    }
+    assert_eq!(fixture.hub.requests().len(), 0);
+    fixture.options.offline = None;
+    let path = fixture.model().unwrap();
+    fixture.options.offline = Some("--offline was given".into());
+    let requests = fixture.hub.requests().len();
+    assert_eq!(fixture.model().unwrap(), path);
+    assert_eq!(fixture.hub.requests().len(), requests);
+}
+
+#[test]
+fn without_a_home_folder_there_is_an_error() {
+    let mut fixture = fixture();
+    fixture.options.hub_cache = None;
+    let error = fixture.model().unwrap_err().to_string();
+    assert!(error.contains("HF_HOME"), "{error}");
+}
+
+#[test]
+fn an_answer_of_no_hub_is_named_as_such() {
+    let fixture = fixture();
+    fixture.hub.answer([Response::new(200, "<html>log in</html>")]);
+    let error = fixture.model().unwrap_err().to_string();
+    assert!(error.contains("HF_ENDPOINT"), "{error}");
+    for (commit, etag) in [("../../..", "e"), (COMMIT, "../../e"), (COMMIT, ""), (COMMIT, ".lock")] {
+        let answer = Response::new(200, "").header("X-Repo-Commit", commit).header("ETag", format!("\"{etag}\""));
+        fixture.hub.answer([answer]);
+        let error = fixture.model().unwrap_err();
+        assert!(matches!(error, Error::Fetch { reason: Reason::NoHub(_), .. }), "{commit} {etag}: {error}");
+    }
+    assert_eq!(fixture.finished(), 0);
+}
+
+#[test]
+fn redirects_in_a_circle_end() {
+    let fixture = fixture();
+    let circle = Response::new(302, "").header("Location", "/mirror/someone/net/resolve/main/model.safetensors");
+    fixture.hub.answer(vec![circle; 11]);
+    let error = fixture.model().unwrap_err().to_string();
+    assert!(error.contains("more than 10 times"), "{error}");
+}
+
+#[test]
+fn two_at_once_fetch_one_file_once() {
+    let fixture = fixture();
+    let paths = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| paths.lock().unwrap().push(fixture.model().unwrap()));
+        }
+    });
+    let paths = paths.into_inner().unwrap();
+    assert!(paths.iter().all(|path| *path == paths[0]) && paths.len() == 4);
+    assert_eq!(fixture.hub.content().requests().len(), 1);
+}
+
+#[test]
+fn a_proxy_is_asked_unless_the_host_is_excepted() {
+    let mut fixture = fixture();
+    let proxy = Server::start(|_| Response::new(407, ""));
+    fixture.options.proxies.http = Some(proxy.url());
+    fixture.model().unwrap_err();
+    assert!(!proxy.requests().is_empty());
+    assert_eq!(fixture.hub.requests().len(), 0);
+    let asked = proxy.requests().len();
+    fixture.options.proxies.none = Some("example.org, 127.0.0.1".into());
+    fixture.model().unwrap();
+    assert_eq!(proxy.requests().len(), asked);
+}
+
+#[test]
+fn nobody_there_is_an_error_that_names_the_remedy() {
+    let mut fixture = fixture();
+    fixture.options.endpoint = "http://127.0.0.1:1".into();
+    let error = fixture.model().unwrap_err().to_string();
+    assert!(error.contains("check the connection"), "{error}");
+}
