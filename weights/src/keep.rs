@@ -1,9 +1,12 @@
 //! What arrived, as safetensors.
 
-use std::io;
+use std::fs;
+use std::io::{self, BufWriter};
 use std::path::Path;
 
-use crate::hub_cache::replace;
+use hardnet_model::{Conversion, Error as ModelError, Precision, Variant, WeightsFile};
+
+use crate::hub_cache::publish;
 use crate::registry::Entry;
 
 /// Why a file cannot be kept.
@@ -14,11 +17,24 @@ pub(crate) enum NotKept {
     Disk(io::Error),
 }
 
-/// Writes the weights in `arrived`, which must be those of `entry`, to `weights`.
-pub(crate) fn as_safetensors(arrived: &Path, entry: &Entry, weights: &Path) -> Result<(), NotKept> {
-    let bytes = std::fs::read(arrived).map_err(NotKept::Disk)?;
-    if bytes.get(8) != Some(&b'{') {
-        return Err(NotKept::Content(format!("no safetensors of {}", entry.config)));
+impl From<ModelError> for NotKept {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Write(error) => Self::Disk(error),
+            error => Self::Content(error.to_string()),
+        }
     }
-    replace(weights, &bytes).map_err(NotKept::Disk)
+}
+
+/// Writes the weights in `arrived`, of any format, which must be those of `entry`, to `weights`; readers find the old file
+/// or the new one, whole.
+pub(crate) fn as_safetensors(arrived: &Path, entry: &Entry, weights: &Path) -> Result<(), NotKept> {
+    let variant: Variant = entry.config.parse()?;
+    let file = WeightsFile::open_as(arrived, variant)?;
+    let conversion = Conversion::new(&file, Precision::F32, None, Some(entry.pipeline.as_str().into()))?;
+    let folder = weights.parent().expect("the weights are in a folder");
+    fs::create_dir_all(folder).map_err(NotKept::Disk)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(NotKept::Disk)?;
+    conversion.write(BufWriter::new(&mut temporary))?;
+    publish(temporary, weights).map_err(NotKept::Disk)
 }

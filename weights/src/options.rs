@@ -133,7 +133,7 @@ impl FetchOptions {
     /// ~/.cache/huggingface/hub; the token HF_TOKEN, HUGGING_FACE_HUB_TOKEN, the file HF_TOKEN_PATH or HF_HOME/token,
     /// unless HF_HUB_DISABLE_IMPLICIT_TOKEN is set; further HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT in
     /// seconds, and HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in either case. Weights fetched by tag are kept in
-    /// HARDNET_CACHE, XDG_CACHE_HOME/hardnet or ~/.cache/hardnet; HARDNET_HUB_OWNER is [`FetchOptions::hub_owner`].
+    /// `weights` of HARDNET_CACHE, XDG_CACHE_HOME/hardnet or ~/.cache/hardnet; HARDNET_HUB_OWNER is [`FetchOptions::hub_owner`].
     pub fn from_env() -> Self {
         Self::resolve(&|name| env::var_os(name), env::home_dir())
     }
@@ -160,7 +160,9 @@ impl FetchOptions {
         Self {
             endpoint: text(&["HF_ENDPOINT"]).unwrap_or(ENDPOINT.into()).trim_end_matches('/').into(),
             hub_cache: folder(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]).or_else(|| Some(hub_home?.join("hub"))),
-            store: folder(&["HARDNET_CACHE"]).or_else(|| Some(caches()?.join("hardnet"))),
+            store: folder(&["HARDNET_CACHE"])
+                .or_else(|| Some(caches()?.join("hardnet")))
+                .map(|cache| cache.join("weights")),
             token: token.filter(|_| !is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN")),
             offline: is_set("HF_HUB_OFFLINE").then(|| "HF_HUB_OFFLINE is set".into()),
             hub_owner: text(&["HARDNET_HUB_OWNER"]),
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn caches_are_where_python_has_them() {
-        let cases: [(&[(&str, &str)], Option<&str>, Option<&str>); 8] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+        let cases: [Case; 8] = [
             (&[], Some("/home/a"), Some("/home/a/.cache/huggingface/hub")),
             (&[("XDG_CACHE_HOME", "/x")], Some("/home/a"), Some("/x/huggingface/hub")),
             (&[("HF_HOME", "~/hf")], Some("/home/a"), Some("/home/a/hf/hub")),
@@ -218,8 +221,8 @@ mod tests {
                 "{variables:?} {home:?}"
             );
         }
-        assert_eq!(resolve(&[("HARDNET_CACHE", "/w")], None).store, Some("/w".into()));
-        assert_eq!(resolve(&[], Some("/home/a")).store, Some("/home/a/.cache/hardnet".into()));
+        assert_eq!(resolve(&[("HARDNET_CACHE", "/w")], None).store, Some("/w/weights".into()));
+        assert_eq!(resolve(&[], Some("/home/a")).store, Some("/home/a/.cache/hardnet/weights".into()));
     }
 
     #[test]

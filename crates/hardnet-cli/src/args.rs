@@ -45,6 +45,9 @@ pub(crate) enum Command {
     Info(info::InfoArgs),
     /// Write a model file as safetensors
     Convert(convert::ConvertArgs),
+    /// Fetch weights into the cache and print where they are
+    #[cfg(feature = "hub")]
+    Download(crate::commands::download::DownloadArgs),
     /// Say what a model file holds
     Inspect(inspect::InspectArgs),
     /// Print version, processor, devices and settings

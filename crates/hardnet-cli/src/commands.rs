@@ -3,6 +3,8 @@
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod convert;
+#[cfg(feature = "hub")]
+pub(crate) mod download;
 pub(crate) mod env;
 pub(crate) mod eval;
 pub(crate) mod info;
@@ -23,6 +25,8 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::List(args) => list::run(&args, printer),
         Command::Info(args) => info::run(&args, printer),
         Command::Convert(args) => convert::run(&args, printer),
+        #[cfg(feature = "hub")]
+        Command::Download(args) => download::run(&args, printer),
         Command::Inspect(args) => inspect::run(&args, printer),
         Command::Env(args) => env::run(&args, printer),
         Command::Completions(args) => completions::run(&args),

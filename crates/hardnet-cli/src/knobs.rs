@@ -9,6 +9,9 @@ pub(crate) const THREADS: &str = "HARDNET_THREADS";
 /// Set to anything: progress as lines, never as a bar.
 pub(crate) const NO_PROGRESS: &str = "HARDNET_NO_PROGRESS";
 
+/// Set and not 0: no bar for downloads.
+pub(crate) const NO_TRANSFER_BARS: &str = "HF_HUB_DISABLE_PROGRESS_BARS";
+
 /// Folder of what can be made anew.
 const CACHE: &str = "HARDNET_CACHE";
 
@@ -16,17 +19,24 @@ const CACHE: &str = "HARDNET_CACHE";
 const CANDLE_THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
 /// Name and meaning of each, as `hardnet env` prints them.
-pub(crate) const TABLE: [(&str, &str); 10] = [
+pub(crate) const TABLE: [(&str, &str); 14] = [
     (DEVICE, "device to compute on, as --device"),
     (THREADS, "threads of the network, as --threads"),
     (hardnet_isa::VARIABLE, "instruction set of the kernels: portable or avx2; by default the best there is"),
     (NO_PROGRESS, "if set, progress as lines instead of a bar"),
-    (CACHE, "folder of what can be made anew, as indices of archives; by default `hardnet` in the user's cache folder"),
+    (
+        CACHE,
+        "folder of what can be made anew, as weights and indices of archives; by default `hardnet` in the user's cache folder",
+    ),
     ("RAYON_NUM_THREADS", "threads of Candle where --threads is not given"),
     ("HF_HOME", "folder of the Hugging Face cache"),
     ("HF_HUB_CACHE", "folder of its downloads, before HF_HOME"),
     ("HF_ENDPOINT", "address of the Hub"),
-    ("HF_HUB_OFFLINE", "if set and not 0, hf:// addresses are taken from the cache only"),
+    ("HF_HUB_OFFLINE", "if 1, on, yes or true, weights are taken from the caches only, as by --offline"),
+    ("HF_HUB_DOWNLOAD_TIMEOUT", "seconds that a host may be silent, by default 10"),
+    ("HF_TOKEN_PATH", "file of the Hub's token where HF_TOKEN is not set, by default `token` in HF_HOME"),
+    (NO_TRANSFER_BARS, "if set and not 0, no bar for downloads"),
+    ("HARDNET_HUB_OWNER", "owner of repositories on the Hub that tags are asked of first"),
 ];
 
 /// The folder that [`CACHE`] names, or that of the user; `None` for a user without a home.

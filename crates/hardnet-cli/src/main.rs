@@ -14,6 +14,7 @@ mod pipeline;
 mod printer;
 mod progress;
 mod report;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,7 @@
 //! `--model` and `--weights`: from flags to a network on a device.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use hardnet_model::{Config, Graph, Variant, WeightsFile};
 use hardnet_weights::Source;
@@ -10,8 +12,10 @@ use crate::engine::{Engine, EngineChoice};
 use crate::failure::{Failure, Hinted, Result};
 use crate::labels::Labels;
 use crate::printer::Printer;
+use crate::weights::{FetchArgs, locate};
 
-const WEIGHTS_HELP: &str = "PyTorch file, Paddle file or safetensors, or hf://owner/name[@revision][/file]";
+const WEIGHTS_HELP: &str =
+    "PyTorch file, Paddle file or safetensors, a tag of `hardnet list --weights`, or hf://owner/name[@revision][/file]";
 
 /// Which network, with which weights, where.
 #[derive(Args, Clone, Debug)]
@@ -22,6 +26,8 @@ pub(crate) struct ModelArgs {
     model: Option<Variant>,
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE", help = WEIGHTS_HELP)]
     weights: Option<Source>,
+    #[command(flatten)]
+    fetch: FetchArgs,
     /// Device to compute on: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
@@ -64,10 +70,7 @@ impl ModelArgs {
             )
         })?;
         let (device, device_choice) = self.device.open()?;
-        if let Source::Hub(file) = source {
-            printer.note(format_args!("weights: {file}, from the Hub unless the cache has it"));
-        }
-        let path = source.locate()?;
+        let path = locate(source, &self.fetch, printer)?;
         let file = open_weights(&path, self.model)?;
         let config = file.config();
         if config.classes() == 0 {
@@ -103,6 +106,11 @@ impl ModelArgs {
 
     pub(crate) fn weights(&self) -> Option<&Source> {
         self.weights.as_ref()
+    }
+
+    /// The file that `--weights` names, if it is given.
+    pub(crate) fn locate(&self, printer: &Printer) -> Result<Option<PathBuf>> {
+        self.weights.as_ref().map(|source| locate(source, &self.fetch, printer)).transpose()
     }
 
     pub(crate) fn variant(&self) -> Option<Variant> {

@@ -68,6 +68,12 @@ impl Printer {
         self.quiet == 0 && io::stderr().is_terminal() && std::env::var_os(crate::knobs::NO_PROGRESS).is_none()
     }
 
+    /// The same for downloads, which also heed the variable of Python's `huggingface_hub`.
+    #[cfg(feature = "hub")]
+    pub(crate) fn shows_transfers(&self) -> bool {
+        self.shows_bars() && std::env::var_os(crate::knobs::NO_TRANSFER_BARS).is_none_or(|value| value == "0")
+    }
+
     /// Whether progress is to be told at all.
     pub(crate) fn shows_progress(&self) -> bool {
         self.quiet == 0

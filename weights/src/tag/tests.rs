@@ -1,1 +1,215 @@
+use std::time::Duration;
 
+use hardnet_model::{Graph, Variant, WeightsFile};
+use hardnet_testing::file_host::{Fault, FileHost};
+use hardnet_testing::formula::{self, Encoding};
+use hardnet_testing::hub_host::{HubHost, git_blob_id};
+
+use super::*;
+use crate::options::{FetchOptions, Patience};
+use crate::registry::find;
+
+/// A host with a file of HarDNet39DS, weights with two sources, and empty caches.
+struct Fixture {
+    host: FileHost,
+    bytes: Vec<u8>,
+    entry: Entry,
+    store: tempfile::TempDir,
+    options: FetchOptions,
+}
+
+/// Two sources of the same file, with these hashes.
+fn fixture(hashes: [(HashKind, Option<Hash>); 2]) -> Fixture {
+    let host = FileHost::start();
+    let bytes = weights();
+    let mut entry = find("hardnet39ds.upstream_in1k").unwrap().clone();
+    let source = |(index, (hash_kind, hash)): (usize, (HashKind, Option<Hash>))| RemoteFile {
+        address: format!("{}?signature=secret", host.put(&format!("/{index}/net.pth"), bytes.clone())),
+        hash,
+        hash_kind,
+        tried: false,
+        note: None,
+    };
+    entry.sources = hashes.into_iter().enumerate().map(source).collect();
+    let store = tempfile::tempdir().unwrap();
+    let patience = Patience { attempts: 2, first_pause: Duration::from_millis(1), ..Patience::default() };
+    let options = FetchOptions {
+        endpoint: "http://127.0.0.1:1".into(),
+        store: Some(store.path().into()),
+        hub_cache: Some(store.path().join("hub")),
+        patience,
+        ..FetchOptions::default()
+    };
+    Fixture { host, bytes, entry, store, options }
+}
+
+fn weights() -> Vec<u8> {
+    let graph = Graph::new(&Variant::HarDNet39Ds.into()).unwrap();
+    let shapes: formula::Tensors =
+        graph.params().iter().map(|param| (param.name.clone(), param.shape.clone())).collect();
+    formula::safetensors(&shapes, Encoding::F32, None)
+}
+
+fn inferred(digits: &str) -> (HashKind, Option<Hash>) {
+    (HashKind::Inferred, Some(Hash::Sha256(digits.into())))
+}
+
+fn verified(name: &str) -> (HashKind, Option<Hash>) {
+    (HashKind::Verified, Some(Hash::GitBlob(name.into())))
+}
+
+const NONE: (HashKind, Option<Hash>) = (HashKind::None, None);
+
+impl Fixture {
+    fn fetch(&self) -> Result<Fetched> {
+        fetch(&self.entry, &self.options, &mut |_| {})
+    }
+
+    fn check(&self) -> Check {
+        let origin = self.fetch().unwrap().origin.unwrap();
+        assert!(!origin.address.contains("secret"), "{}", origin.address);
+        origin.check
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.host.requests().iter().map(|request| request.target.clone()).collect()
+    }
+}
+
+#[test]
+fn what_arrives_is_kept_as_safetensors_and_fetched_once() {
+    let mut fixture = fixture([NONE, NONE]);
+    let fetched = fixture.fetch().unwrap();
+    let file = WeightsFile::open(&fetched.path).unwrap();
+    let metadata = file.metadata().unwrap();
+    assert_eq!(metadata.pipeline, Some("pil-bilinear".into()));
+    assert_eq!(Variant::of(file.config()), Some(Variant::HarDNet39Ds));
+    let origin = fetched.origin.clone().unwrap();
+    assert_eq!((origin.check, origin.sha256), (Check::Unverified, crate::sha256(&fixture.bytes)));
+    assert!(!fetched.path.with_file_name("arriving").exists(), "nothing else is left");
+    fixture.options.offline = Some("--offline was given".into());
+    assert_eq!(fixture.fetch().unwrap(), fetched);
+    assert_eq!(fixture.paths().len(), 1);
+}
+
+#[test]
+fn hashes_that_agree_say_how_far_the_file_was_checked() {
+    let bytes = weights();
+    assert_eq!(fixture([verified(&git_blob_id(&bytes)), NONE]).check(), Check::Verified);
+    assert_eq!(fixture([inferred(&crate::sha256(&bytes)[..8]), NONE]).check(), Check::Inferred);
+}
+
+#[test]
+fn a_file_that_is_known_to_be_another_is_removed_and_the_next_place_asked() {
+    let fixture = fixture([verified(&"0".repeat(40)), NONE]);
+    assert_eq!(fixture.check(), Check::Unverified);
+    assert_eq!(fixture.paths(), ["/0/net.pth?signature=secret", "/1/net.pth?signature=secret"]);
+}
+
+#[test]
+fn a_file_that_its_name_does_not_promise_is_kept_until_it_is_accepted() {
+    let mut fixture = fixture([inferred("00000000"), NONE]);
+    let error = fixture.fetch().unwrap_err();
+    let found = crate::sha256(&fixture.bytes);
+    for part in ["sha256:00000000", &format!("--accept-sha256 {found}"), "not tried"] {
+        assert!(error.to_string().contains(part), "`{part}` in: {error}");
+    }
+    assert_eq!(fixture.paths().len(), 1, "what cannot be checked does not settle a doubt");
+    assert!(cached(&fixture.entry, &fixture.options).is_none());
+    let Error::NoSource { failures, .. } = error else { panic!("{error}") };
+    let Error::Unaccepted { kept, .. } = &failures[0] else { panic!("{}", failures[0]) };
+    assert_eq!(fs::read(kept).unwrap(), fixture.bytes);
+
+    fixture.options.accept_sha256 = Some("1".repeat(64));
+    fixture.fetch().unwrap_err();
+    fixture.options.accept_sha256 = Some(found.to_uppercase());
+    let asked = fixture.paths().len();
+    assert_eq!(fixture.check(), Check::Accepted);
+    assert_eq!(fixture.paths().len(), asked, "the file that was kept is used");
+}
+
+#[test]
+fn a_doubt_is_settled_by_a_file_that_is_known() {
+    let fixture = fixture([inferred("00000000"), verified(&git_blob_id(&weights()))]);
+    assert_eq!(fixture.check(), Check::Verified);
+}
+
+#[test]
+fn an_accepted_digest_is_demanded_where_nothing_is_known() {
+    let mut fixture = fixture([NONE, NONE]);
+    fixture.options.accept_sha256 = Some("1".repeat(64));
+    let error = fixture.fetch().unwrap_err().to_string();
+    assert!(error.contains(&"1".repeat(64)) && error.contains("removed"), "{error}");
+    fixture.options.accept_sha256 = Some(crate::sha256(&fixture.bytes));
+    assert_eq!(fixture.check(), Check::Accepted);
+    fixture.options.accept_sha256 = Some("c0ffee".into());
+    assert!(matches!(fixture.fetch(), Err(Error::NoDigest(_))));
+}
+
+#[test]
+fn what_holds_no_such_weights_is_removed_and_the_next_place_asked() {
+    let fixture = fixture([NONE, NONE]);
+    fixture.host.put("/0/net.pth", "<html>This domain is for sale</html>");
+    let fetched = fixture.fetch().unwrap();
+    assert!(fetched.origin.unwrap().address.ends_with("/1/net.pth"));
+    assert!(!fixture.store.path().join(&fixture.entry.tag).join("arriving").exists());
+}
+
+#[test]
+fn every_failure_is_told_when_no_place_has_the_file() {
+    let mut fixture = fixture([NONE, NONE]);
+    for source in &mut fixture.entry.sources {
+        source.address += "x";
+        source.address = source.address.replace("net.pth", "gone.pth");
+    }
+    let error = fixture.fetch().unwrap_err().to_string();
+    for part in ["/0/gone.pth", "/1/gone.pth", "404", &fixture.store.path().display().to_string()] {
+        assert!(error.contains(part), "`{part}` in: {error}");
+    }
+    assert!(!error.contains("secret"), "{error}");
+    fixture.entry.sources.clear();
+    assert!(matches!(fixture.fetch(), Err(Error::NowhereKnown { .. })));
+}
+
+#[test]
+fn a_part_is_continued_only_if_the_host_has_the_same_file_still() {
+    let fixture = fixture([NONE, NONE]);
+    fixture.host.fail([Fault::CutAfter(1000), Fault::CutAfter(0), Fault::CutAfter(500)]);
+    fixture.host.fail([Fault::CutAfter(0)]);
+    fixture.fetch().unwrap_err();
+    let mut changed = fixture.bytes.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    fixture.host.put("/0/net.pth", changed.clone());
+    let fetched = fixture.fetch().unwrap();
+    assert_eq!(fetched.origin.unwrap().sha256, crate::sha256(&changed));
+    let ranges = fixture.host.requests().iter().filter(|request| request.header("range").is_some()).count();
+    assert!(ranges >= 2, "the part was to be continued");
+}
+
+#[test]
+fn the_repository_on_the_hub_is_asked_first() {
+    let mut fixture = fixture([NONE, NONE]);
+    let hub = HubHost::start();
+    hub.put_large("someone/hardnet39ds.upstream_in1k", "model.safetensors", &fixture.bytes);
+    fixture.options.endpoint = hub.endpoint();
+    fixture.options.hub_owner = Some("someone".into());
+    let origin = fixture.fetch().unwrap().origin.unwrap();
+    assert_eq!(origin.address, "hf://someone/hardnet39ds.upstream_in1k@main/model.safetensors");
+    assert!(fixture.paths().is_empty());
+    fixture.options.hub_owner = Some("nobody".into());
+    assert_eq!(fixture.check(), Check::Unverified, "without a repository the sources are asked");
+    fixture.options.hub_owner = Some("no/../body".into());
+    fixture.options.force = true;
+    assert!(matches!(fixture.fetch(), Err(Error::Address(_))));
+}
+
+#[test]
+fn offline_without_a_cache_names_folder_and_reason() {
+    let mut fixture = fixture([NONE, NONE]);
+    fixture.options.offline = Some("HF_HUB_OFFLINE is set".into());
+    let error = fixture.fetch().unwrap_err().to_string();
+    for part in ["hardnet39ds.upstream_in1k", "HF_HUB_OFFLINE", &fixture.store.path().display().to_string()] {
+        assert!(error.contains(part), "`{part}` in: {error}");
+    }
+    assert!(fixture.paths().is_empty());
+}

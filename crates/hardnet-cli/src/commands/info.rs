@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::failure::{Exit, Failure, Result};
 use crate::model::{name_of, open_weights};
 use crate::printer::Printer;
+use crate::weights::{FetchArgs, locate};
 
 #[derive(Args, Debug)]
 pub(crate) struct InfoArgs {
@@ -17,6 +18,8 @@ pub(crate) struct InfoArgs {
     /// Describe what this weights file holds
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<Source>,
+    #[command(flatten)]
+    fetch: FetchArgs,
     /// Side of the input in pixels
     #[arg(long, value_name = "PIXELS", default_value = "224")]
     img_size: usize,
@@ -53,7 +56,7 @@ struct Row {
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> Result<Exit> {
     let config = match (&args.weights, args.model) {
-        (Some(source), model) => open_weights(&source.locate()?, model)?.config().clone(),
+        (Some(source), model) => open_weights(&locate(source, &args.fetch, printer)?, model)?.config().clone(),
         (None, Some(variant)) => Config::from(variant),
         (None, None) => return Err(Failure::message("no network named")),
     };

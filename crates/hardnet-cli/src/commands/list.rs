@@ -1,5 +1,7 @@
 //! `hardnet list`.
 
+mod weights;
+
 use clap::Args;
 use hardnet_model::{Config, Graph, Variant};
 use hardnet_weights::published;
@@ -10,6 +12,9 @@ use crate::printer::Printer;
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
+    /// List the weights that are known by tag instead, and which of them are here
+    #[arg(long)]
+    weights: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,6 +30,9 @@ struct Row {
 }
 
 pub(crate) fn run(args: &ListArgs, printer: &Printer) -> Result<Exit> {
+    if args.weights {
+        return weights::run(args.json, printer);
+    }
     let mut rows = Vec::new();
     for variant in Variant::ALL {
         let published = published(variant.name());

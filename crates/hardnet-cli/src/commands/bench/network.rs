@@ -111,7 +111,7 @@ impl Weights {
 }
 
 pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArgs, printer: &Printer) -> Result<Exit> {
-    let path = shared.model.weights().map(|source| source.locate()).transpose()?;
+    let path = shared.model.locate(printer)?;
     let variant = variant.or(shared.model.variant());
     let open = || match (&path, variant) {
         (Some(path), variant) => Ok(Weights::File(Box::new(open_weights(path, variant)?))),

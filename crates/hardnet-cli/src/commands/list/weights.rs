@@ -1,0 +1,101 @@
+//! `hardnet list --weights`.
+
+use hardnet_weights::{Entry, Published, registry};
+use serde::Serialize;
+
+use crate::failure::{Exit, Result};
+use crate::printer::Printer;
+
+/// One set of weights. Field names are API.
+#[derive(Serialize)]
+struct Row {
+    tag: &'static str,
+    model: &'static str,
+    classes: usize,
+    tensor_bytes: u64,
+    licence: &'static str,
+    pipeline: &'static str,
+    published: Vec<Accuracy>,
+    sources: Vec<Source>,
+    /// Where they are on this machine, if they are.
+    cached: Option<String>,
+    /// How far the file was checked when it was fetched.
+    check: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Accuracy {
+    top1: f64,
+    top5: Option<f64>,
+    preprocessing: &'static str,
+}
+
+#[derive(Serialize)]
+struct Source {
+    address: &'static str,
+    hash: Option<String>,
+    tried: bool,
+}
+
+pub(crate) fn run(json: bool, printer: &Printer) -> Result<Exit> {
+    let rows: Vec<Row> = registry().iter().map(row).collect();
+    if json {
+        printer.json(&rows)?;
+        return Ok(Exit::Success);
+    }
+    printer.line("tag                              size   published top-1   licence       cached")?;
+    for row in &rows {
+        let top1 = row.published.first().map_or("-".into(), |accuracy| format!("{:.2} %", accuracy.top1));
+        let size = format!("{:.1} MB", row.tensor_bytes as f64 / 1e6);
+        let cached = match (&row.cached, row.check) {
+            (Some(_), Some(check)) => check,
+            _ if row.sources.is_empty() => "no public address is known",
+            _ => "-",
+        };
+        printer.line(format_args!("{:<28} {size:>8} {top1:>17}   {:<12}  {cached}", row.tag, row.licence))?;
+    }
+    printer.note(
+        "\nPublished for ImageNet's validation set; --json says with which preprocessing, and where they come from.",
+    );
+    Ok(Exit::Success)
+}
+
+fn row(entry: &'static Entry) -> Row {
+    let (cached, check) = cached(entry);
+    let accuracy = |published: &'static Published| Accuracy {
+        top1: published.top1,
+        top5: published.top5,
+        preprocessing: &published.preprocessing,
+    };
+    let sources = entry.sources.iter().map(|source| Source {
+        address: &source.address,
+        hash: source.hash.as_ref().map(ToString::to_string),
+        tried: source.tried,
+    });
+    Row {
+        tag: &entry.tag,
+        model: &entry.config,
+        classes: entry.classes,
+        tensor_bytes: entry.size,
+        licence: &entry.licence,
+        pipeline: &entry.pipeline,
+        published: entry.published.iter().map(accuracy).collect(),
+        sources: sources.collect(),
+        cached,
+        check,
+    }
+}
+
+/// Where the weights are on this machine, and how far they were checked.
+#[cfg(feature = "hub")]
+fn cached(entry: &'static Entry) -> (Option<String>, Option<&'static str>) {
+    let options = hardnet_weights::FetchOptions::from_env();
+    let found = hardnet_weights::Source::Tag(entry).cached(&options);
+    let check = found.as_ref().and_then(|found| Some(found.origin.as_ref()?.check.name()));
+    (found.map(|found| found.path.display().to_string()), check)
+}
+
+#[cfg(not(feature = "hub"))]
+fn cached(_: &'static Entry) -> (Option<String>, Option<&'static str>) {
+    (None, None)
+}
