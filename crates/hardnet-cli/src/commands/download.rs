@@ -16,8 +16,8 @@ Examples:
 
 `hardnet list --weights` prints the tags.")]
 pub(crate) struct DownloadArgs {
-    /// Tag, or hf://owner/name[@revision][/file]
-    #[arg(value_name = "WEIGHTS")]
+    // Not a doc comment: brackets there are links.
+    #[arg(help = "Tag, or hf://owner/name[@revision][/file]", value_name = "WEIGHTS")]
     source: Source,
     /// Ask for it even where the cache has it
     #[arg(long)]
