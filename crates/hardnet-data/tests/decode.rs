@@ -256,3 +256,24 @@ fn flipped_bytes_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_palette_that_ends_inside_an_entry_is_malformed() {
+    let file = file("palette4.png");
+    let start = file.windows(4).position(|four| four == b"PLTE").expect("the picture has a palette");
+    let length = u32::from_be_bytes(*file[start - 4..].first_chunk().expect("a chunk has a length")) as usize;
+    let with_palette = |content: &[u8]| {
+        let chunk = [b"PLTE", content].concat();
+        let (count, sum) = ((content.len() as u32).to_be_bytes(), crc32fast::hash(&chunk).to_be_bytes());
+        [&file[..start - 4], &count, &chunk, &sum, &file[start + 4 + length + 4..]].concat()
+    };
+    let palette = &file[start + 4..][..length];
+    for length in [length - 1, length - 2] {
+        let error = decode(&with_palette(&palette[..length]), &Limits::default()).expect_err("half an entry");
+        let expected = format!("a palette of {length} bytes is not of at most 256 entries of 3 bytes");
+        assert!(matches!(&error, ImageError::Malformed { reason, .. } if *reason == expected), "{error}");
+    }
+    let error = decode(&with_palette(&[0; 3 * 257]), &Limits::default()).expect_err("an entry too many");
+    assert!(matches!(error, ImageError::Malformed { .. }), "{error}");
+    assert!(decode(&with_palette(palette), &Limits::default()).is_ok());
+}

@@ -15,6 +15,9 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageErro
     let format = Format::Png;
     let header = Header::read(bytes)?;
     limits.check(format, header.width, header.height)?;
+    if header.colour_type == Header::INDEXED {
+        check_palette(bytes)?;
+    }
 
     let mut memory = image::Limits::no_limits();
     memory.max_alloc = Some(header.width * header.height * 8 + OVERHEAD_BYTES);
@@ -45,6 +48,26 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageErro
     Ok(Decoded { image: Image::new(width as usize, height as usize, channels, samples)?, warnings })
 }
 
+/// Checks that palettes are of whole entries, at most 256: the `png` crate panics on a palette that ends inside an entry.
+fn check_palette(bytes: &[u8]) -> Result<(), ImageError> {
+    const SIGNATURE: usize = 8;
+    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
+    while let Some(&[l0, l1, l2, l3, t0, t1, t2, t3]) = rest.first_chunk() {
+        let length = u32::from_be_bytes([l0, l1, l2, l3]);
+        match &[t0, t1, t2, t3] {
+            b"PLTE" if !length.is_multiple_of(3) || length > 3 * 256 => {
+                let reason = format!("a palette of {length} bytes is not of at most 256 entries of 3 bytes");
+                return Err(ImageError::Malformed { format: Format::Png, reason });
+            }
+            b"IEND" => break,
+            _ => {}
+        }
+        // Length, type and check sum are 12 bytes beside the content.
+        rest = rest.get(length as usize..).and_then(|rest| rest.get(12..)).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// Samples of 16 bits in the machine's byte order, each through `reduce`.
 fn narrow(samples: &[u8], reduce: impl Fn(u16) -> u8) -> Vec<u8> {
     samples.as_chunks::<2>().0.iter().map(|&pair| reduce(u16::from_ne_bytes(pair))).collect()
@@ -60,6 +83,8 @@ struct Header {
 impl Header {
     /// Colour type 0: grey without an alpha channel.
     const GREY: u8 = 0;
+    /// Colour type 3: numbers of palette entries.
+    const INDEXED: u8 = 3;
 
     /// Reads the chunk that must follow the signature: length, `IHDR`, width, height, depth, colour type.
     fn read(bytes: &[u8]) -> Result<Header, ImageError> {
