@@ -38,7 +38,7 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
 pub fn list(bytes: &[u8]) -> bool {
     FOLDER.with(|folder| {
         let list = folder.write("list.txt", bytes);
-        folder.check(Dataset::from_list(&list, &folder.images(), CLASSES))
+        folder.check(Dataset::from_list(&list, folder.images(), CLASSES))
     })
 }
 
