@@ -75,8 +75,8 @@ fn dtype(dtype: SafeDtype) -> Option<Dtype> {
     })
 }
 
-/// Walks an object and refuses a key that occurs twice: the `safetensors` crate keeps the last one, other readers the
-/// first, so that one file would hold two networks.
+/// Walks an object and refuses a key that occurs twice: the `safetensors` crate keeps the last one, and a reader that
+/// keeps the first would see another network in the same file.
 struct UniqueKeys {
     /// Whether the texts of `__metadata__` are walked too.
     nested: bool,
