@@ -30,6 +30,16 @@ impl Padding {
     pub const fn all(size: usize) -> Self {
         Self { top: size, bottom: size, left: size, right: size }
     }
+
+    /// Above and on the left only.
+    pub const fn top_left(size: usize) -> Self {
+        Self { top: size, bottom: 0, left: size, right: 0 }
+    }
+
+    /// The size, if it is the same on all four sides.
+    pub fn uniform(self) -> Option<usize> {
+        (self == Self::all(self.top)).then_some(self.top)
+    }
 }
 
 /// Size of a map, in channels, rows and columns.

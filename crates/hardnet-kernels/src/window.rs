@@ -7,7 +7,6 @@ use crate::simd::{LANES, Simd};
 
 /// Which value of a window is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum PoolKind {
     /// The greatest; padding never wins.
     Max,

@@ -13,6 +13,7 @@ use crate::config::{Activation, Config};
 use crate::error::Result;
 pub use builder::BlockSpec;
 use builder::Builder;
+pub use hardnet_kernels::{Padding, Pool, PoolKind};
 pub use params::{ParamInfo, ParamKind};
 pub use shapes::Shape;
 
@@ -74,59 +75,6 @@ pub struct Conv {
     pub depthwise: bool,
     /// The activation, if any.
     pub activation: Option<Activation>,
-}
-
-/// Pooling over square windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Pool {
-    /// Maximum or mean.
-    pub kind: PoolKind,
-    /// Side of the window.
-    pub kernel: usize,
-    /// Step in rows and columns.
-    pub stride: usize,
-    /// Rows and columns added around the input.
-    pub padding: Padding,
-}
-
-/// Which value of a window a pool keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PoolKind {
-    /// The maximum; padding never wins.
-    Max,
-    /// The mean; padding counts as zeros.
-    Average,
-}
-
-/// Rows and columns added around a map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Padding {
-    /// Rows above.
-    pub top: usize,
-    /// Rows below.
-    pub bottom: usize,
-    /// Columns on the left.
-    pub left: usize,
-    /// Columns on the right.
-    pub right: usize,
-}
-
-impl Padding {
-    /// The same on all four sides.
-    pub const fn all(size: usize) -> Self {
-        Self { top: size, bottom: size, left: size, right: size }
-    }
-
-    /// Above and on the left only.
-    pub const fn top_left(size: usize) -> Self {
-        Self { top: size, bottom: 0, left: size, right: 0 }
-    }
-
-    /// The size, if it is the same on all four sides.
-    pub fn uniform(self) -> Option<usize> {
-        (self == Self::all(self.top)).then_some(self.top)
-    }
 }
 
 /// One entry of the network's flat `base` sequence.

@@ -15,7 +15,7 @@ use hardnet_kernels::{Builder, Isa, Map, Program, Range, Size};
 
 use crate::config::{Activation, Config};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, Op, Padding, Pool, PoolKind};
+use crate::graph::{Graph, Node, Op};
 use crate::parameters::Parameters;
 use crate::weights::WeightsFile;
 use fold::Folder;
@@ -212,7 +212,7 @@ impl Compiler<'_> {
                 let filter = self.folder.conv(id)?;
                 let conv = hardnet_kernels::Depthwise {
                     stride: conv.stride,
-                    padding: padding(conv.padding),
+                    padding: conv.padding,
                     range: range(conv.activation),
                 };
                 self.builder.depthwise(single()?, &conv, &filter.as_filter())?
@@ -225,12 +225,12 @@ impl Compiler<'_> {
                     channels: node.out_channels,
                     kernel: conv.kernel,
                     stride: conv.stride,
-                    padding: padding(conv.padding),
+                    padding: conv.padding,
                     range: range(conv.activation),
                 };
                 self.builder.conv(&inputs, &conv, algorithm, &filter.as_filter())?
             }
-            Op::Pool(pool) => self.builder.pool(single()?, &window(pool))?,
+            Op::Pool(pool) => self.builder.pool(single()?, pool)?,
             Op::GlobalAveragePool => self.builder.mean(single()?)?,
             Op::Linear => {
                 let filter = self.folder.linear(id)?;
@@ -248,17 +248,4 @@ fn range(activation: Option<Activation>) -> Range {
         Some(Activation::Relu) => Range::RELU,
         None => Range::ALL,
     }
-}
-
-fn padding(padding: Padding) -> hardnet_kernels::Padding {
-    let Padding { top, bottom, left, right } = padding;
-    hardnet_kernels::Padding { top, bottom, left, right }
-}
-
-fn window(pool: &Pool) -> hardnet_kernels::Pool {
-    let kind = match pool.kind {
-        PoolKind::Max => hardnet_kernels::PoolKind::Max,
-        PoolKind::Average => hardnet_kernels::PoolKind::Average,
-    };
-    hardnet_kernels::Pool { kind, kernel: pool.kernel, stride: pool.stride, padding: padding(pool.padding) }
 }
