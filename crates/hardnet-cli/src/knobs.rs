@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::failure::{Hinted, Result};
+
 /// The device to compute on, as `--device`.
 pub(crate) const DEVICE: &str = "HARDNET_DEVICE";
 /// Threads of the network, as `--threads`.
@@ -44,6 +46,11 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let of_user = || folder("XDG_CACHE_HOME").or_else(|| Some(std::env::home_dir()?.join(".cache")));
     folder(CACHE).or_else(|| Some(of_user()?.join("hardnet")))
+}
+
+/// Refuses an instruction set that the processor does not have: libraries would take the best instead.
+pub(crate) fn check() -> Result<()> {
+    hardnet_isa::Isa::from_environment().map(|_| ()).hint(|| format!("set or unset {}", hardnet_isa::VARIABLE))
 }
 
 /// Makes Candle use `threads` threads. To be called before any other thread exists.

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     knobs::set_threads(arguments.global.threads);
     let printer = printer::Printer::new(arguments.global.quiet);
-    match commands::run(arguments, &printer) {
+    match knobs::check().and_then(|()| commands::run(arguments, &printer)) {
         Ok(exit) => exit.into(),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {

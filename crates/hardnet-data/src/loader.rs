@@ -9,13 +9,13 @@ mod pixels;
 
 use std::iter::FusedIterator;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 pub use error::{LoadError, LoaderError};
 pub use pixels::Pixels;
 
-use crate::{Cores, DecodeWarning, Limits, OrderedMap, Pipeline, Sample};
+use crate::{Cores, DecodeWarning, Limits, OrderedMap, Pipeline, Resizer, Sample};
 use pixels::Pool;
 
 /// The largest image file read, in bytes.
@@ -104,8 +104,14 @@ impl Loader {
     ) -> Result<Self, LoaderError> {
         pipeline.validate()?;
         let (crop, limits, cores) = (pipeline.crop, options.limits.clone(), options.cores.clone());
-        let load =
-            move |sample: &Sample, out: &mut [f32]| file::load(sample, &limits, cores.as_deref(), &pipeline, out);
+        // As many as images were ever in work at once; one that a panic cut short is not used again.
+        let spare = Mutex::new(Vec::new());
+        let load = move |sample: &Sample, out: &mut [f32]| {
+            let mut resizer: Resizer = lock(&spare).pop().unwrap_or_default();
+            let loaded = file::load(sample, &limits, cores.as_deref(), &pipeline, &mut resizer, out);
+            lock(&spare).push(resizer);
+            loaded
+        };
         Self::with(samples.into(), crop, &options, load)
     }
 
@@ -131,6 +137,11 @@ impl Loader {
         });
         Ok(Self { images, batch_size: options.batch_size, total, next: 0 })
     }
+}
+
+/// Nothing here panics while it holds a lock, so what it guards is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether `value` images, of which there are `total`, fit in [`MAX_TENSOR_BYTES`].

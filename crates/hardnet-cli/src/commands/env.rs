@@ -27,6 +27,7 @@ struct Environment {
     cpu_features: Vec<&'static str>,
     processors: usize,
     threads: usize,
+    isa: &'static str,
     decoder: &'static str,
     variables: BTreeMap<&'static str, Option<String>>,
 }
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         cpu_features: cpu_features(),
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         threads: knobs::threads(),
+        isa: hardnet_isa::Isa::from_environment()?.name(),
         decoder: hardnet_data::DECODER,
         variables: knobs::TABLE.iter().map(|(name, _)| (*name, std::env::var(name).ok())).collect(),
     };
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
     printer.line(format_args!("features      {}", list(&environment.features)))?;
     printer.line(format_args!("cpu           {}", list(&environment.cpu_features)))?;
     printer.line(format_args!("processors    {}, {} used", environment.processors, environment.threads))?;
+    printer.line(format_args!("kernels       {}", environment.isa))?;
     printer.line(format_args!("jpeg decoder  {}\n", environment.decoder))?;
     for (name, meaning) in knobs::TABLE {
         let value = environment.variables[name].as_deref().unwrap_or("(not set)");

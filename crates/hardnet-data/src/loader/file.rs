@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{LoadError, MAX_FILE_BYTES};
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file};
-use crate::{Cores, DecodeWarning, Limits, Pipeline, Sample, decode};
+use crate::{Cores, DecodeWarning, Limits, Pipeline, Resizer, Sample, decode};
 
 /// Reads, decodes and preprocesses the file into `out`, `[3, crop, crop]`; after the reading, on one of `cores`.
 pub(super) fn load(
@@ -15,6 +15,7 @@ pub(super) fn load(
     limits: &Limits,
     cores: Option<&Cores>,
     pipeline: &Pipeline,
+    resizer: &mut Resizer,
     out: &mut [f32],
 ) -> Result<Vec<DecodeWarning>, LoadError> {
     let path = sample.path.as_path();
@@ -27,7 +28,7 @@ pub(super) fn load(
     let image_error = |source| LoadError::Image { path: path.into(), source };
     let decoded = decode(&bytes, limits).map_err(image_error)?;
     drop(bytes);
-    pipeline.tensor_into(&decoded.image, out).map_err(image_error)?;
+    pipeline.tensor_with(resizer, &decoded.image, out).map_err(image_error)?;
     Ok(decoded.warnings)
 }
 

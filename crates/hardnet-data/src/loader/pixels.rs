@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use super::lock;
 
 /// The tensor of one image, `[3, crop, crop]`, f32. Dropping it gives its buffer to the loader for another image.
 pub struct Pixels {
@@ -26,7 +28,7 @@ impl Pool {
 
     /// A buffer with any values.
     pub(super) fn take(self: &Arc<Self>) -> Pixels {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = lock(&self.spare).pop();
         let values = spare.unwrap_or_else(|| vec![0.0; self.length]);
         Pixels { values, pool: Arc::clone(self) }
     }
@@ -35,7 +37,7 @@ impl Pool {
 impl Drop for Pixels {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
-        self.pool.spare.lock().unwrap_or_else(PoisonError::into_inner).push(values);
+        lock(&self.pool.spare).push(values);
     }
 }
 
