@@ -2,15 +2,14 @@
 
 use candle_core::{Device, Tensor};
 use hardnet_data::{Image, Pipeline};
-use hardnet_model::{Config, Graph, HarDNet, Variant};
-use hardnet_testing::formula::{self, Encoding};
+use hardnet_model::{HarDNet, Variant, formula};
 use hardnet_testing::golden::{PICTURE_SIZE, picture, picture_logits};
+use hardnet_testing::weights_file::{self, Encoding};
 
 fn assert_parity(variant: Variant) {
-    let params = Graph::new(&Config::from(variant)).unwrap().params();
-    let tensors = params.into_iter().map(|param| (param.name, param.shape)).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), formula::safetensors(&tensors, Encoding::F32, None)).unwrap();
+    let tensors = formula::parameters(&variant.into()).unwrap();
+    std::fs::write(file.path(), weights_file::safetensors(tensors, Encoding::F32, None)).unwrap();
 
     let network = HarDNet::load(file.path(), &Device::Cpu).unwrap();
     let image = Image::from_rgb8(PICTURE_SIZE.0, PICTURE_SIZE.1, picture()).unwrap();

@@ -1,22 +1,21 @@
 //! The Candle networks against PyTorch in float64: same weights by formula, same input.
 
 use candle_core::{Device, Tensor};
-use hardnet_model::{Backbone, Config, Graph, HarDNet, StemPadding, TapKind, Taps, Variant, WeightsFile};
-use hardnet_testing::formula::{self, Encoding};
+use hardnet_model::{Backbone, HarDNet, StemPadding, TapKind, Taps, Variant, WeightsFile, formula};
 use hardnet_testing::golden::golden;
+use hardnet_testing::weights_file::{self, Encoding};
 
 /// A weights file of `variant` by formula.
 fn weights(variant: Variant) -> tempfile::NamedTempFile {
-    let params = Graph::new(&Config::from(variant)).unwrap().params();
-    let tensors = params.into_iter().map(|param| (param.name, param.shape)).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), formula::safetensors(&tensors, Encoding::F32, None)).unwrap();
+    let tensors = formula::parameters(&variant.into()).unwrap();
+    std::fs::write(file.path(), weights_file::safetensors(tensors, Encoding::F32, None)).unwrap();
     file
 }
 
 fn input() -> Tensor {
     let shape = [1, 3, 224, 224];
-    Tensor::from_vec(formula::tensor("x", &shape), &shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(formula::values("x", &shape), &shape, &Device::Cpu).unwrap()
 }
 
 fn assert_parity(variant: Variant) {
@@ -81,7 +80,7 @@ fn backbone_maps_are_the_networks() {
 fn batches_are_images_side_by_side() {
     let network = HarDNet::load(weights(Variant::HarDNet39Ds).path(), &Device::Cpu).unwrap();
     let shape = [3, 3, 37, 61];
-    let images = Tensor::from_vec(formula::tensor("x", &shape), &shape, &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(formula::values("x", &shape), &shape, &Device::Cpu).unwrap();
     let together = network.forward(&images).unwrap();
     for image in 0..3 {
         let alone = network.forward(&images.narrow(0, image, 1).unwrap()).unwrap();

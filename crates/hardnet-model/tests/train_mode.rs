@@ -2,8 +2,7 @@
 
 use candle_core::{DType, Device, ModuleT, Tensor};
 use candle_nn::{VarBuilder, VarMap};
-use hardnet_model::{BlockConfig, Config, HarDNet, Head, ParamKind, Variant};
-use hardnet_testing::formula;
+use hardnet_model::{BlockConfig, Config, HarDNet, Head, ParamKind, Variant, formula};
 use hardnet_testing::golden::train_mode;
 
 /// The networks of `tests/golden/train_mode.py`.
@@ -31,11 +30,11 @@ fn assert_parity(variant: Variant, name: &str) {
     let network = HarDNet::new(&config(variant), VarBuilder::from_varmap(&parameters, DType::F32, &device)).unwrap();
     let params = network.graph().params();
     for param in &params {
-        let values = Tensor::from_vec(formula::tensor(&param.name, &param.shape), &param.shape[..], &device).unwrap();
+        let values = Tensor::from_vec(formula::values(&param.name, &param.shape), &param.shape[..], &device).unwrap();
         parameters.data().lock().unwrap()[&param.name].set(&values).unwrap();
     }
     let shape = [4, 3, 32, 32];
-    let images = Tensor::from_vec(formula::tensor("x", &shape), &shape, &device).unwrap();
+    let images = Tensor::from_vec(formula::values("x", &shape), &shape, &device).unwrap();
 
     let logits = network.forward_t(&images, true).unwrap();
     let found = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -84,7 +83,7 @@ fn dropout_is_for_training_only() {
     let parameters = VarMap::new();
     let vb = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
     let network = HarDNet::new(&config, vb).unwrap();
-    let images = Tensor::from_vec(formula::tensor("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(formula::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
     let run = |train| network.forward_t(&images, train).unwrap().to_vec2::<f32>().unwrap();
     assert_ne!(run(true), run(true));
     assert_eq!(run(false), run(false));

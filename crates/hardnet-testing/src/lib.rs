@@ -1,7 +1,7 @@
 //! Fixtures and assertions shared by this workspace's tests.
 
 pub mod file_host;
-pub mod formula;
 pub mod golden;
 pub mod hub_host;
 pub mod server;
+pub mod weights_file;

@@ -5,14 +5,13 @@
 //! ```
 
 use anyhow::{Context, Result};
-use hardnet_model::{Config, Graph, Variant};
-use hardnet_testing::formula::{self, Encoding};
+use hardnet_model::{Variant, formula};
+use hardnet_testing::weights_file::{self, Encoding};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, path] = &arguments[..] else { anyhow::bail!("usage: formula-weights MODEL FILE.safetensors") };
-    let params = Graph::new(&Config::from(model.parse::<Variant>()?))?.params();
-    let tensors = params.into_iter().map(|param| (param.name, param.shape)).collect();
-    std::fs::write(path, formula::safetensors(&tensors, Encoding::F32, None))
+    let tensors = formula::parameters(&model.parse::<Variant>()?.into())?;
+    std::fs::write(path, weights_file::safetensors(tensors, Encoding::F32, None))
         .with_context(|| format!("cannot write `{path}`"))
 }

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use hardnet_model::{Graph, Variant, WeightsFile};
+use hardnet_model::{Variant, WeightsFile, formula};
 use hardnet_testing::file_host::{Fault, FileHost};
-use hardnet_testing::formula::{self, Encoding};
 use hardnet_testing::hub_host::{HubHost, git_blob_id};
+use hardnet_testing::weights_file::{self, Encoding};
 
 use super::*;
 use crate::options::{FetchOptions, Patience};
@@ -44,10 +44,8 @@ fn fixture(hashes: [(HashKind, Option<Hash>); 2]) -> Fixture {
 }
 
 fn weights() -> Vec<u8> {
-    let graph = Graph::new(&Variant::HarDNet39Ds.into()).unwrap();
-    let shapes: formula::Tensors =
-        graph.params().iter().map(|param| (param.name.clone(), param.shape.clone())).collect();
-    formula::safetensors(&shapes, Encoding::F32, None)
+    let tensors = formula::parameters(&Variant::HarDNet39Ds.into()).unwrap();
+    weights_file::safetensors(tensors, Encoding::F32, None)
 }
 
 fn inferred(digits: &str) -> (HashKind, Option<Hash>) {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use hardnet_model::{Config, Graph, Metadata, StemPadding, Variant};
-use hardnet_testing::formula::{self, Encoding};
+use hardnet_model::{Config, Metadata, StemPadding, Variant, formula};
 use hardnet_testing::golden::{PICTURE_SIZE, picture};
+use hardnet_testing::weights_file::{self, Encoding};
 
 /// A folder that is gone after the test.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -151,9 +151,7 @@ pub(crate) fn notebook_metadata() -> (Config, String) {
 
 /// The bytes of a weights file by formula.
 pub(crate) fn weights(config: &Config, metadata: Option<&str>) -> Vec<u8> {
-    let params = Graph::new(config).unwrap().params();
-    let tensors = params.into_iter().map(|param| (param.name, param.shape)).collect();
-    formula::safetensors(&tensors, Encoding::F32, metadata)
+    weights_file::safetensors(formula::parameters(config).unwrap(), Encoding::F32, metadata)
 }
 
 /// The bytes of an RGB PNG.

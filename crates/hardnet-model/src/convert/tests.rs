@@ -1,11 +1,12 @@
 //! Whatever goes in, canonical names and the same values come out, the same bytes each time.
 
 use hardnet_checkpoint::Checkpoint;
-use hardnet_testing::formula::{self, Encoding};
+use hardnet_testing::weights_file::{self, Encoding};
 use safetensors::{Dtype, SafeTensors};
 
 use super::*;
 use crate::config::{Config, Head, StemPadding, Variant};
+use crate::formula;
 use crate::graph::Graph;
 use crate::scheme::Scheme;
 
@@ -22,7 +23,7 @@ fn small() -> Config {
 fn stored(config: &Config, scheme: Scheme, change: impl Fn(&str, &mut Vec<f32>)) -> WeightsFile {
     let named = scheme.params(&Graph::new(config).unwrap());
     let stored = named.into_iter().map(|named| {
-        let mut values = formula::tensor(&named.param.name, &named.param.shape);
+        let mut values = formula::values(&named.param.name, &named.param.shape);
         change(&named.param.name, &mut values);
         let values = match named.param.shape[..] {
             [rows, columns] if named.transposed => {
@@ -32,7 +33,7 @@ fn stored(config: &Config, scheme: Scheme, change: impl Fn(&str, &mut Vec<f32>))
         };
         (named.key.clone(), named.shape(), values)
     });
-    let bytes = formula::safetensors_of(stored.collect(), Encoding::F32, None);
+    let bytes = weights_file::safetensors(stored.collect(), Encoding::F32, None);
     WeightsFile::from_checkpoint("it", Checkpoint::from_bytes(bytes).unwrap()).unwrap()
 }
 
@@ -55,7 +56,7 @@ fn names_and_values_are_canonical_whatever_the_scheme() {
             let tensor = file.tensor(&param.name).unwrap();
             assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::F32, &param.shape[..]));
             let expected: Vec<u8> =
-                formula::tensor(&param.name, &param.shape).into_iter().flat_map(f32::to_le_bytes).collect();
+                formula::values(&param.name, &param.shape).into_iter().flat_map(f32::to_le_bytes).collect();
             assert_eq!(tensor.data(), expected, "{scheme} {}", param.name);
         }
     }

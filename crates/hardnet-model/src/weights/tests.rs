@@ -2,10 +2,14 @@
 
 use std::io::Write;
 
-use hardnet_testing::formula::{self, Encoding, Tensors};
+use hardnet_testing::weights_file::{self, Encoding};
 
 use super::*;
+use crate::formula;
 use crate::graph::{Graph, ParamInfo};
+
+/// Names and shapes.
+type Tensors = Vec<(String, Vec<usize>)>;
 
 fn params(config: &Config) -> Vec<ParamInfo> {
     Graph::new(config).unwrap().params()
@@ -17,8 +21,13 @@ fn tensors(config: &Config) -> Tensors {
 
 fn save(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&formula::safetensors(tensors, encoding, metadata)).unwrap();
+    file.write_all(&bytes(tensors, encoding, metadata)).unwrap();
     file
+}
+
+fn bytes(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>) -> Vec<u8> {
+    let valued = tensors.iter().map(|(name, shape)| (name.clone(), shape.clone(), formula::values(name, shape)));
+    weights_file::safetensors(valued.collect(), encoding, metadata)
 }
 
 fn message(tensors: &Tensors) -> String {
@@ -45,7 +54,7 @@ fn names_of_every_scheme_give_the_same_network() {
     for scheme in Scheme::ALL {
         let named = scheme.params(&Graph::new(&config).unwrap());
         let stored = named.into_iter().map(|named| {
-            let values = formula::tensor(&named.param.name, &named.param.shape);
+            let values = formula::values(&named.param.name, &named.param.shape);
             let values = match named.param.shape[..] {
                 [rows, columns] if named.transposed => {
                     (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
@@ -55,14 +64,14 @@ fn names_of_every_scheme_give_the_same_network() {
             (named.key.clone(), named.shape(), values)
         });
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(&formula::safetensors_of(stored.collect(), Encoding::F32, None)).unwrap();
+        file.write_all(&weights_file::safetensors(stored.collect(), Encoding::F32, None)).unwrap();
         let weights = WeightsFile::open(file.path()).unwrap();
         let vb = weights.var_builder(&Device::Cpu).unwrap();
         for param in params(&config) {
             let found = vb.get(&param.shape[..], &param.name).unwrap().flatten_all().unwrap();
             assert_eq!(
                 found.to_vec1::<f32>().unwrap(),
-                formula::tensor(&param.name, &param.shape),
+                formula::values(&param.name, &param.shape),
                 "{scheme} {}",
                 param.name
             );
@@ -145,7 +154,7 @@ fn weights_of_another_model_are_named() {
 fn values_that_no_network_can_use_are_listed() {
     let config = Config::from(Variant::HarDNet39Ds);
     let stored = params(&config).into_iter().map(|param| {
-        let mut values = formula::tensor(&param.name, &param.shape);
+        let mut values = formula::values(&param.name, &param.shape);
         let last = values.len() - 1;
         match param.name.as_str() {
             "base.0.conv.weight" => values[7] = f32::NAN,
@@ -158,7 +167,7 @@ fn values_that_no_network_can_use_are_listed() {
         (param.name, param.shape, values)
     });
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&formula::safetensors_of(stored.collect(), Encoding::F32, None)).unwrap();
+    file.write_all(&weights_file::safetensors(stored.collect(), Encoding::F32, None)).unwrap();
     let error = WeightsFile::open(file.path()).unwrap_err().to_string();
     assert!(
         error.ends_with(
@@ -171,7 +180,7 @@ fn values_that_no_network_can_use_are_listed() {
 
 #[test]
 fn what_is_no_model_file_is_said() {
-    let whole = formula::safetensors(&tensors(&Config::from(Variant::HarDNet39Ds)), Encoding::F16, None);
+    let whole = bytes(&tensors(&Config::from(Variant::HarDNet39Ds)), Encoding::F16, None);
     let cases: [(&[u8], &str); 7] = [
         (b"", "bytes `` at offset 0 start no known model file"),
         (b"PK\x03\x04rest of a zip file", "`zip archive` at offset 22 is not valid"),
