@@ -168,7 +168,7 @@ fn what_does_not_fit_is_an_error() {
 
 /// Every variant at sizes from 33 to 321 and batches from 1 to 9, in both paddings of the stem: minutes, so not by default.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "minutes long; after a change of kernels: cargo test -p hardnet-model --test plan -- --ignored"]
 fn sweep_of_sizes_and_batches() {
     let mut greatest = 0_f32;
     for variant in Variant::ALL {
