@@ -198,6 +198,7 @@ fn read_contents(bytes: &[u8]) -> Result<Contents, Error> {
             }
         }
         [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::contents(bytes),
+        [] => Err(Error::Empty),
         _ => Err(Error::UnknownFormat { first: bytes[..bytes.len().min(16)].to_vec() }),
     }
 }

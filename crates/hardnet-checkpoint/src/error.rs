@@ -24,6 +24,9 @@ pub enum Error {
         /// The greatest length.
         limit: u64,
     },
+    /// There is nothing in the file.
+    #[error("the file is empty: expected a PyTorch, Paddle or safetensors file; fetch it again")]
+    Empty,
     /// The first bytes belong to no known format.
     #[error(
         "bytes `{}` at offset 0 start no known model file: expected a PyTorch, Paddle or safetensors file; \

@@ -41,7 +41,8 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn other_files_are_no_model_files() {
-    for bytes in [&b""[..], b"<!DOCTYPE html>", b"\x80", b"\x80\x01.", b"version https://git-lfs", b"PK\x05\x06"] {
+    assert!(matches!(Checkpoint::from_bytes(Vec::new()), Err(Error::Empty)));
+    for bytes in [&b"<!DOCTYPE html>"[..], b"\x80", b"\x80\x01.", b"version https://git-lfs", b"PK\x05\x06"] {
         let error = Checkpoint::from_bytes(bytes.to_vec()).expect_err("this is no model file");
         assert!(matches!(&error, Error::UnknownFormat { first } if bytes.starts_with(first)), "{error}");
     }

@@ -65,7 +65,7 @@ impl ModelArgs {
         let source = self.weights.as_ref().ok_or_else(|| {
             let of = self.model.map_or(String::new(), |model| format!(" for {model}"));
             Failure::message(format!("no weights given{of}")).hint(
-                "pass --weights FILE, a PyTorch file, a Paddle file or safetensors, or --weights hf://owner/name; \
+                "pass --weights FILE, a PyTorch file, a Paddle file or safetensors, --weights hf://owner/name, or a tag that hardnet list --weights prints; \
                  \"Weights\" in README.md says how to get some",
             )
         })?;

@@ -182,7 +182,7 @@ fn values_that_no_network_can_use_are_listed() {
 fn what_is_no_model_file_is_said() {
     let whole = bytes(&tensors(&Config::from(Variant::HarDNet39Ds)), Encoding::F16, None);
     let cases: [(&[u8], &str); 7] = [
-        (b"", "bytes `` at offset 0 start no known model file"),
+        (b"", "the file is empty"),
         (b"PK\x03\x04rest of a zip file", "`zip archive` at offset 22 is not valid"),
         (b"\x80\x02\x8a\x0alF\xf9 and so on", "opcode `0x20` at offset 14 is refused"),
         (b"this is a text file, not weights", "bytes `this is a text f` at offset 0"),
