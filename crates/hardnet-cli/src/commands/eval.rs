@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{Cores, Dataset, ImageRoot, Loader, LoaderOptions, Pipeline};
+use hardnet_data::{Cores, Dataset, ImageRoot, Loader, LoaderOptions, Pipeline, Sample};
 use hardnet_model::Tally;
 
 use crate::args::at_least_one;
@@ -74,11 +74,11 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     })?;
     let side = pipeline.crop as usize;
     model.check_side(side).hint(|| "pass a larger --img-size".into())?;
-    let dataset = dataset(args, data_dir, model.classes(), printer)?;
+    let samples = samples(args, data_dir, model.classes(), printer)?;
     let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let run = Run { args, model: &model, dataset: &dataset, pipeline: &pipeline, workers, printer };
+    let run = Run { args, model: &model, samples, pipeline: &pipeline, workers, printer };
     let outcome = run.evaluate(&interrupt, predictions.as_mut())?;
     if let Some(predictions) = predictions {
         predictions.finish()?;
@@ -116,7 +116,7 @@ fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
     }
 }
 
-fn dataset(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Dataset> {
+fn samples(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Arc<[Sample]>> {
     let mut root = ImageRoot::from(data_dir);
     if let Some(cache) = crate::knobs::cache_folder() {
         root = root.with_index_in(cache.join("archives"));
@@ -133,14 +133,14 @@ fn dataset(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) 
         dataset.evenly(count);
         printer.note(format_args!("{count} of {all} images, spread evenly"));
     }
-    Ok(dataset)
+    Ok(dataset.samples.into())
 }
 
 /// An evaluation about to run.
 struct Run<'a> {
     args: &'a EvalArgs,
     model: &'a Model,
-    dataset: &'a Dataset,
+    samples: Arc<[Sample]>,
     pipeline: &'a Pipeline,
     workers: usize,
     printer: &'a Printer,
@@ -162,8 +162,8 @@ impl Run<'_> {
         options.prefetch = self.args.batch_size * BATCHES_AHEAD;
         let cores = Arc::new(Cores::of_this_machine());
         options.cores = Some(Arc::clone(&cores));
-        let samples = &self.dataset.samples;
-        let mut loader = Loader::new(samples.clone(), self.pipeline.clone(), options)?;
+        let samples = &self.samples;
+        let mut loader = Loader::new(Arc::clone(samples), self.pipeline.clone(), options)?;
         let mut progress = Progress::new(*self.printer, samples.len());
         let (mut tally, mut errors, mut network) = (Tally::default(), 0, Duration::ZERO);
         let mut loading = Duration::ZERO;
@@ -227,7 +227,7 @@ impl Run<'_> {
             data: Data {
                 data_dir: data_dir.display().to_string(),
                 val_list: self.args.val_list.as_ref().map(|list| list.display().to_string()),
-                images: self.dataset.samples.len(),
+                images: self.samples.len(),
             },
             pipeline: self.pipeline.clone().into(),
             decoder: hardnet_data::DECODER,

@@ -109,7 +109,7 @@ pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     if samples.is_empty() {
         return Err(Failure::message("none of the images can be read"));
     }
-    let report = Bench { args, samples, pipeline }.measure(model.as_ref())?;
+    let report = Bench { args, samples: samples.into(), pipeline }.measure(model.as_ref())?;
     if args.json {
         printer.json(&report)?;
     } else {
@@ -175,7 +175,7 @@ impl Stages {
 /// A measurement about to run.
 struct Bench<'a> {
     args: &'a DataArgs,
-    samples: Vec<Sample>,
+    samples: Arc<[Sample]>,
     pipeline: Pipeline,
 }
 
@@ -190,7 +190,7 @@ impl Bench<'_> {
         for _ in 0..self.args.rounds {
             let mut total = Single::default();
             (bytes, pixels) = (0, 0);
-            for sample in &self.samples {
+            for sample in self.samples.iter() {
                 let stages = Stages::of(sample, &self.pipeline, &mut resizer, &mut tensor)?;
                 total.read_ms += milliseconds(stages.read);
                 total.decode_ms += milliseconds(stages.decode);
@@ -244,7 +244,7 @@ impl Bench<'_> {
         options.prefetch = 2 * self.args.batch_size();
         options.cores = Some(Arc::clone(&cores));
         let started = Instant::now();
-        for batch in Loader::new(self.samples.clone(), self.pipeline.clone(), options)? {
+        for batch in Loader::new(Arc::clone(&self.samples), self.pipeline.clone(), options)? {
             consume(batch, &cores)?;
         }
         Ok(started.elapsed())
