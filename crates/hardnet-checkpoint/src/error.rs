@@ -100,7 +100,7 @@ pub enum Error {
     },
     /// An entry of a zip archive breaks a rule.
     #[error(
-        "zip entry `{name}` at offset {offset} is not valid: expected {expected}; save the file again with PyTorch"
+        "zip entry `{name}` at offset {offset} is not valid: expected {expected}; fetch the file again, or save it again with PyTorch"
     )]
     ZipEntry {
         /// Its central directory record.

@@ -2,6 +2,7 @@
 //!
 //! Local headers of PyTorch hold no sizes, and dates may be invalid; neither is used. Zip64, compression and
 //! encryption are refused, and so are entries that share a name or a byte: an archive is never larger than its file.
+//! Checksums are held against the data; zero stands for none, as `torch.serialization.set_crc32_options(False)` writes it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -124,7 +125,8 @@ fn entry<'a>(bytes: &'a [u8], cursor: &mut Cursor<'a>, directory: usize) -> Resu
     cursor.take(4, WHAT)?; // versions
     let flags = cursor.u16(WHAT)?;
     let method = cursor.u16(WHAT)?;
-    cursor.take(8, WHAT)?; // time, date and checksum
+    cursor.take(4, WHAT)?; // time and date
+    let checksum = cursor.u32(WHAT)?;
     let packed = cursor.u32(WHAT)?;
     let size = cursor.u32(WHAT)?;
     let name_length = cursor.u16(WHAT)?;
@@ -163,5 +165,8 @@ fn entry<'a>(bytes: &'a [u8], cursor: &mut Cursor<'a>, directory: usize) -> Resu
     }
     header.take(u64::from(local_extra_length), "zip local header")?;
     let data = header.take(size, "zip entry")?;
+    if checksum != 0 && crc32fast::hash(&bytes[data.clone()]) != checksum {
+        return invalid("data of the checksum that the directory has; the file is damaged");
+    }
     Ok(ZipEntry { name: text, record, extent: local..data.end, data })
 }

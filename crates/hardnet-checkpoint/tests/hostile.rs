@@ -273,6 +273,19 @@ fn archives_that_break_a_rule_are_refused() {
     refuse("byte order", |members| members.push(Member::new("a/byteorder", b"big".to_vec())));
 }
 
+#[test]
+fn a_checksum_that_is_declared_must_be_that_of_the_data() {
+    const CRC_OF_SIX: u32 = 0x0e3a_a13a;
+    let with = |checksum| {
+        let mut members = members();
+        members[1].checksum = checksum;
+        archive(&members)
+    };
+    open_and_read(with(CRC_OF_SIX)).expect("the file is sound");
+    let damaged = "data of the checksum that the directory has; the file is damaged";
+    assert_refused!(with(CRC_OF_SIX ^ 1), Error::ZipEntry { expected, .. } if *expected == damaged);
+}
+
 /// The offset of the end record and of a field in it, for archives without a comment.
 fn end_record(file: &[u8], field: usize) -> usize {
     file.len() - 22 + field

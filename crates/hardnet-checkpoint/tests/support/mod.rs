@@ -108,11 +108,13 @@ pub(crate) struct Member {
     pub(crate) size: Option<u32>,
     /// The local header, if it is not the entry's own.
     pub(crate) local: Option<u32>,
+    /// The CRC-32 that the directory declares; 0 is none.
+    pub(crate) checksum: u32,
 }
 
 impl Member {
     pub(crate) fn new(name: &'static str, content: Vec<u8>) -> Self {
-        Self { name, content, method: 0, flags: 0, size: None, local: None }
+        Self { name, content, method: 0, flags: 0, size: None, local: None, checksum: 0 }
     }
 }
 
@@ -133,7 +135,8 @@ pub(crate) fn archive(members: &[Member]) -> Vec<u8> {
         directory.extend(b"PK\x01\x02\0\0\0\0");
         directory.extend(member.flags.to_le_bytes());
         directory.extend(member.method.to_le_bytes());
-        directory.extend([0; 8]);
+        directory.extend([0; 4]);
+        directory.extend(member.checksum.to_le_bytes());
         directory.extend((member.content.len() as u32).to_le_bytes());
         directory.extend(member.size.unwrap_or(member.content.len() as u32).to_le_bytes());
         directory.extend((name.len() as u16).to_le_bytes());
