@@ -12,8 +12,8 @@ use crate::graph::{Graph, ParamKind};
 use crate::scheme::{NamedParam, Scheme};
 use crate::weights::FloatType;
 
-/// PyTorch counts batches per normalisation; inference does not read the counters.
-const IGNORED_LEAF: &str = ".num_batches_tracked";
+/// What PyTorch calls its count of batches beside the running statistics of a normalisation; inference does not read it.
+const COUNTER: &str = "num_batches_tracked";
 
 /// What a file says of one of its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Recognised {
 /// classes; of `wanted` if one is given, unless the file fits another. A HarDNet of other sizes that they fit exactly comes
 /// before a published one that they do not.
 ///
-/// `num_batches_tracked` counters are ignored.
+/// The `num_batches_tracked` counters of its normalisations are ignored.
 ///
 /// # Errors
 ///
@@ -91,17 +91,15 @@ pub fn compare(tensors: &[FileTensor], config: &Config, scheme: Scheme) -> Resul
     Table::new(tensors).compare(config, scheme)
 }
 
-/// The tensors of a file by name, without what is ignored.
+/// The tensors of a file, in its order and by name.
 struct Table<'a> {
-    order: Vec<&'a FileTensor>,
+    order: &'a [FileTensor],
     by_name: HashMap<&'a str, &'a FileTensor>,
 }
 
 impl<'a> Table<'a> {
     fn new(tensors: &'a [FileTensor]) -> Self {
-        let order: Vec<_> = tensors.iter().filter(|tensor| !tensor.name.ends_with(IGNORED_LEAF)).collect();
-        let by_name = order.iter().map(|tensor| (tensor.name.as_str(), *tensor)).collect();
-        Self { order, by_name }
+        Self { order: tensors, by_name: tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect() }
     }
 
     fn compare(&self, config: &Config, scheme: Scheme) -> Result<Recognised> {
@@ -122,8 +120,17 @@ impl<'a> Table<'a> {
             }
         }
         let known: HashSet<&str> = params.iter().map(|named| named.key.as_str()).collect();
-        let unexpected = self.order.iter().filter(|tensor| !known.contains(tensor.name.as_str()));
-        differences.unexpected = unexpected.map(|tensor| tensor.name.clone()).collect();
+        let normalisations = params.iter().filter(|named| named.param.kind == ParamKind::RunningVar);
+        let counted: HashSet<&str> =
+            normalisations.filter_map(|named| layer_and_leaf(&named.key)).map(|(layer, _)| layer).collect();
+        let is_counter =
+            |name| layer_and_leaf(name).is_some_and(|(layer, leaf)| leaf == COUNTER && counted.contains(layer));
+        let unexpected = self
+            .order
+            .iter()
+            .map(|tensor| &tensor.name)
+            .filter(|name| !known.contains(name.as_str()) && !is_counter(name));
+        differences.unexpected = unexpected.cloned().collect();
         Ok(Recognised { config: config.clone(), scheme, params, differences })
     }
 
@@ -145,6 +152,11 @@ impl<'a> Table<'a> {
             (Some(_), None) => config,
         })
     }
+}
+
+/// The layer that a name belongs to, and what it is there.
+fn layer_and_leaf(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once('.')
 }
 
 #[cfg(test)]
@@ -188,6 +200,18 @@ mod tests {
         assert_eq!((found.scheme, Variant::of(&found.config)), (Scheme::Notebook, Some(Variant::HarDNet68Ds)));
         assert_eq!(found.differences.missing, ["base.0.conv_bn.1._mean"]);
         assert_eq!(found.differences.unexpected, ["base.0.conv_bn.1.mean"]);
+    }
+
+    #[test]
+    fn counters_belong_to_normalisations() {
+        let mut file = tensors(&Config::from(Variant::HarDNet39Ds), Scheme::PyTorch);
+        let counter = |layer: &str| FileTensor { name: format!("{layer}.{COUNTER}"), shape: vec![], unreadable: None };
+        file.push(counter("base.0.norm"));
+        assert_eq!(recognise(&file, None).unwrap().differences.count(), 0);
+        file.extend(["base.0.conv", "extra", "base.99.norm"].map(counter));
+        let strays =
+            ["base.0.conv.num_batches_tracked", "extra.num_batches_tracked", "base.99.norm.num_batches_tracked"];
+        assert_eq!(recognise(&file, None).unwrap().differences.unexpected, strays);
     }
 
     #[test]
