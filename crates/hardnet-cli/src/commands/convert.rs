@@ -2,6 +2,7 @@
 
 mod hub;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -86,7 +87,19 @@ struct Origin {
     path: String,
     sha256: String,
     format: String,
+    /// The entry that the tensors are inside of, such as `state_dict_ema`.
+    wrapper: Option<String>,
     scheme: &'static str,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.format)?;
+        if let Some(wrapper) = &self.wrapper {
+            write!(f, ", inside `{wrapper}`")?;
+        }
+        write!(f, ", names of {}", self.scheme)
+    }
 }
 
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
@@ -101,10 +114,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
     let conversion = Conversion::new(&weights, args.dtype, labels, value)
         .hint(|| "--labels needs one line for each class of the network".into())?;
     let report = report(args, &target, &weights, &conversion);
-    printer.note(format_args!(
-        "{}: {}, names of {}, {} with {} classes",
-        report.source.path, report.source.format, report.source.scheme, report.model, report.classes
-    ));
+    printer.note(format_args!("{}, {} with {} classes", report.source, report.model, report.classes));
     if args.dry_run {
         conversion.write(io::sink())?;
         printer.note("dry run: nothing is written");
@@ -192,6 +202,7 @@ fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion
             path: args.input.display().to_string(),
             sha256: source.map_or(String::new(), |source| source.sha256.clone()),
             format: weights.checkpoint().format().to_string(),
+            wrapper: weights.checkpoint().wrapper().map(Into::into),
             scheme: weights.scheme().name(),
         },
         model: name_of(weights.config()),
