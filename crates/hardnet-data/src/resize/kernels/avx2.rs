@@ -3,6 +3,9 @@
 //! A vector holds four taps in each of eight 32-bit lanes. What the lanes are differs: eight samples of a row in the vertical
 //! pass, the channels of a pixel in two rows or one grey sample in eight rows in the horizontal one. What is done with
 //! them does not: [`Sums::add`].
+//!
+//! Loads of taps with weight 0 change no result, so comparing results cannot show that one leaves its slice: debug
+//! assertions at the loads and stores do.
 
 #![allow(unsafe_code)]
 
@@ -45,13 +48,13 @@ pub(super) fn horizontal(
     match channels {
         // SAFETY: the token proves AVX2. In the last row, and so in all, `span` samples from each start lie in `input` by
         // the choice of `columns`; there are quads for each column and room for the results by the assertions.
-        Channels::Grey => unsafe { grey(input, count, starts, quads, output.as_mut_ptr(), stride) },
+        Channels::Grey => unsafe { grey(input, count, starts, quads, output, stride) },
         Channels::Rgb => {
             for first in (0..count).step_by(RGB_ROWS) {
                 let rows = RGB_ROWS.min(count - first);
                 let output = &mut output[first * stride..];
                 // SAFETY: as above, for `rows` rows from `first` on.
-                unsafe { rgb(input.from(first), rows, starts, quads, output.as_mut_ptr(), stride) }
+                unsafe { rgb(input.from(first), rows, starts, quads, output, stride) }
             }
         }
     }
@@ -67,7 +70,7 @@ pub(super) fn vertical(_: Avx2, input: Rows<'_>, taps: usize, quads: &[Quad], ou
     for at in (0..last).step_by(SAMPLES).chain([last]) {
         // SAFETY: the token proves AVX2. `at + SAMPLES` samples lie in `output` and, by the second assertion, in every
         // row of `input` before row `taps`.
-        unsafe { block(input.samples.as_ptr().add(at), input.stride, taps, quads, output.as_mut_ptr().add(at)) }
+        unsafe { block(input, at, taps, quads, output) }
     }
 }
 
@@ -106,19 +109,20 @@ impl Sums {
     }
 }
 
-/// One block of the vertical pass.
+/// One block of the vertical pass: the [`SAMPLES`] samples from `at` on.
 ///
 /// # Safety
-/// [`SAMPLES`] samples can be read from each of `taps` rows, `stride` apart from `input` on, and written to `output`.
+/// That many samples from `at` on lie in `output` and in each of the first `taps` rows of `input`.
 #[target_feature(enable = "avx2")]
-unsafe fn block(input: *const u8, stride: usize, taps: usize, quads: &[Quad], output: *mut u8) {
+unsafe fn block(input: Rows<'_>, at: usize, taps: usize, quads: &[Quad], output: &mut [u8]) {
     let mut sums = [Sums::new(); 4];
     for (index, quad) in quads[..taps.div_ceil(TAPS)].iter().enumerate() {
         let row = |tap: usize| {
             // The taps behind the last one have weights 0; any row will do for them.
-            let row = (index * TAPS + tap).min(taps - 1);
-            // SAFETY: row `row` is one of the `taps` rows, of which 32 samples can be read.
-            unsafe { _mm256_loadu_si256(input.add(row * stride).cast()) }
+            let start = (index * TAPS + tap).min(taps - 1) * input.stride + at;
+            debug_assert!(start + SAMPLES <= input.samples.len());
+            // SAFETY: 32 samples from `at` on in one of the first `taps` rows.
+            unsafe { _mm256_loadu_si256(input.samples.as_ptr().add(start).cast()) }
         };
         let (a, b, c, d) = (row(0), row(1), row(2), row(3));
         // Interleaved within each half of the vectors: lane i of sums[k] is sample 4 k + i, of the upper half 16 more.
@@ -131,8 +135,9 @@ unsafe fn block(input: *const u8, stride: usize, taps: usize, quads: &[Quad], ou
     }
     let [a, b, c, d] = sums.map(|sums| sums.samples());
     let samples = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-    // SAFETY: 32 samples can be written.
-    unsafe { _mm256_storeu_si256(output.cast(), samples) };
+    debug_assert!(at + SAMPLES <= output.len());
+    // SAFETY: 32 samples from `at` on.
+    unsafe { _mm256_storeu_si256(output.as_mut_ptr().add(at).cast(), samples) };
 }
 
 /// The columns of [`horizontal`] in at most [`RGB_ROWS`] rows; the missing rows repeat the last.
@@ -141,7 +146,7 @@ unsafe fn block(input: *const u8, stride: usize, taps: usize, quads: &[Quad], ou
 /// From each of `starts`, in pixels, `12 * quads.per_window() + 4` samples can be read in each of `rows` (at least 1) rows
 /// of `input`. There are quads for each start, and `3 * starts.len() + 1` samples can be written to each row of `output`.
 #[target_feature(enable = "avx2")]
-unsafe fn rgb(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: *mut u8, stride: usize) {
+unsafe fn rgb(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
     // From four pixels, the four bytes of red, then of green, then of blue.
     let by_channel = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, -1, -1, -1, -1));
     let pointers: [*const u8; RGB_ROWS] =
@@ -150,6 +155,7 @@ unsafe fn rgb(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, out
         let mut sums = [Sums::new(); RGB_ROWS / 2];
         for (index, quad) in quads.iter().enumerate() {
             let at = 3 * start + 3 * TAPS * index;
+            debug_assert!((rows - 1) * input.stride + at + 16 <= input.samples.len());
             for (pair, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: 16 samples from `at` on end `12 * index + 16` behind the start, at most
                 // `12 * per_window + 4`.
@@ -169,8 +175,10 @@ unsafe fn rgb(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, out
             _mm_extract_epi32::<1>(upper),
         ];
         for (row, pixel) in pixels.into_iter().enumerate() {
+            let at = row.min(rows - 1) * stride + 3 * column;
+            debug_assert!(at + 4 <= output.len());
             // SAFETY: the four bytes from `3 * column` on end at most one behind the last column of an existing row.
-            unsafe { output.add(row.min(rows - 1) * stride + 3 * column).cast::<i32>().write_unaligned(pixel) };
+            unsafe { output.as_mut_ptr().add(at).cast::<i32>().write_unaligned(pixel) };
         }
     }
 }
@@ -191,15 +199,16 @@ unsafe fn load_halves(lower: *const u8, upper: *const u8) -> __m256i {
 /// From each of `starts`, `4 * quads.per_window()` samples can be read in each of `rows` (at least 1) rows of `input`.
 /// There are quads for each start, and `starts.len()` samples can be written to each row of `output`.
 #[target_feature(enable = "avx2")]
-unsafe fn grey(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: *mut u8, stride: usize) {
+unsafe fn grey(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
     let pointers: [*const u8; BATCH] =
         std::array::from_fn(|row| input.samples[row.min(rows - 1) * input.stride..].as_ptr());
     for (column, (&start, quads)) in starts.iter().zip(quads.all().chunks_exact(quads.per_window())).enumerate() {
         let mut sums = Sums::new();
         for (index, quad) in quads.iter().enumerate() {
+            let at = start + TAPS * index;
+            debug_assert!((rows - 1) * input.stride + at + TAPS <= input.samples.len());
             // SAFETY: the four samples end `4 * index + 4` behind the start, at most `4 * per_window`.
-            let taps =
-                pointers.map(|pointer| unsafe { pointer.add(start + TAPS * index).cast::<i32>().read_unaligned() });
+            let taps = pointers.map(|pointer| unsafe { pointer.add(at).cast::<i32>().read_unaligned() });
             let [a, b, c, d, e, f, g, h] = taps;
             sums.add(_mm256_setr_epi32(a, b, c, d, e, f, g, h), quad);
         }
@@ -208,8 +217,10 @@ unsafe fn grey(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, ou
         let lower = _mm_cvtsi128_si32(_mm256_castsi256_si128(bytes)).to_le_bytes();
         let upper = _mm_cvtsi128_si32(_mm256_extracti128_si256::<1>(bytes)).to_le_bytes();
         for (row, sample) in lower.into_iter().chain(upper).enumerate() {
+            let at = row.min(rows - 1) * stride + column;
+            debug_assert!(at < output.len());
             // SAFETY: one sample in column `column` of an existing row.
-            unsafe { output.add(row.min(rows - 1) * stride + column).write(sample) };
+            unsafe { output.as_mut_ptr().add(at).write(sample) };
         }
     }
 }
