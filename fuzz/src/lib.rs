@@ -75,7 +75,7 @@ fn archive(bytes: &[u8]) -> bool {
             };
             for sample in &dataset.samples {
                 // A file that is no archive is taken for an image.
-                let Some(archived) = &sample.archived else { continue };
+                let Some(archived) = sample.archived() else { continue };
                 let content = archived.read().unwrap_or_else(|error| panic!("{archived:?} is readable: {error}"));
                 let start = usize::try_from(archived.offset()).expect("offsets are within the archive");
                 assert_eq!(content, bytes[start..][..content.len()], "{archived:?}");
@@ -163,9 +163,9 @@ impl Folder {
         };
         let (mut paths, images) = (HashSet::new(), self.images());
         for sample in &dataset.samples {
-            assert!(sample.label.is_some_and(|label| (label as usize) < CLASSES), "{sample:?}");
-            assert!(is_below(&sample.path, &images), "{sample:?}");
-            assert!(paths.insert(&sample.path), "{sample:?} is there twice");
+            assert!(sample.label().is_some_and(|label| (label as usize) < CLASSES), "{sample:?}");
+            assert!(is_below(&sample.path(), &images), "{sample:?}");
+            assert!(paths.insert(sample.path()), "{sample:?} is there twice");
         }
         !dataset.samples.is_empty()
     }

@@ -73,7 +73,7 @@ impl Archive {
     }
 
     /// The entry as a file that can be read.
-    pub(crate) fn file(&self, entry: &Entry) -> ArchivedFile {
+    pub(crate) fn file(&self, entry: Entry<'_>) -> ArchivedFile {
         ArchivedFile { archive: Arc::clone(&self.file), offset: entry.offset, bytes: entry.bytes }
     }
 }

@@ -10,14 +10,15 @@ mod kaggle;
 mod list;
 mod loose;
 mod root;
+mod sample;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
 pub use error::DatasetError;
 pub use root::ImageRoot;
+pub use sample::Sample;
 
-use crate::archive::ArchivedFile;
 use root::Opened;
 
 /// The extensions by which folders are searched for images, compared without regard to case: those of torchvision's
@@ -29,27 +30,6 @@ pub const MAX_LIST_BYTES: u64 = 64 << 20;
 
 /// The most samples or folders a data set may have; ImageNet's training set has 1.3 million.
 pub const MAX_SAMPLES: usize = 4 << 20;
-
-/// An image that is to be looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Sample {
-    /// The file; of an image in an archive, the archive and below it the entry's name, for messages.
-    pub path: PathBuf,
-    /// Where the content is, if not in a file of its own.
-    pub archived: Option<ArchivedFile>,
-    /// The class index, if it is known.
-    pub label: Option<u32>,
-    /// The name results are printed with: as the list says it, `class/file` from class folders, else the path.
-    pub name: String,
-}
-
-impl Sample {
-    /// A sample in a file of its own.
-    pub fn new(path: impl Into<PathBuf>, label: Option<u32>, name: impl Into<String>) -> Self {
-        Self { path: path.into(), archived: None, label, name: name.into() }
-    }
-}
 
 /// Samples in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

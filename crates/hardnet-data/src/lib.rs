@@ -11,6 +11,7 @@ mod interpolation;
 mod loader;
 mod normalise;
 mod ordered;
+mod part;
 mod pipeline;
 mod regular_file;
 mod resize;

@@ -91,14 +91,14 @@ pub struct Loader {
 type Loaded = Result<(Pixels, Vec<DecodeWarning>), LoadError>;
 
 impl Loader {
-    /// Starts loading `samples`.
+    /// Starts loading `samples`, a vector or one that is shared; it is not copied.
     ///
     /// # Errors
     ///
     /// A [`LoaderError`] if the batch size is 0, the pipeline is invalid, or a batch or the images ahead would take
     /// more than [`MAX_TENSOR_BYTES`]. What is wrong with an image is not among these, but in its [`Batch::failures`].
     pub fn new(
-        samples: impl Into<Arc<[Sample]>>,
+        samples: impl Into<Arc<Vec<Sample>>>,
         pipeline: Pipeline,
         options: LoaderOptions,
     ) -> Result<Self, LoaderError> {
@@ -117,7 +117,7 @@ impl Loader {
 
     /// A loader whose images, `[3, crop, crop]`, come from `load`.
     fn with(
-        samples: Arc<[Sample]>,
+        samples: Arc<Vec<Sample>>,
         crop: u32,
         options: &LoaderOptions,
         load: impl Fn(&Sample, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
@@ -132,7 +132,7 @@ impl Loader {
         let images = OrderedMap::new(options.workers, options.prefetch, total, move |index| {
             let sample = &samples[index];
             let mut pixels = pool.take();
-            let warnings = file::guarded(&sample.path, || load(sample, &mut pixels))?;
+            let warnings = file::guarded(sample, || load(sample, &mut pixels))?;
             Ok((pixels, warnings))
         });
         Ok(Self { images, batch_size: options.batch_size, total, next: 0 })
@@ -193,8 +193,8 @@ mod tests {
     use super::*;
 
     /// Samples named `0`, `1`, ..
-    fn samples(count: usize) -> Arc<[Sample]> {
-        (0..count).map(|index| Sample::new(index.to_string(), None, index.to_string())).collect()
+    fn samples(count: usize) -> Arc<Vec<Sample>> {
+        Arc::new((0..count).map(|index| Sample::new(index.to_string(), None, index.to_string())).collect())
     }
 
     #[test]
@@ -202,8 +202,7 @@ mod tests {
         for workers in [0, 1, 3] {
             let options = LoaderOptions { workers, batch_size: 4, prefetch: 2, ..LoaderOptions::default() };
             let loader = Loader::with(samples(10), 1, &options, |sample, out| {
-                let index: usize =
-                    sample.path.to_str().and_then(|name| name.parse().ok()).expect("samples are numbers");
+                let index: usize = sample.name().parse().expect("samples are numbers");
                 out.fill(index as f32);
                 match index {
                     2 => panic!("image \u{1b}{index}"),

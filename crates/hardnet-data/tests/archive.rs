@@ -69,7 +69,7 @@ impl Fixture {
 }
 
 fn contents(dataset: &Dataset) -> Vec<Vec<u8>> {
-    let read = |sample: &Sample| sample.archived.as_ref().expect("in the archive").read().expect("readable");
+    let read = |sample: &Sample| sample.archived().expect("in the archive").read().expect("readable");
     dataset.samples.iter().map(read).collect()
 }
 
@@ -120,7 +120,7 @@ fn archives_of_pythons_tarfile_give_what_the_folder_gives() {
             let wanted: Vec<_> = names.iter().map(|(_, _, file)| common::file(file)).collect();
             assert_eq!(contents(&archived), wanted, "{tar}");
             assert_eq!((&archived.classes, &archived.notes), (&loose.classes, &loose.notes), "{tar}");
-            let keys = |set: &Dataset| set.samples.iter().map(|s| (s.name.clone(), s.label)).collect::<Vec<_>>();
+            let keys = |set: &Dataset| set.samples.iter().map(|s| (s.name().to_owned(), s.label())).collect::<Vec<_>>();
             assert_eq!(keys(&archived), keys(&loose), "{tar}");
             let (archived, loose) = (batches(&archived), batches(&loose));
             assert_eq!(archived.iter().map(|batch| batch.samples.len()).sum::<usize>(), count, "{tar}");
@@ -148,7 +148,7 @@ fn names_match_with_or_without_folders() {
         let dataset = fixture.list().unwrap_or_else(|error| panic!("{names:?}, {list:?}: {error}"));
         let found: Vec<_> = contents(&dataset).iter().map(|bytes| usize::from(bytes[0])).collect();
         assert_eq!(found, *expected, "{names:?}, {list:?}");
-        assert!(dataset.samples.iter().all(|sample| sample.path.starts_with(fixture.tar())));
+        assert!(dataset.samples.iter().all(|sample| sample.path().starts_with(fixture.tar())));
     }
     let refused: &[(&[&str], &str, &str)] = &[
         (&["x/a.jpg"], "y/a.jpg 1\n", "1 of the 1 images in `list` are not in `a.tar`: `y/a.jpg` (line 1)"),
@@ -313,11 +313,11 @@ fn class_folders_are_found_below_common_ones() {
         let entries: Vec<_> = names.iter().map(|name| entry(name, b'0', &content(name))).collect();
         let fixture = Fixture::new(&archive(&entries), "");
         let dataset = Dataset::from_class_folders(fixture.tar(), *classes).unwrap_or_else(|e| panic!("{names:?}: {e}"));
-        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name.as_str(), s.label.expect("labelled"))).collect();
+        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labelled"))).collect();
         assert_eq!(found, *expected, "{names:?}");
         assert_eq!(dataset.notes.len(), *notes, "{names:?}: {:?}", dataset.notes);
         for (sample, content) in dataset.samples.iter().zip(contents(&dataset)) {
-            assert!(String::from_utf8(content).expect("a name").ends_with(&sample.name), "{sample:?}");
+            assert!(String::from_utf8(content).expect("a name").ends_with(sample.name()), "{sample:?}");
         }
     }
     let wrong = |entries: &[Vec<u8>]| {
@@ -448,7 +448,7 @@ fn the_index_is_kept_and_used_again() {
     file.set_modified(modified).expect("the time is set");
     let unseen = settled.open().expect("the index is trusted");
     assert_eq!(unseen, first);
-    let read = |index: usize| unseen.samples[index].archived.as_ref().expect("in the archive").read();
+    let read = |index: usize| unseen.samples[index].archived().expect("in the archive").read();
     assert_eq!(read(0).unwrap_err().to_string(), "the archive has changed since it was indexed");
     assert_eq!(read(1).expect("its header is whole"), b"three");
 
@@ -503,7 +503,7 @@ fn loose_images_are_found_in_archives() {
     let fixture = Fixture::new(&tar, "");
     let dataset = Dataset::from_paths(&[fixture.tar()]).expect("a good archive");
     assert_eq!(contents(&dataset), [b"one".to_vec(), b"two".to_vec()]);
-    assert_eq!(dataset.samples[0].name, fixture.tar().join("x/b.png").display().to_string());
+    assert_eq!(dataset.samples[0].name(), fixture.tar().join("x/b.png").display().to_string());
     let empty = Fixture::new(&archive(&[entry("readme", b'0', b"text")]), "");
     assert!(matches!(Dataset::from_paths(&[empty.tar()]), Err(DatasetError::NoImages { .. })));
 }

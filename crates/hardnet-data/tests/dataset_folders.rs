@@ -21,7 +21,7 @@ fn tree(names: &[&str]) -> TempDir {
 }
 
 fn names_and_labels(dataset: &Dataset) -> Vec<(&str, u32)> {
-    dataset.samples.iter().map(|sample| (sample.name.as_str(), sample.label.expect("labelled"))).collect()
+    dataset.samples.iter().map(|sample| (sample.name(), sample.label().expect("labelled"))).collect()
 }
 
 fn message(root: &Path, classes: usize) -> String {
@@ -36,7 +36,7 @@ fn wordnet_ids_have_imagenets_labels_even_if_only_some_are_there() {
     let expected =
         [("n01440764/a.JPEG", 0), ("n01440764/c.JPEG", 0), ("n02099601/d.JPEG", 207), ("n15075141/b.JPEG", 999)];
     assert_eq!(names_and_labels(&dataset), expected);
-    assert!(dataset.samples.iter().all(|sample| sample.path == root.path().join(&sample.name)));
+    assert!(dataset.samples.iter().all(|sample| sample.path() == root.path().join(sample.name())));
     assert_eq!(dataset.notes, ["labels are the folder names as WordNet ids, 3 of ImageNet's 1000"]);
     let ids: Vec<_> = imagenet::classes().iter().map(|class| class.wordnet_id.to_owned()).collect();
     assert_eq!(dataset.classes, Some(ids));
@@ -141,7 +141,7 @@ fn known_extensions_count_hidden_entries_do_not_and_the_order_is_imagefolders() 
         ".git/a.jpg",
     ]);
     let dataset = Dataset::from_class_folders(root.path(), 1).expect("class folders");
-    let found: Vec<_> = dataset.samples.iter().map(|sample| sample.name.as_str()).collect();
+    let found: Vec<_> = dataset.samples.iter().map(|sample| sample.name()).collect();
     // As torchvision 0.x `make_dataset` sorts: folders by their whole path (`-` is before `/`), then names, by bytes.
     let expected = [
         "c/1.png",
@@ -265,9 +265,9 @@ fn names_that_are_not_utf8_are_found_and_ordered_by_their_bytes() {
     let name = OsStr::from_bytes(b"\xe9.jpg");
     fs::write(root.path().join("c").join(name), "").expect("the file is written");
     let dataset = Dataset::from_class_folders(root.path(), 1).expect("class folders");
-    let found: Vec<_> = dataset.samples.iter().map(|sample| sample.name.as_str()).collect();
+    let found: Vec<_> = dataset.samples.iter().map(|sample| sample.name()).collect();
     assert_eq!(found, ["c/z.jpg", "c/\u{e9}.jpg", "c/\u{fffd}.jpg"]);
-    assert_eq!(dataset.samples[2].path.file_name(), Some(name));
+    assert_eq!(dataset.samples[2].path().file_name(), Some(name));
 }
 
 #[test]
@@ -277,9 +277,9 @@ fn loose_paths_keep_their_order_and_folders_are_searched() {
     let dataset = Dataset::from_paths(&paths).expect("paths");
     let expected: Vec<_> =
         ["z.dat", "d/2.png", "d/sub/1.png", "a.jpg", "a.jpg"].iter().map(|name| root.path().join(name)).collect();
-    assert_eq!(dataset.samples.iter().map(|sample| sample.path.clone()).collect::<Vec<_>>(), expected);
+    assert_eq!(dataset.samples.iter().map(|sample| sample.path().into_owned()).collect::<Vec<_>>(), expected);
     for sample in &dataset.samples {
-        assert_eq!((sample.label, sample.name.as_str()), (None, sample.path.to_str().expect("UTF-8")));
+        assert_eq!((sample.label(), sample.name()), (None, sample.path().to_str().expect("UTF-8")));
     }
     assert_eq!((dataset.classes, dataset.notes), (None, vec![]));
 }

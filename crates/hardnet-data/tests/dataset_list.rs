@@ -74,10 +74,10 @@ fn lists_as_found_in_the_wild() {
     for (text, expected) in table {
         let fixture = Fixture::new(text, &images);
         let dataset = fixture.read(1000).unwrap_or_else(|error| panic!("{text:?}: {error}"));
-        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name.as_str(), s.label.expect("labelled"))).collect();
+        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labelled"))).collect();
         assert_eq!(found, *expected, "{text:?}");
         for sample in &dataset.samples {
-            assert!(sample.path.is_file() && sample.path.starts_with(fixture.root()), "{sample:?}");
+            assert!(sample.path().is_file() && sample.path().starts_with(fixture.root()), "{sample:?}");
         }
         assert_eq!((dataset.classes, dataset.notes), (None, vec![]), "{text:?}");
     }

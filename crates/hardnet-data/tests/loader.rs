@@ -93,14 +93,14 @@ fn batches_are_in_order_and_equal_for_any_workers_and_prefetch() {
 fn failures_keep_their_place_and_do_not_move_batches() {
     let folder = folder();
     let mut samples: Vec<_> = (0..12).map(|index| write(folder.path(), index)).collect();
-    fs::remove_file(&samples[1].path).expect("removed");
-    fs::write(&samples[2].path, "").expect("emptied");
-    let png = fs::read(&samples[4].path).expect("read");
-    fs::write(&samples[4].path, &png[..png.len() / 2]).expect("truncated");
-    fs::write(&samples[5].path, "<html>not found</html>").expect("replaced");
-    samples[6].path = folder.path().to_path_buf();
-    samples[7].path = samples[0].path.join("below a file");
-    fs::write(&samples[8].path, [0; 100]).expect("overwritten");
+    fs::remove_file(samples[1].path()).expect("removed");
+    fs::write(samples[2].path(), "").expect("emptied");
+    let png = fs::read(samples[4].path()).expect("read");
+    fs::write(samples[4].path(), &png[..png.len() / 2]).expect("truncated");
+    fs::write(samples[5].path(), "<html>not found</html>").expect("replaced");
+    samples[6] = Sample::new(folder.path(), None, "a folder");
+    samples[7] = Sample::new(samples[0].path().join("below a file"), None, "below a file");
+    fs::write(samples[8].path(), [0; 100]).expect("overwritten");
     for workers in [0, 3] {
         let batches = batches(samples.clone(), options(workers, 3, 4));
         let rows: Vec<_> = batches.iter().map(|batch| (batch.range.clone(), batch.samples.clone())).collect();
@@ -115,8 +115,8 @@ fn failures_keep_their_place_and_do_not_move_batches() {
         assert_eq!(failures.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7, 8]);
         for (index, error) in failures {
             let right = match index {
-                1 | 7 => matches!(error, LoadError::Io { path, .. } if *path == samples[*index].path),
-                6 => matches!(error, LoadError::NotAFile { path, .. } if *path == samples[*index].path),
+                1 | 7 => matches!(error, LoadError::Io { path, .. } if *path == samples[*index].path()),
+                6 => matches!(error, LoadError::NotAFile { path, .. } if *path == samples[*index].path()),
                 _ => matches!(error, LoadError::Image { .. }),
             };
             assert!(right, "sample {index}: {error}");
@@ -133,7 +133,7 @@ fn warnings_name_their_sample() {
     let rgba = vec![90; WIDTH * HEIGHT * 4];
     let (width, height) = (WIDTH as u32, HEIGHT as u32);
     PngEncoder::new(file).write_image(&rgba, width, height, ColorType::Rgba8.into()).expect("a png is written");
-    samples[2].path = path;
+    samples[2] = Sample::new(path, None, "alpha");
     let batches = batches(samples, options(2, 2, 4));
     assert!(batches[0].warnings.is_empty());
     assert_eq!(batches[1].warnings, [(2, DecodeWarning::AlphaDropped)]);
@@ -144,7 +144,7 @@ fn warnings_name_their_sample() {
 fn files_over_the_limit_are_not_read() {
     let folder = folder();
     let sample = write(folder.path(), 1);
-    File::options().write(true).open(&sample.path).and_then(|file| file.set_len(MAX_FILE_BYTES + 2)).expect("sparse");
+    File::options().write(true).open(sample.path()).and_then(|file| file.set_len(MAX_FILE_BYTES + 2)).expect("sparse");
     let batches = batches(vec![sample], options(1, 1, 1));
     let (index, error) = &batches[0].failures[0];
     let LoadError::TooLarge { bytes, limit, .. } = error else { panic!("sample {index}: {error}") };
@@ -210,12 +210,12 @@ fn no_samples_give_no_batches() {
 #[test]
 fn dropping_a_loader_early_ends_its_threads() {
     let folder = folder();
-    let samples: std::sync::Arc<[Sample]> = (0..50).map(|index| write(folder.path(), index % 5)).collect();
-    let mut loader = Loader::new(std::sync::Arc::clone(&samples), pipeline(), options(3, 4, 8)).expect("good options");
+    let samples = Arc::new((0..50).map(|index| write(folder.path(), index % 5)).collect::<Vec<_>>());
+    let mut loader = Loader::new(Arc::clone(&samples), pipeline(), options(3, 4, 8)).expect("good options");
     assert_eq!(loader.next().expect("a batch").samples, [0, 1, 2, 3]);
     drop(loader);
     // The workers held the other references.
-    assert_eq!(std::sync::Arc::strong_count(&samples), 1);
+    assert_eq!(Arc::strong_count(&samples), 1);
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     })?;
     let side = pipeline.crop as usize;
     model.check_side(side).hint(|| "pass a larger --img-size".into())?;
-    let samples = samples(args, data_dir, model.classes(), printer)?;
+    let samples = Arc::new(samples(args, data_dir, model.classes(), printer)?);
     let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
@@ -116,7 +116,7 @@ fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
     }
 }
 
-fn samples(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Arc<[Sample]>> {
+fn samples(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Vec<Sample>> {
     let mut root = ImageRoot::from(data_dir);
     if let Some(cache) = crate::knobs::cache_folder() {
         root = root.with_index_in(cache.join("archives"));
@@ -133,14 +133,14 @@ fn samples(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) 
         dataset.evenly(count);
         printer.note(format_args!("{count} of {all} images, spread evenly"));
     }
-    Ok(dataset.samples.into())
+    Ok(dataset.samples)
 }
 
 /// An evaluation about to run.
 struct Run<'a> {
     args: &'a EvalArgs,
     model: &'a Model,
-    samples: Arc<[Sample]>,
+    samples: Arc<Vec<Sample>>,
     pipeline: &'a Pipeline,
     workers: usize,
     printer: &'a Printer,
@@ -174,7 +174,7 @@ impl Run<'_> {
             loading += asked.elapsed();
             progress.suspend(|| {
                 for (sample, warning) in &batch.warnings {
-                    self.printer.warn(format_args!("{}: {warning}", samples[*sample].path.display()));
+                    self.printer.warn(format_args!("{}: {warning}", samples[*sample].path().display()));
                 }
                 for (_, failure) in &batch.failures {
                     self.printer.cause(failure);
@@ -189,10 +189,10 @@ impl Run<'_> {
                 drop(turn);
                 for (&index, logits) in batch.samples.iter().zip(&logits) {
                     let sample = &samples[index];
-                    let label = sample.label.expect("sources of an evaluation have labels") as usize;
+                    let label = sample.label().expect("sources of an evaluation have labels") as usize;
                     tally.add(logits, label);
                     if let Some(predictions) = predictions.as_deref_mut() {
-                        predictions.write(&sample.name, label, logits, &self.model.labels)?;
+                        predictions.write(sample.name(), label, logits, &self.model.labels)?;
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use hardnet_data::{Cores, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, Sample, decode};
+use hardnet_data::{Cores, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
 use hardnet_model::top_k_of;
 use serde::Serialize;
 
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     for note in &dataset.notes {
         printer.note(note);
     }
-    let samples: Arc<[Sample]> = dataset.samples.into();
+    let samples = Arc::new(dataset.samples);
     let model = args.model.load(printer)?;
     let pipeline = args.pipeline.resolve(Some(model.engine.config()), model.pipeline.as_ref(), printer)?;
     let crop = pipeline.crop as usize;
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     options.cores = Some(Arc::clone(&cores));
     for batch in Loader::new(Arc::clone(&samples), pipeline, options)? {
         for (sample, warning) in &batch.warnings {
-            printer.warn(format_args!("{}: {warning}", samples[*sample].path.display()));
+            printer.warn(format_args!("{}: {warning}", samples[*sample].path().display()));
         }
         for (_, failure) in &batch.failures {
             printer.cause(failure);
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
                 model.logits(&batch.images, crop)?
             };
             for (&sample, logits) in batch.samples.iter().zip(&logits) {
-                args.show(&samples[sample].path.display().to_string(), logits, &model, printer)?;
+                args.show(&samples[sample].path().display().to_string(), logits, &model, printer)?;
             }
         }
         if interrupt.asked() {

@@ -1,6 +1,7 @@
 //! One pass over the headers of an archive: which names lie where.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::handle::Handle;
 use super::header::{BLOCK, Header, Type, until_nul};
@@ -8,6 +9,7 @@ use super::pax::Records;
 use super::{ArchiveError, EntryKind, HeaderFault, MAX_NAME_BYTES};
 use crate::MAX_SAMPLES;
 use crate::excerpt::excerpt;
+use crate::part::{Part, Span};
 
 /// The most bytes of pax records one entry may have; programs of macOS store icons and the like there.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
@@ -16,10 +18,10 @@ const MAX_RECORD_BYTES: u64 = 1 << 20;
 const MAX_HEADERS: usize = 4 * MAX_SAMPLES;
 
 /// One entry of an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
     /// Components between single `/`, none of them empty, `.` or `..`; what is not UTF-8 is replaced.
-    pub(crate) name: String,
+    pub(crate) name: &'a str,
     /// Where the content begins.
     pub(crate) offset: u64,
     /// The length of the content; 0 for what has none.
@@ -31,7 +33,51 @@ pub(crate) struct Entry {
 /// The entries of an archive in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
-    pub(crate) entries: Vec<Entry>,
+    names: Arc<String>,
+    rows: Vec<Row>,
+}
+
+/// An entry whose name lies in the text of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    name: Span,
+    offset: u64,
+    bytes: u64,
+    kind: Option<EntryKind>,
+}
+
+impl Index {
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The entry at `position`.
+    pub(crate) fn entry(&self, position: usize) -> Entry<'_> {
+        let Row { name, offset, bytes, kind } = self.rows[position];
+        Entry { name: name.of(&self.names), offset, bytes, kind }
+    }
+
+    /// All entries.
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> + Clone {
+        (0..self.len()).map(|position| self.entry(position))
+    }
+
+    /// The name of the entry at `position`.
+    pub(crate) fn name(&self, position: usize) -> Part {
+        Part::new(&self.names, self.rows[position].name)
+    }
+
+    /// Appends an entry, unless there are too many already.
+    pub(super) fn push(&mut self, entry: Entry<'_>) -> Option<()> {
+        let Entry { name, offset, bytes, kind } = entry;
+        if self.len() == MAX_SAMPLES {
+            return None;
+        }
+        let name = Span::push(Arc::make_mut(&mut self.names), name)?;
+        self.rows.push(Row { name, offset, bytes, kind });
+        Some(())
+    }
 }
 
 /// What the headers before an entry said of it.
@@ -58,7 +104,7 @@ impl Index {
         if !looks_like_tar {
             return Ok(None);
         }
-        reader.entries().map(|entries| Some(Self { entries }))
+        reader.index().map(Some)
     }
 }
 
@@ -81,8 +127,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn entries(&self) -> Result<Vec<Entry>, ArchiveError> {
-        let mut entries = Vec::new();
+    fn index(&self) -> Result<Index, ArchiveError> {
+        let mut index = Index::default();
         let mut extended = Extended::default();
         let mut offset = 0;
         for _ in 0..MAX_HEADERS {
@@ -90,7 +136,7 @@ impl Reader<'_> {
             if block == [0; BLOCK] {
                 return match extended.offset {
                     Some(offset) => Err(self.fault(offset, HeaderFault::NoEntry)),
-                    None => Ok(entries),
+                    None => Ok(index),
                 };
             }
             let header = Header::new(&block).ok_or_else(|| self.fault(offset, HeaderFault::Checksum))?;
@@ -118,20 +164,13 @@ impl Reader<'_> {
                     }
                     self.behind(offset, content, size, "pax records")?
                 }
-                kind => {
-                    if entries.len() == MAX_SAMPLES {
-                        return Err(self.too_many());
-                    }
-                    let (entry, next) = self.entry(offset, &header, kind, size, std::mem::take(&mut extended))?;
-                    entries.extend(entry);
-                    next
-                }
+                kind => self.entry(offset, &header, kind, size, std::mem::take(&mut extended), &mut index)?,
             };
         }
         Err(self.too_many())
     }
 
-    /// The entry of the header at `offset`, unless it is the folder of all, and where the next header is.
+    /// Appends the entry of the header at `offset`, unless it is the folder of all; gives where the next header is.
     fn entry(
         &self,
         offset: u64,
@@ -139,7 +178,8 @@ impl Reader<'_> {
         kind: Type,
         size: u64,
         extended: Extended,
-    ) -> Result<(Option<Entry>, u64), ArchiveError> {
+        index: &mut Index,
+    ) -> Result<u64, ArchiveError> {
         let records = extended.records.unwrap_or_default();
         let raw = records.path.or(extended.name).unwrap_or_else(|| header.name());
         let name = self.name(offset, &raw)?;
@@ -169,8 +209,11 @@ impl Reader<'_> {
             Type::Sparse => Some(EntryKind::Sparse),
             _ => Some(EntryKind::Special),
         };
-        let entry = (!name.is_empty()).then_some(Entry { name, offset: content, bytes, kind });
-        Ok((entry, next))
+        if !name.is_empty() {
+            let entry = Entry { name: &name, offset: content, bytes, kind };
+            index.push(entry).ok_or_else(|| self.too_many())?;
+        }
+        Ok(next)
     }
 
     /// The name without `.` and doubled separators; empty for the folder of all, `./`.

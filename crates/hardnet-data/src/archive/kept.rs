@@ -6,12 +6,14 @@
 //! changed without a trace in size or time gives an error and not another entry's bytes.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::fs::{self, Metadata};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::EntryKind;
 use super::index::{Entry, Index};
@@ -36,7 +38,12 @@ struct Head {
     crc32: u32,
 }
 
-type Row<'a> = (Cow<'a, str>, u64, u64, Option<EntryKind>);
+/// Name, offset, length and kind of an entry.
+#[derive(Deserialize)]
+struct Row<'a>(#[serde(borrow)] Cow<'a, str>, u64, u64, Option<EntryKind>);
+
+/// An index as an array of rows, which are neither written nor read all at once.
+struct Rows<T>(T);
 
 /// Where the index of one state of an archive is kept.
 pub(super) struct Kept {
@@ -72,31 +79,65 @@ impl Kept {
         if head.crc32 != crc32fast::hash(rows) || (Head { crc32: 0, ..head }) != self.head {
             return None;
         }
-        let rows: Vec<Row> = serde_json::from_slice(rows).ok()?;
-        let entry = |(name, offset, bytes, kind): Row| Entry { name: name.into_owned(), offset, bytes, kind };
-        Some(Index { entries: rows.into_iter().map(entry).collect() })
+        serde_json::from_slice(rows).ok().map(|Rows(index)| index)
     }
 
     /// Writes the index: a whole file or none.
     pub(super) fn write(&self, index: &Index) -> io::Result<()> {
-        let rows = serde_json::to_vec(&index.entries.iter().map(row).collect::<Vec<_>>())?;
-        let head = Head {
-            crc32: crc32fast::hash(&rows),
-            archive: self.head.archive.clone(),
-            format: FORMAT.into(),
-            ..self.head
-        };
+        let mut sum = Sum::default();
+        serde_json::to_writer(&mut sum, &Rows(index))?;
+        let head =
+            Head { crc32: sum.0.finalize(), archive: self.head.archive.clone(), format: FORMAT.into(), ..self.head };
         let folder = self.file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
         serde_json::to_writer(&mut file, &head)?;
         file.write_all(b"\n")?;
-        file.write_all(&rows)?;
-        file.persist(&self.file)?;
+        serde_json::to_writer(&mut file, &Rows(index))?;
+        file.into_inner()?.persist(&self.file)?;
         Ok(())
     }
 }
 
-fn row(entry: &Entry) -> Row<'_> {
-    (entry.name.as_str().into(), entry.offset, entry.bytes, entry.kind)
+impl Serialize for Rows<&Index> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.entries().map(|Entry { name, offset, bytes, kind }| (name, offset, bytes, kind)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Rows<Index> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Rows(Index::default()))
+    }
+}
+
+impl<'de> Visitor<'de> for Rows<Index> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut rows: A) -> Result<Self, A::Error> {
+        while let Some(Row(name, offset, bytes, kind)) = rows.next_element()? {
+            let entry = Entry { name: &name, offset, bytes, kind };
+            self.0.push(entry).ok_or_else(|| A::Error::custom("too many entries"))?;
+        }
+        Ok(self)
+    }
+}
+
+/// The CRC-32 of what is written.
+#[derive(Default)]
+struct Sum(crc32fast::Hasher);
+
+impl Write for Sum {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

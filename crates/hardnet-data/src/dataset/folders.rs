@@ -1,6 +1,7 @@
 //! Folders as labels: `root/<class>/<images>`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::QUOTED;
 use super::list::looks_one_based;
@@ -8,6 +9,7 @@ use super::walk::{self, images_below};
 use super::{Dataset, DatasetError, ImageRoot, MAX_SAMPLES, Opened, Sample, archive};
 use crate::excerpt::excerpt;
 use crate::imagenet;
+use crate::part::{Part, Span};
 
 /// How the names of the class folders became class indices.
 struct Labelling {
@@ -28,7 +30,7 @@ pub(super) fn read(root: &ImageRoot, classes: usize) -> Result<Dataset, DatasetE
     let listing = walk::list(root)?;
     let folders = listing.folders;
     let names: Vec<&str> = folders.iter().map(|(name, _)| name.as_str()).collect();
-    build(root, &names, listing.images.len(), classes, |labels| samples(&folders, labels))
+    build(root, &names, listing.images.len(), classes, |labels| samples(root, &folders, labels))
 }
 
 /// The samples of the class folders, and the names of those without one.
@@ -71,16 +73,26 @@ pub(super) fn build<'a>(
 }
 
 /// The samples of all class folders in the order of their names, and the names of the empty ones.
-fn samples<'a>(folders: &'a [(String, PathBuf)], labels: &[u32]) -> Result<Filled<'a>, DatasetError> {
-    let (mut samples, mut empty) = (Vec::new(), Vec::new());
+fn samples<'a>(root: &Path, folders: &'a [(String, PathBuf)], labels: &[u32]) -> Result<Filled<'a>, DatasetError> {
+    let (mut samples, mut empty, shared) = (Vec::new(), Vec::new(), Arc::from(root));
     for ((class, folder), label) in folders.iter().zip(labels) {
         let images = images_below(folder, MAX_SAMPLES - samples.len())?;
         if images.is_empty() {
             empty.push(class.as_str());
         }
-        samples.extend(images.into_iter().map(|image| {
-            let name = format!("{class}/{}", image.relative());
-            Sample::new(image.path, Some(*label), name)
+        let mut names = String::new();
+        let spans = images.iter().map(|image| Span::push(&mut names, &format!("{class}/{}", image.relative())));
+        let spans: Option<Vec<_>> = spans.collect();
+        let too_many = || DatasetError::TooManySamples { path: folder.clone(), limit: MAX_SAMPLES };
+        let (spans, names) = (spans.ok_or_else(too_many)?, Arc::new(names));
+        samples.extend(images.into_iter().zip(spans).map(|(image, span)| {
+            let name = Part::new(&names, span);
+            // Names of files that are not UTF-8 are told with a substitute.
+            let is_name = image.path.strip_prefix(root).is_ok_and(|path| path.as_os_str() == name.as_str());
+            match is_name {
+                true => Sample::below(&shared, None, *label, name),
+                false => Sample::file(image.path, Some(*label), name),
+            }
         }));
     }
     Ok((samples, empty))

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::list::{Entry, below};
 use super::walk::has_image_extension;
 use super::{Dataset, DatasetError};
 use crate::excerpt::excerpt;
@@ -31,8 +30,8 @@ pub(super) fn is_row(text: &str) -> bool {
     columns(text).is_some_and(|(_, boxes)| boxes.split_ascii_whitespace().next().is_some_and(imagenet::is_wordnet_id))
 }
 
-/// An entry from a line below the header that is not empty and has no blanks around it.
-pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<Entry<'a>, DatasetError> {
+/// Name and label of a line below the header that is not empty and has no blanks around it.
+pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(Cow<'a, str>, u32), DatasetError> {
     let list_path = || list.to_path_buf();
     if !is_row(text) {
         return Err(DatasetError::UnknownLabels { list: list_path(), line, text: excerpt(text) });
@@ -60,10 +59,7 @@ pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<E
         true => id.into(),
         false => format!("{id}{EXTENSION}").into(),
     };
-    let Some(relative) = below(&name) else {
-        return Err(DatasetError::UnsafeName { list: list_path(), line, text: excerpt(text) });
-    };
-    Ok(Entry { line, text, name, relative, label })
+    Ok((name, label))
 }
 
 /// WordNet ids are classes of ImageNet alone.

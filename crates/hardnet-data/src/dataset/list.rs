@@ -1,43 +1,71 @@
 //! Lists of labels: one `name label` per line, as evaluations of ImageNet exchange them, or Kaggle's rows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::QUOTED;
 use super::{Dataset, DatasetError, ImageRoot, MAX_LIST_BYTES, MAX_SAMPLES, Opened, Sample, archive, kaggle};
 use crate::FileKind;
 use crate::excerpt::excerpt;
+use crate::part::{Part, Span};
 use crate::regular_file::{ReadError, read_regular_file};
 
 /// One line of a list.
-#[derive(Debug, PartialEq)]
-pub(super) struct Entry<'a> {
-    pub(super) line: usize,
-    /// The line without blanks around it, for messages.
-    pub(super) text: &'a str,
-    pub(super) name: Cow<'a, str>,
-    /// `name` without `.` components and repeated separators.
-    pub(super) relative: PathBuf,
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) line: u32,
     pub(super) label: u32,
-}
-
-impl Entry<'_> {
-    /// `relative` with `/` between components.
-    pub(super) fn relative_name(&self) -> String {
-        let parts: Vec<_> = self.relative.iter().map(|part| part.to_string_lossy()).collect();
-        parts.join("/")
-    }
+    name: Span,
+    /// The name as a path, if it is not one as it stands.
+    relative: Option<Box<Path>>,
 }
 
 /// What a list holds.
 #[derive(Debug)]
-struct Parsed<'a> {
-    /// Its labels are WordNet ids.
+pub(super) struct Entries<'a> {
+    /// The labels are WordNet ids.
     is_kaggle: bool,
-    entries: Vec<Entry<'a>>,
+    text: &'a str,
+    /// All names.
+    names: Arc<String>,
+    all: Vec<Entry>,
+}
+
+impl Entries<'_> {
+    pub(super) fn all(&self) -> &[Entry] {
+        &self.all
+    }
+
+    /// The name as the list says it, with Kaggle's extension.
+    pub(super) fn name(&self, entry: &Entry) -> Part {
+        Part::new(&self.names, entry.name)
+    }
+
+    /// The name as a path without `.` components and repeated separators.
+    pub(super) fn relative<'a>(&'a self, entry: &'a Entry) -> &'a Path {
+        entry.relative.as_deref().unwrap_or(Path::new(entry.name.of(&self.names)))
+    }
+
+    /// [`relative`](Self::relative) with `/` between components.
+    pub(super) fn relative_name(&self, entry: &Entry) -> String {
+        let parts: Vec<_> = self.relative(entry).iter().map(|part| part.to_string_lossy()).collect();
+        parts.join("/")
+    }
+
+    /// The line without blanks around it, fit for a message.
+    pub(super) fn excerpt(&self, entry: &Entry) -> String {
+        let line = self.text.split('\n').nth(entry.line as usize - 1).unwrap_or_default();
+        excerpt(line.trim_end_matches('\r').trim_matches(BLANKS))
+    }
+
+    /// The names of some entries with their lines, as messages quote them.
+    pub(super) fn quoted(&self, entries: &[&Entry]) -> Vec<(usize, String)> {
+        let quoted = |entry: &&Entry| (entry.line as usize, excerpt(entry.name.of(&self.names)));
+        entries.iter().take(QUOTED).map(quoted).collect()
+    }
 }
 
 pub(super) fn read(list: &Path, root: &ImageRoot, classes: usize) -> Result<Dataset, DatasetError> {
@@ -46,8 +74,8 @@ pub(super) fn read(list: &Path, root: &ImageRoot, classes: usize) -> Result<Data
         ReadError::NotAFile(kind) => DatasetError::ListNotAFile { list: list.into(), kind },
         ReadError::TooLarge { bytes } => DatasetError::ListTooLarge { list: list.into(), bytes, limit: MAX_LIST_BYTES },
     })?;
-    let Parsed { is_kaggle, entries } = parse(list, &bytes)?;
-    if is_kaggle {
+    let entries = parse(list, &bytes)?;
+    if entries.is_kaggle {
         kaggle::check_classes(list, classes)?;
     }
     check_labels(list, &entries, classes)?;
@@ -57,30 +85,37 @@ pub(super) fn read(list: &Path, root: &ImageRoot, classes: usize) -> Result<Data
     let samples = match opened {
         Opened::Archive(archive) => {
             notes.extend(archive.note.clone());
-            archive::samples(list, root, &archive, entries)?
+            archive::samples(list, root, &archive, &entries)?
         }
         Opened::Folder => {
             check_images(list, root, &entries)?;
-            let sample = |entry: Entry| Sample::new(root.join(&entry.relative), Some(entry.label), entry.name);
-            entries.into_iter().map(sample).collect()
+            let folder = Arc::from(root);
+            let sample = |entry: &Entry| {
+                let relative = entry.relative.as_ref().map(|path| Part::alone(path.to_string_lossy().into_owned()));
+                Sample::below(&folder, relative, entry.label, entries.name(entry))
+            };
+            entries.all.iter().map(sample).collect()
         }
     };
     let mut dataset = Dataset { notes, ..Dataset::new(samples) };
-    if is_kaggle {
+    if entries.is_kaggle {
         kaggle::note(&mut dataset);
     }
     Ok(dataset)
 }
 
 /// The entries of a list, blank lines left out, labels not yet held against the number of classes.
-fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Parsed<'a>, DatasetError> {
+fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Entries<'a>, DatasetError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         DatasetError::ListNotUtf8 { list: list.into(), line }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (mut entries, mut is_kaggle) = (Vec::new(), false);
-    for (line, text) in (1..).zip(text.split('\n')) {
+    // Exact sizes: what vectors grow out of would stay in the heap, in pieces.
+    let lines = 1 + text.bytes().filter(|byte| *byte == b'\n').count();
+    let (mut all, mut names) = (Vec::with_capacity(lines.min(MAX_SAMPLES)), String::with_capacity(text.len()));
+    let mut is_kaggle = false;
+    for (line, text) in (1_usize..).zip(text.split('\n')) {
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.contains('\r') {
             return Err(DatasetError::LoneCarriageReturn { list: list.into(), line, text: excerpt(text) });
@@ -89,16 +124,13 @@ fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Parsed<'a>, DatasetError> {
         if text.is_empty() {
             continue;
         }
-        if entries.is_empty() && !is_kaggle && kaggle::is_header(text) {
+        if all.is_empty() && !is_kaggle && kaggle::is_header(text) {
             is_kaggle = true;
             continue;
         }
-        if entries.len() == MAX_SAMPLES {
-            return Err(DatasetError::TooManySamples { path: list.into(), limit: MAX_SAMPLES });
-        }
         // A file of another kind shows at its first entry; later it is one wrong line among right ones.
-        let unknown = entries.is_empty() && text.contains(',');
-        entries.push(match is_kaggle {
+        let unknown = all.is_empty() && text.contains(',');
+        let (name, label) = match is_kaggle {
             true => kaggle::parse_row(list, line, text)?,
             false if kaggle::is_row(text) || kaggle::is_header(text) => return Err(unknown_labels(list, line, text)),
             false => parse_line(list, line, text).map_err(|error| match error {
@@ -107,11 +139,22 @@ fn parse<'a>(list: &Path, bytes: &'a [u8]) -> Result<Parsed<'a>, DatasetError> {
                 }
                 error => error,
             })?,
-        });
+        };
+        let Ok(relative) = below(&name) else {
+            return Err(DatasetError::UnsafeName { list: list.into(), line, text: excerpt(text) });
+        };
+        let too_many = || DatasetError::TooManySamples { path: list.into(), limit: MAX_SAMPLES };
+        if all.len() == MAX_SAMPLES {
+            return Err(too_many());
+        }
+        let line = u32::try_from(line).map_err(|_| too_many())?;
+        let name = Span::push(&mut names, &name).ok_or_else(too_many)?;
+        all.push(Entry { line, label, name, relative });
     }
-    match entries.is_empty() {
+    names.shrink_to_fit();
+    match all.is_empty() {
         true => Err(DatasetError::ListEmpty { list: list.into() }),
-        false => Ok(Parsed { is_kaggle, entries }),
+        false => Ok(Entries { is_kaggle, text, names: Arc::new(names), all }),
     }
 }
 
@@ -122,8 +165,8 @@ fn unknown_labels(list: &Path, line: usize, text: &str) -> DatasetError {
 /// What separates fields. Other blanks of Unicode may be part of a name.
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// An entry from a line that is not empty and has no blanks around it.
-fn parse_line<'a>(list: &Path, line: usize, text: &'a str) -> Result<Entry<'a>, DatasetError> {
+/// Name and label of a line that is not empty and has no blanks around it.
+fn parse_line<'a>(list: &Path, line: usize, text: &'a str) -> Result<(Cow<'a, str>, u32), DatasetError> {
     let Some((name, label)) = text.rsplit_once(BLANKS) else {
         return Err(DatasetError::MissingLabel { list: list.into(), line, text: excerpt(text) });
     };
@@ -134,36 +177,40 @@ fn parse_line<'a>(list: &Path, line: usize, text: &'a str) -> Result<Entry<'a>, 
     }
     // Only a number too large for the type is left to fail, and that is no class index either.
     let label = label.parse().unwrap_or(u32::MAX);
-    let name = name.trim_end_matches(BLANKS);
-    let Some(relative) = below(name) else {
-        return Err(DatasetError::UnsafeName { list: list.into(), line, text: excerpt(text) });
-    };
-    Ok(Entry { line, text, name: name.into(), relative, label })
+    Ok((name.trim_end_matches(BLANKS).into(), label))
 }
 
-/// `name` as a path below some folder, or `None` if it is absolute or goes up.
-pub(super) fn below(name: &str) -> Option<PathBuf> {
-    let mut relative = PathBuf::new();
+/// A name that is absolute or goes up.
+struct Outside;
+
+/// `name` as a path below some folder, without `.` components and repeated separators; `None` if it has none of them.
+fn below(name: &str) -> Result<Option<Box<Path>>, Outside> {
+    let (mut parts, mut length) = (Vec::new(), 0);
     for component in Path::new(name).components() {
         match component {
-            Component::Normal(part) => relative.push(part),
+            Component::Normal(part) => {
+                parts.push(part);
+                length += part.len();
+            }
             Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(Outside),
         }
     }
-    Some(relative)
+    // With one separator between each, and nothing else, they are the whole name.
+    let is_whole = !parts.is_empty() && length + parts.len() - 1 == name.len();
+    Ok((!is_whole).then(|| parts.into_iter().collect::<PathBuf>().into()))
 }
 
-fn check_labels(list: &Path, entries: &[Entry], classes: usize) -> Result<(), DatasetError> {
-    let Some(wrong) = entries.iter().find(|entry| entry.label as usize >= classes) else {
+fn check_labels(list: &Path, entries: &Entries, classes: usize) -> Result<(), DatasetError> {
+    let Some(wrong) = entries.all.iter().find(|entry| entry.label as usize >= classes) else {
         return Ok(());
     };
     Err(DatasetError::LabelOutOfRange {
         list: list.into(),
-        line: wrong.line,
-        text: excerpt(wrong.text),
+        line: wrong.line as usize,
+        text: entries.excerpt(wrong),
         classes,
-        one_based: looks_one_based(entries.iter().map(|entry| entry.label), classes),
+        one_based: looks_one_based(entries.all.iter().map(|entry| entry.label), classes),
     })
 }
 
@@ -172,26 +219,36 @@ pub(super) fn looks_one_based(mut numbers: impl Iterator<Item = u32>, classes: u
     numbers.all(|number| (1..=classes).contains(&(number as usize)))
 }
 
-fn check_duplicates(list: &Path, entries: &[Entry]) -> Result<(), DatasetError> {
-    let mut lines = HashMap::with_capacity(entries.len());
-    for entry in entries {
-        if let Some(first_line) = lines.insert(entry.relative.as_path(), entry.line) {
-            let (line, text) = (entry.line, excerpt(entry.text));
-            return Err(DatasetError::DuplicateName { list: list.into(), first_line, line, text });
-        }
+fn check_duplicates(list: &Path, entries: &Entries) -> Result<(), DatasetError> {
+    let mut order: Vec<_> = entries.all.iter().collect();
+    order.sort_by_key(|entry| entries.relative(entry).as_os_str());
+    let again = |pair: &&[&Entry]| entries.relative(pair[0]) == entries.relative(pair[1]);
+    match order.windows(2).filter(again).min_by_key(|pair| pair[1].line) {
+        Some(pair) => Err(duplicate(list, entries, pair[0].line, pair[1])),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The error of an entry whose file line `first` names too.
+pub(super) fn duplicate(list: &Path, entries: &Entries, first: u32, entry: &Entry) -> DatasetError {
+    let (first_line, line, text) = (first as usize, entry.line as usize, entries.excerpt(entry));
+    DatasetError::DuplicateName { list: list.into(), first_line, line, text }
 }
 
 /// Looks every image up, so that a wrong folder is found before hours of work rather than after.
-fn check_images(list: &Path, root: &Path, entries: &[Entry]) -> Result<(), DatasetError> {
+fn check_images(list: &Path, root: &Path, entries: &Entries) -> Result<(), DatasetError> {
     let mut missing = Vec::new();
-    for entry in entries {
-        let path = root.join(&entry.relative);
+    for entry in &entries.all {
+        let path = root.join(entries.relative(entry));
         match fs::metadata(&path) {
             Ok(metadata) => {
                 if let Some(kind) = FileKind::of(&metadata) {
-                    return Err(DatasetError::ImageNotAFile { list: list.into(), line: entry.line, path, kind });
+                    return Err(DatasetError::ImageNotAFile {
+                        list: list.into(),
+                        line: entry.line as usize,
+                        path,
+                        kind,
+                    });
                 }
             }
             // Names no file can have are missing too: with a NUL, too long, or below a file.
@@ -204,9 +261,9 @@ fn check_images(list: &Path, root: &Path, entries: &[Entry]) -> Result<(), Datas
         list: list.into(),
         root: root.into(),
         count: missing.len(),
-        total: entries.len(),
-        first: missing.iter().take(QUOTED).map(|entry| (entry.line, excerpt(&entry.name))).collect(),
-        better_root: better_root(root, &first.relative),
+        total: entries.all.len(),
+        first: entries.quoted(&missing),
+        better_root: better_root(root, entries.relative(first)),
     })
 }
 
@@ -228,8 +285,9 @@ mod tests {
     use super::*;
 
     fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, u32)>, DatasetError> {
-        let entries = parse(Path::new("list"), bytes)?.entries;
-        Ok(entries.into_iter().map(|entry| (entry.line, entry.name.into_owned(), entry.label)).collect())
+        let entries = parse(Path::new("list"), bytes)?;
+        let told = |entry: &Entry| (entry.line as usize, entries.name(entry).as_str().to_owned(), entry.label);
+        Ok(entries.all.iter().map(told).collect())
     }
 
     /// Bytes that lists are made of, so that random strings reach every branch.
@@ -252,14 +310,18 @@ mod tests {
             seed = seed * 48271 % 0x7fff_ffff;
             let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
             match parse(Path::new("list"), &bytes) {
-                Ok(Parsed { entries, .. }) => {
+                Ok(entries) => {
                     accepted += 1;
-                    assert!(!entries.is_empty() && entries.is_sorted_by(|a, b| a.line < b.line));
-                    for entry in entries {
-                        assert!(entry.line <= lines && !entry.name.is_empty());
-                        assert_eq!(entry.name, entry.name.trim_matches(BLANKS));
+                    assert!(!entries.all.is_empty() && entries.all.is_sorted_by(|a, b| a.line < b.line));
+                    for entry in &entries.all {
+                        let (name, relative) = (entries.name(entry), entries.relative(entry));
+                        let name = name.as_str();
+                        assert!(entry.line as usize <= lines && !name.is_empty());
+                        assert_eq!(name, name.trim_matches(BLANKS));
                         let inside = |part| matches!(part, Component::Normal(_));
-                        assert!(entry.relative.components().all(inside), "{bytes:?}");
+                        assert!(relative.components().all(inside), "{bytes:?}");
+                        let clean: PathBuf = relative.components().collect();
+                        assert_eq!(relative.as_os_str(), clean.as_os_str(), "{bytes:?}");
                     }
                 }
                 Err(error) => {

@@ -125,7 +125,7 @@ fn readable(samples: Vec<Sample>, pipeline: &Pipeline, printer: &Printer) -> (Ve
     let test = |sample: &Sample| match Stages::of(sample, pipeline, &mut resizer, &mut tensor) {
         Ok(_) => true,
         Err(failure) => {
-            printer.cause(failure.error.context(format!("`{}` is left out", sample.name)).as_ref());
+            printer.cause(failure.error.context(format!("`{}` is left out", sample.name())).as_ref());
             false
         }
     };
@@ -152,9 +152,9 @@ struct Stages {
 impl Stages {
     fn of(sample: &Sample, pipeline: &Pipeline, resizer: &mut Resizer, tensor: &mut [f32]) -> Result<Self> {
         let started = Instant::now();
-        let bytes = match &sample.archived {
+        let bytes = match sample.archived() {
             Some(archived) => archived.read()?,
-            None => std::fs::read(&sample.path)?,
+            None => std::fs::read(sample.path())?,
         };
         let read = started.elapsed();
         let image = decode(&bytes, &LoaderOptions::default().limits)?.image;
@@ -175,7 +175,7 @@ impl Stages {
 /// A measurement about to run.
 struct Bench<'a> {
     args: &'a DataArgs,
-    samples: Arc<[Sample]>,
+    samples: Arc<Vec<Sample>>,
     pipeline: Pipeline,
 }
 

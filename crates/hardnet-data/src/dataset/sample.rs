@@ -1,0 +1,130 @@
+//! One image that is to be looked at.
+//!
+//! A data set may have millions of these, so what many have in common, a folder and a text of names, is held once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::archive::ArchivedFile;
+use crate::part::Part;
+
+/// An image that is to be looked at.
+///
+/// Two are equal if everything they tell is.
+#[derive(Clone)]
+pub struct Sample {
+    place: Place,
+    /// The path below the place, unless it is the name.
+    relative: Option<Part>,
+    label: Option<u32>,
+    name: Part,
+}
+
+/// What a sample lies in.
+#[derive(Clone)]
+enum Place {
+    /// Nothing it shares with others: the file itself.
+    File(Box<Path>),
+    Folder(Arc<Path>),
+    Archive(ArchivedFile),
+}
+
+impl Sample {
+    /// A sample in a file of its own.
+    pub fn new(path: impl Into<PathBuf>, label: Option<u32>, name: impl Into<String>) -> Self {
+        Self::file(path.into(), label, Part::alone(name.into()))
+    }
+
+    /// [`Sample::new`] with a name that may share its text.
+    pub(super) fn file(path: PathBuf, label: Option<u32>, name: Part) -> Self {
+        Self { place: Place::File(path.into()), relative: None, label, name }
+    }
+
+    /// A sample in a file below `folder`, at `relative` if its path there is not its name.
+    pub(super) fn below(folder: &Arc<Path>, relative: Option<Part>, label: u32, name: Part) -> Self {
+        Self { place: Place::Folder(Arc::clone(folder)), relative, label: Some(label), name }
+    }
+
+    /// A sample in an archive, where its name is `entry`.
+    pub(super) fn inside(archived: ArchivedFile, entry: Part, label: Option<u32>, name: Part) -> Self {
+        // The same text for both, if there is one, lets go of the other.
+        let name = entry.ending(name.as_str()).unwrap_or(name);
+        let relative = (entry.as_str() != name.as_str()).then_some(entry);
+        Self { place: Place::Archive(archived), relative, label, name }
+    }
+
+    /// The file; of an image in an archive, the archive and below it the entry's name, for messages.
+    pub fn path(&self) -> Cow<'_, Path> {
+        let relative = self.relative.as_ref().unwrap_or(&self.name).as_str();
+        match &self.place {
+            Place::File(path) => (&**path).into(),
+            Place::Folder(folder) => folder.join(relative).into(),
+            Place::Archive(archived) => archived.archive().join(relative).into(),
+        }
+    }
+
+    /// Where the content is, if not in a file of its own.
+    pub fn archived(&self) -> Option<&ArchivedFile> {
+        match &self.place {
+            Place::Archive(archived) => Some(archived),
+            Place::File(_) | Place::Folder(_) => None,
+        }
+    }
+
+    /// The class index, if it is known.
+    pub fn label(&self) -> Option<u32> {
+        self.label
+    }
+
+    /// The name results are printed with: as the list says it, `class/file` from class folders, else the path.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+impl PartialEq for Sample {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |sample: &Self| (sample.label, sample.archived().cloned());
+        self.name() == other.name() && told(self) == told(other) && self.path() == other.path()
+    }
+}
+
+impl Eq for Sample {}
+
+impl fmt::Debug for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sample")
+            .field("path", &self.path())
+            .field("archived", &self.archived())
+            .field("label", &self.label)
+            .field("name", &self.name())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_does_not_depend_on_how_it_is_held() {
+        let folder = Arc::from(Path::new("folder"));
+        let part = |text: &str| Part::alone(text.into());
+        let plain = Sample::below(&folder, None, 3, part("a/b.jpg"));
+        let dotted = Sample::below(&folder, Some(part("a/b.jpg")), 3, part("./a//b.jpg"));
+        for sample in [&plain, &dotted, &Sample::new("folder/a/b.jpg", Some(3), "b")] {
+            assert_eq!(sample.path().as_os_str(), "folder/a/b.jpg", "{sample:?}");
+            assert_eq!((sample.archived(), sample.label()), (None, Some(3)));
+        }
+        assert_eq!(plain, Sample::new("folder/a/b.jpg", Some(3), "a/b.jpg"));
+        assert_ne!(plain, dotted);
+        assert_ne!(plain, Sample::new("folder/a/b.jpg", Some(4), "a/b.jpg"));
+    }
+
+    #[test]
+    fn a_sample_is_small() {
+        assert!(size_of::<Sample>() <= 72, "{} bytes", size_of::<Sample>());
+    }
+}
