@@ -28,6 +28,7 @@
 mod classify;
 mod config;
 mod convert;
+mod describe;
 mod error;
 pub mod formula;
 mod graph;

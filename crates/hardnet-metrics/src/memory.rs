@@ -1,0 +1,64 @@
+//! Which maps exist while a layer runs.
+
+use crate::figures::{LayerFigures, elements};
+use crate::network::{LayerId, Network};
+
+/// Bytes of an element: maps are f32.
+const ELEMENT_BYTES: u64 = 4;
+
+/// How long maps are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// Until their last reader is done.
+    Links,
+    /// As dense networks do: what a block reads and all that its layers write, until the block's output was read.
+    Blocks,
+}
+
+/// The layers between which a map exists, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Life {
+    /// The layer that writes it.
+    pub first: LayerId,
+    /// The last that it is kept for.
+    pub last: LayerId,
+}
+
+impl Network {
+    /// The life of every layer's map. Outputs live to the end.
+    pub fn lives(&self, keep: Keep) -> Vec<Life> {
+        let count = self.layers().len();
+        let mut lives: Vec<Life> = (0..count).map(|id| Life { first: id, last: id }).collect();
+        for (reader, layer) in self.layers().iter().enumerate() {
+            layer.inputs.iter().for_each(|&input| lives[input].last = reader);
+        }
+        self.outputs().iter().for_each(|&output| lives[output].last = count - 1);
+        if keep == Keep::Blocks {
+            for block in self.blocks() {
+                let end = block.outputs.iter().map(|&output| lives[output].last).max().unwrap_or(0);
+                for &id in block.inputs.iter().chain(block.layers.iter().flatten()) {
+                    lives[id].last = lives[id].last.max(end);
+                }
+            }
+        }
+        lives
+    }
+}
+
+/// Bytes of the maps that exist while each layer runs; none beyond 64 bits.
+pub(crate) fn live(network: &Network, figures: &[LayerFigures], keep: Keep) -> Option<Vec<u64>> {
+    let lives = network.lives(keep);
+    let mut dying = vec![0_u64; figures.len()];
+    let mut bytes = Vec::with_capacity(figures.len());
+    let mut alive = 0_u64;
+    for (id, figures) in figures.iter().enumerate() {
+        let own = elements(figures.output)?.checked_mul(ELEMENT_BYTES)?;
+        alive = alive.checked_add(own)?;
+        dying[lives[id].last] += own;
+        bytes.push(alive);
+        alive -= dying[id];
+    }
+    Some(bytes)
+}
