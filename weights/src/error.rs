@@ -17,11 +17,13 @@ pub enum Error {
     /// An `hf://` address without a repository or a file.
     #[error("`{0}` is no address on the Hub, expected hf://owner/name[@revision][/file]")]
     Address(String),
-    /// Neither a tag of the registry nor an address.
-    #[error("no weights are called `{tag}`, expected hf://owner/name[@revision][/file] or one of {tags}")]
-    UnknownTag {
+    /// Neither a file, nor a tag of the registry, nor an address.
+    #[error(
+        "no file or weights are called `{name}`, expected a path, hf://owner/name[@revision][/file] or one of {tags}"
+    )]
+    UnknownName {
         /// What was asked for.
-        tag: String,
+        name: String,
         /// The known tags.
         tags: String,
     },
@@ -87,7 +89,7 @@ pub enum Error {
         tag: String,
     },
     /// A folder or file of the cache cannot be used.
-    #[error("cannot use `{path}`: {source}", path = .path.display())]
+    #[error("cannot use `{path}`: {source}{}", disk_remedy(.source), path = .path.display())]
     Disk {
         /// The file or folder.
         path: PathBuf,
@@ -97,6 +99,15 @@ pub enum Error {
     /// An accepted hash that is none.
     #[error("`{0}` is no SHA-256, expected 64 hexadecimal digits")]
     NoDigest(String),
+    /// The file is on this machine, but holds no such weights.
+    #[cfg(feature = "hub")]
+    #[error("cannot use `{name}`: {source}")]
+    Weights {
+        /// What was asked for.
+        name: String,
+        /// What is wrong with the file.
+        source: Box<hardnet_model::Error>,
+    },
 }
 
 /// Why a host did not give a file.
@@ -144,15 +155,15 @@ pub enum Reason {
         found: String,
     },
     /// The file cannot be stored.
-    #[error("cannot write `{path}`: {source}", path = .path.display())]
+    #[error("cannot write `{path}`: {source}{}", disk_remedy(.source), path = .path.display())]
     Disk {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// What arrived cannot be read as weights; it was removed.
-    #[error("what arrived holds no such weights and was removed: {0}")]
+    /// What arrived cannot be read as these weights.
+    #[error("what arrived holds no such weights and is not used: {0}")]
     Content(String),
     /// It was not asked, because another source's file is in doubt and this one's cannot be checked.
     #[error("not tried: its file could not be checked, and that of another source is in doubt")]
@@ -176,6 +187,16 @@ fn remedy(status: u16, code: Option<&str>, hub: bool, with_token: bool) -> &'sta
         (401, _) if hub => ": there is no such repository, or it is private; check the name, or set HF_TOKEN",
         (403, _) if hub => ": this account may not read the repository; check HF_TOKEN and the licence on its page",
         (404, _) => ": there is no such file",
+        _ => "",
+    }
+}
+
+/// What to do about a file that cannot be written.
+fn disk_remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => "; make room there, or set HF_HOME and HARDNET_CACHE to folders of another disk",
+        PermissionDenied | ReadOnlyFilesystem => "; set HF_HOME and HARDNET_CACHE to folders that you may write to",
         _ => "",
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`registry`] lists the published weights by tag. A [`Source`] is what a user may name: a path, a tag, or a file of the
 //! Hugging Face Hub. With the feature `hub` a source is fetched, once, into a cache; a run that finds its file there makes
-//! no request.
+//! no request. `from_pretrained` is all of that and the network in one line.
 
 #[cfg(feature = "hub")]
 mod address;
@@ -22,6 +22,8 @@ mod keep;
 mod lock;
 #[cfg(feature = "hub")]
 mod options;
+#[cfg(feature = "hub")]
+mod pretrained;
 mod registry;
 mod source;
 #[cfg(feature = "hub")]
@@ -39,6 +41,8 @@ pub use event::{Event, Watch};
 pub use fetch::Fetched;
 #[cfg(feature = "hub")]
 pub use options::{FetchOptions, Patience, Proxies, Token};
+#[cfg(feature = "hub")]
+pub use pretrained::from_pretrained;
 pub use registry::{Entry, Hash, HashKind, Published, RemoteFile, find, published, registry};
 pub use source::{HubFile, Source};
 #[cfg(feature = "hub")]

@@ -38,7 +38,8 @@ pub struct HubFile {
 }
 
 impl Source {
-    /// The file on this machine; what is not there is fetched, as the environment says, unless a cache has it.
+    /// The file on this machine; what is not there is fetched, as the environment says, unless a cache has it. Nobody is
+    /// told of it; a file of whose content nothing is known is taken too (`Check::Unverified`).
     ///
     /// # Errors
     ///

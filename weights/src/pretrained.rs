@@ -1,0 +1,142 @@
+//! From the name of weights to a network.
+
+use candle_core::Device;
+use hardnet_model::{HarDNet, Variant, WeightsFile};
+
+use crate::error::{Error, Result};
+use crate::event::Watch;
+use crate::options::FetchOptions;
+use crate::registry::registry;
+use crate::source::Source;
+
+/// The classifier whose weights are called `name`: a tag of the [`registry`](crate::registry()), an address
+/// `hf://owner/name[@revision][/file]`, or the path of a file.
+///
+/// What no cache has is fetched first, as the environment says ([`FetchOptions::from_env`]); with HF_HUB_OFFLINE set, or
+/// where a cache has it, no request is made. Nobody is told of a download; [`Source::open`] has a watch and options, and
+/// gives the file itself, whose metadata names the preprocessing.
+///
+/// ```no_run
+/// use candle_core::{Device, Tensor};
+/// use hardnet_weights::from_pretrained;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let network = from_pretrained("hardnet68.upstream_in1k", &Device::Cpu)?;
+/// let images = Tensor::zeros((1, 3, 224, 224), candle_core::DType::F32, &Device::Cpu)?; // normalised
+/// assert_eq!(network.forward(&images)?.dims(), [1, 1000]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`Source::open`].
+pub fn from_pretrained(name: &str, device: &Device) -> Result<HarDNet> {
+    let file = name.parse::<Source>()?.open(&FetchOptions::from_env(), &mut |_| {})?;
+    let network = file.var_builder(device).and_then(|parameters| HarDNet::new(file.config(), parameters));
+    network.map_err(|error| unusable(name, error))
+}
+
+impl Source {
+    /// Fetches the file where no cache has it, and reads it. Weights of the registry must be of the network that it names.
+    ///
+    /// ```no_run
+    /// use hardnet_model::{Plan, PlanOptions};
+    /// use hardnet_weights::{FetchOptions, Source};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let source: Source = "hf://owner/name".parse()?;
+    /// let file = source.open(&FetchOptions::from_env(), &mut |event| eprintln!("{event:?}"))?;
+    /// let plan = Plan::new(file.config(), &file.parameters(), &PlanOptions::default())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::fetch`]; [`Error::UnknownName`] for a name without a folder that is no file;
+    /// [`Error::Weights`] where the file holds no such weights.
+    pub fn open(&self, options: &FetchOptions, watch: &mut Watch) -> Result<WeightsFile> {
+        if let Self::Path(path) = self
+            && path.components().count() <= 1
+            && !path.exists()
+        {
+            let tags = registry().iter().map(|entry| entry.tag.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Error::UnknownName { name: self.to_string(), tags });
+        }
+        let path = self.fetch(options, watch)?.path;
+        let file = match self {
+            Self::Tag(entry) => entry.config.parse::<Variant>().and_then(|variant| WeightsFile::open_as(path, variant)),
+            _ => WeightsFile::open(path),
+        };
+        file.map_err(|error| unusable(&self.to_string(), error))
+    }
+}
+
+fn unusable(name: &str, error: hardnet_model::Error) -> Error {
+    Error::Weights { name: name.into(), source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use hardnet_model::formula;
+    use hardnet_testing::hub_host::HubHost;
+    use hardnet_testing::weights_file::{self, Encoding};
+
+    use super::*;
+
+    fn weights(variant: Variant) -> Vec<u8> {
+        weights_file::safetensors(formula::parameters(&variant.into()).unwrap(), Encoding::F32, None)
+    }
+
+    /// A Hub, a folder for its cache, and options that name both.
+    fn fixture() -> (HubHost, tempfile::TempDir, FetchOptions) {
+        let (hub, folder) = (HubHost::start(), tempfile::tempdir().unwrap());
+        let options = FetchOptions {
+            endpoint: hub.endpoint(),
+            hub_cache: Some(folder.path().join("hub")),
+            store: Some(folder.path().join("store")),
+            hub_owner: Some("someone".into()),
+            ..FetchOptions::default()
+        };
+        (hub, folder, options)
+    }
+
+    fn open(name: &str, options: &FetchOptions) -> Result<WeightsFile> {
+        name.parse::<Source>().unwrap().open(options, &mut |_| {})
+    }
+
+    #[test]
+    fn weights_are_opened_with_the_network_and_then_without() {
+        let (hub, _folder, mut options) = fixture();
+        hub.put_large("someone/hardnet39ds.upstream_in1k", "model.safetensors", &weights(Variant::HarDNet39Ds));
+        for name in ["hardnet39ds.upstream_in1k", "hf://someone/hardnet39ds.upstream_in1k"] {
+            assert_eq!(Variant::of(open(name, &options).unwrap().config()), Some(Variant::HarDNet39Ds), "{name}");
+        }
+        let requests = hub.requests().len();
+        assert_eq!(requests, 2, "one description, one download");
+        options.offline = Some("HF_HUB_OFFLINE is set".into());
+        open("hardnet39ds.upstream_in1k", &options).unwrap();
+        assert_eq!(hub.requests().len(), requests);
+        assert!(matches!(open("hardnet68.notebook_in1k", &options), Err(Error::Offline { .. })));
+    }
+
+    #[test]
+    fn a_file_is_a_network_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        std::fs::write(&path, weights(Variant::HarDNet39Ds)).unwrap();
+        let network = from_pretrained(path.to_str().unwrap(), &Device::Cpu).unwrap();
+        assert_eq!(Variant::of(network.config()), Some(Variant::HarDNet39Ds));
+        std::fs::write(&path, "nothing").unwrap();
+        let error = from_pretrained(path.to_str().unwrap(), &Device::Cpu).unwrap_err();
+        assert!(matches!(error, Error::Weights { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_is_nothing_is_answered_with_the_tags() {
+        let error = from_pretrained("hardnet68", &Device::Cpu).unwrap_err().to_string();
+        assert!(error.contains("`hardnet68`") && error.contains("hardnet68.upstream_in1k"), "{error}");
+        assert!(matches!(from_pretrained("hf://a", &Device::Cpu), Err(Error::Address(_))));
+    }
+}
