@@ -22,15 +22,12 @@ pub(crate) fn cached(file: &HubFile, options: &FetchOptions) -> Option<PathBuf> 
 /// The file in the cache, fetched first where it is not there.
 pub(crate) fn fetch(file: &HubFile, options: &FetchOptions, watch: &mut Watch) -> Result<PathBuf> {
     let wanted = file.to_string();
-    let no_cache = || Error::NoCache { address: wanted.clone(), variable: "HF_HOME" };
-    let cache = options.hub_cache.as_deref().ok_or_else(no_cache)?;
+    let cache = folder(file, options)?;
     let cached = CachedFile::new(cache, file);
     if let Some(path) = cached.find().filter(|_| !options.force || options.offline.is_some()) {
         return Ok(path);
     }
-    if let Some(why) = &options.offline {
-        return Err(Error::Offline { address: wanted, cache: cache.into(), why: why.clone() });
-    }
+    check_online(file, options)?;
     let address = address(&options.endpoint, file, &repository(file).url_revision());
     watch(Event::Asking { wanted: &wanted, address: &shown(&address), size: None, note: None });
     let transfer = Transfer::new(options);
@@ -39,6 +36,34 @@ pub(crate) fn fetch(file: &HubFile, options: &FetchOptions, watch: &mut Watch) -
         bring(&transfer, file, &cached, &description, options, watch)
     });
     arrived.map_err(|reason| Error::Fetch { address: wanted, cache: cache.into(), reason })
+}
+
+/// The address of the file and its length, if the Hub says it; nothing but that is asked for.
+pub(crate) fn describe(file: &HubFile, options: &FetchOptions, watch: &mut Watch) -> Result<(String, Option<u64>)> {
+    let cache = folder(file, options)?;
+    check_online(file, options)?;
+    let address = address(&options.endpoint, file, &repository(file).url_revision());
+    match Transfer::new(options).describe(&address, watch) {
+        Ok(description) => Ok((shown(&address), description.length)),
+        Err(reason) => Err(Error::Fetch { address: file.to_string(), cache: cache.into(), reason }),
+    }
+}
+
+/// The folder of the cache.
+fn folder<'a>(file: &HubFile, options: &'a FetchOptions) -> Result<&'a Path> {
+    let no_cache = || Error::NoCache { address: file.to_string(), variable: "HF_HOME" };
+    options.hub_cache.as_deref().ok_or_else(no_cache)
+}
+
+/// Refuses where no request may be made.
+fn check_online(file: &HubFile, options: &FetchOptions) -> Result<()> {
+    match &options.offline {
+        Some(why) => {
+            let (address, cache) = (file.to_string(), folder(file, options)?.into());
+            Err(Error::Offline { address, cache, why: why.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The address of a file.

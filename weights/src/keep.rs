@@ -26,6 +26,12 @@ impl From<ModelError> for NotKept {
     }
 }
 
+/// Reads the file at `path`, which must hold the weights of `entry`.
+pub(crate) fn check(path: &Path, entry: &Entry) -> Result<(), ModelError> {
+    let variant: Variant = entry.config.parse()?;
+    WeightsFile::open_as(path, variant).map(drop)
+}
+
 /// Writes the weights in `arrived`, of any format, which must be those of `entry`, to `weights`; readers find the old file
 /// or the new one, whole.
 pub(crate) fn as_safetensors(arrived: &Path, entry: &Entry, weights: &Path) -> Result<(), NotKept> {

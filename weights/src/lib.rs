@@ -24,6 +24,8 @@ mod lock;
 mod options;
 #[cfg(feature = "hub")]
 mod pretrained;
+#[cfg(feature = "hub")]
+mod preview;
 mod registry;
 mod source;
 #[cfg(feature = "hub")]
@@ -43,6 +45,8 @@ pub use fetch::Fetched;
 pub use options::{FetchOptions, Patience, Proxies, Token};
 #[cfg(feature = "hub")]
 pub use pretrained::from_pretrained;
+#[cfg(feature = "hub")]
+pub use preview::{Place, Preview};
 pub use registry::{Entry, Hash, HashKind, Published, RemoteFile, find, published, registry};
 pub use source::{HubFile, Source};
 #[cfg(feature = "hub")]

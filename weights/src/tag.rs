@@ -13,6 +13,7 @@ use crate::hub;
 use crate::keep::{self, NotKept};
 use crate::lock::Lock;
 use crate::options::FetchOptions;
+use crate::preview::Place;
 use crate::registry::{Entry, Hash, HashKind, RemoteFile};
 use crate::source::{HubFile, Source};
 use crate::store::{Check, Origin, Shelf};
@@ -22,7 +23,9 @@ use crate::transfer::{Order, Transfer, discard};
 pub(crate) fn cached(entry: &Entry, options: &FetchOptions) -> Option<Fetched> {
     let of_hub = || {
         let file = hub_file(entry, options).ok()??;
-        Some(of_hub(&file, hub::cached(&file, options)?))
+        let path = hub::cached(&file, options)?;
+        keep::check(&path, entry).ok()?;
+        Some(of_hub(&file, path))
     };
     let of_store = || {
         let (path, origin) = Shelf::new(options.store.as_deref()?, entry).find()?;
@@ -37,15 +40,11 @@ pub(crate) fn fetch(entry: &Entry, options: &FetchOptions, watch: &mut Watch) ->
     if let Some(fetched) = cached(entry, options).filter(|_| !options.force || options.offline.is_some()) {
         return Ok(fetched);
     }
-    let no_cache = || Error::NoCache { address: entry.tag.clone(), variable: "HARDNET_CACHE" };
-    let store = options.store.as_deref().ok_or_else(no_cache)?;
-    if let Some(why) = &options.offline {
-        return Err(Error::Offline { address: entry.tag.clone(), cache: store.into(), why: why.clone() });
-    }
+    let store = online_store(entry, options)?;
     let mut failures = Vec::new();
     if let Some(file) = hub_file(entry, options)? {
-        match hub::fetch(&file, options, watch) {
-            Ok(path) => return Ok(of_hub(&file, path)),
+        match hub::fetch(&file, options, watch).and_then(|path| mirrored(entry, &file, path, options)) {
+            Ok(fetched) => return Ok(fetched),
             Err(error) => set_back(error, &mut failures, watch)?,
         }
     }
@@ -71,6 +70,36 @@ pub(crate) fn fetch(entry: &Entry, options: &FetchOptions, watch: &mut Watch) ->
     })
 }
 
+/// The places that would be asked, in that order.
+pub(crate) fn places(entry: &Entry, options: &FetchOptions) -> Result<Vec<Place>> {
+    online_store(entry, options)?;
+    let size = Some(entry.size);
+    let on_hub = hub_file(entry, options)?.map(|file| Place {
+        address: file.to_string(),
+        size,
+        hash_kind: HashKind::Verified,
+        note: None,
+    });
+    let elsewhere = entry.sources.iter().map(|source| Place {
+        address: shown(&source.address),
+        size,
+        hash_kind: source.hash_kind,
+        note: source.note.clone(),
+    });
+    let places: Vec<Place> = on_hub.into_iter().chain(elsewhere).collect();
+    if places.is_empty() { Err(Error::NowhereKnown { tag: entry.tag.clone() }) } else { Ok(places) }
+}
+
+/// The folder of the weights, where requests may be made.
+fn online_store<'a>(entry: &Entry, options: &'a FetchOptions) -> Result<&'a Path> {
+    let no_cache = || Error::NoCache { address: entry.tag.clone(), variable: "HARDNET_CACHE" };
+    let store = options.store.as_deref().ok_or_else(no_cache)?;
+    match &options.offline {
+        Some(why) => Err(Error::Offline { address: entry.tag.clone(), cache: store.into(), why: why.clone() }),
+        None => Ok(store),
+    }
+}
+
 /// Goes on to the next place, unless the failure is of this machine and not of the place.
 fn set_back(error: Error, failures: &mut Vec<Error>, watch: &mut Watch) -> Result<()> {
     if matches!(error, Error::Disk { .. } | Error::NoCache { .. } | Error::Fetch { reason: Reason::Disk { .. }, .. }) {
@@ -88,6 +117,17 @@ fn hub_file(entry: &Entry, options: &FetchOptions) -> Result<Option<HubFile>> {
     match format!("hf://{repository}").parse()? {
         Source::Hub(file) if file.repository == repository => Ok(Some(file)),
         _ => Err(Error::Address(format!("hf://{repository}"))),
+    }
+}
+
+/// Weights from a repository on the Hub, which anyone may have filled with anything.
+fn mirrored(entry: &Entry, file: &HubFile, path: PathBuf, options: &FetchOptions) -> Result<Fetched> {
+    match keep::check(&path, entry) {
+        Ok(()) => Ok(of_hub(file, path)),
+        Err(error) => {
+            let cache = options.hub_cache.clone().unwrap_or_default();
+            Err(Error::Fetch { address: file.to_string(), cache, reason: Reason::Content(error.to_string()) })
+        }
     }
 }
 

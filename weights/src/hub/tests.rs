@@ -403,3 +403,16 @@ fn nobody_there_is_an_error_that_names_the_remedy() {
     let error = fixture.model().unwrap_err().to_string();
     assert!(error.contains("check the connection"), "{error}");
 }
+
+#[test]
+fn a_description_brings_nothing() {
+    let mut fixture = fixture();
+    let Source::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
+    let (address, length) = describe(&file, &fixture.options, &mut |_| {}).unwrap();
+    assert_eq!(address, format!("{}/someone/net/resolve/main/model.safetensors", fixture.hub.endpoint()));
+    assert_eq!(length, Some(LARGE as u64));
+    assert_eq!((fixture.hub.requests().len(), fixture.hub.content().requests().len()), (1, 0));
+    assert!(fs::read_dir(fixture.cache.path()).unwrap().next().is_none());
+    fixture.options.offline = Some("--offline was given".into());
+    assert!(matches!(describe(&file, &fixture.options, &mut |_| {}), Err(Error::Offline { .. })));
+}

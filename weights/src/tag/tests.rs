@@ -211,3 +211,53 @@ fn offline_without_a_cache_names_folder_and_reason() {
     }
     assert!(fixture.paths().is_empty());
 }
+
+#[test]
+fn a_repository_of_other_weights_is_passed_over_each_time() {
+    let mut fixture = fixture([NONE, NONE]);
+    let hub = HubHost::start();
+    let other = formula::parameters(&Variant::HarDNet68Ds.into()).unwrap();
+    let other = weights_file::safetensors(other, Encoding::F32, None);
+    hub.put_large("someone/hardnet39ds.upstream_in1k", "model.safetensors", &other);
+    fixture.options.endpoint = hub.endpoint();
+    fixture.options.hub_owner = Some("someone".into());
+    for _ in 0..2 {
+        assert_eq!(fixture.check(), Check::Unverified);
+    }
+    assert_eq!(fixture.paths().len(), 1);
+}
+
+#[test]
+fn a_preview_names_the_places_and_asks_none() {
+    let mut fixture = fixture([inferred("00000000"), NONE]);
+    let preview = |fixture: &Fixture| places(&fixture.entry, &fixture.options);
+    fixture.options.hub_owner = Some("someone".into());
+    let found = preview(&fixture).unwrap();
+    let addresses: Vec<&str> = found.iter().map(|place| place.address.as_str()).collect();
+    assert_eq!(addresses[0], "hf://someone/hardnet39ds.upstream_in1k@main/model.safetensors");
+    assert!(addresses[1].ends_with("/0/net.pth") && addresses[2].ends_with("/1/net.pth"), "{addresses:?}");
+    assert_eq!((found[1].hash_kind, found[2].size), (HashKind::Inferred, Some(fixture.entry.size)));
+    assert!(fixture.paths().is_empty() && fs::read_dir(fixture.store.path()).unwrap().next().is_none());
+    fixture.options.offline = Some("--offline was given".into());
+    assert!(matches!(preview(&fixture), Err(Error::Offline { .. })));
+    fixture.options = FetchOptions { store: Some("store".into()), ..FetchOptions::default() };
+    fixture.entry.sources.clear();
+    assert!(matches!(preview(&fixture), Err(Error::NowhereKnown { .. })));
+}
+
+/// On a folder of 10 MB the file does not arrive, on one of 20 MB it does and its conversion finds no room.
+#[test]
+#[ignore = "TMPDIR must be a file system of less than 28 MB, as tests/hub/check.py makes one"]
+fn a_full_disk_leaves_nothing_that_looks_finished() {
+    let fixture = fixture([NONE, NONE]);
+    let error = fixture.fetch().unwrap_err();
+    assert!(matches!(error, Error::Fetch { reason: Reason::Disk { .. }, .. }), "{error}");
+    for part in ["make room", "HARDNET_CACHE", &fixture.store.path().display().to_string()] {
+        assert!(error.to_string().contains(part), "`{part}` in: {error}");
+    }
+    assert!(cached(&fixture.entry, &fixture.options).is_none());
+    let folder = fixture.store.path().join(&fixture.entry.tag);
+    let left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["arriving"]);
+    assert_eq!(fixture.paths().len(), 1, "another place would not fit either");
+}
