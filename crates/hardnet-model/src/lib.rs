@@ -55,5 +55,7 @@ pub use parameters::Parameters;
 pub use plan::{Plan, PlanMemory, PlanOptions, PlanStep};
 pub use recognise::{FileTensor, Recognised, compare, recognise};
 pub use scheme::{NamedParam, Scheme};
-pub use score::{Proportion, Tally};
+pub use score::{
+    Breakdown, Calibration, CalibrationBin, ClassScore, Confusion, ConfusionCell, Mistake, Proportion, Tally,
+};
 pub use weights::{Examined, FileParameters, Metadata, Provenance, WeightsFile, examine};

@@ -1,5 +1,13 @@
 //! How good predictions are.
 
+mod breakdown;
+mod calibration;
+mod confusion;
+
+pub use breakdown::{Breakdown, Mistake};
+pub use calibration::{Calibration, CalibrationBin};
+pub use confusion::{ClassScore, Confusion, ConfusionCell};
+
 use crate::classify::log_sum_exp;
 
 /// Some of a number of images.
