@@ -4,6 +4,7 @@ mod archive;
 mod cores;
 mod dataset;
 mod decode;
+mod encode;
 mod excerpt;
 mod image;
 pub mod imagenet;
@@ -20,6 +21,7 @@ pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_B
 pub use cores::{Cores, Turn};
 pub use dataset::{Dataset, DatasetError, IMAGE_EXTENSIONS, ImageRoot, MAX_LIST_BYTES, MAX_SAMPLES, Sample};
 pub use decode::{DECODER, DecodeWarning, Decoded, Format, Guess, Limits, decode};
+pub use encode::encode_png;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};
 pub use loader::{Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, Pixels};

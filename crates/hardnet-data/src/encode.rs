@@ -1,0 +1,48 @@
+//! Pictures as files.
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use crate::image::{Channels, Image, ImageError};
+
+/// The longest side of a PNG, in pixels.
+const MAX_SIDE: u32 = (1 << 31) - 1;
+
+/// `picture` as a PNG file of 8 bits, which [`decode`](crate::decode()) turns into the same picture.
+///
+/// # Errors
+/// [`ImageError::Side`] if a side is above 2^31 - 1 pixels, which is what the format can say.
+pub fn encode_png(picture: &Image) -> Result<Vec<u8>, ImageError> {
+    let colour = match picture.channels() {
+        Channels::Grey => ExtendedColorType::L8,
+        Channels::Rgb => ExtendedColorType::Rgb8,
+    };
+    let (width, height) = (side("width", picture.width())?, side("height", picture.height())?);
+    let mut file = Vec::new();
+    PngEncoder::new_with_quality(&mut file, CompressionType::Best, FilterType::Adaptive)
+        .write_image(picture.samples(), width, height, colour)
+        .expect("a vector takes any number of bytes, and a picture has the samples of its size");
+    Ok(file)
+}
+
+fn side(name: &'static str, pixels: usize) -> Result<u32, ImageError> {
+    let fitting = u32::try_from(pixels).ok().filter(|&pixels| pixels <= MAX_SIDE);
+    fitting.ok_or(ImageError::Side { name, value: pixels as u64, max: MAX_SIDE.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, decode};
+
+    #[test]
+    fn decoding_gives_the_picture_again() {
+        for (width, height, channels) in [(1, 1, Channels::Grey), (7, 5, Channels::Rgb), (33, 2, Channels::Grey)] {
+            let samples = (0..width * height * channels.count()).map(|i| (i * 89 % 251) as u8).collect();
+            let picture = Image::new(width, height, channels, samples).unwrap();
+            let decoded = decode(&encode_png(&picture).unwrap(), &Limits::default()).unwrap();
+            assert_eq!((decoded.image.samples(), decoded.image.channels()), (picture.samples(), channels));
+            assert!(decoded.image == picture && decoded.warnings.is_empty());
+        }
+    }
+}
