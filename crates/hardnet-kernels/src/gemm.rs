@@ -63,6 +63,25 @@ impl Walk {
         Self { width, column, input, output, at: (at(input), at(output)) }
     }
 
+    /// Offsets of the next `count` pixels, at most as many as a tile has.
+    #[inline(always)]
+    fn take(&mut self, count: usize) -> Pixels {
+        if self.column + count < self.width {
+            let (input, output) = self.at;
+            self.column += count;
+            self.at = (input + count * self.input.column, output + count * self.output.column);
+            return Pixels {
+                input: std::array::from_fn(|i| input + i * self.input.column),
+                output: std::array::from_fn(|i| output + i * self.output.column),
+            };
+        }
+        let mut pixels = Pixels::default();
+        for i in 0..count {
+            (pixels.input[i], pixels.output[i]) = self.next();
+        }
+        pixels
+    }
+
     /// Offsets of the next pixel in input and output.
     #[inline(always)]
     fn next(&mut self) -> (usize, usize) {
@@ -113,11 +132,7 @@ pub(crate) unsafe fn multiply<S: Simd>(
     while count > 0 {
         let pixels = tile(panel.vectors, count);
         count -= pixels;
-        let mut at = Pixels::default();
-        for i in 0..pixels {
-            (at.input[i], at.output[i]) = walk.next();
-        }
-        let at = &at;
+        let at = &walk.take(pixels);
         macro_rules! tile {
             ($pixels:literal, $vectors:literal) => {
                 s.call(Tile::<$pixels, $vectors> { runs, input, at, panel, ahead })
@@ -331,5 +346,13 @@ mod tests {
         let mut walk = Walk::new(3, 2, stride(100, 16), stride(50, 8));
         let found: Vec<_> = (0..5).map(|_| walk.next()).collect();
         assert_eq!(found, [(32, 16), (100, 50), (116, 58), (132, 66), (200, 100)]);
+        for count in 1..=8 {
+            let mut walk = Walk::new(5, 0, stride(100, 16), stride(50, 8));
+            let mut single = walk;
+            for _ in 0..10 {
+                let pixels = walk.take(count);
+                (0..count).for_each(|i| assert_eq!((pixels.input[i], pixels.output[i]), single.next()));
+            }
+        }
     }
 }

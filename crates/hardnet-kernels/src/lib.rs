@@ -42,6 +42,7 @@ mod map;
 mod memory;
 mod peak;
 mod program;
+mod shares;
 mod simd;
 mod step;
 mod team;

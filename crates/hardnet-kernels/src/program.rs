@@ -1,6 +1,6 @@
 //! A network ready to run.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hardnet_isa::Isa;
@@ -9,9 +9,10 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::map::{Layout, Size};
 use crate::memory::{Region, Store};
+use crate::shares::Shares;
 use crate::simd::{LANES, dispatch};
 use crate::step::{Phase, Step, StepInfo, Unit};
-use crate::team::{Line, Team};
+use crate::team::Team;
 
 /// A network with its weights, memory and threads.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Program {
     scratch: (usize, usize),
     /// The phases of a run of as many images.
     phases: (usize, Vec<Phase>),
-    claims: Vec<Line<AtomicUsize>>,
+    shares: Shares,
 }
 
 /// Bytes that a program holds.
@@ -77,7 +78,7 @@ impl Program {
             images,
             scratch,
             phases: (0, Vec::new()),
-            claims: Vec::new(),
+            shares: Shares::default(),
         }
     }
 
@@ -174,11 +175,8 @@ impl Program {
             for (at, step) in self.steps.iter().enumerate() {
                 step.phases(at, pixels.len(), &mut self.phases.1);
             }
-            self.claims.resize_with(self.phases.1.len(), Line::default);
         }
-        for claim in &mut self.claims {
-            *claim.0.get_mut() = 0;
-        }
+        self.shares.begin(self.phases.1.len(), self.team.size());
         let maps = self.memory.as_ptr();
         let scratch = maps.wrapping_add(self.image * self.images);
         let context = Context {
@@ -191,25 +189,20 @@ impl Program {
             pixels,
         };
         let shared = Shared(context);
-        let (isa, steps, phases, claims) = (self.isa, &self.steps, &self.phases.1, &self.claims);
+        let (isa, steps, phases, shares) = (self.isa, &self.steps, &self.phases.1, &self.shares);
         let own = self.scratch.1;
         self.team.run(&|member| {
             let shared = &shared;
             let context = Context { own: shared.0.own.wrapping_add(member.index() * own), ..shared.0 };
             let mut before = times.map(|_| Instant::now());
-            for (at, (phase, claim)) in phases.iter().zip(claims).enumerate() {
-                loop {
-                    let unit = claim.0.fetch_add(1, Ordering::Relaxed);
-                    if unit >= phase.units {
-                        break;
-                    }
-                    // Layouts were placed in `image` values, and `memory` holds them for every image; the number of a unit is claimed
+            for (at, phase) in phases.iter().enumerate() {
+                while let Some(unit) = shares.take(at, phase.units, member.index()) {
+                    // Layouts were placed in `image` values, and `memory` holds them for every image; the number of a unit is taken
                     // once, so its promises hold.
                     dispatch(isa, Unit { step: &steps[phase.step], phase: *phase, unit, context: &context });
                 }
-                if at + 1 < phases.len() {
-                    member.wait();
-                }
+                member.wait();
+                shares.give_back(at, member.index());
                 if let (Some(times), Some(before), 0) = (times, &mut before, member.index()) {
                     let now = Instant::now();
                     times[phase.step].fetch_add((now - *before).as_nanos() as u64, Ordering::Relaxed);
@@ -217,6 +210,7 @@ impl Program {
                 }
             }
         });
+        self.shares.end();
     }
 
     /// Copies the outputs of `images` images out of their blocks.
