@@ -146,6 +146,9 @@ pub enum Reason {
         /// The length that arrived.
         found: u64,
     },
+    /// The file is longer than any that could be read.
+    #[error("the file has more than {0} bytes, which no weights have")]
+    TooLong(u64),
     /// The content is another than was announced; it was removed.
     #[error("what arrived has the hash {found}, expected {expected}; it was removed")]
     Digest {

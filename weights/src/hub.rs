@@ -14,6 +14,9 @@ use crate::options::FetchOptions;
 use crate::source::HubFile;
 use crate::transfer::{Description, Order, Transfer, discard};
 
+/// The longest file that is taken, in bytes: none that is longer can be read as weights.
+const LONGEST: u64 = 4 << 30;
+
 /// The file in the cache, without any request.
 pub(crate) fn cached(file: &HubFile, options: &FetchOptions) -> Option<PathBuf> {
     CachedFile::new(options.hub_cache.as_deref()?, file).find()
@@ -109,7 +112,7 @@ fn bring(
     if !blob.exists() {
         let part = cached.part(etag);
         let address = address(&options.endpoint, file, commit);
-        let order = Order { address: &address, part: &part, length: *length, named_by_content: true };
+        let order = Order { address: &address, part: &part, length: *length, longest: LONGEST, named_by_content: true };
         let kept = part.exists();
         transfer.download(&order, watch)?;
         match check(&part, etag) {

@@ -208,7 +208,14 @@ impl Errand<'_> {
     fn bring(&self, file: &RemoteFile, part: &Path, watch: &mut Watch) -> Result<(Verdict, String), Reason> {
         let disk = |source| Reason::Disk { path: part.into(), source };
         fs::create_dir_all(part.parent().expect("a part is in a folder")).map_err(disk)?;
-        let order = Order { address: &file.address, part, length: None, named_by_content: false };
+        let order = Order {
+            address: &file.address,
+            part,
+            length: None,
+            // Room for f64, and for what an optimiser keeps beside the weights.
+            longest: self.entry.size.saturating_mul(4).saturating_add(1 << 20),
+            named_by_content: false,
+        };
         let kept = part.exists();
         let mut judge = || {
             self.transfer.download(&order, watch)?;

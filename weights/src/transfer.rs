@@ -43,6 +43,8 @@ pub(crate) struct Order<'a> {
     pub(crate) part: &'a Path,
     /// Its length in bytes, where that is known.
     pub(crate) length: Option<u64>,
+    /// The most bytes that are taken, where it is not.
+    pub(crate) longest: u64,
     /// Whether the name of the part stands for its content, so that any host may continue it. Otherwise it is continued
     /// only if the host says by a validator that its file is still the same.
     pub(crate) named_by_content: bool,

@@ -23,6 +23,8 @@ pub enum Fault {
     Truncate(usize),
     /// The file with its last byte changed.
     Damage,
+    /// The file without its length; it ends with the connection.
+    Unannounced,
 }
 
 /// Files by path, and the faults of the next answers.
@@ -99,6 +101,7 @@ pub(crate) fn file(bytes: &[u8], request: &Request, fault: Option<Fault>) -> Res
     response = response.header("ETag", tag).header("Accept-Ranges", "bytes");
     response.broken = match fault {
         Some(Fault::CutAfter(length)) => Some(Break::CutAfter(length.min(response.body.len()))),
+        Some(Fault::Unannounced) => Some(Break::Unannounced),
         Some(Fault::StallAfter(length)) => Some(Break::StallAfter(length.min(response.body.len()))),
         _ => None,
     };

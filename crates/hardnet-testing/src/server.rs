@@ -34,6 +34,8 @@ pub enum Break {
     CutAfter(usize),
     /// Nothing follows so many bytes of the body until the client goes away.
     StallAfter(usize),
+    /// It does not, but its length is not announced: the connection is closed behind it.
+    Unannounced,
 }
 
 /// An answer.
@@ -151,13 +153,17 @@ fn write(mut stream: &TcpStream, request: &Request, response: &Response) -> io::
     for (name, value) in &response.headers {
         head += &format!("{name}: {value}\r\n");
     }
-    head += &format!("Content-Length: {}\r\n\r\n", response.body.len());
+    match response.broken {
+        Some(Break::Unannounced) => head += "Connection: close\r\n\r\n",
+        _ => head += &format!("Content-Length: {}\r\n\r\n", response.body.len()),
+    }
     stream.write_all(head.as_bytes())?;
     if request.method == "HEAD" {
         return Ok(true);
     }
     match response.broken {
         None => stream.write_all(&response.body).map(|()| true),
+        Some(Break::Unannounced) => stream.write_all(&response.body).map(|()| false),
         Some(Break::CutAfter(length)) => stream.write_all(&response.body[..length]).map(|()| false),
         Some(Break::StallAfter(length)) => {
             stream.write_all(&response.body[..length])?;

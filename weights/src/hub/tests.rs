@@ -416,3 +416,14 @@ fn a_description_brings_nothing() {
     fixture.options.offline = Some("--offline was given".into());
     assert!(matches!(describe(&file, &fixture.options, &mut |_| {}), Err(Error::Offline { .. })));
 }
+
+#[test]
+fn a_file_longer_than_any_weights_is_not_taken() {
+    let fixture = fixture();
+    let description = Response::new(200, "").header("X-Repo-Commit", COMMIT).header("X-Linked-ETag", "\"e\"");
+    let length = (LONGEST + 1).to_string();
+    fixture.hub.answer([description.header("X-Linked-Size", length)]);
+    let error = fixture.model().unwrap_err();
+    assert!(matches!(error, Error::Fetch { reason: Reason::TooLong(LONGEST), .. }), "{error}");
+    assert_eq!(fixture.finished(), 0);
+}

@@ -261,3 +261,17 @@ fn a_full_disk_leaves_nothing_that_looks_finished() {
     assert_eq!(left, ["arriving"]);
     assert_eq!(fixture.paths().len(), 1, "another place would not fit either");
 }
+
+#[test]
+fn a_file_much_longer_than_the_weights_is_not_taken() {
+    let mut fixture = fixture([NONE, NONE]);
+    fixture.entry.size = 1000;
+    let longest = 4 * 1000 + (1 << 20);
+    // The first does not say how long its file is.
+    fixture.host.fail([Fault::Unannounced]);
+    let error = fixture.fetch().unwrap_err().to_string();
+    assert_eq!(error.matches(&format!("more than {longest} bytes")).count(), 2, "{error}");
+    assert_eq!(fixture.paths().len(), 2, "it is not asked for again");
+    let arriving = fixture.store.path().join(&fixture.entry.tag).join("arriving");
+    assert!(fs::read_dir(arriving).unwrap().next().is_none());
+}

@@ -34,7 +34,7 @@ impl Transfer<'_> {
         let note = note(order.part);
         let validator = fs::read_to_string(&note).ok().filter(|_| !order.named_by_content);
         let may_continue = order.named_by_content || validator.is_some();
-        let mut kept = if may_continue && order.length.is_none_or(|length| kept <= length) { kept } else { 0 };
+        let mut kept = if may_continue && kept <= order.length.unwrap_or(order.longest) { kept } else { 0 };
         if order.length == Some(kept) && kept > 0 {
             return Ok(());
         }
@@ -54,13 +54,22 @@ impl Transfer<'_> {
         }
         let rest = text(response.headers(), CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
         let length = order.length.or_else(|| rest.and_then(|rest| rest.checked_add(kept)));
+        if length.is_some_and(|length| length > order.longest) {
+            return Err(Failure::final_(Reason::TooLong(order.longest)));
+        }
         if kept == 0 && !order.named_by_content {
             keep_validator(response.headers(), &note).map_err(|error| disk(&note, error))?;
         }
         if !std::mem::replace(announced, true) {
             watch(Event::Started { size: length, kept });
         }
-        let written = write(response.body_mut().as_reader(), order.part, kept, length, watch)?;
+        // One byte more than is allowed, to see that there is more.
+        let body = response.body_mut().as_reader().take((order.longest - kept).saturating_add(1));
+        let written = write(body, order.part, kept, length, watch)?;
+        if written > order.longest {
+            discard(order.part).map_err(|error| disk(order.part, error))?;
+            return Err(Failure::final_(Reason::TooLong(order.longest)));
+        }
         match length {
             Some(expected) if written != expected => {
                 Err(Failure::transient(Reason::Length { expected, found: written }))
