@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{Folder, png, small, weights};
+use super::support::{Folder, notebook_metadata, png, small, weights};
 
 /// A file of the real torch or paddlepaddle package, by `tests/checkpoints/make_files.py`.
 fn real(name: &str) -> String {
@@ -125,6 +125,21 @@ fn a_hub_folder_has_weights_configuration_and_card() {
     folder.run("predict --weights hub/model.safetensors nothing.png").exits(2).says("nothing.png");
     folder.run("convert hardnet39ds.safetensors --hub-layout hub").exits(2).says("`hub/model.safetensors` exists");
     folder.run("convert hardnet39ds.safetensors --hub-layout new --license a:b").exits(2).says("expected a short name");
+}
+
+#[test]
+fn a_hub_folder_says_nothing_of_preprocessing_that_is_not_known() {
+    let folder = Folder::new();
+    folder.write("own.safetensors", weights(&small(), Some(&notebook_metadata().1.replace("top_left", "symmetric"))));
+    let read = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
+    folder.run("convert own.safetensors --hub-layout hub").exits(0);
+    let config: serde_json::Value = serde_json::from_str(&read("hub/config.json")).unwrap();
+    assert_eq!((&config["pretrained_cfg"]["num_classes"], config["pretrained_cfg"].get("mean")), (&3.into(), None));
+    assert!(read("hub/README.md").contains("| preprocessing | not stated |"));
+    folder.run("convert own.safetensors --hub-layout hub --force --pipeline pil-bicubic").exits(0);
+    let config: serde_json::Value = serde_json::from_str(&read("hub/config.json")).unwrap();
+    assert_eq!(config["pretrained_cfg"]["interpolation"], "bicubic");
+    assert!(read("hub/README.md").contains("| preprocessing | pil-bicubic: "));
 }
 
 #[test]

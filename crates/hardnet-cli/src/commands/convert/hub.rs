@@ -58,24 +58,26 @@ impl Card<'_> {
         let features = config.blocks.last().map_or(0, |block| block.transition);
         let params = graph.params();
         let module = |name: &str| name.rsplit_once('.').map_or(name, |(module, _)| module).to_owned();
-        let pipeline = self.pipeline.cloned().unwrap_or_else(Pipeline::pil_bilinear);
-        let stride = graph.modules().iter().map(|module| module.stride).max().unwrap_or(1);
-        let pooled = (pipeline.crop as usize).div_ceil(stride);
         let classifier = params.last().filter(|_| config.head.is_some());
-        let mut pretrained = json!({
-            "custom_load": false,
-            "input_size": [config.in_channels, pipeline.crop, pipeline.crop],
-            "fixed_input_size": false,
-            "interpolation": pipeline.interpolation,
-            "crop_pct": f64::from(pipeline.crop) / f64::from(pipeline.resize),
-            "crop_mode": "center",
-            "mean": shortest(&pipeline.mean)?,
-            "std": shortest(&pipeline.std)?,
-            "num_classes": config.classes(),
-            "pool_size": [pooled, pooled],
-            "first_conv": params.first().map(|param| module(&param.name)),
-            "classifier": classifier.map(|param| module(&param.name)),
-        });
+        let mut pretrained = json!({ "custom_load": false });
+        // What is not known is left to whoever reads it, as the card leaves it.
+        if let Some(pipeline) = self.pipeline {
+            pretrained["input_size"] = json!([config.in_channels, pipeline.crop, pipeline.crop]);
+            pretrained["fixed_input_size"] = false.into();
+            pretrained["interpolation"] = serde_json::to_value(pipeline.interpolation)?;
+            pretrained["crop_pct"] = (f64::from(pipeline.crop) / f64::from(pipeline.resize)).into();
+            pretrained["crop_mode"] = "center".into();
+            pretrained["mean"] = shortest(&pipeline.mean)?;
+            pretrained["std"] = shortest(&pipeline.std)?;
+        }
+        pretrained["num_classes"] = config.classes().into();
+        if let Some(pipeline) = self.pipeline {
+            let stride = graph.modules().iter().map(|module| module.stride).max().unwrap_or(1);
+            let pooled = (pipeline.crop as usize).div_ceil(stride);
+            pretrained["pool_size"] = json!([pooled, pooled]);
+        }
+        pretrained["first_conv"] = params.first().map(|param| module(&param.name)).into();
+        pretrained["classifier"] = classifier.map(|param| module(&param.name)).into();
         if let Some(license) = &self.args.license {
             pretrained["license"] = license.as_str().into();
         }
@@ -120,9 +122,8 @@ impl Card<'_> {
             self.dtype
         );
         text += &format!("| classes | {} |\n", config.classes());
-        if let Some(pipeline) = self.pipeline {
-            text += &format!("| preprocessing | {} |\n", describe(pipeline));
-        }
+        let preprocessing = self.pipeline.map_or("not stated".into(), describe);
+        text += &format!("| preprocessing | {preprocessing} |\n");
         for (what, percent) in [("top-1", self.args.top1), ("top-5", self.args.top5)] {
             if let Some(percent) = percent {
                 text += &format!("| {what} | {percent} % |\n");
