@@ -21,7 +21,7 @@ const CACHE: &str = "HARDNET_CACHE";
 const CANDLE_THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
 /// Name and meaning of each, as `hardnet env` prints them.
-pub(crate) const TABLE: [(&str, &str); 14] = [
+pub(crate) const TABLE: &[(&str, &str)] = &[
     (DEVICE, "device to compute on, as --device"),
     (THREADS, "threads of the network, as --threads"),
     (hardnet_isa::VARIABLE, "instruction set of the kernels: portable or avx2; by default the best there is"),
@@ -36,10 +36,25 @@ pub(crate) const TABLE: [(&str, &str); 14] = [
     ("HF_ENDPOINT", "address of the Hub"),
     ("HF_HUB_OFFLINE", "if 1, on, yes or true, weights are taken from the caches only, as by --offline"),
     ("HF_HUB_DOWNLOAD_TIMEOUT", "seconds that a host may be silent, by default 10"),
+    ("HF_TOKEN", "token of the Hub, shown to no other host"),
+    ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "if 1, on, yes or true, no token is shown to anyone"),
     ("HF_TOKEN_PATH", "file of the Hub's token where HF_TOKEN is not set, by default `token` in HF_HOME"),
     (NO_TRANSFER_BARS, "if set and not 0, no bar for downloads"),
     ("HARDNET_HUB_OWNER", "owner of repositories on the Hub that tags are asked of first"),
+    ("HTTPS_PROXY", "proxy for https, in either case as the next three; also socks5://"),
+    ("HTTP_PROXY", "proxy for http"),
+    ("ALL_PROXY", "proxy where the one of the scheme is not set"),
+    ("NO_PROXY", "hosts that are asked directly, with those below them, separated by commas"),
 ];
+
+/// Variables whose value may be or hold a secret.
+const SECRETS: [&str; 4] = ["HF_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+
+/// The value of a variable of the [`TABLE`] as it may be shown.
+pub(crate) fn shown(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok()?;
+    Some(if SECRETS.contains(&name) && !value.is_empty() { "(hidden)".into() } else { value })
+}
 
 /// The folder that [`CACHE`] names, or that of the user; `None` for a user without a home.
 pub(crate) fn cache_folder() -> Option<PathBuf> {

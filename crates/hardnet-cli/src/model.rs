@@ -43,6 +43,9 @@ pub(crate) struct WeightsOrigin {
     pub(crate) path: String,
     /// Digest of the file.
     pub(crate) sha256: String,
+    /// How far the file of a tag was checked when it was fetched: `verified`, `as named`, `accepted` or `unverified`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) check: Option<&'static str>,
 }
 
 /// A network ready to run.
@@ -70,15 +73,15 @@ impl ModelArgs {
             )
         })?;
         let (device, device_choice) = self.device.open()?;
-        let path = locate(source, &self.fetch, printer)?;
-        let file = open_weights(&path, self.model)?;
+        let located = locate(source, &self.fetch, printer)?;
+        let file = open_weights(&located.path, self.model)?;
         let config = file.config();
         if config.classes() == 0 {
             return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
                 .hint("the library's `Backbone` reads it; this command needs a head"));
         }
         let name = name_of(config);
-        let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256() };
+        let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.check };
         let labels = file.metadata().and_then(|metadata| metadata.labels.clone());
         if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != config.classes()) {
             return Err(Failure::message(format!(
@@ -92,13 +95,14 @@ impl ModelArgs {
         let classes = config.classes();
         let engine = Engine::new(self.engine, file, &device)?;
         printer.note(format_args!(
-            "hardnet {} ({}), {name} with {classes} classes by {} on {device_choice}, {} threads, weights {} (sha256 {}...)",
+            "hardnet {} ({}), {name} with {classes} classes by {} on {device_choice}, {} threads, weights {} (sha256 {}...{})",
             env!("CARGO_PKG_VERSION"),
             env!("HARDNET_COMMIT"),
             engine.name(),
             crate::knobs::threads(),
             weights.path,
             &weights.sha256[..12],
+            weights.check.map_or(String::new(), |check| format!(", {check}")),
         ));
         let on_cpu = device.is_cpu();
         Ok(Model { engine, device_name: device_choice.to_string(), on_cpu, name, weights, labels, pipeline })
@@ -110,7 +114,7 @@ impl ModelArgs {
 
     /// The file that `--weights` names, if it is given.
     pub(crate) fn locate(&self, printer: &Printer) -> Result<Option<PathBuf>> {
-        self.weights.as_ref().map(|source| locate(source, &self.fetch, printer)).transpose()
+        self.weights.as_ref().map(|source| Ok(locate(source, &self.fetch, printer)?.path)).transpose()
     }
 
     pub(crate) fn variant(&self) -> Option<Variant> {

@@ -20,41 +20,71 @@ pub(crate) struct FetchArgs {
     pub(crate) accept_sha256: Option<String>,
 }
 
+/// Weights on this machine.
+pub(crate) struct Located {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// How far it was checked when it was fetched, for a tag.
+    pub(crate) check: Option<&'static str>,
+}
+
 /// The file at `source`, fetched first where no cache has it.
 #[cfg(not(feature = "hub"))]
-pub(crate) fn locate(source: &Source, _: &FetchArgs, _: &Printer) -> Result<PathBuf> {
-    Ok(source.locate()?)
+pub(crate) fn locate(source: &Source, _: &FetchArgs, _: &Printer) -> Result<Located> {
+    Ok(Located { path: source.locate()?, check: None })
 }
 
 /// The file at `source`, fetched first where no cache has it.
 #[cfg(feature = "hub")]
-pub(crate) fn locate(source: &Source, args: &FetchArgs, printer: &Printer) -> Result<PathBuf> {
+pub(crate) fn locate(source: &Source, args: &FetchArgs, printer: &Printer) -> Result<Located> {
     fetch(source, args, false, printer)
 }
 
-/// The same; with `force` it is asked for though a cache has it.
+/// What [`fetch`] would do.
 #[cfg(feature = "hub")]
-pub(crate) fn fetch(source: &Source, args: &FetchArgs, force: bool, printer: &Printer) -> Result<PathBuf> {
-    use crate::progress::Transfer;
-    use hardnet_weights::{Check, FetchOptions};
+pub(crate) fn preview(
+    source: &Source,
+    args: &FetchArgs,
+    force: bool,
+    printer: &Printer,
+) -> Result<hardnet_weights::Preview> {
+    let mut transfer = crate::progress::Transfer::new(*printer);
+    Ok(source.preview(&args.options(force), &mut |event| transfer.show(&event))?)
+}
 
-    let mut options = FetchOptions::from_env();
-    if args.offline {
-        options.offline = Some("--offline was given".into());
-    }
-    options.accept_sha256 = args.accept_sha256.clone();
-    options.force = force;
+/// The same as [`locate`]; with `force` it is asked for though a cache has it.
+#[cfg(feature = "hub")]
+pub(crate) fn fetch(source: &Source, args: &FetchArgs, force: bool, printer: &Printer) -> Result<Located> {
+    use crate::progress::Transfer;
+    use hardnet_weights::Check;
+
+    let options = args.options(force);
     let mut transfer = Transfer::new(*printer);
     let fetched = source.fetch(&options, &mut |event| transfer.show(&event));
     transfer.finish();
     let fetched = fetched?;
+    let check = fetched.origin.as_ref().map(|origin| origin.check.name());
     if let Some(origin) = fetched.origin.filter(|origin| origin.check == Check::Unverified) {
         printer.warn(format_args!(
             "{source} is unverified: nothing is known of the file at {}; it has the SHA-256 {}",
             origin.address, origin.sha256
         ));
     }
-    Ok(fetched.path)
+    Ok(Located { path: fetched.path, check })
+}
+
+#[cfg(feature = "hub")]
+impl FetchArgs {
+    /// What the environment and these flags say.
+    fn options(&self, force: bool) -> hardnet_weights::FetchOptions {
+        let mut options = hardnet_weights::FetchOptions::from_env();
+        if self.offline {
+            options.offline = Some("--offline was given".into());
+        }
+        options.accept_sha256 = self.accept_sha256.clone();
+        options.force = force;
+        options
+    }
 }
 
 /// Bytes as people read them.

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         threads: knobs::threads(),
         isa: hardnet_isa::Isa::from_environment()?.name(),
         decoder: hardnet_data::DECODER,
-        variables: knobs::TABLE.iter().map(|(name, _)| (*name, std::env::var(name).ok())).collect(),
+        variables: knobs::TABLE.iter().map(|(name, _)| (*name, knobs::shown(name))).collect(),
     };
     if args.json {
         printer.json(&environment)?;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
     printer.line(format_args!("jpeg decoder  {}\n", environment.decoder))?;
     for (name, meaning) in knobs::TABLE {
         let value = environment.variables[name].as_deref().unwrap_or("(not set)");
-        printer.line(format_args!("{name:<20} {value:<20} {meaning}"))?;
+        printer.line(format_args!("{name:<30} {value:<20} {meaning}"))?;
     }
     Ok(Exit::Success)
 }

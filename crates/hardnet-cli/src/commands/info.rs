@@ -56,7 +56,7 @@ struct Row {
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> Result<Exit> {
     let config = match (&args.weights, args.model) {
-        (Some(source), model) => open_weights(&locate(source, &args.fetch, printer)?, model)?.config().clone(),
+        (Some(source), model) => open_weights(&locate(source, &args.fetch, printer)?.path, model)?.config().clone(),
         (None, Some(variant)) => Config::from(variant),
         (None, None) => return Err(Failure::message("no network named")),
     };

@@ -3,6 +3,8 @@
 mod bad_input;
 mod convert;
 mod describe;
+#[cfg(feature = "hub")]
+mod download;
 mod eval;
 mod predict;
 mod support;
