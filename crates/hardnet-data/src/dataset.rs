@@ -58,7 +58,8 @@ impl Dataset {
     ///
     /// With 1,000 classes the list may also be Kaggle's `LOC_val_solution.csv`: below the header
     /// `ImageId,PredictionString` rows `ILSVRC2012_val_00048981,n03995372 85 1 499 272`, the boxes of a row all of one
-    /// class. Names get the extension `JPEG` if they have none.
+    /// class. Names get the extension `JPEG` if they have none. The images of `LOC_train_solution.csv` may be in folders of
+    /// their classes, `root/n01440764/n01440764_10026.JPEG`.
     ///
     /// `root` may also be a tar archive, whatever its name: GNU, ustar, pax or older. A name then means the entry of
     /// that name, or else the only one that has it but for leading folders of either. Nothing is unpacked.

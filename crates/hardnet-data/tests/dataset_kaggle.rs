@@ -130,3 +130,36 @@ fn wrong_rows_are_told_with_their_line() {
          name a list with one `name label` per line"
     );
 }
+
+#[test]
+fn training_images_are_found_in_the_folders_of_their_classes() {
+    let header = "ImageId,PredictionString\n";
+    let rows = "n01440764_10026,n01440764 1 2 3 4\nn01443537_7,n01443537 1 2 3 4\n";
+    let names = ["n01440764_10026.JPEG", "n01443537_7.JPEG"];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |path: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("below the folder")).expect("folders are made");
+        fs::write(path, "").expect("the file is written");
+    };
+    fs::write(folder.path().join("list.csv"), format!("{header}{rows}")).expect("the list is written");
+    write("n01440764/n01440764_10026.JPEG");
+    let error = read(&folder, 1000).expect_err("one is missing").to_string();
+    assert!(error.contains("1 of the 2 images in") && error.ends_with("`n01443537_7.JPEG` (line 3)"), "{error}");
+
+    write("n01443537/n01443537_7.JPEG");
+    let dataset = read(&folder, 1000).expect("both are there");
+    for ((sample, name), label) in dataset.samples.iter().zip(names).zip([0, 1]) {
+        assert_eq!((sample.name(), sample.label()), (name, Some(label)));
+        assert_eq!(sample.path(), folder.path().join(&name[..9]).join(name));
+    }
+    let [folders, labels] = &dataset.notes[..] else { panic!("two notes: {:?}", dataset.notes) };
+    assert!(folders.starts_with("the images are in the folders of their classes in `"), "{folders}");
+    assert_eq!(labels, "labels are the WordNet ids of Kaggle's solution file");
+
+    // Beside each other in one folder they are taken from there.
+    names.iter().for_each(|name| write(name));
+    let dataset = read(&folder, 1000).expect("both are there");
+    assert!(dataset.samples.iter().all(|sample| sample.path() == folder.path().join(sample.name())));
+    assert_eq!(dataset.notes.len(), 1, "{:?}", dataset.notes);
+}

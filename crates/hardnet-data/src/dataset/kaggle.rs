@@ -62,6 +62,11 @@ pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(
     Ok((name, label))
 }
 
+/// The class in the name of a training image, `n01440764_10026.JPEG`.
+pub(super) fn class_of_name(name: &str) -> Option<&str> {
+    name.split_once('_').map(|(class, _)| class).filter(|class| imagenet::is_wordnet_id(class))
+}
+
 /// WordNet ids are classes of ImageNet alone.
 pub(super) fn check_classes(list: &Path, classes: usize) -> Result<(), DatasetError> {
     let known = imagenet::classes().len();

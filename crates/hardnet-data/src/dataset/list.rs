@@ -55,6 +55,24 @@ impl Entries<'_> {
         parts.join("/")
     }
 
+    /// Looks for the images in folders of their classes if the first is there and not in `root` itself, as those of
+    /// Kaggle's `LOC_train_solution.csv` are; says so.
+    fn below_class_folders(&mut self, root: &Path) -> Option<String> {
+        let below_class = |entry: &Entry| {
+            let name = entry.name.of(&self.names);
+            Some(Path::new(kaggle::class_of_name(name)?).join(self.relative(entry)).into_boxed_path())
+        };
+        let first = self.all.first()?;
+        if root.join(self.relative(first)).exists() || !root.join(below_class(first)?).exists() {
+            return None;
+        }
+        let paths: Vec<_> = self.all.iter().map(below_class).collect();
+        for (entry, path) in self.all.iter_mut().zip(paths) {
+            entry.relative = path.or(entry.relative.take());
+        }
+        Some(format!("the images are in the folders of their classes in `{}`", root.display()))
+    }
+
     /// The line without blanks around it, fit for a message.
     pub(super) fn excerpt(&self, entry: &Entry) -> String {
         let line = self.text.split('\n').nth(entry.line as usize - 1).unwrap_or_default();
@@ -74,7 +92,7 @@ pub(super) fn read(list: &Path, root: &ImageRoot, classes: usize) -> Result<Data
         ReadError::NotAFile(kind) => DatasetError::ListNotAFile { list: list.into(), kind },
         ReadError::TooLarge { bytes } => DatasetError::ListTooLarge { list: list.into(), bytes, limit: MAX_LIST_BYTES },
     })?;
-    let entries = parse(list, &bytes)?;
+    let mut entries = parse(list, &bytes)?;
     if entries.is_kaggle {
         kaggle::check_classes(list, classes)?;
     }
@@ -88,6 +106,9 @@ pub(super) fn read(list: &Path, root: &ImageRoot, classes: usize) -> Result<Data
             archive::samples(list, root, &archive, &entries)?
         }
         Opened::Folder => {
+            if entries.is_kaggle {
+                notes.extend(entries.below_class_folders(root));
+            }
             check_images(list, root, &entries)?;
             let folder = Arc::from(root);
             let sample = |entry: &Entry| {
