@@ -113,6 +113,13 @@ impl ArchivedFile {
     /// The operating system's reason; `UnexpectedEof` if the archive has become shorter since it was indexed,
     /// `InvalidData` if there is no header before the content any more.
     pub fn read(&self) -> std::io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.read_into(&mut content)?;
+        Ok(content)
+    }
+
+    /// [`read`](Self::read) in place of what `content` holds.
+    pub(crate) fn read_into(&self, content: &mut Vec<u8>) -> std::io::Result<()> {
         let length = usize::try_from(self.bytes).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let end = self.offset.saturating_add(self.bytes);
         if self.archive.handle.length()? < end {
@@ -127,9 +134,10 @@ impl ArchivedFile {
                 "the archive has changed since it was indexed",
             ));
         }
-        let mut content = vec![0; length];
-        self.archive.handle.read_exact_at(&mut content, self.offset)?;
-        Ok(content)
+        content.clear();
+        content.reserve_exact(length);
+        content.resize(length, 0);
+        self.archive.handle.read_exact_at(content, self.offset)
     }
 }
 

@@ -77,6 +77,12 @@ impl Cores {
         Turn { cores: self, count }
     }
 
+    /// Gives back what was taken by a [`Turn`] that will never be dropped.
+    pub(crate) fn give(&self, count: usize) {
+        self.lock().free += count;
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // No foreign code runs under the lock, so a poisoned queue is still a whole one.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,8 +98,7 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.cores.lock().free += self.count;
-        self.cores.changed.notify_all();
+        self.cores.give(self.count);
     }
 }
 

@@ -6,17 +6,20 @@
 mod error;
 mod file;
 mod pixels;
+mod turns;
 
 use std::iter::FusedIterator;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 pub use error::{LoadError, LoaderError};
 pub use pixels::Pixels;
 
-use crate::{Cores, DecodeWarning, Limits, OrderedMap, Pipeline, Resizer, Sample};
+use crate::{Cores, DecodeWarning, Limits, OrderedMap, Pipeline, Sample};
 use pixels::Pool;
+use turns::Turns;
 
 /// The largest image file read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -41,12 +44,24 @@ pub struct LoaderOptions {
     ///
     /// A consumer that takes cores of its own must give them back before it asks for a batch or drops the loader.
     pub cores: Option<Arc<Cores>>,
+    /// How long a batch waits for one image, by default 60 seconds. One that is not ready then is a failure,
+    /// [`LoadError::Stuck`]; the thread that is at it is left behind, its core and its place go to others.
+    ///
+    /// Without workers every image is waited for.
+    pub patience: Duration,
 }
 
 impl Default for LoaderOptions {
     fn default() -> Self {
         let workers = thread::available_parallelism().map_or(1, usize::from);
-        Self { workers, batch_size: 32, prefetch: 64, limits: Limits::default(), cores: None }
+        Self {
+            workers,
+            batch_size: 32,
+            prefetch: 64,
+            limits: Limits::default(),
+            cores: None,
+            patience: Duration::from_secs(60),
+        }
     }
 }
 
@@ -103,13 +118,13 @@ impl Loader {
         options: LoaderOptions,
     ) -> Result<Self, LoaderError> {
         pipeline.validate()?;
-        let (crop, limits, cores) = (pipeline.crop, options.limits.clone(), options.cores.clone());
+        let (crop, limits) = (pipeline.crop, options.limits.clone());
         // As many as images were ever in work at once; one that a panic cut short is not used again.
         let spare = Mutex::new(Vec::new());
-        let load = move |sample: &Sample, out: &mut [f32]| {
-            let mut resizer: Resizer = lock(&spare).pop().unwrap_or_default();
-            let loaded = file::load(sample, &limits, cores.as_deref(), &pipeline, &mut resizer, out);
-            lock(&spare).push(resizer);
+        let load = move |sample: &Sample, turns: &Turns, index: usize, out: &mut [f32]| {
+            let mut workspace: file::Workspace = lock(&spare).pop().unwrap_or_default();
+            let loaded = file::load(sample, &limits, || turns.take(index), &pipeline, &mut workspace, out);
+            lock(&spare).push(workspace);
             loaded
         };
         Self::with(samples.into(), crop, &options, load)
@@ -120,7 +135,7 @@ impl Loader {
         samples: Arc<Vec<Sample>>,
         crop: u32,
         options: &LoaderOptions,
-        load: impl Fn(&Sample, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
+        load: impl Fn(&Sample, &Turns, usize, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
     ) -> Result<Self, LoaderError> {
         if options.batch_size == 0 {
             return Err(LoaderError::NoBatchSize);
@@ -129,11 +144,18 @@ impl Loader {
         check_memory("batch_size", options.batch_size, total, crop)?;
         check_memory("prefetch", options.prefetch, total, crop)?;
         let pool = Pool::new(3 * crop as usize * crop as usize);
+        let turns = Arc::new(Turns::new(options.cores.clone()));
+        let (all, held) = (Arc::clone(&samples), Arc::clone(&turns));
         let images = OrderedMap::new(options.workers, options.prefetch, total, move |index| {
-            let sample = &samples[index];
+            let sample = &all[index];
             let mut pixels = pool.take();
-            let warnings = file::guarded(sample, || load(sample, &mut pixels))?;
+            let warnings = file::guarded(sample, || load(sample, &held, index, &mut pixels))?;
             Ok((pixels, warnings))
+        });
+        let seconds = options.patience.as_secs();
+        let images = images.or_after(options.patience, move |index| {
+            turns.give(index);
+            Err(LoadError::Stuck { path: samples[index].path().into_owned(), seconds })
         });
         Ok(Self { images, batch_size: options.batch_size, total, next: 0 })
     }
@@ -201,7 +223,7 @@ mod tests {
     fn a_panicking_decoder_costs_one_image() {
         for workers in [0, 1, 3] {
             let options = LoaderOptions { workers, batch_size: 4, prefetch: 2, ..LoaderOptions::default() };
-            let loader = Loader::with(samples(10), 1, &options, |sample, out| {
+            let loader = Loader::with(samples(10), 1, &options, |sample, _, _, out| {
                 let index: usize = sample.name().parse().expect("samples are numbers");
                 out.fill(index as f32);
                 match index {
@@ -227,5 +249,36 @@ mod tests {
             let warned: Vec<_> = batches.iter().flat_map(|batch| &batch.warnings).map(|(index, _)| *index).collect();
             assert_eq!(warned, [1, 3, 7, 9], "{workers} workers");
         }
+    }
+    #[test]
+    fn a_stuck_decoder_costs_one_image_and_gives_its_core_back() {
+        let cores = Arc::new(Cores::new(1));
+        let patience = Duration::from_millis(100);
+        let options = LoaderOptions {
+            workers: 2,
+            batch_size: 4,
+            prefetch: 8,
+            cores: Some(Arc::clone(&cores)),
+            patience,
+            ..LoaderOptions::default()
+        };
+        let (release, stuck) = std::sync::mpsc::channel::<()>();
+        let stuck = Mutex::new(stuck);
+        let mut loader = Loader::with(samples(10), 1, &options, move |_, turns, index, out| {
+            let _turn = turns.take(index);
+            out.fill(index as f32);
+            // Not before the other end is gone.
+            if index == 5 {
+                let _ = lock(&stuck).recv();
+            }
+            Ok(vec![])
+        })
+        .expect("good options");
+        let rows: Vec<_> = (&mut loader).map(|batch| (batch.samples, batch.failures.len())).collect();
+        assert_eq!(rows, [(vec![0, 1, 2, 3], 0), (vec![4, 6, 7], 1), (vec![8, 9], 0)]);
+        // All cores are free although sample 5 is still at it.
+        assert_eq!(cores.take(1).count(), 1);
+        drop(loader);
+        drop(release);
     }
 }

@@ -3,22 +3,31 @@
 //! Decoding is slow and uneven, and results must come in list order whatever the number of workers. rayon's bridges
 //! give up either the order or the bound; a pool that runs at most `window` items ahead of its consumer keeps both.
 //! The invariant: with c items handed to the consumer, only the items c .. c + window are in work or finished.
+//!
+//! A thread cannot be stopped from outside. One that does not come back is left behind, and another takes its place.
 
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
 
 /// More threads than this are never started, whatever `workers` asks for.
 const MAX_WORKERS: usize = 512;
 
 type Function<T> = Arc<dyn Fn(usize) -> T + Send + Sync>;
 
+/// For how long an item is waited for, and what then stands for it.
+struct Late<T> {
+    patience: Duration,
+    instead: Box<dyn Fn(usize) -> T + Send + Sync>,
+}
+
 /// An iterator over f(0), f(1), .. f(count - 1), in this order, computed ahead by worker threads.
 ///
 /// Never more than `window` items are in work or finished and not yet taken. Dropping the iterator starts no further
-/// item, waits for those in work and joins the threads.
+/// item, waits for those in work, as long as [`or_after`](Self::or_after) allows, and joins the threads.
 ///
 /// A panic inside `f` is re-raised, with its payload, by the [`next`](Iterator::next) call whose turn that item is; if
 /// the caller catches it, the iterator goes on with the following item.
@@ -26,6 +35,7 @@ pub struct OrderedMap<T> {
     shared: Arc<Shared<T>>,
     function: Function<T>,
     threads: Vec<JoinHandle<()>>,
+    late: Option<Late<T>>,
 }
 
 struct Shared<T> {
@@ -43,9 +53,14 @@ struct State<T> {
     started: usize,
     /// The next item to hand to the consumer.
     taken: usize,
-    /// Finished items: entry k is item `taken + k`, `None` while it is in work.
-    finished: VecDeque<Option<thread::Result<T>>>,
+    /// The items that are started and not taken: entry k is item `taken + k`.
+    items: VecDeque<Item<T>>,
     stopped: bool,
+}
+
+enum Item<T> {
+    InWork(ThreadId),
+    Finished(thread::Result<T>),
 }
 
 impl<T: Send + 'static> OrderedMap<T> {
@@ -55,19 +70,57 @@ impl<T: Send + 'static> OrderedMap<T> {
     /// If the system refuses some of the threads the map runs on those it got, in the caller if there are none.
     pub fn new(workers: usize, window: usize, count: usize, f: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
         let window = window.max(1);
-        let state = State { started: 0, taken: 0, finished: VecDeque::new(), stopped: false };
+        let state = State { started: 0, taken: 0, items: VecDeque::new(), stopped: false };
         let shared = Shared { state: Mutex::new(state), room: Condvar::new(), ready: Condvar::new(), window, count };
-        let (shared, function): (_, Function<T>) = (Arc::new(shared), Arc::new(f));
-        let mut threads = Vec::new();
-        for index in 0..workers.min(window).min(count).min(MAX_WORKERS) {
-            let (shared, function) = (Arc::clone(&shared), Arc::clone(&function));
-            let thread = thread::Builder::new().name(format!("hardnet-data-{index}"));
-            match thread.spawn(move || work(&shared, &*function)) {
-                Ok(thread) => threads.push(thread),
-                Err(_) => break,
-            }
+        let mut map = Self { shared: Arc::new(shared), function: Arc::new(f), threads: Vec::new(), late: None };
+        while map.threads.len() < workers.min(window).min(count).min(MAX_WORKERS) && map.spawn() {}
+        map
+    }
+
+    /// Gives `instead(index)` for an item that a call waited for longer than `patience`.
+    ///
+    /// The thread that is at it is left behind: it ends when the item does, if ever, and what it then has is dropped.
+    /// Another is started in its place. With 0 workers every item is waited for.
+    pub fn or_after(mut self, patience: Duration, instead: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
+        self.late = Some(Late { patience, instead: Box::new(instead) });
+        self
+    }
+}
+
+impl<T: Send + 'static> OrderedMap<T> {
+    /// Starts a worker, unless the system refuses.
+    fn spawn(&mut self) -> bool {
+        let (shared, function) = (Arc::clone(&self.shared), Arc::clone(&self.function));
+        let thread = thread::Builder::new().name(format!("hardnet-data-{}", self.threads.len()));
+        match thread.spawn(move || work(&shared, &*function)) {
+            Ok(thread) => self.threads.push(thread),
+            Err(_) => return false,
         }
-        Self { shared, function, threads }
+        true
+    }
+
+    /// The next item by a worker, or what stands for it if it is late; `None` after the last.
+    fn take(&mut self) -> Option<thread::Result<T>> {
+        let patience = self.late.as_ref().map(|late| late.patience);
+        let (index, taken) = self.shared.take(patience)?;
+        match (taken, &self.late) {
+            (Item::Finished(result), _) => Some(result),
+            (Item::InWork(thread), Some(late)) => {
+                let instead = catch_unwind(AssertUnwindSafe(|| (late.instead)(index)));
+                self.leave(thread);
+                // Without a thread left the consumer computes the rest.
+                self.spawn();
+                Some(instead)
+            }
+            (Item::InWork(_), None) => unreachable!("without patience an item is waited for"),
+        }
+    }
+}
+
+impl<T> OrderedMap<T> {
+    /// Forgets a thread that does not come back.
+    fn leave(&mut self, id: ThreadId) {
+        self.threads.retain(|thread| thread.thread().id() != id);
     }
 }
 
@@ -76,7 +129,9 @@ fn work<T>(shared: &Shared<T>, function: &(dyn Fn(usize) -> T + Send + Sync)) {
     while let Some(index) = shared.start() {
         // Nothing of the map is borrowed during the call; what `function` shares is behind its own locks.
         let result = catch_unwind(AssertUnwindSafe(|| function(index)));
-        shared.finish(index, result);
+        if !shared.finish(index, result) {
+            break;
+        }
     }
 }
 
@@ -97,51 +152,90 @@ impl<T> Shared<T> {
         }
         let index = state.started;
         state.started += 1;
+        state.items.push_back(Item::InWork(thread::current().id()));
         if state.started == self.count {
             self.room.notify_all();
         }
         Some(index)
     }
 
-    fn finish(&self, index: usize, result: thread::Result<T>) {
+    /// Claims the next item for the consumer itself, if there is one and no worker has started it.
+    fn claim(&self) -> Option<usize> {
         let mut state = self.lock();
-        let slot = index - state.taken;
-        if state.finished.len() <= slot {
-            state.finished.resize_with(slot + 1, || None);
+        let index = state.taken;
+        if state.started > index || index == self.count {
+            return None;
         }
-        state.finished[slot] = Some(result);
-        self.ready.notify_one();
+        (state.started, state.taken) = (index + 1, index + 1);
+        Some(index)
     }
 
-    /// Waits for the next item in order and takes it; `None` after the last.
-    fn take(&self) -> Option<thread::Result<T>> {
+    /// Hands in an item; false if it was given up, and the thread with it.
+    fn finish(&self, index: usize, result: thread::Result<T>) -> bool {
+        let mut state = self.lock();
+        let Some(slot) = index.checked_sub(state.taken) else { return false };
+        state.items[slot] = Item::Finished(result);
+        self.ready.notify_one();
+        true
+    }
+
+    /// Waits for the next item in order and takes it, with its number; in work if `patience` ended before. `None` after
+    /// the last.
+    fn take(&self, patience: Option<Duration>) -> Option<(usize, Item<T>)> {
+        let asked = Instant::now();
         let mut state = self.lock();
         if state.taken == self.count {
             return None;
         }
-        while !matches!(state.finished.front(), Some(Some(_))) {
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let late = patience.is_some_and(|patience| asked.elapsed() >= patience);
+            match state.items.front() {
+                Some(Item::Finished(_)) => break,
+                Some(Item::InWork(_)) if late => break,
+                _ => state = self.wait_ready(state, patience),
+            }
         }
+        let index = state.taken;
         state.taken += 1;
         self.room.notify_one();
-        state.finished.pop_front().flatten()
+        state.items.pop_front().map(|item| (index, item))
+    }
+
+    fn wait_ready<'a>(&self, state: MutexGuard<'a, State<T>>, at_most: Option<Duration>) -> MutexGuard<'a, State<T>> {
+        match at_most {
+            None => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(time) => self.ready.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+        }
+    }
+
+    /// The threads that are at an item, after waiting for them for `patience` at most.
+    fn busy(&self, patience: Option<Duration>) -> Vec<ThreadId> {
+        let asked = Instant::now();
+        let mut state = self.lock();
+        loop {
+            let in_work = |item: &Item<T>| match item {
+                Item::InWork(thread) => Some(*thread),
+                Item::Finished(_) => None,
+            };
+            let busy: Vec<_> = state.items.iter().filter_map(in_work).collect();
+            if busy.is_empty() || patience.is_some_and(|patience| asked.elapsed() >= patience) {
+                return busy;
+            }
+            state = self.wait_ready(state, patience);
+        }
     }
 }
 
-impl<T> Iterator for OrderedMap<T> {
+impl<T: Send + 'static> Iterator for OrderedMap<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        if self.threads.is_empty() {
-            let index = {
-                let mut state = self.shared.lock();
-                let index = (state.taken < self.shared.count).then_some(state.taken)?;
-                state.taken += 1;
-                index
-            };
+        if self.threads.is_empty()
+            && let Some(index) = self.shared.claim()
+        {
             return Some((self.function)(index));
         }
-        Some(self.shared.take()?.unwrap_or_else(|payload| resume_unwind(payload)))
+        Some(self.take()?.unwrap_or_else(|payload| resume_unwind(payload)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -150,14 +244,16 @@ impl<T> Iterator for OrderedMap<T> {
     }
 }
 
-impl<T> ExactSizeIterator for OrderedMap<T> {}
+impl<T: Send + 'static> ExactSizeIterator for OrderedMap<T> {}
 
-impl<T> FusedIterator for OrderedMap<T> {}
+impl<T: Send + 'static> FusedIterator for OrderedMap<T> {}
 
 impl<T> Drop for OrderedMap<T> {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
         self.shared.room.notify_all();
+        let stuck = self.shared.busy(self.late.as_ref().map(|late| late.patience));
+        stuck.into_iter().for_each(|thread| self.leave(thread));
         for thread in self.threads.drain(..) {
             // A worker catches the panics of its items, so there is no result to look at.
             let _ = thread.join();

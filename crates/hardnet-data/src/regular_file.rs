@@ -48,6 +48,13 @@ pub(crate) enum ReadError {
 
 /// The content of the regular file `path`, links followed, if it is at most `limit` bytes long.
 pub(crate) fn read_regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    read_regular_file_into(&mut bytes, path, limit)?;
+    Ok(bytes)
+}
+
+/// [`read_regular_file`] in place of what `bytes` holds.
+pub(crate) fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u64) -> Result<(), ReadError> {
     let metadata = fs::metadata(path).map_err(ReadError::Io)?;
     if let Some(kind) = FileKind::of(&metadata) {
         return Err(ReadError::NotAFile(kind));
@@ -56,11 +63,12 @@ pub(crate) fn read_regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, Read
         return Err(ReadError::TooLarge { bytes: metadata.len() });
     }
     // The length is what the file system says; files that grow, or say 0 as those of /proc do, are bounded by `take`.
-    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(ReadError::Io)?;
+    bytes.clear();
+    bytes.reserve_exact(metadata.len() as usize + 1);
+    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(bytes)).map_err(ReadError::Io)?;
     match bytes.len() as u64 {
         length if length > limit => Err(ReadError::TooLarge { bytes: length }),
-        _ => Ok(bytes),
+        _ => Ok(()),
     }
 }
 

@@ -228,3 +228,45 @@ fn results_do_not_depend_on_the_number_of_workers() {
         assert_eq!(order[0][39], 1521);
     });
 }
+
+#[test]
+fn an_item_that_never_ends_is_replaced_and_left_behind() {
+    within_ten_seconds(|| {
+        for workers in [1, 2, 5] {
+            // Dropping the sender ends the items that are stuck.
+            let (sender, receiver) = mpsc::channel::<()>();
+            let receiver = Mutex::new(receiver);
+            let map = OrderedMap::new(workers, 6, 30, move |index| {
+                if [3, 4, 29].contains(&index) {
+                    let _ = receiver.lock().map(|receiver| receiver.recv());
+                }
+                index
+            });
+            let mut map = map.or_after(Duration::from_millis(50), |index| 100 + index);
+            for index in 0..30 {
+                let stuck = [3, 4, 29].contains(&index);
+                assert_eq!(map.next(), Some(if stuck { 100 + index } else { index }), "{workers} workers");
+            }
+            assert_eq!(map.next(), None);
+            drop(map);
+            drop(sender);
+        }
+    });
+}
+
+#[test]
+fn dropping_waits_for_stuck_items_no_longer_than_it_would_for_their_results() {
+    within_ten_seconds(|| {
+        let (sender, receiver) = mpsc::channel::<()>();
+        let receiver = Mutex::new(receiver);
+        let map = OrderedMap::new(2, 4, 10, move |index| {
+            if index > 0 {
+                let _ = receiver.lock().map(|receiver| receiver.recv());
+            }
+        });
+        let mut map = map.or_after(Duration::from_millis(50), |_| ());
+        assert_eq!(map.next(), Some(()));
+        drop(map);
+        drop(sender);
+    });
+}

@@ -53,6 +53,14 @@ pub enum LoadError {
         /// The message of the panic, shortened to 80 characters and with control characters escaped.
         message: String,
     },
+    /// Reading or decoding did not end within [`LoaderOptions::patience`](super::LoaderOptions::patience).
+    #[error("`{}` was not ready after {seconds} s of waiting for it and was given up", .path.display())]
+    Stuck {
+        /// The file.
+        path: PathBuf,
+        /// How long it was waited for, in whole seconds.
+        seconds: u64,
+    },
 }
 
 /// Why a loader cannot be started.

@@ -3,40 +3,53 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::turns::Held;
 use super::{LoadError, MAX_FILE_BYTES};
+use crate::decode::{Spare, decode_with};
 use crate::excerpt::excerpt;
-use crate::regular_file::{ReadError, read_regular_file};
-use crate::{Cores, DecodeWarning, Limits, Pipeline, Resizer, Sample, decode};
+use crate::regular_file::{ReadError, read_regular_file_into};
+use crate::{DecodeWarning, Limits, Pipeline, Resizer, Sample};
 
-/// Reads, decodes and preprocesses the file into `out`, `[3, crop, crop]`; after the reading, on one of `cores`.
-pub(super) fn load(
+/// What one thread needs for an image, and the next image uses again.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    resizer: Resizer,
+    spare: Spare,
+}
+
+/// Reads, decodes and preprocesses the file into `out`, `[3, crop, crop]`; after the reading, on the core that `turn`
+/// waits for.
+pub(super) fn load<'a>(
     sample: &Sample,
     limits: &Limits,
-    cores: Option<&Cores>,
+    turn: impl FnOnce() -> Held<'a>,
     pipeline: &Pipeline,
-    resizer: &mut Resizer,
+    workspace: &mut Workspace,
     out: &mut [f32],
 ) -> Result<Vec<DecodeWarning>, LoadError> {
     let path = || sample.path().into_owned();
-    let bytes = content(sample).map_err(|error| match error {
+    let Workspace { resizer, spare } = workspace;
+    let mut bytes = std::mem::take(&mut spare.file);
+    content(sample, &mut bytes).map_err(|error| match error {
         ReadError::Io(source) => LoadError::Io { path: path(), source },
         ReadError::NotAFile(kind) => LoadError::NotAFile { path: path(), kind },
         ReadError::TooLarge { bytes } => LoadError::TooLarge { path: path(), bytes, limit: MAX_FILE_BYTES },
     })?;
-    let _turn = cores.map(|cores| cores.take(1));
+    let _turn = turn();
     let image_error = |source| LoadError::Image { path: path(), source };
-    let decoded = decode(&bytes, limits).map_err(image_error)?;
-    drop(bytes);
+    let decoded = decode_with(spare, &bytes, limits).map_err(image_error)?;
+    spare.file = bytes;
     pipeline.tensor_with(resizer, &decoded.image, out).map_err(image_error)?;
+    spare.reclaim(decoded.image);
     Ok(decoded.warnings)
 }
 
-/// The bytes of the file, or of its range of an archive.
-fn content(sample: &Sample) -> Result<Vec<u8>, ReadError> {
+/// Reads the file, or its range of an archive, in place of what `bytes` holds.
+fn content(sample: &Sample, bytes: &mut Vec<u8>) -> Result<(), ReadError> {
     match sample.archived() {
-        None => read_regular_file(&sample.path(), MAX_FILE_BYTES),
+        None => read_regular_file_into(bytes, &sample.path(), MAX_FILE_BYTES),
         Some(archived) if archived.bytes() > MAX_FILE_BYTES => Err(ReadError::TooLarge { bytes: archived.bytes() }),
-        Some(archived) => archived.read().map_err(ReadError::Io),
+        Some(archived) => archived.read_into(bytes).map_err(ReadError::Io),
     }
 }
 

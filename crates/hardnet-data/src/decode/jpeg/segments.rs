@@ -119,15 +119,17 @@ impl Layout {
         }
     }
 
-    /// The file reduced to what a decoder needs: no application data, no comments, nothing behind the picture.
-    pub(super) fn essential(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut data = Vec::with_capacity(bytes.len().min(self.scans.end + 4));
+    /// Writes the file reduced to what a decoder needs, behind `first`: no application data, no comments, nothing behind
+    /// the picture.
+    pub(super) fn essential(&self, bytes: &[u8], first: &[u8], data: &mut Vec<u8>) {
+        data.clear();
+        data.reserve_exact(bytes.len() + first.len() + 4);
         data.extend_from_slice(&[0xFF, marker::SOI]);
+        data.extend_from_slice(first);
         for range in self.essentials.iter().chain([&self.scans]) {
             data.extend_from_slice(&bytes[range.clone()]);
         }
         data.extend_from_slice(&[0xFF, marker::EOI]);
-        data
     }
 }
 

@@ -8,14 +8,19 @@ use turbojpeg::{Decompressor, PixelFormat};
 use super::colour::{self, Encoding};
 use super::malformed;
 use super::segments::Layout;
-use crate::decode::one_line;
+use crate::decode::{Spare, one_line};
 use crate::image::ImageError;
 
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
 
 /// The picture, `[height, width, channels]`, grey or RGB.
-pub(super) fn samples(bytes: &[u8], layout: &Layout, encoding: Encoding) -> Result<Vec<u8>, ImageError> {
+pub(super) fn samples(
+    spare: &mut Spare,
+    bytes: &[u8],
+    layout: &Layout,
+    encoding: Encoding,
+) -> Result<Vec<u8>, ImageError> {
     let (width, height) = (usize::from(layout.width), usize::from(layout.height));
     let format = match encoding {
         Encoding::Grey => PixelFormat::GRAY,
@@ -23,11 +28,10 @@ pub(super) fn samples(bytes: &[u8], layout: &Layout, encoding: Encoding) -> Resu
         Encoding::Cmyk | Encoding::Ycck => PixelFormat::CMYK,
     };
     let pitch = width * format.size();
-    let mut pixels = vec![0; pitch * height];
+    let mut pixels = spare.samples(pitch * height);
     let image = turbojpeg::Image { pixels: &mut pixels[..], width, pitch, height, format };
-    let mut data = layout.essential(bytes);
-    data.splice(2..2, adobe(encoding));
-    let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&data, image));
+    layout.essential(bytes, &adobe(encoding), &mut spare.data);
+    let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&spare.data, image));
     decoded.map_err(|error| malformed(one_line(&error)))?;
     Ok(match encoding {
         Encoding::Cmyk | Encoding::Ycck => colour::cmyk_to_rgb(&pixels),

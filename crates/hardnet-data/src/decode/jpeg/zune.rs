@@ -11,7 +11,7 @@ use zune_jpeg::errors::DecodeErrors;
 use super::colour::{self, Encoding};
 use super::segments::Layout;
 use super::{malformed, ycbcr};
-use crate::decode::{Format, one_line};
+use crate::decode::{Format, Spare, one_line};
 use crate::image::ImageError;
 
 /// The decoder's name and version.
@@ -21,8 +21,14 @@ pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
 const MAX_SIDE: usize = u16::MAX as usize;
 
 /// The picture, `[height, width, channels]`, grey or RGB.
-pub(super) fn samples(bytes: &[u8], layout: &Layout, encoding: Encoding) -> Result<Vec<u8>, ImageError> {
-    let components = components(&layout.essential(bytes), layout.component_ids.len())?;
+pub(super) fn samples(
+    spare: &mut Spare,
+    bytes: &[u8],
+    layout: &Layout,
+    encoding: Encoding,
+) -> Result<Vec<u8>, ImageError> {
+    layout.essential(bytes, &[], &mut spare.data);
+    let components = components(spare, layout.component_ids.len())?;
     Ok(match encoding {
         Encoding::Grey | Encoding::Rgb => components,
         Encoding::YCbCr => ycbcr::ycbcr_to_rgb(components),
@@ -32,9 +38,10 @@ pub(super) fn samples(bytes: &[u8], layout: &Layout, encoding: Encoding) -> Resu
 }
 
 /// The components as stored, upsampled and interleaved: `[height, width, count]`.
-fn components(data: &[u8], count: usize) -> Result<Vec<u8>, ImageError> {
+fn components(spare: &mut Spare, count: usize) -> Result<Vec<u8>, ImageError> {
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
+    let data = std::mem::take(&mut spare.data);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&data[..]), options);
     decoder.decode_headers().map_err(decoder_error)?;
     // Asking for the colour space the decoder believes in makes it copy components through.
     let stored = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
@@ -42,7 +49,11 @@ fn components(data: &[u8], count: usize) -> Result<Vec<u8>, ImageError> {
         return Err(malformed("the scan header disagrees with the frame header"));
     }
     decoder.set_options(options.jpeg_set_out_colorspace(stored));
-    decoder.decode().map_err(decoder_error)
+    let length = decoder.output_buffer_size().ok_or_else(|| malformed("the picture has no size"))?;
+    let mut components = spare.samples(length);
+    decoder.decode_into(&mut components).map_err(decoder_error)?;
+    spare.data = data;
+    Ok(components)
 }
 
 fn decoder_error(error: DecodeErrors) -> ImageError {
