@@ -132,6 +132,9 @@ pub enum Reason {
     /// The host asks for a longer pause than is waited.
     #[error("the host asks to wait {} seconds; run again later", .0.as_secs())]
     Busy(Duration),
+    /// The address cannot be asked.
+    #[error("`{0}` is no http:// or https:// address; check HF_ENDPOINT")]
+    NoAddress(String),
     /// A redirect that is not followed.
     #[error("the host redirects {0}")]
     Redirect(String),
@@ -171,6 +174,18 @@ pub enum Reason {
     /// It was not asked, because another source's file is in doubt and this one's cannot be checked.
     #[error("not tried: its file could not be checked, and that of another source is in doubt")]
     Skipped,
+}
+
+impl Reason {
+    /// What happened, without what its user may do: the program is about to try again.
+    #[cfg(feature = "hub")]
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            Self::Network(what) => what.clone(),
+            Self::Status { status, .. } => format!("the host answered {status}"),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// What to do about an HTTP status.

@@ -173,6 +173,19 @@ mod tests {
         assert_eq!(tags.len(), 9);
     }
 
+    #[cfg(feature = "hub")]
+    #[test]
+    fn sizes_and_classes_are_those_of_the_networks() {
+        for entry in registry() {
+            let config = hardnet_model::Config::from(entry.config.parse::<hardnet_model::Variant>().unwrap());
+            let graph = hardnet_model::Graph::new(&config).unwrap();
+            let values: usize = graph.params().iter().map(|param| param.shape.iter().product::<usize>()).sum();
+            assert_eq!((entry.size, entry.classes), (4 * values as u64, config.classes()), "{}", entry.tag);
+            let order: Vec<bool> = entry.sources.iter().map(|source| source.address.contains("bcebos.com")).collect();
+            assert!(order.is_sorted(), "upstream's hosts come before PaddleClas's: {}", entry.tag);
+        }
+    }
+
     #[test]
     fn entries_are_found_by_their_whole_tag() {
         assert_eq!(find("hardnet68.upstream_in1k").map(|entry| entry.config.as_str()), Some("hardnet68"));

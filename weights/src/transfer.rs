@@ -103,26 +103,17 @@ impl<'a> Transfer<'a> {
     fn ask(&self, method: &Method, address: &str, conditions: Conditions) -> Result<(Response<Body>, Origin), Failure> {
         let mut address = address.to_string();
         for _ in 0..=REDIRECTS {
-            let no_address =
-                || Failure::final_(Reason::Redirect(format!("to `{}`, which is no address", shown(&address))));
-            let origin = Origin::of(&address).ok_or_else(no_address)?;
+            let origin = Origin::of(&address).ok_or_else(|| Failure::final_(Reason::NoAddress(shown(&address))))?;
             let response = self.send(method, &address, &origin, conditions)?;
             let location = text(response.headers(), LOCATION.as_str());
             let Some(location) = location.filter(|_| response.status().is_redirection()) else {
                 return Ok((response, origin));
             };
-            let next = join(&address, location).ok_or_else(no_address)?;
-            let to = Origin::of(&next);
-            if *method == Method::HEAD && to != self.hub {
+            let next = follow(&origin, &address, location);
+            if *method == Method::HEAD && next.as_ref().ok().and_then(|next| Origin::of(next)) != self.hub {
                 return Ok((response, origin));
             }
-            if origin.scheme == "https" && to.is_none_or(|to| to.scheme != "https") {
-                return Err(Failure::final_(Reason::Redirect(format!(
-                    "to `{}`, which is not encrypted",
-                    shown(&next)
-                ))));
-            }
-            address = next;
+            address = next.map_err(|why| Failure::final_(Reason::Redirect(why)))?;
         }
         Err(Failure::final_(Reason::Redirect(format!("more than {REDIRECTS} times"))))
     }
@@ -171,6 +162,18 @@ impl<'a> Transfer<'a> {
     }
 }
 
+/// Where a redirect from `address`, which is of `origin`, leads; or where it must not be followed to.
+fn follow(origin: &Origin, address: &str, location: &str) -> Result<String, String> {
+    let next = join(address, location).unwrap_or_default();
+    match Origin::of(&next) {
+        None => Err(format!("to `{}`, which is no http:// or https:// address", shown(&next))),
+        Some(to) if origin.scheme == "https" && to.scheme != "https" => {
+            Err(format!("to `{}`, which is not encrypted", shown(&next)))
+        }
+        Some(_) => Ok(next),
+    }
+}
+
 /// A header that is text.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
@@ -214,6 +217,43 @@ fn explain(error: &ureq::Error) -> String {
         ureq::Error::Timeout(_) => "the host does not answer in time".into(),
         ureq::Error::HostNotFound => "the host's name is not known".into(),
         ureq::Error::BadUri(_) => "the address cannot be used".into(),
+        ureq::Error::Io(error) => error.to_string(),
         error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_are_followed_unless_they_leave_encryption() {
+        let follow = |from: &str, location| follow(&Origin::of(from).unwrap(), from, location);
+        for (from, location, to) in [
+            ("https://hub/a/b", "https://cdn/c?signature=s", "https://cdn/c?signature=s"),
+            ("https://hub/a/b", "/c", "https://hub/c"),
+            ("http://hub/a/b", "http://cdn/c", "http://cdn/c"),
+            ("http://hub/a/b", "https://cdn/c", "https://cdn/c"),
+        ] {
+            assert_eq!(follow(from, location).as_deref(), Ok(to));
+        }
+        for (location, why) in
+            [("http://cdn/c?signature=s", "not encrypted"), ("ftp://cdn/c?signature=s", "no http://")]
+        {
+            let error = follow("https://hub/a/b", location).unwrap_err();
+            assert!(error.contains(why) && !error.contains("signature"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_sent_is_not_shown() {
+        let options = FetchOptions {
+            token: crate::Token::new("hf_secret\u{7}"),
+            endpoint: "http://127.0.0.1:1".into(),
+            ..FetchOptions::default()
+        };
+        let error = Transfer::new(&options).describe("http://127.0.0.1:1/a", &mut |_| {}).unwrap_err();
+        let error = format!("{error} {error:?}");
+        assert!(error.contains("token cannot be sent") && !error.contains("secret"), "{error}");
     }
 }

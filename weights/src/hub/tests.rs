@@ -400,8 +400,21 @@ fn a_proxy_is_asked_unless_the_host_is_excepted() {
 fn nobody_there_is_an_error_that_names_the_remedy() {
     let mut fixture = fixture();
     fixture.options.endpoint = "http://127.0.0.1:1".into();
-    let error = fixture.model().unwrap_err().to_string();
+    let mut said = Vec::new();
+    let Source::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
+    let error = fetch(&file, &fixture.options, &mut |event| {
+        if let Event::Waiting { why, .. } = event {
+            said.push(why.to_owned());
+        }
+    });
+    let error = error.unwrap_err().to_string();
     assert!(error.contains("check the connection"), "{error}");
+    assert!(said.len() == 2 && !said[0].contains("run again"), "the remedy is not told before the end: {said:?}");
+    for endpoint in ["127.0.0.1:1", "ftp://127.0.0.1", ""] {
+        fixture.options.endpoint = endpoint.into();
+        let error = fixture.model().unwrap_err().to_string();
+        assert!(error.contains("is no http:// or https:// address; check HF_ENDPOINT"), "{error}");
+    }
 }
 
 #[test]
@@ -426,4 +439,52 @@ fn a_file_longer_than_any_weights_is_not_taken() {
     let error = fixture.model().unwrap_err();
     assert!(matches!(error, Error::Fetch { reason: Reason::TooLong(LONGEST), .. }), "{error}");
     assert_eq!(fixture.finished(), 0);
+}
+
+#[test]
+fn a_file_that_breaks_off_often_is_brought_as_long_as_it_grows() {
+    let fixture = fixture();
+    fixture.hub.content().fail(vec![Fault::CutAfter(1000); 8]);
+    assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
+    assert_eq!(fixture.hub.content().requests().len(), 9);
+}
+
+#[test]
+fn a_branch_that_moves_meanwhile_changes_nothing() {
+    let fixture = fixture();
+    fixture.model().unwrap();
+    let asked: Vec<_> = fixture.hub.requests().into_iter().map(|request| (request.method, request.target)).collect();
+    let file = |revision| format!("/mirror/someone/net/resolve/{revision}/model.safetensors");
+    assert_eq!(asked, [("HEAD".into(), file("main")), ("GET".into(), file(COMMIT))], "the commit that was described");
+}
+
+#[test]
+fn a_body_longer_than_described_is_refused() {
+    let fixture = fixture();
+    let answer = Response::new(200, "").header("X-Repo-Commit", COMMIT).header("X-Linked-Size", "1000");
+    let description = answer.header("X-Linked-ETag", format!("\"{}\"", crate::sha256(&content())));
+    fixture.hub.answer([description]);
+    let error = fixture.model().unwrap_err();
+    let reason = matches!(error, Error::Fetch { reason: Reason::Length { expected: 1000, .. }, .. });
+    assert!(reason && error.to_string().contains("expected 1000"), "{error}");
+    assert_eq!((fixture.finished(), fixture.part().exists()), (0, false));
+}
+
+#[test]
+fn etags_of_mirrors_may_be_weak() {
+    let fixture = fixture();
+    fixture.hub.put_small("someone/net", "config.json", b"{}");
+    let etag = format!("W/\"{}\"", git_blob_id(b"{}"));
+    fixture.hub.answer([Response::new(200, "{}").header("X-Repo-Commit", COMMIT).header("ETag", etag)]);
+    let path = fixture.fetch("hf://someone/net@main/config.json").unwrap();
+    assert_eq!(fs::read_link(path).unwrap(), Path::new("../../blobs").join(git_blob_id(b"{}")));
+}
+
+#[test]
+fn a_host_that_continues_elsewhere_is_asked_for_the_whole_file() {
+    let fixture = fixture();
+    let wrong = Response::new(206, vec![7; 10]).header("Content-Range", format!("bytes 5-14/{LARGE}"));
+    fixture.hub.content().fail([Fault::CutAfter(1000), Fault::Answer(wrong)]);
+    assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
+    assert_eq!(ranges(&fixture.hub.content().requests()), [None, Some("bytes=1000-".into()), None]);
 }

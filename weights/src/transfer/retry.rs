@@ -66,7 +66,7 @@ impl Transfer<'_> {
             if pause > patience.longest_pause {
                 return Err(Reason::Busy(pause));
             }
-            watch(Event::Waiting { why: &failure.reason.to_string(), pause });
+            watch(Event::Waiting { why: &failure.reason.brief(), pause });
             thread::sleep(pause);
         }
     }

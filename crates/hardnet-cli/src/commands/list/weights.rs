@@ -99,3 +99,15 @@ fn cached(entry: &'static Entry) -> (Option<String>, Option<&'static str>) {
 fn cached(_: &'static Entry) -> (Option<String>, Option<&'static str>) {
     (None, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_names_a_pipeline_that_can_be_run() {
+        for entry in registry() {
+            assert!(hardnet_data::Pipeline::named(&entry.pipeline).is_some(), "{}", entry.tag);
+        }
+    }
+}
