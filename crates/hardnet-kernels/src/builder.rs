@@ -174,7 +174,7 @@ impl Builder {
             _ => {
                 let side = tile_side(algorithm);
                 let name = if side == TileSide::Two { "winograd 2x2" } else { "winograd 4x4" };
-                (name, winograd::pack(side, filter, input.channels, threads, &mut self.store))
+                (name, winograd::pack(side, filter, input.channels, (self.isa, threads), &mut self.store))
             }
         };
         let bias = filter.pack_bias(&mut self.store);

@@ -13,14 +13,18 @@
 mod points;
 mod transform;
 
+use std::marker::PhantomData;
+
+use hardnet_isa::Isa;
+
 use crate::context::Context;
 use crate::filter::{Filter, for_each_panel};
 use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply, panels};
 use crate::map::Layout;
 use crate::memory::{Piece, Store};
-use crate::simd::{LANES, Simd};
+use crate::simd::{Kernel, LANES, Simd, dispatch};
 pub(crate) use points::{Four, Points, Two};
-use transform::{input_tile, output_tile};
+use transform::{TILES, input_tiles, output_tiles};
 
 /// Values of a strip's own memory: most of a level 2 cache.
 const STRIP: usize = 80 << 10;
@@ -53,43 +57,59 @@ impl TileSide {
 }
 
 /// Packs panels of `[frequency, in, vectors, 8]`.
-pub(crate) fn pack(side: TileSide, filter: &Filter<'_>, inputs: usize, threads: usize, store: &mut Store) -> Piece {
-    match side {
-        TileSide::Two => pack_for::<Two, 4, 2>(filter, inputs, threads, store),
-        TileSide::Four => pack_for::<Four, 6, 4>(filter, inputs, threads, store),
-    }
-}
-
-fn pack_for<P: Points<A, M>, const A: usize, const M: usize>(
+pub(crate) fn pack(
+    side: TileSide,
     filter: &Filter<'_>,
     inputs: usize,
-    threads: usize,
+    (isa, threads): (Isa, usize),
     store: &mut Store,
 ) -> Piece {
-    let outputs = filter.bias.len();
-    let lanes = outputs.next_multiple_of(LANES);
-    store.push(A * A * inputs * lanes, |packed| {
-        for_each_panel(packed, outputs, (inputs, A * A), threads, &|first, lanes, panel| {
-            for input in 0..inputs {
-                for block in 0..lanes / LANES {
-                    let mut taps = [[0.0; LANES]; 9];
-                    let from = first + block * LANES;
-                    for lane in 0..LANES.min(outputs.saturating_sub(from)) {
-                        let channel = from + lane;
-                        let weights = &filter.weights[(channel * inputs + input) * 9..][..9];
-                        for (tap, &weight) in taps.iter_mut().zip(weights) {
-                            tap[lane] = f64::from(weight) * filter.scale[channel];
-                        }
-                    }
-                    let transformed = transform::weights::<P, A, M>(&taps);
-                    for (frequency, values) in transformed.iter().flatten().enumerate() {
-                        let at = (frequency * inputs + input) * lanes + block * LANES;
-                        panel[at..at + LANES].copy_from_slice(values);
-                    }
-                }
-            }
+    let lanes = filter.bias.len().next_multiple_of(LANES);
+    store.push(side.frequencies() * inputs * lanes, |packed| {
+        let outputs = filter.bias.len();
+        for_each_panel(packed, outputs, (inputs, side.frequencies()), threads, &|first, lanes, panel| match side {
+            TileSide::Two => dispatch(isa, PackPanel::<Two, 4, 2> { filter, inputs, first, lanes, panel, points: PhantomData }),
+            TileSide::Four => dispatch(isa, PackPanel::<Four, 6, 4> { filter, inputs, first, lanes, panel, points: PhantomData }),
         });
     })
+}
+
+/// Packs the panel of the output channels from `first` on, in arithmetic that the compiler makes vectors of.
+struct PackPanel<'a, P: Points<A, M>, const A: usize, const M: usize> {
+    filter: &'a Filter<'a>,
+    inputs: usize,
+    first: usize,
+    lanes: usize,
+    panel: &'a mut [f32],
+    points: PhantomData<P>,
+}
+
+impl<P: Points<A, M>, const A: usize, const M: usize> Kernel for PackPanel<'_, P, A, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { filter, inputs, first, lanes, panel, .. } = self;
+        let outputs = filter.bias.len();
+        for input in 0..inputs {
+            for block in 0..lanes / LANES {
+                let mut taps = [[0.0; LANES]; 9];
+                let from = first + block * LANES;
+                for lane in 0..LANES.min(outputs.saturating_sub(from)) {
+                    let channel = from + lane;
+                    let weights = &filter.weights[(channel * inputs + input) * 9..][..9];
+                    for (tap, &weight) in taps.iter_mut().zip(weights) {
+                        tap[lane] = f64::from(weight) * filter.scale[channel];
+                    }
+                }
+                let transformed = transform::weights::<P, A, M>(&taps);
+                for (frequency, values) in transformed.iter().flatten().enumerate() {
+                    let at = (frequency * inputs + input) * lanes + block * LANES;
+                    panel[at..at + LANES].copy_from_slice(values);
+                }
+            }
+        }
+    }
 }
 
 /// How the tiles are shared out.
@@ -304,21 +324,17 @@ impl Winograd {
         context: &Context<'_>,
     ) {
         let frequency = self.input_frequency();
-        let (mut image, mut row, mut column) = self.locate(tiles.start);
-        for tile in tiles {
+        let mut tile = tiles.start;
+        while tile < tiles.end {
+            let (image, row, column) = self.locate(tile);
+            let count = (tiles.end - tile).min(self.tiles.1 - column).min(TILES);
             let from = self.blocks[block] + row * M * self.input_row + column * M * LANES;
             let to = (block * self.group + tile - first) * LANES;
             let (from, to) = (context.memory(image).wrapping_add(from), scratch.wrapping_add(to));
-            // SAFETY: the frame has room for the windows of all tiles; the transformed values of this block and tile are this
-            // unit's alone.
-            unsafe { input_tile::<S, P, A, M>(s, from, self.input_row, to, frequency) };
-            column += 1;
-            if column == self.tiles.1 {
-                (column, row) = (0, row + 1);
-                if row == self.tiles.0 {
-                    (row, image) = (0, image + 1);
-                }
-            }
+            // SAFETY: the frame has room for the windows of all tiles; the transformed values of this block and these tiles are
+            // this unit's alone.
+            unsafe { input_tiles::<S, P, A, M>(s, from, self.input_row, to, frequency, count) };
+            tile += count;
         }
     }
 
@@ -376,29 +392,28 @@ impl Winograd {
         let products = scratch.wrapping_add(A * A * self.input_frequency());
         // SAFETY: the bias has a value for each lane of each block.
         let bias = unsafe { s.load(context.weights(self.bias).wrapping_add(block * LANES)) };
-        let (mut image, mut row, mut column) = self.locate(tiles.start);
-        for tile in tiles {
+        let mut tile = tiles.start;
+        while tile < tiles.end {
+            let (image, row, column) = self.locate(tile);
+            let count = (tiles.end - tile).min(self.tiles.1 - column).min(TILES);
             let memory = context.memory(image);
-            let rows = M.min(out.size.height - row * M);
-            let columns = M.min(out.size.width - column * M);
             let from = products.wrapping_add((block * self.group + tile - first) * LANES);
             let to = out.origin() + block * out.plane() + row * M * out.row() + column * M * LANES;
-            // SAFETY: the products of this block and tile are done; rows and columns are those that the map has, and the border is
-            // this unit's with the first tile.
+            let output = transform::Output {
+                to: memory.wrapping_add(to),
+                row: out.row(),
+                rows: out.size.height - row * M,
+                columns: out.size.width - column * M,
+            };
+            // SAFETY: the products of this block and these tiles are done; rows and columns are those that the map has, and the border
+            // is this unit's with the first tile.
             unsafe {
                 if row == 0 && column == 0 {
                     out.clear_border(memory, block);
                 }
-                let to = transform::Output { to: memory.wrapping_add(to), row: out.row(), rows, columns };
-                output_tile::<S, P, A, M>(s, from, frequency, &to, bias, self.range);
+                output_tiles::<S, P, A, M>(s, from, frequency, count, &output, bias, self.range);
             }
-            column += 1;
-            if column == self.tiles.1 {
-                (column, row) = (0, row + 1);
-                if row == self.tiles.0 {
-                    (row, image) = (0, image + 1);
-                }
-            }
+            tile += count;
         }
     }
 }

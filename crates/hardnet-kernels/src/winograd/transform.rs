@@ -1,90 +1,125 @@
-//! The two-dimensional transforms of one tile in one block of channels.
+//! The two-dimensional transforms of tiles in one block of channels.
 //!
-//! Loops are over indices of fixed bounds, so that they unroll and the values of a tile stay in registers.
+//! The tiles next to each other in a row are transformed in two passes, columns and rows, with what the first leaves in a level 1
+//! cache. The columns that two tiles share are transformed once, and few streams of values far apart are open at a time.
+//! Loops inside a tile are over indices of fixed bounds, so that they unroll and its values stay in registers.
 #![allow(unsafe_code, clippy::needless_range_loop)]
+
+use std::mem::MaybeUninit;
 
 use super::Points;
 use crate::gemm::Range;
 use crate::simd::{LANES, Simd};
 
-/// Transforms the `A` x `A` window at `from`, whose rows are `row` values apart, to values `frequency` apart from `to` on.
+/// Tiles that are transformed together at most.
+pub(super) const TILES: usize = 16;
+
+/// Values between the passes: of the columns of the inputs of [`TILES`] tiles of 4x4 outputs, or of the rows of their outputs, which
+/// are fewer.
+#[repr(align(64))]
+struct Between(MaybeUninit<[f32; (4 * TILES + 2) * 6 * LANES]>);
+
+/// Transforms the `A` x `A` windows of `tiles` tiles, at most [`TILES`], the first of which is at `from` and whose rows are `row` values
+/// apart, to values `frequency` apart, those of the first from `to` on and the next ones behind each.
 ///
 /// # Safety
-/// The window is valid for reading, the `A * A` vectors at `to` for writing.
+/// The windows are valid for reading, the `tiles` vectors at each of the `A * A` frequencies for writing.
 #[inline(always)]
-pub(super) unsafe fn input_tile<S: Simd, P: Points<A, M>, const A: usize, const M: usize>(
+pub(super) unsafe fn input_tiles<S: Simd, P: Points<A, M>, const A: usize, const M: usize>(
     s: S,
     from: *const f32,
     row: usize,
     to: *mut f32,
     frequency: usize,
+    tiles: usize,
 ) {
-    let mut columns = [[s.splat(0.0); A]; A];
-    for x in 0..A {
-        // SAFETY: a column of the window.
-        let d = std::array::from_fn(|y| unsafe { s.load(from.add(y * row + x * LANES)) });
-        let transformed = P::input(s, d);
-        for y in 0..A {
-            columns[y][x] = transformed[y];
+    debug_assert!(tiles <= TILES && A <= 6 && A == M + 2);
+    let mut between = Between(MaybeUninit::uninit());
+    // `[columns, A, 8]`
+    let between = between.0.as_mut_ptr().cast::<f32>();
+    for x in 0..tiles * M + A - M {
+        // SAFETY: a column of the windows; there is room for as many columns as `TILES` tiles have.
+        unsafe {
+            let d = std::array::from_fn(|y| s.load(from.add(y * row + x * LANES)));
+            for (y, value) in P::input(s, d).into_iter().enumerate() {
+                s.store(between.add((x * A + y) * LANES), value);
+            }
         }
     }
-    for (y, d) in columns.into_iter().enumerate() {
-        for (x, value) in P::input(s, d).into_iter().enumerate() {
-            // SAFETY: one of the `A * A` vectors.
-            unsafe { s.store(to.add((y * A + x) * frequency), value) };
+    for y in 0..A {
+        for tile in 0..tiles {
+            // SAFETY: columns written above; a vector at each of `A` frequencies.
+            unsafe {
+                let d = std::array::from_fn(|x| s.load(between.add(((tile * M + x) * A + y) * LANES)));
+                for (x, value) in P::input(s, d).into_iter().enumerate() {
+                    s.store(to.add((y * A + x) * frequency + tile * LANES), value);
+                }
+            }
         }
     }
 }
 
-/// Where the outputs of a tile go.
+/// Where the outputs of tiles go.
 pub(super) struct Output {
     /// The first of them.
     pub(super) to: *mut f32,
     /// Values from row to row.
     pub(super) row: usize,
-    /// Rows and columns that the map has of the tile.
+    /// Rows and columns that the map has of the tiles together.
     pub(super) rows: usize,
     pub(super) columns: usize,
 }
 
-/// Transforms the products `frequency` values apart from `from` on to outputs, with `bias` added and bounded by `range`.
+/// Transforms the products of `tiles` tiles, at most [`TILES`], which lie as [`input_tiles`] leaves them, to outputs, with `bias` added
+/// and bounded by `range`.
 ///
 /// # Safety
-/// The `A * A` vectors at `from` are valid for reading, the rows and columns of `output` for writing.
+/// The vectors at the `A * A` frequencies are valid for reading, the rows and columns of `output` for writing.
 #[inline(always)]
-pub(super) unsafe fn output_tile<S: Simd, P: Points<A, M>, const A: usize, const M: usize>(
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn output_tiles<S: Simd, P: Points<A, M>, const A: usize, const M: usize>(
     s: S,
     from: *const f32,
     frequency: usize,
+    tiles: usize,
     output: &Output,
     bias: S::V,
     range: Range,
 ) {
-    let mut columns = [[s.splat(0.0); A]; M];
+    debug_assert!(tiles <= TILES && A <= 6 && A == M + 2);
+    let mut between = Between(MaybeUninit::uninit());
+    // `[tiles, M, A, 8]`
+    let between = between.0.as_mut_ptr().cast::<f32>();
     for x in 0..A {
-        // SAFETY: one column of the `A * A` vectors.
-        let m = std::array::from_fn(|y| unsafe { s.load(from.add((y * A + x) * frequency)) });
-        let transformed = P::output(s, m);
-        for y in 0..M {
-            columns[y][x] = transformed[y];
+        for tile in 0..tiles {
+            // SAFETY: a vector at each of `A` frequencies; `TILES * M * A` vectors fit.
+            unsafe {
+                let m = std::array::from_fn(|y| s.load(from.add((y * A + x) * frequency + tile * LANES)));
+                for (y, value) in P::output(s, m).into_iter().enumerate() {
+                    s.store(between.add(((tile * M + y) * A + x) * LANES), value);
+                }
+            }
         }
     }
     let (low, high) = (s.splat(range.low), s.splat(range.high));
-    for (y, m) in columns.into_iter().enumerate() {
-        if y == output.rows {
-            break;
-        }
-        for (x, value) in P::output(s, m).into_iter().enumerate() {
-            if x < output.columns {
-                let value = s.min(high, s.max(low, s.add(value, bias)));
-                // SAFETY: a row and a column that the map has.
-                unsafe { s.store(output.to.add(y * output.row + x * LANES), value) };
+    for tile in 0..tiles {
+        let columns = output.columns - tile * M;
+        for y in 0..M.min(output.rows) {
+            // SAFETY: rows written above.
+            let m = std::array::from_fn(|x| unsafe { s.load(between.add(((tile * M + y) * A + x) * LANES)) });
+            for (x, value) in P::output(s, m).into_iter().enumerate() {
+                if x < columns {
+                    let value = s.min(high, s.max(low, s.add(value, bias)));
+                    // SAFETY: a row and a column that the map has.
+                    unsafe { s.store(output.to.add(y * output.row + (tile * M + x) * LANES), value) };
+                }
             }
         }
     }
 }
 
 /// Transforms the taps, `[3 * 3, lanes]`, in f64 and rounds once.
+#[inline(always)]
 pub(super) fn weights<P: Points<A, M>, const A: usize, const M: usize>(
     taps: &[[f64; LANES]; 9],
 ) -> [[[f32; LANES]; A]; A] {
