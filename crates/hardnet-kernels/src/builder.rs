@@ -1,5 +1,7 @@
 //! From layers to a program.
 
+mod chains;
+
 use hardnet_isa::Isa;
 
 use crate::arena::{Extent, place};
@@ -17,6 +19,7 @@ use crate::step::{Step, StepInfo};
 use crate::team::Team;
 use crate::window::{Pool, Window};
 use crate::winograd::{self, TileSide, Winograd};
+use chains::Ends;
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -276,17 +279,28 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::NoInputs`] without outputs, [`Error::SizesDiffer`] for outputs that are not one.
-    pub fn finish(self, outputs: &[Map], images: usize) -> Result<Program> {
+    pub fn finish(mut self, outputs: &[Map], images: usize) -> Result<Program> {
         self.concatenation(outputs)?;
         let images = images.max(1);
         let frames = self.frames();
-        let (offsets, image) = self.place(&frames, outputs);
-        let layouts: Vec<Layout> = (0..self.ops.len())
-            .map(|at| Layout { size: self.ops[at].0, frame: frames[at], offset: offsets[at], interleaved: at == 0 })
-            .collect();
-        let steps =
-            self.ops.iter().zip(&layouts).map(|((_, op), &output)| self.step(op, output, &layouts, images, image));
-        let steps = steps.collect();
+        let layout = |at: usize, offset: usize| {
+            let (size, frame) = (self.ops[at].0, frames[at]);
+            Layout { size, frame, offset, interleaved: at == 0 }
+        };
+        let unplaced: Vec<Layout> = (0..self.ops.len()).map(|at| layout(at, 0)).collect();
+        let chains = self.chains(&unplaced, outputs, images);
+        let (offsets, image) = self.place(&unplaced, &chains, outputs);
+        let layouts: Vec<Layout> = offsets.iter().enumerate().map(|(at, &offset)| layout(at, offset)).collect();
+        let step = |at: usize| match chains.iter().find(|ends| (ends.first..=ends.last).contains(&at)) {
+            Some(&ends) if ends.last == at => {
+                let chain = self.chain(ends, &layouts, images);
+                Step::Chain(chain.expect("what is worth it does not depend on offsets"))
+            }
+            Some(_) => Step::Later,
+            None => self.step(&self.ops[at].1, layouts[at], &layouts, images, image),
+        };
+        let steps = (0..self.ops.len()).map(step).collect();
+        chains.into_iter().for_each(|ends| self.merge_infos(ends));
         let outputs = outputs.iter().map(|map| layouts[map.0]).collect();
         Ok(Program::new(self.isa, self.team, self.store, steps, self.infos, layouts[0].size, outputs, image, images))
     }
@@ -345,16 +359,19 @@ impl Builder {
         }
     }
 
-    /// The offset of every map and the values of one image's memory.
-    fn place(&self, frames: &[Frame], outputs: &[Map]) -> (Vec<usize>, usize) {
-        let mut extents: Vec<Extent> = (0..self.ops.len())
-            .map(|at| {
-                let layout = Layout { size: self.ops[at].0, frame: frames[at], offset: 0, interleaved: at == 0 };
-                Extent { len: layout.len(), steps: (at, at) }
-            })
-            .collect();
+    /// The offset of every map and the values of one image's memory. Maps inside a chain need none, and its inputs live until its
+    /// last layer.
+    fn place(&self, layouts: &[Layout], chains: &[Ends], outputs: &[Map]) -> (Vec<usize>, usize) {
+        let mut extents: Vec<Extent> =
+            layouts.iter().enumerate().map(|(at, layout)| Extent { len: layout.len(), steps: (at, at) }).collect();
         for (at, (_, op)) in self.ops.iter().enumerate() {
             op.inputs().iter().for_each(|map| extents[map.0].steps.1 = at);
+        }
+        for ends in chains {
+            for map in self.ops[ends.first].1.inputs() {
+                extents[map.0].steps.1 = extents[map.0].steps.1.max(ends.last);
+            }
+            extents[ends.first..ends.last].iter_mut().for_each(|extent| extent.len = 0);
         }
         outputs.iter().for_each(|map| extents[map.0].steps.1 = self.ops.len());
         place(&extents)

@@ -30,6 +30,30 @@ pub(crate) fn pack(filter: &Filter<'_>, store: &mut Store) -> Piece {
     })
 }
 
+/// The filter of one block, with its bias.
+pub(crate) struct Taps<S: Simd> {
+    weights: [S::V; SIDE * SIDE],
+    bias: S::V,
+}
+
+impl<S: Simd> Taps<S> {
+    /// Block `block` of packed `weights` and `bias`.
+    ///
+    /// # Safety
+    /// Both were packed for more blocks than `block`.
+    #[inline(always)]
+    pub(crate) unsafe fn new(s: S, weights: *const f32, bias: *const f32, block: usize) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let weights = weights.add(block * SIDE * SIDE * LANES);
+            Self {
+                weights: std::array::from_fn(|tap| s.load(weights.add(tap * LANES))),
+                bias: s.load(bias.add(block * LANES)),
+            }
+        }
+    }
+}
+
 /// A depthwise convolution ready to run.
 #[derive(Debug)]
 pub(crate) struct Depthwise {
@@ -85,8 +109,8 @@ impl Depthwise {
     /// The layouts lie in the memory of each image of `context`, and no other thread has this unit of this step.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Simd>(&self, s: S, unit: usize, context: &Context<'_>) {
-        let (unit, row_unit) = (unit / self.row_units, unit % self.row_units);
-        let (image, block) = (unit / self.blocks.len(), unit % self.blocks.len());
+        let (unit, block) = (unit / self.blocks.len(), unit % self.blocks.len());
+        let (image, row_unit) = (unit / self.row_units, unit % self.row_units);
         let memory = context.memory(image);
         let out = &self.output;
         let first = row_unit * self.rows;
@@ -97,16 +121,11 @@ impl Depthwise {
             if row_unit == 0 {
                 out.clear_border(memory, block);
             }
-            let weights = context.weights(self.weights).add(block * SIDE * SIDE * LANES);
-            let weights = std::array::from_fn(|tap| s.load(weights.add(tap * LANES)));
-            let bias = s.load(context.weights(self.bias).add(block * LANES));
+            let taps = Taps::new(s, context.weights(self.weights), context.weights(self.bias), block);
             for y in first..(first + self.rows).min(out.size.height) {
                 let from = memory.add(self.blocks[block] + y * self.stride * self.row);
                 let line = Line { from, row: self.row, to: memory.add(to + y * out.row()), width: out.size.width };
-                match self.stride {
-                    1 => line.run::<S, 1>(s, &weights, bias, self.range),
-                    _ => line.run::<S, 2>(s, &weights, bias, self.range),
-                }
+                line.run(s, self.stride, &taps, self.range);
             }
         }
     }
@@ -125,27 +144,34 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Computes the row with windows `STRIDE` pixels apart.
+    /// Computes the row with windows `stride` pixels apart, 1 or 2.
     ///
     /// # Safety
     /// The windows of all outputs are valid for reading, the outputs for writing.
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd, const STRIDE: usize>(
-        &self,
-        s: S,
-        weights: &[S::V; SIDE * SIDE],
-        bias: S::V,
-        range: Range,
-    ) {
+    pub(crate) unsafe fn run<S: Simd>(&self, s: S, stride: usize, taps: &Taps<S>, range: Range) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match stride {
+                1 => self.run_for::<S, 1>(s, taps, range),
+                _ => self.run_for::<S, 2>(s, taps, range),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Line::run`].
+    #[inline(always)]
+    unsafe fn run_for<S: Simd, const STRIDE: usize>(&self, s: S, taps: &Taps<S>, range: Range) {
         let mut x = 0;
         // SAFETY: outputs from `x` on are fewer than the width.
         unsafe {
             while x + PIXELS <= self.width {
-                self.pixels::<S, STRIDE, PIXELS>(s, x, weights, bias, range);
+                self.pixels::<S, STRIDE, PIXELS>(s, x, taps, range);
                 x += PIXELS;
             }
             while x < self.width {
-                self.pixels::<S, STRIDE, 1>(s, x, weights, bias, range);
+                self.pixels::<S, STRIDE, 1>(s, x, taps, range);
                 x += 1;
             }
         }
@@ -160,18 +186,17 @@ impl Line {
         &self,
         s: S,
         x: usize,
-        weights: &[S::V; SIDE * SIDE],
-        bias: S::V,
+        taps: &Taps<S>,
         range: Range,
     ) {
-        let mut sums = [bias; N];
+        let mut sums = [taps.bias; N];
         for row in 0..SIDE {
             for column in 0..SIDE {
                 for (n, sum) in sums.iter_mut().enumerate() {
                     let at = row * self.row + ((x + n) * STRIDE + column) * LANES;
                     // SAFETY: a value of the window of output `x + n`.
                     let value = unsafe { s.load(self.from.add(at)) };
-                    *sum = s.fma(value, weights[row * SIDE + column], *sum);
+                    *sum = s.fma(value, taps.weights[row * SIDE + column], *sum);
                 }
             }
         }

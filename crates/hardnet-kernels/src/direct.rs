@@ -13,18 +13,26 @@ const UNIT_INPUTS: usize = 48 << 10;
 /// Units below which panels are shared out too.
 const UNITS: usize = 16;
 
-/// A convolution ready to run.
+/// The sums of a convolution: where the values of a pixel lie and what they are multiplied by.
 #[derive(Debug)]
-pub(crate) struct Direct {
-    runs: Vec<Run>,
+pub(crate) struct Sums {
+    pub(crate) runs: Vec<Run>,
     /// The input of output pixel 0, and the steps from one to the next.
-    input: (usize, Stride),
-    output: Layout,
-    panels: Vec<usize>,
-    depth: usize,
+    pub(crate) input: (usize, Stride),
+    /// Vectors of each panel of output channels.
+    pub(crate) panels: Vec<usize>,
+    /// Products of a sum.
+    pub(crate) depth: usize,
     weights: Piece,
     bias: Piece,
     range: Range,
+}
+
+/// A convolution ready to run.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    sums: Sums,
+    output: Layout,
     /// Pixels of a unit, units of an image's pixels, panels of a unit, units of the panels.
     pixels: usize,
     pixel_units: usize,
@@ -34,7 +42,8 @@ pub(crate) struct Direct {
     images: Option<usize>,
 }
 
-/// What a [`Direct`] computes.
+/// What [`Sums`] are of.
+#[derive(Clone, Copy)]
 pub(crate) struct Spec {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
@@ -44,9 +53,9 @@ pub(crate) struct Spec {
     pub(crate) bias: Piece,
 }
 
-impl Direct {
-    /// The convolution of the concatenation of `inputs`, whose frames are alike, to `output`.
-    pub(crate) fn new(inputs: &[Layout], output: Layout, spec: &Spec) -> Self {
+impl Sums {
+    /// Over the concatenation of `inputs`, whose frames are alike, for `blocks` blocks of output channels.
+    pub(crate) fn new(inputs: &[Layout], blocks: usize, spec: &Spec) -> Self {
         let first = &inputs[0];
         let mut runs = Vec::new();
         for y in 0..spec.kernel {
@@ -69,30 +78,48 @@ impl Direct {
         let start = if first.interleaved { first.offset + corner } else { corner };
         let step = Stride { row: spec.stride * first.row(), column: spec.stride * first.pixel() };
         let depth: usize = runs.iter().map(|run| run.count).sum();
-        let panels = panels(output.size.blocks(), depth);
+        let panels = panels(blocks, depth);
+        let Spec { weights, bias, range, .. } = *spec;
+        Self { runs, input: (start, step), panels, depth, weights, bias, range }
+    }
+
+    /// The panel of `vectors` vectors from `block` on, whose first output is at `output`.
+    #[inline(always)]
+    pub(crate) fn panel(
+        &self,
+        context: &Context<'_>,
+        vectors: usize,
+        block: usize,
+        output: *mut f32,
+        plane: usize,
+    ) -> Panel {
+        let weights = |block: usize| context.weights(self.weights).wrapping_add(block * LANES * self.depth);
+        Panel {
+            vectors,
+            weights: weights(block),
+            bias: context.weights(self.bias).wrapping_add(block * LANES),
+            output,
+            plane,
+            range: self.range,
+            next: (weights(block + vectors), vectors * LANES * self.depth),
+        }
+    }
+}
+
+impl Direct {
+    /// The convolution of the concatenation of `inputs`, whose frames are alike, to `output`.
+    pub(crate) fn new(inputs: &[Layout], output: Layout, spec: &Spec) -> Self {
+        let sums = Sums::new(inputs, output.size.blocks(), spec);
         let count = output.size.height * output.size.width;
-        let per_pixel = depth / (spec.kernel * spec.kernel) * spec.stride * spec.stride;
+        let per_pixel = sums.depth / (spec.kernel * spec.kernel) * spec.stride * spec.stride;
         // A unit's inputs fit a cache; few panels are no work for several threads, so their pixels are shared out.
-        let least = UNITS.div_ceil(panels.len());
+        let least = UNITS.div_ceil(sums.panels.len());
         let pixels = (UNIT_INPUTS / per_pixel.max(1)).min(count.div_ceil(least)).next_multiple_of(12).min(count);
         let pixel_units = count.div_ceil(pixels);
-        let panel_units = UNITS.div_ceil(pixel_units).min(panels.len());
-        let unit_panels = panels.len().div_ceil(panel_units);
-        Self {
-            runs,
-            input: (start, step),
-            output,
-            depth,
-            weights: spec.weights,
-            bias: spec.bias,
-            range: spec.range,
-            pixels,
-            pixel_units,
-            unit_panels,
-            panel_units: panels.len().div_ceil(unit_panels),
-            panels,
-            images: None,
-        }
+        let panel_units = UNITS.div_ceil(pixel_units).min(sums.panels.len());
+        let unit_panels = sums.panels.len().div_ceil(panel_units);
+        let panel_units = sums.panels.len().div_ceil(unit_panels);
+        Self { sums, output, pixels, pixel_units, unit_panels, panel_units, images: None }
     }
 
     /// The linear layer from `input` to `output`, maps of one pixel, with the images `image` values apart as the pixels.
@@ -123,30 +150,22 @@ impl Direct {
                 (Walk::new(usize::MAX, 0, step, step), context.images)
             }
             None => {
-                let walk = Walk::new(out.size.width, first, self.input.1, out.stride());
+                let walk = Walk::new(out.size.width, first, self.sums.input.1, out.stride());
                 (walk, self.pixels.min(out.size.height * out.size.width - first))
             }
         };
         let from = panel_unit * self.unit_panels;
-        let mut block: usize = self.panels[..from].iter().sum();
-        let weights = |block: usize| context.weights(self.weights).wrapping_add(block * LANES * self.depth);
-        for &vectors in self.panels.iter().skip(from).take(self.unit_panels) {
-            let panel = Panel {
-                vectors,
-                weights: weights(block),
-                bias: context.weights(self.bias).wrapping_add(block * LANES),
-                output: memory.wrapping_add(out.origin() + block * out.plane()),
-                plane: out.plane(),
-                range: self.range,
-                next: (weights(block + vectors), vectors * LANES * self.depth),
-            };
+        let mut block: usize = self.sums.panels[..from].iter().sum();
+        for &vectors in self.sums.panels.iter().skip(from).take(self.unit_panels) {
+            let output = memory.wrapping_add(out.origin() + block * out.plane());
+            let panel = self.sums.panel(context, vectors, block, output, out.plane());
             // SAFETY: a window of an output pixel lies in the inputs' frames, which were made for it; outputs of the walk lie in
             // the output's map, and units have different pixels or panels. Weights were packed for these panels.
             unsafe {
                 if pixel_unit == 0 {
                     (block..block + vectors).for_each(|block| out.clear_border(memory, block));
                 }
-                multiply(s, &self.runs, memory.wrapping_add(self.input.0), walk, count, &panel);
+                multiply(s, &self.sums.runs, memory.wrapping_add(self.sums.input.0), walk, count, &panel);
             }
             block += vectors;
         }

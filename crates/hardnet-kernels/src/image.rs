@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::context::Context;
-use crate::map::Layout;
+use crate::map::{Layout, Size};
 
 /// Rows of a unit.
 const ROWS: usize = 16;
@@ -37,16 +37,24 @@ impl Load {
             // SAFETY: the border is this unit's.
             unsafe { out.clear_border(memory, 0) };
         }
-        let (size, pixels) = (out.size, context.pixels[image]);
-        for y in first..(first + ROWS).min(size.height) {
-            for channel in 0..size.channels {
-                let row = &pixels[(channel * size.height + y) * size.width..][..size.width];
-                let to = memory.wrapping_add(out.origin() + y * out.row() + channel);
-                for (x, &value) in row.iter().enumerate() {
-                    // SAFETY: channel `channel` of pixel `(y, x)` of the map; rows are this unit's.
-                    unsafe { *to.add(x * size.channels) = value };
-                }
-            }
+        for y in first..(first + ROWS).min(out.size.height) {
+            // SAFETY: row `y` of the map; rows are this unit's.
+            unsafe { load_row(out.size, context.pixels[image], y, memory.wrapping_add(out.origin() + y * out.row())) };
+        }
+    }
+}
+
+/// Writes row `y` of an image of `size`, `[C, H, W]`, as pixels from `to` on.
+///
+/// # Safety
+/// The values of a row are valid for writing at `to`.
+#[inline(always)]
+pub(crate) unsafe fn load_row(size: Size, image: &[f32], y: usize, to: *mut f32) {
+    for channel in 0..size.channels {
+        let row = &image[(channel * size.height + y) * size.width..][..size.width];
+        for (x, &value) in row.iter().enumerate() {
+            // SAFETY: channel `channel` of pixel `x` of the row.
+            unsafe { *to.add(x * size.channels + channel) = value };
         }
     }
 }

@@ -31,6 +31,7 @@
 
 mod arena;
 mod builder;
+mod chain;
 mod context;
 mod depthwise;
 mod direct;

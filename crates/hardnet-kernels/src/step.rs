@@ -1,6 +1,7 @@
 //! One layer of a program.
 #![allow(unsafe_code)]
 
+use crate::chain::Chain;
 use crate::context::Context;
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
@@ -31,6 +32,9 @@ pub(crate) enum Step {
     Winograd(Winograd),
     Depthwise(Depthwise),
     Window(Window),
+    Chain(Chain),
+    /// What a later step computes.
+    Later,
 }
 
 /// A part of a step whose units may run at the same time, after the part before it.
@@ -52,6 +56,8 @@ impl Step {
             Self::Winograd(winograd) => winograd.phases(images, push),
             Self::Depthwise(depthwise) => push(whole, depthwise.units(images)),
             Self::Window(window) => push(whole, window.units(images)),
+            Self::Chain(chain) => push(whole, chain.units(images)),
+            Self::Later => {}
         }
     }
 
@@ -59,6 +65,7 @@ impl Step {
     pub(crate) fn scratch(&self) -> (usize, usize) {
         match self {
             Self::Winograd(winograd) => winograd.scratch(),
+            Self::Chain(chain) => (0, chain.scratch()),
             _ => (0, 0),
         }
     }
@@ -86,6 +93,8 @@ impl Kernel for Unit<'_> {
                 Step::Winograd(winograd) => winograd.run(s, phase.winograd, unit, context),
                 Step::Depthwise(depthwise) => depthwise.run(s, unit, context),
                 Step::Window(window) => window.run(s, unit, context),
+                Step::Chain(chain) => chain.run(s, unit, context),
+                Step::Later => {}
             }
         }
     }

@@ -1,0 +1,153 @@
+//! Layers that are computed together against loops in f64, over strides, borders and sizes, on every instruction set that the
+//! machine has.
+
+#[allow(dead_code)]
+mod oracle;
+
+use hardnet_kernels::{Algorithm, Builder, Conv, Depthwise, Filter, Isa, Padding, Pool, PoolKind, Range, Size};
+use oracle::{Tensor, random};
+
+struct Parameters {
+    weights: Vec<f32>,
+    scale: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+impl Parameters {
+    fn new(outputs: usize, per_output: usize) -> Self {
+        let bound = (3.0 / per_output as f32).sqrt();
+        let weights = random(1, outputs * per_output).into_iter().map(|weight| weight * bound).collect();
+        let bias = random(3, outputs).into_iter().map(f64::from).collect();
+        Self { weights, scale: vec![1.0; outputs], bias }
+    }
+
+    fn filter(&self) -> Filter<'_> {
+        Filter { weights: &self.weights, scale: &self.scale, bias: &self.bias }
+    }
+}
+
+/// The layers behind the image.
+enum Layer {
+    Conv(Conv, Parameters),
+    Depthwise(Depthwise, Parameters),
+    Pool(Pool),
+}
+
+fn conv(inputs: usize, channels: usize, kernel: usize, stride: usize, padding: Padding) -> Layer {
+    let conv = Conv { channels, kernel, stride, padding, range: Range { low: -0.5, high: 1.5 } };
+    Layer::Conv(conv, Parameters::new(channels, inputs * kernel * kernel))
+}
+
+fn depthwise(channels: usize, stride: usize, padding: Padding) -> Layer {
+    Layer::Depthwise(Depthwise { stride, padding, range: Range::RELU6 }, Parameters::new(channels, 9))
+}
+
+/// Runs the layers one after the other behind an image, and how many of them the program does not compute together.
+fn check(size: Size, layers: &[Layer]) -> usize {
+    const IMAGES: usize = 3;
+    let images: Vec<Vec<f32>> = (0..IMAGES).map(|n| random(n as u64 + 7, size.count())).collect();
+    let mut most = 0;
+    for isa in Isa::available() {
+        for threads in [1, 3] {
+            let (mut builder, mut map) = Builder::new(isa, threads, size).unwrap();
+            for layer in layers {
+                map = match layer {
+                    Layer::Conv(conv, parameters) => {
+                        builder.conv(&[map], conv, Algorithm::Direct, &parameters.filter()).unwrap()
+                    }
+                    Layer::Depthwise(conv, parameters) => builder.depthwise(map, conv, &parameters.filter()).unwrap(),
+                    Layer::Pool(pool) => builder.pool(map, pool).unwrap(),
+                };
+            }
+            let mut program = builder.finish(&[map], 2).unwrap();
+            most = most.max(program.steps().iter().filter(|step| step.kernel != "in the next").count());
+            let mut output = vec![f32::NAN; IMAGES * program.output_len()];
+            for _ in 0..2 {
+                program.run(&images, &mut output).unwrap();
+            }
+            for (found, image) in output.chunks(program.output_len()).zip(&images) {
+                let image = Tensor::new(size.channels, size.height, size.width, image);
+                let expected = layers.iter().fold(image, |map, layer| match layer {
+                    Layer::Conv(conv, parameters) => oracle::conv(&map, &parameters.filter(), conv),
+                    Layer::Depthwise(conv, parameters) => oracle::depthwise(&map, &parameters.filter(), conv),
+                    Layer::Pool(pool) => oracle::pool(&map, pool),
+                });
+                assert_eq!(found.len(), expected.values.len());
+                for (at, (&found, &expected)) in found.iter().zip(&expected.values).enumerate() {
+                    let difference = (f64::from(found) - expected).abs();
+                    assert!(difference <= 2e-5, "{isa} x{threads} {size:?}: value {at} is {found}, expected {expected}");
+                }
+            }
+        }
+    }
+    most
+}
+
+const TOP_LEFT: Padding = Padding::top_left(1);
+
+/// The image, two convolutions and a depthwise one; the larger size takes several turns.
+#[test]
+fn the_front_of_a_network_is_one_step() {
+    for (height, width) in [(3, 3), (9, 8), (33, 31), (150, 161)] {
+        for padding in [Padding::all(1), TOP_LEFT] {
+            for stride in [1, 2] {
+                let layers = [
+                    conv(3, 17, 3, 2, padding),
+                    conv(17, 40, 1, 1, Padding::default()),
+                    depthwise(40, stride, Padding::all(1)),
+                ];
+                let size = Size { channels: 3, height, width };
+                assert_eq!(check(size, &layers), 1, "{size:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_and_what_follows_them() {
+    let pool = |kind| Layer::Pool(Pool { kind, kernel: 2, stride: 2, padding: Padding::default() });
+    let mut fewest = usize::MAX;
+    for (height, width) in [(4, 4), (7, 7), (14, 15), (56, 60)] {
+        for channels in [1, 8, 9, 24, 41] {
+            let lasts = [
+                depthwise(channels, 1, Padding::all(1)),
+                depthwise(channels, 2, TOP_LEFT),
+                pool(PoolKind::Max),
+                pool(PoolKind::Average),
+            ];
+            for last in lasts {
+                // The first layers are no part of a chain: the first depthwise convolution ends one at most.
+                let layers = [
+                    conv(2, 10, 3, 1, Padding::all(1)),
+                    conv(10, 12, 1, 1, Padding::default()),
+                    depthwise(12, 1, Padding::all(1)),
+                    conv(12, channels, 1, 1, Padding::default()),
+                    last,
+                ];
+                fewest = fewest.min(check(Size { channels: 2, height, width }, &layers));
+            }
+        }
+    }
+    assert_eq!(fewest, 2);
+}
+
+/// A map that something else reads too is not inside a chain.
+#[test]
+fn maps_with_other_readers_are_kept() {
+    let size = Size { channels: 2, height: 9, width: 9 };
+    let (mut builder, image) = Builder::new(Isa::best(), 2, size).unwrap();
+    let parameters = [Parameters::new(8, 2), Parameters::new(8, 9)];
+    let one = Conv { channels: 8, kernel: 1, stride: 1, padding: Padding::default(), range: Range::ALL };
+    let three = Depthwise { stride: 1, padding: Padding::all(1), range: Range::ALL };
+    let first = builder.conv(&[image], &one, Algorithm::Direct, &parameters[0].filter()).unwrap();
+    let second = builder.depthwise(first, &three, &parameters[1].filter()).unwrap();
+    let mut program = builder.finish(&[first, second], 1).unwrap();
+    let values = random(5, size.count());
+    let mut output = vec![f32::NAN; program.output_len()];
+    program.run(&[&values], &mut output).unwrap();
+    let first = oracle::conv(&Tensor::new(2, 9, 9, &values), &parameters[0].filter(), &one);
+    let second = oracle::depthwise(&first, &parameters[1].filter(), &three);
+    for (found, expected) in output.iter().zip(first.values.iter().chain(&second.values)) {
+        assert!((f64::from(*found) - expected).abs() < 1e-5);
+    }
+}
