@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::memory::{Keep, live};
-use crate::network::{Layer, LayerId, Network, Op, Pointwise, Shape};
+use crate::memory::{self, Keep, live};
+use crate::network::{Block, Layer, LayerId, Network, Op, Pointwise, Shape};
 
 /// What a layer costs for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -108,22 +108,32 @@ impl Totals {
     }
 }
 
-/// The greatest live memory while a block and the layers that read its output run.
+/// The memory of a block's maps, with them dropped after their last reader ("live") and with every layer of the block kept
+/// until its output was read ("kept").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BlockMemory {
     /// The block's name.
     pub name: String,
-    /// With maps dropped after their last reader.
+    /// Bytes that exist at most while its layers and those that read its output run.
     pub live_bytes: u64,
-    /// With every layer of the block kept until its output was read.
+    /// The same, kept.
     pub kept_bytes: u64,
+    /// Bytes that still exist when its last layer is done.
+    pub output_live_bytes: u64,
+    /// The same, kept.
+    pub output_kept_bytes: u64,
 }
 
 impl BlockMemory {
-    /// How many times less memory the links need.
-    pub fn saving(&self) -> f64 {
+    /// How many times less memory the links need at most.
+    pub fn peak_saving(&self) -> f64 {
         self.kept_bytes as f64 / self.live_bytes as f64
+    }
+
+    /// How many times less memory is left to the block's output.
+    pub fn output_saving(&self) -> f64 {
+        self.output_kept_bytes as f64 / self.output_live_bytes as f64
     }
 }
 
@@ -152,22 +162,29 @@ impl Network {
             }
         }
         let totals = total(self.layers(), &layers).ok_or_else(too_large)?;
-        let blocks = (0..self.blocks().len()).map(|block| self.block_memory(block, &layers)).collect();
+        let blocks = self.blocks().iter().map(|block| self.block_memory(block, &layers)).collect();
         Ok(Figures { height, width, layers, totals, blocks })
     }
 
-    fn block_memory(&self, block: usize, figures: &[LayerFigures]) -> BlockMemory {
-        let block = &self.blocks()[block];
+    fn block_memory(&self, block: &Block, figures: &[LayerFigures]) -> BlockMemory {
         let reads = |id: LayerId| self.layers()[id].inputs.iter().any(|input| block.outputs.contains(input));
         let inside: Vec<LayerId> = block.layers.iter().flatten().copied().collect();
         let last = inside.last().copied().unwrap_or(0);
         let readers = (last + 1..figures.len()).filter(|&id| reads(id));
         let steps: Vec<&LayerFigures> = inside.iter().copied().chain(readers).map(|id| &figures[id]).collect();
         let most = |bytes: fn(&LayerFigures) -> u64| steps.iter().map(|&figures| bytes(figures)).max().unwrap_or(0);
+        // What exists while the last layer runs, but for what nobody needs behind it.
+        let left = |bytes: u64, keep| {
+            let lives = self.lives(keep);
+            let over = (0..=last).filter(|&id| lives[id].last == last && !self.outputs().contains(&id));
+            bytes - over.filter_map(|id| memory::bytes(figures[id].output)).sum::<u64>()
+        };
         BlockMemory {
             name: block.name.clone(),
             live_bytes: most(|figures| figures.live_bytes),
             kept_bytes: most(|figures| figures.kept_bytes),
+            output_live_bytes: left(figures[last].live_bytes, Keep::Links),
+            output_kept_bytes: left(figures[last].kept_bytes, Keep::Blocks),
         }
     }
 }

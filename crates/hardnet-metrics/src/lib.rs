@@ -47,6 +47,7 @@ mod figures;
 mod memory;
 mod network;
 pub mod paper;
+pub mod plot;
 mod rank;
 mod reference;
 

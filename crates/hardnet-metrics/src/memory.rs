@@ -1,7 +1,7 @@
 //! Which maps exist while a layer runs.
 
 use crate::figures::{LayerFigures, elements};
-use crate::network::{LayerId, Network};
+use crate::network::{LayerId, Network, Shape};
 
 /// Bytes of an element: maps are f32.
 const ELEMENT_BYTES: u64 = 4;
@@ -12,7 +12,8 @@ const ELEMENT_BYTES: u64 = 4;
 pub enum Keep {
     /// Until their last reader is done.
     Links,
-    /// As dense networks do: what a block reads and all that its layers write, until the block's output was read.
+    /// As dense networks do: what a block reads and what each of its layers writes, until the block's output was read. Maps
+    /// between the convolutions of one layer are dropped.
     Blocks,
 }
 
@@ -38,7 +39,7 @@ impl Network {
         if keep == Keep::Blocks {
             for block in self.blocks() {
                 let end = block.outputs.iter().map(|&output| lives[output].last).max().unwrap_or(0);
-                for &id in block.inputs.iter().chain(block.layers.iter().flatten()) {
+                for &id in block.inputs.iter().chain(block.layers.iter().filter_map(|layer| layer.last())) {
                     lives[id].last = lives[id].last.max(end);
                 }
             }
@@ -51,14 +52,19 @@ impl Network {
 pub(crate) fn live(network: &Network, figures: &[LayerFigures], keep: Keep) -> Option<Vec<u64>> {
     let lives = network.lives(keep);
     let mut dying = vec![0_u64; figures.len()];
-    let mut bytes = Vec::with_capacity(figures.len());
+    let mut sums = Vec::with_capacity(figures.len());
     let mut alive = 0_u64;
     for (id, figures) in figures.iter().enumerate() {
-        let own = elements(figures.output)?.checked_mul(ELEMENT_BYTES)?;
+        let own = bytes(figures.output)?;
         alive = alive.checked_add(own)?;
         dying[lives[id].last] += own;
-        bytes.push(alive);
+        sums.push(alive);
         alive -= dying[id];
     }
-    Some(bytes)
+    Some(sums)
+}
+
+/// Bytes of a map.
+pub(crate) fn bytes(shape: Shape) -> Option<u64> {
+    elements(shape)?.checked_mul(ELEMENT_BYTES)
 }

@@ -60,6 +60,24 @@ pub enum Op {
     Linear(usize),
 }
 
+impl fmt::Display for Op {
+    /// As `depthwise 3x3 /2`: the stride, where there is one, behind the slash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stride = |stride: usize| if stride == 1 { String::new() } else { format!(" /{stride}") };
+        f.pad(&match self {
+            Self::Input(_) => "image".into(),
+            Self::Conv(conv) => {
+                let kind = if conv.is_depthwise() { "depthwise" } else { "conv" };
+                format!("{kind} {}x{}{}", conv.kernel.0, conv.kernel.1, stride(conv.stride))
+            }
+            Self::Pool(pool) => format!("pool {0}x{0}{1}", pool.kernel, stride(pool.stride)),
+            Self::Mean(..) => "mean".into(),
+            Self::Add => "add".into(),
+            Self::Linear(_) => "linear".into(),
+        })
+    }
+}
+
 /// Normalisation and activation of every element. The default is neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]

@@ -27,7 +27,12 @@ fn maps_live_until_their_last_reader_or_until_the_block_is_read() {
     let kept: Vec<u64> = figures.layers.iter().map(|layer| layer.kept_bytes).collect();
     assert_eq!(kept, [bytes(3), bytes(11), bytes(12), bytes(14), bytes(14) + 8]);
     assert_eq!((figures.totals.peak_live_bytes, figures.totals.peak_kept_bytes), (bytes(12), bytes(14) + 8));
-    assert_eq!((figures.blocks[0].live_bytes, figures.blocks[0].kept_bytes), (bytes(12), bytes(14) + 8));
+    let block = &figures.blocks[0];
+    assert_eq!((block.live_bytes, block.kept_bytes), (bytes(12), bytes(14) + 8));
+    assert_eq!((block.output_live_bytes, block.output_kept_bytes), (bytes(2), bytes(14)));
+    assert_eq!(block.output_saving(), 7.0);
+    let kinds: Vec<String> = network.layers().iter().map(|layer| layer.op.to_string()).collect();
+    assert_eq!(kinds, ["image", "conv 3x3", "conv 3x3", "conv 3x3", "mean"]);
 }
 
 /// Groups, bias, a kernel of two sides, dilation, unequal padding: torch.nn.Conv2d(6, 8, (1, 3), stride=2,
@@ -138,4 +143,16 @@ fn lives_of_outputs_end_with_the_network() {
     let second = builder.conv("second", &[0], Conv::new(1, 1), Pointwise::default());
     let lives = builder.finish(&[first, second]).unwrap().lives(Keep::Links);
     assert_eq!(lives[first], Life { first: 1, last: 2 });
+}
+
+/// Of a layer of two convolutions, others read the second: a dense block need not keep the first.
+#[test]
+fn maps_within_a_layer_are_not_kept() {
+    let mut builder = Builder::new("pairs", 4);
+    let [a, b] = ["a", "b"].map(|name| builder.conv(name, &[0], Conv::new(4, 1), Pointwise::default()));
+    let c = builder.conv("c", &[b], Conv::new(4, 1), Pointwise::default());
+    let d = builder.conv("d", &[a, c], Conv::new(4, 1), Pointwise::default());
+    builder.block("block", &[0], vec![vec![a], vec![b, c], vec![d]], &[d]);
+    let lives = builder.finish(&[d]).unwrap().lives(Keep::Blocks);
+    assert_eq!([a, b, c].map(|id| lives[id].last), [d, c, d]);
 }

@@ -186,7 +186,9 @@ fn live_memory_is_what_is_written_and_still_read() {
                 readers || block.layers.iter().flatten().any(|&id| id == now)
             });
             let kept = |id: usize| {
-                block.is_some_and(|block| block.inputs.contains(&id) || block.layers.iter().flatten().any(|&l| l == id))
+                block.is_some_and(|block| {
+                    block.inputs.contains(&id) || block.layers.iter().any(|layer| layer.last() == Some(&id))
+                })
             };
             let kept: u64 = (0..=now).filter(|&id| is_read(id) || kept(id)).map(bytes).sum();
             assert_eq!(figures.layers[now].kept_bytes, kept, "{variant} {}", network.layers()[now].name);
