@@ -1,127 +1,142 @@
 //! `hardnet info`.
 
-use clap::Args;
-use hardnet_model::{Config, Graph, ModuleKind, Shape, Variant};
+mod layers;
+mod measure;
+mod paper;
+mod plot;
+mod subject;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
 use hardnet_weights::Source;
-use serde::Serialize;
 
-use crate::failure::{Exit, Failure, Result};
-use crate::model::{name_of, open_weights};
+use crate::args::at_least_one;
+use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::output::OutputFile;
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, locate};
+use crate::weights::FetchArgs;
+use measure::Measurement;
+use plot::Plot;
+use subject::{Name, Subject};
 
+/// Say what a network is made of and what it costs: parameters, MACs, CIO, MoC, live memory.
+///
+/// CIO is the HarDNet paper's stand-in for memory traffic: the elements that convolutions read and write. MoC is MACs over
+/// CIO. Live memory is that of the maps that exist while a layer runs. All are of one image.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hardnet info hardnet68
+  hardnet info hardnet68ds --img-size 320 --format csv -o layers.csv
+  hardnet info --paper
+  hardnet info hardnet68 --measure
+  hardnet info --measure
+  hardnet info hardnet68 --plot links -o links.svg
+  hardnet info --plot efficiency --measure -o efficiency.svg")]
 pub(crate) struct InfoArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68 or hardnet85
-    #[arg(value_name = "MODEL", required_unless_present = "weights")]
-    model: Option<Variant>,
+    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or one that the paper compares with, as resnet50
+    #[arg(value_name = "MODEL", required_unless_present_any = ["weights", "paper", "measure", "plot"])]
+    model: Option<Name>,
     /// Describe what this weights file holds
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<Source>,
     #[command(flatten)]
     fetch: FetchArgs,
-    /// Side of the input in pixels
-    #[arg(long, value_name = "PIXELS", default_value = "224")]
-    img_size: usize,
-    /// Print JSON
+    /// Side of the input in pixels; 224 by default
+    #[arg(long, value_name = "PIXELS")]
+    img_size: Option<usize>,
+    /// Compare what is counted with the paper's Table 4
+    #[arg(long, conflicts_with_all = ["model", "weights", "img_size", "measure"])]
+    paper: bool,
+    /// Also run each layer on this machine, by the plan; without MODEL, all four HarDNets, in short
+    #[arg(long)]
+    measure: bool,
+    /// Runs that count
+    #[arg(long, value_name = "N", default_value = "30", value_parser = at_least_one, requires = "measure")]
+    iters: usize,
+    /// Draw instead, as SVG
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["paper", "format", "json"])]
+    plot: Option<Plot>,
+    /// Block to draw the links of, as base.6; the first of the longest by default
+    #[arg(long, value_name = "NAME", requires = "plot")]
+    block: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table", conflicts_with = "json")]
+    format: Format,
+    /// Print JSON, as --format json
     #[arg(long)]
     json: bool,
+    /// Write to this file instead
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
-/// A network at one size of input.
-#[derive(Serialize)]
-struct Description {
-    schema_version: u32,
-    model: String,
-    classes: usize,
-    img_size: usize,
-    parameters: usize,
-    tensors: usize,
-    config: Config,
-    modules: Vec<Row>,
-}
-
-/// One entry of `base`.
-#[derive(Serialize)]
-struct Row {
-    module: String,
-    kind: &'static str,
-    layers: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    stride: usize,
-    parameters: usize,
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// One document
+    Json,
+    /// A line for each layer or network
+    Csv,
 }
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> Result<Exit> {
-    let config = match (&args.weights, args.model) {
-        (Some(source), model) => open_weights(&locate(source, &args.fetch, printer)?.path, model)?.config().clone(),
-        (None, Some(variant)) => Config::from(variant),
-        (None, None) => return Err(Failure::message("no network named")),
-    };
-    let description = describe(config, args.img_size)?;
-    if args.json {
-        printer.json(&description)?;
-        return Ok(Exit::Success);
+    if let Some(path) = &args.output {
+        crate::output::check_free(path, args.force)?;
     }
-    printer.line(format_args!(
-        "{}: {} classes, {:.2} M parameters in {} tensors, input {4}x{4}\n",
-        description.model,
-        description.classes,
-        description.parameters as f64 / 1e6,
-        description.tensors,
-        description.img_size,
-    ))?;
-    printer.line("module    kind         layers          output  stride  parameters")?;
-    for row in &description.modules {
-        let output = format!("{}x{}x{}", row.channels, row.height, row.width);
-        printer.line(format_args!(
-            "{:<9} {:<12} {:>6} {output:>15} {:>7} {:>11}",
-            row.module, row.kind, row.layers, row.stride, row.parameters
-        ))?;
+    let text = text(args, printer)?;
+    match &args.output {
+        None => printer.line(text.trim_end())?,
+        Some(path) => {
+            let mut file = OutputFile::create(path, args.force)?;
+            file.writer().write_all(text.as_bytes())?;
+            file.finish()?;
+            printer.line(path.display())?;
+        }
     }
     Ok(Exit::Success)
 }
 
-fn describe(config: Config, img_size: usize) -> Result<Description> {
-    let graph = Graph::new(&config)?;
-    let shapes = graph.shapes(img_size, img_size)?;
-    let params = graph.params();
-    let modules = graph.modules().iter().map(|module| {
-        let own = params.iter().filter(|param| param.kind.is_trained() && module.nodes.contains(&param.node));
-        let Shape { height, width, .. } = module.outputs.first().map_or(shapes[0], |&node| shapes[node]);
-        Row {
-            module: module.name.clone(),
-            kind: kind(module.kind),
-            layers: module.nodes.len(),
-            channels: module.channels,
-            height,
-            width,
-            stride: module.stride,
-            parameters: own.map(|param| param.count()).sum(),
-        }
-    });
-    Ok(Description {
-        schema_version: 1,
-        model: name_of(&config),
-        classes: config.classes(),
-        img_size,
-        parameters: graph.param_count(),
-        tensors: params.len(),
-        modules: modules.collect(),
-        config,
-    })
+fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
+    let format = if args.json { Format::Json } else { args.format };
+    if args.paper {
+        return paper::text(format);
+    }
+    let side = args.img_size.unwrap_or(hardnet_metrics::paper::SIDE);
+    let subject = match (&args.weights, args.model) {
+        (Some(source), name) => Subject::of_weights(source, name, &args.fetch, printer)?,
+        (None, Some(name)) => Subject::named(name),
+        (None, None) => return of_all(args, side, format),
+    };
+    subject.check_side(side)?;
+    if let Some(plot) = args.plot {
+        return plot::of_network(plot, &subject, side, args.block.as_deref());
+    }
+    let measurement = args.measure.then(|| measure_subject(&subject, side, args.iters)).transpose()?;
+    layers::text(&subject, side, measurement.as_ref(), format)
 }
 
-fn kind(kind: ModuleKind) -> &'static str {
-    match kind {
-        ModuleKind::Stem => "stem",
-        ModuleKind::Downsample => "downsample",
-        ModuleKind::Block => "block",
-        ModuleKind::Dropout => "dropout",
-        ModuleKind::Transition => "transition",
-        ModuleKind::Head => "head",
-        _ => "other",
+/// What needs no network's name.
+fn of_all(args: &InfoArgs, side: usize, format: Format) -> Result<String> {
+    match args.plot {
+        None => measure::summary(side, args.iters, format),
+        Some(Plot::Efficiency) => {
+            let measured = if args.measure { measure::all(side, args.iters)? } else { vec![] };
+            plot::efficiency(&measured, side)
+        }
+        Some(_) => Err(Failure::message("no network named").hint("name one, as hardnet68")),
     }
+}
+
+fn measure_subject(subject: &Subject, side: usize, iters: usize) -> Result<Measurement> {
+    let config =
+        subject.config().ok_or_else(|| Failure::message(format!("`{}` is described, not built", subject.name())));
+    Measurement::take(config.hint(|| "--measure is for HarDNets".into())?, side, iters)
 }

@@ -1,4 +1,4 @@
-//! `hardnet list`, `info`, `env`, `completions`, `--help`.
+//! `hardnet list`, `env`, `completions`, `--help`.
 
 use super::support::Folder;
 
@@ -10,38 +10,6 @@ fn list_has_the_networks_and_their_published_accuracies() {
         assert!(run.stdout.contains(part), "{part} in {}", run.stdout);
     }
     assert_eq!(folder.run("models --json").exits(0).json()[2]["parameters"], 17_565_348);
-}
-
-#[test]
-fn info_describes_every_module() {
-    let folder = Folder::new();
-    let run = folder.run("info hardnet68").exits(0);
-    let expected = "\
-hardnet68: 1000 classes, 17.57 M parameters in 337 tensors, input 224x224
-
-module    kind         layers          output  stride  parameters
-base.0    stem              1      32x112x112       2         928
-base.1    stem              1      64x112x112       2       18560
-base.2    downsample        1        64x56x56       4           0
-base.3    block             8       124x56x56       4";
-    assert!(run.stdout.starts_with(expected), "{}", run.stdout);
-    assert!(run.stdout.contains("base.16   head              3        1000x1x1      32     1025000"), "{}", run.stdout);
-    let json = folder.run("info hardnet39ds --img-size 320 --json").exits(0).json();
-    assert_eq!((&json["modules"][0]["height"], &json["parameters"]), (&160.into(), &3_488_228.into()));
-}
-
-#[test]
-fn info_reads_weights() {
-    let folder = Folder::new();
-    folder.small_weights();
-    let json = folder.run("info --weights small.safetensors --json").exits(0).json();
-    assert_eq!((&json["model"], &json["classes"]), (&"custom".into(), &3.into()));
-    folder.run("info").exits(2).says("MODEL");
-}
-
-#[test]
-fn info_on_an_input_that_is_too_small() {
-    Folder::new().run("info hardnet68 --img-size 20").exits(2).says("the shorter side needs at least 29");
 }
 
 #[test]

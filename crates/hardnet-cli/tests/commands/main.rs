@@ -6,5 +6,6 @@ mod describe;
 #[cfg(feature = "hub")]
 mod download;
 mod eval;
+mod info;
 mod predict;
 mod support;

@@ -1,0 +1,321 @@
+//! `hardnet info --measure`: what the plan moves and how long it takes, beside what is counted.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use hardnet_metrics::{Network, Totals, rank_correlation};
+use hardnet_model::{Config, Plan, Variant, formula};
+use serde::Serialize;
+
+use super::Format;
+use super::subject::Subject;
+use crate::engine::options;
+use crate::failure::Result;
+use crate::report::Tool;
+
+/// Runs before the first that counts.
+const WARM_UP: usize = 3;
+
+/// A network computed by a plan on this machine, one image at a time. Field names are API.
+#[derive(Debug, Serialize)]
+pub(super) struct Measurement {
+    pub(super) isa: String,
+    pub(super) threads: usize,
+    iters: usize,
+    /// Median time of all layers together.
+    pub(super) ms: f64,
+    /// Bytes of maps that the steps read and write.
+    map_bytes: u64,
+    /// Bytes of packed weights that they read.
+    weight_bytes: u64,
+    /// Bytes of the memory that maps are placed in.
+    arena_bytes: usize,
+    steps: Vec<Step>,
+}
+
+/// One step of the plan.
+#[derive(Debug, Serialize)]
+struct Step {
+    name: String,
+    #[serde(flatten)]
+    measured: LayerMeasurement,
+}
+
+/// What one layer takes.
+#[derive(Debug, Serialize)]
+pub(super) struct LayerMeasurement {
+    pub(super) kernel: &'static str,
+    /// Median time.
+    pub(super) ms: f64,
+    pub(super) map_bytes: u64,
+    pub(super) weight_bytes: u64,
+}
+
+impl Measurement {
+    /// Runs the plan of `config`, with values by formula, `iters` times.
+    pub(super) fn take(config: &Config, side: usize, iters: usize) -> Result<Self> {
+        let mut options = options()?;
+        (options.height, options.width) = (side, side);
+        let mut plan = Plan::new(config, &formula::Formula, &options)?;
+        let image = formula::values("x", &[1, config.in_channels, side, side]);
+        let steps = plan.steps();
+        let mut runs = vec![Vec::with_capacity(iters); steps.len()];
+        let mut wholes = Vec::with_capacity(iters);
+        for run in 0..WARM_UP + iters {
+            let mut times = vec![Duration::ZERO; steps.len()];
+            std::hint::black_box(plan.profile(&[&image], &mut times)?);
+            if run < WARM_UP {
+                continue;
+            }
+            wholes.push(times.iter().sum());
+            runs.iter_mut().zip(times).for_each(|(runs, time)| runs.push(time));
+        }
+        let steps: Vec<Step> = steps
+            .into_iter()
+            .zip(runs)
+            .map(|(step, runs)| Step {
+                name: step.name,
+                measured: LayerMeasurement {
+                    kernel: step.kernel,
+                    ms: median_ms(runs),
+                    map_bytes: step.map_bytes,
+                    weight_bytes: step.weight_bytes,
+                },
+            })
+            .collect();
+        Ok(Self {
+            isa: options.isa.to_string(),
+            threads: options.threads,
+            iters,
+            ms: median_ms(wholes),
+            map_bytes: steps.iter().map(|step| step.measured.map_bytes).sum(),
+            weight_bytes: steps.iter().map(|step| step.measured.weight_bytes).sum(),
+            arena_bytes: plan.memory().arena,
+            steps,
+        })
+    }
+
+    /// The layer of that name, if the plan has a step for it.
+    pub(super) fn layer(&self, name: &str) -> Option<&LayerMeasurement> {
+        self.steps.iter().find(|step| step.name == name).map(|step| &step.measured)
+    }
+
+    /// Appends the sums.
+    pub(super) fn print(&self, text: &mut String, totals: &Totals) -> Result<()> {
+        let kib = |bytes: u64| bytes / 1024;
+        writeln!(
+            text,
+            "\nplan    {:.2} ms in the median of {} runs on this machine ({}, {} threads)",
+            self.ms, self.iters, self.isa, self.threads
+        )?;
+        writeln!(
+            text,
+            "        reads and writes {} KiB of maps, CIO is {}; reads {} KiB of weights",
+            kib(self.map_bytes),
+            kib(4 * totals.cio()),
+            kib(self.weight_bytes)
+        )?;
+        writeln!(
+            text,
+            "        keeps maps in {} KiB, of which {} are live at most",
+            kib(self.arena_bytes as u64),
+            kib(totals.peak_live_bytes)
+        )?;
+        Ok(())
+    }
+}
+
+fn median_ms(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    let middle = |at: usize| times.get(at).copied().unwrap_or_default();
+    500.0 * (middle(times.len().saturating_sub(1) / 2) + middle(times.len() / 2)).as_secs_f64()
+}
+
+/// Counts and times of the convolutions of one or more networks.
+#[derive(Default)]
+struct Pairs {
+    cio: Vec<f64>,
+    macs: Vec<f64>,
+    bytes: Vec<f64>,
+    ms: Vec<f64>,
+}
+
+impl Pairs {
+    fn add(&mut self, network: &Network, side: usize, measurement: &Measurement) -> Result<()> {
+        let figures = network.figures(side, side)?;
+        for (layer, figures) in network.layers().iter().zip(&figures.layers).filter(|(_, figures)| figures.cio > 0) {
+            if let Some(measured) = measurement.layer(&layer.name) {
+                self.cio.push(figures.cio as f64);
+                self.macs.push(figures.macs as f64);
+                self.bytes.push((measured.map_bytes + measured.weight_bytes) as f64);
+                self.ms.push(measured.ms);
+            }
+        }
+        Ok(())
+    }
+
+    fn correlations(&self) -> Correlations {
+        let with_time = |counts: &[f64]| rank_correlation(counts, &self.ms);
+        Correlations {
+            convolutions: self.ms.len(),
+            cio: with_time(&self.cio),
+            macs: with_time(&self.macs),
+            bytes: with_time(&self.bytes),
+        }
+    }
+}
+
+/// Spearman's rank correlation with time, over convolutions.
+#[derive(Serialize)]
+struct Correlations {
+    convolutions: usize,
+    cio: Option<f64>,
+    macs: Option<f64>,
+    /// Of bytes of maps and weights together.
+    bytes: Option<f64>,
+}
+
+/// All networks. Field names are API.
+#[derive(Serialize)]
+struct Summary {
+    schema_version: u32,
+    tool: Tool,
+    isa: String,
+    threads: usize,
+    img_size: usize,
+    iters: usize,
+    networks: Vec<Line>,
+    /// Over the convolutions of all networks.
+    all: Correlations,
+}
+
+#[derive(Serialize)]
+struct Line {
+    model: &'static str,
+    cio: u64,
+    macs: u64,
+    peak_live_bytes: u64,
+    map_bytes: u64,
+    weight_bytes: u64,
+    arena_bytes: usize,
+    ms: f64,
+    rank_correlation: Correlations,
+}
+
+/// Every HarDNet by its plan: `(variant, measurement)`.
+pub(super) fn all(side: usize, iters: usize) -> Result<Vec<(Variant, Measurement)>> {
+    Variant::ALL.into_iter().map(|variant| Ok((variant, Measurement::take(&variant.into(), side, iters)?))).collect()
+}
+
+/// All networks in short.
+pub(super) fn summary(side: usize, iters: usize, format: Format) -> Result<String> {
+    let mut everything = Pairs::default();
+    let mut networks = Vec::new();
+    let (mut isa, mut threads) = (String::new(), 0);
+    for (variant, measurement) in all(side, iters)? {
+        let subject = Subject::of_variant(variant);
+        let network = subject.network();
+        let totals = network.figures(side, side)?.totals;
+        let mut pairs = Pairs::default();
+        pairs.add(network, side, &measurement)?;
+        everything.add(network, side, &measurement)?;
+        networks.push(Line {
+            model: variant.name(),
+            cio: totals.cio(),
+            macs: totals.macs(),
+            peak_live_bytes: totals.peak_live_bytes,
+            map_bytes: measurement.map_bytes,
+            weight_bytes: measurement.weight_bytes,
+            arena_bytes: measurement.arena_bytes,
+            ms: measurement.ms,
+            rank_correlation: pairs.correlations(),
+        });
+        (isa, threads) = (measurement.isa, measurement.threads);
+    }
+    let all = everything.correlations();
+    let summary = Summary { schema_version: 1, tool: Tool::this(), isa, threads, img_size: side, iters, networks, all };
+    match format {
+        Format::Json => Ok(serde_json::to_string_pretty(&summary)?),
+        Format::Csv => summary.csv(),
+        Format::Table => summary.table(),
+    }
+}
+
+impl Summary {
+    fn csv(&self) -> Result<String> {
+        let mut text = String::from(
+            "model,ms,macs,cio,map_bytes,weight_bytes,peak_live_bytes,arena_bytes,convolutions,rank_cio,rank_macs,rank_bytes\n",
+        );
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+        for line in &self.networks {
+            let rank = &line.rank_correlation;
+            writeln!(
+                text,
+                "{},{:.4},{},{},{},{},{},{},{},{},{},{}",
+                line.model,
+                line.ms,
+                line.macs,
+                line.cio,
+                line.map_bytes,
+                line.weight_bytes,
+                line.peak_live_bytes,
+                line.arena_bytes,
+                rank.convolutions,
+                number(rank.cio),
+                number(rank.macs),
+                number(rank.bytes)
+            )?;
+        }
+        Ok(text)
+    }
+
+    fn table(&self) -> Result<String> {
+        let mut text = String::new();
+        let Self { isa, threads, img_size, iters, .. } = self;
+        writeln!(
+            text,
+            "one image of {img_size}x{img_size} pixels by the plan ({isa}, {threads} threads), medians of {iters} runs on this machine\n"
+        )?;
+        let (mib, million) = (|bytes: u64| bytes as f64 / f64::from(1 << 20), |count: u64| count as f64 / 1e6);
+        writeln!(
+            text,
+            "                                  CIO in   maps moved   weights   live at    arena   rank correlation with time of"
+        )?;
+        writeln!(
+            text,
+            "model             ms    MMACs        MiB          MiB       MiB  most MiB      MiB   layers    CIO   MACs   bytes"
+        )?;
+        let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
+        for line in &self.networks {
+            let rank = &line.rank_correlation;
+            writeln!(
+                text,
+                "{:<12} {:>7.2} {:>8.1} {:>10.2} {:>12.2} {:>9.2} {:>9.2} {:>8.2} {:>8} {:>6} {:>6} {:>7}",
+                line.model,
+                line.ms,
+                million(line.macs),
+                mib(4 * line.cio),
+                mib(line.map_bytes),
+                mib(line.weight_bytes),
+                mib(line.peak_live_bytes),
+                mib(line.arena_bytes as u64),
+                rank.convolutions,
+                number(rank.cio),
+                number(rank.macs),
+                number(rank.bytes)
+            )?;
+        }
+        let Correlations { convolutions, cio, macs, bytes } = &self.all;
+        writeln!(
+            text,
+            "{:<82} {:>8} {:>6} {:>6} {:>7}",
+            "all",
+            convolutions,
+            number(*cio),
+            number(*macs),
+            number(*bytes)
+        )?;
+        text.push_str("\nTimes, and correlations with them, are this machine's; all else follows from the networks and the plan.\n");
+        Ok(text)
+    }
+}

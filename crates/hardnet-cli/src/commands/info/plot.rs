@@ -1,0 +1,84 @@
+//! `hardnet info --plot`: pictures of what is counted.
+
+use clap::ValueEnum;
+use hardnet_metrics::paper::{HARDNET_85, Quantity, Row, TABLE_4, compare};
+use hardnet_metrics::plot::{self, Point};
+use hardnet_metrics::{Block, Network};
+use hardnet_model::Variant;
+
+use super::measure::Measurement;
+use super::subject::Subject;
+use crate::failure::{Failure, Result};
+
+/// A picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Plot {
+    /// A block, its links and the lives of its layers
+    Links,
+    /// MACs per element moved of every convolution
+    Density,
+    /// Live bytes over the layers
+    Memory,
+    /// Accuracy of the paper's networks against CIO, MACs and time
+    Efficiency,
+}
+
+/// The picture of a network, as SVG.
+pub(super) fn of_network(plot: Plot, subject: &Subject, side: usize, block: Option<&str>) -> Result<String> {
+    let network = subject.network();
+    Ok(match plot {
+        Plot::Links => plot::links(network, choose(network, block)?, side, side)?,
+        Plot::Density => plot::density(network, side, side)?,
+        Plot::Memory => plot::memory(network, side, side)?,
+        Plot::Efficiency => {
+            return Err(Failure::message("--plot efficiency is of all networks").hint("leave out the network"));
+        }
+    })
+}
+
+/// The block of that name, or the first of those with the most layers.
+fn choose<'a>(network: &'a Network, name: Option<&str>) -> Result<&'a Block> {
+    let blocks = network.blocks();
+    let found = match name {
+        Some(name) => blocks.iter().find(|block| block.name == name),
+        None => blocks.iter().rev().max_by_key(|block| block.layers.len()),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<String> = blocks.iter().map(|block| format!("`{}`", block.name)).collect();
+        match name {
+            _ if blocks.is_empty() => Failure::message(format!("`{}` has no blocks", network.name())),
+            name => Failure::message(format!("no block `{}`, expected {}", name.unwrap_or_default(), names.join(", "))),
+        }
+    })
+}
+
+/// Accuracy against cost of the paper's networks and HarDNet-85, with the times of ours where they were measured.
+pub(super) fn efficiency(measured: &[(Variant, Measurement)], side: usize) -> Result<String> {
+    let rows = TABLE_4.iter().chain([&HARDNET_85]);
+    let points = rows.map(|row| point(row, measured)).collect::<Result<Vec<_>>>()?;
+    let here = measured
+        .first()
+        .map_or(String::new(), |(_, first)| format!("here: {}, {} threads, {side}x{side}", first.isa, first.threads));
+    Ok(plot::efficiency(&points, "GTX 1080, PyTorch 1.1.0, 1024x1024", &here))
+}
+
+/// A row by the definitions, or as printed where it cannot be computed.
+fn point(row: &Row, measured: &[(Variant, Measurement)]) -> Result<Point> {
+    let variant = |name: &str| name.parse::<Variant>().ok();
+    let cost = |quantity: Quantity, printed: Option<&'static str>| -> Result<Option<f64>> {
+        let named = |name: &str| variant(name).map(|variant| Subject::of_variant(variant).network().clone());
+        let computed = compare(row, quantity, &named)?.map(|figure| figure.computed as f64 / quantity.unit());
+        Ok(computed.or_else(|| printed?.parse().ok()))
+    };
+    let (family, label) = row.model.split_once(['-', ' ']).unwrap_or((row.model, "1.0"));
+    let time = measured.iter().find(|(measured, _)| row.network.and_then(variant) == Some(*measured));
+    Ok(Point {
+        family: family.into(),
+        label: label.into(),
+        top1: row.top1,
+        cio: cost(Quantity::Cio, row.cio.map(|printed| printed.text))?,
+        macs: cost(Quantity::Macs, row.macs.map(|printed| printed.text))?,
+        gpu_ms: row.gpu_ms,
+        measured_ms: time.map(|(_, measurement)| measurement.ms),
+    })
+}
