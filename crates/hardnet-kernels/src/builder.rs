@@ -102,7 +102,7 @@ impl Op {
 }
 
 /// The frame of an input whose windows make a map of `output`.
-fn reach(output: Size, kernel: usize, stride: usize, padding: Padding) -> Frame {
+pub(crate) fn reach(output: Size, kernel: usize, stride: usize, padding: Padding) -> Frame {
     Frame {
         top: padding.top,
         left: padding.left,
@@ -408,7 +408,7 @@ impl Builder {
 }
 
 /// Rows and columns of the windows that fit into a padded map.
-fn windows(size: Size, kernel: usize, stride: usize, padding: Padding) -> Result<(usize, usize)> {
+pub(crate) fn windows(size: Size, kernel: usize, stride: usize, padding: Padding) -> Result<(usize, usize)> {
     let Padding { top, bottom, left, right } = padding;
     let padded = |length: usize, before: usize, after: usize| {
         length.checked_add(before).and_then(|length| length.checked_add(after)).unwrap_or(usize::MAX)

@@ -66,6 +66,9 @@ pub enum Error {
         /// Values that it has.
         found: usize,
     },
+    /// A backward pass without a forward pass before it, or a second one.
+    #[error("no forward pass whose gradients are to be computed")]
+    NotForwarded,
     /// Threads could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),

@@ -47,6 +47,7 @@ mod shares;
 mod simd;
 mod step;
 mod team;
+pub mod training;
 mod window;
 mod winograd;
 

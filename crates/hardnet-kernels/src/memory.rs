@@ -195,6 +195,11 @@ impl Store {
         &self.regions[piece.region][piece.start..piece.start + piece.len]
     }
 
+    /// The first value of a piece of this store, for threads that write to parts of it while they hold the store.
+    pub(crate) fn at(&self, piece: Piece) -> *mut f32 {
+        self.regions[piece.region].as_ptr().wrapping_add(piece.start)
+    }
+
     /// Values in all pieces.
     pub(crate) fn len(&self) -> usize {
         self.total

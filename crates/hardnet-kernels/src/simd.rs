@@ -50,6 +50,12 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// The smaller; `b` where either is not a number.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// The lanes of `x` where `value` lies between the bounds and is neither, 0 elsewhere.
+    fn between(self, value: Self::V, low: Self::V, high: Self::V, x: Self::V) -> Self::V;
+
+    /// The lanes of `x` where `a` equals `b`, 0 elsewhere.
+    fn where_equal(self, a: Self::V, b: Self::V, x: Self::V) -> Self::V;
+
     /// Runs `kernel` compiled for this set.
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
 

@@ -18,8 +18,9 @@ impl Avx2Lanes {
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use std::arch::x86_64::{
-        __m256, _MM_HINT_T1, _mm_prefetch, _mm256_add_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps,
-        _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
+        __m256, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_LT_OQ, _MM_HINT_T1, _mm_prefetch, _mm256_add_ps, _mm256_and_ps,
+        _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+        _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
     };
 
     use super::{Avx2Lanes, Kernel, Simd};
@@ -88,6 +89,18 @@ mod x86_64 {
         }
 
         #[inline(always)]
+        fn between(self, value: __m256, low: __m256, high: __m256, x: __m256) -> __m256 {
+            let above = intrinsic!(_mm256_cmp_ps::<_CMP_GT_OQ>(value, low));
+            let below = intrinsic!(_mm256_cmp_ps::<_CMP_LT_OQ>(value, high));
+            intrinsic!(_mm256_and_ps(_mm256_and_ps(above, below), x))
+        }
+
+        #[inline(always)]
+        fn where_equal(self, a: __m256, b: __m256, x: __m256) -> __m256 {
+            intrinsic!(_mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b), x))
+        }
+
+        #[inline(always)]
         fn call<K: Kernel>(self, kernel: K) -> K::Output {
             intrinsic!(call(self, kernel))
         }
@@ -150,6 +163,14 @@ impl Simd for Avx2Lanes {
 
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         super::PortableLanes.min(a, b)
+    }
+
+    fn between(self, value: Self::V, low: Self::V, high: Self::V, x: Self::V) -> Self::V {
+        super::PortableLanes.between(value, low, high, x)
+    }
+
+    fn where_equal(self, a: Self::V, b: Self::V, x: Self::V) -> Self::V {
+        super::PortableLanes.where_equal(a, b, x)
     }
 
     fn call<K: Kernel>(self, kernel: K) -> K::Output {

@@ -79,6 +79,28 @@ impl Simd for PortableLanes {
     }
 
     #[inline(always)]
+    fn between(self, value: Lanes, low: Lanes, high: Lanes, x: Lanes) -> Lanes {
+        let mut out = x;
+        for lane in 0..LANES {
+            if !(value.0[lane] > low.0[lane] && value.0[lane] < high.0[lane]) {
+                out.0[lane] = 0.0;
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn where_equal(self, a: Lanes, b: Lanes, x: Lanes) -> Lanes {
+        let mut out = x;
+        for lane in 0..LANES {
+            if a.0[lane] != b.0[lane] {
+                out.0[lane] = 0.0;
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         call(kernel)
     }

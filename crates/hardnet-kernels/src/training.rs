@@ -1,0 +1,40 @@
+//! Training on the CPU: a network's forward and backward pass with memory planned for both.
+//!
+//! A [`Builder`] takes the layers of a network, each with the maps that it reads; [`Builder::finish`] gives a [`Program`],
+//! which computes outputs and the batch's statistics of a batch of images ([`Program::forward`]) and the gradients of all
+//! parameters ([`Program::backward`]). Parameters, gradients and statistics are flat lists in the order in which layers were
+//! added:
+//!
+//! * a convolution has its weights, `[out, in, k, k]`, then the scales and biases of its normalisation, `[out]` each;
+//!   its statistics are the means and the unbiased variances of the batch, `[out]` each;
+//! * a linear layer has its weights, `[out, in]`, then its biases, `[out]`; it has no statistics.
+//!
+//! # How it computes
+//!
+//! Maps lie as in inference, in planes of eight channels, and a layer reads a list of them as if they were
+//! concatenated. Two maps are kept of each normalised layer for the backward pass: the convolution's output, which the gradient of that
+//! output later overwrites, and the layer's.
+//! The gradient of a map is *pulled*: one convolution, by the turned weights, of the gradients of all layers that read the map. Each
+//! gradient is thus written once, with no sums in memory and no concatenation to take apart. The gradient of weights is a
+//! product over pixels by outputs and inputs, both where they lie.
+//!
+//! Results do not depend on the number of threads, nor does a sum's order on who computes it.
+
+mod builder;
+mod compile;
+mod context;
+mod depthwise;
+mod dropout;
+mod edge;
+mod emit;
+mod norm;
+mod pack;
+mod pool;
+mod product;
+mod program;
+mod step;
+mod weight_gradient;
+
+pub use builder::Builder;
+pub use dropout::kept;
+pub use program::Program;

@@ -1,0 +1,273 @@
+//! The gradient of a convolution's weights: products of its output's gradient and its input, summed over pixels.
+//!
+//! A tile is some channels of input by some vectors of outputs for one tap, held in registers over a stretch of rows that stays in a
+//! level 1 cache while all taps and channels pass over it. Sums over stretches are kept in scratch memory, `[panel][block of
+//! inputs][tap][8 inputs][vectors][8 outputs]`.
+#![allow(unsafe_code)]
+
+use super::context::Context;
+use super::pack::Source;
+use super::product::Term;
+use crate::gemm::panels;
+use crate::map::Layout;
+use crate::simd::{Kernel, LANES, Simd};
+
+/// Pixels of a stretch, and its rows at most.
+const PIXELS: usize = 256;
+const ROWS: usize = 64;
+
+/// Units that a layer is shared out in at least, where it has as many.
+const UNITS: usize = 12;
+
+/// Channels of input of a tile: with three vectors of outputs the sums, values and weights fill 16 registers.
+const CHANNELS: usize = 4;
+
+/// Depth for which panels are pairs of vectors with at most one triple.
+const DEEP: usize = 1 << 10;
+
+/// The gradient of weights ready to run.
+#[derive(Debug)]
+pub(super) struct WeightGradient {
+    source: Source,
+    output: Layout,
+    /// The first value of the window of output pixel 0 in each block of inputs, its first channel and how many it has.
+    blocks: Vec<Block>,
+    /// Values from row to row and from pixel to pixel of the input's windows.
+    row: usize,
+    column: usize,
+    /// Values from tap to tap, downwards and to the right.
+    tap: (usize, usize),
+    kernel: usize,
+    panels: Vec<usize>,
+    /// Blocks of inputs of a unit, and units of them.
+    group: usize,
+    groups: usize,
+    /// Parts of the batch that are summed apart.
+    splits: usize,
+    /// Values from image to image where the images are the pixels of one map.
+    images: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    at: usize,
+    first: usize,
+    count: usize,
+}
+
+impl WeightGradient {
+    /// The gradient of the weights of the convolution of `terms` with windows `stride` pixels apart, where `output` is the
+    /// gradient of its output, for at most `images` images.
+    pub(super) fn new(source: Source, terms: &[Term], stride: usize, output: Layout, images: usize) -> Self {
+        let mut blocks = Vec::new();
+        let mut first = 0;
+        for term in terms {
+            let layout = &term.layout;
+            let corner = layout.offset
+                + (layout.frame.top - term.padding.top) * layout.row()
+                + (layout.frame.left - term.padding.left) * LANES;
+            for block in 0..layout.planes() {
+                let count = LANES.min(layout.size.channels - block * LANES);
+                blocks.push(Block { at: corner + block * layout.plane(), first, count });
+                first += count;
+            }
+        }
+        let panels = panels(output.size.blocks(), DEEP);
+        let group = blocks.len().div_ceil(UNITS.div_ceil(panels.len()));
+        let groups = blocks.len().div_ceil(group);
+        let splits = (UNITS / 2).div_ceil(groups * panels.len()).min(images);
+        let layout = &terms[0].layout;
+        Self {
+            source,
+            output,
+            row: stride * layout.row(),
+            column: stride * LANES,
+            tap: (layout.row(), LANES),
+            kernel: terms[0].kernel,
+            blocks,
+            panels,
+            group,
+            groups,
+            splits,
+            images: None,
+        }
+    }
+
+    /// The same where the maps have one pixel and the images, `image` values apart, are the pixels.
+    pub(super) fn across(source: Source, terms: &[Term], output: Layout, image: usize) -> Self {
+        Self { images: Some(image), splits: 1, column: image, ..Self::new(source, terms, 1, output, 1) }
+    }
+
+    /// Values of scratch memory.
+    pub(super) fn scratch(&self) -> usize {
+        self.splits * self.split()
+    }
+
+    fn split(&self) -> usize {
+        self.output.size.blocks() * LANES * self.blocks.len() * self.source.taps * LANES
+    }
+
+    pub(super) fn units(&self) -> usize {
+        self.splits * self.panels.len() * self.groups
+    }
+
+    /// The first block of a panel of outputs.
+    fn panel(&self, panel: usize) -> usize {
+        self.panels[..panel].iter().sum()
+    }
+
+    /// Sums one unit into scratch memory.
+    ///
+    /// # Safety
+    /// The layouts lie in the memory of each image of `context`, scratch memory is as large as [`Self::scratch`], and no other
+    /// thread has this unit of this step.
+    #[inline(always)]
+    pub(super) unsafe fn run<S: Simd>(&self, s: S, unit: usize, context: &Context<'_>) {
+        let (unit, group) = (unit / self.groups, unit % self.groups);
+        let (split, panel) = (unit / self.panels.len(), unit % self.panels.len());
+        let (images, size) = (context.images(), self.output.size);
+        let block = self.panel(panel);
+        let vectors = self.panels[panel];
+        let (height, width, step, images) = match self.images {
+            Some(image) => (1, images, image, 0..1),
+            None => {
+                let share = images.div_ceil(self.splits);
+                (size.height, size.width, LANES, (split * share).min(images)..((split + 1) * share).min(images))
+            }
+        };
+        let taps = self.source.taps;
+        let sums = split * self.split() + block * LANES * self.blocks.len() * taps * LANES;
+        // SAFETY: scratch memory has all splits and panels.
+        let sums = unsafe { context.base.scratch.add(sums) };
+        let (first, last) = (images.start * height, images.end * height);
+        let most = (PIXELS / width).clamp(1, ROWS);
+        let mut rows = [(0, 0); ROWS];
+        let mut at = first;
+        // A part without images is zero.
+        let mut empty = first == last;
+        while at < last || std::mem::take(&mut empty) {
+            let count = most.min(last - at);
+            for (to, row) in rows.iter_mut().zip(at..at + count) {
+                let (image, y) = (row / height, row % height);
+                let memory = image * context.base.image;
+                *to = (memory + y * self.output.row(), memory + y * self.row);
+            }
+            let stretch = Stretch {
+                rows: &rows[..count],
+                width,
+                output: context.base.maps.wrapping_add(self.output.origin() + block * self.output.plane()),
+                plane: self.output.plane(),
+                step: (step, self.column),
+                add: at > first,
+            };
+            let blocks = self.blocks.iter().enumerate().skip(group * self.group).take(self.group);
+            for (input, inputs) in blocks {
+                for tap in 0..taps {
+                    let (y, x) = (tap / self.kernel, tap % self.kernel);
+                    let from = inputs.at + y * self.tap.0 + x * self.tap.1;
+                    for half in (0..inputs.count).step_by(CHANNELS) {
+                        let sum = ((input * taps + tap) * LANES + half) * vectors * LANES;
+                        // SAFETY: windows of the rows' pixels lie in the input's frame, outputs in the output's map; the sums of this
+                        // panel and these blocks are this unit's.
+                        unsafe {
+                            let (input, sums) = (context.base.maps.add(from + half), sums.add(sum));
+                            match vectors {
+                                1 => s.call(Tile::<1> { stretch: &stretch, input, sums }),
+                                2 => s.call(Tile::<2> { stretch: &stretch, input, sums }),
+                                _ => s.call(Tile::<3> { stretch: &stretch, input, sums }),
+                            }
+                        }
+                    }
+                }
+            }
+            at += count;
+        }
+    }
+
+    /// Units of the second phase: a block of inputs of a panel.
+    pub(super) fn finish_units(&self) -> usize {
+        self.panels.len() * self.blocks.len()
+    }
+
+    /// Writes one unit's sums to the gradients.
+    ///
+    /// # Safety
+    /// As [`Self::run`], of all of whose units the sums are done; gradients have room for all weights.
+    pub(super) unsafe fn finish(&self, unit: usize, context: &Context<'_>) {
+        let (panel, input) = (unit / self.blocks.len(), unit % self.blocks.len());
+        let Source { parameter, outputs, inputs, taps } = self.source;
+        let first = self.panel(panel) * LANES;
+        let lanes = self.panels[panel] * LANES;
+        let block = self.blocks[input];
+        let from = first * self.blocks.len() * taps * LANES + input * taps * LANES * lanes;
+        for lane in 0..lanes.min(outputs - first) {
+            let to = parameter + ((first + lane) * inputs + block.first) * taps;
+            for channel in 0..block.count {
+                for tap in 0..taps {
+                    let at = from + (tap * LANES + channel) * lanes + lane;
+                    // SAFETY: the sums of every split were written; this output channel and these inputs are this unit's.
+                    unsafe {
+                        let sums = (0..self.splits).map(|split| *context.base.scratch.add(split * self.split() + at));
+                        *context.gradients.add(to + channel * taps + tap) = sums.sum();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows that tiles are summed over.
+struct Stretch<'a> {
+    /// Offsets of the first pixel of each row in output and input.
+    rows: &'a [(usize, usize)],
+    width: usize,
+    output: *const f32,
+    /// Values from one vector of outputs to the next.
+    plane: usize,
+    /// Values from pixel to pixel of output and input.
+    step: (usize, usize),
+    /// Whether sums are added to those that are there.
+    add: bool,
+}
+
+/// [`CHANNELS`] channels of input by `V` vectors of outputs. To be made by [`WeightGradient::run`] alone, whose promises it relies on.
+struct Tile<'a, const V: usize> {
+    stretch: &'a Stretch<'a>,
+    input: *const f32,
+    sums: *mut f32,
+}
+
+impl<const V: usize> Kernel for Tile<'_, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let stretch = self.stretch;
+        let mut sums = [[s.splat(0.0); V]; CHANNELS];
+        for &(output, input) in stretch.rows {
+            let (mut output, mut input) = (stretch.output.wrapping_add(output), self.input.wrapping_add(input));
+            for _ in 0..stretch.width {
+                // SAFETY: promised by `WeightGradient::run` for each pixel of the rows. A block has room for all lanes.
+                unsafe {
+                    let row: [S::V; V] = std::array::from_fn(|v| s.load(output.add(v * stretch.plane)));
+                    for (channel, sums) in sums.iter_mut().enumerate() {
+                        let value = s.splat(*input.add(channel));
+                        for v in 0..V {
+                            sums[v] = s.fma(row[v], value, sums[v]);
+                        }
+                    }
+                }
+                output = output.wrapping_add(stretch.step.0);
+                input = input.wrapping_add(stretch.step.1);
+            }
+        }
+        for (at, &sum) in sums.iter().flatten().enumerate() {
+            // SAFETY: the sums of this tile are the unit's.
+            unsafe {
+                let to = self.sums.add(at * LANES);
+                let sum = if stretch.add { s.add(s.load(to), sum) } else { sum };
+                s.store(to, sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Training against the definitions in f64: outputs and statistics, and gradients against central differences of a loss of
+//! the outputs by parameters of every layer; over shapes around the lanes and tiles, strides and borders, on every
+//! instruction set that the machine has.
+
+mod oracle;
+
+use hardnet_kernels::training::{Builder, Program};
+use hardnet_kernels::{Conv, Depthwise, Isa, Padding, Pool, PoolKind, Range, Size};
+use oracle::{Layer, Network, random};
+
+/// The program of `network` for as many images as it has.
+fn program(network: &Network, isa: Isa, threads: usize) -> Program {
+    let (mut builder, image) = Builder::new(isa, threads, network.size).unwrap();
+    let mut maps = vec![vec![image]];
+    for layer in &network.layers {
+        let all = |inputs: &[usize]| inputs.iter().flat_map(|&input| maps[input].clone()).collect::<Vec<_>>();
+        let next = match layer {
+            Layer::Conv(inputs, conv) => vec![builder.conv(&all(inputs), conv).unwrap()],
+            Layer::Depthwise(input, conv) => vec![builder.depthwise(maps[*input][0], conv).unwrap()],
+            Layer::Pool(input, pool) => vec![builder.pool(maps[*input][0], pool).unwrap()],
+            Layer::Mean(input) => vec![builder.mean(maps[*input][0]).unwrap()],
+            Layer::Dropout(inputs, probability) => builder.dropout(&all(inputs), *probability).unwrap(),
+            Layer::Linear(input, channels) => vec![builder.linear(maps[*input][0], *channels).unwrap()],
+        };
+        maps.push(next);
+    }
+    let outputs: Vec<_> = network.outputs.iter().flat_map(|&output| maps[output].clone()).collect();
+    builder.finish(&outputs, network.images).unwrap()
+}
+
+/// Outputs, statistics and gradients of a program by a loss that is `weights` times the outputs.
+struct Results {
+    outputs: Vec<f32>,
+    statistics: Vec<f32>,
+    gradients: Vec<f32>,
+}
+
+const SEED: u64 = 5;
+
+fn run(program: &mut Program, pixels: &[f32], parameters: &[f32], weights: &[f32]) -> Results {
+    let mut outputs = vec![f32::NAN; weights.len()];
+    let mut statistics = vec![f32::NAN; program.statistics()];
+    let mut gradients = vec![f32::NAN; program.parameters()];
+    program.forward(pixels, parameters, SEED, &mut outputs, &mut statistics).unwrap();
+    program.backward(parameters, weights, &mut gradients).unwrap();
+    Results { outputs, statistics, gradients }
+}
+
+fn close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1.0, |most: f64, value| most.max(value.abs()));
+    for (at, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (f64::from(found) - expected).abs();
+        assert!(difference <= tolerance * scale, "{what} {at}: {found}, expected {expected}");
+    }
+}
+
+/// Compares `network` on every machine with the oracle, and threads with one another to the last bit.
+fn check(what: &str, network: &Network) {
+    let parameters = network.parameters();
+    let pixels = random(11, network.images * network.size.count());
+    let (outputs, statistics) = network.forward(&pixels, &parameters, SEED);
+    let weights = random(13, outputs.len());
+    let sample = network.sample();
+    let expected = network.gradients(&pixels, &parameters, SEED, &weights, &sample);
+    for isa in Isa::available() {
+        let mut before: Option<Results> = None;
+        for threads in [1, 3] {
+            let mut program = program(network, isa, threads);
+            // What an earlier pass left behind must not matter.
+            run(&mut program, &random(17, pixels.len()), &parameters, &weights);
+            let found = run(&mut program, &pixels, &parameters, &weights);
+            let name = |part: &str| format!("{what}, {isa:?}, {threads} threads: {part}");
+            close(&found.outputs, &outputs, 1e-5, &name("output"));
+            close(&found.statistics, &statistics, 1e-5, &name("statistic"));
+            let gradients: Vec<f32> = sample.iter().map(|&at| found.gradients[at]).collect();
+            close(&gradients, &expected, 1e-4, &name("gradient"));
+            assert!(found.gradients.iter().all(|gradient| gradient.is_finite()), "{}", name("gradient"));
+            if let Some(before) = &before {
+                let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&before.outputs), bits(&found.outputs), "{}", name("output"));
+                assert_eq!(bits(&before.gradients), bits(&found.gradients), "{}", name("gradient"));
+            }
+            before = Some(found);
+        }
+    }
+}
+
+fn conv(channels: usize, kernel: usize, stride: usize, padding: Padding, range: Range) -> Conv {
+    Conv { channels, kernel, stride, padding, range }
+}
+
+fn network(images: usize, size: (usize, usize, usize), layers: Vec<Layer>) -> Network {
+    let outputs = vec![layers.len()];
+    let size = Size { channels: size.0, height: size.1, width: size.2 };
+    Network { images, size, layers, outputs }
+}
+
+/// A 1x1 convolution of the image, since gradients of images are not computed.
+fn first(channels: usize) -> Layer {
+    Layer::Conv(vec![0], conv(channels, 1, 1, Padding::default(), Range::ALL))
+}
+
+#[test]
+fn convolutions_of_the_image_agree() {
+    for (kernel, stride, padding) in [
+        (1, 1, Padding::default()),
+        (3, 1, Padding::all(1)),
+        (3, 2, Padding::all(1)),
+        (3, 2, Padding::top_left(1)),
+        (3, 3, Padding::default()),
+        (5, 2, Padding { top: 0, bottom: 3, left: 2, right: 1 }),
+    ] {
+        for (channels, height, width) in [(3, 6, 7), (1, 5, 5), (9, 5, 9)] {
+            let layer = Layer::Conv(vec![0], conv(5, kernel, stride, padding, Range::RELU6));
+            check(&format!("{kernel}x{kernel} by {stride}"), &network(2, (channels, height, width), vec![layer]));
+        }
+    }
+}
+
+#[test]
+fn convolutions_of_maps_agree() {
+    for (kernel, padding) in
+        [(1, Padding::default()), (3, Padding::all(1)), (3, Padding::top_left(1)), (5, Padding::all(2))]
+    {
+        for (inputs, outputs) in [(1, 1), (7, 8), (8, 9), (9, 17), (17, 24)] {
+            let layer = Layer::Conv(vec![1], conv(outputs, kernel, 1, padding, Range::RELU));
+            let layers = vec![first(inputs), layer];
+            check(&format!("{kernel}x{kernel} of {inputs} by {outputs}"), &network(2, (2, 5, 6), layers));
+        }
+    }
+}
+
+/// Maps that several layers read in different places and by different kernels.
+#[test]
+fn links_agree() {
+    let three = |channels| conv(channels, 3, 1, Padding::all(1), Range::RELU6);
+    let one = |channels| conv(channels, 1, 1, Padding::default(), Range::RELU6);
+    let layers = vec![
+        first(9),
+        Layer::Conv(vec![1], three(6)),
+        Layer::Conv(vec![2, 1], three(11)),
+        Layer::Conv(vec![3], three(4)),
+        Layer::Conv(vec![4, 3, 1], three(8)),
+        Layer::Conv(vec![2, 4, 5], one(10)),
+    ];
+    for images in [1, 3] {
+        check("links", &network(images, (2, 5, 7), layers.clone()));
+    }
+    let mut several = network(2, (2, 5, 7), layers);
+    several.outputs = vec![3, 6, 1];
+    check("several outputs", &several);
+}
+
+#[test]
+fn depthwise_convolutions_agree() {
+    for (stride, padding) in
+        [(1, Padding::all(1)), (2, Padding::all(1)), (2, Padding::top_left(1)), (1, Padding::default())]
+    {
+        for (channels, height, width) in [(1, 5, 5), (8, 6, 4), (9, 7, 8), (18, 4, 5)] {
+            let depthwise = Depthwise { stride, padding, range: Range::ALL };
+            let layers = vec![first(channels), Layer::Depthwise(1, depthwise)];
+            check(&format!("depthwise by {stride}"), &network(3, (2, height, width), layers));
+        }
+    }
+    // Also where the map has another reader.
+    for stride in [1, 2] {
+        let depthwise = Depthwise { stride, padding: Padding::all(1), range: Range::RELU };
+        let mut network = network(
+            2,
+            (2, 5, 6),
+            vec![
+                first(9),
+                Layer::Depthwise(1, depthwise),
+                Layer::Conv(vec![1], conv(3, 3, 1, Padding::all(1), Range::RELU6)),
+            ],
+        );
+        network.outputs = vec![2, 3];
+        check("depthwise beside a convolution", &network);
+    }
+}
+
+#[test]
+fn pools_agree() {
+    for kind in [PoolKind::Max, PoolKind::Average] {
+        for (kernel, stride, padding) in
+            [(2, 2, Padding::default()), (3, 2, Padding::all(1)), (3, 1, Padding::all(1)), (3, 2, Padding::top_left(1))]
+        {
+            for (channels, height, width) in [(1, 5, 5), (8, 6, 4), (9, 7, 8)] {
+                let pool = Pool { kind, kernel, stride, padding };
+                let layers = vec![first(channels), Layer::Pool(1, pool)];
+                check(&format!("{kind:?} {kernel} by {stride}"), &network(2, (2, height, width), layers));
+            }
+        }
+    }
+}
+
+/// The first of equal maxima takes the whole gradient, as in PyTorch.
+#[test]
+fn the_first_of_equal_maxima_takes_all() {
+    let pool = Pool { kind: PoolKind::Max, kernel: 2, stride: 2, padding: Padding::default() };
+    // ReLU makes half of all values 0, so that most windows have ties there; gradients end at the bound as well.
+    let layers = vec![
+        Layer::Conv(vec![0], conv(8, 1, 1, Padding::default(), Range { low: -9.0, high: 0.0 })),
+        Layer::Pool(1, pool),
+        Layer::Conv(vec![2], conv(4, 1, 1, Padding::default(), Range::ALL)),
+    ];
+    check("ties", &network(2, (2, 4, 6), layers));
+}
+
+#[test]
+fn heads_agree() {
+    for (channels, classes) in [(1, 1), (8, 9), (13, 17)] {
+        for probability in [0.0, 0.4] {
+            for images in [2, 5] {
+                let layers = vec![
+                    first(channels),
+                    Layer::Mean(1),
+                    Layer::Dropout(vec![2], probability),
+                    Layer::Linear(3, classes),
+                ];
+                check("head", &network(images, (2, 3, 4), layers));
+            }
+        }
+    }
+}
+
+/// Dropout of a concatenation, one of whose maps another layer reads.
+#[test]
+fn dropout_of_several_maps_agrees() {
+    let one = |channels| conv(channels, 1, 1, Padding::default(), Range::RELU6);
+    let layers =
+        vec![first(9), Layer::Conv(vec![1], one(6)), Layer::Dropout(vec![1, 2], 0.3), Layer::Conv(vec![3], one(7))];
+    check("dropout", &network(2, (2, 3, 5), layers));
+}
+
+#[test]
+fn one_forward_pass_has_one_backward_pass() {
+    let network = network(2, (2, 4, 4), vec![first(3)]);
+    let mut program = program(&network, Isa::best(), 1);
+    let parameters = network.parameters();
+    let pixels = random(1, 2 * 32);
+    let weights = vec![1.0; 2 * 48];
+    let mut gradients = vec![0.0; program.parameters()];
+    assert!(program.backward(&parameters, &weights, &mut gradients).is_err());
+    run(&mut program, &pixels, &parameters, &weights);
+    assert!(program.backward(&parameters, &weights, &mut gradients).is_err());
+}
+
+/// A program for more images computes fewer as one made for them.
+#[test]
+fn smaller_batches_agree() {
+    let layers = vec![first(9), Layer::Conv(vec![1], conv(5, 3, 1, Padding::all(1), Range::RELU6))];
+    let (large, small) = (network(4, (2, 5, 6), layers.clone()), network(3, (2, 5, 6), layers));
+    let parameters = small.parameters();
+    let pixels = random(11, 3 * small.size.count());
+    let weights = random(13, 3 * 5 * 30);
+    let expected = run(&mut program(&small, Isa::best(), 2), &pixels, &parameters, &weights);
+    let found = run(&mut program(&large, Isa::best(), 2), &pixels, &parameters, &weights);
+    assert_eq!(expected.outputs, found.outputs);
+    let expected: Vec<f64> = expected.gradients.iter().copied().map(f64::from).collect();
+    close(&found.gradients, &expected, 1e-5, "gradient");
+}
