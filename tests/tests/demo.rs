@@ -30,7 +30,7 @@ fn the_sample_is_the_one_published() {
     assert_eq!((SAMPLE_TAR.len(), hex(&Sha256::digest(SAMPLE_TAR))), (1_331_200, DIGEST.to_string()));
     let (_folder, dataset) = sample();
     let mut of_class = [0; 10];
-    dataset.samples.iter().for_each(|sample| of_class[sample.label.unwrap() as usize] += 1);
+    dataset.samples.iter().for_each(|sample| of_class[sample.label().unwrap() as usize] += 1);
     assert_eq!((dataset.samples.len(), of_class), (1000, OF_CLASS));
 }
 
@@ -49,10 +49,10 @@ fn the_sample_is_drawn_without_regard_to_class() {
 fn every_image_is_grey_and_of_28_pixels() {
     let (_folder, dataset) = sample();
     for sample in &dataset.samples {
-        let bytes = sample.archived.as_ref().unwrap().read().unwrap();
+        let bytes = sample.archived().unwrap().read().unwrap();
         let image = decode(&bytes, &Limits::default()).unwrap().image;
         let found = (image.width(), image.height(), image.channels());
-        assert_eq!(found, (28, 28, Channels::Grey), "{}", sample.name);
+        assert_eq!(found, (28, 28, Channels::Grey), "{}", sample.name());
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) fn pack(filter: &Filter<'_>, store: &mut Store) -> Piece {
 
 /// The filter of one block, with its bias.
 pub(crate) struct Taps<S: Simd> {
-    weights: [S::V; SIDE * SIDE],
-    bias: S::V,
+    pub(crate) weights: [S::V; SIDE * SIDE],
+    pub(crate) bias: S::V,
 }
 
 impl<S: Simd> Taps<S> {

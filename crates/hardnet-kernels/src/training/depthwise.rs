@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::context::Context;
-use crate::depthwise::{Line, SIDE};
+use crate::depthwise::{Line, SIDE, Taps};
 use crate::gemm::Range;
 use crate::map::{Layout, Padding};
 use crate::memory::Piece;
@@ -92,7 +92,7 @@ impl Depthwise {
         let out = &self.raw;
         // SAFETY: windows of output pixels lie in the input's frame.
         unsafe {
-            let weights = self.weights(s, block, context);
+            let taps = Taps { weights: self.weights(s, block, context), bias: s.splat(0.0) };
             for y in 0..out.size.height {
                 let line = Line {
                     from: memory.add(self.window(block, y)),
@@ -100,10 +100,7 @@ impl Depthwise {
                     to: memory.add(out.origin() + block * out.plane() + y * out.row()),
                     width: out.size.width,
                 };
-                match self.stride {
-                    1 => line.run::<S, 1>(s, &weights, s.splat(0.0), Range::ALL),
-                    _ => line.run::<S, 2>(s, &weights, s.splat(0.0), Range::ALL),
-                }
+                line.run(s, self.stride, &taps, Range::ALL);
             }
         }
     }
@@ -134,7 +131,7 @@ impl Depthwise {
                         to: row,
                         width: to.size.width,
                     };
-                    line.run::<S, 1>(s, &turned, s.splat(0.0), Range::ALL);
+                    line.run(s, 1, &Taps { weights: turned, bias: s.splat(0.0) }, Range::ALL);
                     continue;
                 }
                 for x in 0..to.size.width {
