@@ -68,8 +68,12 @@ pub(crate) fn pack(
     store.push(side.frequencies() * inputs * lanes, |packed| {
         let outputs = filter.bias.len();
         for_each_panel(packed, outputs, (inputs, side.frequencies()), threads, &|first, lanes, panel| match side {
-            TileSide::Two => dispatch(isa, PackPanel::<Two, 4, 2> { filter, inputs, first, lanes, panel, points: PhantomData }),
-            TileSide::Four => dispatch(isa, PackPanel::<Four, 6, 4> { filter, inputs, first, lanes, panel, points: PhantomData }),
+            TileSide::Two => {
+                dispatch(isa, PackPanel::<Two, 4, 2> { filter, inputs, first, lanes, panel, points: PhantomData })
+            }
+            TileSide::Four => {
+                dispatch(isa, PackPanel::<Four, 6, 4> { filter, inputs, first, lanes, panel, points: PhantomData })
+            }
         });
     })
 }

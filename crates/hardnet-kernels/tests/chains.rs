@@ -75,7 +75,10 @@ fn check(size: Size, layers: &[Layer]) -> usize {
                 assert_eq!(found.len(), expected.values.len());
                 for (at, (&found, &expected)) in found.iter().zip(&expected.values).enumerate() {
                     let difference = (f64::from(found) - expected).abs();
-                    assert!(difference <= 2e-5, "{isa} x{threads} {size:?}: value {at} is {found}, expected {expected}");
+                    assert!(
+                        difference <= 2e-5,
+                        "{isa} x{threads} {size:?}: value {at} is {found}, expected {expected}"
+                    );
                 }
             }
         }

@@ -12,8 +12,11 @@ const MEETING: usize = 3000;
 /// Cycles to take a unit.
 const UNIT: usize = 200;
 
-/// Cycles of the last layer for a vector: from memory that other layers have used since, and from a cache.
-const LAST: (usize, usize) = (11, 6);
+/// Cycles of the last layer for a vector of its output, with what it reads in a cache.
+const LAST: usize = 6;
+
+/// Cycles more for each vector that a layer before wrote to memory for it, and that it reads from there.
+const FETCH: usize = 4;
 
 /// Bytes of inputs that stay in a level 2 cache while panel after panel reads them.
 const CACHE: usize = 256 << 10;
@@ -74,7 +77,7 @@ impl Model<'_> {
 
     /// Cycles of a unit; the whole map needs no rows beyond its own.
     fn unit(&self, group: &Group, rows: usize, part: bool) -> usize {
-        let mut cycles = UNIT + group.blocks.len() * rows * self.output.size.width * LAST.1;
+        let mut cycles = UNIT + group.blocks.len() * rows * self.output.size.width * LAST;
         let mut count = self.reach.count(rows);
         for link in self.links.iter().rev() {
             let size = link.rows.size;
@@ -86,7 +89,8 @@ impl Model<'_> {
             count = link.reach.count(count);
         }
         let channels: usize = self.inputs.iter().map(|input| input.size.channels).sum();
-        let bytes = self.inputs.first().map_or(0, |input| 4 * channels * input.size.width * count.min(input.size.height));
+        let bytes =
+            self.inputs.first().map_or(0, |input| 4 * channels * input.size.width * count.min(input.size.height));
         if self.groups.len() > 1 && bytes > CACHE {
             cycles += bytes / BEYOND;
         }
@@ -96,7 +100,8 @@ impl Model<'_> {
     /// Cycles of the layers one by one.
     fn apart(&self, images: usize, threads: usize) -> usize {
         let size = self.output.size;
-        let mut cycles = size.blocks() * size.height * size.width * LAST.0;
+        let last = LAST + FETCH * self.reach.stride * self.reach.stride;
+        let mut cycles = size.blocks() * size.height * size.width * last;
         for link in self.links {
             let size = link.rows.size;
             if let Work::Conv(sums) = &link.work {
