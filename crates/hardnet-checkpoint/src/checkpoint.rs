@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::dtype::Dtype;
+use crate::elements::Elements;
 use crate::error::Error;
 use crate::source::Source;
 use crate::{paddle, pickle, safetensors, state_dict, torch};
@@ -79,12 +80,12 @@ impl Contents {
 /// (4 MiB for small files), which is given back, and so does each tensor that is read: never more than twice the file.
 #[derive(Debug)]
 pub struct Checkpoint {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     format: Format,
     wrapper: Option<String>,
     metadata: BTreeMap<String, String>,
-    tensors: Vec<TensorInfo>,
-    sources: Vec<Source>,
+    pub(crate) tensors: Vec<TensorInfo>,
+    pub(crate) sources: Vec<Source>,
 }
 
 impl Checkpoint {
@@ -160,6 +161,31 @@ impl Checkpoint {
             name: crate::error::excerpt(&info.name),
             expected: "bytes for all its elements",
         })
+    }
+}
+
+impl Checkpoint {
+    /// The elements of the tensors, each to be taken once, so that a reader of them all gives memory back as it goes.
+    ///
+    /// Costs a copy of the file, but hardly memory for it.
+    pub fn into_elements(self) -> Elements {
+        let mut apart = Vec::with_capacity(self.tensors.len());
+        for (index, (info, source)) in self.tensors.iter().zip(&self.sources).enumerate() {
+            // Whatever can be borrowed is a range of the file.
+            match (source.range(), source.read(&self.bytes, info.dtype, &info.shape)) {
+                (Some(range), Some(Cow::Borrowed(_))) => apart.push((index, range)),
+                _ => apart.clear(),
+            }
+            if apart.len() != index + 1 {
+                break;
+            }
+        }
+        apart.sort_by_key(|(_, range)| (range.start, range.end));
+        let disjoint = apart.windows(2).all(|pair| pair[0].1.end <= pair[1].1.start);
+        if apart.len() != self.tensors.len() || !disjoint {
+            apart.clear();
+        }
+        Elements::new(self, apart)
     }
 }
 

@@ -16,6 +16,7 @@
 mod checkpoint;
 mod cursor;
 mod dtype;
+mod elements;
 mod error;
 mod paddle;
 mod pickle;
@@ -27,4 +28,5 @@ mod zip;
 
 pub use checkpoint::{Checkpoint, Format, TensorInfo};
 pub use dtype::Dtype;
+pub use elements::Elements;
 pub use error::Error;

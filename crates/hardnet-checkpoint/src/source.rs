@@ -26,6 +26,14 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// Where the elements lie in the file, if they do so in one piece.
+    pub(crate) fn range(&self) -> Option<std::ops::Range<usize>> {
+        match &self.parts[..] {
+            [Payload::Raw(range)] => Some(range.clone()),
+            _ => None,
+        }
+    }
+
     /// The elements in C order, little-endian. `None` if the source lies outside `bytes`.
     pub(crate) fn read<'a>(&self, bytes: &'a [u8], dtype: Dtype, shape: &[usize]) -> Option<Cow<'a, [u8]>> {
         let size = dtype.size();

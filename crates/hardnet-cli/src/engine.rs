@@ -79,12 +79,12 @@ impl Engine {
         match self {
             Self::Plan { state, .. } => {
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                if let State::File(file) = &*state {
+                if matches!(*state, State::File(_)) {
                     let mut options = options()?;
                     (options.height, options.width, options.batch) = (side, side, images.len().min(MAX_BATCH));
-                    let plan = Plan::new(file.config(), &file.parameters(), &options);
-                    *state = State::Failed;
-                    *state = State::Planned(Box::new(plan?));
+                    if let State::File(file) = std::mem::replace(&mut *state, State::Failed) {
+                        *state = State::Planned(Box::new(Plan::from_file(*file, &options)?));
+                    }
                 }
                 let State::Planned(plan) = &mut *state else { return Err(Failure::message("the network has no plan")) };
                 let logits = plan.run(images)?;

@@ -123,8 +123,17 @@ impl Plan {
     ///
     /// As [`WeightsFile::open`] and [`Plan::new`].
     pub fn load(path: impl AsRef<Path>, options: &PlanOptions) -> Result<Self> {
-        let file = WeightsFile::open(path)?;
-        Self::new(file.config(), &file.parameters(), options)
+        Self::from_file(WeightsFile::open(path)?, options)
+    }
+
+    /// The plan of a file that is open, whose memory is given back as its weights are packed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`].
+    pub fn from_file(file: WeightsFile, options: &PlanOptions) -> Result<Self> {
+        let config = file.config().clone();
+        Self::new(&config, &file.into_parameters(), options)
     }
 
     /// Logits `[N, classes]` of normalised images, each `[C, H, W]`; without a head, the last maps, `[N, C, H, W]`.

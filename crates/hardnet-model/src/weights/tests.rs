@@ -47,6 +47,25 @@ fn a_file_is_recognised_by_its_tensors() {
     }
 }
 
+#[test]
+fn parameters_are_given_once_with_the_values_of_the_file() {
+    let config = Config::from(Variant::HarDNet39Ds).with_classes(3);
+    let other = Config::from(Variant::HarDNet68);
+    for encoding in [Encoding::F32, Encoding::Bf16] {
+        let file = save(&tensors(&config), encoding, None);
+        let weights = WeightsFile::open(file.path()).unwrap();
+        let expected: Vec<Vec<f32>> = weights.params().map(|(_, values)| values.unwrap()).collect();
+        let parameters = weights.into_parameters();
+        for (param, expected) in params(&config).iter().zip(expected) {
+            assert_eq!(parameters.values(param).unwrap(), expected, "{}", param.name);
+            assert!(matches!(parameters.values(param), Err(Error::Format { .. })), "{}", param.name);
+        }
+        let unknown =
+            params(&other).into_iter().find(|param| !tensors(&config).iter().any(|(name, _)| *name == param.name));
+        assert!(matches!(parameters.values(&unknown.unwrap()), Err(Error::NoParameter { .. })));
+    }
+}
+
 /// Whatever a file calls its parameters and however it stores them, the network gets the same.
 #[test]
 fn names_of_every_scheme_give_the_same_network() {

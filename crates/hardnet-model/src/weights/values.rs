@@ -30,12 +30,34 @@ impl FloatType {
 
 /// The values of tensor `index`; none if its type is no [`FloatType`]. An f64 is rounded to the nearest f32, ties to even.
 pub(crate) fn read(checkpoint: &Checkpoint, index: usize) -> Result<Vec<f32>, Error> {
-    let bytes = checkpoint.read(index)?;
     let dtype = FloatType::of(checkpoint.tensors()[index].dtype, checkpoint.format());
+    let bytes = checkpoint.read(index)?;
     Ok(dtype.map_or(Vec::new(), |dtype| decode(&bytes, dtype)))
 }
 
-fn decode(bytes: &[u8], dtype: FloatType) -> Vec<f32> {
+/// What a file is refused for, of the values of tensor `index`: their greatest [`magnitude`], and whether one is below zero. Values
+/// that are f32 are not copied.
+pub(crate) fn survey(checkpoint: &Checkpoint, index: usize) -> Result<(f32, bool), Error> {
+    let bytes = checkpoint.read(index)?;
+    let of = |values: &[f32]| (magnitude(values), values.iter().any(|&value| value < 0.0));
+    Ok(match FloatType::of(checkpoint.tensors()[index].dtype, checkpoint.format()) {
+        Some(FloatType::F32) => {
+            let (mut most, mut negative) = (0_f32, false);
+            // Some at a time, in a cache.
+            for part in bytes.chunks(4 * 1024) {
+                let part = of(&decode(part, FloatType::F32));
+                most = magnitude(&[most, part.0]);
+                negative |= part.1;
+            }
+            (most, negative)
+        }
+        Some(dtype) => of(&decode(&bytes, dtype)),
+        None => of(&[]),
+    })
+}
+
+/// The values that `bytes` hold as `dtype`.
+pub(crate) fn decode(bytes: &[u8], dtype: FloatType) -> Vec<f32> {
     fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
     }
@@ -119,6 +141,21 @@ mod tests {
         assert_eq!(magnitude(&[1.0, f32::NEG_INFINITY]), f32::INFINITY);
         for nan in [f32::NAN, -f32::NAN] {
             assert!(magnitude(&[f32::INFINITY, nan, 1.0]).is_nan());
+        }
+    }
+
+    #[test]
+    fn a_survey_sees_what_the_values_are() {
+        use safetensors::tensor::{Dtype, TensorView, serialize};
+
+        for (at, value) in [(0, -7.0), (1024, f32::NAN), (2999, f32::INFINITY), (2048, 7.0)] {
+            let mut values = vec![1.0_f32; 3000];
+            values[at] = value;
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let tensor = TensorView::new(Dtype::F32, vec![3000], &bytes).unwrap();
+            let file = serialize([("x", tensor)], None).unwrap();
+            let (most, negative) = survey(&Checkpoint::from_bytes(file).unwrap(), 0).unwrap();
+            assert_eq!((most.to_bits(), negative), (value.abs().to_bits(), value == -7.0));
         }
     }
 
