@@ -31,6 +31,9 @@ pub(crate) struct NetworkArgs {
     /// Say what each layer takes, by the plan
     #[arg(long)]
     profile: bool,
+    /// Do not compare the plan's logits with the Candle network's
+    #[arg(long)]
+    no_reference: bool,
 }
 
 /// What was measured. Field names are API.
@@ -55,6 +58,8 @@ struct Report {
     peak_rss_mib: Option<f64>,
     /// What the plan holds: weights, maps and scratch memory.
     plan_mib: Option<f64>,
+    /// Of the plan's layers by their definitions, for one image.
+    multiply_adds: Option<u64>,
     /// The greatest |difference| of a logit to the Candle network's.
     max_logit_difference: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,10 +91,10 @@ impl Weights {
         }
     }
 
-    fn plan(&self, options: &hardnet_model::PlanOptions) -> Result<Plan> {
+    fn plan(self, options: &hardnet_model::PlanOptions) -> Result<Plan> {
         Ok(match self {
-            Self::File(file) => Plan::new(file.config(), &file.parameters(), options)?,
-            Self::Formula(config) => Plan::new(config, &formula::Formula, options)?,
+            Self::File(file) => Plan::from_file(*file, options)?,
+            Self::Formula(config) => Plan::new(&config, &formula::Formula, options)?,
         })
     }
 
@@ -132,16 +137,15 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     let weights = open()?;
     let config = weights.config().clone();
     let mut network: Box<Network>;
-    let (mut plan_mib, mut profile) = (None, None);
+    let (mut plan_mib, mut multiply_adds, mut profile) = (None, None, None);
     let images = images(&config, batch, side);
     let load;
     match engine {
         EngineChoice::Plan => {
             let mut plan = weights.plan(&options)?;
-            // The file is not needed any more; the reference reads it again.
-            drop(weights);
             load = started.elapsed();
             let memory = plan.memory();
+            multiply_adds = Some(plan.steps().iter().map(|step| step.macs).sum());
             plan_mib = Some((memory.weights + memory.arena + memory.scratch) as f64 / MIB);
             if args.profile {
                 profile = Some(Profile::measure(&mut plan, &images, args.iters)?);
@@ -164,6 +168,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     drop(network);
     let max_logit_difference = match engine {
         EngineChoice::Candle => None,
+        EngineChoice::Plan if args.no_reference => None,
         EngineChoice::Plan => {
             let images = Tensor::from_vec(images.concat(), (batch, config.in_channels, side, side), &Device::Cpu)?;
             let reference = open()?.candle(&Device::Cpu)?.forward(&images)?.flatten_all()?.to_vec1::<f32>()?;
@@ -186,6 +191,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
         latency_ms: latency,
         peak_rss_mib,
         plan_mib,
+        multiply_adds,
         max_logit_difference,
         profile,
     };

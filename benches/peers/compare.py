@@ -1,0 +1,246 @@
+"""Time HarDNet in other engines and in ours, side by side, and record it in docs/performance/networks.json.
+
+    python3 -m venv .venv-peers && . .venv-peers/bin/activate
+    pip install -r benches/peers/requirements.txt
+    cargo build --release -p hardnet-cli
+    python benches/peers/compare.py
+
+runs four networks in batches of 1 and 8 on 1 and 2 threads. `--models`, `--batches` and `--threads` choose some of these
+cells; each cell is recorded once it is done, beside those that are recorded already.
+
+A round starts every engine once, in a process of its own, one after the other, so that all meet the same drift of
+the machine. An engine runs for `--seconds` after its warm-up, and at least five times; its figure is the median over the
+rounds of its medians. All compute in f32 with the weights of tests/golden/formula.py, which ONNX files of
+tests/golden/build_onnx.py carry to the others. Memory is the greatest resident set of the process: for the others it
+has Python, NumPy and the engine, about as much as ours has with its command line. For each engine the leanest round counts.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+RECORD = ROOT / "docs" / "performance" / "networks.json"
+MODELS = ("hardnet68", "hardnet85", "hardnet39ds", "hardnet68ds")
+PEERS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "mnn": "MNN", "ncnn": "ncnn"}
+WARM_UP = 2
+LEAST = 5
+# Ratios to the fastest peer that are aimed at.
+GOALS = {"hardnet68": 0.5, "hardnet85": 0.5, "hardnet39ds": 0.75, "hardnet68ds": 0.75}
+
+
+def prepare(model, cache):
+    """The files of `model` for all engines, made where they are missing."""
+    cache.mkdir(parents=True, exist_ok=True)
+    silent = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    onnx_file, mnn_file = cache / f"{model}.onnx", cache / f"{model}.mnn"
+    if not onnx_file.exists():
+        sys.path.insert(0, str(GOLDEN))
+        import build_onnx
+        import onnx
+
+        onnx.save(build_onnx.build(model), onnx_file)
+    if not mnn_file.exists():
+        files = ["--modelFile", onnx_file, "--MNNModel", mnn_file]
+        subprocess.run(["mnnconvert", "-f", "ONNX", *files, "--bizCode", "x"], **silent)
+    if not (cache / f"{model}.ncnn.bin").exists():
+        subprocess.run(["pnnx", onnx_file.name, "inputshape=[1,3,224,224]", "fp16=0"], cwd=cache, **silent)
+    weights = cache / f"{model}.safetensors"
+    if not weights.exists():
+        import onnx
+        from onnx import numpy_helper
+        from safetensors.numpy import save_file
+
+        tensors = onnx.load(onnx_file).graph.initializer
+        save_file({t.name: numpy_helper.to_array(t) for t in tensors if t.name.startswith("base.")}, weights)
+    return weights
+
+
+def onnxruntime_network(file, x, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(f"{file}.onnx", options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"x": x})[0]
+
+
+def openvino_network(file, x, threads):
+    import openvino
+
+    network = openvino.Core().read_model(f"{file}.onnx")
+    network.reshape(list(x.shape))
+    hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino.Core().compile_model(network, "CPU", hints).create_infer_request()
+    return lambda: request.infer({0: x})[0]
+
+
+def mnn_network(file, x, threads):
+    import MNN.expr
+    import MNN.nn
+
+    runtime = MNN.nn.create_runtime_manager(({"backend": "CPU", "numThread": threads, "precision": "high"},))
+    network = MNN.nn.load_module_from_file(f"{file}.mnn", ["x"], ["y"], runtime_manager=runtime)
+    return lambda: network.forward([MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)])[0].read()
+
+
+def ncnn_network(file, x, threads):
+    import ncnn
+    import numpy
+
+    network = ncnn.Net()
+    network.opt.num_threads = threads
+    network.opt.use_fp16_packed = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
+    network.load_param(f"{file}.ncnn.param")
+    network.load_model(f"{file}.ncnn.bin")
+
+    def run():
+        """One image after the other: ncnn has no batches."""
+        for image in x:
+            extractor = network.create_extractor()
+            extractor.input("in0", ncnn.Mat(image))
+            logits = numpy.array(extractor.extract("out0")[1])
+        return logits
+
+    return run
+
+
+NETWORKS = {"onnxruntime": onnxruntime_network, "openvino": openvino_network, "mnn": mnn_network, "ncnn": ncnn_network}
+
+
+def peak_rss_mib():
+    """The greatest resident set of this process, whatever its parent had."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+
+
+def worker(engine, model, batch, threads, seconds, cache):
+    """Measures one engine in this process."""
+    sys.path.insert(0, str(GOLDEN))
+    import formula
+
+    run = NETWORKS[engine](cache / model, formula.tensor("x", (batch, 3, 224, 224)), threads)
+    for _ in range(WARM_UP):
+        run()
+    times = []
+    end = time.perf_counter() + seconds
+    while len(times) < LEAST or time.perf_counter() < end:
+        started = time.perf_counter()
+        run()
+        times.append(1e3 * (time.perf_counter() - started))
+    print(json.dumps({"latency_ms": {"median": statistics.median(times)}, "peak_rss_mib": peak_rss_mib()}))
+
+
+def measure(model, batch, threads, arguments):
+    """Time in milliseconds, memory in MiB of every engine, and the greatest difference of our logits to Candle's."""
+    weights = prepare(model, arguments.cache)
+    seen = {name: [] for name in [*arguments.peers, "hardnet"]}
+    common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
+    environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
+    difference = None
+    for number in range(arguments.rounds):
+        for peer in arguments.peers:
+            command = [sys.executable, __file__, *common, "--cache", arguments.cache, "--worker", peer]
+            seen[peer].append(run([str(part) for part in command], environment))
+        fastest = min(results[-1]["latency_ms"]["median"] for name, results in seen.items() if name != "hardnet")
+        iters = max(LEAST, int(1e3 * arguments.seconds / fastest))
+        command = [*shlex.split(arguments.ours), "bench", model, "--weights", weights, "--batch-size", batch]
+        command += ["--threads", threads, "--iters", iters, "--json"]
+        command += ["--no-reference"] if number > 0 else []
+        seen["hardnet"].append(run([str(part) for part in command], None))
+        difference = seen["hardnet"][0]["max_logit_difference"]
+    times = {name: statistics.median(r["latency_ms"]["median"] for r in results) for name, results in seen.items()}
+    memory = {name: min(r["peak_rss_mib"] for r in results) for name, results in seen.items()}
+    return times, memory, difference
+
+
+def run(command, environment):
+    """The JSON that a command prints."""
+    output = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if output.returncode != 0:
+        raise SystemExit(f"{shlex.join(command)} failed:\n{output.stderr[-2000:]}")
+    return json.loads(output.stdout[output.stdout.index("{") :])
+
+
+def processor():
+    """Its name and number of threads."""
+    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} threads, {platform.system()}"
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def record(model, batch, threads, times, memory, difference, peers):
+    """Writes the cell into its row of the table."""
+    table = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
+    fastest = min(times[peer] for peer in peers)
+    leanest = min(memory[peer] for peer in peers)
+    row = [model, batch, threads, round(times["hardnet"], 2)]
+    row += [round(times[peer], 2) if peer in times else None for peer in PEERS]
+    row += [round(times["hardnet"] / fastest, 3), GOALS[model], round(memory["hardnet"]), round(leanest)]
+    row += [float(f"{difference:.1e}"), git("rev-parse", "--short", "HEAD")]
+    rows = {tuple(old[:3]): old for old in table["rows"]}
+    rows[model, batch, threads] = row
+    order = lambda key: (MODELS.index(key[0]), key[2], key[1])
+    table = {
+        "title": "Networks beside other engines",
+        "text": "Median milliseconds for a batch of images of 224x224 pixels in f32, all engines measured one after the other in the same "
+        "minutes. `ratio` is our time by the fastest other engine's, `goal` what is aimed at. Memory is the greatest resident set of "
+        "the process in MiB, with the weights file as source; the others' include Python and NumPy. `logits` is the greatest "
+        "difference of a logit to the Candle network's, `commit` that of our program.",
+        "command": "python benches/peers/compare.py",
+        "machine": processor(),
+        "date": datetime.date.today().isoformat(),
+        "commit": git("rev-parse", "--short", "HEAD"),
+        "versions": {name: importlib.metadata.version(package) for name, package in PEERS.items()},
+        "columns": ["model", "batch", "threads", "hardnet", *PEERS, "ratio", "goal", "MiB", "leanest other MiB", "logits", "commit"],
+        "rows": [rows[key] for key in sorted(rows, key=order)],
+    }
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    # A row to a line, so that a new measurement is a small change.
+    rows = ",\n    ".join(json.dumps(row) for row in table.pop("rows"))
+    RECORD.write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {rows}\n  ]\n}}\n')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's runs in a round")
+    parser.add_argument("--ours", default=str(ROOT / "target" / "release" / "hardnet"), help="our program")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers")
+    parser.add_argument("--no-record", action="store_true", help="print only")
+    parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        [model], [batch], [threads] = arguments.models, arguments.batches, arguments.threads
+        return worker(arguments.worker, model, batch, threads, arguments.seconds, arguments.cache)
+    for model in arguments.models:
+        for threads in arguments.threads:
+            for batch in arguments.batches:
+                times, memory, difference = measure(model, batch, threads, arguments)
+                fastest = min(times[peer] for peer in arguments.peers)
+                cells = [f"{name} {ms:.2f} ({memory[name]:.0f} MiB)" for name, ms in times.items()]
+                ratio = times["hardnet"] / fastest
+                print(f"{model} batch {batch} threads {threads}: {', '.join(cells)}; ratio {ratio:.3f}, logits {difference:.1e}", flush=True)
+                if not arguments.no_record:
+                    record(model, batch, threads, times, memory, difference, arguments.peers)
+
+
+if __name__ == "__main__":
+    main()
