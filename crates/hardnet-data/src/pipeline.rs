@@ -124,6 +124,18 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The whole resized picture, in the channels of `image`: what Pillow holds before `CenterCrop`.
+    ///
+    /// Nothing else here needs it: other functions compute the part that the crop keeps.
+    ///
+    /// # Errors
+    /// Those of [`validate`](Pipeline::validate); as [`resize`](crate::resize) where the picture would be too large.
+    pub fn resized_pixels(&self, image: &Image) -> Result<Image, ImageError> {
+        self.validate()?;
+        let ((width, height), _) = self.geometry(image);
+        Resizer::new().window(image, (width, height), (0..width, 0..height), self.interpolation)
+    }
+
     /// The resized and cropped picture, RGB, `crop` x `crop`: what Pillow holds before `ToTensor`.
     ///
     /// # Errors

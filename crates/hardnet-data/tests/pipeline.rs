@@ -23,6 +23,11 @@ fn crops_and_tensors_equal_torchvision() {
         let name = format!("{:?} x{} {} {} {}", case.from, case.channels, case.resize, case.crop, case.filter);
 
         let pixels = pipeline.crop_pixels(&image).unwrap();
+        match pipeline.resized_pixels(&image) {
+            Ok(resized) => check_crop(&resized.into_rgb(), &pixels, &name),
+            // A picture of 85,248 columns, of which the crop needs 224.
+            Err(error) => assert!(matches!(error, ImageError::Side { value: 85_248, .. }), "{name}: {error}"),
+        }
         assert_eq!((pixels.width(), pixels.height()), (case.crop as usize, case.crop as usize), "{name}");
         assert_eq!(pixels.channels(), Channels::Rgb);
         assert_eq!(fnv1a(pixels.samples().iter().copied()), case.pixels_fnv, "{name}");
@@ -34,6 +39,17 @@ fn crops_and_tensors_equal_torchvision() {
             assert_eq!(found, case.tensor_fnv, "{resizer:?} {name}");
         }
     }
+}
+
+/// `pixels` is what torchvision's `CenterCrop` keeps of `resized`: margins are `int(round((side - crop) / 2.0))`, halves to
+/// even.
+fn check_crop(resized: &Image, pixels: &Image, name: &str) {
+    let crop = pixels.width();
+    let margin = |side: usize| ((side - crop) as f64 / 2.0).round_ties_even() as usize;
+    let (left, top) = (margin(resized.width()), margin(resized.height()));
+    let rows = resized.samples().chunks_exact(3 * resized.width()).skip(top).take(crop);
+    let kept: Vec<u8> = rows.flat_map(|row| &row[3 * left..][..3 * crop]).copied().collect();
+    assert!(kept == pixels.samples(), "{name}");
 }
 
 #[test]
