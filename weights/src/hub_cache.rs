@@ -180,6 +180,13 @@ mod tests {
     }
 
     #[test]
+    fn locks_are_those_of_python() {
+        let file = file("main", "w.bin");
+        let lock = CachedFile::new(Path::new("cache"), &file).lock("e");
+        assert_eq!(lock, Path::new("cache/.locks/models--a--b/e.lock"));
+    }
+
+    #[test]
     fn a_link_without_a_blob_is_no_file_and_is_made_anew() {
         let cache = tempfile::tempdir().unwrap();
         let file = file("main", "w.bin");

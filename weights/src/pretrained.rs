@@ -13,8 +13,9 @@ use crate::source::Source;
 /// `hf://owner/name[@revision][/file]`, or the path of a file.
 ///
 /// What no cache has is fetched first, as the environment says ([`FetchOptions::from_env`]); with HF_HUB_OFFLINE set, or
-/// where a cache has it, no request is made. Nobody is told of a download; [`Source::open`] has a watch and options, and
-/// gives the file itself, whose metadata names the preprocessing.
+/// where a cache has it, no request is made. Nobody is told of a download, nor that nothing is known of what arrived
+/// ([`Check::Unverified`](crate::Check::Unverified), which [`Source::cached`] tells afterwards); [`Source::open`] has a watch
+/// and options, and gives the file itself, whose metadata names the preprocessing.
 ///
 /// ```no_run
 /// use candle_core::{Device, Tensor};

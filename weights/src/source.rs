@@ -43,7 +43,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// As [`Source::fetch`]; [`Error::NoHub`] without the feature `hub`.
+    /// As `Source::fetch`; [`Error::NoHub`] without the feature `hub`.
     pub fn locate(&self) -> Result<PathBuf> {
         match self {
             Self::Path(path) => Ok(path.clone()),

@@ -488,3 +488,17 @@ fn a_host_that_continues_elsewhere_is_asked_for_the_whole_file() {
     assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
     assert_eq!(ranges(&fixture.hub.content().requests()), [None, Some("bytes=1000-".into()), None]);
 }
+
+#[test]
+fn a_small_file_that_is_another_is_refused() {
+    let fixture = fixture();
+    fixture.hub.put_small("someone/net", "config.json", b"{}");
+    let answer = |body: &str| {
+        let etag = format!("\"{}\"", git_blob_id(b"{}"));
+        Response::new(200, body).header("X-Repo-Commit", COMMIT).header("ETag", etag)
+    };
+    fixture.hub.answer([answer("{}"), answer("[]")]);
+    let error = fixture.fetch("hf://someone/net@main/config.json").unwrap_err();
+    assert!(matches!(error, Error::Fetch { reason: Reason::Digest { .. }, .. }), "{error}");
+    assert_eq!(fixture.finished(), 0);
+}

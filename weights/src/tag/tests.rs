@@ -1,8 +1,10 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hardnet_model::{Variant, WeightsFile, formula};
 use hardnet_testing::file_host::{Fault, FileHost};
 use hardnet_testing::hub_host::{HubHost, git_blob_id};
+use hardnet_testing::server::{Break, Response, Server};
 use hardnet_testing::weights_file::{self, Encoding};
 
 use super::*;
@@ -172,16 +174,33 @@ fn every_failure_is_told_when_no_place_has_the_file() {
 #[test]
 fn a_part_is_continued_only_if_the_host_has_the_same_file_still() {
     let fixture = fixture([NONE, NONE]);
-    fixture.host.fail([Fault::CutAfter(1000), Fault::CutAfter(0), Fault::CutAfter(500)]);
+    let half = fixture.bytes.len() / 2;
+    fixture.host.fail([Fault::CutAfter(half), Fault::CutAfter(0), Fault::CutAfter(500)]);
     fixture.host.fail([Fault::CutAfter(0)]);
     fixture.fetch().unwrap_err();
+    // A bit of the part that is kept: without its validator the host would continue with another file.
     let mut changed = fixture.bytes.clone();
-    *changed.last_mut().unwrap() ^= 1;
+    changed[half / 2] ^= 1;
     fixture.host.put("/0/net.pth", changed.clone());
     let fetched = fixture.fetch().unwrap();
     assert_eq!(fetched.origin.unwrap().sha256, crate::sha256(&changed));
     let ranges = fixture.host.requests().iter().filter(|request| request.header("range").is_some()).count();
     assert!(ranges >= 2, "the part was to be continued");
+}
+
+#[test]
+fn a_part_of_a_host_that_vouches_for_nothing_is_fetched_anew() {
+    let mut fixture = fixture([NONE, NONE]);
+    let (bytes, answers) = (fixture.bytes.clone(), AtomicUsize::new(0));
+    let host = Server::start(move |_| {
+        let mut response = Response::new(200, bytes.clone()).header("ETag", "W/\"weak\"");
+        response.broken = (answers.fetch_add(1, Ordering::SeqCst) == 0).then_some(Break::CutAfter(1000));
+        response
+    });
+    fixture.entry.sources[0].address = format!("{}/net.pth", host.url());
+    assert_eq!(fixture.fetch().unwrap().origin.unwrap().sha256, crate::sha256(&fixture.bytes));
+    let ranges: Vec<_> = host.requests().iter().map(|request| request.header("range").is_some()).collect();
+    assert_eq!(ranges, [false, false]);
 }
 
 #[test]

@@ -85,6 +85,10 @@ fn the_first_use_of_weights_fetches_them_and_the_next_needs_nobody() {
     let first = run(&folder, &hub, &format!("{predict} {TAG}")).exits(0).says("downloading 14.1 MB").says("verified)");
     let second = run(&folder, &hub, &format!("{predict} {TAG} --offline")).exits(0);
     assert_eq!(first.stdout, second.stdout);
+    folder.list(1);
+    let eval = "eval --json --data-dir photos --val-list list.txt --weights";
+    let report = run(&folder, &hub, &format!("{eval} {TAG}")).exits(0).json();
+    assert_eq!((&report["weights"]["path"], &report["weights"]["check"]), (&TAG.into(), &"verified".into()));
     let small = run(&folder, &hub, &format!("{predict} hf://someone/net")).exits(0);
     assert!(small.stdout.contains("shirt"), "{small:#?}");
     assert_eq!(run(&folder, &hub, &format!("info --weights {TAG} --json")).exits(0).json()["model"], "hardnet39ds");
