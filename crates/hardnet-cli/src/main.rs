@@ -14,6 +14,7 @@ mod pipeline;
 mod printer;
 mod progress;
 mod report;
+mod samples;
 mod weights;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@
 mod archive;
 mod error;
 mod folders;
+mod idx;
 mod kaggle;
 mod list;
 mod loose;
@@ -16,6 +17,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 
 pub use error::DatasetError;
+pub use idx::{IdxError, MAX_IDX_BYTES, StoredImage};
 pub use root::ImageRoot;
 pub use sample::Sample;
 
@@ -90,6 +92,24 @@ impl Dataset {
     /// A [`DatasetError`] if the folders cannot be read or be matched with the classes, or hold no image at all.
     pub fn from_class_folders(root: impl Into<ImageRoot>, classes: usize) -> Result<Self, DatasetError> {
         folders::read(&root.into(), classes)
+    }
+
+    /// The grey images of the IDX file `images`, as `t10k-images-idx3-ubyte.gz` of MNIST and Fashion-MNIST, plain or
+    /// compressed by gzip; their labels are those of the file beside it whose name has `labels` for `images`.
+    ///
+    /// The values of the file are held in memory, at most [`MAX_IDX_BYTES`].
+    ///
+    /// # Errors
+    ///
+    /// A [`DatasetError`] if one of the files is no IDX file of unsigned bytes with three dimensions and with one, is cut
+    /// short or too long, or if there are more or fewer labels than images, or a label outside 0..`classes`.
+    pub fn from_idx(images: &Path, classes: usize) -> Result<Self, DatasetError> {
+        idx::read(images, classes)
+    }
+
+    /// Whether `path` is a file that begins as an IDX file, compressed or not.
+    pub fn is_idx(path: &Path) -> bool {
+        idx::is_idx(path)
     }
 
     /// The given files, whatever their extension, and the images in the given folders and tar archives, without labels.

@@ -19,7 +19,10 @@ mod resize;
 
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
 pub use cores::{Cores, Turn};
-pub use dataset::{Dataset, DatasetError, IMAGE_EXTENSIONS, ImageRoot, MAX_LIST_BYTES, MAX_SAMPLES, Sample};
+pub use dataset::{
+    Dataset, DatasetError, IMAGE_EXTENSIONS, IdxError, ImageRoot, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES, Sample,
+    StoredImage,
+};
 pub use decode::{DECODER, DecodeWarning, Decoded, Format, Guess, Limits, decode};
 pub use encode::encode_png;
 pub use image::{Channels, Image, ImageError};

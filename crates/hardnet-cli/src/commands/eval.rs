@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{Cores, Dataset, ImageRoot, Loader, LoaderOptions, Pipeline, Sample};
+use hardnet_data::{Cores, Loader, LoaderOptions, Pipeline, Sample};
 use hardnet_model::Tally;
 
 use crate::args::at_least_one;
@@ -18,6 +18,7 @@ use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::{self, Data, Report, Seconds, Tool};
+use crate::samples::{evenly, labelled};
 use predictions::Predictions;
 
 /// Images decoded ahead of the network, in batches.
@@ -30,7 +31,8 @@ Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val.tar --val-list val_list.txt
   hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json")]
 pub(crate) struct EvalArgs {
-    /// Folder or tar archive of the images: with --val-list where its names start, without it one folder for each class
+    /// Folder or tar archive of the images: with --val-list where its names start, without it one folder for each class;
+    /// or an IDX file of images such as t10k-images-idx3-ubyte.gz, with that of the labels beside it
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// File with an image's name and the index of its class on every line, as `ILSVRC2012_val_00000001.JPEG 65`, or
@@ -74,7 +76,9 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     })?;
     let side = pipeline.crop as usize;
     model.check_side(side).hint(|| "pass a larger --img-size".into())?;
-    let samples = Arc::new(samples(args, data_dir, model.classes(), printer)?);
+    let mut dataset = labelled(data_dir, args.val_list.as_deref(), model.classes(), printer)?;
+    evenly(&mut dataset, args.num_samples, printer);
+    let samples = Arc::new(dataset.samples);
     let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
@@ -114,26 +118,6 @@ fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
         }
         _ => Exit::Success,
     }
-}
-
-fn samples(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Vec<Sample>> {
-    let mut root = ImageRoot::from(data_dir);
-    if let Some(cache) = crate::knobs::cache_folder() {
-        root = root.with_index_in(cache.join("archives"));
-    }
-    let mut dataset = match &args.val_list {
-        Some(list) => Dataset::from_list(list, root, classes)?,
-        None => Dataset::from_class_folders(root, classes)?,
-    };
-    for note in &dataset.notes {
-        printer.note(note);
-    }
-    let all = dataset.samples.len();
-    if let Some(count) = args.num_samples.filter(|&count| count < all) {
-        dataset.evenly(count);
-        printer.note(format_args!("{count} of {all} images, spread evenly"));
-    }
-    Ok(dataset.samples)
 }
 
 /// An evaluation about to run.

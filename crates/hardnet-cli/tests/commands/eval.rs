@@ -222,3 +222,30 @@ fn ctrl_c_prints_what_was_done() {
     let done = report["top1"]["total"].as_u64().unwrap();
     assert!(done > 0 && done < 351, "{done}");
 }
+
+/// The images of an IDX file are those of the same pictures in a list.
+#[test]
+fn idx_files_are_evaluated_as_lists_are() {
+    let folder = Folder::new();
+    folder.small_weights();
+    let grey = |image: u32, x: u32, y: u32| (image * 37 + x * 11 + y * 5) as u8;
+    let mut images = vec![0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28];
+    for image in 0..9 {
+        images.extend((0..28 * 28).map(|at| grey(image, at % 28, at / 28)));
+        folder.write(&format!("images/{image}.png"), super::support::png(28, 28, |x, y, _| grey(image, x, y)));
+    }
+    folder.write("t10k-images-idx3-ubyte", images);
+    let labels = [0, 1, 2].repeat(3);
+    folder.write("t10k-labels-idx1-ubyte", [&[0, 0, 8, 1, 0, 0, 0, 9][..], &labels].concat());
+    folder.list(9);
+    let figures = |source: &str| {
+        let report = folder.run(&format!("eval --weights small.safetensors --json {source}")).exits(0).json();
+        (report["top1"].clone(), report["loss"].clone())
+    };
+    let own = figures("--data-dir t10k-images-idx3-ubyte");
+    assert_eq!(own, figures("--data-dir images --val-list list.txt"));
+    folder
+        .run("eval --weights small.safetensors --data-dir t10k-images-idx3-ubyte --val-list list.txt")
+        .exits(2)
+        .says("has its own labels");
+}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::IdxError;
 use crate::{ArchiveError, FileKind};
 
 /// Why a list, a tree of folders or a set of paths is no data set.
@@ -262,6 +263,58 @@ pub enum DatasetError {
         path: PathBuf,
         /// The largest number accepted.
         limit: usize,
+    },
+    /// An IDX file cannot be used.
+    #[error("`{}`", .path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: IdxError,
+    },
+    /// The name of an IDX file of images does not tell that of its labels.
+    #[error(
+        "`{}` has no `images` in its name, expected one such as `train-images-idx3-ubyte.gz`, whose labels are in \
+         `train-labels-idx1-ubyte.gz`", .images.display()
+    )]
+    IdxName {
+        /// The file of images.
+        images: PathBuf,
+    },
+    /// No labels lie beside an IDX file of images.
+    #[error("the labels of `{}` are missing, expected them in `{}`", .images.display(), .expected.display())]
+    IdxNoLabels {
+        /// The file of images.
+        images: PathBuf,
+        /// Where they were expected.
+        expected: PathBuf,
+    },
+    /// IDX files of images and labels that do not belong together.
+    #[error(
+        "`{}` has {image_count} images and `{}` {label_count} labels, expected one for each",
+        .images.display(), .labels.display()
+    )]
+    IdxCounts {
+        /// The file of images.
+        images: PathBuf,
+        /// The file of labels.
+        labels: PathBuf,
+        /// Images.
+        image_count: usize,
+        /// Labels.
+        label_count: usize,
+    },
+    /// A label in an IDX file is no index of a class.
+    #[error("`{}`: label {index} is {label}, outside 0..{classes}", .labels.display())]
+    IdxLabel {
+        /// The file of labels.
+        labels: PathBuf,
+        /// Which label, from 0.
+        index: usize,
+        /// Its value.
+        label: u8,
+        /// How many classes there are.
+        classes: usize,
     },
     /// The image folder does not exist.
     #[error("the image folder `{}` does not exist", .root.display())]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::StoredImage;
 use crate::archive::ArchivedFile;
 use crate::part::Part;
 
@@ -29,6 +30,7 @@ enum Place {
     File(Box<Path>),
     Folder(Arc<Path>),
     Archive(ArchivedFile),
+    Memory(StoredImage),
 }
 
 impl Sample {
@@ -55,21 +57,36 @@ impl Sample {
         Self { place: Place::Archive(archived), relative, label, name }
     }
 
-    /// The file; of an image in an archive, the archive and below it the entry's name, for messages.
+    /// A sample in memory, under its number in the file that it came from.
+    pub(super) fn stored(image: StoredImage, label: u32) -> Self {
+        let name = Part::alone(image.index().to_string());
+        Self { place: Place::Memory(image), relative: None, label: Some(label), name }
+    }
+
+    /// The file; of an image in an archive or an IDX file, that file and below it the entry's name or number, for messages.
     pub fn path(&self) -> Cow<'_, Path> {
         let relative = self.relative.as_ref().unwrap_or(&self.name).as_str();
         match &self.place {
             Place::File(path) => (&**path).into(),
             Place::Folder(folder) => folder.join(relative).into(),
             Place::Archive(archived) => archived.archive().join(relative).into(),
+            Place::Memory(image) => image.path().join(relative).into(),
         }
     }
 
-    /// Where the content is, if not in a file of its own.
+    /// Where the content is, if it is an entry of an archive.
     pub fn archived(&self) -> Option<&ArchivedFile> {
         match &self.place {
             Place::Archive(archived) => Some(archived),
-            Place::File(_) | Place::Folder(_) => None,
+            Place::File(_) | Place::Folder(_) | Place::Memory(_) => None,
+        }
+    }
+
+    /// The picture, if it is in memory.
+    pub fn in_memory(&self) -> Option<&StoredImage> {
+        match &self.place {
+            Place::Memory(image) => Some(image),
+            _ => None,
         }
     }
 

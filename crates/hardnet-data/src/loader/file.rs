@@ -17,8 +17,8 @@ pub(super) struct Workspace {
     spare: Spare,
 }
 
-/// Reads, decodes and preprocesses the file into `out`, `[3, crop, crop]`; after the reading, on the core that `turn`
-/// waits for.
+/// Reads and decodes the file, unless it is in memory, and prepares it into `out`, `[3, crop, crop]`; after the reading, on
+/// the core that `turn` waits for.
 pub(super) fn load<'a>(
     sample: &Sample,
     limits: &Limits,
@@ -28,7 +28,12 @@ pub(super) fn load<'a>(
     out: &mut [f32],
 ) -> Result<Vec<DecodeWarning>, LoadError> {
     let path = || sample.path().into_owned();
+    let image_error = |source| LoadError::Image { path: path(), source };
     let Workspace { resizer, spare } = workspace;
+    if let Some(stored) = sample.in_memory() {
+        let _turn = turn();
+        return pipeline.tensor_with(resizer, &stored.image(), out).map(|()| Vec::new()).map_err(image_error);
+    }
     let mut bytes = std::mem::take(&mut spare.file);
     content(sample, &mut bytes).map_err(|error| match error {
         ReadError::Io(source) => LoadError::Io { path: path(), source },
@@ -36,7 +41,6 @@ pub(super) fn load<'a>(
         ReadError::TooLarge { bytes } => LoadError::TooLarge { path: path(), bytes, limit: MAX_FILE_BYTES },
     })?;
     let _turn = turn();
-    let image_error = |source| LoadError::Image { path: path(), source };
     let decoded = decode_with(spare, &bytes, limits).map_err(image_error)?;
     spare.file = bytes;
     pipeline.tensor_with(resizer, &decoded.image, out).map_err(image_error)?;

@@ -1,0 +1,45 @@
+//! Labelled images as commands are given them.
+
+use std::path::Path;
+
+use hardnet_data::{Dataset, ImageRoot};
+
+use crate::failure::{Failure, Result};
+use crate::printer::Printer;
+
+/// The images of `list` below `root`, or without a list those of the class folders or of the IDX file `root`.
+pub(crate) fn labelled(root: &Path, list: Option<&Path>, classes: usize, printer: &Printer) -> Result<Dataset> {
+    let dataset = if Dataset::is_idx(root) {
+        if let Some(list) = list {
+            return Err(Failure::message(format!(
+                "`{}` has its own labels, not those of `{}`",
+                root.display(),
+                list.display()
+            ))
+            .hint("drop the list: the labels of an IDX file are in the file beside it"));
+        }
+        Dataset::from_idx(root, classes)?
+    } else {
+        let mut root = ImageRoot::from(root);
+        if let Some(cache) = crate::knobs::cache_folder() {
+            root = root.with_index_in(cache.join("archives"));
+        }
+        match list {
+            Some(list) => Dataset::from_list(list, root, classes)?,
+            None => Dataset::from_class_folders(root, classes)?,
+        }
+    };
+    for note in &dataset.notes {
+        printer.note(note);
+    }
+    Ok(dataset)
+}
+
+/// Keeps `count` images spread evenly, if so many are asked for.
+pub(crate) fn evenly(dataset: &mut Dataset, count: Option<usize>, printer: &Printer) {
+    let all = dataset.samples.len();
+    if let Some(count) = count.filter(|&count| count < all) {
+        dataset.evenly(count);
+        printer.note(format_args!("{count} of {all} images, spread evenly"));
+    }
+}
