@@ -21,6 +21,7 @@ pub use idx::{IdxError, MAX_IDX_BYTES, StoredImage};
 pub use root::ImageRoot;
 pub use sample::Sample;
 
+use crate::random::{Purpose, RandomStream};
 use root::Opened;
 
 /// The extensions by which folders are searched for images, compared without regard to case: those of torchvision's
@@ -112,6 +113,15 @@ impl Dataset {
         idx::is_idx(path)
     }
 
+    /// How many class folders `root` has; 0 if it is no folder.
+    ///
+    /// # Errors
+    ///
+    /// A [`DatasetError`] if the folder cannot be read.
+    pub fn count_class_folders(root: &Path) -> Result<usize, DatasetError> {
+        if root.is_dir() { Ok(walk::list(root)?.folders.len()) } else { Ok(0) }
+    }
+
     /// The given files, whatever their extension, and the images in the given folders and tar archives, without labels.
     ///
     /// The order is that of `paths`, within a folder that of [`from_class_folders`](Self::from_class_folders), within
@@ -122,6 +132,19 @@ impl Dataset {
     /// A [`DatasetError`] if a path does not exist, is a pipe or device, or is a folder or archive without images.
     pub fn from_paths(paths: &[PathBuf]) -> Result<Self, DatasetError> {
         loose::read(paths)
+    }
+
+    /// Takes `n` samples out at random, all of them if there are fewer; the choice depends on `seed` and the number of
+    /// samples alone. Both parts keep their order.
+    pub fn hold_out(&mut self, n: usize, seed: u64) -> Self {
+        let length = u32::try_from(self.samples.len()).expect("a data set has at most `MAX_SAMPLES` samples");
+        let order = RandomStream::new(seed, Purpose::HoldOut, [0, 0]).permutation(length);
+        let mut held = vec![false; self.samples.len()];
+        order.iter().take(n).for_each(|&index| held[index as usize] = true);
+        let mut held = held.into_iter();
+        let (out, kept) = std::mem::take(&mut self.samples).into_iter().partition(|_| held.next() == Some(true));
+        self.samples = kept;
+        Self { samples: out, classes: self.classes.clone(), notes: Vec::new() }
     }
 
     /// Keeps `n` samples spread evenly over the whole: number floor(i * len / n) for each i in 0..`n`, in order.

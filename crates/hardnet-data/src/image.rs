@@ -4,6 +4,7 @@
 //! produces and a resampler reads.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::decode::{Format, Guess};
 
@@ -92,6 +93,14 @@ impl Image {
     /// The samples without the picture around them.
     pub fn into_samples(self) -> Vec<u8> {
         self.samples
+    }
+
+    /// The given columns and rows, which lie inside the picture and are not empty.
+    pub(crate) fn part(&self, columns: Range<usize>, rows: Range<usize>) -> Image {
+        let (count, stride) = (self.channels.count(), self.width * self.channels.count());
+        let row = |row: usize| &self.samples[row * stride..][columns.start * count..columns.end * count];
+        let samples = rows.clone().flat_map(|index| row(index).iter().copied()).collect();
+        Image { width: columns.len(), height: rows.len(), channels: self.channels, samples }
     }
 
     /// The picture with three channels: grey is replicated, as Pillow's `convert("RGB")` of mode `L` does.
@@ -226,6 +235,16 @@ pub enum ImageError {
         /// The number given.
         value: f32,
     },
+    /// A number of an [`Augmentation`](crate::Augmentation) makes no sense.
+    #[error("`{name}` is {value}, expected {expected}")]
+    Augmentation {
+        /// The field.
+        name: &'static str,
+        /// The number given.
+        value: f64,
+        /// What would do.
+        expected: &'static str,
+    },
     /// The caller's buffer has the wrong length.
     #[error("the output holds {found} values, expected 3 * crop * crop = {expected}")]
     OutputLength {
@@ -260,6 +279,13 @@ mod tests {
     fn grey_is_replicated() {
         let rgb = Image::new(2, 1, Channels::Grey, vec![7, 200]).unwrap().into_rgb();
         assert_eq!((rgb.channels(), rgb.samples()), (Channels::Rgb, &[7, 7, 7, 200, 200, 200][..]));
+    }
+
+    #[test]
+    fn a_part_has_its_own_rows_and_columns() {
+        let image = Image::from_rgb8(3, 2, (0..18).collect()).unwrap();
+        let part = image.part(1..3, 1..2);
+        assert_eq!((part.width(), part.height(), part.samples()), (2, 1, &[12, 13, 14, 15, 16, 17][..]));
     }
 
     #[test]

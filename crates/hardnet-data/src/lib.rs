@@ -1,6 +1,7 @@
 //! Images as ImageNet evaluations need them: lists and folders of samples, decoding, and Pillow's exact preprocessing.
 
 mod archive;
+mod augment;
 mod cores;
 mod dataset;
 mod decode;
@@ -14,10 +15,12 @@ mod normalise;
 mod ordered;
 mod part;
 mod pipeline;
+mod random;
 mod regular_file;
 mod resize;
 
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
+pub use augment::{Augmentation, RandomCrop};
 pub use cores::{Cores, Turn};
 pub use dataset::{
     Dataset, DatasetError, IMAGE_EXTENSIONS, IdxError, ImageRoot, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES, Sample,
@@ -27,8 +30,11 @@ pub use decode::{DECODER, DecodeWarning, Decoded, Format, Guess, Limits, decode}
 pub use encode::encode_png;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};
-pub use loader::{Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, Pixels};
+pub use loader::{
+    Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, Pixels, TrainingEpoch,
+};
 pub use ordered::OrderedMap;
 pub use pipeline::Pipeline;
+pub use random::{Purpose, RandomStream};
 pub use regular_file::FileKind;
 pub use resize::{Resizer, resize};

@@ -17,7 +17,10 @@ use std::time::Duration;
 pub use error::{LoadError, LoaderError};
 pub use pixels::Pixels;
 
-use crate::{Cores, DecodeWarning, Limits, OrderedMap, Pipeline, Sample};
+use crate::{
+    Augmentation, Cores, DecodeWarning, Image, ImageError, Limits, OrderedMap, Pipeline, Purpose, RandomStream,
+    Resizer, Sample,
+};
 use pixels::Pool;
 use turns::Turns;
 
@@ -65,21 +68,44 @@ impl Default for LoaderOptions {
     }
 }
 
+/// One pass over a training set.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TrainingEpoch {
+    /// The samples to load and their order, as indices.
+    pub order: Vec<u32>,
+    /// What is done to them at random.
+    pub augmentation: Augmentation,
+    /// Seed of what is random.
+    pub seed: u64,
+    /// Number of the epoch; every sample has its own random numbers in each.
+    pub number: u32,
+}
+
+impl TrainingEpoch {
+    /// Epoch `number` over `count` samples: every sample once, in an order that depends on `seed` and `number`.
+    pub fn new(augmentation: Augmentation, count: usize, seed: u64, number: u32) -> Self {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let order = RandomStream::new(seed, Purpose::Order, [number, 0]).permutation(count);
+        Self { order, augmentation, seed, number }
+    }
+}
+
 /// The images of consecutive samples.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Batch {
-    /// The samples this batch accounts for, as indices into the loader's samples.
+    /// The samples this batch accounts for, as indices into the loader's samples, or into the order of an epoch.
     pub range: Range<usize>,
     /// The tensors of the n readable images, each `[3, crop, crop]`, f32, normalised by the pipeline.
     ///
     /// They are the buffers that the workers wrote; [`stacked`](Batch::stacked) copies them into one.
     pub images: Vec<Pixels>,
-    /// The sample of each of the n images, ascending.
+    /// The sample of each of the n images, in their order.
     pub samples: Vec<usize>,
-    /// The samples that have no image, ascending, and why.
+    /// The samples that have no image, in their order, and why.
     pub failures: Vec<(usize, LoadError)>,
-    /// What decoding lost of images that are there, ascending by sample.
+    /// What decoding lost of images that are there, in the order of their samples.
     pub warnings: Vec<(usize, DecodeWarning)>,
 }
 
@@ -95,10 +121,10 @@ impl Batch {
 ///
 /// Dropping it early waits for the images in work, no longer.
 pub struct Loader {
-    images: OrderedMap<Loaded>,
+    images: OrderedMap<(usize, Loaded)>,
     batch_size: usize,
     total: usize,
-    /// The first sample of the next batch.
+    /// The first sample of the next batch, by its position.
     next: usize,
 }
 
@@ -118,46 +144,120 @@ impl Loader {
         options: LoaderOptions,
     ) -> Result<Self, LoaderError> {
         pipeline.validate()?;
-        let (crop, limits) = (pipeline.crop, options.limits.clone());
+        let samples = samples.into();
+        let order = Order { count: samples.len(), indices: None };
+        let crop = pipeline.crop;
+        let prepare = move |_: usize, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
+            pipeline.tensor_with(resizer, image, out)
+        };
+        Self::decoding(samples, order, crop, options, prepare)
+    }
+
+    /// Starts loading the samples of `epoch`, at random changed as it says.
+    ///
+    /// What becomes of a sample depends on the seed, the epoch and the sample's index, neither on the number of workers
+    /// nor on what is loaded before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loader::new`], and [`LoaderError::Order`] for an index past the samples.
+    pub fn training(
+        samples: impl Into<Arc<Vec<Sample>>>,
+        pipeline: Pipeline,
+        epoch: TrainingEpoch,
+        options: LoaderOptions,
+    ) -> Result<Self, LoaderError> {
+        pipeline.validate()?;
+        let TrainingEpoch { order, augmentation, seed, number } = epoch;
+        augmentation.validate()?;
+        let samples = samples.into();
+        if let Some(&index) = order.iter().find(|&&index| index as usize >= samples.len()) {
+            return Err(LoaderError::Order { index, samples: samples.len() });
+        }
+        let order = Order { count: order.len(), indices: Some(order) };
+        let crop = pipeline.crop;
+        let prepare = move |index: usize, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
+            let mut random = RandomStream::new(seed, Purpose::Augmentation, [number, index as u32]);
+            augmentation.tensor_with(&pipeline, resizer, image, &mut random, out)
+        };
+        Self::decoding(samples, order, crop, options, prepare)
+    }
+
+    /// A loader that reads and decodes the samples of `order` and makes tensors of them by `prepare`, which gets the index
+    /// of the sample.
+    fn decoding(
+        samples: Arc<Vec<Sample>>,
+        order: Order,
+        crop: u32,
+        options: LoaderOptions,
+        prepare: impl Fn(usize, &mut Resizer, &Image, &mut [f32]) -> Result<(), ImageError> + Send + Sync + 'static,
+    ) -> Result<Self, LoaderError> {
+        let limits = options.limits.clone();
         // As many as images were ever in work at once; one that a panic cut short is not used again.
         let spare = Mutex::new(Vec::new());
-        let load = move |sample: &Sample, turns: &Turns, index: usize, out: &mut [f32]| {
+        let load = move |sample: &Sample, turns: &Turns, place: Place, out: &mut [f32]| {
             let mut workspace: file::Workspace = lock(&spare).pop().unwrap_or_default();
-            let loaded = file::load(sample, &limits, || turns.take(index), &pipeline, &mut workspace, out);
+            let prepare =
+                |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(place.index, resizer, image, out);
+            let loaded = file::load(sample, &limits, || turns.take(place.position), prepare, &mut workspace, out);
             lock(&spare).push(workspace);
             loaded
         };
-        Self::with(samples.into(), crop, &options, load)
+        Self::with(samples, order, crop, &options, load)
     }
 
     /// A loader whose images, `[3, crop, crop]`, come from `load`.
     fn with(
         samples: Arc<Vec<Sample>>,
+        order: Order,
         crop: u32,
         options: &LoaderOptions,
-        load: impl Fn(&Sample, &Turns, usize, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
+        load: impl Fn(&Sample, &Turns, Place, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
     ) -> Result<Self, LoaderError> {
         if options.batch_size == 0 {
             return Err(LoaderError::NoBatchSize);
         }
-        let total = samples.len();
+        let total = order.count;
         check_memory("batch_size", options.batch_size, total, crop)?;
         check_memory("prefetch", options.prefetch, total, crop)?;
         let pool = Pool::new(3 * crop as usize * crop as usize);
         let turns = Arc::new(Turns::new(options.cores.clone()));
-        let (all, held) = (Arc::clone(&samples), Arc::clone(&turns));
-        let images = OrderedMap::new(options.workers, options.prefetch, total, move |index| {
+        let order = Arc::new(order);
+        let (all, held, places) = (Arc::clone(&samples), Arc::clone(&turns), Arc::clone(&order));
+        let images = OrderedMap::new(options.workers, options.prefetch, total, move |position| {
+            let index = places.index(position);
             let sample = &all[index];
             let mut pixels = pool.take();
-            let warnings = file::guarded(sample, || load(sample, &held, index, &mut pixels))?;
-            Ok((pixels, warnings))
+            let loaded = file::guarded(sample, || load(sample, &held, Place { position, index }, &mut pixels));
+            (index, loaded.map(|warnings| (pixels, warnings)))
         });
         let seconds = options.patience.as_secs();
-        let images = images.or_after(options.patience, move |index| {
-            turns.give(index);
-            Err(LoadError::Stuck { path: samples[index].path().into_owned(), seconds })
+        let images = images.or_after(options.patience, move |position| {
+            turns.give(position);
+            let index = order.index(position);
+            (index, Err(LoadError::Stuck { path: samples[index].path().into_owned(), seconds }))
         });
         Ok(Self { images, batch_size: options.batch_size, total, next: 0 })
+    }
+}
+
+/// Where a sample stands in the order, and which it is.
+#[derive(Clone, Copy)]
+struct Place {
+    position: usize,
+    index: usize,
+}
+
+/// Which samples are loaded, by position.
+struct Order {
+    count: usize,
+    /// All samples in their order if there is none.
+    indices: Option<Vec<u32>>,
+}
+
+impl Order {
+    fn index(&self, position: usize) -> usize {
+        self.indices.as_ref().map_or(position, |indices| indices[position] as usize)
     }
 }
 
@@ -187,7 +287,7 @@ impl Iterator for Loader {
         self.next = range.end;
         let mut batch = Batch { range: range.clone(), ..Batch::default() };
         batch.images.reserve_exact(range.len());
-        for (index, loaded) in range.zip(&mut self.images) {
+        for (index, loaded) in self.images.by_ref().take(range.len()) {
             match loaded {
                 Ok((pixels, warnings)) => {
                     batch.images.push(pixels);
@@ -219,11 +319,16 @@ mod tests {
         Arc::new((0..count).map(|index| Sample::new(index.to_string(), None, index.to_string())).collect())
     }
 
+    /// So many samples in their order.
+    fn all(count: usize) -> Order {
+        Order { count, indices: None }
+    }
+
     #[test]
     fn a_panicking_decoder_costs_one_image() {
         for workers in [0, 1, 3] {
             let options = LoaderOptions { workers, batch_size: 4, prefetch: 2, ..LoaderOptions::default() };
-            let loader = Loader::with(samples(10), 1, &options, |sample, _, _, out| {
+            let loader = Loader::with(samples(10), all(10), 1, &options, |sample, _, _, out| {
                 let index: usize = sample.name().parse().expect("samples are numbers");
                 out.fill(index as f32);
                 match index {
@@ -264,8 +369,9 @@ mod tests {
         };
         let (release, stuck) = std::sync::mpsc::channel::<()>();
         let stuck = Mutex::new(stuck);
-        let mut loader = Loader::with(samples(10), 1, &options, move |_, turns, index, out| {
-            let _turn = turns.take(index);
+        let mut loader = Loader::with(samples(10), all(10), 1, &options, move |_, turns, place, out| {
+            let index = place.index;
+            let _turn = turns.take(place.position);
             out.fill(index as f32);
             // Not before the other end is gone.
             if index == 5 {

@@ -150,8 +150,13 @@ impl Pipeline {
     /// Those of [`validate`](Pipeline::validate).
     pub fn crop_pixels_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, ImageError> {
         self.validate()?;
+        Ok(self.crop_image(resizer, image)?.into_rgb())
+    }
+
+    /// The same in the channels of `image`; the pipeline has been validated.
+    pub(crate) fn crop_image(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, ImageError> {
         let (size, window) = self.geometry(image);
-        Ok(resizer.window(image, size, window, self.interpolation)?.into_rgb())
+        resizer.window(image, size, window, self.interpolation)
     }
 
     /// The tensor `[3, crop, crop]`: `(sample / 255 - mean) / std` in f32, bit-equal to torchvision's `ToTensor` and

@@ -1,7 +1,7 @@
 //! IDX files as data sets.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -151,6 +151,30 @@ fn a_file_that_expands_is_read_no_further_than_it_announces() {
     let folder = folder(&[(&name, gzip(&idx(&[1, 1, 1], vec![0; 50_000_000]))), (LABELS, idx(&[1], [0]))]);
     let error = Dataset::from_idx(&folder.path().join(&name), 1).unwrap_err();
     assert!(format!("{error:?}").contains("TooLong"), "{error:?}");
+}
+
+#[test]
+fn held_out_samples_are_chosen_by_the_seed() {
+    let path = PathBuf::from(IMAGES);
+    let folder = folder(&[(IMAGES, idx(&[200, 1, 1], 0..200)), (LABELS, idx(&[200], vec![0; 200]))]);
+    let whole = Dataset::from_idx(&folder.path().join(&path), 1).unwrap();
+    let split = |count, seed| {
+        let mut kept = whole.clone();
+        let held = kept.hold_out(count, seed);
+        let numbers = |dataset: &Dataset| -> Vec<u32> {
+            dataset.samples.iter().map(|sample| sample.name().parse().unwrap()).collect()
+        };
+        (numbers(&kept), numbers(&held))
+    };
+    let (kept, held) = split(50, 1);
+    assert_eq!((kept.len(), held.len()), (150, 50));
+    assert!(kept.is_sorted() && held.is_sorted());
+    let mut all = [kept, held.clone()].concat();
+    all.sort();
+    assert_eq!(all, (0..200).collect::<Vec<_>>());
+    assert_eq!(split(50, 1).1, held);
+    assert_ne!(split(50, 2).1, held);
+    assert_eq!((split(0, 1).0.len(), split(1000, 1).1.len()), (200, 200));
 }
 
 #[test]

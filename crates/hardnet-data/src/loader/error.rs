@@ -87,7 +87,15 @@ pub enum LoaderError {
         /// The largest value accepted with this crop.
         most: u64,
     },
-    /// The pipeline makes no sense.
+    /// The order of an epoch names a sample that there is not.
+    #[error("the order has sample {index}, expected one below {samples}")]
+    Order {
+        /// The index.
+        index: u32,
+        /// How many samples there are.
+        samples: usize,
+    },
+    /// The pipeline or the augmentation makes no sense.
     #[error(transparent)]
     Pipeline(#[from] ImageError),
 }

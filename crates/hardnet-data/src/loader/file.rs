@@ -8,7 +8,7 @@ use super::{LoadError, MAX_FILE_BYTES};
 use crate::decode::{Spare, decode_with};
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file_into};
-use crate::{DecodeWarning, Limits, Pipeline, Resizer, Sample};
+use crate::{DecodeWarning, Image, ImageError, Limits, Resizer, Sample};
 
 /// What one thread needs for an image, and the next image uses again.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) fn load<'a>(
     sample: &Sample,
     limits: &Limits,
     turn: impl FnOnce() -> Held<'a>,
-    pipeline: &Pipeline,
+    prepare: impl FnOnce(&mut Resizer, &Image, &mut [f32]) -> Result<(), ImageError>,
     workspace: &mut Workspace,
     out: &mut [f32],
 ) -> Result<Vec<DecodeWarning>, LoadError> {
@@ -32,7 +32,7 @@ pub(super) fn load<'a>(
     let Workspace { resizer, spare } = workspace;
     if let Some(stored) = sample.in_memory() {
         let _turn = turn();
-        return pipeline.tensor_with(resizer, &stored.image(), out).map(|()| Vec::new()).map_err(image_error);
+        return prepare(resizer, &stored.image(), out).map(|()| Vec::new()).map_err(image_error);
     }
     let mut bytes = std::mem::take(&mut spare.file);
     content(sample, &mut bytes).map_err(|error| match error {
@@ -43,7 +43,7 @@ pub(super) fn load<'a>(
     let _turn = turn();
     let decoded = decode_with(spare, &bytes, limits).map_err(image_error)?;
     spare.file = bytes;
-    pipeline.tensor_with(resizer, &decoded.image, out).map_err(image_error)?;
+    prepare(resizer, &decoded.image, out).map_err(image_error)?;
     spare.reclaim(decoded.image);
     Ok(decoded.warnings)
 }
