@@ -4,15 +4,12 @@
 //! values, C order, little-endian, one tensor behind the other in the order of PyTorch's `state_dict`. The header's only
 //! metadata key, `hardnet`, holds a [`Metadata`] as JSON with sorted keys: the same input gives the same bytes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
 
-use serde_json::json;
-
 use crate::error::{Error, Result};
-use crate::weights::{METADATA_KEY, Metadata, Provenance, WeightsFile, encode, greatest, magnitude};
+use crate::weights::{Metadata, Provenance, WeightsFile, encode, greatest, header, magnitude};
 
 /// The type that values are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,7 +34,7 @@ impl Precision {
     }
 
     /// Its name in a safetensors header.
-    fn tag(self) -> &'static str {
+    pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::F32 => "F32",
             Self::F16 => "F16",
@@ -117,7 +114,7 @@ impl<'a> Conversion<'a> {
             format: checkpoint.format().to_string(),
         });
         metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
-        let header = header(weights, precision, &metadata);
+        let header = header(weights.shapes(), precision, &metadata);
         Ok(Self { weights, precision, metadata, header })
     }
 
@@ -163,26 +160,6 @@ impl<'a> Conversion<'a> {
         }
         out.flush().map_err(Error::Write)
     }
-}
-
-/// The length and the JSON header of the file, padded.
-fn header(weights: &WeightsFile, precision: Precision, metadata: &Metadata) -> Vec<u8> {
-    let mut entries = Vec::new();
-    entries.push(format!("\"__metadata__\":{}", json!(BTreeMap::from([(METADATA_KEY, metadata.to_json())]))));
-    let mut end = 0;
-    for (name, shape) in weights.shapes() {
-        let start = end;
-        end += shape.iter().product::<usize>() * precision.size();
-        entries.push(format!(
-            "{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{start},{end}]}}",
-            json!(name),
-            precision.tag(),
-            json!(shape)
-        ));
-    }
-    let mut json = format!("{{{}}}", entries.join(","));
-    json.push_str(&" ".repeat(json.len().next_multiple_of(8) - json.len()));
-    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat()
 }
 
 #[cfg(test)]

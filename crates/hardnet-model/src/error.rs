@@ -204,8 +204,14 @@ pub enum Error {
     /// A type name other than `f32`, `f16` and `bf16`.
     #[error("unknown type `{0}`, expected f32, f16 or bf16")]
     UnknownPrecision(String),
-    /// A converted file could not be written.
-    #[error("cannot write the converted weights")]
+    /// A parameter that is to be written has a value that is infinite or no number.
+    #[error("`{name}` has values that are not finite")]
+    NotFinite {
+        /// Name of the parameter.
+        name: String,
+    },
+    /// A file of weights could not be written.
+    #[error("cannot write the weights")]
     Write(#[source] std::io::Error),
     /// A parameter with another number of values than its shape says.
     #[error("`{name}` has {found} values, expected {expected}")]

@@ -6,7 +6,7 @@
 //! A [`Config`] is data: one value per published network ([`Variant`]), or any table of blocks of your own. It builds a
 //! [`Graph`]: layers, links, channels, strides and parameter names. Everything else reads that graph: the Candle networks
 //! ([`HarDNet`], [`Backbone`], [`HarDBlock`]), the strict reader of weights in any published format ([`WeightsFile`]),
-//! their conversion to safetensors ([`Conversion`]), and the [`Plan`], which computes a classifier on the CPU by kernels of
+//! their conversion to safetensors ([`Conversion`]), the writer of new ones ([`write_weights`]), and the [`Plan`], which computes a classifier on the CPU by kernels of
 //! its own.
 //!
 //! ```
@@ -58,4 +58,4 @@ pub use scheme::{NamedParam, Scheme};
 pub use score::{
     Breakdown, Calibration, CalibrationBin, ClassScore, Confusion, ConfusionCell, Mistake, Proportion, Tally,
 };
-pub use weights::{Examined, FileParameters, Metadata, Provenance, WeightsFile, examine};
+pub use weights::{Examined, FileParameters, Metadata, Provenance, WeightsFile, examine, write_weights};

@@ -6,6 +6,7 @@
 mod backbone;
 mod block;
 mod classifier;
+mod dropout;
 mod layer;
 mod windows;
 
@@ -38,6 +39,17 @@ impl Layers {
     ///
     /// A map is dropped once the last layer that reads it is done.
     fn run(&self, images: &Tensor, train: bool, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
+        self.run_seeded(images, train, None, wanted)
+    }
+
+    /// The same; in training, what dropout drops follows from the `seed` if there is one.
+    fn run_seeded(
+        &self,
+        images: &Tensor,
+        train: bool,
+        seed: Option<u64>,
+        wanted: &[Vec<NodeId>],
+    ) -> Result<Vec<Tensor>> {
         let (_, channels, height, width) = images.dims4()?;
         if channels != self.graph.in_channels() {
             candle_core::bail!("expected images of {} channels, got {:?}", self.graph.in_channels(), images.shape());
@@ -48,7 +60,12 @@ impl Layers {
         let mut maps: Vec<Option<Tensor>> = Vec::with_capacity(self.layers.len());
         for (id, (node, layer)) in self.graph.nodes().iter().zip(&self.layers).enumerate() {
             let input = if node.inputs.is_empty() { images.clone() } else { gather(&maps, &node.inputs)? };
-            maps.push(Some(layer.forward(&input, train)?));
+            maps.push(Some(match (layer, seed) {
+                (Layer::Dropout(probability), Some(seed)) if train && *probability > 0.0 => {
+                    dropout::dropout(&input, *probability, seed, id)?
+                }
+                _ => layer.forward(&input, train)?,
+            }));
             for &read in &node.inputs {
                 if self.last_readers[read] == id && !keep[read] {
                     maps[read] = None;

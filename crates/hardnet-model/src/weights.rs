@@ -7,6 +7,7 @@
 mod examine;
 mod metadata;
 mod values;
+mod writer;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,9 +24,10 @@ use crate::graph::ParamInfo;
 use crate::parameters::Parameters;
 use crate::scheme::{NamedParam, Scheme};
 pub use examine::{Examined, examine};
-pub(crate) use metadata::METADATA_KEY;
 pub use metadata::{Metadata, Provenance};
 pub(crate) use values::{FloatType, encode, greatest, magnitude};
+pub(crate) use writer::header;
+pub use writer::write_weights;
 
 /// A model file that fits its network: PyTorch, Paddle or safetensors, told apart by content.
 ///

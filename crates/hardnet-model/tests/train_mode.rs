@@ -88,3 +88,16 @@ fn dropout_is_for_training_only() {
     assert_ne!(run(true), run(true));
     assert_eq!(run(false), run(false));
 }
+
+/// A seed repeats its dropout to the last bit, and another seed does not.
+#[test]
+fn seeded_dropout_is_repeated() {
+    let mut config = config(Variant::HarDNet85);
+    config.head = Some(Head { classes: 5, dropout: 0.5 });
+    let parameters = VarMap::new();
+    let network = HarDNet::new(&config, VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu)).unwrap();
+    let images = Tensor::from_vec(formula::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
+    let run = |seed| network.forward_train(&images, seed).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}

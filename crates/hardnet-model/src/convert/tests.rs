@@ -3,6 +3,7 @@
 use hardnet_checkpoint::Checkpoint;
 use hardnet_testing::weights_file::{self, Encoding};
 use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
 
 use super::*;
 use crate::config::{Config, Head, StemPadding, Variant};

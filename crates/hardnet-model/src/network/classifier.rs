@@ -66,6 +66,18 @@ impl HarDNet {
         self.forward_t(images, false)
     }
 
+    /// Logits `[N, classes]` of a batch of the training set: by the batch's statistics, which update the running ones, and
+    /// with dropout, whose choice depends on `seed`, the layer and the place of the value alone.
+    ///
+    /// [`forward_t`](ModuleT::forward_t) with `train` is the same with another choice each time.
+    ///
+    /// # Errors
+    ///
+    /// As [`HarDNet::forward`].
+    pub fn forward_train(&self, images: &Tensor, seed: u64) -> Result<Tensor> {
+        Ok(self.layers.run_seeded(images, true, Some(seed), &self.outputs)?.remove(0))
+    }
+
     /// What the network is.
     pub fn config(&self) -> &Config {
         &self.config

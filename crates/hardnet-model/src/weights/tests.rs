@@ -219,3 +219,46 @@ fn what_is_no_model_file_is_said() {
     let error = WeightsFile::open(folder.path()).unwrap_err();
     assert!(matches!(error, Error::Read { .. }), "{error}");
 }
+
+#[test]
+fn written_weights_are_read_back() {
+    let mut metadata = Metadata::new(Config::from(Variant::HarDNet39Ds).with_classes(3));
+    metadata.labels = Some(["shirt", "shoe", "bag"].map(String::from).to_vec());
+    metadata.pipeline = Some("pil-bicubic".into());
+    let mut written = Vec::new();
+    write_weights(&metadata, &formula::Formula, &mut written).unwrap();
+    let mut again = Vec::new();
+    write_weights(&metadata, &formula::Formula, &mut again).unwrap();
+    assert_eq!(written, again);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), written).unwrap();
+    let weights = WeightsFile::open(file.path()).unwrap();
+    assert_eq!(weights.metadata(), Some(&metadata));
+    for (named, values) in weights.params() {
+        assert_eq!(values.unwrap(), formula::values(&named.param.name, &named.param.shape), "{}", named.param.name);
+    }
+}
+
+#[test]
+fn values_that_no_reader_takes_are_not_written() {
+    struct Faulty(fn(&str, Vec<f32>) -> Vec<f32>);
+    impl Parameters for Faulty {
+        fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
+            Ok((self.0)(&param.name, formula::values(&param.name, &param.shape)))
+        }
+    }
+    let mut metadata = Metadata::new(Config::from(Variant::HarDNet39Ds).with_classes(3));
+    let message =
+        |metadata: &Metadata, change| write_weights(metadata, &Faulty(change), Vec::new()).unwrap_err().to_string();
+    let infinite = |name: &str, mut values: Vec<f32>| {
+        if name == "base.0.norm.bias" {
+            values[2] = f32::INFINITY;
+        }
+        values
+    };
+    assert_eq!(message(&metadata, infinite), "`base.0.norm.bias` has values that are not finite");
+    let short = |name: &str, values: Vec<f32>| if name == "base.14.3.bias" { vec![] } else { values };
+    assert_eq!(message(&metadata, short), "`base.14.3.bias` has 0 values, expected 3");
+    metadata.labels = Some(vec!["shirt".into()]);
+    assert_eq!(message(&metadata, |_, values| values), "1 class names for a network of 3 classes");
+}
