@@ -1,0 +1,205 @@
+//! The folder of a run: files that are there whole or not at all.
+//!
+//! A file is written under the name `NAME.partial`, made durable, and then renamed: whatever happens, `NAME` is either what it was
+//! or what it is to be. The state is written last, so that it never speaks of files that are not there.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A file of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunFile {
+    /// The weights after the last finished epoch.
+    Last,
+    /// The weights after the best finished epoch.
+    Best,
+    /// The weights after this epoch, from 1.
+    Epoch(u32),
+    /// What is needed to go on.
+    State,
+    /// A line of JSON for each finished epoch.
+    Metrics,
+    /// The curves of loss and accuracy.
+    Curves,
+    /// What runs, for people and programs.
+    Settings,
+}
+
+impl RunFile {
+    /// Its name in the folder.
+    pub fn name(self) -> String {
+        match self {
+            Self::Last => "last.safetensors".into(),
+            Self::Best => "best.safetensors".into(),
+            Self::Epoch(epoch) => format!("epoch-{epoch:04}.safetensors"),
+            Self::State => "state.safetensors".into(),
+            Self::Metrics => "metrics.jsonl".into(),
+            Self::Curves => "curves.svg".into(),
+            Self::Settings => "run.json".into(),
+        }
+    }
+}
+
+/// The folder of a run, of which no other process has hold.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Takes hold of `path` for a new run; makes the folder if it is missing. With `replace`, a run that is there is
+    /// forgotten: its state and weights are removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Taken`] where there is a run, [`Error::Busy`] where another process has hold of it, [`Error::File`].
+    pub fn create(path: impl Into<PathBuf>, replace: bool) -> Result<Self> {
+        let folder = Self::hold(path.into())?;
+        if folder.has(RunFile::State) {
+            if !replace {
+                return Err(Error::Taken { path: folder.path });
+            }
+            for file in [RunFile::State, RunFile::Last, RunFile::Best, RunFile::Metrics, RunFile::Curves] {
+                if folder.has(file) {
+                    let path = folder.path(file);
+                    fs::remove_file(&path).map_err(|source| Error::File { action: "remove", path, source })?;
+                }
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Takes hold of `path` to go on with the run in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`] where there is none, [`Error::Busy`], [`Error::File`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        if !path.join(RunFile::State.name()).is_file() {
+            return Err(Error::NoRun { path });
+        }
+        Self::hold(path)
+    }
+
+    fn hold(path: PathBuf) -> Result<Self> {
+        let failed = |action: &'static str| {
+            let path = path.clone();
+            move |source| Error::File { action, path, source }
+        };
+        fs::create_dir_all(&path).map_err(failed("make"))?;
+        let lock = path.join(".lock");
+        // Not truncated: another process may hold it.
+        let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed("write in"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy { path }),
+            // Where the file system knows no locks there is none.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
+        }
+        Ok(Self { path, _lock: file })
+    }
+
+    /// The folder.
+    pub fn as_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a file is, or would be.
+    pub fn path(&self, file: RunFile) -> PathBuf {
+        self.path.join(file.name())
+    }
+
+    /// Whether a file is there.
+    pub fn has(&self, file: RunFile) -> bool {
+        self.path(file).is_file()
+    }
+
+    /// Gives `file` the content that `write` writes; if that fails, the file stays what it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], also for [`hardnet_model::Error::Write`] from `write`; its other errors as they are.
+    pub fn write(&self, file: RunFile, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+        let path = self.path(file);
+        let partial = self.path.join(format!("{}.partial", file.name()));
+        let result = self.write_partial(&partial, &path, write);
+        if result.is_err() {
+            // What is left is of no use, and its space may be what is missing.
+            let _ = fs::remove_file(&partial);
+        }
+        result
+    }
+
+    fn write_partial(
+        &self,
+        partial: &Path,
+        path: &Path,
+        write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |source| Error::File { action: "write", path: path.into(), source };
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(partial).map_err(failed)?);
+        match write(&mut out) {
+            Err(Error::Model(hardnet_model::Error::Write(source))) => return Err(failed(source)),
+            other => other?,
+        }
+        out.flush().map_err(failed)?;
+        out.get_ref().sync_all().map_err(failed)?;
+        drop(out);
+        fs::rename(partial, path).map_err(failed)?;
+        // The new name is durable once the folder is; not every system can do it.
+        if let Ok(folder) = File::open(&self.path) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &RunFolder, text: &str) -> Result<()> {
+        folder.write(RunFile::State, |out| {
+            out.write_all(text.as_bytes()).map_err(|error| Error::Model(hardnet_model::Error::Write(error)))
+        })
+    }
+
+    #[test]
+    fn what_fails_leaves_the_file_as_it_was() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(temporary.path().join("a/run"), false).unwrap();
+        write(&folder, "whole").unwrap();
+        let failed = folder.write(RunFile::State, |out| {
+            out.write_all(&[0; 3 << 20]).unwrap();
+            Err(Error::Model(hardnet_model::Error::Write(io::ErrorKind::StorageFull.into())))
+        });
+        assert!(matches!(failed, Err(Error::File { action: "write", .. })), "{failed:?}");
+        assert_eq!(fs::read(folder.path(RunFile::State)).unwrap(), b"whole");
+        let mut names: Vec<_> =
+            fs::read_dir(folder.as_path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".lock", "state.safetensors"]);
+    }
+
+    #[test]
+    fn a_folder_has_one_run_and_one_process() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path();
+        assert!(matches!(RunFolder::open(path), Err(Error::NoRun { .. })));
+        let folder = RunFolder::create(path, false).unwrap();
+        assert!(matches!(RunFolder::create(path, false), Err(Error::Busy { .. })));
+        write(&folder, "state").unwrap();
+        drop(folder);
+        assert!(matches!(RunFolder::create(path, false), Err(Error::Taken { .. })));
+        drop(RunFolder::open(path).unwrap());
+        let folder = RunFolder::create(path, true).unwrap();
+        assert!(!folder.has(RunFile::State));
+    }
+}

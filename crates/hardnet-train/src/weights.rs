@@ -1,0 +1,118 @@
+//! The parameters and running statistics of a network that is trained.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::VarBuilder;
+use hardnet_model::{Config, Graph, ParamInfo, ParamKind, Parameters, WeightsFile};
+
+use crate::error::Result;
+use crate::init;
+
+/// Every parameter and running statistic of a network as a variable of its own.
+#[derive(Debug)]
+pub struct Weights {
+    entries: Vec<(ParamInfo, Var)>,
+    places: HashMap<String, usize>,
+}
+
+impl Weights {
+    /// Random weights for `config` by the authors' rules: Xavier's normal distribution for convolutions, PyTorch's own
+    /// for the rest. They depend on `seed` alone.
+    ///
+    /// # Errors
+    ///
+    /// [`hardnet_model::Error::Config`] where `config` makes no network.
+    pub fn random(config: &Config, seed: u64, device: &Device) -> Result<Self> {
+        Self::build(config, device, |index, param, fan_in| Ok(init::values(param, index, fan_in, seed)))
+    }
+
+    /// The weights of a file for a network of `classes` classes. If the file has another number of classes, or no head, the
+    /// head is drawn anew as in [`Weights::random`]: compare [`WeightsFile::config`].
+    ///
+    /// # Errors
+    ///
+    /// What the file says of its tensors.
+    pub fn from_file(file: &WeightsFile, classes: usize, seed: u64, device: &Device) -> Result<Self> {
+        let config = file.config().clone().with_classes(classes);
+        let (own, kept) = (file.parameters(), file.config().classes() == classes);
+        Self::build(&config, device, |index, param, fan_in| {
+            let is_head = matches!(param.kind, ParamKind::LinearWeight | ParamKind::LinearBias);
+            if is_head && !kept { Ok(init::values(param, index, fan_in, seed)) } else { Ok(own.values(param)?) }
+        })
+    }
+
+    fn build(
+        config: &Config,
+        device: &Device,
+        values: impl Fn(usize, &ParamInfo, usize) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        let graph = Graph::new(config)?;
+        let mut entries = Vec::new();
+        for (index, param) in graph.params().into_iter().enumerate() {
+            let values = values(index, &param, graph.nodes()[param.node].in_channels)?;
+            let var = Var::from_vec(values, &param.shape[..], device)?;
+            entries.push((param, var));
+        }
+        Ok(Self::new(entries))
+    }
+
+    fn new(entries: Vec<(ParamInfo, Var)>) -> Self {
+        let places = entries.iter().enumerate().map(|(at, (param, _))| (param.name.clone(), at)).collect();
+        Self { entries, places }
+    }
+
+    /// Weights of the same values in memory of their own.
+    ///
+    /// # Errors
+    ///
+    /// Candle's.
+    pub fn copy(&self) -> candle_core::Result<Self> {
+        let copy =
+            |(param, var): &(ParamInfo, Var)| Ok((param.clone(), Var::from_tensor(&var.as_detached_tensor().copy()?)?));
+        Ok(Self::new(self.entries.iter().map(copy).collect::<candle_core::Result<_>>()?))
+    }
+
+    /// Every parameter in the order of [`Graph::params`], with its variable.
+    pub fn entries(&self) -> impl Iterator<Item = (&ParamInfo, &Var)> {
+        self.entries.iter().map(|(param, var)| (param, var))
+    }
+
+    /// The variables in that order.
+    pub fn variables(&self) -> impl Iterator<Item = &Var> {
+        self.entries.iter().map(|(_, var)| var)
+    }
+
+    /// A builder of a network that shares these variables. Gradients reach the parameters for which `is_trained`; running
+    /// statistics follow the batches in either case.
+    pub fn var_builder(&self, is_trained: impl Fn(&ParamInfo) -> bool, device: &Device) -> VarBuilder<'static> {
+        let tensor = |(param, var): &(ParamInfo, Var)| {
+            let shared = !param.kind.is_trained() || is_trained(param);
+            let tensor = if shared { var.as_tensor().clone() } else { var.as_detached_tensor() };
+            (param.name.clone(), tensor)
+        };
+        let tensors: HashMap<String, Tensor> = self.entries.iter().map(tensor).collect();
+        VarBuilder::from_tensors(tensors, DType::F32, device)
+    }
+
+    /// The values of entry `index`.
+    pub(crate) fn values_at(&self, index: usize) -> candle_core::Result<Vec<f32>> {
+        values_of(&self.entries[index].1)
+    }
+}
+
+/// The values of a variable.
+pub(crate) fn values_of(var: &Var) -> candle_core::Result<Vec<f32>> {
+    var.as_detached_tensor().flatten_all()?.to_vec1()
+}
+
+impl Parameters for Weights {
+    fn values(&self, param: &ParamInfo) -> hardnet_model::Result<Vec<f32>> {
+        match self.places.get(&param.name) {
+            Some(&at) => Ok(self.values_at(at)?),
+            None => {
+                Err(hardnet_model::Error::Parameter { name: param.name.clone(), expected: param.count(), found: 0 })
+            }
+        }
+    }
+}
