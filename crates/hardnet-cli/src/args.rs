@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, convert, env, eval, info, inspect, list, predict};
+use crate::commands::{bench, completions, convert, env, eval, info, inspect, list, predict, train};
 
 /// Evaluate and run HarDNet image classifiers.
 #[derive(Parser, Debug)]
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Eval(eval::EvalArgs),
     /// Name what images show
     Predict(predict::PredictArgs),
+    /// Train a network
+    Train(train::TrainArgs),
     /// Measure speed
     Bench(bench::BenchArgs),
     /// List the networks

@@ -11,6 +11,7 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod predict;
+pub(crate) mod train;
 
 use crate::args::{Arguments, Command};
 use crate::failure::{Exit, Result};
@@ -21,6 +22,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
     match arguments.command {
         Command::Eval(args) => eval::run(&args, printer),
         Command::Predict(args) => predict::run(&args, printer),
+        Command::Train(args) => train::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),
         Command::List(args) => list::run(&args, printer),
         Command::Info(args) => info::run(&args, printer),

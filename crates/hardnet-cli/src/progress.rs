@@ -40,6 +40,13 @@ impl Progress {
         }
     }
 
+    /// Shows `message` beside what is done.
+    pub(crate) fn update_message(&self, message: impl Into<String>) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(message.into());
+        }
+    }
+
     /// Runs `print` with the bar out of the way.
     pub(crate) fn suspend(&self, print: impl FnOnce()) {
         match &self.bar {

@@ -218,7 +218,7 @@ fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion
 }
 
 /// The lines of a file of class names, without the blank ones at its end.
-fn read_labels(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn read_labels(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
     match names.iter().position(String::is_empty) {

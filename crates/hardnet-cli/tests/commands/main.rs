@@ -9,3 +9,4 @@ mod eval;
 mod info;
 mod predict;
 mod support;
+mod train;

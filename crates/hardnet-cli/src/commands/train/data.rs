@@ -1,0 +1,121 @@
+//! Which images are trained with, and which are kept back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use hardnet_data::{Dataset, Sample};
+use serde::{Deserialize, Serialize};
+
+use crate::args::at_least_one;
+use crate::failure::{Failure, Result};
+use crate::printer::Printer;
+use crate::samples::{evenly, labelled};
+
+/// Seed of the choice of held-out images: the same whatever the run's seed, so that runs can be compared.
+const HOLD_OUT_SEED: u64 = 0;
+
+/// Where images come from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Images")]
+pub(crate) struct DataArgs {
+    /// Training images: a folder or tar archive as for hardnet eval, or an IDX file such as train-images-idx3-ubyte.gz
+    #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
+    data_dir: Option<PathBuf>,
+    /// List of the training images and their classes, as --val-list of hardnet eval
+    #[arg(long, value_name = "FILE")]
+    train_list: Option<PathBuf>,
+    /// Validation images; by default where the training images are, if --val-list is given
+    #[arg(long, value_name = "FOLDER", conflicts_with = "hold_out")]
+    val_dir: Option<PathBuf>,
+    /// List of the validation images and their classes
+    #[arg(long, value_name = "FILE", conflicts_with = "hold_out")]
+    val_list: Option<PathBuf>,
+    /// Keep N training images back for validation, chosen at random, the same whatever the seed
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    hold_out: Option<usize>,
+    /// Train with this many images only, spread evenly over the others
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    num_samples: Option<usize>,
+    /// Number of classes; by default what the images have, or else the weights
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) num_classes: Option<usize>,
+}
+
+/// The same as it is saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataSettings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) train_list: Option<PathBuf>,
+    pub(crate) val_dir: Option<PathBuf>,
+    pub(crate) val_list: Option<PathBuf>,
+    pub(crate) hold_out: Option<usize>,
+    pub(crate) num_samples: Option<usize>,
+}
+
+/// The images.
+pub(crate) struct Data {
+    pub(crate) training: Arc<[Sample]>,
+    pub(crate) validation: Option<Arc<[Sample]>>,
+    /// Names of the classes, if folders give them.
+    pub(crate) classes: Option<Vec<String>>,
+}
+
+impl DataArgs {
+    /// What is saved: paths from the root, so that a run can be resumed from another folder.
+    pub(crate) fn settings(&self) -> Result<DataSettings> {
+        let whole = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+        let data_dir = whole(&self.data_dir)?.expect("clap asks for images");
+        let val_list = whole(&self.val_list)?;
+        let val_dir = whole(&self.val_dir)?.or_else(|| val_list.as_ref().map(|_| data_dir.clone()));
+        Ok(DataSettings {
+            data_dir,
+            train_list: whole(&self.train_list)?,
+            val_dir,
+            val_list,
+            hold_out: self.hold_out,
+            num_samples: self.num_samples,
+        })
+    }
+}
+
+/// How many classes the images are of, where they say so: class folders or an IDX file.
+pub(crate) fn count_classes(settings: &DataSettings) -> Result<Option<usize>> {
+    if settings.train_list.is_some() {
+        return Ok(None);
+    }
+    if Dataset::is_idx(&settings.data_dir) {
+        let dataset = Dataset::from_idx(&settings.data_dir, usize::from(u8::MAX) + 1)?;
+        return Ok(dataset.samples.iter().filter_map(|sample| sample.label).max().map(|label| label as usize + 1));
+    }
+    let folders = Dataset::count_class_folders(&settings.data_dir)?;
+    Ok((folders > 0).then_some(folders))
+}
+
+/// Finds the images.
+pub(crate) fn load(settings: &DataSettings, classes: usize, printer: &Printer) -> Result<Data> {
+    let mut training = labelled(&settings.data_dir, settings.train_list.as_deref(), classes, printer)?;
+    let validation = match (&settings.val_dir, settings.hold_out) {
+        (Some(root), _) => Some(labelled(root, settings.val_list.as_deref(), classes, printer)?),
+        (None, Some(count)) => {
+            let all = training.samples.len();
+            let held = training.hold_out(count, HOLD_OUT_SEED);
+            if training.samples.is_empty() {
+                return Err(Failure::message(format!("--hold-out {count} leaves none of {all} images to train with")));
+            }
+            printer.note(format_args!("{} of {all} training images are held out for validation", held.samples.len()));
+            Some(held)
+        }
+        (None, None) => {
+            printer.warn("there is no validation set: --val-dir or --hold-out gives one");
+            None
+        }
+    };
+    evenly(&mut training, settings.num_samples, printer);
+    Ok(Data {
+        classes: training.classes,
+        training: training.samples.into(),
+        validation: validation.map(|validation| validation.samples.into()),
+    })
+}

@@ -1,0 +1,266 @@
+//! From flags to a recipe.
+
+use clap::{Args, ValueEnum};
+use hardnet_data::RandomCrop;
+use hardnet_train::{Decay, Decayed, Interval, Recipe, Warmup};
+
+use crate::args::at_least_one;
+use crate::failure::{Failure, Result};
+
+/// How to train. What is not given is the recipe's.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Recipe")]
+pub(crate) struct RecipeArgs {
+    /// Published settings that the flags below change: upstream (the authors' for ImageNet) or notebook (the Paddle notebook's)
+    #[arg(long, value_name = "NAME", default_value = "upstream", hide_possible_values = true,
+        value_parser = clap::builder::PossibleValuesParser::new(Recipe::NAMES))]
+    recipe: String,
+    /// Passes over the training images
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Images of a step
+    #[arg(short, long, value_name = "N", value_parser = at_least_one)]
+    batch_size: Option<usize>,
+    /// Learning rate
+    #[arg(long, visible_alias = "learning-rate", value_name = "RATE")]
+    lr: Option<f64>,
+    /// Momentum; 0 for none
+    #[arg(long, value_name = "SHARE")]
+    momentum: Option<f64>,
+    /// Nesterov's momentum: true or false
+    #[arg(long, value_name = "BOOL")]
+    nesterov: Option<bool>,
+    /// Weight decay
+    #[arg(long, value_name = "SHARE")]
+    weight_decay: Option<f64>,
+    /// What decays: all parameters, or the weights of convolutions and linear layers
+    #[arg(long, value_enum, value_name = "WHICH")]
+    decay: Option<DecayChoice>,
+    /// How the learning rate falls: constant, cosine or step
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    schedule: Option<ScheduleChoice>,
+    /// Where the cosine ends; by default 0
+    #[arg(long, value_name = "RATE")]
+    lr_min: Option<f64>,
+    /// Epochs between two steps of --schedule step; by default 30
+    #[arg(long, value_name = "N")]
+    step_epochs: Option<u32>,
+    /// What a step multiplies the learning rate by; by default 0.1
+    #[arg(long, value_name = "FACTOR")]
+    step_factor: Option<f64>,
+    /// Epochs in which the learning rate rises to its full value
+    #[arg(long, value_name = "N")]
+    warmup_epochs: Option<u32>,
+    /// Share of the learning rate that they begin with; by default 0.01
+    #[arg(long, value_name = "SHARE")]
+    warmup_start: Option<f64>,
+    /// When the learning rate changes: epoch or batch
+    #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    lr_per: Option<IntervalChoice>,
+    /// Share of the target that is spread over all classes
+    #[arg(long, value_name = "SHARE")]
+    label_smoothing: Option<f64>,
+    /// Shorten longer gradients to this norm
+    #[arg(long, value_name = "NORM")]
+    clip_norm: Option<f64>,
+    /// Evaluate and write a running average of the weights that keeps this share at each step, as 0.999
+    #[arg(long, value_name = "SHARE")]
+    ema: Option<f64>,
+    /// Which part of an image is seen: none (as in evaluation), resized (a random rectangle) or padded (shifted)
+    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
+    crop: Option<CropChoice>,
+    /// Least and greatest share of the area for --crop resized, as 0.08,1
+    #[arg(long, value_name = "MIN,MAX", value_parser = pair)]
+    crop_scale: Option<[f64; 2]>,
+    /// Least and greatest width over height for --crop resized, as 0.75,1.33
+    #[arg(long, value_name = "MIN,MAX", value_parser = pair)]
+    crop_ratio: Option<[f64; 2]>,
+    /// Pixels by which --crop padded shifts at most
+    #[arg(long, value_name = "PIXELS")]
+    crop_padding: Option<u32>,
+    /// Probability that an image is mirrored
+    #[arg(long, value_name = "SHARE")]
+    flip: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DecayChoice {
+    All,
+    Weights,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ScheduleChoice {
+    Constant,
+    Cosine,
+    Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum IntervalChoice {
+    Epoch,
+    Batch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CropChoice {
+    None,
+    Resized,
+    Padded,
+}
+
+impl RecipeArgs {
+    /// The published recipe that it begins with.
+    pub(crate) fn name(&self) -> &str {
+        &self.recipe
+    }
+
+    /// The recipe.
+    pub(crate) fn resolve(&self) -> Result<Recipe> {
+        let mut recipe = Recipe::named(&self.recipe).expect("clap takes the names of recipes only");
+        let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
+        set(&mut recipe.learning_rate, self.lr);
+        set(&mut recipe.momentum, self.momentum);
+        set(&mut recipe.weight_decay, self.weight_decay);
+        set(&mut recipe.label_smoothing, self.label_smoothing);
+        set(&mut recipe.augmentation.flip, self.flip);
+        recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
+        recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        // Without momentum there is none of Nesterov's either, unless it is asked for.
+        recipe.nesterov = self.nesterov.unwrap_or(recipe.nesterov && recipe.momentum > 0.0);
+        recipe.clip_norm = self.clip_norm.or(recipe.clip_norm);
+        recipe.average_decay = self.ema.or(recipe.average_decay);
+        recipe.decayed = match self.decay {
+            Some(DecayChoice::All) => Decayed::All,
+            Some(DecayChoice::Weights) => Decayed::Weights,
+            None => recipe.decayed,
+        };
+        recipe.schedule.decay = self.decay(recipe.schedule.decay)?;
+        recipe.schedule.interval = match self.lr_per {
+            Some(IntervalChoice::Epoch) => Interval::Epoch,
+            Some(IntervalChoice::Batch) => Interval::Batch,
+            None => recipe.schedule.interval,
+        };
+        if let Some(epochs) = self.warmup_epochs {
+            let start = self.warmup_start.unwrap_or(0.01);
+            recipe.schedule.warmup = (epochs > 0).then_some(Warmup { epochs, start });
+        } else if self.warmup_start.is_some() {
+            return Err(needs("--warmup-start", "--warmup-epochs"));
+        }
+        recipe.augmentation.crop = self.crop(recipe.augmentation.crop)?;
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// The schedule, which is `own` unless flags change it.
+    fn decay(&self, own: Decay) -> Result<Decay> {
+        let decay = match (self.schedule, own) {
+            (Some(ScheduleChoice::Constant), _) => Decay::Constant,
+            (Some(ScheduleChoice::Cosine), _) => Decay::Cosine { least: self.lr_min.unwrap_or(0.0) },
+            (Some(ScheduleChoice::Step), _) => {
+                Decay::Step { every: self.step_epochs.unwrap_or(30), factor: self.step_factor.unwrap_or(0.1) }
+            }
+            (None, Decay::Cosine { least }) => Decay::Cosine { least: self.lr_min.unwrap_or(least) },
+            (None, own) => own,
+        };
+        if self.lr_min.is_some() && !matches!(decay, Decay::Cosine { .. }) {
+            return Err(needs("--lr-min", "--schedule cosine"));
+        }
+        if (self.step_epochs.is_some() || self.step_factor.is_some()) && !matches!(decay, Decay::Step { .. }) {
+            return Err(needs("--step-epochs and --step-factor", "--schedule step"));
+        }
+        Ok(decay)
+    }
+
+    /// The crop, which is `own` unless flags change it.
+    fn crop(&self, own: RandomCrop) -> Result<RandomCrop> {
+        let usual = ([0.08, 1.0], [3.0 / 4.0, 4.0 / 3.0]);
+        let (scale, ratio) = match own {
+            RandomCrop::Resized { scale, ratio } => (scale, ratio),
+            _ => usual,
+        };
+        let resized =
+            RandomCrop::Resized { scale: self.crop_scale.unwrap_or(scale), ratio: self.crop_ratio.unwrap_or(ratio) };
+        let crop = match (self.crop, own) {
+            (Some(CropChoice::None), _) => RandomCrop::None,
+            (Some(CropChoice::Resized), _) | (None, RandomCrop::Resized { .. }) => resized,
+            (Some(CropChoice::Padded), _) => {
+                let padding = self.crop_padding.ok_or_else(|| needs("--crop padded", "--crop-padding"))?;
+                RandomCrop::Padded { padding }
+            }
+            (None, own) => own,
+        };
+        if self.crop_padding.is_some() && !matches!(crop, RandomCrop::Padded { .. }) {
+            return Err(needs("--crop-padding", "--crop padded"));
+        }
+        if (self.crop_scale.is_some() || self.crop_ratio.is_some()) && !matches!(crop, RandomCrop::Resized { .. }) {
+            return Err(needs("--crop-scale and --crop-ratio", "--crop resized"));
+        }
+        Ok(crop)
+    }
+}
+
+fn needs(flag: &str, other: &str) -> Failure {
+    Failure::message(format!("{flag} needs {other}"))
+}
+
+/// Two numbers with a comma between them.
+fn pair(text: &str) -> std::result::Result<[f64; 2], String> {
+    let numbers =
+        text.split_once(',').and_then(|(low, high)| Some([low.trim().parse().ok()?, high.trim().parse().ok()?]));
+    numbers.ok_or_else(|| "expected two numbers, as 0.5,1".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        recipe: RecipeArgs,
+    }
+
+    fn recipe(flags: &str) -> Result<Recipe> {
+        let words = std::iter::once("program").chain(flags.split_whitespace());
+        Program::try_parse_from(words).unwrap().recipe.resolve()
+    }
+
+    #[test]
+    fn flags_change_the_published_recipes() {
+        assert_eq!(recipe("").unwrap(), Recipe::upstream());
+        assert_eq!(recipe("--recipe notebook").unwrap(), Recipe::notebook());
+        let mut expected = Recipe::upstream();
+        (expected.epochs, expected.batch_size, expected.learning_rate) = (30, 64, 0.1);
+        expected.schedule.decay = Decay::Cosine { least: 1e-4 };
+        expected.schedule.warmup = Some(Warmup { epochs: 2, start: 0.1 });
+        expected.schedule.interval = Interval::Batch;
+        (expected.label_smoothing, expected.clip_norm, expected.average_decay) = (0.1, Some(5.0), Some(0.999));
+        expected.decayed = Decayed::Weights;
+        expected.augmentation = expected.augmentation.with_crop(RandomCrop::Padded { padding: 8 }).with_flip(0.25);
+        let flags = "--epochs 30 -b 64 --lr 0.1 --lr-min 1e-4 --warmup-epochs 2 --warmup-start 0.1 --lr-per batch \
+                     --label-smoothing 0.1 --clip-norm 5 --ema 0.999 --decay weights --crop padded --crop-padding 8 --flip 0.25";
+        assert_eq!(recipe(flags).unwrap(), expected);
+        let resized = RandomCrop::Resized { scale: [0.5, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
+        assert_eq!(recipe("--crop-scale 0.5,1").unwrap().augmentation.crop, resized);
+        assert_eq!(recipe("--schedule step").unwrap().schedule.decay, Decay::Step { every: 30, factor: 0.1 });
+        assert!(!recipe("--momentum 0").unwrap().nesterov);
+    }
+
+    #[test]
+    fn flags_that_would_do_nothing_are_errors() {
+        for (flags, message) in [
+            ("--warmup-start 0.1", "--warmup-start needs --warmup-epochs"),
+            ("--recipe notebook --lr-min 0.1", "--lr-min needs --schedule cosine"),
+            ("--step-factor 0.5", "--step-epochs and --step-factor needs --schedule step"),
+            ("--crop padded", "--crop padded needs --crop-padding"),
+            ("--crop-padding 3", "--crop-padding needs --crop padded"),
+            ("--crop none --crop-scale 0.5,1", "--crop-scale and --crop-ratio needs --crop resized"),
+            ("--momentum 1", "`momentum` is 1, expected 0 or more and less than 1"),
+        ] {
+            assert_eq!(recipe(flags).unwrap_err().error.to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! All that a run was started with, as `run.json` and the state hold it.
+
+use hardnet_data::{Pipeline, RandomCrop};
+use hardnet_model::Metadata;
+use hardnet_train::{Decay, Decayed, Error, Interval, Recipe, RunFile, RunFolder};
+use serde::{Deserialize, Serialize};
+
+use super::data::DataSettings;
+use crate::failure::{Failure, Result};
+use crate::model::name_of;
+
+/// The version of [`Settings`] that this program reads.
+const SCHEMA: u32 = 1;
+
+/// What a run was started with. Field names are API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) schema_version: u32,
+    /// The program, with version and commit.
+    pub(crate) tool: String,
+    /// The published network's name, or `custom`.
+    pub(crate) model: String,
+    /// The weights it began with; random ones if there are none.
+    pub(crate) origin: Option<Origin>,
+    pub(crate) data: DataSettings,
+    pub(crate) recipe_name: String,
+    pub(crate) recipe: Recipe,
+    pub(crate) seed: u64,
+    pub(crate) freeze_until: usize,
+    pub(crate) keep_epochs: bool,
+    pub(crate) pipeline: Pipeline,
+    /// What the files of weights say of themselves.
+    pub(crate) metadata: Metadata,
+}
+
+/// A file of weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) path: String,
+    pub(crate) sha256: String,
+}
+
+impl Settings {
+    /// A run of the authors' recipe from random weights, without images.
+    pub(crate) fn new(metadata: Metadata, pipeline: Pipeline) -> Self {
+        Self {
+            schema_version: SCHEMA,
+            tool: concat!("hardnet ", env!("CARGO_PKG_VERSION"), " (", env!("HARDNET_COMMIT"), ")").into(),
+            model: name_of(&metadata.config),
+            origin: None,
+            data: DataSettings::default(),
+            recipe_name: Recipe::NAMES[0].into(),
+            recipe: Recipe::upstream(),
+            seed: 0,
+            freeze_until: 0,
+            keep_epochs: false,
+            pipeline,
+            metadata,
+        }
+    }
+
+    /// The settings of a saved run.
+    pub(crate) fn parse(value: serde_json::Value) -> Result<Self> {
+        let settings: Self = serde_json::from_value(value)
+            .map_err(|error| anyhow::Error::from(error).context("the settings of the run cannot be read"))?;
+        if settings.schema_version != SCHEMA {
+            let version = settings.schema_version;
+            return Err(Failure::message(format!("the run has settings of version {version}, expected {SCHEMA}")));
+        }
+        Ok(settings)
+    }
+
+    /// The same as JSON, by way of text, which has the shortest digits of an f32.
+    pub(crate) fn to_value(&self) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&serde_json::to_string(self)?)?)
+    }
+
+    /// Writes them for people and programs.
+    pub(crate) fn save(&self, folder: &RunFolder) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        folder.write(RunFile::Settings, |out| {
+            out.write_all(text.as_bytes()).map_err(|error| Error::Model(hardnet_model::Error::Write(error)))
+        })?;
+        Ok(())
+    }
+
+    /// What runs, in a few lines.
+    pub(crate) fn lines(&self, training: usize, validation: Option<usize>) -> Vec<String> {
+        let Recipe { epochs, batch_size, learning_rate, momentum, weight_decay, .. } = self.recipe;
+        let from = match &self.origin {
+            Some(origin) => {
+                format!("from {} (sha256 {}...)", origin.path, &origin.sha256[..origin.sha256.len().min(12)])
+            }
+            None => "from random weights".into(),
+        };
+        let nesterov = if self.recipe.nesterov { " (Nesterov)" } else { "" };
+        let decayed = match self.recipe.decayed {
+            Decayed::Weights => " on weights",
+            _ => " on all parameters",
+        };
+        let mut more = String::new();
+        for (name, value) in [
+            ("label smoothing", Some(self.recipe.label_smoothing).filter(|&share| share > 0.0)),
+            ("gradients clipped to", self.recipe.clip_norm),
+            ("weights averaged by", self.recipe.average_decay),
+        ] {
+            if let Some(value) = value {
+                more += &format!(", {name} {value}");
+            }
+        }
+        let frozen = if self.freeze_until > 0 {
+            format!(", the first {} entries frozen", self.freeze_until)
+        } else {
+            String::new()
+        };
+        let validation = validation.map_or("no validation".into(), |count| format!("validated on {count}"));
+        vec![
+            format!("{from}{frozen}, {training} images, {validation}, seed {}", self.seed),
+            format!(
+                "recipe {}: {epochs} epochs of batches of {batch_size}, SGD, momentum {momentum}{nesterov}, weight decay \
+                 {weight_decay}{decayed}{more}",
+                self.recipe_name
+            ),
+            format!("learning rate {learning_rate}, {}", self.schedule()),
+            format!("images: {}", self.augmentation()),
+        ]
+    }
+
+    fn schedule(&self) -> String {
+        let schedule = &self.recipe.schedule;
+        let decay = match schedule.decay {
+            Decay::Cosine { least } => format!("along a cosine to {least}"),
+            Decay::Step { every, factor } => format!("times {factor} every {every} epochs"),
+            _ => "constant".into(),
+        };
+        let interval = match schedule.interval {
+            Interval::Batch => "batch",
+            _ => "epoch",
+        };
+        let warmup = schedule.warmup.map_or(String::new(), |warmup| {
+            format!(", rising from {} times it in {} epochs", warmup.start, warmup.epochs)
+        });
+        format!("{decay}{warmup}, changed each {interval}")
+    }
+
+    fn augmentation(&self) -> String {
+        let augmentation = &self.recipe.augmentation;
+        let crop = match augmentation.crop {
+            RandomCrop::Resized { scale: [least, most], ratio: [narrow, wide] } => {
+                format!("random rectangles of {least} to {most} of the area, {narrow:.3} to {wide:.3} wide for high")
+            }
+            RandomCrop::Padded { padding } => format!("shifted by up to {padding} pixels"),
+            _ => "cropped as in evaluation".into(),
+        };
+        format!("{crop}, mirrored with probability {}, {} pixels a side", augmentation.flip, self.pipeline.crop)
+    }
+}

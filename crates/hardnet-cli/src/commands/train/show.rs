@@ -1,0 +1,160 @@
+//! How a run goes, for those who watch, and what came out, for programs.
+
+use std::time::Duration;
+
+use hardnet_train::{BatchReport, Ending, EpochMetrics, Event, Progress as Saved, RunFile, Trainer};
+use serde::Serialize;
+
+use crate::failure::Result;
+use crate::printer::Printer;
+use crate::progress::Progress;
+
+/// Shows the events of a run.
+pub(super) struct Show {
+    printer: Printer,
+    /// Whether stdout is for the final report alone.
+    json: bool,
+    bar: Option<Progress>,
+    /// Seconds of an epoch beside its steps, once known.
+    beside: f64,
+    epochs: u32,
+}
+
+/// What `hardnet train --json` prints. Field names are API.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    schema_version: u32,
+    output: String,
+    finished: bool,
+    best: Option<String>,
+    last: Option<String>,
+    epochs: Vec<EpochMetrics>,
+}
+
+pub(super) fn report(trainer: &Trainer, ending: Ending) -> Report {
+    let folder = trainer.folder();
+    let path = |file| folder.has(file).then(|| folder.path(file).display().to_string());
+    Report {
+        schema_version: 1,
+        output: folder.as_path().display().to_string(),
+        finished: ending == Ending::Finished,
+        best: path(RunFile::Best),
+        last: path(RunFile::Last),
+        epochs: trainer.progress().history.clone(),
+    }
+}
+
+impl Show {
+    pub(super) fn new(printer: Printer, json: bool, epochs: u32) -> Self {
+        Self { printer, json, bar: None, beside: 0.0, epochs }
+    }
+
+    /// Says where a saved run goes on.
+    pub(super) fn resumed(&mut self, saved: &Saved) {
+        self.printer.note(format_args!("resumed behind {} epochs and {} steps", saved.epochs(), saved.batch));
+        if let Some(last) = saved.history.last() {
+            self.beside = beside(last);
+        }
+    }
+
+    pub(super) fn event(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Batch(report) => self.batch(report),
+            Event::Validated(done, total) => {
+                if let Some(bar) = &mut self.bar {
+                    bar.update_message(format!("validation {done}/{total}"));
+                }
+            }
+            Event::Failure(error) => self.aside(|printer| printer.cause(error)),
+            Event::Warning(sample, warning) => {
+                self.aside(|printer| printer.warn(format_args!("{}: {warning}", sample.path.display())));
+            }
+            Event::Epoch(metrics) => {
+                self.finish();
+                self.beside = beside(metrics);
+                if !self.json {
+                    self.printer.line(self.line(metrics))?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, report: &BatchReport) {
+        let (done, total) = report.images;
+        let images = (total - done) + total * (report.epoch.1 - report.epoch.0) as usize;
+        let rest = f64::from(report.epoch.1 - report.epoch.0 + 1);
+        let left = images as f64 / report.images_per_second + self.beside * rest;
+        let message = format!(
+            "epoch {}/{}  loss {:.4}  top-1 {:.2} %  {:.1} images/s  {} left",
+            report.epoch.0,
+            report.epoch.1,
+            report.loss,
+            report.top1,
+            report.images_per_second,
+            time(left)
+        );
+        self.bar.get_or_insert_with(|| Progress::new(self.printer, total)).update(done, message);
+    }
+
+    /// Prints with the bar out of the way.
+    fn aside(&self, print: impl FnOnce(&Printer)) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| print(&self.printer)),
+            None => print(&self.printer),
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish();
+        }
+    }
+
+    fn line(&self, metrics: &EpochMetrics) -> String {
+        let mut line = format!(
+            "epoch {}/{}  lr {:.6}  loss {:.4}  top-1 {:.2} %",
+            metrics.epoch, self.epochs, metrics.learning_rate, metrics.train_loss, metrics.train_top1
+        );
+        if let Some(validation) = &metrics.validation {
+            line += &format!("  validation loss {:.4}  top-1 {:.2} %", validation.loss, validation.top1);
+        }
+        if metrics.train_errors > 0 {
+            line += &format!("  {} images unreadable", metrics.train_errors);
+        }
+        line += &format!("  {:.1} images/s  {}", metrics.images_per_second, time(metrics.seconds));
+        if metrics.best { line + "  best" } else { line }
+    }
+}
+
+/// Seconds of an epoch that are none of its steps.
+fn beside(metrics: &EpochMetrics) -> f64 {
+    let steps = metrics.train_images as f64 / metrics.images_per_second;
+    if steps.is_finite() { (metrics.seconds - steps).max(0.0) } else { 0.0 }
+}
+
+/// A time as people say it.
+fn time(seconds: f64) -> String {
+    let Ok(duration) = Duration::try_from_secs_f64(seconds) else { return "unknown".into() };
+    let (hours, minutes, seconds) = (duration.as_secs() / 3600, duration.as_secs() / 60 % 60, duration.as_secs() % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} s"),
+        (0, _) => format!("{minutes} min {seconds:02} s"),
+        _ => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_as_people_do() {
+        for (seconds, expected) in [(0.4, "0 s"), (59.9, "59 s"), (61.0, "1 min 01 s"), (7500.0, "2 h 05 min")] {
+            assert_eq!(time(seconds), expected);
+        }
+        assert_eq!(time(f64::INFINITY), "unknown");
+    }
+}
