@@ -1,0 +1,141 @@
+"""Three epochs of hardnet39ds on 2,000 images of Fashion-MNIST in PyTorch, beside the program's.
+
+    python fashion_mnist.py prepare FOLDER
+    cargo run -p hardnet-tests --bin training-losses -- FOLDER > FOLDER/hardnet.json
+    python fashion_mnist.py compare FOLDER > fashion_mnist.json
+
+`prepare` writes initial weights (the authors' rule, seed 1), the 2,000 images (every thirtieth), and the losses of three PyTorch
+runs with them. The batches are the same images in the same order of batches; the runs differ in the order of the images within
+a batch, so that every sum over a batch is rounded otherwise and everything else is the same. `compare` has how far the
+runs lie from one another, and how far the program's lies from them.
+"""
+
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+from hardnet_torch import config39ds, initial, read_idx, save, write_idx
+from PIL import Image
+from torch import nn
+
+DATA = "/usr/share/datasets/fashion-mnist/"
+COUNT, SIDE, EPOCHS, BATCH, SEED = 2000, 32, 3, 50, 3
+RATE, MOMENTUM, DECAY = 0.05, 0.9, 6e-5
+RUNS = ["as they come", "reversed", "rotated"]
+
+
+def philox(counter, key):
+    for _ in range(10):
+        first, second = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        counter = [
+            (second >> 32) ^ counter[1] ^ key[0], second & 0xFFFFFFFF,
+            (first >> 32) ^ counter[3] ^ key[1], first & 0xFFFFFFFF,
+        ]
+        key = [(key[0] + 0x9E3779B9) & 0xFFFFFFFF, (key[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return counter
+
+
+def order(seed, epoch, count):
+    """The order of an epoch's samples, as the program draws it."""
+    state = {"block": 0, "left": []}
+
+    def bits():
+        if not state["left"]:
+            state["left"] = philox([state["block"], 1, epoch, 0], [seed & 0xFFFFFFFF, seed >> 32])
+            state["block"] += 1
+        return state["left"].pop(0)
+
+    def below(end):
+        product = bits() * end
+        if (product & 0xFFFFFFFF) < end:
+            while (product & 0xFFFFFFFF) < 2**32 % end:
+                product = bits() * end
+        return product >> 32
+
+    numbers = list(range(count))
+    for last in range(count - 1, 0, -1):
+        other = below(last + 1)
+        numbers[last], numbers[other] = numbers[other], numbers[last]
+    return numbers
+
+
+def tensors(images):
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    out = torch.empty(len(images), 3, SIDE, SIDE)
+    for at, image in enumerate(images):
+        pixels = np.array(Image.fromarray(image).resize((SIDE, SIDE), Image.BILINEAR).convert("RGB"))
+        out[at] = ((torch.from_numpy(pixels).float() / 255 - mean) / std).permute(2, 0, 1)
+    return out
+
+
+def run(config, inputs, labels, arrangement):
+    net = initial(config, 1).train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
+    losses = []
+    for epoch in range(EPOCHS):
+        numbers = order(SEED, epoch, COUNT)
+        for start in range(0, COUNT, BATCH):
+            chosen = numbers[start : start + BATCH]
+            if arrangement == "reversed":
+                chosen = chosen[::-1]
+            elif arrangement == "rotated":
+                chosen = chosen[17:] + chosen[:17]
+            loss = nn.functional.cross_entropy(net(inputs[chosen]), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        schedule.step()
+        print(f"{arrangement}: epoch {epoch + 1}, loss {np.mean(losses[-COUNT // BATCH:]):.4f}", file=sys.stderr)
+    return losses
+
+
+def prepare(folder):
+    os.makedirs(folder, exist_ok=True)
+    torch.set_num_threads(1)
+    images, labels = read_idx(DATA + "train-images-idx3-ubyte.gz")[::30], read_idx(DATA + "train-labels-idx1-ubyte.gz")[::30]
+    assert len(images) == COUNT
+    write_idx(f"{folder}/train-images-idx3-ubyte", images)
+    write_idx(f"{folder}/train-labels-idx1-ubyte", labels)
+    config = config39ds(10)
+    save(initial(config, 1), config, f"{folder}/initial.safetensors")
+    inputs, labels = tensors(images), torch.from_numpy(labels.astype(np.int64))
+    runs = {name: run(config, inputs, labels, name) for name in RUNS}
+    with open(f"{folder}/torch.json", "w") as file:
+        json.dump({"torch": torch.__version__, "runs": runs}, file)
+
+
+def compare(folder):
+    with open(f"{folder}/torch.json") as file:
+        table = json.load(file)
+    with open(f"{folder}/hardnet.json") as file:
+        own = np.array(json.load(file))
+    runs = {name: np.array(losses) for name, losses in table["runs"].items()}
+    steps = COUNT // BATCH
+    epochs = lambda losses: losses.reshape(EPOCHS, steps).mean(1)
+    rms = lambda a, b: float(np.sqrt(np.mean((a - b) ** 2)))
+    pairs = [(RUNS[i], RUNS[j]) for i in range(len(RUNS)) for j in range(i)]
+    noise = {f"{a} / {b}": rms(runs[a], runs[b]) for a, b in pairs}
+    found = {name: rms(own, losses) for name, losses in runs.items()}
+    spread = max(float(np.abs(epochs(runs[a]) - epochs(runs[b])).max()) for a, b in pairs)
+    table = {
+        "what": "hardnet39ds, 2,000 images of Fashion-MNIST at 32x32, three epochs of batches of 50",
+        "torch": table["torch"],
+        "first_losses": {"hardnet": own[:5].tolist(), **{name: losses[:5].tolist() for name, losses in runs.items()}},
+        "mean_loss_by_epoch": {"hardnet": epochs(own).tolist(), **{name: epochs(losses).tolist() for name, losses in runs.items()}},
+        "rms_difference_of_steps": {"between PyTorch's runs": noise, "of hardnet to each": found},
+        "greatest_difference_of_epochs": {
+            "between PyTorch's runs": spread,
+            "of hardnet to the nearest": max(float(min(abs(epochs(own)[e] - epochs(l)[e]) for l in runs.values())) for e in range(EPOCHS)),
+        },
+    }
+    json.dump(table, sys.stdout, indent=1)
+    print()
+    # No further from PyTorch's runs than half as far again as they are from one another.
+    assert max(found.values()) <= 1.5 * max(noise.values()), (found, noise)
+
+
+{"prepare": prepare, "compare": compare}[sys.argv[1]](sys.argv[2])
