@@ -131,7 +131,10 @@ fn median_ms(mut times: Vec<Duration>) -> f64 {
     500.0 * (middle(times.len().saturating_sub(1) / 2) + middle(times.len() / 2)).as_secs_f64()
 }
 
-/// Counts and times of the convolutions of one or more networks.
+/// Name of the kernel of a layer that is computed together with the next.
+const IN_THE_NEXT: &str = "in the next";
+
+/// Counts and times of the steps with convolutions of one or more networks. Layers that are computed together are one step.
 #[derive(Default)]
 struct Pairs {
     cio: Vec<f64>,
@@ -143,21 +146,39 @@ struct Pairs {
 impl Pairs {
     fn add(&mut self, network: &Network, side: usize, measurement: &Measurement) -> Result<()> {
         let figures = network.figures(side, side)?;
-        for (layer, figures) in network.layers().iter().zip(&figures.layers).filter(|(_, figures)| figures.cio > 0) {
-            if let Some(measured) = measurement.layer(&layer.name) {
-                self.cio.push(figures.cio as f64);
-                self.macs.push(figures.macs as f64);
-                self.bytes.push((measured.map_bytes + measured.weight_bytes) as f64);
-                self.ms.push(measured.ms);
-            }
-        }
+        let layers = network.layers().iter().zip(&figures.layers);
+        self.extend(layers.filter_map(|(layer, figures)| {
+            let measured = measurement.layer(&layer.name)?;
+            Some(((figures.cio, figures.macs), measured))
+        }));
         Ok(())
+    }
+
+    /// Adds the layers of one network in order: CIO and MACs, and what was measured.
+    fn extend<'a>(&mut self, layers: impl Iterator<Item = ((u64, u64), &'a LayerMeasurement)>) {
+        let (mut cio, mut macs, mut bytes, mut ms) = (0, 0, 0, 0.0);
+        for ((own_cio, own_macs), measured) in layers {
+            cio += own_cio;
+            macs += own_macs;
+            bytes += measured.map_bytes + measured.weight_bytes;
+            ms += measured.ms;
+            if measured.kernel == IN_THE_NEXT {
+                continue;
+            }
+            if cio > 0 {
+                self.cio.push(cio as f64);
+                self.macs.push(macs as f64);
+                self.bytes.push(bytes as f64);
+                self.ms.push(ms);
+            }
+            (cio, macs, bytes, ms) = (0, 0, 0, 0.0);
+        }
     }
 
     fn correlations(&self) -> Correlations {
         let with_time = |counts: &[f64]| rank_correlation(counts, &self.ms);
         Correlations {
-            convolutions: self.ms.len(),
+            steps: self.ms.len(),
             cio: with_time(&self.cio),
             macs: with_time(&self.macs),
             bytes: with_time(&self.bytes),
@@ -165,13 +186,13 @@ impl Pairs {
     }
 }
 
-/// Spearman's rank correlation with time, over convolutions.
+/// Spearman's rank correlation with time, over the steps that compute convolutions.
 #[derive(Serialize)]
 struct Correlations {
-    convolutions: usize,
+    steps: usize,
     cio: Option<f64>,
     macs: Option<f64>,
-    /// Of bytes of maps and weights together.
+    /// Of the bytes of maps and weights together.
     bytes: Option<f64>,
 }
 
@@ -185,7 +206,7 @@ struct Summary {
     img_size: usize,
     iters: usize,
     networks: Vec<Line>,
-    /// Over the convolutions of all networks.
+    /// Over the steps of all networks.
     all: Correlations,
 }
 
@@ -244,7 +265,7 @@ pub(super) fn summary(side: usize, iters: usize, format: Format) -> Result<Strin
 impl Summary {
     fn csv(&self) -> Result<String> {
         let mut text = String::from(
-            "model,ms,macs,cio,map_bytes,weight_bytes,peak_live_bytes,arena_bytes,convolutions,rank_cio,rank_macs,rank_bytes\n",
+            "model,ms,macs,cio,map_bytes,weight_bytes,peak_live_bytes,arena_bytes,steps,rank_cio,rank_macs,rank_bytes\n",
         );
         let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
         for line in &self.networks {
@@ -260,7 +281,7 @@ impl Summary {
                 line.weight_bytes,
                 line.peak_live_bytes,
                 line.arena_bytes,
-                rank.convolutions,
+                rank.steps,
                 number(rank.cio),
                 number(rank.macs),
                 number(rank.bytes)
@@ -283,7 +304,7 @@ impl Summary {
         )?;
         writeln!(
             text,
-            "model             ms    MMACs        MiB          MiB       MiB  most MiB      MiB   layers    CIO   MACs   bytes"
+            "model             ms    MMACs        MiB          MiB       MiB  most MiB      MiB    steps    CIO   MACs   bytes"
         )?;
         let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
         for line in &self.networks {
@@ -299,23 +320,38 @@ impl Summary {
                 mib(line.weight_bytes),
                 mib(line.peak_live_bytes),
                 mib(line.arena_bytes as u64),
-                rank.convolutions,
+                rank.steps,
                 number(rank.cio),
                 number(rank.macs),
                 number(rank.bytes)
             )?;
         }
-        let Correlations { convolutions, cio, macs, bytes } = &self.all;
-        writeln!(
-            text,
-            "{:<82} {:>8} {:>6} {:>6} {:>7}",
-            "all",
-            convolutions,
-            number(*cio),
-            number(*macs),
-            number(*bytes)
-        )?;
-        text.push_str("\nTimes, and correlations with them, are this machine's; all else follows from the networks and the plan.\n");
+        let Correlations { steps, cio, macs, bytes } = &self.all;
+        writeln!(text, "{:<82} {:>8} {:>6} {:>6} {:>7}", "all", steps, number(*cio), number(*macs), number(*bytes))?;
+        text.push_str("\nSteps compute convolutions; layers that the plan computes together are one, and the maps between them do not move.\n\
+         Times, and correlations with them, are this machine's; all else follows from the networks and the plan.\n");
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_computed_together_are_one_step() {
+        let measured = |kernel, ms| LayerMeasurement { kernel, ms, map_bytes: 8, weight_bytes: 2 };
+        let layers = [
+            ((0, 0), measured("load", 9.0)),
+            ((10, 100), measured("direct", 1.0)),
+            ((20, 200), measured(IN_THE_NEXT, 0.0)),
+            ((0, 0), measured(IN_THE_NEXT, 0.0)),
+            ((40, 400), measured("chain", 3.0)),
+            ((0, 0), measured("pool", 9.0)),
+        ];
+        let mut pairs = Pairs::default();
+        pairs.extend(layers.iter().map(|(counts, measured)| (*counts, measured)));
+        assert_eq!((pairs.cio, pairs.macs), (vec![10.0, 60.0], vec![100.0, 600.0]));
+        assert_eq!((pairs.bytes, pairs.ms), (vec![10.0, 30.0], vec![1.0, 3.0]));
     }
 }
