@@ -5,8 +5,8 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use hardnet_model::{Conversion, Error as ModelError, Precision, Variant, WeightsFile};
+use tempfile::NamedTempFile;
 
-use crate::hub_cache::publish;
 use crate::registry::Entry;
 
 /// Why a file cannot be kept.
@@ -32,15 +32,14 @@ pub(crate) fn check(path: &Path, entry: &Entry) -> Result<(), ModelError> {
     WeightsFile::open_as(path, variant).map(drop)
 }
 
-/// Writes the weights in `arrived`, of any format, which must be those of `entry`, to `weights`; readers find the old file
-/// or the new one, whole.
-pub(crate) fn as_safetensors(arrived: &Path, entry: &Entry, weights: &Path) -> Result<(), NotKept> {
+/// Writes the weights in `arrived`, of any format, which must be those of `entry`, into a temporary file beside `weights`.
+pub(crate) fn as_safetensors(arrived: &Path, entry: &Entry, weights: &Path) -> Result<NamedTempFile, NotKept> {
     let variant: Variant = entry.config.parse()?;
     let file = WeightsFile::open_as(arrived, variant)?;
     let conversion = Conversion::new(&file, Precision::F32, None, Some(entry.pipeline.as_str().into()))?;
     let folder = weights.parent().expect("the weights are in a folder");
     fs::create_dir_all(folder).map_err(NotKept::Disk)?;
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(NotKept::Disk)?;
+    let mut temporary = NamedTempFile::new_in(folder).map_err(NotKept::Disk)?;
     conversion.write(BufWriter::new(&mut temporary))?;
-    publish(temporary, weights).map_err(NotKept::Disk)
+    Ok(temporary)
 }

@@ -10,6 +10,7 @@ use crate::error::{Error, Reason, Result};
 use crate::event::{Event, Watch};
 use crate::fetch::Fetched;
 use crate::hub;
+use crate::hub_cache::publish;
 use crate::keep::{self, NotKept};
 use crate::lock::Lock;
 use crate::options::FetchOptions;
@@ -251,16 +252,17 @@ impl Errand<'_> {
     /// Turns what arrived into the weights of the tag.
     fn keep(&self, arrived: &Path, origin: Origin) -> Result<Fetched, Reason> {
         let disk = |source| Reason::Disk { path: self.shelf.weights(), source };
-        self.shelf.clear().map_err(disk)?;
-        match keep::as_safetensors(arrived, self.entry, &self.shelf.weights()) {
-            Ok(()) => {}
+        let weights = match keep::as_safetensors(arrived, self.entry, &self.shelf.weights()) {
+            Ok(weights) => weights,
             Err(NotKept::Disk(source)) => return Err(disk(source)),
             Err(NotKept::Content(why)) => {
                 discard(arrived).map_err(disk)?;
                 return Err(Reason::Content(why));
             }
-        }
-        discard(arrived).and_then(|()| self.shelf.record(&origin)).map_err(disk)?;
+        };
+        // What was here before stays until there is better, and its origin is not taken for that of the new file.
+        let kept = self.shelf.clear().and_then(|()| publish(weights, &self.shelf.weights()));
+        kept.and_then(|()| discard(arrived)).and_then(|()| self.shelf.record(&origin)).map_err(disk)?;
         Ok(Fetched { path: self.shelf.weights(), origin: Some(origin) })
     }
 }

@@ -294,3 +294,67 @@ fn a_file_much_longer_than_the_weights_is_not_taken() {
     let arriving = fixture.store.path().join(&fixture.entry.tag).join("arriving");
     assert!(fs::read_dir(arriving).unwrap().next().is_none());
 }
+
+#[test]
+fn weights_that_are_here_stay_until_there_are_better() {
+    let mut fixture = fixture([NONE, NONE]);
+    let before = fixture.fetch().unwrap();
+    for source in ["/0/net.pth", "/1/net.pth"] {
+        fixture.host.put(source, "<html>This domain is for sale</html>");
+    }
+    fixture.options.force = true;
+    assert!(matches!(fixture.fetch(), Err(Error::NoSource { .. })));
+    fixture.options.force = false;
+    assert_eq!(fixture.fetch().unwrap(), before);
+    WeightsFile::open(before.path).unwrap();
+}
+
+#[test]
+fn weights_that_were_removed_are_fetched_again() {
+    let fixture = fixture([NONE, NONE]);
+    let fetched = fixture.fetch().unwrap();
+    fs::remove_file(&fetched.path).unwrap();
+    assert_eq!(fixture.fetch().unwrap(), fetched);
+    assert_eq!(fixture.paths().len(), 2);
+}
+
+#[test]
+fn weights_of_another_network_are_passed_over() {
+    let fixture = fixture([NONE, NONE]);
+    let other = formula::parameters(&Variant::HarDNet68Ds.into()).unwrap();
+    fixture.host.put("/0/net.pth", weights_file::safetensors(other, Encoding::F32, None));
+    assert!(fixture.fetch().unwrap().origin.unwrap().address.ends_with("/1/net.pth"));
+}
+
+#[test]
+fn a_damaged_part_is_fetched_anew() {
+    let fixture = fixture([verified(&git_blob_id(&weights())), NONE]);
+    let part = fixture.store.path().join(&fixture.entry.tag).join("arriving/net.pth.part");
+    fs::create_dir_all(part.parent().unwrap()).unwrap();
+    fs::write(&part, [7; 1000]).unwrap();
+    fs::write(part.with_file_name("net.pth.part.validator"), format!("\"{}\"", crate::sha256(&fixture.bytes))).unwrap();
+    assert_eq!(fixture.check(), Check::Verified);
+    assert_eq!(fixture.paths(), ["/0/net.pth?signature=secret"; 2]);
+}
+
+#[test]
+fn two_at_once_fetch_a_tag_once() {
+    let fixture = fixture([NONE, NONE]);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| fixture.fetch().unwrap());
+        }
+    });
+    assert_eq!(fixture.paths().len(), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_no_reason_to_ask_elsewhere() {
+    let fixture = fixture([NONE, NONE]);
+    let folder = fixture.store.path().join(&fixture.entry.tag);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("arriving"), "a file").unwrap();
+    let error = fixture.fetch().unwrap_err();
+    assert!(matches!(error, Error::Fetch { reason: Reason::Disk { .. }, .. }), "{error}");
+    assert!(fixture.paths().is_empty());
+}
