@@ -36,8 +36,8 @@ pub(crate) struct Report {
 /// Which program made a result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tool {
-    version: &'static str,
-    commit: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) commit: &'static str,
 }
 
 /// Which images were asked for.
@@ -60,11 +60,11 @@ pub(crate) struct PipelineReport {
 /// A share of the images read.
 #[derive(Debug, Serialize)]
 pub(crate) struct Share {
-    correct: usize,
-    total: usize,
-    percent: Option<f64>,
+    pub(crate) correct: usize,
+    pub(crate) total: usize,
+    pub(crate) percent: Option<f64>,
     /// 95 % interval in percent, by Wilson's score.
-    ci95: Option<(f64, f64)>,
+    pub(crate) ci95: Option<(f64, f64)>,
 }
 
 /// Where the time went.
@@ -87,6 +87,12 @@ impl Tool {
 impl From<Pipeline> for PipelineReport {
     fn from(pipeline: Pipeline) -> Self {
         Self { name: pipeline.name(), pipeline }
+    }
+}
+
+impl PipelineReport {
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
     }
 }
 

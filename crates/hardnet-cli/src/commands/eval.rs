@@ -1,5 +1,6 @@
 //! `hardnet eval`.
 
+mod page;
 mod predictions;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::{self, Data, Report, Seconds, Tool};
 use crate::samples::{evenly, labelled};
+use page::{Page, PageArgs};
 use predictions::Predictions;
 
 /// Images decoded ahead of the network, in batches.
@@ -29,7 +31,8 @@ const BATCHES_AHEAD: usize = 2;
 #[command(after_help = "\
 Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val.tar --val-list val_list.txt
-  hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json")]
+  hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json
+  hardnet eval --weights hardnet68.safetensors --data-dir val --report result")]
 pub(crate) struct EvalArgs {
     /// Folder or tar archive of the images: with --val-list where its names start, without it one folder for each class;
     /// or an IDX file of images such as t10k-images-idx3-ubyte.gz, with that of the labels beside it
@@ -60,6 +63,8 @@ pub(crate) struct EvalArgs {
     /// End with exit code 1 if top-1 is below this many percent
     #[arg(long, value_name = "PERCENT")]
     min_top1: Option<f64>,
+    #[command(flatten)]
+    page: PageArgs,
     // Headings of these groups hold for all that follows, so they come last.
     #[command(flatten)]
     model: ModelArgs,
@@ -80,14 +85,18 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     evenly(&mut dataset, args.num_samples, printer);
     let samples = Arc::new(dataset.samples);
     let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
+    let mut page = args.page.open()?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let run = Run { args, model: &model, samples, pipeline: &pipeline, workers, printer };
-    let outcome = run.evaluate(&interrupt, predictions.as_mut())?;
+    let outcome = run.evaluate(&interrupt, predictions.as_mut(), page.as_mut())?;
     if let Some(predictions) = predictions {
         predictions.finish()?;
     }
     let report = run.report(&outcome, data_dir);
+    if let Some(page) = page {
+        page.finish(&report, model.classes(), &model.labels, &run.samples, &pipeline)?;
+    }
     if args.json {
         printer.json(&report)?;
     } else {
@@ -139,7 +148,12 @@ struct Outcome {
 }
 
 impl Run<'_> {
-    fn evaluate(&self, interrupt: &Interrupt, mut predictions: Option<&mut Predictions>) -> Result<Outcome> {
+    fn evaluate(
+        &self,
+        interrupt: &Interrupt,
+        mut predictions: Option<&mut Predictions>,
+        mut page: Option<&mut Page>,
+    ) -> Result<Outcome> {
         let mut options = LoaderOptions::default();
         options.workers = self.workers;
         options.batch_size = self.args.batch_size;
@@ -175,6 +189,9 @@ impl Run<'_> {
                     let sample = &samples[index];
                     let label = sample.label().expect("sources of an evaluation have labels") as usize;
                     tally.add(logits, label);
+                    if let Some(page) = page.as_deref_mut() {
+                        page.add(index, logits, label);
+                    }
                     if let Some(predictions) = predictions.as_deref_mut() {
                         predictions.write(sample.name(), label, logits, &self.model.labels)?;
                     }

@@ -249,3 +249,53 @@ fn idx_files_are_evaluated_as_lists_are() {
         .exits(2)
         .says("has its own labels");
 }
+
+#[test]
+fn a_report_is_one_page() {
+    let folder = ready();
+    folder.write("other.txt", "kept");
+    let report = folder.run(&format!("{EVAL} --json --report out/page")).exits(0).json();
+    let left: Vec<_> = std::fs::read_dir(folder.path("out/page")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["index.html"]);
+    let page = std::fs::read_to_string(folder.path("out/page/index.html")).unwrap();
+    let percent = report["top1"]["percent"].as_f64().unwrap();
+    assert!(page.contains(&format!("{percent:.2}&nbsp;%")), "{percent}");
+    assert!(page.contains(report["weights"]["sha256"].as_str().unwrap()));
+    assert!(page.contains("<bdi>shoe</bdi>") && page.contains("custom: short side to 32 (bicubic), centre crop 24"));
+    // Every mistake is a picture.
+    let mistakes = 9 - report["top1"]["correct"].as_u64().unwrap() as usize;
+    assert!(mistakes > 0);
+    assert_eq!(page.matches("<img src=\"data:image/png;base64,iVBORw0KGgo").count(), mistakes);
+}
+
+#[test]
+fn a_report_replaces_another_only_with_force() {
+    let folder = ready();
+    folder.write("page/index.html", "old");
+    let old = || std::fs::read_to_string(folder.path("page/index.html")).unwrap() == "old";
+    // It is refused before any image is read.
+    let run =
+        folder.run(&format!("{EVAL} --report page")).exits(2).says("index.html` exists").says("hint: pass --force");
+    assert!(run.stdout.is_empty() && old());
+    folder.run(&format!("{EVAL} --report page --force")).exits(0);
+    assert!(!old());
+    folder.run(&format!("{EVAL} --report list.txt")).exits(2).says("cannot make the folder `list.txt`");
+    folder.run(&format!("{EVAL} --force")).exits(2).says("--report");
+}
+
+/// The images of a report lie where those of the evaluation lie.
+#[test]
+fn a_report_of_an_archive_has_its_pictures() {
+    let folder = ready();
+    let made =
+        std::process::Command::new("tar").args(["cf", "images.tar", "images"]).current_dir(folder.path("")).status();
+    assert!(made.unwrap().success());
+    let run = |data: &str| {
+        let flags =
+            format!("eval --weights small.safetensors --data-dir {data} --val-list list.txt --report {data}-page");
+        folder.run(&flags).exits(0);
+        let page = std::fs::read_to_string(folder.path(&format!("{data}-page/index.html"))).unwrap();
+        page.split("<div class=\"mistakes\">").nth(1).unwrap().split("</section>").next().unwrap().to_string()
+    };
+    assert_eq!(run("images"), run("images.tar"));
+}

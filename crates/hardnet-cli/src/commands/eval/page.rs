@@ -1,0 +1,119 @@
+//! `--report`: the result as one HTML page, complete in itself: no script, and nothing fetched.
+//!
+//! [`document`] puts the page together from its sections, one file each; [`html`] is the only way that text of others
+//! (names of files and classes, paths) gets into it.
+
+mod calibration;
+mod classes;
+mod confusion;
+mod document;
+mod html;
+mod mistakes;
+mod settings;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod thumbnails;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use hardnet_data::{Pipeline, Sample};
+use hardnet_model::{Breakdown, Mistake};
+
+use crate::failure::Result;
+use crate::labels::Labels;
+use crate::output::OutputFile;
+use crate::report::Report;
+
+/// Mistakes shown as pictures.
+const PICTURES: usize = 24;
+
+/// Flags of the page.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PageArgs {
+    /// Write the result as a page to look at, DIR/index.html: accuracy by class, confusion, calibration, worst mistakes
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Replace a report that exists
+    #[arg(long, requires = "report")]
+    force: bool,
+}
+
+/// A page in the making.
+pub(super) struct Page {
+    file: OutputFile,
+    path: PathBuf,
+    breakdown: Breakdown,
+}
+
+/// All that a page shows.
+struct Content<'a> {
+    report: &'a Report,
+    classes: usize,
+    labels: &'a Labels,
+    breakdown: &'a Breakdown,
+    pictures: Vec<Picture<'a>>,
+}
+
+impl Content<'_> {
+    /// The name of a class where room is scarce: the first of ImageNet's synonyms.
+    fn short_name(&self, class: usize) -> String {
+        let name = self.labels.name(class);
+        match (self.labels, name.split_once(", ")) {
+            (Labels::ImageNet, Some((first, _))) => first.into(),
+            _ => name,
+        }
+    }
+}
+
+/// A mistake to look at.
+struct Picture<'a> {
+    mistake: Mistake,
+    name: &'a str,
+    /// What the network saw, as PNG; none if the file cannot be read again.
+    png: Option<Vec<u8>>,
+}
+
+impl PageArgs {
+    /// Makes sure that the page can be written, before the work begins.
+    pub(super) fn open(&self) -> Result<Option<Page>> {
+        let Some(folder) = &self.report else { return Ok(None) };
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        let path = folder.join("index.html");
+        let file = OutputFile::create(&path, self.force)?;
+        Ok(Some(Page { file, path, breakdown: Breakdown::new(PICTURES) }))
+    }
+}
+
+impl Page {
+    /// Counts the image of `sample` by its logits.
+    pub(super) fn add(&mut self, sample: usize, logits: &[f32], label: usize) {
+        self.breakdown.add(sample, logits, label);
+    }
+
+    /// Writes the page on a run that is over; `classes` is how many the network has.
+    pub(super) fn finish(
+        mut self,
+        report: &Report,
+        classes: usize,
+        labels: &Labels,
+        samples: &[Sample],
+        pipeline: &Pipeline,
+    ) -> Result<()> {
+        let mistakes = self.breakdown.mistakes();
+        let shown: Vec<Sample> = mistakes.iter().map(|mistake| samples[mistake.image].clone()).collect();
+        let pngs = thumbnails::of(shown, pipeline)?;
+        let picture =
+            |(mistake, png): (&Mistake, _)| Picture { mistake: *mistake, name: samples[mistake.image].name(), png };
+        let pictures = mistakes.iter().zip(pngs).map(picture).collect();
+        let page = document::page(&Content { report, classes, labels, breakdown: &self.breakdown, pictures });
+        let failed = || format!("cannot write `{}`", self.path.display());
+        let mut writer = self.file.writer();
+        writer.write_all(page.as_bytes()).and_then(|()| writer.flush()).with_context(failed)?;
+        drop(writer);
+        self.file.finish()
+    }
+}

@@ -1,0 +1,35 @@
+//! The mistakes that the network was surest of.
+
+use super::html::{Text, name, percent, png_address};
+use super::{Content, Picture};
+
+pub(super) fn section(content: &Content) -> String {
+    let body = if content.pictures.is_empty() {
+        "<p>None.</p>\n".into()
+    } else {
+        let figures: String = content.pictures.iter().map(|picture| figure(content, picture)).collect();
+        format!(
+            "<p>What the network saw, what it took it for and how surely, and the label with its probability.</p>\n\
+             <div class=\"mistakes\">\n{figures}</div>\n"
+        )
+    };
+    format!("<section>\n<h2>Most confident mistakes</h2>\n{body}</section>\n")
+}
+
+fn figure(content: &Content, picture: &Picture) -> String {
+    let Picture { mistake, name: file, png } = picture;
+    let image = match png {
+        Some(png) => format!("<img src=\"{}\" alt=\"{}\">", png_address(png), Text(file)),
+        None => "<div class=\"gone\">the image cannot be read again</div>".into(),
+    };
+    let line = |kind: &str, class: usize, probability: f64| {
+        let label = name(&content.short_name(class));
+        format!("<span class=\"{kind}\">{label}</span> <span class=\"n\">{}</span>", percent(Some(probability), 1))
+    };
+    format!(
+        "<figure>{image}<figcaption><p>{}</p><p>{}</p><p class=\"file\">{}</p></figcaption></figure>\n",
+        line("wrong", mistake.predicted, mistake.confidence),
+        line("right", mistake.label, mistake.of_label),
+        name(file),
+    )
+}
