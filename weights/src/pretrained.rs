@@ -48,7 +48,7 @@ impl Source {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let source: Source = "hf://owner/name".parse()?;
     /// let file = source.open(&FetchOptions::from_env(), &mut |event| eprintln!("{event:?}"))?;
-    /// let plan = Plan::new(file.config(), &file.parameters(), &PlanOptions::default())?;
+    /// let plan = Plan::from_file(file, &PlanOptions::default())?;
     /// # Ok(())
     /// # }
     /// ```

@@ -166,10 +166,10 @@ impl Chain {
         let most = self.groups.iter().map(|group| group.blocks.len()).max().unwrap_or(0);
         let mut offset = 0;
         let chained = self.links.len() > 1;
-        for at in 0..self.links.len() {
+        for (at, rows) in counts.into_iter().enumerate().take(self.links.len()) {
             let previous = at.checked_sub(1).map(|at| self.links[at].rows);
             let link = &mut self.links[at];
-            link.rows.frame.down = counts[at];
+            link.rows.frame.down = rows;
             link.rows.offset = offset;
             let planes = if chained { link.rows.planes() } else { most };
             offset += (planes * link.rows.plane()).next_multiple_of(LANES);
