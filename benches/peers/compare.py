@@ -147,7 +147,6 @@ def measure(model, batch, threads, arguments):
     seen = {name: [] for name in [*arguments.peers, "hardnet"]}
     common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
-    difference = None
     for number in range(arguments.rounds):
         for peer in arguments.peers:
             command = [sys.executable, __file__, *common, "--cache", arguments.cache, "--worker", peer]
@@ -158,10 +157,10 @@ def measure(model, batch, threads, arguments):
         command += ["--threads", threads, "--iters", iters, "--json"]
         command += ["--no-reference"] if number > 0 else []
         seen["hardnet"].append(run([str(part) for part in command], None))
-        difference = seen["hardnet"][0]["max_logit_difference"]
+    difference, commit = seen["hardnet"][0]["max_logit_difference"], seen["hardnet"][0]["tool"]["commit"]
     times = {name: statistics.median(r["latency_ms"]["median"] for r in results) for name, results in seen.items()}
     memory = {name: min(r["peak_rss_mib"] for r in results) for name, results in seen.items()}
-    return times, memory, difference
+    return times, memory, difference, commit
 
 
 def run(command, environment):
@@ -182,7 +181,7 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
-def record(model, batch, threads, times, memory, difference, peers):
+def record(model, batch, threads, times, memory, difference, commit, peers):
     """Writes the cell into its row of the table."""
     table = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
     fastest = min(times[peer] for peer in peers)
@@ -190,7 +189,7 @@ def record(model, batch, threads, times, memory, difference, peers):
     row = [model, batch, threads, round(times["hardnet"], 2)]
     row += [round(times[peer], 2) if peer in times else None for peer in PEERS]
     row += [round(times["hardnet"] / fastest, 3), GOALS[model], round(memory["hardnet"]), round(leanest)]
-    row += [float(f"{difference:.1e}"), git("rev-parse", "--short", "HEAD")]
+    row += [float(f"{difference:.1e}"), commit]
     rows = {tuple(old[:3]): old for old in table["rows"]}
     rows[model, batch, threads] = row
     order = lambda key: (MODELS.index(key[0]), key[2], key[1])
@@ -233,13 +232,13 @@ def main():
     for model in arguments.models:
         for threads in arguments.threads:
             for batch in arguments.batches:
-                times, memory, difference = measure(model, batch, threads, arguments)
+                times, memory, difference, commit = measure(model, batch, threads, arguments)
                 fastest = min(times[peer] for peer in arguments.peers)
                 cells = [f"{name} {ms:.2f} ({memory[name]:.0f} MiB)" for name, ms in times.items()]
                 ratio = times["hardnet"] / fastest
                 print(f"{model} batch {batch} threads {threads}: {', '.join(cells)}; ratio {ratio:.3f}, logits {difference:.1e}", flush=True)
                 if not arguments.no_record:
-                    record(model, batch, threads, times, memory, difference, arguments.peers)
+                    record(model, batch, threads, times, memory, difference, commit, arguments.peers)
 
 
 if __name__ == "__main__":

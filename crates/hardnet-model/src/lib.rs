@@ -58,4 +58,6 @@ pub use scheme::{NamedParam, Scheme};
 pub use score::{
     Breakdown, Calibration, CalibrationBin, ClassScore, Confusion, ConfusionCell, Mistake, Proportion, Tally,
 };
-pub use weights::{Examined, FileParameters, Metadata, Provenance, WeightsFile, examine, write_weights};
+pub use weights::{
+    Examined, FileParameters, Metadata, OwnedParameters, Provenance, WeightsFile, examine, write_weights,
+};

@@ -6,25 +6,25 @@
 
 mod examine;
 mod metadata;
+mod parameters;
 mod values;
 mod writer;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use hardnet_checkpoint::{Checkpoint, Elements};
+use hardnet_checkpoint::Checkpoint;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Variant};
 use crate::error::{Error, Result};
 use crate::graph::ParamInfo;
-use crate::parameters::Parameters;
 use crate::scheme::{NamedParam, Scheme};
 pub use examine::{Examined, examine};
 pub use metadata::{Metadata, Provenance};
+pub use parameters::{FileParameters, OwnedParameters};
 pub(crate) use values::{FloatType, encode, greatest, magnitude};
 pub(crate) use writer::header;
 pub use writer::write_weights;
@@ -154,19 +154,16 @@ impl WeightsFile {
         self.params.iter().map(|(named, index)| (named, self.read(named, *index)))
     }
 
+    /// The parameters one by one, each as often as it is asked for.
+    pub fn parameters(&self) -> FileParameters<'_> {
+        FileParameters::new(self)
+    }
+
     /// The parameters one by one, each to be asked for once: what was asked for needs no memory any more.
     ///
     /// For a [`Plan`](crate::Plan), whose packed weights need as much memory as the file and more.
-    pub fn into_parameters(self) -> FileParameters {
-        let format = self.checkpoint.format();
-        let dtypes = self.checkpoint.tensors().iter().map(|info| FloatType::of(info.dtype, format)).collect::<Vec<_>>();
-        let place = |(named, index): (NamedParam, usize)| {
-            // Parameters of other types are a difference, and files with differences are refused.
-            let dtype = dtypes[index].unwrap_or(FloatType::F32);
-            (named.param.name.clone(), Place { named, index, dtype })
-        };
-        let places = self.params.into_iter().map(place).collect();
-        FileParameters { path: self.path, elements: Mutex::new(self.checkpoint.into_elements()), places }
+    pub fn into_parameters(self) -> OwnedParameters {
+        OwnedParameters::new(self)
     }
 
     /// The values of the tensor `index`, which is `named`, in its canonical shape.
@@ -182,33 +179,6 @@ fn canonical(values: Vec<f32>, named: &NamedParam) -> Vec<f32> {
     match named.shape()[..] {
         [rows, columns] if named.transposed => values::transpose(&values, rows, columns),
         _ => values,
-    }
-}
-
-/// The parameters of a [`WeightsFile`] as f32, each of which can be asked for once; made by [`WeightsFile::into_parameters`].
-#[derive(Debug)]
-pub struct FileParameters {
-    path: PathBuf,
-    elements: Mutex<Elements>,
-    places: HashMap<String, Place>,
-}
-
-/// Where a parameter is in the file, and what it is stored as.
-#[derive(Debug)]
-struct Place {
-    named: NamedParam,
-    index: usize,
-    dtype: FloatType,
-}
-
-impl Parameters for FileParameters {
-    fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
-        let Some(Place { named, index, dtype }) = self.places.get(param.name.as_str()) else {
-            return Err(Error::NoParameter { path: self.path.clone(), name: param.name.clone() });
-        };
-        let bytes = self.elements.lock().unwrap_or_else(PoisonError::into_inner).take(*index);
-        let bytes = bytes.map_err(|source| Error::Format { path: self.path.clone(), source: Box::new(source) })?;
-        Ok(canonical(values::decode(&bytes, *dtype), named))
     }
 }
 
