@@ -18,7 +18,7 @@ const BATCH: usize = 8;
 #[non_exhaustive]
 pub struct Validation {
     /// The images, each with a label.
-    pub samples: Arc<[Sample]>,
+    pub samples: Arc<Vec<Sample>>,
     /// How they are prepared.
     pub pipeline: Pipeline,
     /// Threads that read images; 0 reads them in between.
@@ -59,7 +59,7 @@ enum Engine {
 
 impl Validation {
     /// An evaluation of `samples`, each with a label, with one thread for each processor.
-    pub fn new(samples: Arc<[Sample]>, pipeline: Pipeline) -> Self {
+    pub fn new(samples: Arc<Vec<Sample>>, pipeline: Pipeline) -> Self {
         let LoaderOptions { workers, .. } = LoaderOptions::default();
         Self { samples, pipeline, workers, plan: PlanOptions::default() }
     }
@@ -133,5 +133,5 @@ impl Engine {
 
 /// The label of a sample.
 pub(crate) fn label(sample: &Sample) -> Result<u32> {
-    sample.label.ok_or_else(|| Error::NoLabel { name: sample.name.clone() })
+    sample.label().ok_or_else(|| Error::NoLabel { name: sample.name().into() })
 }

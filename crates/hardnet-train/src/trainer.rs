@@ -34,7 +34,7 @@ pub struct Job {
     /// images all the same, as in PyTorch where weights need no gradient.
     pub freeze_until: usize,
     /// The training set, each image with a label.
-    pub training: Arc<[Sample]>,
+    pub training: Arc<Vec<Sample>>,
     /// The size and normalisation of the images.
     pub pipeline: Pipeline,
     /// What each epoch is evaluated on.
@@ -55,7 +55,7 @@ pub struct Job {
 
 impl Job {
     /// A job on the CPU with one thread for each processor, no validation, and the state saved after each epoch.
-    pub fn new(metadata: Metadata, recipe: Recipe, training: Arc<[Sample]>, pipeline: Pipeline) -> Self {
+    pub fn new(metadata: Metadata, recipe: Recipe, training: Arc<Vec<Sample>>, pipeline: Pipeline) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             metadata,

@@ -56,8 +56,8 @@ pub(crate) struct DataSettings {
 
 /// The images.
 pub(crate) struct Data {
-    pub(crate) training: Arc<[Sample]>,
-    pub(crate) validation: Option<Arc<[Sample]>>,
+    pub(crate) training: Arc<Vec<Sample>>,
+    pub(crate) validation: Option<Arc<Vec<Sample>>>,
     /// Names of the classes, if folders give them.
     pub(crate) classes: Option<Vec<String>>,
 }
@@ -87,7 +87,7 @@ pub(crate) fn count_classes(settings: &DataSettings) -> Result<Option<usize>> {
     }
     if Dataset::is_idx(&settings.data_dir) {
         let dataset = Dataset::from_idx(&settings.data_dir, usize::from(u8::MAX) + 1)?;
-        return Ok(dataset.samples.iter().filter_map(|sample| sample.label).max().map(|label| label as usize + 1));
+        return Ok(dataset.samples.iter().filter_map(|sample| sample.label()).max().map(|label| label as usize + 1));
     }
     let folders = Dataset::count_class_folders(&settings.data_dir)?;
     Ok((folders > 0).then_some(folders))

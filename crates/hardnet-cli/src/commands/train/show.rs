@@ -67,7 +67,7 @@ impl Show {
             }
             Event::Failure(error) => self.aside(|printer| printer.cause(error)),
             Event::Warning(sample, warning) => {
-                self.aside(|printer| printer.warn(format_args!("{}: {warning}", sample.path.display())));
+                self.aside(|printer| printer.warn(format_args!("{}: {warning}", sample.path().display())));
             }
             Event::Epoch(metrics) => {
                 self.finish();
