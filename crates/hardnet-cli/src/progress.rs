@@ -33,10 +33,26 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_message(message.into());
             bar.set_position(done as u64);
-        } else if self.printer.shows_progress() && self.last_line.elapsed() >= LINE_EVERY {
+        } else {
+            self.line(done, done as f64 / self.started.elapsed().as_secs_f64(), message);
+        }
+    }
+
+    /// The same with the speed, in images per second, as the caller measures it.
+    pub(crate) fn update_at(&mut self, done: usize, speed: f64, message: impl Into<String>) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{speed:.1} images/s  {}", message.into()));
+            bar.set_position(done as u64);
+        } else {
+            self.line(done, speed, message);
+        }
+    }
+
+    /// Prints a line if it is time for one.
+    fn line(&mut self, done: usize, speed: f64, message: impl Into<String>) {
+        if self.printer.shows_progress() && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            let rate = done as f64 / self.started.elapsed().as_secs_f64();
-            self.printer.note(format_args!("{done}/{} images  {rate:.1} images/s  {}", self.total, message.into()));
+            self.printer.note(format_args!("{done}/{} images  {speed:.1} images/s  {}", self.total, message.into()));
         }
     }
 

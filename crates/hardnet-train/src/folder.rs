@@ -53,7 +53,7 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Takes hold of `path` for a new run; makes the folder if it is missing. With `replace`, a run that is there is
-    /// forgotten: its state and weights are removed.
+    /// forgotten: its files are removed, the state first.
     ///
     /// # Errors
     ///
@@ -64,12 +64,7 @@ impl RunFolder {
             if !replace {
                 return Err(Error::Taken { path: folder.path });
             }
-            for file in [RunFile::State, RunFile::Last, RunFile::Best, RunFile::Metrics, RunFile::Curves] {
-                if folder.has(file) {
-                    let path = folder.path(file);
-                    fs::remove_file(&path).map_err(|source| Error::File { action: "remove", path, source })?;
-                }
-            }
+            folder.clear()?;
         }
         Ok(folder)
     }
@@ -85,6 +80,27 @@ impl RunFolder {
             return Err(Error::NoRun { path });
         }
         Self::hold(path)
+    }
+
+    /// Removes every file of a run.
+    fn clear(&self) -> Result<()> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::File { action, path, source }
+        };
+        let state = self.path(RunFile::State);
+        fs::remove_file(&state).map_err(failed("remove", &state))?;
+        let others = [RunFile::Last, RunFile::Best, RunFile::Metrics, RunFile::Curves, RunFile::Settings];
+        let others = others.map(RunFile::name);
+        for entry in fs::read_dir(&self.path).map_err(failed("read", &self.path))? {
+            let entry = entry.map_err(failed("read", &self.path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_epoch = name.starts_with("epoch-") && name.ends_with(".safetensors");
+            if is_epoch || others.contains(&name) {
+                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+            }
+        }
+        Ok(())
     }
 
     fn hold(path: PathBuf) -> Result<Self> {
@@ -199,7 +215,11 @@ mod tests {
         drop(folder);
         assert!(matches!(RunFolder::create(path, false), Err(Error::Taken { .. })));
         drop(RunFolder::open(path).unwrap());
+        for name in ["epoch-0003.safetensors", "last.safetensors", "notes.txt"] {
+            fs::write(path.join(name), "").unwrap();
+        }
         let folder = RunFolder::create(path, true).unwrap();
-        assert!(!folder.has(RunFile::State));
+        assert!(!folder.has(RunFile::State) && !folder.has(RunFile::Last) && !folder.has(RunFile::Epoch(3)));
+        assert!(path.join("notes.txt").exists());
     }
 }

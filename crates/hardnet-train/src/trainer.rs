@@ -167,6 +167,10 @@ impl Trainer {
         graph.shapes(side, side)?;
         let frozen = graph.modules().iter().take(job.freeze_until).map(|module| module.nodes.end).max().unwrap_or(0);
         let is_trained = |param: &hardnet_model::ParamInfo| param.kind.is_trained() && param.node >= frozen;
+        if frozen == graph.nodes().len() {
+            let expected = "fewer than all entries of the network";
+            return Err(Error::Recipe { field: "freeze_until", found: job.freeze_until.to_string(), expected });
+        }
         let network = HarDNet::new(&job.metadata.config, weights.var_builder(is_trained, &job.device))?;
         let recipe = &job.recipe;
         let decay = |param: &hardnet_model::ParamInfo| match recipe.decayed {
@@ -206,7 +210,7 @@ impl Trainer {
     /// stays as it is.
     pub fn run(&mut self, observe: &mut dyn FnMut(Event) -> Flow) -> Result<Ending> {
         while self.progress.epochs() < self.job.recipe.epochs {
-            let started = Instant::now();
+            let (started, before) = (Instant::now(), self.progress.sums.seconds);
             let flow = self.steps(observe)?;
             if flow == Flow::Stop {
                 self.save_state()?;
@@ -216,7 +220,9 @@ impl Trainer {
                 self.save_state()?;
                 return Ok(Ending::Stopped);
             };
-            let flow = self.finish_epoch(validation, started, observe)?;
+            let steps = self.progress.sums.seconds - before;
+            let beside = (started.elapsed().as_secs_f64() - steps).max(0.0);
+            let flow = self.finish_epoch(validation, beside, observe)?;
             if flow == Flow::Stop && self.progress.epochs() < self.job.recipe.epochs {
                 return Ok(Ending::Stopped);
             }
@@ -297,14 +303,19 @@ impl Trainer {
         };
         let weights = self.result();
         let evaluation = validation.evaluate(&self.job.metadata.config, weights, &self.job.device, &mut watch)?;
-        Ok(evaluation.map(|evaluation| Some(evaluation.metrics())))
+        let metrics = evaluation.map(|evaluation| evaluation.metrics());
+        if let Some(loss) = metrics.map(|metrics| metrics.loss).filter(|loss| !loss.is_finite()) {
+            let (epoch, batch) = (self.progress.epochs() + 1, self.progress.batch);
+            return Err(Error::Diverged { epoch, batch, loss: loss as f32 });
+        }
+        Ok(metrics.map(Some))
     }
 
-    /// Adds the epoch in hand to the history and saves everything.
+    /// Adds the epoch in hand, whose work beside its steps took `beside` seconds, to the history and saves everything.
     fn finish_epoch(
         &mut self,
         validation: Option<ValidationMetrics>,
-        started: Instant,
+        beside: f64,
         observe: &mut dyn FnMut(Event) -> Flow,
     ) -> Result<Flow> {
         let epoch = self.progress.epochs();
@@ -315,8 +326,6 @@ impl Trainer {
             before.map(|other| other.correct).max().is_none_or(|most| validation.correct > most)
         });
         let images = sums.images as f64;
-        // What was trained by a process before this one is in the sums, not in this process's time.
-        let outside_steps = (started.elapsed().as_secs_f64() - sums.seconds).max(0.0);
         self.progress.history.push(EpochMetrics {
             epoch: epoch + 1,
             steps: self.progress.steps,
@@ -327,8 +336,8 @@ impl Trainer {
             train_errors: sums.errors,
             validation,
             best: best.unwrap_or(false),
-            images_per_second: rounded(images / sums.seconds),
-            seconds: rounded(sums.seconds + outside_steps),
+            images_per_second: rounded(images / sums.seconds.max(1e-9)),
+            seconds: rounded(sums.seconds + beside),
         });
         if let Err(error) = self.save_epoch() {
             // The epoch in hand stays in hand: what is on the disk does not know of it either.

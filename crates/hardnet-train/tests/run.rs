@@ -268,6 +268,16 @@ fn frozen_entries_keep_their_weights() {
     }
 }
 
+#[test]
+fn a_network_frozen_as_a_whole_is_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut job = job(recipe());
+    job.freeze_until = 99;
+    let weights = Weights::random(&config(), 7, &Device::Cpu).unwrap();
+    let error = Trainer::start(job, weights, RunFolder::create(temporary.path(), false).unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "`freeze_until` is 99, expected fewer than all entries of the network");
+}
+
 /// Weights of another number of classes keep all but their head.
 #[test]
 fn a_head_that_does_not_fit_is_drawn_anew() {

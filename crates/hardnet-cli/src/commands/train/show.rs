@@ -87,15 +87,15 @@ impl Show {
         let rest = f64::from(report.epoch.1 - report.epoch.0 + 1);
         let left = images as f64 / report.images_per_second + self.beside * rest;
         let message = format!(
-            "epoch {}/{}  loss {:.4}  top-1 {:.2} %  {:.1} images/s  {} left",
+            "epoch {}/{}  loss {:.4}  top-1 {:.2} %  {} left",
             report.epoch.0,
             report.epoch.1,
             report.loss,
             report.top1,
-            report.images_per_second,
             time(left)
         );
-        self.bar.get_or_insert_with(|| Progress::new(self.printer, total)).update(done, message);
+        let bar = self.bar.get_or_insert_with(|| Progress::new(self.printer, total));
+        bar.update_at(done, report.images_per_second, message);
     }
 
     /// Prints with the bar out of the way.
