@@ -1,13 +1,13 @@
 """Three epochs of hardnet39ds on 2,000 images of Fashion-MNIST in PyTorch, beside the program's.
 
     python fashion_mnist.py prepare FOLDER
-    cargo run -p hardnet-tests --bin training-losses -- FOLDER > FOLDER/hardnet.json
+    cargo run -p hardnet-tests --bin training-losses -- FOLDER > FOLDER/hardnet.txt
     python fashion_mnist.py compare FOLDER > fashion_mnist.json
 
-`prepare` writes initial weights (the authors' rule, seed 1), the 2,000 images (every thirtieth), and the losses of three PyTorch
+`prepare` writes initial weights (the authors' rule, seed 1), the 2,000 images (every thirtieth), and the losses of six PyTorch
 runs with them. The batches are the same images in the same order of batches; the runs differ in the order of the images within
 a batch, so that every sum over a batch is rounded otherwise and everything else is the same. `compare` has how far the
-runs lie from one another, and how far the program's lies from them.
+runs lie from one another, and how far the program's lies from them: after a few steps rounding has grown to tenths.
 """
 
 import json
@@ -23,7 +23,8 @@ from torch import nn
 DATA = "/usr/share/datasets/fashion-mnist/"
 COUNT, SIDE, EPOCHS, BATCH, SEED = 2000, 32, 3, 50, 3
 RATE, MOMENTUM, DECAY = 0.05, 0.9, 6e-5
-RUNS = ["as they come", "reversed", "rotated"]
+# By how many places the images of each batch are rotated.
+RUNS = [0, 7, 17, 23, 31, 43]
 
 
 def philox(counter, key):
@@ -70,7 +71,7 @@ def tensors(images):
     return out
 
 
-def run(config, inputs, labels, arrangement):
+def run(config, inputs, labels, rotation):
     net = initial(config, 1).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
@@ -79,17 +80,14 @@ def run(config, inputs, labels, arrangement):
         numbers = order(SEED, epoch, COUNT)
         for start in range(0, COUNT, BATCH):
             chosen = numbers[start : start + BATCH]
-            if arrangement == "reversed":
-                chosen = chosen[::-1]
-            elif arrangement == "rotated":
-                chosen = chosen[17:] + chosen[:17]
+            chosen = chosen[rotation:] + chosen[:rotation]
             loss = nn.functional.cross_entropy(net(inputs[chosen]), labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
         schedule.step()
-        print(f"{arrangement}: epoch {epoch + 1}, loss {np.mean(losses[-COUNT // BATCH:]):.4f}", file=sys.stderr)
+        print(f"rotated by {rotation}: epoch {epoch + 1}, loss {np.mean(losses[-COUNT // BATCH:]):.4f}", file=sys.stderr)
     return losses
 
 
@@ -103,7 +101,7 @@ def prepare(folder):
     config = config39ds(10)
     save(initial(config, 1), config, f"{folder}/initial.safetensors")
     inputs, labels = tensors(images), torch.from_numpy(labels.astype(np.int64))
-    runs = {name: run(config, inputs, labels, name) for name in RUNS}
+    runs = {f"rotated by {rotation}": run(config, inputs, labels, rotation) for rotation in RUNS}
     with open(f"{folder}/torch.json", "w") as file:
         json.dump({"torch": torch.__version__, "runs": runs}, file)
 
@@ -111,31 +109,29 @@ def prepare(folder):
 def compare(folder):
     with open(f"{folder}/torch.json") as file:
         table = json.load(file)
-    with open(f"{folder}/hardnet.json") as file:
-        own = np.array(json.load(file))
-    runs = {name: np.array(losses) for name, losses in table["runs"].items()}
+    own = np.loadtxt(f"{folder}/hardnet.txt")
+    runs = np.array(list(table["runs"].values()))
     steps = COUNT // BATCH
-    epochs = lambda losses: losses.reshape(EPOCHS, steps).mean(1)
-    rms = lambda a, b: float(np.sqrt(np.mean((a - b) ** 2)))
-    pairs = [(RUNS[i], RUNS[j]) for i in range(len(RUNS)) for j in range(i)]
-    noise = {f"{a} / {b}": rms(runs[a], runs[b]) for a, b in pairs}
-    found = {name: rms(own, losses) for name, losses in runs.items()}
-    spread = max(float(np.abs(epochs(runs[a]) - epochs(runs[b])).max()) for a, b in pairs)
-    table = {
-        "what": "hardnet39ds, 2,000 images of Fashion-MNIST at 32x32, three epochs of batches of 50",
+    epochs = runs.reshape(len(runs), EPOCHS, steps).mean(2)
+    own_epochs = own.reshape(EPOCHS, steps).mean(1)
+    distance = lambda a, b: float(np.sqrt(np.mean((a - b) ** 2)))
+    between = [distance(runs[i], runs[j]) for i in range(len(runs)) for j in range(i)]
+    own_distances = [distance(own, run) for run in runs]
+    json.dump({
+        "what": f"hardnet39ds, {COUNT} images of Fashion-MNIST at {SIDE}x{SIDE}, {EPOCHS} epochs of batches of {BATCH}",
         "torch": table["torch"],
-        "first_losses": {"hardnet": own[:5].tolist(), **{name: losses[:5].tolist() for name, losses in runs.items()}},
-        "mean_loss_by_epoch": {"hardnet": epochs(own).tolist(), **{name: epochs(losses).tolist() for name, losses in runs.items()}},
-        "rms_difference_of_steps": {"between PyTorch's runs": noise, "of hardnet to each": found},
-        "greatest_difference_of_epochs": {
-            "between PyTorch's runs": spread,
-            "of hardnet to the nearest": max(float(min(abs(epochs(own)[e] - epochs(l)[e]) for l in runs.values())) for e in range(EPOCHS)),
+        "first_losses": {"hardnet": own[:3].tolist(), **{name: losses[:3] for name, losses in table["runs"].items()}},
+        "mean_loss_of_epochs": {"hardnet": own_epochs.tolist(), **dict(zip(table["runs"], epochs.tolist()))},
+        "rms_difference_of_steps": {
+            "between PyTorch's runs": [min(between), float(np.mean(between)), max(between)],
+            "of hardnet to each of them": [min(own_distances), float(np.mean(own_distances)), max(own_distances)],
         },
-    }
-    json.dump(table, sys.stdout, indent=1)
+    }, sys.stdout, indent=1)
     print()
-    # No further from PyTorch's runs than half as far again as they are from one another.
-    assert max(found.values()) <= 1.5 * max(noise.values()), (found, noise)
+    # The first step has no noise of others before it.
+    assert np.abs(own[0] - runs[:, 0]).max() < 1e-4, (own[0], runs[:, 0])
+    # No further from PyTorch's runs than they are from one another.
+    assert np.mean(own_distances) <= max(between), (own_distances, between)
 
 
 {"prepare": prepare, "compare": compare}[sys.argv[1]](sys.argv[2])
