@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, convert, env, eval, info, inspect, list, predict, train};
+use crate::commands::{bench, completions, convert, env, eval, info, inspect, list, predict, trace, train};
 
 /// Evaluate and run HarDNet image classifiers.
 #[derive(Parser, Debug)]
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Download(crate::commands::download::DownloadArgs),
     /// Say what a model file holds
     Inspect(inspect::InspectArgs),
+    /// Print every stage of one image: pixels, tensor, maps of each module, logits
+    Trace(trace::TraceArgs),
     /// Print version, processor, devices and settings
     Env(env::EnvArgs),
     /// Print a completion script for a shell

@@ -11,6 +11,7 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod predict;
+pub(crate) mod trace;
 pub(crate) mod train;
 
 use crate::args::{Arguments, Command};
@@ -24,6 +25,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::Predict(args) => predict::run(&args, printer),
         Command::Train(args) => train::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),
+        Command::Trace(args) => trace::run(&args, printer),
         Command::List(args) => list::run(&args, printer),
         Command::Info(args) => info::run(&args, printer),
         Command::Convert(args) => convert::run(&args, printer),

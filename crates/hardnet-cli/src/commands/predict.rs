@@ -68,6 +68,8 @@ enum Format {
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a str,
+    /// The JPEG decoder, on which the logits of a JPEG depend a little.
+    decoder: &'static str,
     top: Vec<Hit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logits: Option<&'a [f32]>,
@@ -140,7 +142,12 @@ impl PredictArgs {
     fn show(&self, path: &str, logits: &[f32], model: &Model, printer: &Printer) -> Result<()> {
         let top = model.labels.hits(&top_k_of(logits, self.topk));
         if self.json || self.logits || self.format == Format::Jsonl {
-            return printer.json_line(&Line { path, top, logits: self.logits.then_some(logits) });
+            return printer.json_line(&Line {
+                path,
+                decoder: hardnet_data::DECODER,
+                top,
+                logits: self.logits.then_some(logits),
+            });
         }
         printer.line(path)?;
         for hit in top {

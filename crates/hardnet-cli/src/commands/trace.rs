@@ -1,0 +1,209 @@
+//! `hardnet trace`: every stage of one image, for finding where it parts from PyTorch.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use clap::Args;
+use hardnet_data::{Image, Limits, Pipeline, decode};
+use hardnet_model::HarDNet;
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::model::{ModelArgs, open_weights};
+use crate::pipeline::PipelineArgs;
+use crate::printer::Printer;
+
+/// The first values of a stage that are printed.
+const FIRST: usize = 6;
+
+/// Print every stage of one image: pixels, tensor, maps of each module, logits.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hardnet trace photo.jpg
+  hardnet trace --weights hardnet68.safetensors photo.jpg > ours.txt
+  python tests/parity/trace.py --weights hardnet68.safetensors photo.jpg | diff ours.txt -")]
+pub(crate) struct TraceArgs {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+    /// Write each stage to this folder, as STAGE.npy
+    #[arg(long, value_name = "FOLDER")]
+    save: Option<PathBuf>,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+    // Headings of these groups hold for all that follows, so they come last.
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+}
+
+/// The values of a stage.
+enum Values<'a> {
+    Levels(&'a [u8]),
+    Floats(&'a [f32]),
+}
+
+/// What is printed of a stage. Field names are API.
+#[derive(Serialize)]
+struct Row<'a> {
+    stage: &'a str,
+    shape: &'a [usize],
+    min: f64,
+    max: f64,
+    mean: f64,
+    first: Vec<f64>,
+    /// CRC-32 of the values in little-endian order, where another program is to have the same bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crc32: Option<String>,
+}
+
+pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
+    let model = args.model.weights().is_some().then(|| args.model.load(printer)).transpose()?;
+    let config = model.as_ref().map(|model| model.engine.config());
+    let of_file = model.as_ref().and_then(|model| model.pipeline.as_ref());
+    let pipeline = args.pipeline.resolve(config, of_file, printer)?;
+    let crop = pipeline.crop as usize;
+    if let Some(model) = &model {
+        model.check_side(crop).hint(|| "pass a larger --img-size".into())?;
+    }
+    if let Some(folder) = &args.save {
+        std::fs::create_dir_all(folder)?;
+    }
+    printer.note(format_args!("decoder: {}", hardnet_data::DECODER));
+
+    let tensor = args.pixels(&pipeline, printer)?;
+    args.stage(printer, "tensor", &[3, crop, crop], &Values::Floats(&tensor), true)?;
+    let Some(model) = model else { return Ok(Exit::Success) };
+    args.modules(&tensor, crop, printer)?;
+    let logits = model.logits(&[tensor], crop)?;
+    args.stage(printer, "logits", &[logits[0].len()], &Values::Floats(&logits[0]), false)?;
+    Ok(Exit::Success)
+}
+
+impl TraceArgs {
+    /// Prints the stages of pixels; gives the tensor.
+    fn pixels(&self, pipeline: &Pipeline, printer: &Printer) -> Result<Vec<f32>> {
+        let context = |error| anyhow::Error::from(error).context(format!("`{}`", self.image.display()));
+        let bytes = std::fs::read(&self.image)
+            .map_err(|error| anyhow::Error::from(error).context(format!("cannot read `{}`", self.image.display())))?;
+        let decoded = decode(&bytes, &Limits::default()).map_err(context)?;
+        for warning in &decoded.warnings {
+            printer.warn(format_args!("{}: {warning}", self.image.display()));
+        }
+        let image = decoded.image;
+        self.picture(printer, "decoded", image.clone())?;
+        match pipeline.resized_pixels(&image) {
+            Ok(resized) => self.picture(printer, "resized", resized)?,
+            Err(error) => {
+                printer.warn(format_args!("the picture is not resized as a whole, only where it is cropped: {error}"))
+            }
+        }
+        self.picture(printer, "cropped", pipeline.crop_pixels(&image).map_err(context)?)?;
+        Ok(pipeline.tensor(&image).map_err(context)?)
+    }
+
+    fn picture(&self, printer: &Printer, name: &str, picture: Image) -> Result<()> {
+        let picture = picture.into_rgb();
+        let shape = [picture.height(), picture.width(), 3];
+        self.stage(printer, name, &shape, &Values::Levels(picture.samples()), true)
+    }
+
+    /// Prints what every module of the Candle network makes of the tensor.
+    fn modules(&self, tensor: &[f32], crop: usize, printer: &Printer) -> Result<()> {
+        let path = self.model.locate(printer)?.ok_or_else(|| Failure::message("no weights given"))?;
+        let file = open_weights(&path, self.model.variant())?;
+        let network = HarDNet::new(file.config(), file.var_builder(&Device::Cpu)?)?;
+        let names: Vec<_> = network.graph().modules().iter().map(|module| module.name.clone()).collect();
+        let positions: Vec<_> = (0..names.len()).collect();
+        let images = Tensor::from_slice(tensor, (1, 3, crop, crop), &Device::Cpu)?;
+        for (name, output) in names.iter().zip(network.module_outputs(&images, &positions)?) {
+            let values = output.flatten_all()?.to_vec1::<f32>()?;
+            self.stage(printer, name, &output.dims()[1..], &Values::Floats(&values), false)?;
+        }
+        Ok(())
+    }
+
+    /// Prints and saves one stage; with `exact`, its bits are compared.
+    fn stage(&self, printer: &Printer, stage: &str, shape: &[usize], values: &Values, exact: bool) -> Result<()> {
+        if let Some(folder) = &self.save {
+            save(&folder.join(format!("{stage}.npy")), shape, values)?;
+        }
+        let row = values.row(stage, shape, exact);
+        if self.json { printer.json_line(&row) } else { printer.line(values.line(&row)) }
+    }
+}
+
+impl Values<'_> {
+    /// The values in little-endian order.
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Levels(levels) => levels.to_vec(),
+            Self::Floats(floats) => floats.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
+
+    fn row<'a>(&self, stage: &'a str, shape: &'a [usize], exact: bool) -> Row<'a> {
+        let all: Vec<f64> = match self {
+            Self::Levels(levels) => levels.iter().map(|&level| level.into()).collect(),
+            Self::Floats(floats) => floats.iter().map(|&value| value.into()).collect(),
+        };
+        Row {
+            stage,
+            shape,
+            min: all.iter().copied().fold(f64::INFINITY, f64::min),
+            max: all.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            mean: all.iter().sum::<f64>() / all.len() as f64,
+            first: all.iter().copied().take(FIRST).collect(),
+            crc32: exact.then(|| format!("{:08x}", crc32fast::hash(&self.bytes()))),
+        }
+    }
+
+    /// The row for people, the same text as that of `tests/parity/trace.py`.
+    fn line(&self, row: &Row) -> String {
+        // Levels are whole; what is not compared bit by bit is printed as far as two float32 sums agree.
+        let digits = match (self, &row.crc32) {
+            (Self::Levels(_), _) => 0,
+            (Self::Floats(_), Some(_)) => 5,
+            (Self::Floats(_), None) => 3,
+        };
+        // `+ 0.0` makes a zero of -0.0.
+        let number = |value: f64| format!("{:.digits$}", value + 0.0);
+        let shape = row.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+        let first: Vec<_> = row.first.iter().map(|&value| number(value)).collect();
+        let mut line = format!(
+            "{:<8} {shape:<11} min {} max {} mean {:.*} first {}",
+            row.stage,
+            number(row.min),
+            number(row.max),
+            digits.max(3),
+            row.mean + 0.0,
+            first.join(" ")
+        );
+        if let Some(crc32) = &row.crc32 {
+            line += &format!(" crc32 {crc32}");
+        }
+        line
+    }
+}
+
+/// Writes an array in NumPy's format, version 1.0.
+fn save(path: &Path, shape: &[usize], values: &Values) -> Result<()> {
+    let kind = match values {
+        Values::Levels(_) => "|u1",
+        Values::Floats(_) => "<f4",
+    };
+    let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({extents}), }}");
+    // Magic, version and length take 10 bytes; with them the header ends at a multiple of 64.
+    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    header = format!("{header:<width$}\n", width = length - 1);
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(&values.bytes());
+    std::fs::write(path, bytes)
+        .map_err(|error| anyhow::Error::from(error).context(format!("cannot write `{}`", path.display())).into())
+}
