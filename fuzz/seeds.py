@@ -100,6 +100,22 @@ def main():
     for name, content in archives.items():
         store("tar_index", name, content)
 
+    # Name, offset, length and kind of the two images of `ustar`.
+    images = '["a.jpg",512,1,null],["val/c.JPEG",1536,2,null]'
+    indices = {
+        "whole": f"[{images}]",
+        "escapes": r'[["a\u002ejpg",512,1,null],["val/c.JPEG",1536,2,null]]',
+        "folder": f'[["val",512,0,"folder"],{images}]',
+        "links": '[["a.jpg",512,0,"link"],["val/c.JPEG",1536,2,null]]',
+        "beyond": '[["a.jpg",512,99999,null],["val/c.JPEG",18446744073709551615,2,null]]',
+        "no_header": '[["a.jpg",0,1,null],["val/c.JPEG",513,2,null]]',
+        "classes": '[["n01440764/a.jpg",512,1,null],["n01443537/c.JPEG",1536,2,null]]',
+        "cut": f"[{images}",
+        "other": '[["a.jpg",512,1]]',
+    }
+    for name, text in indices.items():
+        store("kept_index", name, text.encode())
+
 
 if __name__ == "__main__":
     main()

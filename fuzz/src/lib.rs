@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hardnet_checkpoint::Checkpoint;
-use hardnet_data::{Dataset, DatasetError, Interpolation, Limits, Pipeline, decode};
+use hardnet_data::{Dataset, DatasetError, ImageRoot, Interpolation, Limits, Pipeline, decode};
 use tempfile::TempDir;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
@@ -87,6 +87,42 @@ fn archive(bytes: &[u8]) -> bool {
     })
 }
 
+/// Reads the rows of an archive's kept index, below a first line that fits them, and the images that they lead to.
+///
+/// The archive has two images. Rows that lead elsewhere give contents of the archive or errors; rows that make no index
+/// are as good as none, and the archive is read itself.
+pub fn kept_index(rows: &[u8]) -> bool {
+    KEPT.with(|kept| {
+        let crc32 = format!("\"crc32\":{}}}", crc32fast::hash(rows));
+        let (head, _) = kept.head.rsplit_once("\"crc32\":").expect("the first line ends with the sum");
+        let bytes = [head.as_bytes(), crc32.as_bytes(), b"\n", rows].concat();
+        fs::write(&kept.index, &bytes).unwrap_or_else(|error| panic!("the index is written: {error}"));
+        let whole = fs::read(&kept.archive).expect("the archive is readable");
+        let mut accepted = false;
+        for found in [kept.listed(), Dataset::from_class_folders(kept.root(), CLASSES)] {
+            let dataset = match found {
+                Ok(dataset) => dataset,
+                Err(error) => {
+                    refused(&error);
+                    continue;
+                }
+            };
+            accepted |= fs::read(&kept.index).is_ok_and(|now| now == bytes);
+            for sample in &dataset.samples {
+                let archived = sample.archived().expect("the samples are in the archive");
+                // As the loader does: what is longer than a file may be is not read.
+                if archived.bytes() > hardnet_data::MAX_FILE_BYTES {
+                    continue;
+                }
+                let Ok(content) = archived.read() else { continue };
+                let start = usize::try_from(archived.offset()).expect("what can be read is within the archive");
+                assert_eq!(content, whole[start..][..content.len()], "{archived:?}");
+            }
+        }
+        accepted
+    })
+}
+
 /// Decodes a picture of at most 2^14 pixels and prepares it for a network.
 pub fn image(bytes: &[u8]) -> bool {
     let mut limits = Limits::default();
@@ -129,6 +165,43 @@ fn with_checksums(bytes: &[u8]) -> Vec<u8> {
 
 thread_local! {
     static FOLDER: Folder = Folder::new();
+    static KEPT: Kept = Kept::new();
+}
+
+/// An archive of two images that has lain there for an hour, with its index kept.
+struct Kept {
+    folder: Folder,
+    archive: PathBuf,
+    index: PathBuf,
+    /// The first line of the index.
+    head: String,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let tar = include_bytes!("../corpus-stored/tar_index/ustar");
+        let archive = folder.write("a.tar", tar);
+        folder.write("archive.txt", b"a.jpg 0\nval/c.JPEG 1\n");
+        let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let file = fs::File::options().write(true).open(&archive).expect("the archive is opened");
+        file.set_modified(hour_ago).expect("the time is set");
+        let mut kept = Self { folder, archive, index: PathBuf::new(), head: String::new() };
+        kept.listed().unwrap_or_else(|error| panic!("the archive is good: {error}"));
+        let mut indices = fs::read_dir(kept.folder.0.path().join("indices")).expect("an index is kept");
+        kept.index = indices.next().expect("there is one").expect("it is readable").path();
+        let index = fs::read_to_string(&kept.index).expect("it is text");
+        kept.head = index.lines().next().expect("it has a first line").to_owned();
+        kept
+    }
+
+    fn root(&self) -> ImageRoot {
+        ImageRoot::from(&self.archive).with_index_in(self.folder.0.path().join("indices"))
+    }
+
+    fn listed(&self) -> Result<Dataset, DatasetError> {
+        Dataset::from_list(&self.folder.0.path().join("archive.txt"), self.root(), CLASSES)
+    }
 }
 
 /// A folder of one thread for files that can only be read by their path.

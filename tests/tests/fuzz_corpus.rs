@@ -44,6 +44,11 @@ fn tar_index() {
 }
 
 #[test]
+fn kept_index() {
+    replay("kept_index", targets::kept_index, 6);
+}
+
+#[test]
 fn image() {
     replay("image", targets::image, 59);
 }

@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Name what images show
     Predict(predict::PredictArgs),
     /// Train a network
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Measure speed
     Bench(bench::BenchArgs),
     /// List the networks

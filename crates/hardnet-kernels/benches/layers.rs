@@ -46,7 +46,7 @@ fn program(shape: &Shape, algorithm: Algorithm, threads: usize, bias: f64) -> Pr
     let size = Size { channels: 1, height: shape.side, width: shape.side };
     let (mut builder, image) = Builder::new(Isa::best(), threads, size).expect("a builder");
     let filter = |outputs: usize, each: usize| (vec![0.01; outputs * each], vec![1.0; outputs], vec![bias; outputs]);
-    let mut add = |builder: &mut Builder, inputs: &[Map], conv: &Conv, algorithm, each: usize| {
+    let add = |builder: &mut Builder, inputs: &[Map], conv: &Conv, algorithm, each: usize| {
         let (weights, scale, bias) = filter(conv.channels, each);
         let filter = Filter { weights: &weights, scale: &scale, bias: &bias };
         builder.conv(inputs, conv, algorithm, &filter).expect("a convolution")

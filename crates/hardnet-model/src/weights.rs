@@ -20,7 +20,6 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Variant};
 use crate::error::{Error, Result};
-use crate::graph::ParamInfo;
 use crate::scheme::{NamedParam, Scheme};
 pub use examine::{Examined, examine};
 pub use metadata::{Metadata, Provenance};

@@ -268,7 +268,7 @@ impl Trainer {
             if observe(Event::Batch(&report)) == Flow::Stop {
                 return Ok(Flow::Stop);
             }
-            let due = self.job.checkpoint_every.is_some_and(|every| self.progress.batch % every.max(1) == 0);
+            let due = self.job.checkpoint_every.is_some_and(|every| self.progress.batch.is_multiple_of(every.max(1)));
             if due && self.progress.batch < batches {
                 self.save_state()?;
             }

@@ -185,7 +185,7 @@ fn what_is_learnt_is_written() {
     let history = finish(&mut start(job.clone(), temporary.path()));
     let last = history.last().unwrap();
     assert!(last.train_loss < history[0].train_loss, "{history:?}");
-    let best = history.iter().filter(|metrics| metrics.best).next_back().unwrap();
+    let best = history.iter().rfind(|metrics| metrics.best).unwrap();
     assert!(best.validation.unwrap().top1 > 60.0, "{history:?}");
     assert_eq!((last.steps, last.train_images, last.train_errors), (40, 36, 0));
 

@@ -202,7 +202,7 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
     let file = match &source.weights {
         Some(weights) => {
             let path = locate(weights, &source.fetch, printer)?;
-            Some((weights.to_string(), open_weights(&path, source.model)?))
+            Some((weights.to_string(), open_weights(&path.path, source.model)?))
         }
         None => None,
     };

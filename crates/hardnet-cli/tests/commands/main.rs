@@ -9,4 +9,5 @@ mod eval;
 mod info;
 mod predict;
 mod support;
+mod trace;
 mod train;

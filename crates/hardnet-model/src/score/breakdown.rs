@@ -107,7 +107,7 @@ mod tests {
 
     /// Logits of image `image`, with ties and zeros of both signs among them.
     fn logits(image: usize) -> Vec<f32> {
-        let sign = |class: usize| if (image + class) % 4 == 0 { -0.0 } else { 0.5 };
+        let sign = |class: usize| if (image + class).is_multiple_of(4) { -0.0 } else { 0.5 };
         (0..7).map(|class| ((image + class / 3) % 3 * (image % 5)) as f32 * sign(class)).collect()
     }
 

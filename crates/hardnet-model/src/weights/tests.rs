@@ -7,6 +7,7 @@ use hardnet_testing::weights_file::{self, Encoding};
 use super::*;
 use crate::formula;
 use crate::graph::{Graph, ParamInfo};
+use crate::parameters::Parameters;
 
 /// Names and shapes.
 type Tensors = Vec<(String, Vec<usize>)>;

@@ -46,7 +46,8 @@ fn histogram(calibration: &Calibration) -> String {
         marks += &column("right", x, HEIGHT - right, right);
         marks += &column("wrong", x, HEIGHT - right - wrong, wrong);
     }
-    let ticks: Vec<_> = (0..=4).filter(|quarter| top * quarter % 4 == 0).map(|quarter| top * quarter / 4).collect();
+    let ticks: Vec<_> =
+        (0..=4).filter(|quarter| (top * quarter).is_multiple_of(4)).map(|quarter| top * quarter / 4).collect();
     let ticks = ticks.iter().map(|&images| (images as f64 / top as f64, count(images)));
     let caption = "Images by confidence: <span class=\"right\">right</span> and <span class=\"wrong\">wrong</span>";
     chart("Images by confidence", caption, &marks, ticks)
