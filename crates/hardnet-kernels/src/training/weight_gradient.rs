@@ -8,7 +8,6 @@
 use super::context::Context;
 use super::pack::Source;
 use super::product::Term;
-use crate::gemm::panels;
 use crate::map::Layout;
 use crate::simd::{Kernel, LANES, Simd};
 
@@ -21,9 +20,6 @@ const UNITS: usize = 12;
 
 /// Channels of input of a tile: with three vectors of outputs the sums, values and weights fill 16 registers.
 const CHANNELS: usize = 4;
-
-/// Depth for which panels are pairs of vectors with at most one triple.
-const DEEP: usize = 1 << 10;
 
 /// The gradient of weights ready to run.
 #[derive(Debug)]
@@ -72,7 +68,7 @@ impl WeightGradient {
                 first += count;
             }
         }
-        let panels = panels(output.size.blocks(), DEEP);
+        let panels = panels(output.size.blocks());
         let group = blocks.len().div_ceil(UNITS.div_ceil(panels.len()));
         let groups = blocks.len().div_ceil(group);
         let splits = (UNITS / 2).div_ceil(groups * panels.len()).min(images);
@@ -216,6 +212,16 @@ impl WeightGradient {
     }
 }
 
+/// Vectors of each panel of `blocks` blocks of outputs: triples, and pairs where there is a rest.
+fn panels(blocks: usize) -> Vec<usize> {
+    let mut panels = vec![3; blocks / 3];
+    match (blocks % 3, panels.pop()) {
+        (1, Some(_)) => panels.extend([2, 2]),
+        (rest, last) => panels.extend(last.into_iter().chain((rest > 0).then_some(rest))),
+    }
+    panels
+}
+
 /// Rows that tiles are summed over.
 struct Stretch<'a> {
     /// Offsets of the first pixel of each row in output and input.
@@ -268,6 +274,20 @@ impl<const V: usize> Kernel for Tile<'_, V> {
                 let sum = if stretch.add { s.add(s.load(to), sum) } else { sum };
                 s.store(to, sum);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_have_all_blocks() {
+        for blocks in 1..40 {
+            let panels = panels(blocks);
+            assert_eq!(panels.iter().sum::<usize>(), blocks);
+            assert!(panels.iter().all(|panel| (1..=3).contains(panel)) && (blocks == 1 || !panels.contains(&1)));
         }
     }
 }
