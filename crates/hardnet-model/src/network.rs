@@ -6,18 +6,19 @@
 mod backbone;
 mod block;
 mod classifier;
-mod dropout;
 mod layer;
+mod trainer;
 mod windows;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Op};
 pub use backbone::{Backbone, FeatureInfo, TapKind, Taps};
 pub use block::HarDBlock;
 pub use classifier::HarDNet;
-use layer::Layer;
+use layer::{Layer, Train};
+use trainer::Trainer;
 
 /// The layers of a graph with their parameters.
 #[derive(Clone, Debug)]
@@ -25,47 +26,48 @@ struct Layers {
     graph: Graph,
     layers: Vec<Layer>,
     last_readers: Vec<NodeId>,
+    trainer: Trainer,
 }
 
 impl Layers {
     /// Takes every parameter of `graph` from `vb` under its own name.
     fn new(graph: Graph, vb: &VarBuilder) -> Result<Self> {
-        let layers = graph.nodes().iter().map(|node| Layer::new(node, vb)).collect::<Result<_>>()?;
+        let mut dropouts = 0;
+        let mut layers = Vec::with_capacity(graph.nodes().len());
+        for node in graph.nodes() {
+            layers.push(Layer::new(node, dropouts, vb)?);
+            dropouts += u64::from(matches!(node.op, Op::Dropout(probability) if probability > 0.0));
+        }
         let last_readers = graph.last_readers();
-        Ok(Self { graph, layers, last_readers })
+        Ok(Self { graph, layers, last_readers, trainer: Trainer::default() })
     }
 
     /// Computes the network for `images`, `[N, C, H, W]`, and returns the concatenation of each list of nodes in `wanted`.
     ///
-    /// A map is dropped once the last layer that reads it is done.
+    /// A map is dropped once the last layer that reads it is done. In training, the [`Trainer`] computes instead where it can.
     fn run(&self, images: &Tensor, train: bool, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
-        self.run_seeded(images, train, None, wanted)
+        let train = train.then(|| Train { seed: self.trainer.next_seed() });
+        self.pass(images, train, wanted)
     }
 
-    /// The same; in training, what dropout drops follows from the `seed` if there is one.
-    fn run_seeded(
-        &self,
-        images: &Tensor,
-        train: bool,
-        seed: Option<u64>,
-        wanted: &[Vec<NodeId>],
-    ) -> Result<Vec<Tensor>> {
+    /// The same, with what dropout follows from in training.
+    fn pass(&self, images: &Tensor, train: Option<Train>, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
         let (_, channels, height, width) = images.dims4()?;
         if channels != self.graph.in_channels() {
             candle_core::bail!("expected images of {} channels, got {:?}", self.graph.in_channels(), images.shape());
         }
         self.graph.shapes(height, width).map_err(candle_core::Error::wrap)?;
+        if let Some(train) = &train
+            && let Some(maps) = self.trainer.run(&self.graph, &self.layers, images, train, wanted)?
+        {
+            return Ok(maps);
+        }
         let mut keep = vec![false; self.layers.len()];
         wanted.iter().flatten().for_each(|&node| keep[node] = true);
         let mut maps: Vec<Option<Tensor>> = Vec::with_capacity(self.layers.len());
         for (id, (node, layer)) in self.graph.nodes().iter().zip(&self.layers).enumerate() {
             let input = if node.inputs.is_empty() { images.clone() } else { gather(&maps, &node.inputs)? };
-            maps.push(Some(match (layer, seed) {
-                (Layer::Dropout(probability), Some(seed)) if train && *probability > 0.0 => {
-                    dropout::dropout(&input, *probability, seed, id)?
-                }
-                _ => layer.forward(&input, train)?,
-            }));
+            maps.push(Some(layer.forward(&input, train.as_ref())?));
             for &read in &node.inputs {
                 if self.last_readers[read] == id && !keep[read] {
                     maps[read] = None;

@@ -251,7 +251,8 @@ impl Compiler<'_> {
     }
 }
 
-fn range(activation: Option<Activation>) -> Range {
+/// The bounds that an activation keeps values in.
+pub(crate) fn range(activation: Option<Activation>) -> Range {
     match activation {
         Some(Activation::Relu6) => Range::RELU6,
         Some(Activation::Relu) => Range::RELU,

@@ -64,9 +64,9 @@ pub fn golden(model: &str) -> Golden {
     Golden { modules: modules.collect(), logits: floats(&run["logits"]) }
 }
 
-/// One training-mode run of a small network in the reference, by `tests/golden/train_mode.py`.
+/// One training-mode run of a network in the reference, by `tests/golden/train_mode.py` or `tests/training/train_step.py`.
 pub struct TrainMode {
-    /// Logits of the four images of the batch, five each.
+    /// Logits of the four images of the batch, one after the other.
     pub logits: Vec<f32>,
     /// Cross entropy against the labels 0, 1, 2, 3.
     pub loss: f64,
@@ -76,9 +76,18 @@ pub struct TrainMode {
     pub running_sums: BTreeMap<String, f64>,
 }
 
-/// The run of `network`: `dense` or `depthwise`.
+/// The run of a small network: `dense` or `depthwise`.
 pub fn train_mode(network: &str) -> TrainMode {
-    let table: Value = serde_json::from_str(include_str!("../../../tests/golden/train_mode.json")).expect("it is JSON");
+    train_run(include_str!("../../../tests/golden/train_mode.json"), network)
+}
+
+/// The run of a published network with ten classes by its name, on four images of 64x64 pixels.
+pub fn train_step(variant: &str) -> TrainMode {
+    train_run(include_str!("../../../tests/training/train_step.json"), variant)
+}
+
+fn train_run(table: &str, network: &str) -> TrainMode {
+    let table: Value = serde_json::from_str(table).expect("it is JSON");
     let run = &table[network];
     let numbers = |key: &str| {
         let numbers = run[key].as_object().expect("a table by name");

@@ -6,6 +6,7 @@ use candle_core::{Device, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::Layers;
+use super::layer::Train;
 use crate::config::Config;
 use crate::graph::{Graph, NodeId};
 use crate::weights::WeightsFile;
@@ -75,7 +76,7 @@ impl HarDNet {
     ///
     /// As [`HarDNet::forward`].
     pub fn forward_train(&self, images: &Tensor, seed: u64) -> Result<Tensor> {
-        Ok(self.layers.run_seeded(images, true, Some(seed), &self.outputs)?.remove(0))
+        Ok(self.layers.pass(images, Some(Train { seed }), &self.outputs)?.remove(0))
     }
 
     /// What the network is.

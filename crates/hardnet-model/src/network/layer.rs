@@ -3,12 +3,20 @@
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::{BatchNorm, BatchNormConfig, Conv2dConfig, Linear, VarBuilder};
 
+use hardnet_kernels::training::kept;
+
 use super::windows::{depthwise, pad, pool};
 use crate::config::Activation;
 use crate::graph::{Conv, Node, Op, Pool};
 
+/// A pass in training.
+pub(super) struct Train {
+    /// What dropout follows from.
+    pub(super) seed: u64,
+}
+
 /// PyTorch's and Candle's defaults; Paddle writes the same momentum as 0.9.
-const NORM: BatchNormConfig = BatchNormConfig { eps: 1e-5, remove_mean: true, affine: true, momentum: 0.1 };
+pub(super) const NORM: BatchNormConfig = BatchNormConfig { eps: 1e-5, remove_mean: true, affine: true, momentum: 0.1 };
 
 /// An operation with its parameters.
 #[derive(Clone, Debug)]
@@ -16,33 +24,72 @@ pub(super) enum Layer {
     Input,
     Conv(ConvNorm),
     Pool(Pool),
-    Dropout(f32),
+    Dropout(Dropout),
     GlobalAveragePool,
     Linear(Linear),
 }
 
 impl Layer {
-    pub(super) fn new(node: &Node, vb: &VarBuilder) -> Result<Self> {
+    /// The layer of `node`, before which there are `dropouts` that drop something, with its parameters from `vb`.
+    pub(super) fn new(node: &Node, dropouts: u64, vb: &VarBuilder) -> Result<Self> {
         Ok(match &node.op {
             Op::Input => Self::Input,
             Op::Conv(conv) => Self::Conv(ConvNorm::new(node, *conv, vb.pp(&node.name))?),
             Op::Pool(pool) => Self::Pool(*pool),
-            Op::Dropout(probability) => Self::Dropout(*probability as f32),
+            Op::Dropout(probability) => Self::Dropout(Dropout { probability: *probability, layer: dropouts }),
             Op::GlobalAveragePool => Self::GlobalAveragePool,
             Op::Linear => Self::Linear(candle_nn::linear(node.in_channels, node.out_channels, vb.pp(&node.name))?),
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+    /// The convolution, if it is one.
+    pub(super) fn conv(&self) -> Option<&ConvNorm> {
+        if let Self::Conv(conv) = self { Some(conv) } else { None }
+    }
+
+    /// What training changes by gradients, in the order of [`Graph::params`](crate::Graph::params).
+    pub(super) fn parameters(&self) -> Vec<&Tensor> {
+        match self {
+            Self::Conv(conv) => {
+                let norm = conv.norm.weight_and_bias().into_iter().flat_map(|(weight, bias)| [weight, bias]);
+                std::iter::once(&conv.weight).chain(norm).collect()
+            }
+            Self::Linear(linear) => std::iter::once(linear.weight()).chain(linear.bias()).collect(),
+            Self::Input | Self::Pool(_) | Self::Dropout(_) | Self::GlobalAveragePool => Vec::new(),
+        }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, train: Option<&Train>) -> Result<Tensor> {
         match self {
             Self::Input => Ok(x.clone()),
             Self::Conv(conv) => conv.forward(x, train),
             Self::Pool(settings) => pool(x, settings),
-            Self::Dropout(probability) if train && *probability > 0.0 => candle_nn::ops::dropout(x, *probability),
-            Self::Dropout(_) => Ok(x.clone()),
+            Self::Dropout(dropout) => match train {
+                Some(train) => dropout.forward(x, train),
+                None => Ok(x.clone()),
+            },
             Self::GlobalAveragePool => x.mean((2, 3)),
             Self::Linear(linear) => linear.forward(x),
         }
+    }
+}
+
+/// Dropout that follows from a seed, the same on every device.
+#[derive(Clone, Debug)]
+pub(super) struct Dropout {
+    probability: f64,
+    layer: u64,
+}
+
+impl Dropout {
+    fn forward(&self, x: &Tensor, train: &Train) -> Result<Tensor> {
+        if self.probability == 0.0 {
+            return Ok(x.clone());
+        }
+        let kept = |at| if kept(train.seed, self.layer, at, self.probability) { 1f32 } else { 0.0 };
+        let mask: Vec<f32> = (0..x.elem_count() as u64).map(kept).collect();
+        let mask = Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?;
+        (x * mask)? / (1.0 - self.probability)
     }
 }
 
@@ -50,8 +97,8 @@ impl Layer {
 #[derive(Clone, Debug)]
 pub(super) struct ConvNorm {
     conv: Conv,
-    weight: Tensor,
-    norm: BatchNorm,
+    pub(super) weight: Tensor,
+    pub(super) norm: BatchNorm,
 }
 
 impl ConvNorm {
@@ -63,7 +110,7 @@ impl ConvNorm {
         Ok(Self { conv, weight, norm })
     }
 
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, train: Option<&Train>) -> Result<Tensor> {
         let y = if self.conv.depthwise {
             depthwise(x, &self.weight, self.conv.stride, self.conv.padding)?
         } else {
@@ -75,7 +122,7 @@ impl ConvNorm {
             let config = Conv2dConfig { padding, stride: self.conv.stride, ..Default::default() };
             candle_nn::Conv2d::new(self.weight.clone(), None, config).forward(&x)?
         };
-        let y = self.norm.forward_t(&y, train)?;
+        let y = self.norm.forward_t(&y, train.is_some())?;
         match self.conv.activation {
             Some(Activation::Relu6) => y.clamp(0f32, 6f32),
             Some(Activation::Relu) => y.relu(),

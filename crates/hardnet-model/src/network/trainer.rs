@@ -1,0 +1,280 @@
+//! Training on the CPU by kernels of this project, as one operation of Candle's.
+//!
+//! Candle computes the gradients of these networks rightly but slowly: grouped convolutions and strided pools have to be
+//! spelled out in shifted views, and every operation passes over memory by itself. On the CPU in f32, a [`Program`] computes the
+//! whole network instead: a [`CustomOp2`] of the images and of all parameters, concatenated, whose backward pass gives
+//! the gradient of the latter. Everything else takes the path of single operations, which all devices have and which this
+//! one is tested against: other devices and types, images whose gradient is asked for, and networks that the
+//! kernels do not know.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, DType, Result, Shape, Storage, Tensor, Var};
+use hardnet_kernels::training::{Builder, Program};
+use hardnet_kernels::{Depthwise, Isa, Map, Size};
+
+use super::layer::{ConvNorm, Layer, NORM, Train};
+use crate::graph::{Graph, NodeId, Op};
+use crate::plan::range;
+
+/// Programs for a network's passes in training; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trainer {
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// A program that no pass uses.
+    idle: Mutex<Option<Compiled>>,
+    /// Whether the kernels do not know this network.
+    unknown: AtomicBool,
+    seed: AtomicU64,
+}
+
+/// A program and what it was made for.
+#[derive(Debug)]
+struct Compiled {
+    height: usize,
+    width: usize,
+    outputs: Vec<NodeId>,
+    program: Program,
+}
+
+impl Trainer {
+    /// The seed of a pass that is given none: the numbers from 0.
+    pub(super) fn next_seed(&self) -> u64 {
+        self.state.seed.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The concatenation of each list of nodes in `wanted` for `images`, by the batch's statistics, which update the running
+    /// ones; nothing where this is not for the kernels.
+    pub(super) fn run(
+        &self,
+        graph: &Graph,
+        layers: &[Layer],
+        images: &Tensor,
+        train: &Train,
+        wanted: &[Vec<NodeId>],
+    ) -> Result<Option<Vec<Tensor>>> {
+        let norms: Vec<&ConvNorm> = layers.iter().filter_map(Layer::conv).collect();
+        let parameters: Vec<&Tensor> = layers.iter().flat_map(Layer::parameters).collect();
+        let ours = |tensor: &Tensor| tensor.device().is_cpu() && tensor.dtype() == DType::F32;
+        if images.track_op() || !ours(images) || !parameters.iter().copied().all(ours) {
+            return Ok(None);
+        }
+        let (count, _, height, width) = images.dims4()?;
+        let outputs: Vec<NodeId> = wanted.iter().flatten().copied().collect();
+        let Some(compiled) = self.state.program(graph, (count, height, width), &outputs)? else { return Ok(None) };
+        let flat = parameters.into_iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?;
+        let statistics = Arc::new(Mutex::new(Vec::new()));
+        let pass = Pass {
+            compiled: Mutex::new(Some(compiled)),
+            statistics: Arc::clone(&statistics),
+            seed: train.seed,
+            state: Arc::clone(&self.state),
+        };
+        let maps = images.contiguous()?.apply_op2(&Tensor::cat(&flat, 0)?, pass)?;
+        update(&norms, &lock(&statistics))?;
+        split(graph, &maps, (height, width), wanted).map(Some)
+    }
+}
+
+impl State {
+    /// A program for these images that no pass uses.
+    fn program(
+        &self,
+        graph: &Graph,
+        (count, height, width): (usize, usize, usize),
+        outputs: &[NodeId],
+    ) -> Result<Option<Compiled>> {
+        let idle = lock(&self.idle).take();
+        if let Some(compiled) = idle
+            && (compiled.height, compiled.width, &compiled.outputs[..]) == (height, width, outputs)
+            && compiled.program.images() >= count
+        {
+            return Ok(Some(compiled));
+        }
+        if self.unknown.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match compile(graph, (count, height, width), outputs) {
+            Ok(program) => Ok(Some(Compiled { height, width, outputs: outputs.to_vec(), program })),
+            Err(hardnet_kernels::Error::Unsupported(_)) => {
+                self.unknown.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(candle_core::Error::wrap(error)),
+        }
+    }
+}
+
+/// The program of `graph` that gives the maps of `outputs`.
+fn compile(
+    graph: &Graph,
+    (count, height, width): (usize, usize, usize),
+    outputs: &[NodeId],
+) -> hardnet_kernels::Result<Program> {
+    let isa = Isa::from_environment().unwrap_or_else(|_| Isa::best());
+    let size = Size { channels: graph.in_channels(), height, width };
+    let (mut builder, image) = Builder::new(isa, candle_core::utils::get_num_threads(), size)?;
+    // What each node's output is the concatenation of.
+    let mut maps: Vec<Vec<Map>> = Vec::new();
+    for node in graph.nodes() {
+        let inputs: Vec<Map> = node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect();
+        let single = || match inputs[..] {
+            [input] => Ok(input),
+            _ => Err(hardnet_kernels::Error::Unsupported("several maps as the input of anything but a convolution")),
+        };
+        maps.push(match &node.op {
+            Op::Input => vec![image],
+            Op::Conv(conv) if conv.depthwise => {
+                if conv.kernel != 3 {
+                    return Err(hardnet_kernels::Error::Unsupported("a depthwise convolution of other than 3x3"));
+                }
+                let (stride, padding, range) = (conv.stride, conv.padding, range(conv.activation));
+                vec![builder.depthwise(single()?, &Depthwise { stride, padding, range })?]
+            }
+            Op::Conv(conv) => {
+                let (channels, kernel, stride, padding) = (node.out_channels, conv.kernel, conv.stride, conv.padding);
+                let range = range(conv.activation);
+                vec![builder.conv(&inputs, &hardnet_kernels::Conv { channels, kernel, stride, padding, range })?]
+            }
+            Op::Pool(pool) => vec![builder.pool(single()?, pool)?],
+            Op::Dropout(probability) if *probability > 0.0 => builder.dropout(&inputs, *probability)?,
+            Op::Dropout(_) => inputs,
+            Op::GlobalAveragePool => vec![builder.mean(single()?)?],
+            Op::Linear => vec![builder.linear(single()?, node.out_channels)?],
+        });
+    }
+    let outputs: Vec<Map> = outputs.iter().flat_map(|&output| maps[output].iter().copied()).collect();
+    builder.finish(&outputs, count)
+}
+
+/// Moves the running statistics towards those of a batch, as [`candle_nn::BatchNorm`] does.
+fn update(norms: &[&ConvNorm], statistics: &[f32]) -> Result<()> {
+    let mut rest = statistics;
+    for conv in norms {
+        for running in [conv.norm.running_mean(), conv.norm.running_var()] {
+            let (batch, others) = rest.split_at(running.elem_count());
+            rest = others;
+            let batch = Tensor::from_slice(batch, running.shape(), running.device())?;
+            // It is a variable, which this shares.
+            let variable = Var::from_tensor(running)?;
+            variable.set(&((running * (1.0 - NORM.momentum))? + (batch * NORM.momentum)?)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The maps of `wanted` out of all maps of each image.
+fn split(graph: &Graph, maps: &Tensor, (height, width): (usize, usize), wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
+    let shapes = graph.shapes(height, width).map_err(candle_core::Error::wrap)?;
+    let images = maps.dim(0)?;
+    let mut first = 0;
+    wanted
+        .iter()
+        .map(|nodes| {
+            let channels: usize = nodes.iter().map(|&node| shapes[node].channels).sum();
+            let size = shapes[nodes[0]];
+            let count = channels * size.height * size.width;
+            let map = maps.narrow(1, first, count)?;
+            first += count;
+            if is_vector(graph, nodes[0]) {
+                map.reshape((images, channels))
+            } else {
+                map.reshape((images, channels, size.height, size.width))
+            }
+        })
+        .collect()
+}
+
+/// Whether a node's output has no rows and columns.
+fn is_vector(graph: &Graph, node: NodeId) -> bool {
+    match graph.nodes()[node].op {
+        Op::GlobalAveragePool | Op::Linear => true,
+        Op::Dropout(_) => is_vector(graph, graph.nodes()[node].inputs[0]),
+        _ => false,
+    }
+}
+
+/// One pass over a batch, which keeps the maps of its images for the gradients.
+struct Pass {
+    /// Taken by this pass alone, and given back when the last tensor that may ask for gradients is gone.
+    compiled: Mutex<Option<Compiled>>,
+    statistics: Arc<Mutex<Vec<f32>>>,
+    seed: u64,
+    state: Arc<State>,
+}
+
+impl CustomOp2 for Pass {
+    fn name(&self) -> &'static str {
+        "hardnet-training"
+    }
+
+    fn cpu_fwd(
+        &self,
+        images: &CpuStorage,
+        images_layout: &candle_core::Layout,
+        parameters: &CpuStorage,
+        parameters_layout: &candle_core::Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (images, parameters) = (slice(images, images_layout)?, slice(parameters, parameters_layout)?);
+        let mut compiled = lock(&self.compiled);
+        let program = &mut compiled.as_mut().expect("held until the pass is dropped").program;
+        let count = images_layout.dims()[0];
+        let mut outputs = vec![0.0; count * program.output_len()];
+        let mut statistics = vec![0.0; program.statistics()];
+        let run = program.forward(images, parameters, self.seed, &mut outputs, &mut statistics);
+        run.map_err(candle_core::Error::wrap)?;
+        *lock(&self.statistics) = statistics;
+        let shape = Shape::from((count, program.output_len()));
+        Ok((CpuStorage::F32(outputs), shape))
+    }
+
+    fn bwd(
+        &self,
+        _images: &Tensor,
+        parameters: &Tensor,
+        _outputs: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?;
+        let mut compiled = lock(&self.compiled);
+        let program = &mut compiled.as_mut().expect("held until the pass is dropped").program;
+        let mut gradients = vec![0.0; program.parameters()];
+        {
+            let (gradient, gradient_layout) = gradient.storage_and_layout();
+            let (parameters, parameters_layout) = parameters.storage_and_layout();
+            let (Storage::Cpu(gradient), Storage::Cpu(parameters)) = (&*gradient, &*parameters) else {
+                candle_core::bail!("gradients of a pass on the CPU are computed there");
+            };
+            let (gradient, parameters) = (slice(gradient, gradient_layout)?, slice(parameters, parameters_layout)?);
+            program.backward(parameters, gradient, &mut gradients).map_err(candle_core::Error::wrap)?;
+        }
+        let count = gradients.len();
+        Ok((None, Some(Tensor::from_vec(gradients, count, parameters.device())?)))
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let compiled = self.compiled.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        *lock(&self.state.idle) = compiled;
+    }
+}
+
+/// The values of a contiguous tensor.
+fn slice<'a>(storage: &'a CpuStorage, layout: &candle_core::Layout) -> Result<&'a [f32]> {
+    let values = storage.as_slice::<f32>()?;
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&values[start..end]),
+        None => candle_core::bail!("expected values in a row, got strides {:?}", layout.stride()),
+    }
+}
+
+/// What a lock guards is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
