@@ -17,6 +17,7 @@ Examples:
   hardnet bench hardnet68
   hardnet bench hardnet68 --batch-size 8 --threads 1 --profile
   hardnet bench --all
+  hardnet bench --page
   hardnet bench --data photos/
   hardnet bench --data ILSVRC2012_img_val.tar --num-samples 500 --weights hardnet68.safetensors")]
 pub(crate) struct BenchArgs {
@@ -26,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// Measure all networks, and write docs/performance.md
     #[arg(long, conflicts_with_all = ["network", "data", "weights", "json", "profile"])]
     all: bool,
+    /// Measure nothing, and write docs/performance.md from the tables that are in docs/performance
+    #[arg(long, conflicts_with_all = ["all", "network", "data", "weights", "json", "profile"])]
+    page: bool,
     #[command(flatten)]
     speed: network::NetworkArgs,
     #[command(flatten)]
@@ -35,6 +39,9 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> Result<Exit> {
     if args.all {
         return all::run(printer);
+    }
+    if args.page {
+        return all::write_page(printer);
     }
     if args.data.data.is_empty() {
         return network::run(&args.speed, args.network, &args.data, printer);

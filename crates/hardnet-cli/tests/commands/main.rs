@@ -1,6 +1,7 @@
 //! The program as its users run it: arguments in; stdout, stderr, exit code and files out.
 
 mod bad_input;
+mod bench;
 mod convert;
 mod describe;
 #[cfg(feature = "hub")]

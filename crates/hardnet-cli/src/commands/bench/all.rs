@@ -24,18 +24,29 @@ const PAGE: &str = "docs/performance.md";
 /// Sides of square images.
 const SIDES: [usize; 4] = [224, 320, 512, 1024];
 
-/// Measures and writes the page anew.
+/// Measures, and writes the page anew.
 pub(super) fn run(printer: &Printer) -> Result<Exit> {
-    let folder = Path::new(TABLES);
+    let folder = tables()?;
+    engines()?.write(folder, "engines")?;
+    sizes()?.write(folder, "sizes")?;
+    write_page(printer)
+}
+
+/// Writes the page from the tables that are there.
+pub(super) fn write_page(printer: &Printer) -> Result<Exit> {
+    std::fs::write(PAGE, page(&Table::read_all(tables()?)?))?;
+    printer.line(format_args!("wrote {PAGE}"))?;
+    Ok(Exit::Success)
+}
+
+/// The folder of the tables.
+fn tables() -> Result<&'static Path> {
     if !Path::new("docs").is_dir() {
         return Err(Failure::message("there is no folder `docs` here").hint("run this at the root of the project"));
     }
+    let folder = Path::new(TABLES);
     std::fs::create_dir_all(folder)?;
-    engines()?.write(folder, "engines")?;
-    sizes()?.write(folder, "sizes")?;
-    std::fs::write(PAGE, page(&Table::read_all(folder)?))?;
-    printer.line(format_args!("wrote {PAGE}"))?;
-    Ok(Exit::Success)
+    Ok(folder)
 }
 
 /// Every network by both engines.

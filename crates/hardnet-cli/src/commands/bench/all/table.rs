@@ -118,7 +118,7 @@ fn cell(value: &Value) -> String {
 
 /// The page that shows `tables`.
 pub(super) fn page(tables: &[Table]) -> String {
-    let head = "# Performance\n\nWritten by `hardnet bench --all` from the tables in [performance/](performance); each says what made it.\n";
+    let head = "# Performance\n\nWritten by `hardnet bench --page` from the tables in [performance/](performance); each says what made it.\n";
     tables.iter().fold(head.into(), |page, table| page + "\n" + &table.markdown())
 }
 
