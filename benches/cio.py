@@ -37,11 +37,11 @@ def main():
     whole = paper["rank_correlation_with_gpu_ms"]
 
     def row(name, line, rank):
-        ranks = [f"{rank[count]:.2f}" for count in ("cio", "macs", "bytes")]
+        ranks = [round(rank[count], 2) for count in ("cio", "macs", "bytes")]
         if line is None:
-            return [name] + [""] * 7 + [rank["steps"], *ranks]
+            return [name] + [None] * 7 + [rank["steps"], *ranks]
         sizes = [4 * line["cio"], *(line[key] for key in ("map_bytes", "weight_bytes", "peak_live_bytes", "arena_bytes"))]
-        return [name, f"{line['ms']:.2f}", f"{line['macs'] / 1e6:.1f}", *(f"{size / MIB:.2f}" for size in sizes),
+        return [name, round(line["ms"], 2), round(line["macs"] / 1e6, 1), *(round(size / MIB, 2) for size in sizes),
                 rank["steps"], *ranks]
 
     record = {

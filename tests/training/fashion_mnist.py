@@ -18,7 +18,7 @@ import sys
 
 import numpy as np
 import torch
-from hardnet_torch import config39ds, initial, read_idx, save, write_idx
+from hardnet_torch import initial, published, read_idx, save, write_idx
 from PIL import Image
 from torch import nn
 
@@ -100,7 +100,7 @@ def prepare(folder):
     assert len(images) == COUNT
     write_idx(f"{folder}/train-images-idx3-ubyte", images)
     write_idx(f"{folder}/train-labels-idx1-ubyte", labels)
-    config = config39ds(10)
+    config = published("hardnet39ds", 10, dropout=False)
     save(initial(config, 1), config, f"{folder}/initial.safetensors")
     inputs, labels = tensors(images), torch.from_numpy(labels.astype(np.int64))
     runs = {f"rotated by {rotation}": run(config, inputs, labels, rotation) for rotation in RUNS}

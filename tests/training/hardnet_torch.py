@@ -21,7 +21,8 @@ class Conv(nn.Module):
     def forward(self, x):
         if self.depthwise:
             return self.norm(self.dwconv(x))
-        return nn.functional.relu6(self.norm(self.conv(x)))
+        # In place, as upstream's.
+        return nn.functional.relu6(self.norm(self.conv(x)), inplace=True)
 
 
 class Separable(nn.Module):
@@ -54,7 +55,7 @@ class Block(nn.Module):
     def forward(self, x):
         outs = [x]
         for layer, sources in zip(self.layers, self.links):
-            outs.append(layer(torch.cat([outs[s] for s in sources], 1)))
+            outs.append(layer(torch.cat([outs[s] for s in sources], 1) if len(sources) > 1 else outs[sources[0]]))
         return torch.cat([outs[i] for i in self.keep], 1)
 
 
@@ -89,27 +90,58 @@ class HarDNet(nn.Module):
         return self.base(x)
 
 
-def blocks(*rows):
+def blocks(*rows, dropout=False):
     keys = ["layers", "growth", "multiplier", "transition", "downsample"]
-    return [{**dict(zip(keys, row)), "dropout": None} for row in rows]
+    of_row = lambda row: (row[5] if dropout else 0.0) if len(row) > 5 else None
+    return [{**dict(zip(keys, row)), "dropout": of_row(row)} for row in rows]
 
 
-def config39ds(classes):
-    """hardnet39ds without dropout, which two programs do not draw alike."""
+# Stem, whether depthwise separable, dropout before the head, and of every block: layers, k, m, transition, whether a
+# downsampling follows, and the dropout between the block and its transition.
+PUBLISHED = {
+    "hardnet39ds": (
+        (24, 48), True, 0.05,
+        ((4, 16, 1.6, 96, True), (16, 20, 1.6, 320, True), (8, 64, 1.6, 640, True), (4, 160, 1.6, 1024, False)),
+    ),
+    "hardnet68ds": (
+        (32, 64), True, 0.05,
+        ((8, 14, 1.7, 128, True), (16, 16, 1.7, 256, False), (16, 20, 1.7, 320, True), (16, 40, 1.7, 640, True),
+         (4, 160, 1.7, 1024, False)),
+    ),
+    "hardnet68": (
+        (32, 64), False, 0.1,
+        ((8, 14, 1.7, 128, True), (16, 16, 1.7, 256, False), (16, 20, 1.7, 320, True), (16, 40, 1.7, 640, True),
+         (4, 160, 1.7, 1024, False)),
+    ),
+    "hardnet85": (
+        (48, 96), False, 0.2,
+        ((8, 24, 1.7, 192, True), (16, 24, 1.7, 256, False), (16, 28, 1.7, 320, True), (16, 36, 1.7, 480, False),
+         (16, 48, 1.7, 720, True), (4, 256, 1.7, 1280, False, 0.1)),
+    ),
+}
+
+
+def published(name, classes=1000, dropout=True):
+    """The configuration of a network of upstream's README; without dropout, which two programs do not draw alike, on request."""
+    stem, depthwise, before_head, rows = PUBLISHED[name]
+    convs = [
+        {"channels": stem[0], "kernel": 3, "stride": 2},
+        {"channels": stem[1], "kernel": 1 if depthwise else 3, "stride": 1},
+    ]
     return {
         "in_channels": 3,
-        "stem": {"convs": [{"channels": 24, "kernel": 3, "stride": 2}, {"channels": 48, "kernel": 1, "stride": 1}], "padding": "symmetric"},
-        "blocks": blocks((4, 16, 1.6, 96, True), (16, 20, 1.6, 320, True), (8, 64, 1.6, 640, True), (4, 160, 1.6, 1024, False)),
-        "depthwise": True,
-        "downsample": "depthwise",
+        "stem": {"convs": convs, "padding": "symmetric"},
+        "blocks": blocks(*rows, dropout=dropout),
+        "depthwise": depthwise,
+        "downsample": "depthwise" if depthwise else "max_pool",
         "activation": "relu6",
-        "head": {"classes": classes, "dropout": 0.0},
+        "head": {"classes": classes, "dropout": before_head if dropout else 0.0},
     }
 
 
 def small_config(classes):
     """Every operation of the depthwise networks, and dropout."""
-    config = config39ds(classes)
+    config = published("hardnet39ds", classes, dropout=False)
     config["stem"]["convs"] = [{"channels": 8, "kernel": 3, "stride": 2}, {"channels": 16, "kernel": 1, "stride": 1}]
     config["blocks"] = blocks((4, 6, 1.7, 24, True), (5, 8, 1.6, 32, False))
     config["head"]["dropout"] = 0.2

@@ -11,12 +11,12 @@ import sys
 import time
 
 import torch
-from hardnet import HarDNet
+from hardnet_torch import HarDNet, published
 
 variant, side, batch, steps, threads = sys.argv[1], *map(int, sys.argv[2:6])
 torch.set_num_threads(threads)
 torch.manual_seed(0)
-net = HarDNet(variant).train()
+net = HarDNet(published(variant)).train()
 optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=6e-5)
 images = torch.randn(batch, 3, side, side)
 labels = torch.randint(0, 1000, (batch,))

@@ -16,13 +16,13 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "golden"))
 
 import formula
-from hardnet import VARIANTS, HarDNet
+from hardnet_torch import PUBLISHED, HarDNet, published
 
 CLASSES, BATCH, SIDE = 10, 4, 64
 
 
 def run(variant):
-    net = HarDNet(variant, CLASSES, dropout=False).double()
+    net = HarDNet(published(variant, CLASSES, dropout=False)).double()
     for name, value in net.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             value.copy_(torch.from_numpy(formula.tensor(name, tuple(value.shape))).double())
@@ -38,4 +38,4 @@ def run(variant):
     }
 
 
-print(json.dumps({variant: run(variant) for variant in VARIANTS}, indent=0))
+print(json.dumps({variant: run(variant) for variant in PUBLISHED}, indent=0))

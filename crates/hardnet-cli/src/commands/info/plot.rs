@@ -56,9 +56,10 @@ fn choose<'a>(network: &'a Network, name: Option<&str>) -> Result<&'a Block> {
 pub(super) fn efficiency(measured: &[(Variant, Measurement)], side: usize) -> Result<String> {
     let rows = TABLE_4.iter().chain([&HARDNET_85]);
     let points = rows.map(|row| point(row, measured)).collect::<Result<Vec<_>>>()?;
-    let here = measured
-        .first()
-        .map_or(String::new(), |(_, first)| format!("here: {}, {} threads, {side}x{side}", first.isa, first.threads));
+    let here = measured.first().map_or(String::new(), |(_, first)| {
+        let threads = if first.threads == 1 { "one thread".into() } else { format!("{} threads", first.threads) };
+        format!("here: {}, {threads}, {side}x{side}", first.isa)
+    });
     Ok(plot::efficiency(&points, "GTX 1080, PyTorch 1.1.0, 1024x1024", &here))
 }
 
