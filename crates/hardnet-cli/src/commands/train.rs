@@ -79,6 +79,9 @@ pub(crate) struct TrainArgs {
     pipeline: PipelineArgs,
 }
 
+const WEIGHTS_HELP: &str =
+    "Weights to begin with: a file, a tag, or hf://owner/name[@revision][/file]; by default random ones";
+
 /// What a run begins with.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
@@ -86,8 +89,7 @@ pub(crate) struct SourceArgs {
     /// Network to train from random weights, or that the weights must be of: hardnet39ds, hardnet68ds, hardnet68 or hardnet85
     #[arg(short, long, value_name = "NAME", required_unless_present_any = ["weights", "resume"])]
     model: Option<Variant>,
-    /// Weights to begin with: a file, a tag, or hf://owner/name[@revision][/file]; by default random ones
-    #[arg(long, visible_alias = "checkpoint", value_name = "FILE")]
+    #[arg(help = WEIGHTS_HELP, long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<Source>,
     #[command(flatten)]
     fetch: FetchArgs,
