@@ -4,7 +4,9 @@ Python 3.12 or later, standard library only: python fuzz/seeds.py
 Inputs that fuzzing found, `found-*`, are kept.
 """
 
+import gzip
 import io
+import math
 import tarfile
 from pathlib import Path
 
@@ -32,6 +34,12 @@ def archive(format, entries):
     # The end marker without the filling up to 10 KiB.
     end = len(buffer.getvalue().rstrip(b"\0"))
     return buffer.getvalue()[: (end + 511) // 512 * 512 + 1024]
+
+
+def idx(*dimensions):
+    """An IDX file of the values 0, 1, .."""
+    header = bytes([0, 0, 8, len(dimensions)]) + b"".join(extent.to_bytes(4, "big") for extent in dimensions)
+    return header + bytes(range(math.prod(dimensions)))
 
 
 def unchecked(content):
@@ -115,6 +123,20 @@ def main():
     }
     for name, text in indices.items():
         store("kept_index", name, text.encode())
+
+    images, labels = idx(2, 3, 4), idx(2)
+    packed = gzip.compress(images, mtime=0)
+    pairs = {
+        "plain": (labels, images),
+        "gzip": (gzip.compress(labels, mtime=0), packed),
+        "members": (labels, gzip.compress(images[:20], mtime=0) + gzip.compress(images[20:], mtime=0)),
+        "cut": (labels, packed[:-3]),
+        "damaged": (labels, packed[:-8] + b"0000" + packed[-4:]),
+        "counts": (idx(3), images),
+        "huge": (labels, images[:4] + bytes([0, 0, 0, 2, 0, 0, 16, 0, 0, 0, 16, 0]) + images[16:]),
+    }
+    for name, (labels, images) in pairs.items():
+        store("idx", name, len(labels).to_bytes(2, "big") + labels + images)
 
 
 if __name__ == "__main__":

@@ -123,6 +123,30 @@ pub fn kept_index(rows: &[u8]) -> bool {
     })
 }
 
+/// Reads images and labels in IDX files: the first two bytes are the length of the labels' file, which follows; the rest is
+/// the file of images.
+pub fn idx(bytes: &[u8]) -> bool {
+    let Some((length, files)) = bytes.split_first_chunk() else { return false };
+    let Some((labels, images)) = files.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { return false };
+    FOLDER.with(|folder| {
+        folder.write("idx-labels", labels);
+        let dataset = match Dataset::from_idx(&folder.write("idx-images", images), CLASSES) {
+            Ok(dataset) => dataset,
+            Err(error) => return refused(&error),
+        };
+        let mut pixels = None;
+        for (index, sample) in dataset.samples.iter().enumerate() {
+            let stored = sample.in_memory().expect("the images are in memory");
+            assert_eq!(stored.index(), index);
+            let image = stored.image();
+            let side = *pixels.get_or_insert((image.width(), image.height()));
+            assert_eq!((image.width(), image.height()), side, "{sample:?}");
+            assert!(sample.label().is_some_and(|label| (label as usize) < CLASSES), "{sample:?}");
+        }
+        !dataset.samples.is_empty()
+    })
+}
+
 /// Decodes a picture of at most 2^14 pixels and prepares it for a network.
 pub fn image(bytes: &[u8]) -> bool {
     let mut limits = Limits::default();

@@ -49,6 +49,11 @@ fn kept_index() {
 }
 
 #[test]
+fn idx() {
+    replay("idx", targets::idx, 3);
+}
+
+#[test]
 fn image() {
     replay("image", targets::image, 59);
 }
