@@ -220,7 +220,9 @@ impl Loader {
         let total = order.count;
         check_memory("batch_size", options.batch_size, total, crop)?;
         check_memory("prefetch", options.prefetch, total, crop)?;
-        let pool = Pool::new(3 * crop as usize * crop as usize);
+        let ahead = if options.workers == 0 { 0 } else { options.prefetch };
+        let most = ahead.saturating_add(options.batch_size).min(total);
+        let pool = Pool::new(3 * crop as usize * crop as usize, most);
         let turns = Arc::new(Turns::new(options.cores.clone()));
         let order = Arc::new(order);
         let (all, held, places) = (Arc::clone(&samples), Arc::clone(&turns), Arc::clone(&order));
@@ -355,6 +357,24 @@ mod tests {
             assert_eq!(warned, [1, 3, 7, 9], "{workers} workers");
         }
     }
+
+    /// However far ahead the workers get.
+    #[test]
+    fn buffers_are_those_of_the_start() {
+        for (workers, expected) in [(0, 4), (1, 10), (3, 10)] {
+            let options = LoaderOptions { workers, batch_size: 4, prefetch: 6, ..LoaderOptions::default() };
+            let seen = Arc::new(Mutex::new(std::collections::BTreeSet::new()));
+            let addresses = Arc::clone(&seen);
+            let loader = Loader::with(samples(100), all(100), 1, &options, move |_, _, _, out| {
+                lock(&addresses).insert(out.as_ptr() as usize);
+                Ok(vec![])
+            })
+            .expect("good options");
+            assert_eq!(loader.map(|batch| batch.images.len()).sum::<usize>(), 100);
+            assert!(lock(&seen).len() <= expected, "{workers} workers");
+        }
+    }
+
     #[test]
     fn a_stuck_decoder_costs_one_image_and_gives_its_core_back() {
         let cores = Arc::new(Cores::new(1));

@@ -1,7 +1,9 @@
 //! The tensors of single images, in buffers that are used again.
 //!
 //! A tensor of 600 kB from the system's allocator is fresh pages each time; here it goes back to where the next worker
-//! finds it. There are never more buffers than images in work, ahead and in the batches that a consumer keeps.
+//! finds it. There are never more buffers than images in work, ahead and in the batches that a consumer keeps, and all but
+//! the latter are there from the start: how far ahead a loader ever gets is up to the system's scheduler, and what it takes
+//! should not be found missing after hours.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -22,8 +24,11 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(length: usize) -> Arc<Self> {
-        Arc::new(Self { length, spare: Mutex::default() })
+    /// A pool with `count` buffers.
+    pub(super) fn new(length: usize, count: usize) -> Arc<Self> {
+        // A system gives pages to what is written, and takes zeros for nothing.
+        let spare = (0..count).map(|_| vec![f32::NAN; length]).collect();
+        Arc::new(Self { length, spare: Mutex::new(spare) })
     }
 
     /// A buffer with any values.
@@ -73,7 +78,8 @@ mod tests {
 
     #[test]
     fn buffers_are_used_again() {
-        let pool = Pool::new(3);
+        let pool = Pool::new(3, 1);
+        assert_eq!(lock(&pool.spare).len(), 1);
         let (first, mut second) = (pool.take(), pool.take());
         second[2] = 7.0;
         let address = second.as_ptr();
@@ -81,6 +87,6 @@ mod tests {
         let again = pool.take();
         assert_eq!((again.as_ptr(), again.len(), first.len()), (address, 3, 3));
         drop((first, again));
-        assert_eq!(pool.spare.lock().expect("nothing panicked").len(), 2);
+        assert_eq!(lock(&pool.spare).len(), 2);
     }
 }
