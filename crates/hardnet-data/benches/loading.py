@@ -11,7 +11,6 @@ import datetime
 import json
 import pathlib
 import subprocess
-import sys
 
 
 def output(*command):
@@ -46,7 +45,7 @@ def main():
         "title": "Loading images",
         "text": f"{report['images']} photographs of {report['mean_bytes'] / 1000:.0f} kB and {report['mean_megapixels']:.2f} "
         f"megapixels on average, in the page cache; the median of {arguments.rounds} rounds.",
-        "command": "python " + " ".join(sys.argv),
+        "command": f"python crates/hardnet-data/benches/loading.py --rounds {arguments.rounds} --weights FILE FOLDER PROGRAM ...",
         "machine": f"{cpu[0]}, {len(cpu)} processors",
         "date": datetime.date.today().isoformat(),
         "commit": report["tool"]["commit"],

@@ -20,7 +20,6 @@ import pathlib
 import platform
 import statistics
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -142,7 +141,7 @@ def table(everything, photographs, rounds):
         "rounds; every result was compared byte for byte. `resize` makes the whole picture with the short side 256, `crop` "
         "the 224 x 224 pixels in its middle, `tensor` their normalised values. Milliseconds are the median and the mean over "
         "photographs of the median over rounds; the last column compares means with Pillow's.",
-        "command": "python " + " ".join(sys.argv),
+        "command": "python crates/hardnet-data/benches/pillow/side_by_side.py --table FILE FOLDER resize_worker",
         "machine": f"{cpu[0]}, {len(cpu)} processors",
         "date": datetime.date.today().isoformat(),
         "commit": output("git", "rev-parse", "--short=12", "HEAD"),
