@@ -29,6 +29,7 @@ mod edge;
 mod emit;
 mod norm;
 mod pack;
+mod plane;
 mod pool;
 mod product;
 mod program;

@@ -1,12 +1,13 @@
 //! Batch normalisation by the batch's statistics with the activation behind it, forward and backward.
 //!
-//! Sums over a plane run in f32 over some hundred pixels at most and in f64 beyond. Of a map of convolution outputs `z`, means
+//! Of a map of convolution outputs `z`, means
 //! `m` and deviations `d`, the layer's output is `clamp((z - m) * scale + bias)` with `scale = weight / d`; backward, with `g`
 //! the gradient where the output is within its bounds and 0 elsewhere, that of `z` is
 //! `scale * (g - mean(g) - (z - m) / d * mean(g * (z - m) / d))`.
 #![allow(unsafe_code)]
 
 use super::context::Context;
+use super::plane::{GradientProducts, Plane, Squares, Values};
 use crate::gemm::Range;
 use crate::map::Layout;
 use crate::memory::Piece;
@@ -14,9 +15,6 @@ use crate::simd::{LANES, Simd};
 
 /// What is added to the variance, as by PyTorch's and Candle's default.
 const EPSILON: f64 = 1e-5;
-
-/// Pixels that are summed in f32.
-const PIXELS: usize = 128;
 
 /// Vectors that are kept of each block between passes.
 pub(super) const KEPT: usize = 6;
@@ -94,13 +92,9 @@ impl Norm {
         let plane = Plane::of(&self.raw, unit, self.blocks(), context);
         // SAFETY: pixels of the plane, which the caller says is there.
         unsafe {
-            let [sum] = plane.sums(s, |at| [s.load(at)]);
+            let [sum] = plane.sums(&plane, s, &Values);
             let mean = sum.map(|sum| (sum / self.pixels() as f64) as f32);
-            let means = s.load(mean.as_ptr());
-            let [squares] = plane.sums(s, |at| {
-                let difference = s.sub(s.load(at), means);
-                [s.mul(difference, difference)]
-            });
+            let [squares] = plane.sums(&plane, s, &Squares::<S> { mean: s.load(mean.as_ptr()) });
             let to = self.partial(unit, context);
             for lane in 0..LANES {
                 *to.add(lane) = mean[lane];
@@ -187,11 +181,8 @@ impl Norm {
         unsafe {
             let [mean, scale, bias] =
                 [Row::Mean, Row::Scale, Row::Bias].map(|row| s.load(self.row(block, row, context)));
-            let [sum, products] = raw.sums_with(&gradient, s, |raw, gradient| {
-                let distance = s.sub(s.load(raw), mean);
-                let gradient = s.between(s.fma(distance, scale, bias), low, high, s.load(gradient));
-                [gradient, s.mul(gradient, distance)]
-            });
+            let terms = GradientProducts::<S> { mean, scale, bias, low, high };
+            let [sum, products] = raw.sums(&gradient, s, &terms);
             let to = self.partial(unit, context);
             for lane in 0..LANES {
                 *to.add(lane) = sum[lane] as f32;
@@ -253,81 +244,5 @@ impl Norm {
                 }
             }
         }
-    }
-}
-
-/// One block of one image's map.
-struct Plane {
-    origin: *mut f32,
-    row: usize,
-    height: usize,
-    width: usize,
-}
-
-impl Plane {
-    fn of(layout: &Layout, unit: usize, blocks: usize, context: &Context<'_>) -> Self {
-        let (image, block) = (unit / blocks, unit % blocks);
-        Self {
-            origin: context.memory(image).wrapping_add(layout.origin() + block * layout.plane()),
-            row: layout.row(),
-            height: layout.size.height,
-            width: layout.size.width,
-        }
-    }
-
-    /// The first value of a row.
-    fn at(&self, y: usize) -> *mut f32 {
-        self.origin.wrapping_add(y * self.row)
-    }
-
-    /// The sums over all pixels of what `values` gives for the pixel at an address.
-    #[inline(always)]
-    fn sums<S: Simd, const N: usize>(&self, s: S, values: impl Fn(*const f32) -> [S::V; N]) -> [[f64; LANES]; N] {
-        self.sums_with(self, s, |at, _| values(at))
-    }
-
-    /// The sums over all pixels of what `values` gives for the pixel's addresses in both planes.
-    #[inline(always)]
-    fn sums_with<S: Simd, const N: usize>(
-        &self,
-        other: &Self,
-        s: S,
-        values: impl Fn(*const f32, *const f32) -> [S::V; N],
-    ) -> [[f64; LANES]; N] {
-        let mut totals = [[0.0; LANES]; N];
-        // Two sums in turns, since one would wait for its own last addition.
-        let mut parts = [[s.splat(0.0); N]; 2];
-        let mut count = 0;
-        for y in 0..self.height {
-            let (one, two) = (self.at(y), other.at(y));
-            let mut add = |x: usize, part: usize| {
-                let values = values(one.wrapping_add(x * LANES), two.wrapping_add(x * LANES));
-                for (sum, value) in parts[part].iter_mut().zip(values) {
-                    *sum = s.add(*sum, value);
-                }
-            };
-            for x in (1..self.width).step_by(2) {
-                add(x - 1, 0);
-                add(x, 1);
-            }
-            if self.width % 2 == 1 {
-                add(self.width - 1, 0);
-            }
-            count += self.width;
-            if count >= PIXELS || y + 1 == self.height {
-                for n in 0..N {
-                    let mut lanes = [0.0f32; LANES];
-                    let sum = s.add(parts[0][n], parts[1][n]);
-                    // SAFETY: an array of all lanes.
-                    unsafe { s.store(lanes.as_mut_ptr(), sum) };
-                    for (total, lane) in totals[n].iter_mut().zip(lanes) {
-                        *total += f64::from(lane);
-                    }
-                }
-                parts = [[s.splat(0.0); N]; 2];
-                count = 0;
-            }
-        }
-        totals
     }
 }

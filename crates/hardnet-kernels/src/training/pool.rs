@@ -64,29 +64,31 @@ impl PoolGradient {
                 for x in 0..self.from.size.width {
                     let columns = clip(x * self.stride, self.window.1, self.padding.left, size.width);
                     let gradient = s.load(from.add(y * self.from.row() + x * LANES));
-                    let value = |y: usize, x: usize| s.load(input.add(y * self.input.row() + x * LANES));
-                    let add = |y: usize, x: usize, more: S::V| {
-                        let at = to.add(y * self.to.row() + x * LANES);
-                        s.store(at, s.add(s.load(at), more));
-                    };
                     if self.kind == PoolKind::Average {
                         let share = s.mul(gradient, reciprocal);
-                        rows.clone().for_each(|y| columns.clone().for_each(|x| add(y, x, share)));
+                        for y in rows.clone() {
+                            for x in columns.clone() {
+                                let at = to.add(y * self.to.row() + x * LANES);
+                                s.store(at, s.add(s.load(at), share));
+                            }
+                        }
                         continue;
                     }
                     let mut most = s.splat(f32::NEG_INFINITY);
                     for y in rows.clone() {
                         for x in columns.clone() {
-                            most = s.max(most, value(y, x));
+                            most = s.max(most, s.load(input.add(y * self.input.row() + x * LANES)));
                         }
                     }
                     // The first of equal maxima takes all, as in PyTorch.
                     let mut rest = gradient;
                     for y in rows.clone() {
                         for x in columns.clone() {
-                            let share = s.where_equal(value(y, x), most, rest);
+                            let value = s.load(input.add(y * self.input.row() + x * LANES));
+                            let share = s.where_equal(value, most, rest);
                             rest = s.sub(rest, share);
-                            add(y, x, share);
+                            let at = to.add(y * self.to.row() + x * LANES);
+                            s.store(at, s.add(s.load(at), share));
                         }
                     }
                 }
