@@ -16,81 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 from torchvision import transforms
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "golden"))
-from variants import VARIANTS, link  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
+from hardnet_torch import PUBLISHED, HarDNet, published  # noqa: E402
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Two float32 implementations agree to about 1e-5 of the largest value.
 TOLERANCE = 1e-4
-
-
-class Conv(nn.Module):
-    """Convolution and normalisation, then ReLU6 unless it is depthwise."""
-
-    def __init__(self, cin, cout, kernel, stride=1, depthwise=False):
-        super().__init__()
-        groups = cin if depthwise else 1
-        conv = nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False)
-        setattr(self, "dwconv" if depthwise else "conv", conv)
-        self.norm = nn.BatchNorm2d(cout)
-        self.depthwise = depthwise
-
-    def forward(self, x):
-        return self.norm(self.dwconv(x)) if self.depthwise else nn.functional.relu6(self.norm(self.conv(x)))
-
-
-class Separable(nn.Module):
-    def __init__(self, cin, cout):
-        super().__init__()
-        self.layer1, self.layer2 = Conv(cin, cout, 1), Conv(cout, cout, 3, depthwise=True)
-
-    def forward(self, x):
-        return self.layer2(self.layer1(x))
-
-
-class Block(nn.Module):
-    def __init__(self, cin, depth, k, m, depthwise):
-        super().__init__()
-        self.sources, layers, widths = [], [], [cin]
-        for layer in range(1, depth + 1):
-            cout, read, sources = link(layer, cin, k, m)
-            layers.append(Separable(read, cout) if depthwise else Conv(read, cout, 3))
-            self.sources.append(sources)
-            widths.append(cout)
-        self.layers = nn.ModuleList(layers)
-        self.kept = [layer for layer in range(1, depth + 1) if layer % 2 == 1 or layer == depth]
-        self.channels = sum(widths[layer] for layer in self.kept)
-
-    def forward(self, x):
-        maps = [x]
-        for layer, sources in zip(self.layers, self.sources):
-            maps.append(layer(torch.cat([maps[source] for source in sources], 1)))
-        return torch.cat([maps[layer] for layer in self.kept], 1)
-
-
-class Net(nn.Module):
-    """A published network; `base` is what PyTorch's implementation calls its list of modules."""
-
-    def __init__(self, name, classes):
-        super().__init__()
-        stem, second, m, ks, depths, transitions, down, depthwise = VARIANTS[name]
-        base = [Conv(3, stem[0], 3, 2), Conv(stem[0], stem[1], second)]
-        base.append(Conv(stem[1], stem[1], 3, 2, True) if depthwise else nn.MaxPool2d(3, 2, 1))
-        channels = stem[1]
-        for at, depth in enumerate(depths):
-            base.append(Block(channels, depth, ks[at], m, depthwise))
-            channels = base[-1].channels
-            if name == "hardnet85" and at == len(depths) - 1:
-                base.append(nn.Dropout(0.1))
-            base.append(Conv(channels, transitions[at], 1))
-            channels = transitions[at]
-            if down[at]:
-                base.append(Conv(channels, channels, 3, 2, True) if depthwise else nn.MaxPool2d(2, 2))
-        base.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(channels, classes)))
-        self.base = nn.ModuleList(base)
 
 
 def load(path):
@@ -105,13 +38,13 @@ def load(path):
     state = {name.removeprefix("module."): value for name, value in state.items()}
     classes = state[next(name for name in state if name.endswith(".3.bias"))].shape[0]
     shapes = {name: value.shape for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    for name in VARIANTS:
-        net = Net(name, classes)
+    for name in PUBLISHED:
+        net = HarDNet(published(name, classes))
         found = {name: value.shape for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
         if found == shapes:
             net.load_state_dict(state, strict=False)
             return net.eval()
-    sys.exit(f"{path} holds none of {', '.join(VARIANTS)} under PyTorch's names")
+    sys.exit(f"{path} holds none of {', '.join(PUBLISHED)} under PyTorch's names")
 
 
 def stages(arguments):
