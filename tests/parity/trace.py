@@ -5,7 +5,7 @@
 
 The second form reads what `hardnet trace --save FOLDER` wrote and says, stage by stage, how far apart the two are and
 where the first difference is. FILE is a safetensors file with PyTorch's names, or a state dict of PyTorch.
-Needs Pillow, torchvision, numpy, torch, and safetensors for such files.
+Needs Pillow, torchvision, numpy, torch and safetensors.
 """
 
 import argparse
