@@ -21,7 +21,7 @@ struct Shape {
 }
 
 const fn three(name: &'static str, inputs: &'static [usize], side: usize, channels: usize) -> Shape {
-    let algorithms = &[Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4];
+    let algorithms = &[Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4Lean];
     Shape { name, inputs, side, conv: Conv { channels, ..THREE }, algorithms, depthwise: None }
 }
 

@@ -31,6 +31,11 @@ pub enum Algorithm {
     Winograd2,
     /// By Winograd's filtering in tiles of 4x4 outputs; the same kernels.
     Winograd4,
+    /// As [`Algorithm::Winograd2`], with weights that are transformed as they are read: 16 values become 9.
+    Winograd2Lean,
+    /// As [`Algorithm::Winograd4`], with weights that are transformed as they are read: 36 values become 9, for layers whose
+    /// weights are more than their maps.
+    Winograd4Lean,
 }
 
 /// A convolution.
@@ -113,9 +118,13 @@ pub(crate) fn reach(output: Size, kernel: usize, stride: usize, padding: Padding
 
 fn tile_side(algorithm: Algorithm) -> TileSide {
     match algorithm {
-        Algorithm::Winograd2 => TileSide::Two,
+        Algorithm::Winograd2 | Algorithm::Winograd2Lean => TileSide::Two,
         _ => TileSide::Four,
     }
+}
+
+fn lean(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Winograd2Lean | Algorithm::Winograd4Lean)
 }
 
 /// A program under construction.
@@ -175,9 +184,14 @@ impl Builder {
                 return Err(Error::Unsupported("a Winograd convolution of other than 3x3, stride 1, padding 1"));
             }
             _ => {
-                let side = tile_side(algorithm);
-                let name = if side == TileSide::Two { "winograd 2x2" } else { "winograd 4x4" };
-                (name, winograd::pack(side, filter, input.channels, (self.isa, threads), &mut self.store))
+                let form = (tile_side(algorithm), lean(algorithm));
+                let name = match form {
+                    (TileSide::Two, false) => "winograd 2x2",
+                    (TileSide::Two, true) => "lean 2x2",
+                    (TileSide::Four, false) => "winograd 4x4",
+                    (TileSide::Four, true) => "lean 4x4",
+                };
+                (name, winograd::pack(form, filter, input.channels, (self.isa, threads), &mut self.store))
             }
         };
         let bias = filter.pack_bias(&mut self.store);
@@ -387,8 +401,8 @@ impl Builder {
                 Step::Direct(Direct::new(&inputs, output, &spec))
             }
             Op::Conv { conv, algorithm, weights, bias, .. } => {
-                let (side, zeros) = (tile_side(*algorithm), self.zeros);
-                let spec = winograd::Spec { side, range: conv.range, weights: *weights, bias: *bias, zeros };
+                let (side, lean, zeros) = (tile_side(*algorithm), lean(*algorithm), self.zeros);
+                let spec = winograd::Spec { side, lean, range: conv.range, weights: *weights, bias: *bias, zeros };
                 Step::Winograd(Winograd::new(&inputs, output, &spec, images))
             }
             Op::Linear { weights, bias, .. } => {

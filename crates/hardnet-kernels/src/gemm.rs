@@ -103,6 +103,7 @@ impl Walk {
 pub(crate) struct Panel {
     pub(crate) vectors: usize,
     pub(crate) weights: *const f32,
+    /// Or null, where the sums go on from what the output holds.
     pub(crate) bias: *const f32,
     /// Output of the first vector.
     pub(crate) output: *mut f32,
@@ -118,7 +119,7 @@ pub(crate) struct Panel {
 /// # Safety
 /// For each pixel of the walk and each run, `input` plus both offsets is valid for reading the run's values; weights and
 /// biases are as [`Panel`] says; `output` plus the pixel's offset plus `plane` times any of the panel's vectors is valid
-/// for writing 8 values, which no other thread reads or writes.
+/// for writing 8 values, which no other thread reads or writes, and which are set where the panel has no bias.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(
     s: S,
@@ -234,9 +235,14 @@ impl<const P: usize, const V: usize> Kernel for Tile<'_, P, V> {
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let panel = self.panel;
-        // SAFETY: biases are `[vectors, 8]`, and `V` is the panel's number of vectors.
-        let bias: [S::V; V] = std::array::from_fn(|v| unsafe { s.load(panel.bias.add(v * LANES)) });
-        let mut sums = [bias; P];
+        let mut sums: [[S::V; V]; P] = if panel.bias.is_null() {
+            let output = |pixel: usize, v: usize| panel.output.wrapping_add(self.at.output[pixel] + v * panel.plane);
+            // SAFETY: the promise of `multiply` for each pixel and vector.
+            std::array::from_fn(|p| std::array::from_fn(|v| unsafe { s.load(output(p, v)) }))
+        } else {
+            // SAFETY: biases are `[vectors, 8]`, and `V` is the panel's number of vectors.
+            [std::array::from_fn(|v| unsafe { s.load(panel.bias.add(v * LANES)) }); P]
+        };
         let mut weights = panel.weights;
         for run in self.runs {
             // SAFETY: the promise of `multiply` for each pixel and run.

@@ -7,9 +7,11 @@
 //!
 //! Two schedules do it. *Strips*: one unit takes a group of tiles through all three phases in its thread's own
 //! memory; for maps of many tiles and small weights. *Phases*: all threads transform, multiply and transform back the tiles of
-//! some images together, so that each weight is read once; for deep layers.
+//! some images together, so that each weight is read once; for deep layers. In phases, products are shared out by frequency, or, with
+//! weights that are transformed as they are read ([`lean`]), by output channels.
 #![allow(unsafe_code)]
 
+mod lean;
 mod points;
 mod transform;
 
@@ -35,6 +37,9 @@ const STRIP_TILES: usize = 12;
 /// Values between phases that stay in a level 3 cache.
 const PHASE: usize = 2 << 20;
 
+/// From tile to tile, in transformed inputs and products.
+const TILE_STRIDE: Stride = Stride { row: 0, column: LANES };
+
 /// Side of the outputs of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TileSide {
@@ -56,14 +61,17 @@ impl TileSide {
     }
 }
 
-/// Packs panels of `[frequency, in, vectors, 8]`.
+/// Packs panels of `[frequency, in, vectors, 8]`, or of `[in, vectors, 9, 8]` where `lean`.
 pub(crate) fn pack(
-    side: TileSide,
+    (side, lean): (TileSide, bool),
     filter: &Filter<'_>,
     inputs: usize,
     (isa, threads): (Isa, usize),
     store: &mut Store,
 ) -> Piece {
+    if lean {
+        return lean::pack(filter, inputs, (isa, threads), store);
+    }
     let lanes = filter.bias.len().next_multiple_of(LANES);
     store.push(side.frequencies() * inputs * lanes, |packed| {
         let outputs = filter.bias.len();
@@ -144,6 +152,8 @@ pub(crate) struct Winograd {
     zeros: Piece,
     range: Range,
     schedule: Schedule,
+    /// Whether weights are transformed as they are read.
+    lean: bool,
     /// Tiles that are computed together.
     group: usize,
 }
@@ -160,6 +170,8 @@ pub(crate) enum Phase {
 /// What a [`Winograd`] computes.
 pub(crate) struct Spec {
     pub(crate) side: TileSide,
+    /// Whether weights are transformed as they are read.
+    pub(crate) lean: bool,
     pub(crate) range: Range,
     pub(crate) weights: Piece,
     pub(crate) bias: Piece,
@@ -184,7 +196,7 @@ impl Winograd {
         let depth = counts.iter().sum();
         let per_tile = spec.side.frequencies() * (blocks.len() + output.size.blocks()) * LANES;
         let strip = STRIP / per_tile / 12 * 12;
-        let (schedule, group) = if strip >= STRIP_TILES && count >= 4 * STRIP_TILES {
+        let (schedule, group) = if !spec.lean && strip >= STRIP_TILES && count >= 4 * STRIP_TILES {
             let units = (count * images).div_ceil(strip).next_multiple_of(4);
             let strip = (count * images).div_ceil(units).next_multiple_of(6).min(strip);
             (Schedule::Strips(strip), strip)
@@ -207,6 +219,7 @@ impl Winograd {
             zeros: spec.zeros,
             range: spec.range,
             schedule,
+            lean: spec.lean,
             group,
         }
     }
@@ -227,6 +240,7 @@ impl Winograd {
         let values = self.side.frequencies() * (self.input_frequency() + self.output_frequency());
         match self.schedule {
             Schedule::Strips(_) => (0, values),
+            Schedule::Phases(_) if self.lean => (values, lean::scratch(self.side.frequencies())),
             Schedule::Phases(_) => (values, 0),
         }
     }
@@ -240,7 +254,8 @@ impl Winograd {
                 for first in (0..images).step_by(group) {
                     let many = group.min(images - first);
                     push(Phase::Inputs(first, many), many * self.blocks.len());
-                    push(Phase::Products(first, many), self.side.frequencies());
+                    let products = if self.lean { lean::units(&self.panels) } else { self.side.frequencies() };
+                    push(Phase::Products(first, many), products);
                     push(Phase::Outputs(first, many), many * self.output.size.blocks());
                 }
             }
@@ -276,7 +291,7 @@ impl Winograd {
         let count = self.tiles.0 * self.tiles.1;
         let blocks = self.blocks.len();
         let outputs = self.output.size.blocks();
-        // SAFETY: the caller's promises; a phase's units have different blocks, frequencies or tiles.
+        // SAFETY: the caller's promises; a phase's units have different blocks, panels, frequencies or tiles.
         unsafe {
             match phase {
                 Phase::Strips => {
@@ -295,6 +310,9 @@ impl Winograd {
                     let (block, image) = (unit / many, first + unit % many);
                     let tiles = image * count..(image + 1) * count;
                     self.inputs::<S, P, A, M>(s, block, tiles, first * count, context.scratch, context);
+                }
+                Phase::Products(_, many) if self.lean => {
+                    lean::products::<S, P, A, M>(s, self, unit, many * count, context);
                 }
                 Phase::Products(_, many) => self.products(s, unit, many * count, context.scratch, context),
                 Phase::Outputs(first, many) => {
@@ -351,7 +369,6 @@ impl Winograd {
         let inputs = scratch.wrapping_add(frequency * self.input_frequency());
         let products = scratch
             .wrapping_add(self.side.frequencies() * self.input_frequency() + frequency * self.output_frequency());
-        let step = Stride { row: 0, column: LANES };
         let plane = self.group * LANES;
         let weights = |block: usize, lanes: usize| {
             let at = block * LANES * self.depth * self.side.frequencies() + frequency * self.depth * lanes;
@@ -372,7 +389,9 @@ impl Winograd {
             };
             // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of this frequency are this
             // unit's alone; weights were packed for these panels, and the zeros are as many as a panel's lanes.
-            unsafe { multiply(s, &self.runs, inputs, Walk::new(usize::MAX, 0, step, step), tiles, &panel) };
+            unsafe {
+                multiply(s, &self.runs, inputs, Walk::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE), tiles, &panel)
+            };
             block += vectors;
         }
     }

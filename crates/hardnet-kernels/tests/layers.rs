@@ -135,7 +135,8 @@ fn direct_convolutions() {
 
 #[test]
 fn winograd_convolutions() {
-    for algorithm in [Algorithm::Winograd2, Algorithm::Winograd4] {
+    use Algorithm::{Winograd2, Winograd2Lean, Winograd4, Winograd4Lean};
+    for algorithm in [Winograd2, Winograd4, Winograd2Lean, Winograd4Lean] {
         for (inputs, outputs, height, width) in [
             (&[1][..], 1, 1, 1),
             (&[7, 8, 9], 15, 2, 3),
@@ -143,6 +144,8 @@ fn winograd_convolutions() {
             (&[3, 17], 17, 7, 7),
             (&[9, 24], 24, 8, 9),
             (&[8, 1], 41, 14, 13),
+            // Several chunks of input channels, whose last is not whole, and several units of panels.
+            (&[50, 13], 70, 9, 6),
             // Strips of several to an image, and across images.
             (&[5], 7, 32, 33),
         ] {
@@ -220,7 +223,7 @@ fn borders_are_zero_where_other_maps_lay() {
     let wide = Conv { channels: 16, kernel: 3, stride: 1, padding: Padding::all(1), range: Range::ALL };
     let strided = Conv { channels: 24, stride: 2, ..wide };
     let chain = [wide, strided, wide, Conv { channels: 40, ..wide }, strided, wide];
-    for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4] {
+    for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4Lean] {
         for (isa, threads) in machines() {
             let mut bench = bench(isa, threads, &[8], 19, 15);
             let mut map = bench.inputs[0];

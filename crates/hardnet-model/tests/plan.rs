@@ -74,6 +74,22 @@ fn every_variant_agrees_with_candle() {
     }
 }
 
+/// In a batch, deep layers transform their weights as they read them, and the plan holds little more than a plan for one image.
+#[test]
+fn large_batches_agree_with_candle_in_little_memory() {
+    let config = Config::from(Variant::HarDNet68).with_classes(10);
+    let weights = |batch: usize| {
+        let plan = Plan::new(&config, &Formula, &options(224, 224, batch)).unwrap();
+        let lean = plan.steps().iter().filter(|step| step.kernel == "lean 4x4").count();
+        (plan.memory().weights, lean)
+    };
+    let ((one, none), (eight, lean)) = (weights(1), weights(8));
+    assert_eq!((none, lean), (0, 4));
+    assert!(eight < one, "{eight} bytes of weights for eight images, {one} for one");
+    let worst = difference(&config, &candle(&config), &options(224, 224, 8), 2);
+    assert!(worst < 2e-4, "logits differ by {worst}");
+}
+
 /// Networks that nobody published: ReLU, average pools, grey images, strides in both stem convolutions, no head, a dropout between
 /// block and transition, layers of one channel.
 fn customs() -> Vec<(&'static str, Config)> {

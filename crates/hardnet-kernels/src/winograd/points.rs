@@ -10,6 +10,9 @@ pub(crate) trait Points<const A: usize, const M: usize> {
     /// The `M` outputs of `A` products.
     fn output<S: Simd>(s: S, m: [S::V; A]) -> [S::V; M];
 
+    /// What a filter's 3 taps become.
+    fn weights<S: Simd>(s: S, w: [S::V; 3]) -> [S::V; A];
+
     /// The matrix, `[A, 3]`, that the filter's taps are multiplied by.
     const WEIGHTS: [[f64; 3]; A];
 }
@@ -27,6 +30,13 @@ impl Points<4, 2> for Two {
     fn output<S: Simd>(s: S, m: [S::V; 4]) -> [S::V; 2] {
         let (sum, difference) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
         [s.add(m[0], sum), s.add(difference, m[3])]
+    }
+
+    #[inline(always)]
+    fn weights<S: Simd>(s: S, w: [S::V; 3]) -> [S::V; 4] {
+        let half = s.splat(0.5);
+        let even = s.mul(half, s.add(w[0], w[2]));
+        [w[0], s.fma(half, w[1], even), s.fnma(half, w[1], even), w[2]]
     }
 
     const WEIGHTS: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
@@ -74,6 +84,29 @@ impl Points<6, 4> for Four {
         ]
     }
 
+    #[inline(always)]
+    fn weights<S: Simd>(s: S, w: [S::V; 3]) -> [S::V; 6] {
+        const ZERO: f32 = <Four as Points<6, 4>>::WEIGHTS[0][0] as f32;
+        const EVEN_P: [f32; 2] =
+            [<Four as Points<6, 4>>::WEIGHTS[1][0] as f32, <Four as Points<6, 4>>::WEIGHTS[1][2] as f32];
+        const ODD_P: f32 = <Four as Points<6, 4>>::WEIGHTS[1][1] as f32;
+        const EVEN_Q: [f32; 2] =
+            [<Four as Points<6, 4>>::WEIGHTS[3][0] as f32, <Four as Points<6, 4>>::WEIGHTS[3][2] as f32];
+        const ODD_Q: f32 = <Four as Points<6, 4>>::WEIGHTS[3][1] as f32;
+        let even_p = s.fma(s.splat(EVEN_P[0]), w[0], s.mul(s.splat(EVEN_P[1]), w[2]));
+        let even_q = s.fma(s.splat(EVEN_Q[0]), w[0], s.mul(s.splat(EVEN_Q[1]), w[2]));
+        let odd_p = s.mul(s.splat(ODD_P), w[1]);
+        let odd_q = s.mul(s.splat(ODD_Q), w[1]);
+        [
+            s.mul(s.splat(ZERO), w[0]),
+            s.add(even_p, odd_p),
+            s.sub(even_p, odd_p),
+            s.add(even_q, odd_q),
+            s.sub(even_q, odd_q),
+            w[2],
+        ]
+    }
+
     const WEIGHTS: [[f64; 3]; 6] = {
         const P: f64 = 0.625;
         const Q: f64 = 1.5;
@@ -90,4 +123,29 @@ impl Points<6, 4> for Four {
             [0.0, 0.0, 1.0],
         ]
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::PortableLanes;
+
+    /// The vectorised transform of weights is the product with the matrix.
+    #[test]
+    fn weights_are_transformed_by_the_matrix() {
+        fn check<P: Points<A, M>, const A: usize, const M: usize>() {
+            let s = PortableLanes;
+            for tap in 0..3 {
+                let weights = std::array::from_fn(|at| s.splat(f32::from(u8::from(at == tap))));
+                for (point, found) in P::weights(s, weights).into_iter().enumerate() {
+                    let mut lanes = [0.0; crate::simd::LANES];
+                    // SAFETY: there is room for a vector.
+                    unsafe { s.store(lanes.as_mut_ptr(), found) };
+                    assert_eq!(lanes, [P::WEIGHTS[point][tap] as f32; crate::simd::LANES], "point {point}, tap {tap}");
+                }
+            }
+        }
+        check::<Two, 4, 2>();
+        check::<Four, 6, 4>();
+    }
 }

@@ -1,7 +1,8 @@
 //! Which algorithm computes a convolution.
 //!
 //! Winograd's tiles of 4x4 outputs need a quarter of the multiplications, and four times the weights; tiles of 2x2 need 2.25 times
-//! fewer and 1.8 times the weights. A layer of few pixels spends its time reading weights.
+//! fewer and 1.8 times the weights. A layer of few pixels spends its time reading weights. In a batch, the last layers have
+//! enough pixels for tiles of 4x4 outputs, and their transformed weights would be most of the plan's memory.
 
 use hardnet_kernels::{Algorithm, Size};
 
@@ -11,14 +12,25 @@ use crate::graph::{Conv, Node, Padding};
 /// Pixels of a batch below which a layer is bound by its weights.
 const FEW_PIXELS: usize = 100;
 
+/// Pixels of a batch from which on it costs little to transform weights as they are read.
+const MANY_PIXELS: usize = 300;
+
+/// Times that transformed weights must be as many as the values of all maps to be transformed as they are read.
+const HEAVY: usize = 8;
+
 /// The algorithm for `node` on an input of `size`.
 pub(super) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOptions) -> Algorithm {
     let filtered = conv.kernel == 3 && conv.stride == 1 && conv.padding == Padding::all(1);
     if !filtered || node.inputs == [0] {
         return Algorithm::Direct;
     }
-    if size.height * size.width * options.batch < FEW_PIXELS {
+    let pixels = size.height.saturating_mul(size.width).saturating_mul(options.batch);
+    if pixels < FEW_PIXELS {
         return Algorithm::Winograd2;
+    }
+    let (weights, channels) = (36 * node.in_channels * node.out_channels, node.in_channels + node.out_channels);
+    if pixels >= MANY_PIXELS && weights / HEAVY > channels.saturating_mul(pixels) {
+        return Algorithm::Winograd4Lean;
     }
     Algorithm::Winograd4
 }

@@ -1,0 +1,180 @@
+//! Products whose weights are kept as they are and transformed when they are read.
+//!
+//! Transformed weights are four times as many as the filter's, or 1.8 times: deep layers, whose maps are small, then spend
+//! their time and most of the memory on them. Here one unit has a panel of output channels at all frequencies. It takes the
+//! filter's weights of some input channels, transforms them into its thread's own memory, multiplies all tiles by them there, and
+//! goes on with the next input channels, so that every weight comes from memory once for a group of tiles. A transform costs
+//! about as much as the products of three tiles.
+#![allow(unsafe_code, clippy::needless_range_loop)]
+
+use std::marker::PhantomData;
+
+use hardnet_isa::Isa;
+
+use super::{Points, TILE_STRIDE, Winograd, odd_lines};
+use crate::context::Context;
+use crate::filter::{Filter, for_each_panel};
+use crate::gemm::{MAX_VECTORS, Panel, Range, Walk, multiply};
+use crate::memory::{Piece, Store};
+use crate::simd::{Kernel, LANES, Simd, dispatch};
+
+/// Weights of a filter.
+const TAPS: usize = 9;
+
+/// Blocks of input channels that are transformed together: for a panel at 36 frequencies, half of a level 2 cache.
+const CHUNK: usize = 12;
+
+/// Panels of a unit. More would read inputs fewer times and have room for fewer channels, so that sums are taken up more often.
+const PANELS: usize = 1;
+
+/// Packs panels of `[in, vectors, 9, 8]`.
+pub(super) fn pack(filter: &Filter<'_>, inputs: usize, (isa, threads): (Isa, usize), store: &mut Store) -> Piece {
+    let outputs = filter.bias.len();
+    store.push(TAPS * inputs * outputs.next_multiple_of(LANES), |packed| {
+        for_each_panel(packed, outputs, (inputs, TAPS), threads, &|first, lanes, panel| {
+            dispatch(isa, PackPanel { filter, inputs, first, lanes, panel });
+        });
+    })
+}
+
+/// Packs the panel of the output channels from `first` on.
+struct PackPanel<'a> {
+    filter: &'a Filter<'a>,
+    inputs: usize,
+    first: usize,
+    lanes: usize,
+    panel: &'a mut [f32],
+}
+
+impl Kernel for PackPanel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { filter, inputs, first, lanes, panel } = self;
+        for lane in 0..lanes.min(filter.bias.len() - first) {
+            let channel = first + lane;
+            let scale = filter.scale[channel];
+            let weights = &filter.weights[channel * inputs * TAPS..][..inputs * TAPS];
+            let to = &mut panel[lane / LANES * TAPS * LANES + lane % LANES..];
+            for (to, weights) in to.chunks_mut(TAPS * lanes).zip(weights.chunks_exact(TAPS)) {
+                for (to, &weight) in to.iter_mut().step_by(LANES).zip(weights) {
+                    *to = (f64::from(weight) * scale) as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Units of the products of `panels` panels.
+pub(super) fn units(panels: &[usize]) -> usize {
+    panels.len().div_ceil(PANELS)
+}
+
+/// Values of the transformed weights of a unit, for one thread.
+pub(super) fn scratch(frequencies: usize) -> usize {
+    // All panels but a layer's last are pairs.
+    let panel = |vectors: usize| odd_lines(CHUNK * LANES * vectors * LANES);
+    frequencies * ((PANELS - 1) * panel(2) + panel(MAX_VECTORS))
+}
+
+/// Multiplies `tiles` tiles at all frequencies for the panels of `unit`.
+///
+/// # Safety
+/// As [`Winograd::run`].
+#[inline(always)]
+pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M: usize>(
+    s: S,
+    layer: &Winograd,
+    unit: usize,
+    tiles: usize,
+    context: &Context<'_>,
+) {
+    let first = unit * PANELS;
+    let before: usize = layer.panels[..first].iter().sum();
+    let panels = &layer.panels[first..(first + PANELS).min(layer.panels.len())];
+    let walk = Walk::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE);
+    let plane = layer.group * LANES;
+    let mut channels = 0;
+    for (at, runs) in layer.runs.chunks(CHUNK).enumerate() {
+        let depth: usize = runs.iter().map(|run| run.count).sum();
+        // For each panel, its first block, its weights in the filter and transformed, and how far its frequencies are apart.
+        let mut places = [(0, std::ptr::null(), context.own, 0); PANELS];
+        let (mut block, mut own) = (before, context.own);
+        for (place, &vectors) in places.iter_mut().zip(panels) {
+            let lanes = vectors * LANES;
+            let weights = context.weights(layer.weights);
+            let taps = weights.wrapping_add((block * layer.depth * LANES + channels * lanes) * TAPS);
+            let frequency = odd_lines(depth * lanes);
+            // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
+            let points = PhantomData::<P>;
+            s.call(Transform::<P, A, M> { taps, count: depth * vectors, to: own, frequency, points });
+            *place = (block, taps, own, frequency);
+            own = own.wrapping_add(A * A * frequency);
+            block += vectors;
+        }
+        for number in 0..A * A {
+            let inputs = context.scratch.wrapping_add(number * layer.input_frequency());
+            let products = A * A * layer.input_frequency() + number * layer.output_frequency();
+            for (&(block, taps, own, frequency), &vectors) in places.iter().zip(panels) {
+                let count = depth * vectors * LANES * TAPS;
+                // Meanwhile the weights of the next channels are fetched, a part of them at each frequency.
+                let part = count.div_ceil(A * A);
+                let panel = Panel {
+                    vectors,
+                    weights: own.wrapping_add(number * frequency),
+                    bias: if at == 0 { context.weights(layer.zeros) } else { std::ptr::null() },
+                    output: context.scratch.wrapping_add(products + block * plane),
+                    plane,
+                    range: Range::ALL,
+                    next: (taps.wrapping_add(count + number * part), part),
+                };
+                // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of these panels are this
+                // unit's alone and hold the sums of the channels before; the weights were transformed just now.
+                unsafe { multiply(s, runs, inputs, walk, tiles, &panel) };
+            }
+        }
+        channels += depth;
+    }
+}
+
+/// Transforms weights of 9 vectors each, `[count, 9, 8]`, to vectors at `A * A` frequencies, `frequency` values apart. To be made
+/// where both are valid.
+struct Transform<P: Points<A, M>, const A: usize, const M: usize> {
+    taps: *const f32,
+    count: usize,
+    to: *mut f32,
+    frequency: usize,
+    points: PhantomData<P>,
+}
+
+impl<P: Points<A, M>, const A: usize, const M: usize> Kernel for Transform<P, A, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for at in 0..self.count {
+            let taps = self.taps.wrapping_add(at * TAPS * LANES);
+            let to = self.to.wrapping_add(at * LANES);
+            let taps: [S::V; TAPS] = {
+                let mut vectors = [s.splat(0.0); TAPS];
+                for tap in 0..TAPS {
+                    // SAFETY: one of the `count` weights, of 9 vectors.
+                    vectors[tap] = unsafe { s.load(taps.add(tap * LANES)) };
+                }
+                vectors
+            };
+            // The filter's columns transformed.
+            let left = P::weights(s, [taps[0], taps[3], taps[6]]);
+            let middle = P::weights(s, [taps[1], taps[4], taps[7]]);
+            let right = P::weights(s, [taps[2], taps[5], taps[8]]);
+            for y in 0..A {
+                let row = P::weights(s, [left[y], middle[y], right[y]]);
+                for x in 0..A {
+                    // SAFETY: a vector for each of the `count` weights at every frequency.
+                    unsafe { s.store(to.add((y * A + x) * self.frequency), row[x]) };
+                }
+            }
+        }
+    }
+}
