@@ -145,7 +145,7 @@ fn winograd_convolutions() {
             (&[9, 24], 24, 8, 9),
             (&[8, 1], 41, 14, 13),
             // Several chunks of input channels, whose last is not whole, and several units of panels.
-            (&[50, 13], 70, 9, 6),
+            (&[90, 13], 70, 9, 6),
             // Strips of several to an image, and across images.
             (&[5], 7, 32, 33),
         ] {
