@@ -24,6 +24,16 @@ pub struct StepInfo {
     pub weights: u64,
 }
 
+impl StepInfo {
+    /// Of a layer that a later step computes.
+    pub(crate) const LATER: Self = Self { kernel: "in the next", macs: 0, bytes: 0, weights: 0 };
+
+    /// Whether the next step computes this layer with its own, and has its counts.
+    pub fn is_in_the_next(&self) -> bool {
+        self.kernel == Self::LATER.kernel
+    }
+}
+
 /// A layer ready to run.
 #[derive(Debug)]
 pub(crate) enum Step {

@@ -210,7 +210,7 @@ fn csv(rows: &Vec<Row<'_>>) -> Result<String> {
             row.live_bytes,
             row.kept_bytes
         )?;
-        if let Some(LayerMeasurement { kernel, ms, map_bytes, weight_bytes }) = row.measured {
+        if let Some(LayerMeasurement { kernel, ms, map_bytes, weight_bytes, .. }) = row.measured {
             write!(text, ",{kernel},{ms:.4},{map_bytes},{weight_bytes}")?;
         } else if measured {
             text.push_str(",,,,");
