@@ -4,6 +4,7 @@ mod chains;
 
 use hardnet_isa::Isa;
 
+use crate::algorithm::Algorithm;
 use crate::arena::{Extent, place};
 use crate::depthwise;
 use crate::direct::{self, Direct};
@@ -18,25 +19,8 @@ use crate::simd::LANES;
 use crate::step::{Step, StepInfo};
 use crate::team::Team;
 use crate::window::{Pool, Window};
-use crate::winograd::{self, TileSide, Winograd};
+use crate::winograd::{self, Winograd};
 use chains::Ends;
-
-/// How a convolution is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// As it is defined.
-    Direct,
-    /// By Winograd's filtering in tiles of 2x2 outputs; 3x3 kernels of stride 1 and padding 1 only.
-    Winograd2,
-    /// By Winograd's filtering in tiles of 4x4 outputs; the same kernels.
-    Winograd4,
-    /// As [`Algorithm::Winograd2`], with weights that are transformed as they are read: 16 values become 9.
-    Winograd2Lean,
-    /// As [`Algorithm::Winograd4`], with weights that are transformed as they are read: 36 values become 9, for layers whose
-    /// weights are more than their maps.
-    Winograd4Lean,
-}
 
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,15 +75,14 @@ impl Op {
     /// What the op needs around its inputs to write a map of `output`.
     fn frame(&self, output: Size) -> Frame {
         match self {
-            Self::Conv { conv, algorithm: Algorithm::Direct, .. } => {
-                reach(output, conv.kernel, conv.stride, conv.padding)
-            }
-            Self::Conv { algorithm, .. } => {
-                let side = tile_side(*algorithm).pixels();
-                let round = |length: usize| length.next_multiple_of(side);
-                let whole = Size { height: round(output.height), width: round(output.width), ..output };
-                reach(whole, 3, 1, Padding::all(1))
-            }
+            Self::Conv { conv, algorithm, .. } => match algorithm.winograd() {
+                None => reach(output, conv.kernel, conv.stride, conv.padding),
+                Some((side, _)) => {
+                    let round = |length: usize| length.next_multiple_of(side.pixels());
+                    let whole = Size { height: round(output.height), width: round(output.width), ..output };
+                    reach(whole, 3, 1, Padding::all(1))
+                }
+            },
             Self::Depthwise { conv, .. } => reach(output, depthwise::SIDE, conv.stride, conv.padding),
             Self::Load | Self::Linear { .. } | Self::Pool { .. } | Self::Mean { .. } => Frame::default(),
         }
@@ -114,17 +97,6 @@ pub(crate) fn reach(output: Size, kernel: usize, stride: usize, padding: Padding
         down: ((output.height - 1) * stride + kernel).saturating_sub(padding.top),
         right: ((output.width - 1) * stride + kernel).saturating_sub(padding.left),
     }
-}
-
-fn tile_side(algorithm: Algorithm) -> TileSide {
-    match algorithm {
-        Algorithm::Winograd2 | Algorithm::Winograd2Lean => TileSide::Two,
-        _ => TileSide::Four,
-    }
-}
-
-fn lean(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::Winograd2Lean | Algorithm::Winograd4Lean)
 }
 
 /// A program under construction.
@@ -178,26 +150,17 @@ impl Builder {
             return Err(Error::Unsupported("the image and a map as one input"));
         }
         let threads = self.team.size();
-        let (kernel, weights) = match algorithm {
-            Algorithm::Direct => ("direct", filter.pack_direct(input.channels, taps, threads, &mut self.store)),
-            _ if conv.kernel != 3 || conv.stride != 1 || conv.padding != Padding::all(1) || of_image => {
+        let weights = match algorithm.winograd() {
+            None => filter.pack_direct(input.channels, taps, threads, &mut self.store),
+            Some(_) if conv.kernel != 3 || conv.stride != 1 || conv.padding != Padding::all(1) || of_image => {
                 return Err(Error::Unsupported("a Winograd convolution of other than 3x3, stride 1, padding 1"));
             }
-            _ => {
-                let form = (tile_side(algorithm), lean(algorithm));
-                let name = match form {
-                    (TileSide::Two, false) => "winograd 2x2",
-                    (TileSide::Two, true) => "lean 2x2",
-                    (TileSide::Four, false) => "winograd 4x4",
-                    (TileSide::Four, true) => "lean 4x4",
-                };
-                (name, winograd::pack(form, filter, input.channels, (self.isa, threads), &mut self.store))
-            }
+            Some(form) => winograd::pack(form, filter, input.channels, (self.isa, threads), &mut self.store),
         };
         let bias = filter.pack_bias(&mut self.store);
         let size = Size { channels: conv.channels, height, width };
         let info = StepInfo {
-            kernel,
+            kernel: algorithm.name(),
             macs: (size.count() * input.channels * taps) as u64,
             bytes: 4 * (input.count() + size.count()) as u64,
             weights: 4 * weights.len() as u64,
@@ -395,15 +358,19 @@ impl Builder {
         let inputs: Vec<Layout> = op.inputs().iter().map(|map| layouts[map.0]).collect();
         match op {
             Op::Load => Step::Load(Load::new(output)),
-            Op::Conv { conv, algorithm: Algorithm::Direct, weights, bias, .. } => {
-                let &Conv { kernel, stride, padding, range, .. } = conv;
-                let spec = direct::Spec { kernel, stride, padding, range, weights: *weights, bias: *bias };
-                Step::Direct(Direct::new(&inputs, output, &spec))
-            }
             Op::Conv { conv, algorithm, weights, bias, .. } => {
-                let (side, lean, zeros) = (tile_side(*algorithm), lean(*algorithm), self.zeros);
-                let spec = winograd::Spec { side, lean, range: conv.range, weights: *weights, bias: *bias, zeros };
-                Step::Winograd(Winograd::new(&inputs, output, &spec, images))
+                let &Conv { kernel, stride, padding, range, .. } = conv;
+                let (weights, bias) = (*weights, *bias);
+                match algorithm.winograd() {
+                    None => {
+                        let spec = direct::Spec { kernel, stride, padding, range, weights, bias };
+                        Step::Direct(Direct::new(&inputs, output, &spec))
+                    }
+                    Some((side, lean)) => {
+                        let spec = winograd::Spec { side, lean, range, weights, bias, zeros: self.zeros };
+                        Step::Winograd(Winograd::new(&inputs, output, &spec, images))
+                    }
+                }
             }
             Op::Linear { weights, bias, .. } => {
                 let (padding, range) = (Padding::default(), Range::ALL);

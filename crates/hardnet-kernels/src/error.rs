@@ -1,5 +1,7 @@
 //! What can go wrong in this crate.
 
+use crate::algorithm::Algorithm;
+
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -52,6 +54,12 @@ pub enum Error {
         height: usize,
         /// Columns of the padded map.
         width: usize,
+    },
+    /// No algorithm of that name.
+    #[error("unknown algorithm `{name}`: there are {}", Algorithm::ALL.map(Algorithm::name).join(", "))]
+    UnknownAlgorithm {
+        /// The name.
+        name: String,
     },
     /// A combination that no kernel computes.
     #[error("no kernel for {0}")]

@@ -29,6 +29,7 @@
 //! threads and of images. Instruction sets with and without fused multiply-add differ by its rounding.
 //! Values that are not numbers stay so through sums and bounds.
 
+mod algorithm;
 mod arena;
 mod builder;
 mod chain;
@@ -51,7 +52,8 @@ pub mod training;
 mod window;
 mod winograd;
 
-pub use builder::{Algorithm, Builder, Conv, Depthwise};
+pub use algorithm::Algorithm;
+pub use builder::{Builder, Conv, Depthwise};
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use gemm::Range;

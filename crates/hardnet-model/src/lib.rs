@@ -49,7 +49,7 @@ pub use graph::{
     BlockSpec, Conv, Graph, ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pool, PoolKind,
     Shape,
 };
-pub use hardnet_kernels::{Isa, peak_flops};
+pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
 pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanMemory, PlanOptions, PlanStep};

@@ -11,7 +11,7 @@ mod fold;
 use std::path::Path;
 use std::time::Duration;
 
-use hardnet_kernels::{Builder, Isa, Map, Program, Range, Size};
+use hardnet_kernels::{Algorithm, Builder, Isa, Map, Program, Range, Size};
 
 use crate::config::{Activation, Config};
 use crate::error::{Error, Result};
@@ -34,13 +34,15 @@ pub struct PlanOptions {
     pub threads: usize,
     /// Instruction set of the kernels.
     pub isa: Isa,
+    /// How 3x3 convolutions of stride 1 are computed; by default each by what was the fastest for its shape where it was measured.
+    pub algorithm: Option<Algorithm>,
 }
 
 impl Default for PlanOptions {
     /// One image of 224x224 pixels at once, a thread for each processor, the best instruction set.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { height: 224, width: 224, batch: 1, threads, isa: Isa::best() }
+        Self { height: 224, width: 224, batch: 1, threads, isa: Isa::best(), algorithm: None }
     }
 }
 
@@ -86,6 +88,8 @@ pub struct PlanStep {
     pub name: String,
     /// The kernel that computes it.
     pub kernel: &'static str,
+    /// Whether the next step computes this layer with its own, and has its counts.
+    pub is_in_the_next: bool,
     /// Multiply-adds of its definition for one image, however it is computed.
     pub macs: u64,
     /// Bytes of the maps that it reads and writes for one image.
@@ -187,6 +191,7 @@ impl Plan {
         let steps = steps.map(|(name, info)| PlanStep {
             name: name.clone(),
             kernel: info.kernel,
+            is_in_the_next: info.is_in_the_next(),
             macs: info.macs,
             map_bytes: info.bytes,
             weight_bytes: info.weights,

@@ -80,7 +80,7 @@ fn large_batches_agree_with_candle_in_little_memory() {
     let config = Config::from(Variant::HarDNet68).with_classes(10);
     let weights = |batch: usize| {
         let plan = Plan::new(&config, &Formula, &options(224, 224, batch)).unwrap();
-        let lean = plan.steps().iter().filter(|step| step.kernel == "lean 4x4").count();
+        let lean = plan.steps().iter().filter(|step| step.kernel == "lean-4x4").count();
         (plan.memory().weights, lean)
     };
     let ((one, none), (eight, lean)) = (weights(1), weights(8));

@@ -24,6 +24,9 @@ pub(super) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOpti
     if !filtered || node.inputs == [0] {
         return Algorithm::Direct;
     }
+    if let Some(algorithm) = options.algorithm {
+        return algorithm;
+    }
     let pixels = size.height.saturating_mul(size.width).saturating_mul(options.batch);
     if pixels < FEW_PIXELS {
         return Algorithm::Winograd2;

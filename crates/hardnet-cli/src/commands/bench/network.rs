@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use clap::Args;
-use hardnet_model::{Config, Graph, HarDNet, Parameters, Plan, Variant, WeightsFile, formula};
+use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, Variant, WeightsFile, formula};
 use serde::Serialize;
 
 use super::data::DataArgs;
@@ -31,6 +31,10 @@ pub(crate) struct NetworkArgs {
     /// Say what each layer takes, by the plan
     #[arg(long)]
     profile: bool,
+    /// Compute all 3x3 convolutions of stride 1 by this algorithm: direct, winograd-2x2, winograd-4x4, lean-2x2 or lean-4x4; by
+    /// default each by the fastest
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<Algorithm>,
     /// Do not compare the plan's logits with the Candle network's
     #[arg(long)]
     no_reference: bool,
@@ -132,6 +136,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     let side = shared.pipeline.img_size().unwrap_or(224) as usize;
     let mut options = options()?;
     (options.height, options.width, options.batch) = (side, side, batch.min(MAX_BATCH));
+    options.algorithm = args.algorithm;
 
     let started = Instant::now();
     let weights = open()?;

@@ -1,0 +1,108 @@
+"""Measures every algorithm for the 3x3 convolutions of stride 1, and writes docs/performance/choice.json.
+
+    cargo build --release -p hardnet-cli
+    python benches/choice.py
+
+It is the table behind crates/hardnet-model/src/plan/choice.rs. A round runs each network once with each algorithm for all of these
+layers and once with the choice, one after the other; a layer's time is the median over the rounds. `--models` and `--batches`
+choose some of the rows; those that are recorded already stay.
+"""
+
+import argparse
+import datetime
+import importlib.util
+import json
+import statistics
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = ROOT / "docs" / "performance" / "choice.json"
+MODELS = ("hardnet68", "hardnet85", "hardnet39ds", "hardnet68ds")
+ALGORITHMS = ("direct", "winograd-2x2", "winograd-4x4", "lean-2x2", "lean-4x4")
+CHOICE = "choice"
+
+
+def output(program, *arguments):
+    return json.loads(subprocess.run([program, *map(str, arguments), "--json"], check=True, capture_output=True).stdout)
+
+
+def layers(program, model, batch, arguments):
+    """The layers that there is a choice for: of each the side of its map, and the median milliseconds by algorithm."""
+    sides = {layer["name"]: layer["output"]["height"] for layer in output(program, "info", model)["layers"]}
+    times, kernels = defaultdict(lambda: defaultdict(list)), {}
+    for _ in range(arguments.rounds):
+        for algorithm in (*ALGORITHMS, CHOICE):
+            forced = () if algorithm == CHOICE else ("--algorithm", algorithm)
+            common = ("--batch-size", batch, "--threads", arguments.threads, "--iters", arguments.iters, "--profile", "--no-reference")
+            report = output(program, "bench", model, *common, *forced)
+            for layer in report["profile"]["layers"]:
+                if algorithm == "winograd-4x4" and layer["kernel"] == algorithm:
+                    kernels[layer["name"]] = None
+                if algorithm == CHOICE and layer["name"] in kernels:
+                    kernels[layer["name"]] = layer["kernel"]
+                times[layer["name"]][algorithm].append(layer["ms"])
+    medians = {name: {key: statistics.median(values) for key, values in times[name].items()} for name in kernels}
+    return report, [(sides[name], kernels[name], medians[name]) for name in kernels]
+
+
+def rows(model, batch, threads, found):
+    """One row for the layers of each side that are computed alike."""
+    groups = defaultdict(list)
+    for side, kernel, times in found:
+        groups[side, kernel].append(times)
+    for (side, kernel), group in sorted(groups.items(), reverse=True):
+        sums = [sum(times[key] for times in group) for key in (*ALGORITHMS, CHOICE)]
+        best = sum(min(times[key] for key in ALGORITHMS) for times in group)
+        yield [model, batch, threads, side, len(group), kernel, *(round(ms, 3) for ms in sums), round(sums[-1] / best, 2)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--iters", type=int, default=10)
+    parser.add_argument("--program", default=str(ROOT / "target" / "release" / "hardnet"))
+    arguments = parser.parse_args()
+    table = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
+    for model in arguments.models:
+        for batch in arguments.batches:
+            report, found = layers(arguments.program, model, batch, arguments)
+            mine = (model, batch, arguments.threads)
+            kept = [row for row in table["rows"] if tuple(row[:3]) != mine]
+            table["rows"] = sorted([*kept, *rows(*mine, found)], key=lambda row: (MODELS.index(row[0]), *row[1:3], -row[3], row[5]))
+            write(table["rows"], report)
+            print(f"{model} batch {batch}: {len(found)} layers", flush=True)
+
+
+def write(rows, report):
+    tool = report["tool"]
+    table = {
+        "title": "Which algorithm computes a 3x3 convolution",
+        "text": "Milliseconds of all 3x3 convolutions of stride 1 with maps of one side that are computed alike, in a batch, by each algorithm "
+        f"alone and as chosen ({report['isa']}); `chosen / best` divides by the sum of each layer's fastest. Of algorithms that are "
+        "about as fast the choice takes the one whose weights are smaller.",
+        "command": "python benches/choice.py",
+        "machine": peers().processor(),
+        "date": datetime.date.today().isoformat(),
+        "commit": tool["commit"],
+        "versions": {"hardnet": tool["version"]},
+        "columns": ["network", "batch", "threads", "side", "layers", "chosen", *ALGORITHMS, "as chosen", "chosen / best"],
+    }
+    lines = ",\n    ".join(json.dumps(row) for row in rows)
+    RECORD.write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {lines}\n  ]\n}}\n')
+
+
+def peers():
+    """benches/peers/compare.py as a module."""
+    spec = importlib.util.spec_from_file_location("compare", ROOT / "benches" / "peers" / "compare.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()
