@@ -1,8 +1,12 @@
-//! A random sample of the test images of Fashion-MNIST: 1,000 of 10,000, grey, 28x28 pixels, of ten classes of clothing.
+//! A network trained on Fashion-MNIST, and a random sample of its test images: 1,000 of 10,000, grey, 28x28 pixels, of ten classes of clothing.
 //!
 //! The images are under the MIT licence, which [`NOTICE`] holds with their source; it goes where they go. The draw looks
 //! neither at image nor class, so that accuracy on the sample estimates accuracy on all 10,000: at 94 % its standard error
 //! is 0.75 points. `make_sample.py` beside this crate's manifest makes it.
+
+/// The weights of a `hardnet39ds` with ten classes for grey images of 64x64 pixels, a safetensors file in f16 whose metadata
+/// holds the names of the classes and the preprocessing; `README.md` beside this crate's manifest tells how it was trained.
+pub static WEIGHTS: &[u8] = include_bytes!("../fashion_mnist/hardnet39ds.safetensors");
 
 /// A tar archive of the images as PNG, `fashion_mnist/t10k-00005.png` and so on in the order of [`VAL_LIST`]; the number is
 /// the index of the image in Fashion-MNIST's test set. It begins with `NOTICE`, `classes.txt` and `val_list.txt`.
