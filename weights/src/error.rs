@@ -30,6 +30,12 @@ pub enum Error {
     /// The crate was built without the feature `hub`.
     #[error("cannot fetch `{0}`: this build has no feature `hub`; download the file and pass its path")]
     NoHub(String),
+    /// Weights that come with the program, without the feature that carries them.
+    #[error("`{tag}` is not part of this build, which lacks the feature `demo`")]
+    NotBundled {
+        /// The weights.
+        tag: String,
+    },
     /// Neither a cache folder nor a home folder is known.
     #[error("no folder to keep `{address}` in: set {variable} or HOME")]
     NoCache {

@@ -23,6 +23,8 @@ pub struct Fetched {
 impl Source {
     /// The file on this machine; what is not in its cache is fetched, checked and kept there.
     ///
+    /// Bundled weights are written to the cache without any request; [`Source::open`] needs no file of them.
+    ///
     /// A file of the Hub stays as it is in the Hub's cache. Weights of the registry are asked of their repository on the
     /// Hub, if there is one, then of their sources in order; what arrives is held against its hash, turned into
     /// safetensors and kept. `watch` is told what happens, before the first byte is asked for. That a path exists is not

@@ -1,11 +1,12 @@
 //! Where HarDNet weights are, and what is known of them.
 //!
-//! [`registry`] lists the published weights by tag. A [`Source`] is what a user may name: a path, a tag, or a file of the
+//! [`registry`] lists the known weights by tag; those of the demonstration come with the feature `demo`. A [`Source`] is what a user may name: a path, a tag, or a file of the
 //! Hugging Face Hub. With the feature `hub` a source is fetched, once, into a cache; a run that finds its file there makes
 //! no request. `from_pretrained` is all of that and the network in one line.
 
 #[cfg(feature = "hub")]
 mod address;
+mod bundled;
 mod digest;
 mod error;
 #[cfg(feature = "hub")]

@@ -6,7 +6,7 @@ use hardnet_model::{HarDNet, Variant, WeightsFile};
 use crate::error::{Error, Result};
 use crate::event::Watch;
 use crate::options::FetchOptions;
-use crate::registry::registry;
+use crate::registry::{Entry, registry};
 use crate::source::Source;
 
 /// The classifier whose weights are called `name`: a tag of the [`registry`](crate::registry()), an address
@@ -65,6 +65,11 @@ impl Source {
             let tags = registry().iter().map(|entry| entry.tag.as_str()).collect::<Vec<_>>().join(", ");
             return Err(Error::UnknownName { name: self.to_string(), tags });
         }
+        if let Self::Tag(entry) = self
+            && entry.bundled
+        {
+            return open_bundled(entry);
+        }
         let path = self.fetch(options, watch)?.path;
         let file = match self {
             Self::Tag(entry) => entry.config.parse::<Variant>().and_then(|variant| WeightsFile::open_as(path, variant)),
@@ -72,6 +77,11 @@ impl Source {
         };
         file.map_err(|error| unusable(&self.to_string(), error))
     }
+}
+
+/// Reads weights that come with the program from where they lie in it.
+fn open_bundled(entry: &Entry) -> Result<WeightsFile> {
+    WeightsFile::from_bytes(&entry.tag, entry.content()?.to_vec()).map_err(|error| unusable(&entry.tag, error))
 }
 
 fn unusable(name: &str, error: hardnet_model::Error) -> Error {
@@ -132,6 +142,23 @@ mod tests {
         std::fs::write(&path, "nothing").unwrap();
         let error = from_pretrained(path.to_str().unwrap(), &Device::Cpu).unwrap_err();
         assert!(matches!(error, Error::Weights { .. }), "{error}");
+    }
+
+    #[cfg(feature = "demo")]
+    #[test]
+    fn weights_in_the_program_need_neither_network_nor_disk() {
+        let options = FetchOptions { offline: Some("there is none".into()), ..FetchOptions::default() };
+        let file = open("hardnet39ds.fashion_mnist", &options).unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!(metadata.labels.as_deref(), Some(&hardnet_demo::fashion_mnist::CLASSES.map(String::from)[..]));
+        assert_eq!(metadata.pipeline.as_ref().unwrap()["crop"], 64);
+    }
+
+    #[cfg(not(feature = "demo"))]
+    #[test]
+    fn weights_of_a_feature_that_is_not_enabled_are_an_error() {
+        let error = open("hardnet39ds.fashion_mnist", &FetchOptions::default()).unwrap_err();
+        assert!(matches!(error, Error::NotBundled { .. }), "{error}");
     }
 
     #[test]

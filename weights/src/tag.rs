@@ -1,5 +1,7 @@
 //! Weights of the registry: which place is asked, and what becomes of what arrives.
 
+mod bundled;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,9 @@ use crate::transfer::{Order, Transfer, discard};
 
 /// The weights without any request.
 pub(crate) fn cached(entry: &Entry, options: &FetchOptions) -> Option<Fetched> {
+    if entry.bundled {
+        return bundled::cached(entry, options);
+    }
     let of_hub = || {
         let file = hub_file(entry, options).ok()??;
         let path = hub::cached(&file, options)?;
@@ -37,6 +42,9 @@ pub(crate) fn cached(entry: &Entry, options: &FetchOptions) -> Option<Fetched> {
 
 /// The weights, fetched first where they are not in a cache.
 pub(crate) fn fetch(entry: &Entry, options: &FetchOptions, watch: &mut Watch) -> Result<Fetched> {
+    if entry.bundled {
+        return bundled::unpack(entry, options);
+    }
     let accepted = options.accept_sha256.as_deref().map(digest).transpose()?;
     if let Some(fetched) = cached(entry, options).filter(|_| !options.force || options.offline.is_some()) {
         return Ok(fetched);
@@ -73,6 +81,9 @@ pub(crate) fn fetch(entry: &Entry, options: &FetchOptions, watch: &mut Watch) ->
 
 /// The places that would be asked, in that order.
 pub(crate) fn places(entry: &Entry, options: &FetchOptions) -> Result<Vec<Place>> {
+    if entry.bundled {
+        return Ok(Vec::new());
+    }
     online_store(entry, options)?;
     let size = Some(entry.size);
     let on_hub = hub_file(entry, options)?.map(|file| Place {

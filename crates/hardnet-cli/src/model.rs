@@ -1,7 +1,6 @@
 //! `--model` and `--weights`: from flags to a network on a device.
 
-use std::path::PathBuf;
-
+use candle_core::Device;
 use clap::Args;
 use hardnet_model::{Config, Graph, Variant, WeightsFile};
 use hardnet_weights::Source;
@@ -12,7 +11,7 @@ use crate::engine::{Engine, EngineChoice};
 use crate::failure::{Failure, Hinted, Result};
 use crate::labels::Labels;
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, locate};
+use crate::weights::{FetchArgs, Located, locate};
 
 const WEIGHTS_HELP: &str =
     "PyTorch file, Paddle file or safetensors, a tag of `hardnet list --weights`, or hf://owner/name[@revision][/file]";
@@ -62,9 +61,23 @@ pub(crate) struct Model {
     pub(crate) pipeline: Option<serde_json::Value>,
 }
 
+/// Weights that were read, of a network that is not built yet.
+pub(crate) struct OpenedModel {
+    file: WeightsFile,
+    weights: WeightsOrigin,
+    labels: Option<Vec<String>>,
+    engine: Option<EngineChoice>,
+    device: (Device, DeviceChoice),
+}
+
 impl ModelArgs {
     /// Reads the weights and builds the network.
     pub(crate) fn load(&self, printer: &Printer) -> Result<Model> {
+        self.open(printer)?.build(printer)
+    }
+
+    /// Reads the weights, which say what the network is of.
+    pub(crate) fn open(&self, printer: &Printer) -> Result<OpenedModel> {
         let source = self.weights.as_ref().ok_or_else(|| {
             let of = self.model.map_or(String::new(), |model| format!(" for {model}"));
             Failure::message(format!("no weights given{of}")).hint(
@@ -72,15 +85,14 @@ impl ModelArgs {
                  \"Weights\" in README.md says how to get some",
             )
         })?;
-        let (device, device_choice) = self.device.open()?;
+        let device = self.device.open()?;
         let located = locate(source, &self.fetch, printer)?;
-        let file = open_weights(&located.path, self.model)?;
+        let file = located.open(self.model)?;
         let config = file.config();
         if config.classes() == 0 {
             return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
                 .hint("the library's `Backbone` reads it; this command needs a head"));
         }
-        let name = name_of(config);
         let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.check };
         let labels = file.metadata().and_then(|metadata| metadata.labels.clone());
         if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != config.classes()) {
@@ -90,31 +102,21 @@ impl ModelArgs {
                 config.classes()
             )));
         }
-        let labels = Labels::new(labels, config.classes());
-        let pipeline = file.metadata().and_then(|metadata| metadata.pipeline.clone());
-        let classes = config.classes();
-        let engine = Engine::new(self.engine, file, &device)?;
-        printer.note(format_args!(
-            "hardnet {} ({}), {name} with {classes} classes by {} on {device_choice}, {} threads, weights {} (sha256 {}...{})",
-            env!("CARGO_PKG_VERSION"),
-            env!("HARDNET_COMMIT"),
-            engine.name(),
-            crate::knobs::threads(),
-            weights.path,
-            &weights.sha256[..12],
-            weights.check.map_or(String::new(), |check| format!(", {check}")),
-        ));
-        let on_cpu = device.is_cpu();
-        Ok(Model { engine, device_name: device_choice.to_string(), on_cpu, name, weights, labels, pipeline })
+        Ok(OpenedModel { file, weights, labels, engine: self.engine, device })
     }
 
     pub(crate) fn weights(&self) -> Option<&Source> {
         self.weights.as_ref()
     }
 
-    /// The file that `--weights` names, if it is given.
-    pub(crate) fn locate(&self, printer: &Printer) -> Result<Option<PathBuf>> {
-        self.weights.as_ref().map(|source| Ok(locate(source, &self.fetch, printer)?.path)).transpose()
+    /// What `--weights` names, if it is given.
+    pub(crate) fn locate(&self, printer: &Printer) -> Result<Option<Located>> {
+        self.weights.as_ref().map(|source| locate(source, &self.fetch, printer)).transpose()
+    }
+
+    /// The same with other weights.
+    pub(crate) fn with_weights(&self, source: Source) -> Self {
+        Self { weights: Some(source), ..self.clone() }
     }
 
     pub(crate) fn variant(&self) -> Option<Variant> {
@@ -130,21 +132,41 @@ impl ModelArgs {
     }
 }
 
-/// Reads a weights file, which must hold `variant` if one is given.
-pub(crate) fn open_weights(path: &std::path::Path, variant: Option<Variant>) -> Result<WeightsFile> {
-    let file = match variant {
-        Some(variant) => WeightsFile::open_as(path, variant),
-        None => WeightsFile::open(path),
-    };
-    match file {
-        Err(error @ hardnet_model::Error::OtherNetwork { .. }) => {
-            Err(error).hint(|| "drop --model: the file says which network it holds".into())
-        }
-        Err(error @ hardnet_model::Error::Mismatch { .. }) => {
-            Err(error).hint(|| format!("hardnet inspect --tensors {} lists what it holds", path.display()))
-        }
-        other => Ok(other?),
+impl OpenedModel {
+    pub(crate) fn config(&self) -> &Config {
+        self.file.config()
     }
+
+    /// What the weights file says of preprocessing.
+    pub(crate) fn pipeline(&self) -> Option<&serde_json::Value> {
+        self.file.metadata().and_then(|metadata| metadata.pipeline.as_ref())
+    }
+
+    /// Builds the network.
+    pub(crate) fn build(self, printer: &Printer) -> Result<Model> {
+        let pipeline = self.pipeline().cloned();
+        let Self { file, weights, labels, engine, device: (device, device_choice) } = self;
+        let (name, classes) = (name_of(file.config()), file.config().classes());
+        let labels = Labels::new(labels, classes);
+        let engine = Engine::new(engine, file, &device)?;
+        printer.note(format_args!(
+            "hardnet {} ({}), {name} with {classes} classes by {} on {device_choice}, {} threads, weights {} (sha256 {}...{})",
+            env!("CARGO_PKG_VERSION"),
+            env!("HARDNET_COMMIT"),
+            engine.name(),
+            crate::knobs::threads(),
+            weights.path,
+            &weights.sha256[..12],
+            weights.check.map_or(String::new(), |check| format!(", {check}")),
+        ));
+        let on_cpu = device.is_cpu();
+        Ok(Model { engine, device_name: device_choice.to_string(), on_cpu, name, weights, labels, pipeline })
+    }
+}
+
+/// Checks that images of `side` pixels survive the strides of the network.
+pub(crate) fn check_side(config: &Config, side: usize) -> Result<()> {
+    Graph::new(config)?.shapes(side, side).map(|_| ()).hint(|| "pass a larger --img-size".into())
 }
 
 /// The published network's name, or `custom`.
@@ -156,11 +178,6 @@ impl Model {
     /// Number of classes.
     pub(crate) fn classes(&self) -> usize {
         self.engine.config().classes()
-    }
-
-    /// Checks that images of `side` pixels survive the strides.
-    pub(crate) fn check_side(&self, side: usize) -> hardnet_model::Result<()> {
-        Graph::new(self.engine.config())?.shapes(side, side).map(|_| ())
     }
 
     /// Threads that [`logits`](Model::logits) keeps busy on this machine's processor.

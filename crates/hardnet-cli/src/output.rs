@@ -51,6 +51,12 @@ impl OutputFile {
         BufWriter::with_capacity(1 << 20, self.file.as_file_mut())
     }
 
+    /// Writes `bytes` behind what was written before.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.file.as_file_mut().write_all(bytes);
+        Ok(written.with_context(|| format!("cannot write `{}`", self.path.display()))?)
+    }
+
     /// Gives the file its name.
     pub(crate) fn finish(self) -> Result<()> {
         let Self { path, file, force } = self;

@@ -1,11 +1,12 @@
 //! From what names weights to a file on this machine, and what is said on the way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hardnet_weights::Source;
+use hardnet_model::{Variant, WeightsFile};
+use hardnet_weights::{Entry, Source};
 
-use crate::failure::Result;
+use crate::failure::{Hinted, Result};
 use crate::printer::Printer;
 
 /// How weights that are named by a tag or an `hf://` address are had.
@@ -22,22 +23,70 @@ pub(crate) struct FetchArgs {
 
 /// Weights on this machine.
 pub(crate) struct Located {
-    /// The file.
-    pub(crate) path: PathBuf,
+    place: Place,
     /// How far it was checked when it was fetched, for a tag.
     pub(crate) check: Option<&'static str>,
 }
 
-/// The file at `source`, fetched first where no cache has it.
-#[cfg(not(feature = "hub"))]
-pub(crate) fn locate(source: &Source, _: &FetchArgs, _: &Printer) -> Result<Located> {
-    Ok(Located { path: source.locate()?, check: None })
+enum Place {
+    File(PathBuf),
+    /// In the program.
+    Bundled(&'static Entry),
 }
 
-/// The file at `source`, fetched first where no cache has it.
-#[cfg(feature = "hub")]
+impl Located {
+    /// Reads the weights, which must be those of `variant` if one is given.
+    pub(crate) fn open(&self, variant: Option<Variant>) -> Result<WeightsFile> {
+        let entry = match &self.place {
+            Place::File(path) => return open_weights(path, variant),
+            Place::Bundled(entry) => entry,
+        };
+        let content = entry.content()?.to_vec();
+        let file = match variant {
+            None => WeightsFile::from_bytes(&entry.tag, content),
+            Some(variant) => WeightsFile::from_bytes_as(&entry.tag, content, variant),
+        };
+        explained(file, Path::new(&entry.tag))
+    }
+}
+
+/// Reads a weights file, which must hold `variant` if one is given.
+pub(crate) fn open_weights(path: &Path, variant: Option<Variant>) -> Result<WeightsFile> {
+    let file = match variant {
+        None => WeightsFile::open(path),
+        Some(variant) => WeightsFile::open_as(path, variant),
+    };
+    explained(file, path)
+}
+
+/// The file, or what to do where it does not fit.
+fn explained(file: hardnet_model::Result<WeightsFile>, path: &Path) -> Result<WeightsFile> {
+    match file {
+        Err(error @ hardnet_model::Error::OtherNetwork { .. }) => {
+            Err(error).hint(|| "drop --model: the file says which network it holds".into())
+        }
+        Err(error @ hardnet_model::Error::Mismatch { .. }) => {
+            Err(error).hint(|| format!("hardnet inspect --tensors {} lists what it holds", path.display()))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The weights at `source`, fetched first where no cache has them.
 pub(crate) fn locate(source: &Source, args: &FetchArgs, printer: &Printer) -> Result<Located> {
-    fetch(source, args, false, printer)
+    if let Source::Tag(entry) = source
+        && entry.bundled
+    {
+        return Ok(Located { place: Place::Bundled(entry), check: None });
+    }
+    #[cfg(feature = "hub")]
+    let (path, check) = fetch(source, args, false, printer)?;
+    #[cfg(not(feature = "hub"))]
+    let (path, check) = {
+        let _ = (args, printer);
+        (source.locate()?, None)
+    };
+    Ok(Located { place: Place::File(path), check })
 }
 
 /// What [`fetch`] would do.
@@ -52,9 +101,14 @@ pub(crate) fn preview(
     Ok(source.preview(&args.options(force), &mut |event| transfer.show(&event))?)
 }
 
-/// The same as [`locate`]; with `force` it is asked for though a cache has it.
+/// The file at `source`, fetched first where no cache has it, or with `force` in any case; and how far it was checked.
 #[cfg(feature = "hub")]
-pub(crate) fn fetch(source: &Source, args: &FetchArgs, force: bool, printer: &Printer) -> Result<Located> {
+pub(crate) fn fetch(
+    source: &Source,
+    args: &FetchArgs,
+    force: bool,
+    printer: &Printer,
+) -> Result<(PathBuf, Option<&'static str>)> {
     use crate::progress::Transfer;
     use hardnet_weights::Check;
 
@@ -70,7 +124,7 @@ pub(crate) fn fetch(source: &Source, args: &FetchArgs, force: bool, printer: &Pr
             origin.address, origin.sha256
         ));
     }
-    Ok(Located { path: fetched.path, check })
+    Ok((fetched.path, check))
 }
 
 #[cfg(feature = "hub")]

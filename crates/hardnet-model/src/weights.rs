@@ -62,6 +62,24 @@ impl WeightsFile {
         Self::new(path.as_ref(), open(path.as_ref())?, Some(variant))
     }
 
+    /// The weights in a file's content, for example one that a program carries; errors call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightsFile::open`].
+    pub fn from_bytes(name: impl AsRef<Path>, bytes: Vec<u8>) -> Result<Self> {
+        Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, None)
+    }
+
+    /// The weights in a file's content, which must be those of `variant`; errors call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightsFile::open_as`].
+    pub fn from_bytes_as(name: impl AsRef<Path>, bytes: Vec<u8>, variant: Variant) -> Result<Self> {
+        Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, Some(variant))
+    }
+
     /// The weights in a checkpoint that is open; errors call it `name`.
     ///
     /// # Errors
@@ -186,6 +204,10 @@ fn open(path: &Path) -> Result<Checkpoint> {
         hardnet_checkpoint::Error::Read { path, source } => Error::Read { path, source },
         source => Error::Format { path: path.into(), source: Box::new(source) },
     })
+}
+
+fn parse(name: &Path, bytes: Vec<u8>) -> Result<Checkpoint> {
+    Checkpoint::from_bytes(bytes).map_err(|source| Error::Format { path: name.into(), source: Box::new(source) })
 }
 
 /// The SHA-256 of `bytes` in lower-case hexadecimal digits.

@@ -13,10 +13,11 @@ use hardnet_model::{Conversion, Precision, Variant, WeightsFile};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Hinted, Result};
-use crate::model::{name_of, open_weights};
+use crate::model::name_of;
 use crate::output::{OutputFile, check_free};
 use crate::pipeline::{self, PipelineArgs};
 use crate::printer::Printer;
+use crate::weights::open_weights;
 use hub::{Card, CardArgs};
 
 /// Write a PyTorch file, a Paddle file or safetensors as safetensors under PyTorch's names.

@@ -38,8 +38,8 @@ pub(crate) fn run(args: &DownloadArgs, printer: &Printer) -> Result<Exit> {
     if args.dry_run {
         return foresee(args, printer);
     }
-    let fetched = fetch(&args.source, &args.fetch, args.force, printer)?;
-    printer.line(fetched.path.display())?;
+    let (path, _) = fetch(&args.source, &args.fetch, args.force, printer)?;
+    printer.line(path.display())?;
     Ok(Exit::Success)
 }
 

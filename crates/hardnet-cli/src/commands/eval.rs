@@ -1,5 +1,6 @@
 //! `hardnet eval`.
 
+mod demo;
 mod page;
 mod predictions;
 
@@ -12,24 +13,26 @@ use hardnet_data::{Cores, Loader, LoaderOptions, Pipeline, Sample};
 use hardnet_model::Tally;
 
 use crate::args::at_least_one;
-use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::model::{Model, ModelArgs};
+use crate::model::{Model, ModelArgs, check_side};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::{self, Data, Report, Seconds, Tool};
 use crate::samples::{evenly, labelled};
+use demo::Demo;
 use page::{Page, PageArgs};
 use predictions::Predictions;
 
 /// Images decoded ahead of the network, in batches.
 const BATCHES_AHEAD: usize = 2;
 
-/// Measure accuracy on labelled images.
+/// Measure accuracy on labelled images; given nothing, that of a network on images that both come with the program.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  hardnet eval
   hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val.tar --val-list val_list.txt
   hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json
   hardnet eval --weights hardnet68.safetensors --data-dir val --report result")]
@@ -55,8 +58,11 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     json: bool,
     /// Write each image's prediction as a line of JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "written")]
     predictions: Option<PathBuf>,
+    /// Replace predictions or a report that exist
+    #[arg(long, requires = "written")]
+    force: bool,
     /// Unreadable images that still count as success
     #[arg(long, value_name = "N", default_value = "0")]
     allow_errors: usize,
@@ -73,17 +79,21 @@ pub(crate) struct EvalArgs {
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
-    let model = args.model.load(printer)?;
-    let pipeline = args.pipeline.resolve(Some(model.engine.config()), model.pipeline.as_ref(), printer)?;
-    let data_dir = args.data_dir.as_deref().ok_or_else(|| {
-        Failure::message("no images given")
-            .hint("pass --data-dir FOLDER, with --val-list FILE where the images are not in one folder for each class")
-    })?;
+    let demo = Demo::asked(args)?;
+    let model = match &demo {
+        Some(demo) => demo.model(&args.model)?.open(printer)?,
+        None => args.model.open(printer)?,
+    };
+    let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
+    let images = demo.map_or_else(|| Images::given(args), |demo| Ok(Images::Demo(demo)))?;
     let side = pipeline.crop as usize;
-    model.check_side(side).hint(|| "pass a larger --img-size".into())?;
-    let samples = Arc::new(apart(|| samples(args, data_dir, model.classes(), printer))?);
-    let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
-    let mut page = args.page.open()?;
+    check_side(model.config(), side)?;
+    let classes = model.config().classes();
+    let samples = Arc::new(apart(|| images.samples(args, classes, printer))?);
+    // After the list: what is wrong with it should not take seconds to be told.
+    let model = model.build(printer)?;
+    let mut predictions = args.predictions.as_deref().map(|path| Predictions::create(path, args.force)).transpose()?;
+    let mut page = args.page.open(args.force)?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let run = Run { args, model: &model, samples, pipeline: &pipeline, workers, printer };
@@ -91,7 +101,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     if let Some(predictions) = predictions {
         predictions.finish()?;
     }
-    let report = run.report(&outcome, data_dir);
+    let report = run.report(&outcome, images.name());
     if let Some(page) = page {
         page.finish(&report, model.classes(), &model.labels, &run.samples, &pipeline)?;
     }
@@ -102,7 +112,44 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
             printer.line(line)?;
         }
     }
+    if let Images::Demo(demo) = &images {
+        demo.say_next(printer);
+    }
     Ok(verdict(args, &outcome, printer))
+}
+
+/// What is evaluated.
+enum Images<'a> {
+    /// The images in a folder or file.
+    Given(&'a Path),
+    Demo(Demo),
+}
+
+impl<'a> Images<'a> {
+    fn given(args: &'a EvalArgs) -> Result<Self> {
+        let none = || {
+            Failure::message("no images given").hint(
+                "pass --data-dir FOLDER, with --val-list FILE where the images are not in one folder for each class",
+            )
+        };
+        args.data_dir.as_deref().map(Self::Given).ok_or_else(none)
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Given(path) => path.display().to_string(),
+            Self::Demo(demo) => demo.name().into(),
+        }
+    }
+
+    fn samples(&self, args: &EvalArgs, classes: usize, printer: &Printer) -> Result<Vec<Sample>> {
+        let mut dataset = match self {
+            Self::Given(path) => labelled(path, args.val_list.as_deref(), classes, printer)?,
+            Self::Demo(demo) => demo.dataset(classes)?,
+        };
+        evenly(&mut dataset, args.num_samples, printer);
+        Ok(dataset.samples)
+    }
 }
 
 /// How the program ends after a run.
@@ -133,12 +180,6 @@ fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
 /// thread hands that of an ended thread to the next, a worker, which needs it; in this thread's it would lie idle.
 fn apart<T: Send>(read: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(read).join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)))
-}
-
-fn samples(args: &EvalArgs, data_dir: &Path, classes: usize, printer: &Printer) -> Result<Vec<Sample>> {
-    let mut dataset = labelled(data_dir, args.val_list.as_deref(), classes, printer)?;
-    evenly(&mut dataset, args.num_samples, printer);
-    Ok(dataset.samples)
 }
 
 /// An evaluation about to run.
@@ -224,7 +265,7 @@ impl Run<'_> {
         Ok(Outcome { tally, errors, seconds, partial })
     }
 
-    fn report(&self, outcome: &Outcome, data_dir: &Path) -> Report {
+    fn report(&self, outcome: &Outcome, data_dir: String) -> Report {
         let Outcome { tally, errors, seconds, partial } = outcome;
         let read = tally.top1().total;
         Report {
@@ -238,7 +279,7 @@ impl Run<'_> {
             workers: self.workers,
             batch_size: self.args.batch_size,
             data: Data {
-                data_dir: data_dir.display().to_string(),
+                data_dir,
                 val_list: self.args.val_list.as_ref().map(|list| list.display().to_string()),
                 images: self.samples.len(),
             },

@@ -13,7 +13,7 @@ use crate::args::at_least_one;
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::interrupt::Interrupt;
 use crate::labels::Hit;
-use crate::model::{Model, ModelArgs};
+use crate::model::{Model, ModelArgs, check_side};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
@@ -25,6 +25,7 @@ const STDIN: &str = "-";
 #[command(after_help = "\
 Examples:
   hardnet predict --weights hardnet68.safetensors photo.jpg
+  hardnet predict --weights hardnet39ds.fashion_mnist shoe.png
   hardnet predict --weights hardnet68.safetensors --format jsonl photos/ > predictions.jsonl
   cat photo.jpg | hardnet predict --weights hardnet68.safetensors -")]
 pub(crate) struct PredictArgs {
@@ -80,8 +81,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
         let model = args.model.variant().map_or("hardnet68".into(), |variant| variant.to_string());
         return Err(Failure::message("no weights given")).hint(|| {
             format!(
-                "ImageNet's classes need the weights of a network such as {model}: pass --weights {model}.safetensors; \
-                 \"Weights\" in README.md says how to get them"
+                "for ImageNet's classes pass --weights {model}.upstream_in1k, which is fetched, or --weights FILE (\"Weights\" in \
+                 README.md); for clothing on a plain ground, --weights hardnet39ds.fashion_mnist, which comes with the program"
             )
         });
     }
@@ -95,7 +96,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let model = args.model.load(printer)?;
     let pipeline = args.pipeline.resolve(Some(model.engine.config()), model.pipeline.as_ref(), printer)?;
     let crop = pipeline.crop as usize;
-    model.check_side(crop).hint(|| "pass a larger --img-size".into())?;
+    check_side(model.engine.config(), crop)?;
     let interrupt = Interrupt::watch()?;
     let mut failed = 0;
 

@@ -8,8 +8,8 @@ use hardnet_data::{Image, Limits, Pipeline, decode};
 use hardnet_model::HarDNet;
 use serde::Serialize;
 
-use crate::failure::{Exit, Failure, Hinted, Result};
-use crate::model::{ModelArgs, open_weights};
+use crate::failure::{Exit, Failure, Result};
+use crate::model::{ModelArgs, check_side};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
@@ -66,8 +66,8 @@ pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
     let of_file = model.as_ref().and_then(|model| model.pipeline.as_ref());
     let pipeline = args.pipeline.resolve(config, of_file, printer)?;
     let crop = pipeline.crop as usize;
-    if let Some(model) = &model {
-        model.check_side(crop).hint(|| "pass a larger --img-size".into())?;
+    if let Some(config) = config {
+        check_side(config, crop)?;
     }
     if let Some(folder) = &args.save {
         std::fs::create_dir_all(folder)?;
@@ -113,8 +113,8 @@ impl TraceArgs {
 
     /// Prints what every module of the Candle network makes of the tensor.
     fn modules(&self, tensor: &[f32], crop: usize, printer: &Printer) -> Result<()> {
-        let path = self.model.locate(printer)?.ok_or_else(|| Failure::message("no weights given"))?;
-        let file = open_weights(&path, self.model.variant())?;
+        let located = self.model.locate(printer)?.ok_or_else(|| Failure::message("no weights given"))?;
+        let file = located.open(self.model.variant())?;
         let network = HarDNet::new(file.config(), file.var_builder(&Device::Cpu)?)?;
         let names: Vec<_> = network.graph().modules().iter().map(|module| module.name.clone()).collect();
         let positions: Vec<_> = (0..names.len()).collect();

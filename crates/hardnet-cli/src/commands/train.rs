@@ -17,7 +17,7 @@ use crate::commands::convert::read_labels;
 use crate::device::DeviceChoice;
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::interrupt::Interrupt;
-use crate::model::{name_of, open_weights};
+use crate::model::name_of;
 use crate::pipeline::{PipelineArgs, to_value};
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, locate};
@@ -203,8 +203,8 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
     let source = &args.source;
     let file = match &source.weights {
         Some(weights) => {
-            let path = locate(weights, &source.fetch, printer)?;
-            Some((weights.to_string(), open_weights(&path.path, source.model)?))
+            let located = locate(weights, &source.fetch, printer)?;
+            Some((weights.to_string(), located.open(source.model)?))
         }
         None => None,
     };

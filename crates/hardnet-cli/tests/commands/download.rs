@@ -70,11 +70,27 @@ fn a_tag_is_listed_with_what_the_cache_has() {
     let path = run(&folder, &hub, &format!("download {TAG}")).exits(0).stdout;
     assert_eq!(row(), "verified");
     let rows = run(&folder, &hub, "list --weights --json").exits(0).json();
-    assert_eq!(rows.as_array().unwrap().len(), 9);
+    assert_eq!(rows.as_array().unwrap().len(), 10);
     assert_eq!((&rows[0]["tag"], &rows[0]["cached"]), (&TAG.into(), &path.trim_end().into()));
     assert_eq!((&rows[0]["check"], &rows[1]["cached"]), (&"verified".into(), &serde_json::Value::Null));
     assert_eq!(rows[0]["published"][0]["top1"], 72.08);
     assert_eq!(rows[0]["sources"][0]["hash"], "sha256:0e6c6fa9");
+}
+
+/// Weights that come with the program are a file for whoever wants one, without any request.
+#[test]
+fn weights_in_the_program_are_unpacked() {
+    let (folder, hub) = (Folder::new(), hub());
+    let tag = "hardnet39ds.fashion_mnist";
+    let path = run(&folder, &hub, &format!("download {tag} --offline")).exits(0).stdout;
+    assert_eq!(std::fs::read(path.trim_end()).unwrap(), hardnet_demo::fashion_mnist::WEIGHTS);
+    let listed = run(&folder, &hub, "list --weights").exits(0).stdout;
+    assert!(listed.lines().any(|line| line.starts_with(tag) && line.ends_with("in the program")), "{listed}");
+    // What has become of it since is not used.
+    std::fs::write(path.trim_end(), "other").unwrap();
+    assert_eq!(run(&folder, &hub, &format!("download {tag}")).exits(0).stdout, path);
+    assert_eq!(std::fs::read(path.trim_end()).unwrap(), hardnet_demo::fashion_mnist::WEIGHTS);
+    assert!(hub.requests().is_empty());
 }
 
 #[test]

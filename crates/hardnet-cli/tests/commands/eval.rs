@@ -13,6 +13,9 @@ fn ready() -> Folder {
 
 const EVAL: &str = "eval --weights small.safetensors --data-dir images --val-list list.txt";
 
+/// Images of the demonstration whose class is the most probable, and among the five most probable.
+const CORRECT: [usize; 2] = [941, 998];
+
 #[test]
 fn json_has_every_field() {
     let run = ready().run(&format!("{EVAL} --json --threads 2 -j 1")).exits(0);
@@ -266,6 +269,38 @@ fn a_report_is_one_page() {
     let mistakes = 9 - report["top1"]["correct"].as_u64().unwrap() as usize;
     assert!(mistakes > 0);
     assert_eq!(page.matches("<img src=\"data:image/png;base64,iVBORw0KGgo").count(), mistakes);
+}
+
+/// The demonstration: its exact count, whatever computes it.
+#[test]
+fn given_nothing_it_evaluates_what_comes_with_the_program() {
+    let folder = Folder::new();
+    for engine in ["plan", "candle"] {
+        let run = folder.run(&format!("eval --json --engine {engine}")).exits(0).says("For ImageNet:");
+        let report = run.json();
+        assert_eq!(report["weights"]["path"], "hardnet39ds.fashion_mnist");
+        assert_eq!((&report["engine"], &report["top1"]["total"]), (&engine.into(), &1000.into()));
+        assert_eq!((&report["top1"]["correct"], &report["top5"]["correct"]), (&CORRECT[0].into(), &CORRECT[1].into()));
+        assert_eq!(report["data"]["data_dir"], "Fashion-MNIST's test set, a sample in the program");
+    }
+    let run = folder.run("eval --weights hardnet39ds.fashion_mnist --num-samples 10").exits(0);
+    run.says("10 of 1000 images");
+    // Other weights and other networks want images of their own.
+    folder.run("eval -m hardnet68").exits(2).says("no weights given for hardnet68");
+    folder.small_weights();
+    folder.run("eval --weights small.safetensors").exits(2).says("no images given");
+    folder.run("eval --data-dir images").exits(2).says("no weights given");
+    assert_eq!(std::fs::read_dir(folder.path("")).unwrap().count(), 1, "nothing is left but the weights");
+}
+
+#[test]
+fn predictions_replace_others_only_with_force() {
+    let folder = ready();
+    folder.write("p.jsonl", "old");
+    folder.run(&format!("{EVAL} --predictions p.jsonl")).exits(2).says("p.jsonl` exists").says("hint: pass --force");
+    assert_eq!(std::fs::read_to_string(folder.path("p.jsonl")).unwrap(), "old");
+    folder.run(&format!("{EVAL} --predictions p.jsonl --force")).exits(0);
+    assert_eq!(std::fs::read_to_string(folder.path("p.jsonl")).unwrap().lines().count(), 9);
 }
 
 #[test]

@@ -66,8 +66,23 @@ fn without_weights_it_says_which_model_it_would_need() {
         .run("predict photo.jpg")
         .exits(2)
         .says("error: no weights given")
-        .says("hint: ImageNet's classes need the weights");
-    folder.run("predict -m hardnet85 photo.jpg").exits(2).says("pass --weights hardnet85.safetensors");
+        .says("hint: for ImageNet's classes pass --weights hardnet68.upstream_in1k")
+        .says("--weights hardnet39ds.fashion_mnist, which comes with the program");
+    folder.run("predict -m hardnet85 photo.jpg").exits(2).says("pass --weights hardnet85.upstream_in1k");
+}
+
+/// The first sneaker among the demonstration's images.
+#[test]
+fn a_shoe_is_named() {
+    use hardnet_demo::fashion_mnist::{CLASSES, SAMPLE_TAR, VAL_LIST};
+
+    let folder = Folder::new();
+    std::fs::write(folder.path("sample.tar"), SAMPLE_TAR).unwrap();
+    let sneaker = CLASSES.iter().position(|class| *class == "Sneaker").unwrap();
+    let first = VAL_LIST.lines().position(|line| line.ends_with(&format!(" {sneaker}"))).unwrap();
+    let run = folder.run("predict --weights hardnet39ds.fashion_mnist --json sample.tar").exits(0);
+    let line: serde_json::Value = serde_json::from_str(run.stdout.lines().nth(first).unwrap()).unwrap();
+    assert_eq!(line["top"][0]["name"], "Sneaker", "{line}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::data::DataArgs;
 use crate::args::at_least_one;
 use crate::engine::{EngineChoice, MAX_BATCH, options};
 use crate::failure::{Exit, Failure, Result};
-use crate::model::{name_of, open_weights};
+use crate::model::name_of;
 use crate::printer::Printer;
 use crate::report::Tool;
 use profile::Profile;
@@ -120,10 +120,10 @@ impl Weights {
 }
 
 pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArgs, printer: &Printer) -> Result<Exit> {
-    let path = shared.model.locate(printer)?;
+    let located = shared.model.locate(printer)?;
     let variant = variant.or(shared.model.variant());
-    let open = || match (&path, variant) {
-        (Some(path), variant) => Ok(Weights::File(Box::new(open_weights(path, variant)?))),
+    let open = || match (&located, variant) {
+        (Some(located), variant) => Ok(Weights::File(Box::new(located.open(variant)?))),
         (None, Some(variant)) => Ok(Weights::Formula(variant.into())),
         (None, None) => {
             Err(Failure::message("nothing to measure").hint("name a network, or pass --weights FILE or --data PATH"))

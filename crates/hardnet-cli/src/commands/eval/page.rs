@@ -35,11 +35,8 @@ const PICTURES: usize = 24;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PageArgs {
     /// Write the result as a page to look at, DIR/index.html: accuracy by class, confusion, calibration, worst mistakes
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "written")]
     report: Option<PathBuf>,
-    /// Replace a report that exists
-    #[arg(long, requires = "report")]
-    force: bool,
 }
 
 /// A page in the making.
@@ -78,12 +75,12 @@ struct Picture<'a> {
 }
 
 impl PageArgs {
-    /// Makes sure that the page can be written, before the work begins.
-    pub(super) fn open(&self) -> Result<Option<Page>> {
+    /// Makes sure that the page can be written, before the work begins; it replaces another only with `force`.
+    pub(super) fn open(&self, force: bool) -> Result<Option<Page>> {
         let Some(folder) = &self.report else { return Ok(None) };
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
         let path = folder.join("index.html");
-        let file = OutputFile::create(&path, self.force)?;
+        let file = OutputFile::create(&path, force)?;
         Ok(Some(Page { file, path, breakdown: Breakdown::new(PICTURES) }))
     }
 }

@@ -7,7 +7,7 @@ use hardnet_model::{Config, Graph, Variant};
 use hardnet_weights::Source;
 
 use crate::failure::{Failure, Result};
-use crate::model::{name_of, open_weights};
+use crate::model::name_of;
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, locate};
 
@@ -67,7 +67,7 @@ impl Subject {
             Some(Name::Variant(variant)) => Some(variant),
             None => None,
         };
-        let config = open_weights(&locate(source, fetch, printer)?.path, variant)?.config().clone();
+        let config = locate(source, fetch, printer)?.open(variant)?.config().clone();
         let graph = Graph::new(&config)?;
         Ok(Self { network: graph.describe(name_of(&config)), own: Some((config, graph)) })
     }
