@@ -45,6 +45,11 @@ impl Part {
         Self { text: Arc::new(text), span }
     }
 
+    /// Becomes the same range of `text`: one that was not complete when this part of it was made.
+    pub(crate) fn move_to(&mut self, text: &Arc<String>) {
+        self.text = Arc::clone(text);
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         self.span.of(&self.text)
     }

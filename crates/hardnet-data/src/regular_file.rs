@@ -1,4 +1,4 @@
-//! Reading a whole regular file of bounded size.
+//! Reading a regular file of bounded size.
 //!
 //! Opening a pipe waits for a writer and a device may have no end, so what is not a regular file is refused unopened.
 
@@ -55,6 +55,21 @@ pub(crate) fn read_regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, Read
 
 /// [`read_regular_file`] in place of what `bytes` holds.
 pub(crate) fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u64) -> Result<(), ReadError> {
+    let (file, length) = open_regular_file(path, limit)?;
+    bytes.clear();
+    bytes.reserve_exact(length as usize + 1);
+    file.take(limit + 1).read_to_end(bytes).map_err(ReadError::Io)?;
+    match bytes.len() as u64 {
+        length if length > limit => Err(ReadError::TooLarge { bytes: length }),
+        _ => Ok(()),
+    }
+}
+
+/// The regular file `path`, links followed, with its length, if that is at most `limit` bytes.
+///
+/// The length is what the file system says. Files that grow, or say 0 as those of /proc do, may turn out longer than
+/// `limit`.
+pub(crate) fn open_regular_file(path: &Path, limit: u64) -> Result<(File, u64), ReadError> {
     let metadata = fs::metadata(path).map_err(ReadError::Io)?;
     if let Some(kind) = FileKind::of(&metadata) {
         return Err(ReadError::NotAFile(kind));
@@ -62,14 +77,7 @@ pub(crate) fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u6
     if metadata.len() > limit {
         return Err(ReadError::TooLarge { bytes: metadata.len() });
     }
-    // The length is what the file system says; files that grow, or say 0 as those of /proc do, are bounded by `take`.
-    bytes.clear();
-    bytes.reserve_exact(metadata.len() as usize + 1);
-    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(bytes)).map_err(ReadError::Io)?;
-    match bytes.len() as u64 {
-        length if length > limit => Err(ReadError::TooLarge { bytes: length }),
-        _ => Ok(()),
-    }
+    Ok((File::open(path).map_err(ReadError::Io)?, metadata.len()))
 }
 
 #[cfg(test)]

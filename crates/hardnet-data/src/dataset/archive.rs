@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::folders;
-use super::list::{self, Entries, Entry as Line};
+use super::list::Entries;
 use super::walk::has_image_extension;
 use super::{Dataset, DatasetError, Sample};
 use crate::archive::{Archive, Entry, Index};
@@ -18,46 +18,34 @@ const MAX_NAMESAKES: usize = 1024;
 /// The most folders looked through for those of the classes.
 const MAX_COMMON_FOLDERS: usize = 16;
 
-/// The samples of a list's lines.
+/// Finds the samples of a list in the archive.
 ///
 /// A line means the entry of the same name. If there is none, it means the one entry that has the same name but for
 /// folders before it in the archive or in the list.
-pub(super) fn samples(
-    list: &Path,
-    root: &Path,
-    archive: &Archive,
-    lines: &Entries,
-) -> Result<Vec<Sample>, DatasetError> {
+pub(super) fn find(root: &Path, archive: &Archive, listed: &mut Entries) -> Result<(), DatasetError> {
     let index = &archive.index;
     let names = Names::new(index);
-    let (mut samples, mut missing) = (Vec::with_capacity(lines.all().len()), Vec::new());
+    let mut missing = Vec::new();
     // The line of each entry, or 0.
     let mut taken = vec![0; index.len()];
-    for line in lines.all() {
-        let Some(position) = names.find(list, root, lines, line)? else {
-            missing.push(line);
+    for number in 0..listed.len() {
+        let Some(position) = names.find(root, listed, number)? else {
+            missing.push(number);
             continue;
         };
-        match std::mem::replace(&mut taken[position], line.line) {
+        match std::mem::replace(&mut taken[position], listed.line(number)) {
             0 => {}
-            first => return Err(list::duplicate(list, lines, first, line)),
+            first => return Err(listed.duplicate(first, listed.line(number))),
         }
         let entry = index.entry(position);
         check_file(root, entry)?;
-        samples.push(Sample::inside(archive.file(entry), index.name(position), Some(line.label), lines.name(line)));
+        listed.sample_mut(number).move_inside(archive.file(entry), index.name(position));
     }
     if missing.is_empty() {
-        return Ok(samples);
+        return Ok(());
     }
     check_nested(root, index)?;
-    Err(DatasetError::MissingImages {
-        list: list.into(),
-        root: root.into(),
-        count: missing.len(),
-        total: lines.all().len(),
-        first: lines.quoted(&missing),
-        better_root: None,
-    })
+    Err(listed.missing(root, &missing, None))
 }
 
 /// The entries by their names.
@@ -82,9 +70,9 @@ impl<'a> Names<'a> {
         self.index.entry(position as usize)
     }
 
-    /// The position of the entry a line means.
-    fn find(&self, list: &Path, root: &Path, lines: &Entries, line: &Line) -> Result<Option<usize>, DatasetError> {
-        let relative = &*lines.relative_name(line);
+    /// The position of the entry that sample `number` of a list means.
+    fn find(&self, root: &Path, listed: &Entries, number: usize) -> Result<Option<usize>, DatasetError> {
+        let relative = &*with_slashes(listed.samples()[number].relative());
         let name = |position: &u32| self.entry(*position).name;
         let file = last_component(relative);
         let namesakes = self.order.partition_point(|position| last_component(name(position)) < file);
@@ -101,10 +89,11 @@ impl<'a> Names<'a> {
             let first_name = name(&few[first]);
             let differs = |name: &&str| *name != first_name && fits(name);
             if let Some(second) = few[first..].iter().map(name).find(differs) {
+                let line = listed.line(number);
                 return Err(DatasetError::AmbiguousName {
-                    list: list.into(),
-                    line: line.line as usize,
-                    text: lines.excerpt(line),
+                    list: listed.list().into(),
+                    line: line as usize,
+                    text: listed.excerpt(line),
                     first: excerpt(first_name),
                     second: excerpt(second),
                 });
@@ -124,6 +113,12 @@ impl<'a> Names<'a> {
 fn duplicate(root: &Path, first: Entry<'_>, another: Entry<'_>) -> DatasetError {
     let (archive, name) = (root.into(), excerpt(first.name));
     ArchiveError::DuplicateEntry { archive, name, first_offset: first.offset, offset: another.offset }.into()
+}
+
+/// `path` with `/` between its components.
+fn with_slashes(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
 }
 
 fn last_component(name: &str) -> &str {

@@ -17,8 +17,8 @@ use crate::part::Part;
 #[derive(Clone)]
 pub struct Sample {
     place: Place,
-    /// The path below the place, unless it is the name.
-    relative: Option<Part>,
+    /// The path below the place, unless it is the name, as it nearly always is.
+    relative: Option<Box<Part>>,
     label: Option<u32>,
     name: Part,
 }
@@ -46,15 +46,31 @@ impl Sample {
 
     /// A sample in a file below `folder`, at `relative` if its path there is not its name.
     pub(super) fn below(folder: &Arc<Path>, relative: Option<Part>, label: u32, name: Part) -> Self {
-        Self { place: Place::Folder(Arc::clone(folder)), relative, label: Some(label), name }
+        let place = Place::Folder(Arc::clone(folder));
+        Self { place, relative: relative.map(Box::new), label: Some(label), name }
     }
 
     /// A sample in an archive, where its name is `entry`.
     pub(super) fn inside(archived: ArchivedFile, entry: Part, label: Option<u32>, name: Part) -> Self {
         // The same text for both, if there is one, lets go of the other.
         let name = entry.ending(name.as_str()).unwrap_or(name);
-        let relative = (entry.as_str() != name.as_str()).then_some(entry);
+        let relative = (entry.as_str() != name.as_str()).then(|| Box::new(entry));
         Self { place: Place::Archive(archived), relative, label, name }
+    }
+
+    /// Turns a sample below a folder into one in an archive, where its name is `entry`.
+    pub(super) fn move_inside(&mut self, archived: ArchivedFile, entry: Part) {
+        *self = Self::inside(archived, entry, self.label, self.name.clone());
+    }
+
+    /// Lets the path below the folder be `relative`.
+    pub(super) fn move_below(&mut self, relative: String) {
+        self.relative = Some(Box::new(Part::alone(relative)));
+    }
+
+    /// Lets the name, made before `names` was complete, be that range of it.
+    pub(super) fn name_from(&mut self, names: &Arc<String>) {
+        self.name.move_to(names);
     }
 
     /// A sample in memory, under its number in the file that it came from.
@@ -65,13 +81,18 @@ impl Sample {
 
     /// The file; of an image in an archive or an IDX file, that file and below it the entry's name or number, for messages.
     pub fn path(&self) -> Cow<'_, Path> {
-        let relative = self.relative.as_ref().unwrap_or(&self.name).as_str();
+        let relative = self.relative();
         match &self.place {
             Place::File(path) => (&**path).into(),
             Place::Folder(folder) => folder.join(relative).into(),
             Place::Archive(archived) => archived.archive().join(relative).into(),
             Place::Memory(image) => image.path().join(relative).into(),
         }
+    }
+
+    /// The path below a folder, or the name in an archive or a file.
+    pub(super) fn relative(&self) -> &Path {
+        Path::new(self.relative.as_deref().unwrap_or(&self.name).as_str())
     }
 
     /// Where the content is, if it is an entry of an archive.
@@ -142,6 +163,6 @@ mod tests {
 
     #[test]
     fn a_sample_is_small() {
-        assert!(size_of::<Sample>() <= 72, "{} bytes", size_of::<Sample>());
+        assert!(size_of::<Sample>() <= 64, "{} bytes", size_of::<Sample>());
     }
 }

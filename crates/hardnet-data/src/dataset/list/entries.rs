@@ -1,0 +1,124 @@
+//! What a list names, and what errors say of it.
+
+use std::path::{Path, PathBuf};
+
+use super::lines::Lines;
+use super::{BLANKS, kaggle};
+use crate::dataset::error::QUOTED;
+use crate::dataset::{DatasetError, Sample};
+use crate::excerpt::excerpt;
+
+/// The samples of a list with their lines.
+#[derive(Debug)]
+pub(in crate::dataset) struct Entries<'a> {
+    pub(super) list: &'a Path,
+    /// The labels are WordNet ids.
+    pub(super) is_kaggle: bool,
+    /// All of them below one folder, until they are found elsewhere.
+    pub(super) samples: Vec<Sample>,
+    /// The line of each sample, from 1.
+    pub(super) lines: Vec<u32>,
+}
+
+impl<'a> Entries<'a> {
+    pub(in crate::dataset) fn list(&self) -> &'a Path {
+        self.list
+    }
+
+    pub(in crate::dataset) fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    pub(in crate::dataset) fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    pub(in crate::dataset) fn sample_mut(&mut self, number: usize) -> &mut Sample {
+        &mut self.samples[number]
+    }
+
+    /// The line of sample `number`.
+    pub(in crate::dataset) fn line(&self, number: usize) -> u32 {
+        self.lines[number]
+    }
+
+    /// Looks for the images in folders of their classes if the first is there and not in `root` itself, as those of
+    /// Kaggle's `LOC_train_solution.csv` are; says so.
+    pub(super) fn move_below_class_folders(&mut self, root: &Path) -> Option<String> {
+        let below_class =
+            |sample: &Sample| Some(Path::new(kaggle::class_of_name(sample.name())?).join(sample.relative()));
+        let first = self.samples.first()?;
+        if first.path().exists() || !root.join(below_class(first)?).exists() {
+            return None;
+        }
+        for sample in &mut self.samples {
+            if let Some(path) = below_class(sample) {
+                sample.move_below(path.to_string_lossy().into_owned());
+            }
+        }
+        Some(format!("the images are in the folders of their classes in `{}`", root.display()))
+    }
+
+    /// A line without blanks around it, fit for a message; empty if it cannot be read again.
+    pub(in crate::dataset) fn excerpt(&self, line: u32) -> String {
+        let text = || {
+            let mut lines = Lines::open(self.list).ok()?;
+            while let Some((number, text)) = lines.next_line().ok()? {
+                if number == line as usize {
+                    return Some(excerpt(text.trim_matches(BLANKS)));
+                }
+            }
+            None
+        };
+        text().unwrap_or_default()
+    }
+
+    /// The error of line `line`, whose file line `first` names too.
+    pub(in crate::dataset) fn duplicate(&self, first: u32, line: u32) -> DatasetError {
+        let (first_line, text) = (first as usize, self.excerpt(line));
+        DatasetError::DuplicateName { list: self.list.into(), first_line, line: line as usize, text }
+    }
+
+    /// The error of images that are not in `root`, of which there is at least one.
+    pub(in crate::dataset) fn missing(
+        &self,
+        root: &Path,
+        numbers: &[usize],
+        better_root: Option<PathBuf>,
+    ) -> DatasetError {
+        let quoted = |&number: &usize| (self.lines[number] as usize, excerpt(self.samples[number].name()));
+        DatasetError::MissingImages {
+            list: self.list.into(),
+            root: root.into(),
+            count: numbers.len(),
+            total: self.len(),
+            first: numbers.iter().take(QUOTED).map(quoted).collect(),
+            better_root,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::parse::parse;
+    use super::*;
+
+    #[test]
+    fn lines_are_quoted_as_they_are_now() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let list = folder.path().join("list");
+        fs::write(&list, "\u{feff} a.jpg 1\r\n\n\tb.jpg 2 \nc.jpg 3").expect("the list is written");
+        let entries = parse(Lines::open(&list).expect("a file"), folder.path()).expect("a good list");
+        assert_eq!((entries.len(), entries.line(1), entries.line(2)), (3, 3, 4));
+        let quoted = || [1, 3, 4].map(|line| entries.excerpt(line));
+        assert_eq!(quoted(), ["a.jpg 1", "b.jpg 2", "c.jpg 3"]);
+        fs::write(&list, b"x\n\ny\n\xff").expect("the list is written");
+        assert_eq!(quoted(), ["x", "y", ""]);
+        fs::write(&list, "x").expect("the list is written");
+        assert_eq!(quoted(), ["x", "", ""]);
+        fs::remove_file(&list).expect("the list is removed");
+        assert_eq!(quoted(), ["", "", ""]);
+    }
+}
