@@ -176,7 +176,7 @@ fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
 
 /// Runs `read` on a thread of its own.
 ///
-/// Reading a list of 50,000 takes several times the memory of what it gives. An allocator that keeps a heap for each
+/// Matching 50,000 names with an archive's index takes more memory than what it gives. An allocator that keeps a heap for each
 /// thread hands that of an ended thread to the next, a worker, which needs it; in this thread's it would lie idle.
 fn apart<T: Send>(read: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(read).join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)))
