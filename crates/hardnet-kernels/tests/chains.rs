@@ -134,6 +134,26 @@ fn convolutions_and_what_follows_them() {
     assert_eq!(fewest, 2);
 }
 
+/// Maps of other sizes lie where earlier ones died, so what is around the pixels of a chain's map is not zero before it is written.
+#[test]
+fn borders_behind_chains_are_zero() {
+    let three = |inputs, channels| conv(inputs, channels, 3, 1, Padding::all(1));
+    let one = |inputs, channels| conv(inputs, channels, 1, 1, Padding::default());
+    let layers = [
+        conv(2, 10, 3, 1, Padding::all(1)),
+        one(10, 12),
+        depthwise(12, 1, Padding::all(1)),
+        three(12, 40),
+        one(40, 24),
+        depthwise(24, 1, Padding::all(1)),
+        three(24, 16),
+        one(16, 32),
+        depthwise(32, 2, Padding::all(1)),
+        three(32, 8),
+    ];
+    check(Size { channels: 2, height: 17, width: 14 }, &layers);
+}
+
 /// A map that something else reads too is not inside a chain.
 #[test]
 fn maps_with_other_readers_are_kept() {

@@ -52,8 +52,13 @@ fn bench(isa: Isa, threads: usize, channels: &[usize], height: usize, width: usi
 impl Bench {
     /// Runs the program whose output is `map` and compares every image's output with `expected` of its inputs.
     fn check(self, map: Map, tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
+        self.check_all(&[map], tolerance, what, expected);
+    }
+
+    /// The same with the concatenation of `maps`.
+    fn check_all(self, maps: &[Map], tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
         // Two at a time, so that the last turn is smaller.
-        let mut program = self.builder.finish(&[map], 2).unwrap();
+        let mut program = self.builder.finish(maps, 2).unwrap();
         let mut output = vec![f32::NAN; IMAGES * program.output_len()];
         for _ in 0..2 {
             program.run(&self.images, &mut output).unwrap();
@@ -240,5 +245,45 @@ fn borders_are_zero_where_other_maps_lay() {
                 layers.iter().fold(first, |map, (conv, parameters)| oracle::conv(&map, &parameters.filter(), conv))
             });
         }
+    }
+}
+
+/// An output is kept while later layers, whose maps would fit in its place, are computed.
+#[test]
+fn outputs_in_the_middle_are_kept() {
+    let conv = Conv { channels: 8, kernel: 3, stride: 1, padding: Padding::all(1), range: Range::RELU6 };
+    let parameters = Parameters::new(8, 72);
+    for (isa, threads) in machines() {
+        let mut bench = bench(isa, threads, &[8], 7, 6);
+        let mut maps = vec![bench.inputs[0]];
+        for _ in 0..4 {
+            let last = maps[maps.len() - 1];
+            maps.push(bench.builder.conv(&[last], &conv, Algorithm::Direct, &parameters.filter()).unwrap());
+        }
+        bench.check_all(&[maps[1], maps[4]], 2e-4, &format!("{isa} x{threads}"), |inputs| {
+            let layer = |map: &Tensor| oracle::conv(map, &parameters.filter(), &conv);
+            let first = layer(&inputs[0]);
+            let last = layer(&layer(&layer(&first)));
+            Tensor::concatenation(&[first, last])
+        });
+    }
+}
+
+/// A map that is read beside one map by a small window and beside another by a larger one: all three have the same frame.
+#[test]
+fn maps_that_share_readers_have_one_frame() {
+    let one = Conv { channels: 5, kernel: 1, stride: 1, padding: Padding::default(), range: Range::ALL };
+    let five = Conv { channels: 9, kernel: 5, stride: 1, padding: Padding::all(2), range: Range::ALL };
+    let parameters = [Parameters::new(5, 12), Parameters::new(9, 13 * 25)];
+    for (isa, threads) in machines() {
+        let mut bench = bench(isa, threads, &[3, 9, 4], 7, 6);
+        let [a, b, c] = bench.inputs[..] else { panic!("three inputs") };
+        let x = bench.builder.conv(&[a, b], &one, Algorithm::Direct, &parameters[0].filter()).unwrap();
+        let y = bench.builder.conv(&[b, c], &five, Algorithm::Direct, &parameters[1].filter()).unwrap();
+        bench.check_all(&[x, y], 1e-4, &format!("{isa} x{threads}"), |inputs| {
+            let x = oracle::conv(&Tensor::concatenation(&inputs[..2]), &parameters[0].filter(), &one);
+            let y = oracle::conv(&Tensor::concatenation(&inputs[1..]), &parameters[1].filter(), &five);
+            Tensor::concatenation(&[x, y])
+        });
     }
 }

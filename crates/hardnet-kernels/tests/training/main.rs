@@ -57,12 +57,16 @@ fn close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
 
 /// Compares `network` on every machine with the oracle, and threads with one another to the last bit.
 fn check(what: &str, network: &Network) {
+    check_at(what, network, &network.sample());
+}
+
+/// The same with the gradients at the positions of `sample`.
+fn check_at(what: &str, network: &Network, sample: &[usize]) {
     let parameters = network.parameters();
     let pixels = random(11, network.images * network.size.count());
     let (outputs, statistics) = network.forward(&pixels, &parameters, SEED);
     let weights = random(13, outputs.len());
-    let sample = network.sample();
-    let expected = network.gradients(&pixels, &parameters, SEED, &weights, &sample);
+    let expected = network.gradients(&pixels, &parameters, SEED, &weights, sample);
     for isa in Isa::available() {
         let mut before: Option<Results> = None;
         for threads in [1, 3] {
@@ -154,9 +158,14 @@ fn links_agree() {
 
 #[test]
 fn depthwise_convolutions_agree() {
-    for (stride, padding) in
-        [(1, Padding::all(1)), (2, Padding::all(1)), (2, Padding::top_left(1)), (1, Padding::default())]
-    {
+    for (stride, padding) in [
+        (1, Padding::all(1)),
+        (2, Padding::all(1)),
+        (2, Padding::top_left(1)),
+        (1, Padding::top_left(1)),
+        (1, Padding { top: 0, bottom: 2, left: 1, right: 0 }),
+        (1, Padding::default()),
+    ] {
         for (channels, height, width) in [(1, 5, 5), (8, 6, 4), (9, 7, 8), (18, 4, 5)] {
             let depthwise = Depthwise { stride, padding, range: Range::ALL };
             let layers = vec![first(channels), Layer::Depthwise(1, depthwise)];
@@ -180,6 +189,51 @@ fn depthwise_convolutions_agree() {
     }
 }
 
+/// Sums over the pixels of a plane are cut into stretches, and small maps of several images are taken together: planes of some
+/// stretches and a rest, and planes of which two fit into one, with a third image that is left over.
+#[test]
+fn sums_over_several_stretches_agree() {
+    for (height, width) in [(23, 13), (11, 11)] {
+        let layers = vec![
+            first(3),
+            Layer::Conv(vec![1], conv(9, 3, 1, Padding::all(1), Range::RELU6)),
+            Layer::Depthwise(2, Depthwise { stride: 1, padding: Padding::all(1), range: Range::ALL }),
+            Layer::Conv(vec![3], conv(5, 1, 1, Padding::default(), Range::ALL)),
+        ];
+        let network = network(3, (1, height, width), layers);
+        let sample: Vec<usize> = network.sample().into_iter().step_by(2).collect();
+        check_at(&format!("{height}x{width}"), &network, &sample);
+    }
+}
+
+/// Maps of so many channels that a convolution takes their pixels in parts, of which the last is smaller.
+#[test]
+fn wide_maps_agree() {
+    let layers = vec![first(600), Layer::Conv(vec![1], conv(11, 1, 1, Padding::default(), Range::RELU6))];
+    let network = network(2, (3, 9, 11), layers);
+    let sample: Vec<usize> = network.sample().into_iter().step_by(149).collect();
+    check_at("600 channels", &network, &sample);
+}
+
+/// Maps of other sizes lie where earlier ones died, so what is around the pixels is not zero before a layer or its gradient is
+/// written.
+#[test]
+fn borders_are_zero_where_other_maps_lay() {
+    let three = |input, channels| Layer::Conv(vec![input], conv(channels, 3, 1, Padding::all(1), Range::RELU6));
+    let layers = vec![
+        first(3),
+        three(1, 17),
+        Layer::Depthwise(2, Depthwise { stride: 2, padding: Padding::all(1), range: Range::ALL }),
+        three(3, 9),
+        three(4, 24),
+        Layer::Depthwise(5, Depthwise { stride: 1, padding: Padding::all(1), range: Range::ALL }),
+        three(6, 5),
+    ];
+    let network = network(2, (1, 7, 9), layers);
+    let sample: Vec<usize> = network.sample().into_iter().step_by(7).collect();
+    check_at("seven layers", &network, &sample);
+}
+
 #[test]
 fn pools_agree() {
     for kind in [PoolKind::Max, PoolKind::Average] {
@@ -195,17 +249,44 @@ fn pools_agree() {
     }
 }
 
-/// The first of equal maxima takes the whole gradient, as in PyTorch.
+/// Maps that pools or means and a convolution read, each of which adds to their gradient.
 #[test]
-fn the_first_of_equal_maxima_takes_all() {
+fn pools_beside_convolutions_agree() {
+    let pool = |kind| Layer::Pool(1, Pool { kind, kernel: 2, stride: 2, padding: Padding::default() });
+    for reader in [pool(PoolKind::Max), pool(PoolKind::Average), Layer::Mean(1)] {
+        let layers = vec![first(9), reader, Layer::Conv(vec![1], conv(4, 3, 1, Padding::all(1), Range::RELU))];
+        let mut network = network(2, (2, 4, 6), layers);
+        network.outputs = vec![2, 3];
+        check("a pool beside a convolution", &network);
+    }
+}
+
+/// One of equal maxima takes the whole gradient.
+#[test]
+fn equal_maxima_share_one_gradient() {
+    let pool = |input, kernel, stride, padding| {
+        Layer::Pool(input, Pool { kind: PoolKind::Max, kernel, stride, padding: Padding::all(padding) })
+    };
+    // Windows that overlap have the same maxima next to each other, which the second pool sees as ties.
+    let layers = vec![
+        first(8),
+        pool(1, 3, 1, 1),
+        pool(2, 2, 2, 0),
+        Layer::Conv(vec![3], conv(4, 1, 1, Padding::default(), Range::ALL)),
+    ];
+    check("ties", &network(2, (2, 6, 8), layers));
+}
+
+/// No gradient passes where the result is a bound, ties of a pool at 0 among them.
+#[test]
+fn gradients_end_at_bounds() {
     let pool = Pool { kind: PoolKind::Max, kernel: 2, stride: 2, padding: Padding::default() };
-    // ReLU makes half of all values 0, so that most windows have ties there; gradients end at the bound as well.
     let layers = vec![
         Layer::Conv(vec![0], conv(8, 1, 1, Padding::default(), Range { low: -9.0, high: 0.0 })),
         Layer::Pool(1, pool),
         Layer::Conv(vec![2], conv(4, 1, 1, Padding::default(), Range::ALL)),
     ];
-    check("ties", &network(2, (2, 4, 6), layers));
+    check("bounds", &network(2, (2, 4, 6), layers));
 }
 
 #[test]
