@@ -86,6 +86,11 @@ pub fn train_step(variant: &str) -> TrainMode {
     train_run(include_str!("../../../tests/training/train_step.json"), variant)
 }
 
+/// The same where every value is far from the bounds of ReLU6.
+pub fn smooth_step(variant: &str) -> TrainMode {
+    train_run(include_str!("../../../tests/training/smooth_step.json"), variant)
+}
+
 fn train_run(table: &str, network: &str) -> TrainMode {
     let table: Value = serde_json::from_str(table).expect("it is JSON");
     let run = &table[network];
