@@ -10,18 +10,22 @@ choose some of the rows; those that are recorded already stay.
 
 import argparse
 import datetime
-import importlib.util
 import json
 import statistics
 import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "docs" / "performance" / "choice.json"
-MODELS = ("hardnet68", "hardnet85", "hardnet39ds", "hardnet68ds")
+sys.path.insert(0, str(ROOT / "benches" / "peers"))
+import compare
+
 ALGORITHMS = ("direct", "winograd-2x2", "winograd-4x4", "lean-2x2", "lean-4x4")
 CHOICE = "choice"
+# The DS networks have no such layer.
+MODELS = ("hardnet68", "hardnet85")
 
 
 def output(program, *arguments):
@@ -83,10 +87,10 @@ def write(rows, report):
     table = {
         "title": "Which algorithm computes a 3x3 convolution",
         "text": "Milliseconds of all 3x3 convolutions of stride 1 with maps of one side that are computed alike, in a batch, by each algorithm "
-        f"alone and as chosen ({report['isa']}); `chosen / best` divides by the sum of each layer's fastest. Of algorithms that are "
-        "about as fast the choice takes the one whose weights are smaller.",
+        f"alone and as chosen ({report['isa']}); `chosen / best` divides by the sum of each layer's fastest. In a batch, "
+        "the smallest maps are computed by the leaner algorithm for the memory of its weights.",
         "command": "python benches/choice.py",
-        "machine": peers().processor(),
+        "machine": compare.processor(),
         "date": datetime.date.today().isoformat(),
         "commit": tool["commit"],
         "versions": {"hardnet": tool["version"]},
@@ -94,14 +98,6 @@ def write(rows, report):
     }
     lines = ",\n    ".join(json.dumps(row) for row in rows)
     RECORD.write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {lines}\n  ]\n}}\n')
-
-
-def peers():
-    """benches/peers/compare.py as a module."""
-    spec = importlib.util.spec_from_file_location("compare", ROOT / "benches" / "peers" / "compare.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":

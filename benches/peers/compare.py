@@ -8,6 +8,9 @@
 runs four networks in batches of 1 and 8 on 1 and 2 threads. `--models`, `--batches` and `--threads` choose some of these
 cells; each cell is recorded once it is done, beside those that are recorded already.
 
+Where other machines share the processor, `--peak GFLOPS` begins no round before our micro-kernel reaches that throughput on all
+threads (`hardnet bench MODEL --profile` prints it); after a minute it goes on all the same and says so.
+
 A round starts every engine once, in a process of its own, one after the other, so that all meet the same drift of
 the machine. An engine runs for `--seconds` after its warm-up, and at least five times; its figure is the median over the
 rounds of its medians. All compute in f32 with the weights of tests/golden/formula.py, which ONNX files of
@@ -148,6 +151,7 @@ def measure(model, batch, threads, arguments):
     common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
     for number in range(arguments.rounds):
+        wait_for_peak(arguments)
         for peer in arguments.peers:
             command = [sys.executable, __file__, *common, "--cache", arguments.cache, "--worker", peer]
             seen[peer].append(run([str(part) for part in command], environment))
@@ -161,6 +165,20 @@ def measure(model, batch, threads, arguments):
     times = {name: statistics.median(r["latency_ms"]["median"] for r in results) for name, results in seen.items()}
     memory = {name: min(r["peak_rss_mib"] for r in results) for name, results in seen.items()}
     return times, memory, difference, commit
+
+
+def wait_for_peak(arguments):
+    """Returns once the machine gives `--peak`, or after a minute."""
+    end = time.monotonic() + 60
+    probe = [*shlex.split(arguments.ours), "bench", "hardnet39ds", "--iters", "1", "--profile", "--no-reference", "--json"]
+    while arguments.peak > 0:
+        peak = run(probe, None)["profile"]["peak_gflops"]
+        if peak >= arguments.peak:
+            return
+        if time.monotonic() > end:
+            print(f"measured at {peak:.0f} GFLOP/s", file=sys.stderr)
+            return
+        time.sleep(1)
 
 
 def run(command, environment):
@@ -221,6 +239,7 @@ def main():
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's runs in a round")
+    parser.add_argument("--peak", type=float, default=0.0, metavar="GFLOPS", help="begin rounds only at this throughput")
     parser.add_argument("--ours", default=str(ROOT / "target" / "release" / "hardnet"), help="our program")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers")
     parser.add_argument("--no-record", action="store_true", help="print only")

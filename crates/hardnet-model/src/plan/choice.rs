@@ -2,7 +2,9 @@
 //!
 //! Winograd's tiles of 4x4 outputs need a quarter of the multiplications, and four times the weights; tiles of 2x2 need 2.25 times
 //! fewer and 1.8 times the weights. A layer of few pixels spends its time reading weights. In a batch, the last layers have
-//! enough pixels for tiles of 4x4 outputs, and their transformed weights would be most of the plan's memory.
+//! enough pixels for tiles of 4x4 outputs, and their transformed weights would be most of the plan's memory. The times of all algorithms
+//! for the layers of the networks are in `docs/performance/choice.json`, which `benches/choice.py` made with AVX2; the portable
+//! kernels have the same tiles and follow it.
 
 use hardnet_kernels::{Algorithm, Size};
 
