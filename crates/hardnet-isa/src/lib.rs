@@ -27,6 +27,8 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA.
     Avx2(Avx2),
+    /// AVX-512 (F, VL and DQ) beside AVX2 and FMA.
+    Avx512(Avx512),
 }
 
 /// The processor has AVX2 and FMA.
@@ -44,6 +46,30 @@ impl Avx2 {
     }
 }
 
+/// The processor has F, VL and DQ of AVX-512, AVX2 and FMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx512(Avx2);
+
+impl Avx512 {
+    /// The token, if the processor has all sets.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512vl")
+            && std::arch::is_x86_feature_detected!("avx512dq")
+        {
+            return Avx2::detect().map(Self);
+        }
+        None
+    }
+}
+
+impl From<Avx512> for Avx2 {
+    fn from(Avx512(avx2): Avx512) -> Self {
+        avx2
+    }
+}
+
 /// An instruction set that was asked for and cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no instruction set `{asked}` on this processor; it has {}", names())]
@@ -55,12 +81,23 @@ pub struct Unavailable {
 impl Isa {
     /// Every set this processor has, the plainest first, the one to prefer last.
     pub fn available() -> Vec<Isa> {
-        [Some(Isa::Portable), Avx2::detect().map(Isa::Avx2)].into_iter().flatten().collect()
+        let sets = [Some(Isa::Portable), Avx2::detect().map(Isa::Avx2), Avx512::detect().map(Isa::Avx512)];
+        sets.into_iter().flatten().collect()
     }
 
     /// The preferred of the [available](Isa::available) sets.
     pub fn best() -> Isa {
-        Avx2::detect().map_or(Isa::Portable, Isa::Avx2)
+        let avx512 = Avx512::detect().map(Isa::Avx512);
+        avx512.or_else(|| Avx2::detect().map(Isa::Avx2)).unwrap_or(Isa::Portable)
+    }
+
+    /// The token of AVX2 where the set is that or has it, for loops that know no more.
+    pub fn avx2(self) -> Option<Avx2> {
+        match self {
+            Isa::Portable => None,
+            Isa::Avx2(token) => Some(token),
+            Isa::Avx512(token) => Some(token.into()),
+        }
     }
 
     /// The set that [`VARIABLE`] names, [`best`](Isa::best) if it is unset or empty.
@@ -74,11 +111,12 @@ impl Isa {
         }
     }
 
-    /// `portable` or `avx2`.
+    /// `portable`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
             Isa::Avx2(_) => "avx2",
+            Isa::Avx512(_) => "avx512",
         }
     }
 }

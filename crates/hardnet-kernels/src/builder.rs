@@ -10,7 +10,7 @@ use crate::depthwise;
 use crate::direct::{self, Direct};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::gemm::{MAX_VECTORS, Range};
+use crate::gemm::{MAX_BLOCKS, Range};
 use crate::image::Load;
 use crate::map::{Frame, Layout, Map, Padding, Size};
 use crate::memory::{Piece, Store};
@@ -126,7 +126,7 @@ impl Builder {
     pub fn new(isa: Isa, threads: usize, size: Size) -> Result<(Self, Map)> {
         let team = Team::new(threads)?;
         let mut store = Store::default();
-        let zeros = store.push(MAX_VECTORS * LANES, |_| {});
+        let zeros = store.push(MAX_BLOCKS * LANES, |_| {});
         let mut builder = Self { isa, team, store, zeros, ops: Vec::new(), infos: Vec::new() };
         let info = StepInfo { kernel: "load", macs: 0, bytes: 4 * size.count() as u64, weights: 0 };
         let image = builder.push(size, Op::Load, info)?;
@@ -151,7 +151,7 @@ impl Builder {
         }
         let threads = self.team.size();
         let weights = match algorithm.winograd() {
-            None => filter.pack_direct(input.channels, taps, threads, &mut self.store),
+            None => filter.pack_direct(input.channels, taps, (self.isa, threads), &mut self.store),
             Some(_) if conv.kernel != 3 || conv.stride != 1 || conv.padding != Padding::all(1) || of_image => {
                 return Err(Error::Unsupported("a Winograd convolution of other than 3x3, stride 1, padding 1"));
             }
@@ -230,7 +230,7 @@ impl Builder {
             return Err(Error::Unsupported("a linear layer on more than one pixel"));
         }
         check(filter, channels, channels * size.channels)?;
-        let weights = filter.pack_direct(size.channels, 1, self.team.size(), &mut self.store);
+        let weights = filter.pack_direct(size.channels, 1, (self.isa, self.team.size()), &mut self.store);
         let bias = filter.pack_bias(&mut self.store);
         let out = Size { channels, ..size };
         let info = StepInfo {
@@ -363,18 +363,27 @@ impl Builder {
                 let (weights, bias) = (*weights, *bias);
                 match algorithm.winograd() {
                     None => {
-                        let spec = direct::Spec { kernel, stride, padding, range, weights, bias };
+                        let spec = direct::Spec { isa: self.isa, kernel, stride, padding, range, weights, bias };
                         Step::Direct(Direct::new(&inputs, output, &spec))
                     }
                     Some((side, lean)) => {
-                        let spec = winograd::Spec { side, lean, range, weights, bias, zeros: self.zeros };
+                        let spec =
+                            winograd::Spec { isa: self.isa, side, lean, range, weights, bias, zeros: self.zeros };
                         Step::Winograd(Winograd::new(&inputs, output, &spec, images))
                     }
                 }
             }
             Op::Linear { weights, bias, .. } => {
                 let (padding, range) = (Padding::default(), Range::ALL);
-                let spec = direct::Spec { kernel: 1, stride: 1, padding, range, weights: *weights, bias: *bias };
+                let spec = direct::Spec {
+                    isa: self.isa,
+                    kernel: 1,
+                    stride: 1,
+                    padding,
+                    range,
+                    weights: *weights,
+                    bias: *bias,
+                };
                 Step::Direct(Direct::linear(&inputs, output, &spec, image))
             }
             Op::Depthwise { conv, weights, bias, .. } => {

@@ -326,13 +326,13 @@ impl Chain {
                 let count = inside.len() * map.size.width;
                 let panels = if self.links.len() > 1 { &sums.panels[..] } else { &sums.panels[group.panels.clone()] };
                 let mut block = group.blocks.start;
-                for &vectors in panels {
+                for &blocks in panels {
                     let to = to.wrapping_add((block - group.blocks.start) * map.plane());
-                    let panel = sums.panel(context, vectors, block, to, map.plane());
+                    let panel = sums.panel(context, blocks, block, to, map.plane());
                     // SAFETY: the windows of these pixels lie in the inputs' frames or in the rows before, the pixels in the window of
                     // rows, in planes of the group's blocks; weights were packed for these panels.
                     unsafe { multiply(s, &sums.runs, from, walk, count, &panel) };
-                    block += vectors;
+                    block += blocks;
                 }
             }
         }
@@ -397,9 +397,9 @@ fn groups(links: &[Link], blocks: usize) -> Vec<Group> {
     match links {
         [Link { work: Work::Conv(sums), .. }] => {
             let mut block = 0;
-            let group = |(panel, &vectors): (usize, &usize)| {
-                block += vectors;
-                Group { panels: panel..panel + 1, blocks: block - vectors..block }
+            let group = |(panel, &blocks): (usize, &usize)| {
+                block += blocks;
+                Group { panels: panel..panel + 1, blocks: block - blocks..block }
             };
             sums.panels.iter().enumerate().map(group).collect()
         }

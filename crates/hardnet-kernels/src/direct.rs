@@ -1,6 +1,8 @@
 //! Convolutions as they are defined: any kernel, stride and padding, over any list of maps.
 #![allow(unsafe_code)]
 
+use hardnet_isa::Isa;
+
 use crate::context::Context;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply, panels};
 use crate::map::{Layout, Padding};
@@ -45,6 +47,7 @@ pub(crate) struct Direct {
 /// What [`Sums`] are of.
 #[derive(Clone, Copy)]
 pub(crate) struct Spec {
+    pub(crate) isa: Isa,
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) padding: Padding,
@@ -78,30 +81,30 @@ impl Sums {
         let start = if first.interleaved { first.offset + corner } else { corner };
         let step = Stride { row: spec.stride * first.row(), column: spec.stride * first.pixel() };
         let depth: usize = runs.iter().map(|run| run.count).sum();
-        let panels = panels(blocks, depth);
+        let panels = panels(spec.isa, blocks, depth);
         let Spec { weights, bias, range, .. } = *spec;
         Self { runs, input: (start, step), panels, depth, weights, bias, range }
     }
 
-    /// The panel of `vectors` vectors from `block` on, whose first output is at `output`.
+    /// The panel of `blocks` blocks from `block` on, whose first output is at `output`.
     #[inline(always)]
     pub(crate) fn panel(
         &self,
         context: &Context<'_>,
-        vectors: usize,
+        blocks: usize,
         block: usize,
         output: *mut f32,
         plane: usize,
     ) -> Panel {
         let weights = |block: usize| context.weights(self.weights).wrapping_add(block * LANES * self.depth);
         Panel {
-            vectors,
+            blocks,
             weights: weights(block),
             bias: context.weights(self.bias).wrapping_add(block * LANES),
             output,
             plane,
             range: self.range,
-            next: (weights(block + vectors), vectors * LANES * self.depth),
+            next: (weights(block + blocks), blocks * LANES * self.depth),
         }
     }
 }
@@ -156,18 +159,18 @@ impl Direct {
         };
         let from = panel_unit * self.unit_panels;
         let mut block: usize = self.sums.panels[..from].iter().sum();
-        for &vectors in self.sums.panels.iter().skip(from).take(self.unit_panels) {
+        for &blocks in self.sums.panels.iter().skip(from).take(self.unit_panels) {
             let output = memory.wrapping_add(out.origin() + block * out.plane());
-            let panel = self.sums.panel(context, vectors, block, output, out.plane());
+            let panel = self.sums.panel(context, blocks, block, output, out.plane());
             // SAFETY: a window of an output pixel lies in the inputs' frames, which were made for it; outputs of the walk lie in
             // the output's map, and units have different pixels or panels. Weights were packed for these panels.
             unsafe {
                 if pixel_unit == 0 {
-                    (block..block + vectors).for_each(|block| out.clear_border(memory, block));
+                    (block..block + blocks).for_each(|block| out.clear_border(memory, block));
                 }
                 multiply(s, &self.sums.runs, memory.wrapping_add(self.sums.input.0), walk, count, &panel);
             }
-            block += vectors;
+            block += blocks;
         }
     }
 }

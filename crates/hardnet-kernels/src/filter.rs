@@ -1,7 +1,9 @@
 //! Filters of convolutions, as given and as packed.
 //!
-//! The packed form is a sequence of panels of output channels, each `[K, vectors, 8]` with zeros in the lanes past the last
+//! The packed form is a sequence of panels of output channels, each `[K, blocks, 8]` with zeros in the lanes past the last
 //! channel. Scales are multiplied in f64 and every packed value is rounded once.
+
+use hardnet_isa::Isa;
 
 use crate::gemm::panels;
 use crate::memory::{Piece, Store};
@@ -29,12 +31,18 @@ impl Filter<'_> {
         })
     }
 
-    /// Panels of `[taps, in, vectors, 8]` for a direct convolution of `inputs` channels, by up to `threads` threads.
-    pub(crate) fn pack_direct(&self, inputs: usize, taps: usize, threads: usize, store: &mut Store) -> Piece {
+    /// Panels of `[taps, in, blocks, 8]` for a direct convolution of `inputs` channels, by up to `threads` threads.
+    pub(crate) fn pack_direct(
+        &self,
+        inputs: usize,
+        taps: usize,
+        (isa, threads): (Isa, usize),
+        store: &mut Store,
+    ) -> Piece {
         let outputs = self.bias.len();
         let lanes = outputs.next_multiple_of(LANES);
         store.push(taps * inputs * lanes, |packed| {
-            for_each_panel(packed, outputs, (taps * inputs, 1), threads, &|first, lanes, panel| {
+            for_each_panel(packed, outputs, (taps * inputs, 1), (isa, threads), &|first, lanes, panel| {
                 for lane in 0..lanes.min(outputs - first) {
                     let channel = first + lane;
                     let scale = self.scale[channel];
@@ -56,15 +64,15 @@ pub(crate) fn for_each_panel(
     packed: &mut [f32],
     outputs: usize,
     (products, frequencies): (usize, usize),
-    threads: usize,
+    (isa, threads): (Isa, usize),
     fill: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
 ) {
     let depth = products * frequencies;
     let mut rest = packed;
     let mut first = 0;
     let mut pieces = Vec::new();
-    for vectors in panels(outputs.div_ceil(LANES), products) {
-        let lanes = vectors * LANES;
+    for blocks in panels(isa, outputs.div_ceil(LANES), products) {
+        let lanes = blocks * LANES;
         let (panel, others) = rest.split_at_mut(depth * lanes);
         pieces.push((first, lanes, panel));
         rest = others;

@@ -1,15 +1,23 @@
 //! The micro-kernel of every convolution: a tile of pixels times a panel of output channels.
 //!
-//! Output channels lie in the lanes of `V` vectors, and the values of `P` pixels are broadcast, so pixels may lie
+//! Output channels lie in the lanes of `V` of the widest vectors, and the values of `P` pixels are broadcast, so pixels may lie
 //! anywhere: a stride, a border and a window cost nothing, and nothing is packed but the weights. What a pixel contributes
 //! along `K` is a list of [`Run`]s of consecutive values: a block of channels of one tap, or a row of the image's window.
 //! Each output is one sum in the order of the runs, whatever the tile: results depend on neither tiles nor threads.
 #![allow(unsafe_code)]
 
-use crate::simd::{Kernel, LANES, Simd};
+use hardnet_isa::Isa;
 
-/// Most vectors of output channels in a panel.
-pub(crate) const MAX_VECTORS: usize = 3;
+use crate::simd::{Kernel, LANES, Simd, wide_blocks};
+
+/// Most vectors of output channels in a tile.
+const MAX_VECTORS: usize = 3;
+
+/// Most blocks of output channels in a panel.
+pub(crate) const MAX_BLOCKS: usize = 2 * MAX_VECTORS;
+
+/// Most pixels of a tile.
+const MAX_PIXELS: usize = 14;
 
 /// Consecutive inputs along `K`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +79,7 @@ impl Walk {
             self.column += count;
             self.at = (input + count * self.input.column, output + count * self.output.column);
             return Pixels {
+                even: self.input.column == LANES,
                 input: std::array::from_fn(|i| input + i * self.input.column),
                 output: std::array::from_fn(|i| output + i * self.output.column),
             };
@@ -79,6 +88,8 @@ impl Walk {
         for i in 0..count {
             (pixels.input[i], pixels.output[i]) = self.next();
         }
+        // Rows may lie behind each other.
+        pixels.even = (1..count).all(|i| pixels.input[i] == pixels.input[0] + i * LANES);
         pixels
     }
 
@@ -98,16 +109,16 @@ impl Walk {
     }
 }
 
-/// One panel: `vectors` vectors of output channels, their weights `[K, vectors, 8]` and biases `[vectors, 8]`.
+/// One panel: `blocks` blocks of output channels, their weights `[K, blocks, 8]` and biases `[blocks, 8]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panel {
-    pub(crate) vectors: usize,
+    pub(crate) blocks: usize,
     pub(crate) weights: *const f32,
     /// Or null, where the sums go on from what the output holds.
     pub(crate) bias: *const f32,
-    /// Output of the first vector.
+    /// Output of the first block.
     pub(crate) output: *mut f32,
-    /// Values from one vector's output to the next's.
+    /// Values from one block's output to the next's.
     pub(crate) plane: usize,
     pub(crate) range: Range,
     /// Weights that are needed after these, which are fetched meanwhile: their address and number.
@@ -118,7 +129,7 @@ pub(crate) struct Panel {
 ///
 /// # Safety
 /// For each pixel of the walk and each run, `input` plus both offsets is valid for reading the run's values; weights and
-/// biases are as [`Panel`] says; `output` plus the pixel's offset plus `plane` times any of the panel's vectors is valid
+/// biases are as [`Panel`] says; `output` plus the pixel's offset plus `plane` times any of the panel's blocks is valid
 /// for writing 8 values, which no other thread reads or writes, and which are set where the panel has no bias.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(
@@ -129,49 +140,62 @@ pub(crate) unsafe fn multiply<S: Simd>(
     mut count: usize,
     panel: &Panel,
 ) {
-    let mut ahead = Ahead::new(panel, runs.len(), count);
+    let s = s.wide();
+    let vectors = panel.blocks.div_ceil(S::Wide::BLOCKS);
+    let most = most(S::Wide::BLOCKS, vectors);
+    let mut ahead = Ahead::new(panel, runs.len() * count.div_ceil(most));
     while count > 0 {
-        let pixels = tile(panel.vectors, count);
+        let pixels = tile(most, count);
         count -= pixels;
         let at = &walk.take(pixels);
-        macro_rules! tile {
-            ($pixels:literal, $vectors:literal) => {
-                s.call(Tile::<$pixels, $vectors> { runs, input, at, panel, ahead })
+        macro_rules! tiles {
+            ($even:literal $(($vectors:literal, $pixels:literal))*) => {
+                match (vectors, pixels) {
+                    $(($vectors, $pixels) => {
+                        s.call(Tile::<$pixels, $vectors, $even> { runs, input, at, panel, ahead });
+                    })*
+                    _ => unreachable!("a tile of {pixels} pixels and {vectors} vectors"),
+                }
             };
         }
-        match (panel.vectors, pixels) {
-            (1, 1) => tile!(1, 1),
-            (1, 2) => tile!(2, 1),
-            (1, 3) => tile!(3, 1),
-            (1, 4) => tile!(4, 1),
-            (1, 5) => tile!(5, 1),
-            (1, 6) => tile!(6, 1),
-            (1, 7) => tile!(7, 1),
-            (1, _) => tile!(8, 1),
-            (2, 1) => tile!(1, 2),
-            (2, 2) => tile!(2, 2),
-            (2, 3) => tile!(3, 2),
-            (2, 4) => tile!(4, 2),
-            (2, 5) => tile!(5, 2),
-            (2, _) => tile!(6, 2),
-            (_, 1) => tile!(1, 3),
-            (_, 2) => tile!(2, 3),
-            (_, _) => tile!(3, 3),
+        if S::Wide::BLOCKS == 1 {
+            tiles! {
+                false
+                (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7) (1, 8)
+                (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6)
+                (3, 1) (3, 2) (3, 3)
+            }
+        } else if at.even {
+            tiles! {
+                true
+                (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7) (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
+                (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7) (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
+                (3, 1) (3, 2) (3, 3) (3, 4) (3, 5) (3, 6) (3, 7) (3, 8) (3, 9)
+            }
+        } else {
+            tiles! {
+                false
+                (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7) (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
+                (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7) (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
+                (3, 1) (3, 2) (3, 3) (3, 4) (3, 5) (3, 6) (3, 7) (3, 8) (3, 9)
+            }
         }
         ahead.advance(runs.len());
     }
 }
 
-/// The tile of `vectors` vectors with the most pixels whose sums, weights and values fit 16 registers. 6x2 has 12 sums
-/// and 5 loads to 12 products; 4x3 would have as many but leaves no register for the values.
-fn most(vectors: usize) -> usize {
-    [8, 6, 3][vectors - 1]
+/// The pixels of a tile of `vectors` vectors: with most, sums, weights and a value fit the registers, 16 of one block or 32
+/// of two. 6x2 has 12 sums and 5 loads to 12 products; 4x3 would have as many but leaves no register for the values.
+pub(crate) fn most(blocks: usize, vectors: usize) -> usize {
+    match blocks {
+        1 => [8, 6, 3][vectors - 1],
+        _ => [MAX_PIXELS, MAX_PIXELS, 9][vectors - 1],
+    }
 }
 
 /// Pixels of the next tile of `count` that are left, so that the last tiles are even: a tile of one or two pixels takes
 /// as long as one of four, since a sum waits for its last product.
-fn tile(vectors: usize, count: usize) -> usize {
-    let most = most(vectors);
+fn tile(most: usize, count: usize) -> usize {
     if count > most && count < 2 * most { count.div_ceil(2) } else { count.min(most) }
 }
 
@@ -188,12 +212,11 @@ struct Ahead {
 const LINE: usize = 16;
 
 impl Ahead {
-    /// Spreads the fetching of the panel's next weights over the runs of `count` pixels.
+    /// Spreads the fetching of the panel's next weights over the `runs` of all tiles.
     #[inline(always)]
-    fn new(panel: &Panel, runs: usize, count: usize) -> Self {
+    fn new(panel: &Panel, runs: usize) -> Self {
         let (at, len) = panel.next;
-        let turns = (runs * count.div_ceil(most(panel.vectors))).max(1);
-        Self { at, end: at.wrapping_add(len), lines: len.div_ceil(LINE * turns) }
+        Self { at, end: at.wrapping_add(len), lines: len.div_ceil(LINE * runs.max(1)) }
     }
 
     #[inline(always)]
@@ -216,12 +239,26 @@ impl Ahead {
 /// Offsets of the pixels of a tile.
 #[derive(Default)]
 struct Pixels {
-    input: [usize; 8],
-    output: [usize; 8],
+    /// Whether inputs are [`LANES`] values apart.
+    even: bool,
+    input: [usize; MAX_PIXELS],
+    output: [usize; MAX_PIXELS],
 }
 
-/// The micro-kernel: `P` pixels by `V` vectors. To be made by [`multiply`] alone, whose promises it relies on.
-struct Tile<'a, const P: usize, const V: usize> {
+/// A loop over the pixels of a tile that the compiler has no choice but to unroll: sums that were ever taken from an array by an
+/// index would stay in memory.
+macro_rules! for_each_pixel {
+    ($p:ident in $count:ident, $body:block) => { for_each_pixel!($p in $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13) };
+    ($p:ident in $count:ident, $body:block, $($pixel:literal)*) => {
+        $(if $pixel < $count {
+            let $p: usize = $pixel;
+            $body
+        })*
+    };
+}
+
+/// The micro-kernel: `P` pixels by `V` vectors; `EVEN` where the pixels' inputs are [`LANES`] values apart. To be made by [`multiply`] alone, whose promises it relies on.
+struct Tile<'a, const P: usize, const V: usize, const EVEN: bool> {
     runs: &'a [Run],
     input: *const f32,
     at: &'a Pixels,
@@ -229,89 +266,144 @@ struct Tile<'a, const P: usize, const V: usize> {
     ahead: Ahead,
 }
 
-impl<const P: usize, const V: usize> Kernel for Tile<'_, P, V> {
+impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V, EVEN> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let panel = self.panel;
-        let mut sums: [[S::V; V]; P] = if panel.bias.is_null() {
-            let output = |pixel: usize, v: usize| panel.output.wrapping_add(self.at.output[pixel] + v * panel.plane);
-            // SAFETY: the promise of `multiply` for each pixel and vector.
-            std::array::from_fn(|p| std::array::from_fn(|v| unsafe { s.load(output(p, v)) }))
+        let row = Row::<S, V>::new(s, panel.blocks);
+        let output = |p: usize, v: usize| panel.output.wrapping_add(self.at.output[p] + v * S::BLOCKS * panel.plane);
+        let mut sums = [[s.splat(0.0); V]; P];
+        if panel.bias.is_null() {
+            for_each_pixel!(p in P, {
+                for v in 0..V {
+                    // SAFETY: the promise of `multiply` for each pixel and block.
+                    sums[p][v] = unsafe { s.gather(output(p, v), panel.plane, row.blocks(v)) };
+                }
+            });
         } else {
-            // SAFETY: biases are `[vectors, 8]`, and `V` is the panel's number of vectors.
-            [std::array::from_fn(|v| unsafe { s.load(panel.bias.add(v * LANES)) }); P]
-        };
+            // SAFETY: biases are `[blocks, 8]`.
+            sums = [unsafe { row.load(s, panel.bias) }; P];
+        }
         let mut weights = panel.weights;
         for run in self.runs {
             // SAFETY: the promise of `multiply` for each pixel and run.
-            let pixels: [*const f32; P] =
-                std::array::from_fn(|p| unsafe { self.input.add(self.at.input[p] + run.offset) });
+            let pixels: [*const f32; P] = std::array::from_fn(|p| unsafe {
+                let offset = if EVEN { self.at.input[0] + p * LANES } else { self.at.input[p] };
+                self.input.add(offset + run.offset)
+            });
             self.ahead.fetch(s);
             let mut k = 0;
-            while k + LANES <= run.count {
+            // Tiles of two blocks are long enough without.
+            while S::BLOCKS == 1 && k + LANES <= run.count {
                 for unrolled in 0..LANES {
                     // SAFETY: `k + unrolled` is below the run's count, and the weights have a row for it.
-                    unsafe { accumulate(s, &mut sums, &pixels, k + unrolled, weights.add(unrolled * V * LANES)) };
+                    unsafe {
+                        let row = row.load(s, weights.add(unrolled * row.len()));
+                        accumulate(s, &mut sums, &pixels, k + unrolled, &row);
+                    }
                 }
                 k += LANES;
                 // SAFETY: the rows just read; one past the last is allowed.
-                weights = unsafe { weights.add(LANES * V * LANES) };
+                weights = unsafe { weights.add(LANES * row.len()) };
             }
             while k < run.count {
                 // SAFETY: `k` is below the run's count, and the weights have a row for it.
-                unsafe { accumulate(s, &mut sums, &pixels, k, weights) };
+                unsafe { accumulate(s, &mut sums, &pixels, k, &row.load(s, weights)) };
                 k += 1;
                 // SAFETY: the row just read; one past the last is allowed.
-                weights = unsafe { weights.add(V * LANES) };
+                weights = unsafe { weights.add(row.len()) };
             }
         }
         let (low, high) = (s.splat(panel.range.low), s.splat(panel.range.high));
-        for (sums, &pixel) in sums.iter().zip(&self.at.output) {
-            for (v, &sum) in sums.iter().enumerate() {
-                // SAFETY: the promise of `multiply` for each pixel and vector.
-                unsafe { s.store(panel.output.add(pixel + v * panel.plane), s.min(high, s.max(low, sum))) };
+        for_each_pixel!(p in P, {
+            for v in 0..V {
+                let sum = s.min(high, s.max(low, sums[p][v]));
+                // SAFETY: the promise of `multiply` for each pixel and block.
+                unsafe { s.scatter(output(p, v), panel.plane, row.blocks(v), sum) };
             }
-        }
+        });
+    }
+}
+
+/// A value for every output channel of a panel: as many blocks as `V` vectors have, or less by a part of the last.
+#[derive(Clone, Copy)]
+struct Row<S: Simd, const V: usize> {
+    /// Blocks of the last vector.
+    last: usize,
+    mask: S::Mask,
+}
+
+impl<S: Simd, const V: usize> Row<S, V> {
+    #[inline(always)]
+    fn new(s: S, blocks: usize) -> Self {
+        let last = if S::BLOCKS == 1 { 1 } else { blocks - (V - 1) * S::BLOCKS };
+        Self { last, mask: s.mask(last) }
+    }
+
+    /// Values of the row.
+    #[inline(always)]
+    fn len(self) -> usize {
+        ((V - 1) * S::BLOCKS + self.last) * LANES
+    }
+
+    /// Blocks of vector `v`.
+    #[inline(always)]
+    fn blocks(self, v: usize) -> usize {
+        if v + 1 < V { S::BLOCKS } else { self.last }
+    }
+
+    /// # Safety
+    /// `from` is valid for reading the row.
+    #[inline(always)]
+    unsafe fn load(self, s: S, from: *const f32) -> [S::V; V] {
+        std::array::from_fn(|v| {
+            let from = from.wrapping_add(v * S::BLOCKS * LANES);
+            // SAFETY: the caller's promise.
+            unsafe { if v + 1 < V { s.load(from) } else { s.load_masked(from, self.mask) } }
+        })
     }
 }
 
 /// Adds the products of one `k`: a row of weights by a value of every pixel.
 ///
 /// # Safety
-/// `weights` is valid for reading `V` vectors, each of `pixels` plus `k` for reading a value.
+/// Each of `pixels` plus `k` is valid for reading a value.
 #[inline(always)]
 unsafe fn accumulate<S: Simd, const P: usize, const V: usize>(
     s: S,
     sums: &mut [[S::V; V]; P],
     pixels: &[*const f32; P],
     k: usize,
-    weights: *const f32,
+    row: &[S::V; V],
 ) {
-    // SAFETY: the caller's promise.
-    let row: [S::V; V] = std::array::from_fn(|v| unsafe { s.load(weights.add(v * LANES)) });
-    for p in 0..P {
+    for_each_pixel!(p in P, {
         // SAFETY: the caller's promise.
         let value = s.splat(unsafe { *pixels[p].add(k) });
         for v in 0..V {
             sums[p][v] = s.fma(row[v], value, sums[p][v]);
         }
-    }
+    });
 }
 
 /// Products of a sum below which the time of a tile is not that of its products alone, and tiles of many pixels are worth more than
 /// those that read a value for three vectors.
 const SHALLOW: usize = 32;
 
-/// Vectors of each panel of `blocks` blocks of output channels that are sums of `products` products: pairs, and where they are
-/// odd a triple, or one by itself.
-pub(crate) fn panels(blocks: usize, products: usize) -> Vec<usize> {
-    let mut panels = vec![2; blocks / 2];
-    match panels.last_mut() {
-        _ if blocks.is_multiple_of(2) => {}
-        Some(last) if products >= SHALLOW => *last = MAX_VECTORS,
-        _ => panels.push(1),
+/// Blocks of each panel of `blocks` blocks of output channels that are sums of `products` products on `isa`.
+pub(crate) fn panels(isa: Isa, blocks: usize, products: usize) -> Vec<usize> {
+    cut(wide_blocks(isa), blocks, products)
+}
+
+/// [`panels`] for vectors of `wide` blocks: pairs of vectors, and where one is left a triple, or one by itself.
+fn cut(wide: usize, blocks: usize, products: usize) -> Vec<usize> {
+    let pair = 2 * wide;
+    let mut panels = vec![pair; blocks / pair];
+    match (blocks % pair, panels.last_mut()) {
+        (0, _) => {}
+        (rest, Some(last)) if rest <= wide && products >= SHALLOW => *last += rest,
+        (rest, _) => panels.push(rest),
     }
     panels
 }
@@ -324,24 +416,30 @@ mod tests {
     fn panels_have_all_blocks() {
         for blocks in 0..40 {
             for products in [1, SHALLOW - 1, SHALLOW, 1000] {
-                assert_eq!(panels(blocks, products).iter().sum::<usize>(), blocks);
+                for wide in [1, 2] {
+                    let panels = cut(wide, blocks, products);
+                    assert_eq!(panels.iter().sum::<usize>(), blocks);
+                    assert!(panels.iter().all(|panel| panel.div_ceil(wide) <= MAX_VECTORS));
+                }
             }
         }
-        assert_eq!((panels(7, 1000), panels(7, 9)), (vec![2, 2, 3], vec![2, 2, 2, 1]));
+        assert_eq!((cut(1, 7, 1000), cut(1, 7, 9)), (vec![2, 2, 3], vec![2, 2, 2, 1]));
+        let wide = |blocks| cut(2, blocks, 1000);
+        assert_eq!((wide(9), wide(10), wide(11), wide(1)), (vec![4, 5], vec![4, 6], vec![4, 4, 3], vec![1]));
     }
 
     #[test]
     fn tiles_are_even_and_have_all_pixels() {
-        for vectors in 1..=MAX_VECTORS {
+        for most in [3, 6, 8, 9, 14] {
             for count in 1..100 {
                 let mut left = count;
                 let mut tiles = vec![];
                 while left > 0 {
-                    tiles.push(tile(vectors, left));
+                    tiles.push(tile(most, left));
                     left -= tiles.last().unwrap();
                 }
                 assert_eq!(tiles.iter().sum::<usize>(), count);
-                assert!(count < 5 || tiles.iter().all(|&tile| tile > 1 && tile <= 8), "{count}: {tiles:?}");
+                assert!(count < 5 || tiles.iter().all(|&tile| tile > 1 && tile <= most), "{count}: {tiles:?}");
             }
         }
     }
@@ -352,7 +450,7 @@ mod tests {
         let mut walk = Walk::new(3, 2, stride(100, 16), stride(50, 8));
         let found: Vec<_> = (0..5).map(|_| walk.next()).collect();
         assert_eq!(found, [(32, 16), (100, 50), (116, 58), (132, 66), (200, 100)]);
-        for count in 1..=8 {
+        for count in 1..=MAX_PIXELS {
             let mut walk = Walk::new(5, 0, stride(100, 16), stride(50, 8));
             let mut single = walk;
             for _ in 0..10 {

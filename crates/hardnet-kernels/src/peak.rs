@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use hardnet_isa::Isa;
 
 use crate::error::Result;
-use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply};
+use crate::gemm::{Panel, Range, Run, Stride, Walk, most, multiply};
 use crate::memory::Region;
-use crate::simd::{Kernel, LANES, Simd, dispatch};
+use crate::simd::{Kernel, LANES, Simd, dispatch, wide_blocks};
 use crate::team::Team;
 
 /// Rows of weights: with the values of a tile, half of a level 1 cache.
 const DEPTH: usize = 128;
 
-/// Pixels and vectors of the tile.
-const PIXELS: usize = 6;
+/// Vectors of a tile.
 const VECTORS: usize = 2;
 
 /// Floating-point operations in a second of `threads` threads whose micro-kernel finds everything in its level 1 cache, a
@@ -26,7 +25,8 @@ const VECTORS: usize = 2;
 /// [`Error::Thread`](crate::Error::Thread) where threads cannot be started.
 pub fn peak_flops(isa: Isa, threads: usize, time: Duration) -> Result<f64> {
     let mut team = Team::new(threads)?;
-    let flops = (2 * DEPTH * PIXELS * VECTORS * LANES * ROUND * team.size()) as f64;
+    let blocks = wide_blocks(isa);
+    let flops = (2 * DEPTH * most(blocks, VECTORS) * VECTORS * blocks * LANES * ROUND * team.size()) as f64;
     let begun = Instant::now();
     let mut best = 0_f64;
     while best == 0.0 || begun.elapsed() < time {
@@ -48,15 +48,16 @@ impl Kernel for Round {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let values = Region::zeroed(PIXELS * DEPTH);
-        let weights = Region::zeroed(DEPTH * VECTORS * LANES);
-        let mut output = Region::zeroed(PIXELS * VECTORS * LANES);
+        let (pixels, blocks) = (most(S::Wide::BLOCKS, VECTORS), VECTORS * S::Wide::BLOCKS);
+        let values = Region::zeroed(pixels * DEPTH);
+        let weights = Region::zeroed(DEPTH * blocks * LANES);
+        let mut output = Region::zeroed(pixels * blocks * LANES);
         let panel = Panel {
-            vectors: VECTORS,
+            blocks,
             weights: weights.as_ptr(),
             bias: weights.as_ptr(),
             output: output.as_mut_ptr(),
-            plane: PIXELS * LANES,
+            plane: pixels * LANES,
             range: Range::ALL,
             next: (weights.as_ptr(), 0),
         };
@@ -64,7 +65,7 @@ impl Kernel for Round {
         let (input, output) = (Stride { row: 0, column: DEPTH }, Stride { row: 0, column: LANES });
         for _ in 0..ROUND {
             // SAFETY: each region has the values of the tile.
-            unsafe { multiply(s, &runs, values.as_ptr(), Walk::new(usize::MAX, 0, input, output), PIXELS, &panel) };
+            unsafe { multiply(s, &runs, values.as_ptr(), Walk::new(usize::MAX, 0, input, output), pixels, &panel) };
         }
     }
 }

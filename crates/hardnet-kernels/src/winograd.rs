@@ -61,7 +61,7 @@ impl TileSide {
     }
 }
 
-/// Packs panels of `[frequency, in, vectors, 8]`, or of `[in, vectors, 9, 8]` where `lean`.
+/// Packs panels of `[frequency, in, blocks, 8]`, or of `[in, blocks, 9, 8]` where `lean`.
 pub(crate) fn pack(
     (side, lean): (TileSide, bool),
     filter: &Filter<'_>,
@@ -75,14 +75,20 @@ pub(crate) fn pack(
     let lanes = filter.bias.len().next_multiple_of(LANES);
     store.push(side.frequencies() * inputs * lanes, |packed| {
         let outputs = filter.bias.len();
-        for_each_panel(packed, outputs, (inputs, side.frequencies()), threads, &|first, lanes, panel| match side {
-            TileSide::Two => {
-                dispatch(isa, PackPanel::<Two, 4, 2> { filter, inputs, first, lanes, panel, points: PhantomData })
-            }
-            TileSide::Four => {
-                dispatch(isa, PackPanel::<Four, 6, 4> { filter, inputs, first, lanes, panel, points: PhantomData })
-            }
-        });
+        for_each_panel(
+            packed,
+            outputs,
+            (inputs, side.frequencies()),
+            (isa, threads),
+            &|first, lanes, panel| match side {
+                TileSide::Two => {
+                    dispatch(isa, PackPanel::<Two, 4, 2> { filter, inputs, first, lanes, panel, points: PhantomData })
+                }
+                TileSide::Four => {
+                    dispatch(isa, PackPanel::<Four, 6, 4> { filter, inputs, first, lanes, panel, points: PhantomData })
+                }
+            },
+        );
     })
 }
 
@@ -169,6 +175,7 @@ pub(crate) enum Phase {
 
 /// What a [`Winograd`] computes.
 pub(crate) struct Spec {
+    pub(crate) isa: Isa,
     pub(crate) side: TileSide,
     /// Whether weights are transformed as they are read.
     pub(crate) lean: bool,
@@ -212,7 +219,7 @@ impl Winograd {
             blocks,
             output,
             tiles,
-            panels: panels(output.size.blocks(), depth),
+            panels: panels(spec.isa, output.size.blocks(), depth),
             depth,
             weights: spec.weights,
             bias: spec.bias,
@@ -240,7 +247,7 @@ impl Winograd {
         let values = self.side.frequencies() * (self.input_frequency() + self.output_frequency());
         match self.schedule {
             Schedule::Strips(_) => (0, values),
-            Schedule::Phases(_) if self.lean => (values, lean::scratch(self.side.frequencies())),
+            Schedule::Phases(_) if self.lean => (values, lean::scratch(self.side.frequencies(), &self.panels)),
             Schedule::Phases(_) => (values, 0),
         }
     }
@@ -254,7 +261,7 @@ impl Winograd {
                 for first in (0..images).step_by(group) {
                     let many = group.min(images - first);
                     push(Phase::Inputs(first, many), many * self.blocks.len());
-                    let products = if self.lean { lean::units(&self.panels) } else { self.side.frequencies() };
+                    let products = if self.lean { self.panels.len() } else { self.side.frequencies() };
                     push(Phase::Products(first, many), products);
                     push(Phase::Outputs(first, many), many * self.output.size.blocks());
                 }
@@ -375,24 +382,24 @@ impl Winograd {
             context.weights(self.weights).wrapping_add(at)
         };
         let mut block = 0;
-        for (at, &vectors) in self.panels.iter().enumerate() {
-            let lanes = vectors * LANES;
-            let next = self.panels.get(at + 1).map_or(0, |vectors| vectors * LANES);
+        for (at, &blocks) in self.panels.iter().enumerate() {
+            let lanes = blocks * LANES;
+            let next = self.panels.get(at + 1).map_or(0, |blocks| blocks * LANES);
             let panel = Panel {
-                vectors,
+                blocks,
                 weights: weights(block, lanes),
                 bias: context.weights(self.zeros),
                 output: products.wrapping_add(block * plane),
                 plane,
                 range: Range::ALL,
-                next: (weights(block + vectors, next), next * self.depth),
+                next: (weights(block + blocks, next), next * self.depth),
             };
             // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of this frequency are this
             // unit's alone; weights were packed for these panels, and the zeros are as many as a panel's lanes.
             unsafe {
                 multiply(s, &self.runs, inputs, Walk::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE), tiles, &panel)
             };
-            block += vectors;
+            block += blocks;
         }
     }
 

@@ -81,7 +81,7 @@ impl Axis {
     ) -> Range<usize> {
         let read = self.plan.plan(input, output, kept, interpolation);
         #[cfg(target_arch = "x86_64")]
-        if matches!(self.isa, Isa::Avx2(_)) {
+        if self.isa.avx2().is_some() {
             self.quads.split(&self.plan);
         }
         read
@@ -124,9 +124,9 @@ impl Axis {
         output: &mut [u8],
         stride: usize,
     ) -> usize {
-        match self.isa {
+        match self.isa.avx2() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(token) => {
+            Some(token) => {
                 avx2::horizontal(token, channels, input, count, self.plan.starts(), &self.quads, output, stride)
             }
             _ => 0,
@@ -136,9 +136,9 @@ impl Axis {
     /// Row `index` of the vertical pass, into the whole of `output`; `input` begins with the first row of its window.
     pub(super) fn vertical(&self, index: usize, input: Rows<'_>, output: &mut [u8]) {
         let weights = self.plan.window(index).weights;
-        match self.isa {
+        match self.isa.avx2() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(token) if output.len() >= avx2::SAMPLES => {
+            Some(token) if output.len() >= avx2::SAMPLES => {
                 avx2::vertical(token, input, weights.len(), self.quads.of(index), output);
             }
             _ => portable::vertical(input, weights, output),

@@ -49,7 +49,7 @@ impl Builder {
             Op::Conv { conv, weights, bias, .. } => {
                 let &super::Conv { kernel, stride, padding, range, .. } = conv;
                 let (weights, bias) = (*weights, *bias);
-                Before::Conv(direct::Spec { kernel, stride, padding, range, weights, bias })
+                Before::Conv(direct::Spec { isa: self.isa, kernel, stride, padding, range, weights, bias })
             }
             _ => Before::Load,
         };

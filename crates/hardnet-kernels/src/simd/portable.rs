@@ -25,6 +25,23 @@ impl Lanes {
 
 impl Simd for PortableLanes {
     type V = Lanes;
+    type Mask = ();
+    type Wide = Self;
+    const BLOCKS: usize = 1;
+
+    #[inline(always)]
+    fn wide(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn mask(self, _blocks: usize) {}
+
+    #[inline(always)]
+    unsafe fn load_masked(self, from: *const f32, _mask: ()) -> Lanes {
+        // SAFETY: the caller's promise.
+        unsafe { self.load(from) }
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Lanes {

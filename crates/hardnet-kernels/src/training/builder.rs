@@ -190,7 +190,7 @@ impl Builder {
         }
         outputs.iter().try_for_each(|&map| self.size(map).map(|_| ()))?;
         let outputs: Vec<usize> = outputs.iter().map(|map| map.0).collect();
-        let plan = compile(&self.nodes, &outputs, images.max(1))?;
+        let plan = compile(&self.nodes, &outputs, images.max(1), self.isa)?;
         Ok(Program::new(self.isa, self.team, plan, images.max(1), self.parameters, self.statistics))
     }
 

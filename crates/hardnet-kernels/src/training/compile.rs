@@ -1,5 +1,7 @@
 //! Memory of a program: frames and places of maps, and pieces for what is kept between steps.
 
+use hardnet_isa::Isa;
+
 use super::builder::Op;
 use super::emit::{Emitter, emit};
 use super::norm::KEPT;
@@ -8,7 +10,7 @@ use crate::arena::{Extent, place};
 use crate::builder::reach;
 use crate::depthwise::SIDE;
 use crate::error::Result;
-use crate::gemm::MAX_VECTORS;
+use crate::gemm::MAX_BLOCKS;
 use crate::map::{Frame, Layout, Padding, Size};
 use crate::memory::{Piece, Store};
 use crate::simd::LANES;
@@ -47,12 +49,12 @@ pub(super) enum Kind {
     Gradient,
 }
 
-/// The plan of `nodes` for at most `images` images.
-pub(super) fn compile(nodes: &[(Size, Op)], outputs: &[usize], images: usize) -> Result<Plan> {
+/// The plan of `nodes` for at most `images` images on `isa`.
+pub(super) fn compile(nodes: &[(Size, Op)], outputs: &[usize], images: usize, isa: Isa) -> Result<Plan> {
     let mut store = Store::default();
     let pieces: Vec<Pieces> = nodes.iter().map(|(size, op)| pieces(*size, op, &mut store)).collect();
     let lanes = nodes.iter().map(|(size, _)| size.blocks() * LANES).max().unwrap_or(0);
-    let zeros = store.push(lanes + MAX_VECTORS * LANES, |_| {});
+    let zeros = store.push(lanes + MAX_BLOCKS * LANES, |_| {});
     let frames = frames(nodes);
     // Emitted twice: first to see at which steps maps live, then with their places.
     let at = |slot: usize, offset: usize| {
@@ -62,7 +64,7 @@ pub(super) fn compile(nodes: &[(Size, Op)], outputs: &[usize], images: usize) ->
     let slots = 3 * nodes.len();
     let packed = store.push(0, |_| {});
     let layouts = (0..slots).map(|slot| at(slot, 0)).collect();
-    let mut draft = Emitter::new(nodes, outputs, images, 0, layouts, &pieces, zeros, packed);
+    let mut draft = Emitter::new(isa, nodes, outputs, images, 0, layouts, &pieces, zeros, packed);
     emit(&mut draft)?;
     let extents: Vec<Extent> = draft
         .lives
@@ -76,7 +78,7 @@ pub(super) fn compile(nodes: &[(Size, Op)], outputs: &[usize], images: usize) ->
     let packed = store.push(draft.packed_values, |_| {});
     let (offsets, image) = place(&extents);
     let layouts = offsets.iter().enumerate().map(|(slot, &offset)| at(slot, offset)).collect();
-    let mut emitter = Emitter::new(nodes, outputs, images, image, layouts, &pieces, zeros, packed);
+    let mut emitter = Emitter::new(isa, nodes, outputs, images, image, layouts, &pieces, zeros, packed);
     emit(&mut emitter)?;
     let outputs = outputs.iter().map(|&node| emitter.layouts[Emitter::slot(node, Kind::Output)]).collect();
     let (forward, scratch) = (emitter.forward, emitter.scratch);
@@ -89,7 +91,7 @@ fn pieces(size: Size, op: &Op, store: &mut Store) -> Pieces {
     match op {
         Op::Conv { .. } => Pieces { kept: zeros(KEPT * lanes), own: None },
         Op::Depthwise { .. } => Pieces { kept: zeros(KEPT * lanes), own: zeros(SIDE * SIDE * lanes) },
-        Op::Linear { .. } => Pieces { kept: None, own: zeros(lanes + MAX_VECTORS * LANES) },
+        Op::Linear { .. } => Pieces { kept: None, own: zeros(lanes + MAX_BLOCKS * LANES) },
         Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Dropout { .. } => Pieces::default(),
     }
 }

@@ -1,5 +1,7 @@
 //! The steps of both passes, in order.
 
+use hardnet_isa::Isa;
+
 use super::builder::{Op, Own};
 use super::compile::{Kind, Pieces, turned};
 use super::depthwise::Depthwise;
@@ -13,6 +15,7 @@ use super::step::Step;
 use super::weight_gradient::WeightGradient;
 use crate::error::{Error, Result};
 use crate::gemm::Range;
+use crate::gemm::panels;
 use crate::map::{Layout, Padding, Size};
 use crate::memory::Piece;
 use crate::simd::LANES;
@@ -20,6 +23,7 @@ use crate::window::Window;
 
 /// Makes steps, and notes when maps live and how much memory steps need.
 pub(super) struct Emitter<'a> {
+    isa: Isa,
     nodes: &'a [(Size, Op)],
     outputs: &'a [usize],
     images: usize,
@@ -60,6 +64,7 @@ pub(super) fn emit(emitter: &mut Emitter<'_>) -> Result<()> {
 impl<'a> Emitter<'a> {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
+        isa: Isa,
         nodes: &'a [(Size, Op)],
         outputs: &'a [usize],
         images: usize,
@@ -72,6 +77,7 @@ impl<'a> Emitter<'a> {
         let lives = vec![None; layouts.len()];
         let (steps, forward, scratch, packed_values) = (Vec::new(), 0, 0, 0);
         Self {
+            isa,
             nodes,
             outputs,
             images,
@@ -108,8 +114,9 @@ impl<'a> Emitter<'a> {
     /// Emits the packing of `rows`, for `channels` channels, and says where they will be.
     fn pack(&mut self, rows: Rows, channels: usize, bias: Option<(Piece, usize)>) -> Weights {
         self.packed_values = self.packed_values.max(rows.depth() * channels.next_multiple_of(LANES));
-        self.steps.push(Step::Pack(Pack::new(rows, channels, self.packed, bias)));
-        Weights { weights: self.packed, bias: bias.map_or(self.zeros, |(piece, _)| piece) }
+        let panels = panels(self.isa, channels.div_ceil(LANES), rows.depth());
+        self.steps.push(Step::Pack(Pack::new(rows, channels, panels.clone(), self.packed, bias)));
+        Weights { panels, weights: self.packed, bias: bias.map_or(self.zeros, |(piece, _)| piece) }
     }
 
     /// The maps that a convolution reads, by windows of its own.

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use super::context::Context;
-use crate::gemm::panels;
 use crate::memory::Piece;
 use crate::simd::LANES;
 
@@ -55,10 +54,15 @@ impl Rows {
 }
 
 impl Pack {
-    /// The packing of `rows` for `channels` output channels.
-    pub(super) fn new(rows: Rows, channels: usize, to: Piece, bias: Option<(Piece, usize)>) -> Self {
+    /// The packing of `rows` for `channels` output channels in panels of so many blocks.
+    pub(super) fn new(
+        rows: Rows,
+        channels: usize,
+        panels: Vec<usize>,
+        to: Piece,
+        bias: Option<(Piece, usize)>,
+    ) -> Self {
         let depth = rows.depth();
-        let panels = panels(channels.div_ceil(LANES), depth);
         Self { rows, depth, channels, panels, to, bias }
     }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::context::Context;
-use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply, panels};
+use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply};
 use crate::map::{Layout, Padding};
 use crate::memory::Piece;
 use crate::simd::{LANES, Simd};
@@ -25,8 +25,10 @@ pub(super) struct Term {
 }
 
 /// Where weights lie, packed in panels of rows in the order of the terms, their taps and channels, and biases.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Weights {
+    /// Blocks of each panel.
+    pub(super) panels: Vec<usize>,
     pub(super) weights: Piece,
     pub(super) bias: Piece,
 }
@@ -37,7 +39,6 @@ pub(super) struct Product {
     runs: Vec<Run>,
     input: Stride,
     output: Layout,
-    panels: Vec<usize>,
     depth: usize,
     weights: Weights,
     /// Pixels of a unit, units of an image's pixels, images of a unit, panels of a unit, units of the panels.
@@ -66,13 +67,13 @@ impl Product {
         let first = &terms[0].layout;
         debug_assert!(terms.iter().all(|term| term.layout.row() == first.row()));
         let depth: usize = runs.iter().map(|run| run.count).sum();
-        let panels = panels(output.size.blocks(), depth);
+        let panels = weights.panels.len();
         let count = output.size.height * output.size.width;
         let channels: usize = terms.iter().map(|term| term.layout.size.channels).sum();
         let pixels = (UNIT_INPUTS / (channels * stride * stride)).min(count).next_multiple_of(12).min(count);
         let pixel_units = count.div_ceil(pixels);
-        let panel_units = UNITS.div_ceil(pixel_units).min(panels.len());
-        let unit_panels = panels.len().div_ceil(panel_units);
+        let panel_units = UNITS.div_ceil(pixel_units).min(panels);
+        let unit_panels = panels.div_ceil(panel_units);
         Self {
             runs,
             input: Stride { row: stride * first.row(), column: stride * first.pixel() },
@@ -83,8 +84,7 @@ impl Product {
             pixel_units,
             group: PIXELS.div_ceil(pixels),
             unit_panels,
-            panel_units: panels.len().div_ceil(unit_panels),
-            panels,
+            panel_units: panels.div_ceil(unit_panels),
             images: None,
         }
     }
@@ -92,7 +92,7 @@ impl Product {
     /// The same where the maps have one pixel and the images, `image` values apart, are the pixels.
     pub(super) fn across(terms: &[Term], output: Layout, weights: Weights, image: usize) -> Self {
         let product = Self::new(terms, false, 1, output, weights);
-        Self { images: Some(image), unit_panels: 1, panel_units: product.panels.len(), ..product }
+        Self { images: Some(image), unit_panels: 1, panel_units: product.weights.panels.len(), ..product }
     }
 
     /// Units of a pass over `images` images.
@@ -123,28 +123,28 @@ impl Product {
             }
         };
         let from = panel_unit * self.unit_panels;
-        let mut block: usize = self.panels[..from].iter().sum();
+        let mut block: usize = self.weights.panels[..from].iter().sum();
         let (weights, bias) = (context.at(self.weights.weights), context.at(self.weights.bias));
-        for &vectors in self.panels.iter().skip(from).take(self.unit_panels) {
+        for &blocks in self.weights.panels.iter().skip(from).take(self.unit_panels) {
             let lane = block * LANES;
             let own = weights.wrapping_add(lane * self.depth);
             for image in images.clone() {
                 let memory = context.memory(image);
-                let ahead = if image + 1 == images.end { vectors * LANES * self.depth } else { 0 };
+                let ahead = if image + 1 == images.end { blocks * LANES * self.depth } else { 0 };
                 let panel = Panel {
-                    vectors,
+                    blocks,
                     weights: own,
                     bias: bias.wrapping_add(lane),
                     output: memory.wrapping_add(out.origin() + block * out.plane()),
                     plane: out.plane(),
                     range: Range::ALL,
-                    next: (own.wrapping_add(vectors * LANES * self.depth), ahead),
+                    next: (own.wrapping_add(blocks * LANES * self.depth), ahead),
                 };
                 // SAFETY: a window of an output pixel lies in the terms' frames, which were made for it; outputs of the walk lie
                 // in the output's map, and units have different pixels, images or panels. Weights are packed for these panels.
                 unsafe { multiply(s, &self.runs, memory, walk, count, &panel) };
             }
-            block += vectors;
+            block += blocks;
         }
     }
 }

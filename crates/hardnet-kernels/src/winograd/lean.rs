@@ -14,7 +14,7 @@ use hardnet_isa::Isa;
 use super::{Points, TILE_STRIDE, Winograd, odd_lines};
 use crate::context::Context;
 use crate::filter::{Filter, for_each_panel};
-use crate::gemm::{MAX_VECTORS, Panel, Range, Walk, multiply};
+use crate::gemm::{Panel, Range, Walk, multiply};
 use crate::memory::{Piece, Store};
 use crate::simd::{Kernel, LANES, Simd, dispatch};
 
@@ -24,14 +24,11 @@ const TAPS: usize = 9;
 /// Blocks of input channels that are transformed together: for a panel at 36 frequencies, half of a level 2 cache.
 const CHUNK: usize = 12;
 
-/// Panels of a unit. More would read inputs fewer times and have room for fewer channels, so that sums are taken up more often.
-const PANELS: usize = 1;
-
-/// Packs panels of `[in, vectors, 9, 8]`.
+/// Packs panels of `[in, blocks, 9, 8]`.
 pub(super) fn pack(filter: &Filter<'_>, inputs: usize, (isa, threads): (Isa, usize), store: &mut Store) -> Piece {
     let outputs = filter.bias.len();
     store.push(TAPS * inputs * outputs.next_multiple_of(LANES), |packed| {
-        for_each_panel(packed, outputs, (inputs, TAPS), threads, &|first, lanes, panel| {
+        for_each_panel(packed, outputs, (inputs, TAPS), (isa, threads), &|first, lanes, panel| {
             dispatch(isa, PackPanel { filter, inputs, first, lanes, panel });
         });
     })
@@ -66,19 +63,12 @@ impl Kernel for PackPanel<'_> {
     }
 }
 
-/// Units of the products of `panels` panels.
-pub(super) fn units(panels: &[usize]) -> usize {
-    panels.len().div_ceil(PANELS)
+/// Values of the transformed weights of a unit of some of `panels`, for one thread.
+pub(super) fn scratch(frequencies: usize, panels: &[usize]) -> usize {
+    frequencies * odd_lines(CHUNK * LANES * panels.iter().max().map_or(0, |blocks| blocks * LANES))
 }
 
-/// Values of the transformed weights of a unit, for one thread.
-pub(super) fn scratch(frequencies: usize) -> usize {
-    // All panels but a layer's last are pairs.
-    let panel = |vectors: usize| odd_lines(CHUNK * LANES * vectors * LANES);
-    frequencies * ((PANELS - 1) * panel(2) + panel(MAX_VECTORS))
-}
-
-/// Multiplies `tiles` tiles at all frequencies for the panels of `unit`.
+/// Multiplies `tiles` tiles at all frequencies for panel `unit`.
 ///
 /// # Safety
 /// As [`Winograd::run`].
@@ -90,49 +80,38 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     tiles: usize,
     context: &Context<'_>,
 ) {
-    let first = unit * PANELS;
-    let before: usize = layer.panels[..first].iter().sum();
-    let panels = &layer.panels[first..(first + PANELS).min(layer.panels.len())];
+    let block: usize = layer.panels[..unit].iter().sum();
+    let blocks = layer.panels[unit];
+    let lanes = blocks * LANES;
     let walk = Walk::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE);
     let plane = layer.group * LANES;
+    let weights = context.weights(layer.weights).wrapping_add(block * layer.depth * LANES * TAPS);
     let mut channels = 0;
     for (at, runs) in layer.runs.chunks(CHUNK).enumerate() {
         let depth: usize = runs.iter().map(|run| run.count).sum();
-        // For each panel, its first block, its weights in the filter and transformed, and how far its frequencies are apart.
-        let mut places = [(0, std::ptr::null(), context.own, 0); PANELS];
-        let (mut block, mut own) = (before, context.own);
-        for (place, &vectors) in places.iter_mut().zip(panels) {
-            let lanes = vectors * LANES;
-            let weights = context.weights(layer.weights);
-            let taps = weights.wrapping_add((block * layer.depth * LANES + channels * lanes) * TAPS);
-            let frequency = odd_lines(depth * lanes);
-            // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
-            let points = PhantomData::<P>;
-            s.call(Transform::<P, A, M> { taps, count: depth * vectors, to: own, frequency, points });
-            *place = (block, taps, own, frequency);
-            own = own.wrapping_add(A * A * frequency);
-            block += vectors;
-        }
+        let taps = weights.wrapping_add(channels * lanes * TAPS);
+        let frequency = odd_lines(depth * lanes);
+        // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
+        let (to, points) = (context.own, PhantomData::<P>);
+        s.call(Transform::<P, A, M> { taps, count: depth * blocks, to, frequency, points });
+        let count = depth * lanes * TAPS;
         for number in 0..A * A {
             let inputs = context.scratch.wrapping_add(number * layer.input_frequency());
             let products = A * A * layer.input_frequency() + number * layer.output_frequency();
-            for (&(block, taps, own, frequency), &vectors) in places.iter().zip(panels) {
-                let count = depth * vectors * LANES * TAPS;
-                // Meanwhile the weights of the next channels are fetched, a part of them at each frequency.
-                let part = count.div_ceil(A * A);
-                let panel = Panel {
-                    vectors,
-                    weights: own.wrapping_add(number * frequency),
-                    bias: if at == 0 { context.weights(layer.zeros) } else { std::ptr::null() },
-                    output: context.scratch.wrapping_add(products + block * plane),
-                    plane,
-                    range: Range::ALL,
-                    next: (taps.wrapping_add(count + number * part), part),
-                };
-                // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of these panels are this
-                // unit's alone and hold the sums of the channels before; the weights were transformed just now.
-                unsafe { multiply(s, runs, inputs, walk, tiles, &panel) };
-            }
+            // Meanwhile the weights of the next channels are fetched, a part of them at each frequency.
+            let part = count.div_ceil(A * A);
+            let panel = Panel {
+                blocks,
+                weights: to.wrapping_add(number * frequency),
+                bias: if at == 0 { context.weights(layer.zeros) } else { std::ptr::null() },
+                output: context.scratch.wrapping_add(products + block * plane),
+                plane,
+                range: Range::ALL,
+                next: (taps.wrapping_add(count + number * part), part),
+            };
+            // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of this panel are this
+            // unit's alone and hold the sums of the channels before; the weights were transformed just now.
+            unsafe { multiply(s, runs, inputs, walk, tiles, &panel) };
         }
         channels += depth;
     }
