@@ -80,6 +80,12 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// `to` is valid for writing all lanes.
     unsafe fn store(self, to: *mut f32, value: Self::V);
 
+    /// Stores the lanes of the blocks in `mask`.
+    ///
+    /// # Safety
+    /// `to` is valid for writing the lanes of so many blocks, which are at least one.
+    unsafe fn store_masked(self, to: *mut f32, mask: Self::Mask, value: Self::V);
+
     /// Stores the first `blocks` blocks, `step` values apart.
     ///
     /// # Safety

@@ -362,7 +362,7 @@ impl Winograd {
             let (from, to) = (context.memory(image).wrapping_add(from), scratch.wrapping_add(to));
             // SAFETY: the frame has room for the windows of all tiles; the transformed values of this block and these tiles are
             // this unit's alone.
-            unsafe { input_tiles::<S, P, A, M>(s, from, self.input_row, to, frequency, count) };
+            unsafe { input_tiles::<S::Wide, P, A, M>(s.wide(), from, self.input_row, to, frequency, count) };
             tile += count;
         }
     }
@@ -421,7 +421,7 @@ impl Winograd {
         let frequency = self.output_frequency();
         let products = scratch.wrapping_add(A * A * self.input_frequency());
         // SAFETY: the bias has a value for each lane of each block.
-        let bias = unsafe { s.load(context.weights(self.bias).wrapping_add(block * LANES)) };
+        let bias = unsafe { s.wide().repeat(context.weights(self.bias).wrapping_add(block * LANES)) };
         let mut tile = tiles.start;
         while tile < tiles.end {
             let (image, row, column) = self.locate(tile);
@@ -441,7 +441,7 @@ impl Winograd {
                 if row == 0 && column == 0 {
                     out.clear_border(memory, block);
                 }
-                output_tiles::<S, P, A, M>(s, from, frequency, count, &output, bias, self.range);
+                output_tiles::<S::Wide, P, A, M>(s.wide(), from, frequency, count, &output, bias, self.range);
             }
             tile += count;
         }

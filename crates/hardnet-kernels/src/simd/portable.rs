@@ -44,6 +44,12 @@ impl Simd for PortableLanes {
     }
 
     #[inline(always)]
+    unsafe fn store_masked(self, to: *mut f32, _mask: (), value: Lanes) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to, value) };
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> Lanes {
         Lanes([value; LANES])
     }

@@ -9,8 +9,8 @@ use std::arch::x86_64::{
     _mm256_and_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
     _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_broadcast_f32x8,
     _mm512_castps512_ps256, _mm512_cmp_ps_mask, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_insertf32x8, _mm512_loadu_ps, _mm512_mask_cmp_ps_mask, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_insertf32x8, _mm512_loadu_ps, _mm512_mask_cmp_ps_mask, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
     _mm512_zextps256_ps512,
 };
 
@@ -57,6 +57,12 @@ macro_rules! lanes_256 {
             unsafe fn load_masked(self, from: *const f32, _mask: ()) -> __m256 {
                 // SAFETY: the caller's promise.
                 unsafe { self.load(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_masked(self, to: *mut f32, _mask: (), value: __m256) {
+                // SAFETY: the caller's promise.
+                unsafe { self.store(to, value) };
             }
 
             #[inline(always)]
@@ -189,6 +195,12 @@ impl Simd for WideLanes {
     unsafe fn load_masked(self, from: *const f32, mask: __mmask16) -> __m512 {
         // SAFETY: the caller gives as many readable values as the mask has lanes; others are not read.
         unsafe { _mm512_maskz_loadu_ps(mask, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_masked(self, to: *mut f32, mask: __mmask16, value: __m512) {
+        // SAFETY: the caller gives as many writable values as the mask has lanes; others are not written.
+        unsafe { _mm512_mask_storeu_ps(to, mask, value) };
     }
 
     #[inline(always)]

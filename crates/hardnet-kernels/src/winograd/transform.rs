@@ -2,7 +2,7 @@
 //!
 //! The tiles next to each other in a row are transformed in two passes, columns and rows, with what the first leaves in a level 1
 //! cache. The columns that two tiles share are transformed once, and few streams of values far apart are open at a time.
-//! Loops inside a tile are over indices of fixed bounds, so that they unroll and its values stay in registers.
+//! Vectors of two blocks have neighbouring columns or tiles. Loops inside a tile are over indices of fixed bounds, so that they unroll and its values stay in registers.
 #![allow(unsafe_code, clippy::needless_range_loop)]
 
 use std::mem::MaybeUninit;
@@ -14,10 +14,13 @@ use crate::simd::{LANES, Simd};
 /// Tiles that are transformed together at most.
 pub(super) const TILES: usize = 16;
 
+/// Pixels of a row of the inputs of [`TILES`] tiles of 4x4 outputs.
+const PIXELS: usize = 4 * TILES + 2;
+
 /// Values between the passes: of the columns of the inputs of [`TILES`] tiles of 4x4 outputs, or of the rows of their outputs, which
 /// are fewer.
 #[repr(align(64))]
-struct Between(MaybeUninit<[f32; (4 * TILES + 2) * 6 * LANES]>);
+struct Between(MaybeUninit<[f32; PIXELS * 6 * LANES]>);
 
 /// Transforms the `A` x `A` windows of `tiles` tiles, at most [`TILES`], the first of which is at `from` and whose rows are `row` values
 /// apart, to values `frequency` apart, those of the first from `to` on and the next ones behind each.
@@ -35,24 +38,27 @@ pub(super) unsafe fn input_tiles<S: Simd, P: Points<A, M>, const A: usize, const
 ) {
     debug_assert!(tiles <= TILES && A <= 6 && A == M + 2);
     let mut between = Between(MaybeUninit::uninit());
-    // `[columns, A, 8]`
+    // `[A, columns, 8]`
     let between = between.0.as_mut_ptr().cast::<f32>();
-    for x in 0..tiles * M + A - M {
-        // SAFETY: a column of the windows; there is room for as many columns as `TILES` tiles have.
+    // Columns are even in number.
+    for x in (0..tiles * M + A - M).step_by(S::BLOCKS) {
+        // SAFETY: columns of the windows; there is room for as many as `TILES` tiles have.
         unsafe {
             let d = std::array::from_fn(|y| s.load(from.add(y * row + x * LANES)));
             for (y, value) in P::input(s, d).into_iter().enumerate() {
-                s.store(between.add((x * A + y) * LANES), value);
+                s.store(between.add((y * PIXELS + x) * LANES), value);
             }
         }
     }
     for y in 0..A {
-        for tile in 0..tiles {
-            // SAFETY: columns written above; a vector at each of `A` frequencies.
+        for tile in (0..tiles).step_by(S::BLOCKS) {
+            let blocks = S::BLOCKS.min(tiles - tile);
+            // SAFETY: columns written above; a vector at each of `A` frequencies for each tile.
             unsafe {
-                let d = std::array::from_fn(|x| s.load(between.add(((tile * M + x) * A + y) * LANES)));
+                let from = between.add((y * PIXELS + tile * M) * LANES);
+                let d = std::array::from_fn(|x| s.gather(from.add(x * LANES), M * LANES, blocks));
                 for (x, value) in P::input(s, d).into_iter().enumerate() {
-                    s.store(to.add((y * A + x) * frequency + tile * LANES), value);
+                    s.store_masked(to.add((y * A + x) * frequency + tile * LANES), s.mask(blocks), value);
                 }
             }
         }
@@ -88,30 +94,34 @@ pub(super) unsafe fn output_tiles<S: Simd, P: Points<A, M>, const A: usize, cons
 ) {
     debug_assert!(tiles <= TILES && A <= 6 && A == M + 2);
     let mut between = Between(MaybeUninit::uninit());
-    // `[tiles, M, A, 8]`
+    // `[M, A, TILES, 8]`
     let between = between.0.as_mut_ptr().cast::<f32>();
     for x in 0..A {
-        for tile in 0..tiles {
-            // SAFETY: a vector at each of `A` frequencies; `TILES * M * A` vectors fit.
+        for tile in (0..tiles).step_by(S::BLOCKS) {
+            let mask = s.mask(S::BLOCKS.min(tiles - tile));
+            // SAFETY: a vector at each of `A` frequencies for each tile; `M * A * TILES` vectors fit.
             unsafe {
-                let m = std::array::from_fn(|y| s.load(from.add((y * A + x) * frequency + tile * LANES)));
+                let from = from.add(x * frequency + tile * LANES);
+                let m = std::array::from_fn(|y| s.load_masked(from.add(y * A * frequency), mask));
                 for (y, value) in P::output(s, m).into_iter().enumerate() {
-                    s.store(between.add(((tile * M + y) * A + x) * LANES), value);
+                    s.store(between.add(((y * A + x) * TILES + tile) * LANES), value);
                 }
             }
         }
     }
     let (low, high) = (s.splat(range.low), s.splat(range.high));
-    for tile in 0..tiles {
-        let columns = output.columns - tile * M;
+    for tile in (0..tiles).step_by(S::BLOCKS) {
         for y in 0..M.min(output.rows) {
             // SAFETY: rows written above.
-            let m = std::array::from_fn(|x| unsafe { s.load(between.add(((tile * M + y) * A + x) * LANES)) });
+            let m = std::array::from_fn(|x| unsafe { s.load(between.add(((y * A + x) * TILES + tile) * LANES)) });
             for (x, value) in P::output(s, m).into_iter().enumerate() {
-                if x < columns {
+                // Tiles whose column `x` the map has.
+                let blocks = (output.columns + M - 1 - x) / M;
+                if tile < blocks {
                     let value = s.min(high, s.max(low, s.add(value, bias)));
-                    // SAFETY: a row and a column that the map has.
-                    unsafe { s.store(output.to.add(y * output.row + (tile * M + x) * LANES), value) };
+                    let to = output.to.wrapping_add(y * output.row + (tile * M + x) * LANES);
+                    // SAFETY: a row and columns that the map has.
+                    unsafe { s.scatter(to, M * LANES, S::BLOCKS.min(blocks.min(tiles) - tile), value) };
                 }
             }
         }
