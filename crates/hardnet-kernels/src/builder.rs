@@ -367,8 +367,16 @@ impl Builder {
                         Step::Direct(Direct::new(&inputs, output, &spec))
                     }
                     Some((side, lean)) => {
-                        let spec =
-                            winograd::Spec { isa: self.isa, side, lean, range, weights, bias, zeros: self.zeros };
+                        let spec = winograd::Spec {
+                            isa: self.isa,
+                            threads: self.team.size(),
+                            side,
+                            lean,
+                            range,
+                            weights,
+                            bias,
+                            zeros: self.zeros,
+                        };
                         Step::Winograd(Winograd::new(&inputs, output, &spec, images))
                     }
                 }

@@ -160,6 +160,8 @@ pub(crate) struct Winograd {
     schedule: Schedule,
     /// Whether weights are transformed as they are read.
     lean: bool,
+    /// Units of the products then.
+    lean_units: usize,
     /// Tiles that are computed together.
     group: usize,
 }
@@ -176,6 +178,7 @@ pub(crate) enum Phase {
 /// What a [`Winograd`] computes.
 pub(crate) struct Spec {
     pub(crate) isa: Isa,
+    pub(crate) threads: usize,
     pub(crate) side: TileSide,
     /// Whether weights are transformed as they are read.
     pub(crate) lean: bool,
@@ -211,6 +214,7 @@ impl Winograd {
             let group = (PHASE / (per_tile * count)).clamp(1, images);
             (Schedule::Phases(group), group * count)
         };
+        let panels = panels(spec.isa, output.size.blocks(), depth);
         let runs = counts.iter().enumerate().map(|(at, &count)| Run { offset: at * group * LANES, count }).collect();
         Self {
             side: spec.side,
@@ -219,7 +223,8 @@ impl Winograd {
             blocks,
             output,
             tiles,
-            panels: panels(spec.isa, output.size.blocks(), depth),
+            lean_units: lean::units(panels.len(), spec.threads),
+            panels,
             depth,
             weights: spec.weights,
             bias: spec.bias,
@@ -261,7 +266,7 @@ impl Winograd {
                 for first in (0..images).step_by(group) {
                     let many = group.min(images - first);
                     push(Phase::Inputs(first, many), many * self.blocks.len());
-                    let products = if self.lean { self.panels.len() } else { self.side.frequencies() };
+                    let products = if self.lean { self.lean_units } else { self.side.frequencies() };
                     push(Phase::Products(first, many), products);
                     push(Phase::Outputs(first, many), many * self.output.size.blocks());
                 }

@@ -1,10 +1,10 @@
 //! Products whose weights are kept as they are and transformed when they are read.
 //!
 //! Transformed weights are four times as many as the filter's, or 1.8 times: deep layers, whose maps are small, then spend
-//! their time and most of the memory on them. Here one unit has a panel of output channels at all frequencies. It takes the
-//! filter's weights of some input channels, transforms them into its thread's own memory, multiplies all tiles by them there, and
-//! goes on with the next input channels, so that every weight comes from memory once for a group of tiles. A transform costs
-//! about as much as the products of three tiles.
+//! their time and most of the memory on them. Here one unit has some panels of output channels at all frequencies. It takes some
+//! input channels, and for each panel their weights, transforms these into its thread's own memory, multiplies all tiles by
+//! them there, and goes on with the next input channels, so that every weight comes from memory once for a group of tiles, and
+//! inputs once for a unit. A transform costs about as much as the products of three tiles.
 #![allow(unsafe_code, clippy::needless_range_loop)]
 
 use std::marker::PhantomData;
@@ -63,12 +63,17 @@ impl Kernel for PackPanel<'_> {
     }
 }
 
-/// Values of the transformed weights of a unit of some of `panels`, for one thread.
+/// Units of the products of `panels` panels on `threads` threads: several for each thread, so that one helps another.
+pub(super) fn units(panels: usize, threads: usize) -> usize {
+    panels.min(2 * threads)
+}
+
+/// Values of the transformed weights of one of `panels`, for one thread.
 pub(super) fn scratch(frequencies: usize, panels: &[usize]) -> usize {
     frequencies * odd_lines(CHUNK * LANES * panels.iter().max().map_or(0, |blocks| blocks * LANES))
 }
 
-/// Multiplies `tiles` tiles at all frequencies for panel `unit`.
+/// Multiplies `tiles` tiles at all frequencies for the panels of `unit`.
 ///
 /// # Safety
 /// As [`Winograd::run`].
@@ -80,38 +85,43 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     tiles: usize,
     context: &Context<'_>,
 ) {
-    let block: usize = layer.panels[..unit].iter().sum();
-    let blocks = layer.panels[unit];
-    let lanes = blocks * LANES;
-    let walk = Walk::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE);
-    let plane = layer.group * LANES;
-    let weights = context.weights(layer.weights).wrapping_add(block * layer.depth * LANES * TAPS);
+    let share = |unit: usize| unit * layer.panels.len() / layer.lean_units;
+    let panels = &layer.panels[share(unit)..share(unit + 1)];
+    let before: usize = layer.panels[..share(unit)].iter().sum();
     let mut channels = 0;
     for (at, runs) in layer.runs.chunks(CHUNK).enumerate() {
         let depth: usize = runs.iter().map(|run| run.count).sum();
-        let taps = weights.wrapping_add(channels * lanes * TAPS);
-        let frequency = odd_lines(depth * lanes);
-        // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
-        let (to, points) = (context.own, PhantomData::<P>);
-        s.call(Transform::<P, A, M> { taps, count: depth * blocks, to, frequency, points });
-        let count = depth * lanes * TAPS;
-        for number in 0..A * A {
-            let inputs = context.scratch.wrapping_add(number * layer.input_frequency());
-            let products = A * A * layer.input_frequency() + number * layer.output_frequency();
-            // Meanwhile the weights of the next channels are fetched, a part of them at each frequency.
+        let mut block = before;
+        for &blocks in panels {
+            let lanes = blocks * LANES;
+            let taps = (block * layer.depth * LANES + channels * lanes) * TAPS;
+            let taps = context.weights(layer.weights).wrapping_add(taps);
+            let frequency = odd_lines(depth * lanes);
+            // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
+            let (to, points) = (context.own, PhantomData::<P>);
+            s.wide().call(Transform::<P, A, M> { taps, count: depth * blocks, to, frequency, points });
+            // Meanwhile weights that are needed next are fetched, a part of them at each frequency.
+            let count = depth * lanes * TAPS;
             let part = count.div_ceil(A * A);
-            let panel = Panel {
-                blocks,
-                weights: to.wrapping_add(number * frequency),
-                bias: if at == 0 { context.weights(layer.zeros) } else { std::ptr::null() },
-                output: context.scratch.wrapping_add(products + block * plane),
-                plane,
-                range: Range::ALL,
-                next: (taps.wrapping_add(count + number * part), part),
-            };
-            // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of this panel are this
-            // unit's alone and hold the sums of the channels before; the weights were transformed just now.
-            unsafe { multiply(s, runs, inputs, walk, tiles, &panel) };
+            let next = taps.wrapping_add(if panels.len() > 1 { layer.depth * lanes * TAPS } else { count });
+            for number in 0..A * A {
+                let inputs = context.scratch.wrapping_add(number * layer.input_frequency());
+                let products = A * A * layer.input_frequency() + number * layer.output_frequency();
+                let panel = Panel {
+                    blocks,
+                    weights: to.wrapping_add(number * frequency),
+                    bias: if at == 0 { context.weights(layer.zeros) } else { std::ptr::null() },
+                    output: context.scratch.wrapping_add(products + block * layer.group * LANES),
+                    plane: layer.group * LANES,
+                    range: Range::ALL,
+                    next: (next.wrapping_add(number * part), part),
+                };
+                let walk = Walk::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE);
+                // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of these panels are this
+                // unit's alone and hold the sums of the channels before; the weights were transformed just now.
+                unsafe { multiply(s, runs, inputs, walk, tiles, &panel) };
+            }
+            block += blocks;
         }
         channels += depth;
     }
@@ -132,14 +142,15 @@ impl<P: Points<A, M>, const A: usize, const M: usize> Kernel for Transform<P, A,
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        for at in 0..self.count {
+        for at in (0..self.count).step_by(S::BLOCKS) {
+            let blocks = S::BLOCKS.min(self.count - at);
             let taps = self.taps.wrapping_add(at * TAPS * LANES);
             let to = self.to.wrapping_add(at * LANES);
             let taps: [S::V; TAPS] = {
                 let mut vectors = [s.splat(0.0); TAPS];
                 for tap in 0..TAPS {
-                    // SAFETY: one of the `count` weights, of 9 vectors.
-                    vectors[tap] = unsafe { s.load(taps.add(tap * LANES)) };
+                    // SAFETY: some of the `count` weights, of 9 vectors each.
+                    vectors[tap] = unsafe { s.gather(taps.add(tap * LANES), TAPS * LANES, blocks) };
                 }
                 vectors
             };
@@ -150,8 +161,8 @@ impl<P: Points<A, M>, const A: usize, const M: usize> Kernel for Transform<P, A,
             for y in 0..A {
                 let row = P::weights(s, [left[y], middle[y], right[y]]);
                 for x in 0..A {
-                    // SAFETY: a vector for each of the `count` weights at every frequency.
-                    unsafe { s.store(to.add((y * A + x) * self.frequency), row[x]) };
+                    // SAFETY: vectors for these of the `count` weights at every frequency.
+                    unsafe { s.store_masked(to.add((y * A + x) * self.frequency), s.mask(blocks), row[x]) };
                 }
             }
         }
