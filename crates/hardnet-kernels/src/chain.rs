@@ -11,7 +11,7 @@ mod share;
 use std::ops::Range as Rows;
 
 use crate::context::Context;
-use crate::depthwise::{self, Taps};
+use crate::depthwise;
 use crate::direct::{self, Sums};
 use crate::gemm::{self, Walk, multiply};
 use crate::image::load_row;
@@ -363,14 +363,19 @@ impl Chain {
             unsafe {
                 match &self.last {
                     Last::Depthwise { weights, bias, range } => {
-                        let taps = Taps::new(s, context.weights(*weights), context.weights(*bias), block);
-                        for y in rows.clone() {
-                            let first = reach.of(&(y as isize..y as isize + 1)).start - held;
-                            let from = context.own.add(plane + first as usize * map.row());
-                            let to = memory.add(out.origin() + block * out.plane() + y * out.row());
-                            let line = depthwise::Line { from, row: map.row(), to, width: out.size.width };
-                            line.run(s, reach.stride, &taps, *range);
-                        }
+                        let first = reach.of(&(rows.start as isize..rows.start as isize + 1)).start - held;
+                        let lines = depthwise::Rows {
+                            stride: reach.stride,
+                            range: *range,
+                            from: context.own.add(plane + first as usize * map.row()),
+                            row: map.row(),
+                            to: memory.add(out.origin() + block * out.plane() + rows.start * out.row()),
+                            to_row: out.row(),
+                            count: rows.len(),
+                            width: out.size.width,
+                        };
+                        let weights = context.weights(*weights).add(block * depthwise::SIDE * depthwise::SIDE * LANES);
+                        lines.run(s, weights, context.weights(*bias).add(block * LANES));
                     }
                     Last::Pool(kind) => {
                         for y in rows.clone() {

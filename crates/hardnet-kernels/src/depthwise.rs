@@ -14,8 +14,8 @@ pub(crate) const SIDE: usize = 3;
 /// Output pixels of a unit at least, so that claiming it costs little.
 const UNIT: usize = 512;
 
-/// Output pixels computed side by side.
-const PIXELS: usize = 4;
+/// Vectors of outputs computed side by side.
+const VECTORS: usize = 4;
 
 /// Packs `[channels / 8, 9, 8]`.
 pub(crate) fn pack(filter: &Filter<'_>, store: &mut Store) -> Piece {
@@ -28,30 +28,6 @@ pub(crate) fn pack(filter: &Filter<'_>, store: &mut Store) -> Piece {
             }
         }
     })
-}
-
-/// The filter of one block, with its bias.
-pub(crate) struct Taps<S: Simd> {
-    pub(crate) weights: [S::V; SIDE * SIDE],
-    pub(crate) bias: S::V,
-}
-
-impl<S: Simd> Taps<S> {
-    /// Block `block` of packed `weights` and `bias`.
-    ///
-    /// # Safety
-    /// Both were packed for more blocks than `block`.
-    #[inline(always)]
-    pub(crate) unsafe fn new(s: S, weights: *const f32, bias: *const f32, block: usize) -> Self {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let weights = weights.add(block * SIDE * SIDE * LANES);
-            Self {
-                weights: std::array::from_fn(|tap| s.load(weights.add(tap * LANES))),
-                bias: s.load(bias.add(block * LANES)),
-            }
-        }
-    }
 }
 
 /// A depthwise convolution ready to run.
@@ -121,89 +97,116 @@ impl Depthwise {
             if row_unit == 0 {
                 out.clear_border(memory, block);
             }
-            let taps = Taps::new(s, context.weights(self.weights), context.weights(self.bias), block);
-            for y in first..(first + self.rows).min(out.size.height) {
-                let from = memory.add(self.blocks[block] + y * self.stride * self.row);
-                let line = Line { from, row: self.row, to: memory.add(to + y * out.row()), width: out.size.width };
-                line.run(s, self.stride, &taps, self.range);
-            }
+            let rows = Rows {
+                stride: self.stride,
+                range: self.range,
+                from: memory.add(self.blocks[block] + first * self.stride * self.row),
+                row: self.row,
+                to: memory.add(to + first * out.row()),
+                to_row: out.row(),
+                count: self.rows.min(out.size.height - first),
+                width: out.size.width,
+            };
+            let weights = context.weights(self.weights).add(block * SIDE * SIDE * LANES);
+            rows.run(s, weights, context.weights(self.bias).add(block * LANES));
         }
     }
 }
 
-/// A row of outputs.
-pub(crate) struct Line {
+/// Rows of outputs in one block.
+pub(crate) struct Rows {
+    /// From window to window, in rows and columns: 1 or 2.
+    pub(crate) stride: usize,
+    pub(crate) range: Range,
     /// First value of the first window.
     pub(crate) from: *const f32,
     /// Values from row to row of the input.
     pub(crate) row: usize,
     /// The first output.
     pub(crate) to: *mut f32,
-    /// Number of outputs.
+    /// Values from row to row of the output.
+    pub(crate) to_row: usize,
+    pub(crate) count: usize,
+    /// Outputs of a row.
     pub(crate) width: usize,
 }
 
-impl Line {
-    /// Computes the row with windows `stride` pixels apart, 1 or 2.
+impl Rows {
+    /// Computes the rows with `weights`, `[9, 8]`, and `bias`, `[8]`.
     ///
     /// # Safety
-    /// The windows of all outputs are valid for reading, the outputs for writing.
+    /// The windows of all outputs, weights and bias are valid for reading, the outputs for writing.
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd>(&self, s: S, stride: usize, taps: &Taps<S>, range: Range) {
+    pub(crate) unsafe fn run<S: Simd>(&self, s: S, weights: *const f32, bias: *const f32) {
         // SAFETY: the caller's promise.
         unsafe {
-            match stride {
-                1 => self.run_for::<S, 1>(s, taps, range),
-                _ => self.run_for::<S, 2>(s, taps, range),
+            match self.stride {
+                1 => self.run_for::<S::Wide, 1>(s.wide(), weights, bias),
+                // Neighbouring windows do not lie side by side.
+                _ => self.run_for::<S, 2>(s, weights, bias),
             }
         }
     }
 
     /// # Safety
-    /// As [`Line::run`].
+    /// As [`Rows::run`].
     #[inline(always)]
-    unsafe fn run_for<S: Simd, const STRIDE: usize>(&self, s: S, taps: &Taps<S>, range: Range) {
-        let mut x = 0;
-        // SAFETY: outputs from `x` on are fewer than the width.
+    unsafe fn run_for<S: Simd, const STRIDE: usize>(&self, s: S, weights: *const f32, bias: *const f32) {
+        // SAFETY: the caller's promise; outputs from `x` on are fewer than the width.
         unsafe {
-            while x + PIXELS <= self.width {
-                self.pixels::<S, STRIDE, PIXELS>(s, x, taps, range);
-                x += PIXELS;
-            }
-            while x < self.width {
-                self.pixels::<S, STRIDE, 1>(s, x, taps, range);
-                x += 1;
-            }
-        }
-    }
-
-    /// Computes `N` outputs from `x` on.
-    ///
-    /// # Safety
-    /// As [`Line::run`], with `x + N` at most the width.
-    #[inline(always)]
-    unsafe fn pixels<S: Simd, const STRIDE: usize, const N: usize>(
-        &self,
-        s: S,
-        x: usize,
-        taps: &Taps<S>,
-        range: Range,
-    ) {
-        let mut sums = [taps.bias; N];
-        for row in 0..SIDE {
-            for column in 0..SIDE {
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    let at = row * self.row + ((x + n) * STRIDE + column) * LANES;
-                    // SAFETY: a value of the window of output `x + n`.
-                    let value = unsafe { s.load(self.from.add(at)) };
-                    *sum = s.fma(value, taps.weights[row * SIDE + column], *sum);
+            let taps = std::array::from_fn(|tap| s.repeat(weights.add(tap * LANES)));
+            let bias = s.repeat(bias);
+            for y in 0..self.count {
+                let (from, to) = (self.from.add(y * STRIDE * self.row), self.to.add(y * self.to_row));
+                let mut x = 0;
+                while x + VECTORS * S::BLOCKS <= self.width {
+                    self.vectors::<S, STRIDE, VECTORS>(s, from, to, x, (&taps, bias), S::BLOCKS);
+                    x += VECTORS * S::BLOCKS;
+                }
+                while x < self.width {
+                    let blocks = S::BLOCKS.min(self.width - x);
+                    self.vectors::<S, STRIDE, 1>(s, from, to, x, (&taps, bias), blocks);
+                    x += blocks;
                 }
             }
         }
-        let (low, high) = (s.splat(range.low), s.splat(range.high));
+    }
+
+    /// Computes `N` vectors of outputs from `x` on, with `pixels` pixels in the last.
+    ///
+    /// # Safety
+    /// As [`Rows::run`] for the row at `from` and `to`, with so many pixels at most the width.
+    #[inline(always)]
+    unsafe fn vectors<S: Simd, const STRIDE: usize, const N: usize>(
+        &self,
+        s: S,
+        from: *const f32,
+        to: *mut f32,
+        x: usize,
+        (taps, bias): (&[S::V; SIDE * SIDE], S::V),
+        pixels: usize,
+    ) {
+        let mask = s.mask(pixels);
+        let mut sums = [bias; N];
+        for row in 0..SIDE {
+            for column in 0..SIDE {
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    let at = row * self.row + ((x + n * S::BLOCKS) * STRIDE + column) * LANES;
+                    // SAFETY: values of the windows of these outputs.
+                    let value = unsafe {
+                        let from = from.add(at);
+                        if n + 1 < N { s.load(from) } else { s.load_masked(from, mask) }
+                    };
+                    *sum = s.fma(value, taps[row * SIDE + column], *sum);
+                }
+            }
+        }
+        let (low, high) = (s.splat(self.range.low), s.splat(self.range.high));
         for (n, &sum) in sums.iter().enumerate() {
-            // SAFETY: output `x + n`.
-            unsafe { s.store(self.to.add((x + n) * LANES), s.min(high, s.max(low, sum))) };
+            let to = to.wrapping_add((x + n * S::BLOCKS) * LANES);
+            let value = s.min(high, s.max(low, sum));
+            // SAFETY: outputs of the row.
+            unsafe { if n + 1 < N { s.store(to, value) } else { s.store_masked(to, mask, value) } }
         }
     }
 }

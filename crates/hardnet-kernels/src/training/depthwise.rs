@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::context::Context;
-use crate::depthwise::{Line, SIDE, Taps};
+use crate::depthwise::{Rows, SIDE};
 use crate::gemm::Range;
 use crate::map::{Layout, Padding};
 use crate::memory::Piece;
@@ -61,17 +61,6 @@ impl Depthwise {
         }
     }
 
-    /// The weights of one block.
-    ///
-    /// # Safety
-    /// They were packed.
-    #[inline(always)]
-    unsafe fn weights<S: Simd>(&self, s: S, block: usize, context: &Context<'_>) -> [S::V; TAPS] {
-        let weights = context.at(self.weights).wrapping_add(block * TAPS * LANES);
-        // SAFETY: the piece has every tap of every block.
-        std::array::from_fn(|tap| unsafe { s.load(weights.add(tap * LANES)) })
-    }
-
     /// The window of the first output pixel of a row of a block, in values from the start of the image's memory.
     fn window(&self, block: usize, y: usize) -> usize {
         let (input, padding) = (&self.input, self.padding);
@@ -92,16 +81,17 @@ impl Depthwise {
         let out = &self.raw;
         // SAFETY: windows of output pixels lie in the input's frame.
         unsafe {
-            let taps = Taps { weights: self.weights(s, block, context), bias: s.splat(0.0) };
-            for y in 0..out.size.height {
-                let line = Line {
-                    from: memory.add(self.window(block, y)),
-                    row: self.input.row(),
-                    to: memory.add(out.origin() + block * out.plane() + y * out.row()),
-                    width: out.size.width,
-                };
-                line.run(s, self.stride, &taps, Range::ALL);
-            }
+            let rows = Rows {
+                stride: self.stride,
+                range: Range::ALL,
+                from: memory.add(self.window(block, 0)),
+                row: self.input.row(),
+                to: memory.add(out.origin() + block * out.plane()),
+                to_row: out.row(),
+                count: out.size.height,
+                width: out.size.width,
+            };
+            rows.run(s, context.at(self.weights).add(block * TAPS * LANES), [0.0; LANES].as_ptr());
         }
     }
 
@@ -118,22 +108,27 @@ impl Depthwise {
         // SAFETY: windows of a stride of 1 lie in the frame of the output's gradient, and taps of other strides are taken only where there
         // is an output.
         unsafe {
-            let weights = self.weights(s, block, context);
+            let weights = context.at(self.weights).add(block * TAPS * LANES);
+            if self.stride == 1 && !self.add {
+                let mut turned = weights.cast::<[[f32; LANES]; TAPS]>().read();
+                turned.reverse();
+                let top = self.padding.top * out.row() + self.padding.left * LANES;
+                let rows = Rows {
+                    stride: 1,
+                    range: Range::ALL,
+                    from: memory.add(from + top - (SIDE - 1) * (out.row() + LANES)),
+                    row: out.row(),
+                    to: memory.add(to.origin() + block * to.plane()),
+                    to_row: to.row(),
+                    count: to.size.height,
+                    width: to.size.width,
+                };
+                rows.run(s, turned.as_ptr().cast(), [0.0; LANES].as_ptr());
+                return;
+            }
+            let weights: [S::V; TAPS] = std::array::from_fn(|tap| s.load(weights.add(tap * LANES)));
             for y in 0..to.size.height {
                 let row = memory.add(to.origin() + block * to.plane() + y * to.row());
-                if self.stride == 1 && !self.add {
-                    let mut turned = weights;
-                    turned.reverse();
-                    let top = (y + self.padding.top) * out.row() + self.padding.left * LANES;
-                    let line = Line {
-                        from: memory.add(from + top - (SIDE - 1) * (out.row() + LANES)),
-                        row: out.row(),
-                        to: row,
-                        width: to.size.width,
-                    };
-                    line.run(s, 1, &Taps { weights: turned, bias: s.splat(0.0) }, Range::ALL);
-                    continue;
-                }
                 for x in 0..to.size.width {
                     let at = row.add(x * LANES);
                     let mut sum = if self.add { s.load(at) } else { s.splat(0.0) };
