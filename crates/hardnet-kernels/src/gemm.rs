@@ -8,6 +8,7 @@
 
 use hardnet_isa::Isa;
 
+use crate::memory::BEHIND;
 use crate::simd::{Kernel, LANES, Simd, wide_blocks};
 
 /// Most vectors of output channels in a tile.
@@ -109,7 +110,8 @@ impl Walk {
     }
 }
 
-/// One panel: `blocks` blocks of output channels, their weights `[K, blocks, 8]` and biases `[blocks, 8]`.
+/// One panel: `blocks` blocks of output channels, their weights `[K, blocks, 8]`, behind which [`BEHIND`] values are readable, and
+/// biases `[blocks, 8]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panel {
     pub(crate) blocks: usize,
@@ -300,7 +302,7 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
                 for unrolled in 0..LANES {
                     // SAFETY: `k + unrolled` is below the run's count, and the weights have a row for it.
                     unsafe {
-                        let row = row.load(s, weights.add(unrolled * row.len()));
+                        let row = row.load_whole(s, weights.add(unrolled * row.len()));
                         accumulate(s, &mut sums, &pixels, k + unrolled, &row);
                     }
                 }
@@ -310,7 +312,7 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
             }
             while k < run.count {
                 // SAFETY: `k` is below the run's count, and the weights have a row for it.
-                unsafe { accumulate(s, &mut sums, &pixels, k, &row.load(s, weights)) };
+                unsafe { accumulate(s, &mut sums, &pixels, k, &row.load_whole(s, weights)) };
                 k += 1;
                 // SAFETY: the row just read; one past the last is allowed.
                 weights = unsafe { weights.add(row.len()) };
@@ -354,6 +356,8 @@ impl<S: Simd, const V: usize> Row<S, V> {
         if v + 1 < V { S::BLOCKS } else { self.last }
     }
 
+    /// The row at `from`, zeros behind it.
+    ///
     /// # Safety
     /// `from` is valid for reading the row.
     #[inline(always)]
@@ -363,6 +367,16 @@ impl<S: Simd, const V: usize> Row<S, V> {
             // SAFETY: the caller's promise.
             unsafe { if v + 1 < V { s.load(from) } else { s.load_masked(from, self.mask) } }
         })
+    }
+
+    /// The row at `from` with what lies behind it.
+    ///
+    /// # Safety
+    /// `from` is valid for reading the row and [`BEHIND`] values more.
+    #[inline(always)]
+    unsafe fn load_whole(self, s: S, from: *const f32) -> [S::V; V] {
+        // SAFETY: the caller's promise.
+        std::array::from_fn(|v| unsafe { s.load(from.add(v * S::BLOCKS * LANES)) })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::simd::LANES;
+
 /// Bytes of a huge page of x86-64 and AArch64 Linux.
 const HUGE_PAGE: usize = 2 << 20;
 
@@ -171,15 +173,18 @@ impl Piece {
     }
 }
 
+/// Values that a vector may reach behind the last of a piece.
+pub(crate) const BEHIND: usize = LANES;
+
 /// Values of a region of a store, unless one piece is larger. What is not written to costs address space only.
 const REGION: usize = 8 << 20;
 
 impl Store {
-    /// Makes room for `len` values, which `fill` writes over zeros.
+    /// Makes room for `len` values, which `fill` writes over zeros. [`BEHIND`] values behind them may be read.
     pub(crate) fn push(&mut self, len: usize, fill: impl FnOnce(&mut [f32])) -> Piece {
         let room = self.regions.last().map_or(0, |region| region.len().saturating_sub(self.used));
-        if room < len || self.regions.is_empty() {
-            self.regions.push(Region::zeroed(REGION.max(len)));
+        if room < len + BEHIND || self.regions.is_empty() {
+            self.regions.push(Region::zeroed(REGION.max(len + BEHIND)));
             self.used = 0;
         }
         let last = self.regions.len() - 1;

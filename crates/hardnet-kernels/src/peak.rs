@@ -7,7 +7,7 @@ use hardnet_isa::Isa;
 
 use crate::error::Result;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, most, multiply};
-use crate::memory::Region;
+use crate::memory::{BEHIND, Region};
 use crate::simd::{Kernel, LANES, Simd, dispatch, wide_blocks};
 use crate::team::Team;
 
@@ -49,8 +49,9 @@ impl Kernel for Round {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (pixels, blocks) = (most(S::Wide::BLOCKS, VECTORS), VECTORS * S::Wide::BLOCKS);
-        let values = Region::zeroed(pixels * DEPTH);
-        let weights = Region::zeroed(DEPTH * blocks * LANES);
+        // Pixels lie side by side, as in maps; their values overlap.
+        let values = Region::zeroed(pixels * LANES + DEPTH);
+        let weights = Region::zeroed(DEPTH * blocks * LANES + BEHIND);
         let mut output = Region::zeroed(pixels * blocks * LANES);
         let panel = Panel {
             blocks,
@@ -62,10 +63,10 @@ impl Kernel for Round {
             next: (weights.as_ptr(), 0),
         };
         let runs = [Run { offset: 0, count: DEPTH }];
-        let (input, output) = (Stride { row: 0, column: DEPTH }, Stride { row: 0, column: LANES });
+        let step = Stride { row: 0, column: LANES };
         for _ in 0..ROUND {
             // SAFETY: each region has the values of the tile.
-            unsafe { multiply(s, &runs, values.as_ptr(), Walk::new(usize::MAX, 0, input, output), pixels, &panel) };
+            unsafe { multiply(s, &runs, values.as_ptr(), Walk::new(usize::MAX, 0, step, step), pixels, &panel) };
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{Points, TILE_STRIDE, Winograd, odd_lines};
 use crate::context::Context;
 use crate::filter::{Filter, for_each_panel};
 use crate::gemm::{Panel, Range, Walk, multiply};
-use crate::memory::{Piece, Store};
+use crate::memory::{BEHIND, Piece, Store};
 use crate::simd::{Kernel, LANES, Simd, dispatch};
 
 /// Weights of a filter.
@@ -70,7 +70,7 @@ pub(super) fn units(panels: usize, threads: usize) -> usize {
 
 /// Values of the transformed weights of one of `panels`, for one thread.
 pub(super) fn scratch(frequencies: usize, panels: &[usize]) -> usize {
-    frequencies * odd_lines(CHUNK * LANES * panels.iter().max().map_or(0, |blocks| blocks * LANES))
+    frequencies * odd_lines(CHUNK * LANES * panels.iter().max().map_or(0, |blocks| blocks * LANES)) + BEHIND
 }
 
 /// Multiplies `tiles` tiles at all frequencies for the panels of `unit`.
