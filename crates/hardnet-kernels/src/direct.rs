@@ -4,12 +4,13 @@
 use hardnet_isa::Isa;
 
 use crate::context::Context;
-use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply, panels};
+use crate::gemm::{Panel, Range, Run, Stride, Walk, most, multiply, panels};
 use crate::map::{Layout, Padding};
 use crate::memory::Piece;
-use crate::simd::{LANES, Simd};
+use crate::simd::{LANES, Simd, wide_blocks};
 
-/// Values of input that the panels of one unit read again and again: half of a level 2 cache.
+/// Values of input that the panels of one unit read again and again: half of a level 2 cache of 512 KiB, and of four times as many where
+/// vectors are wide.
 const UNIT_INPUTS: usize = 48 << 10;
 
 /// Units below which panels are shared out too.
@@ -117,7 +118,9 @@ impl Direct {
         let per_pixel = sums.depth / (spec.kernel * spec.kernel) * spec.stride * spec.stride;
         // A unit's inputs fit a cache; few panels are no work for several threads, so their pixels are shared out.
         let least = UNITS.div_ceil(sums.panels.len());
-        let pixels = (UNIT_INPUTS / per_pixel.max(1)).min(count.div_ceil(least)).next_multiple_of(12).min(count);
+        let wide = wide_blocks(spec.isa);
+        let units = count.div_ceil((UNIT_INPUTS * wide * wide / per_pixel.max(1)).max(1)).max(least);
+        let pixels = count.div_ceil(units).next_multiple_of(most(wide, 2)).min(count);
         let pixel_units = count.div_ceil(pixels);
         let panel_units = UNITS.div_ceil(pixel_units).min(sums.panels.len());
         let unit_panels = sums.panels.len().div_ceil(panel_units);

@@ -8,7 +8,6 @@
 
 use hardnet_isa::Isa;
 
-use crate::memory::BEHIND;
 use crate::simd::{Kernel, LANES, Simd, wide_blocks};
 
 /// Most vectors of output channels in a tile.
@@ -110,7 +109,7 @@ impl Walk {
     }
 }
 
-/// One panel: `blocks` blocks of output channels, their weights `[K, blocks, 8]`, behind which [`BEHIND`] values are readable, and
+/// One panel: `blocks` blocks of output channels, their weights `[K, blocks, 8]`, behind which [`BEHIND`](crate::memory::BEHIND) values are readable, and
 /// biases `[blocks, 8]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panel {
@@ -372,7 +371,7 @@ impl<S: Simd, const V: usize> Row<S, V> {
     /// The row at `from` with what lies behind it.
     ///
     /// # Safety
-    /// `from` is valid for reading the row and [`BEHIND`] values more.
+    /// `from` is valid for reading the row and [`BEHIND`](crate::memory::BEHIND) values more.
     #[inline(always)]
     unsafe fn load_whole(self, s: S, from: *const f32) -> [S::V; V] {
         // SAFETY: the caller's promise.

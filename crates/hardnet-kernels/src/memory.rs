@@ -190,7 +190,7 @@ impl Store {
         let last = self.regions.len() - 1;
         let piece = Piece { region: last, start: self.used, len };
         fill(&mut self.regions[last][piece.start..piece.start + len]);
-        self.used += len.next_multiple_of(LINE / size_of::<f32>());
+        self.used += (len + BEHIND).next_multiple_of(LINE / size_of::<f32>());
         self.total += len;
         piece
     }
