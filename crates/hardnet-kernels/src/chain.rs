@@ -81,6 +81,8 @@ pub(crate) enum Before {
 
 /// A chain to be made: the layers before the last, each with its map as it would lie in memory, and the last with its map.
 pub(crate) struct Spec<'a> {
+    /// Blocks of a vector.
+    pub(crate) wide: usize,
     /// Maps that the first convolution reads, unless the chain begins with the image.
     pub(crate) inputs: &'a [Layout],
     pub(crate) before: Vec<(Before, Layout)>,

@@ -1,7 +1,7 @@
 //! How the rows of a chain are shared out, and whether a chain is worth it.
 //!
-//! Times are modelled in cycles of a core with two fused multiply-adds of a vector in a cycle, which is enough to choose between few
-//! rows, whose neighbours compute much twice, and few units, which leave threads without work at the end.
+//! Times are modelled in cycles of a core with two fused multiply-adds of a vector in a cycle, of one block or two, which is enough to
+//! choose between few rows, whose neighbours compute much twice, and few units, which leave threads without work at the end.
 
 use super::{Group, Link, Reach, Spec, Work};
 use crate::map::Layout;
@@ -42,7 +42,8 @@ impl Share {
         threads: usize,
     ) -> Option<Self> {
         let height = spec.output.size.height;
-        let model = Model { links, reach, groups, inputs: spec.inputs, output: &spec.output };
+        let wide = spec.wide;
+        let model = Model { links, reach, groups, inputs: spec.inputs, output: &spec.output, wide };
         let shares = (1..=height.min(4 * threads.max(4))).map(|units| height.div_ceil(units));
         let (cycles, rows) = shares.map(|rows| (model.cycles(rows, images, threads), rows)).min()?;
         (links.len() > 1 || cycles < model.apart(images, threads)).then_some(Self { rows })
@@ -55,6 +56,8 @@ struct Model<'a> {
     groups: &'a [Group],
     inputs: &'a [Layout],
     output: &'a Layout,
+    /// Blocks of a vector.
+    wide: usize,
 }
 
 impl Model<'_> {
@@ -77,14 +80,14 @@ impl Model<'_> {
 
     /// Cycles of a unit; the whole map needs no rows beyond its own.
     fn unit(&self, group: &Group, rows: usize, part: bool) -> usize {
-        let mut cycles = UNIT + group.blocks.len() * rows * self.output.size.width * LAST;
+        let mut cycles = UNIT + group.blocks.len() * rows * self.output.size.width * LAST / self.wide;
         let mut count = self.reach.count(rows);
         for link in self.links.iter().rev() {
             let size = link.rows.size;
             let rows = if part { count.min(size.height) } else { size.height };
             if let Work::Conv(sums) = &link.work {
                 let blocks = if self.links.len() > 1 { size.blocks() } else { group.blocks.len() };
-                cycles += blocks * rows * size.width * sums.depth / 2;
+                cycles += blocks.div_ceil(self.wide) * rows * size.width * sums.depth / 2;
             }
             count = link.reach.count(count);
         }
@@ -101,11 +104,11 @@ impl Model<'_> {
     fn apart(&self, images: usize, threads: usize) -> usize {
         let size = self.output.size;
         let last = LAST + FETCH * self.reach.stride * self.reach.stride;
-        let mut cycles = size.blocks() * size.height * size.width * last;
+        let mut cycles = size.blocks() * size.height * size.width * last / self.wide;
         for link in self.links {
             let size = link.rows.size;
             if let Work::Conv(sums) = &link.work {
-                cycles += size.blocks() * size.height * size.width * sums.depth / 2;
+                cycles += size.blocks().div_ceil(self.wide) * size.height * size.width * sums.depth / 2;
             }
         }
         (cycles * images).div_ceil(threads) + MEETING * (1 + self.links.len())
