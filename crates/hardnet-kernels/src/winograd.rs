@@ -160,8 +160,8 @@ pub(crate) struct Winograd {
     schedule: Schedule,
     /// Whether weights are transformed as they are read.
     lean: bool,
-    /// Units of the products then.
-    lean_units: usize,
+    /// How products are shared out then.
+    shares: lean::Shares,
     /// Tiles that are computed together.
     group: usize,
 }
@@ -223,7 +223,7 @@ impl Winograd {
             blocks,
             output,
             tiles,
-            lean_units: lean::units(panels.len(), spec.threads),
+            shares: lean::Shares::new(panels.len(), spec.threads),
             panels,
             depth,
             weights: spec.weights,
@@ -266,7 +266,7 @@ impl Winograd {
                 for first in (0..images).step_by(group) {
                     let many = group.min(images - first);
                     push(Phase::Inputs(first, many), many * self.blocks.len());
-                    let products = if self.lean { self.lean_units } else { self.side.frequencies() };
+                    let products = if self.lean { self.shares.units() } else { self.side.frequencies() };
                     push(Phase::Products(first, many), products);
                     push(Phase::Outputs(first, many), many * self.output.size.blocks());
                 }

@@ -8,13 +8,14 @@
 #![allow(unsafe_code, clippy::needless_range_loop)]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use hardnet_isa::Isa;
 
 use super::{Points, TILE_STRIDE, Winograd, odd_lines};
 use crate::context::Context;
 use crate::filter::{Filter, for_each_panel};
-use crate::gemm::{Panel, Range, Walk, multiply};
+use crate::gemm::{self, Panel, Walk, multiply};
 use crate::memory::{BEHIND, Piece, Store};
 use crate::simd::{Kernel, LANES, Simd, dispatch};
 
@@ -63,9 +64,31 @@ impl Kernel for PackPanel<'_> {
     }
 }
 
-/// Units of the products of `panels` panels on `threads` threads: several for each thread, so that one helps another.
-pub(super) fn units(panels: usize, threads: usize) -> usize {
-    panels.min(2 * threads)
+/// How products are shared out: panels in so many shares, and frequencies in so many parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shares {
+    panels: usize,
+    parts: usize,
+}
+
+impl Shares {
+    /// For `panels` panels on `threads` threads: several shares for each thread, so that one helps another. Weights are read
+    /// for each part, so there are two only where threads would have unequally many panels.
+    pub(super) fn new(panels: usize, threads: usize) -> Self {
+        let even = panels.is_multiple_of(threads) || panels >= 4 * threads;
+        Self { panels: panels.min(2 * threads), parts: if even { 1 } else { 2 } }
+    }
+
+    /// Units of the products.
+    pub(super) fn units(self) -> usize {
+        self.panels * self.parts
+    }
+
+    /// The panels of `unit`, of `panels`, and the rows of frequencies, of `rows`.
+    fn of(self, unit: usize, panels: usize, rows: usize) -> (Range<usize>, Range<usize>) {
+        let share = |number: usize, shares: usize, of: usize| number * of / shares..(number + 1) * of / shares;
+        (share(unit % self.panels, self.panels, panels), share(unit / self.panels, self.parts, rows))
+    }
 }
 
 /// Values of the transformed weights of one of `panels`, for one thread.
@@ -85,9 +108,9 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     tiles: usize,
     context: &Context<'_>,
 ) {
-    let share = |unit: usize| unit * layer.panels.len() / layer.lean_units;
-    let panels = &layer.panels[share(unit)..share(unit + 1)];
-    let before: usize = layer.panels[..share(unit)].iter().sum();
+    let (share, rows) = layer.shares.of(unit, layer.panels.len(), A);
+    let panels = &layer.panels[share.clone()];
+    let before: usize = layer.panels[..share.start].iter().sum();
     let mut channels = 0;
     for (at, runs) in layer.runs.chunks(CHUNK).enumerate() {
         let depth: usize = runs.iter().map(|run| run.count).sum();
@@ -99,12 +122,19 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
             let frequency = odd_lines(depth * lanes);
             // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
             let (to, points) = (context.own, PhantomData::<P>);
-            s.wide().call(Transform::<P, A, M> { taps, count: depth * blocks, to, frequency, points });
+            s.wide().call(Transform::<P, A, M> {
+                taps,
+                count: depth * blocks,
+                to,
+                frequency,
+                rows: rows.clone(),
+                points,
+            });
             // Meanwhile weights that are needed next are fetched, a part of them at each frequency.
             let count = depth * lanes * TAPS;
-            let part = count.div_ceil(A * A);
+            let part = count.div_ceil(A * rows.len());
             let next = taps.wrapping_add(if panels.len() > 1 { layer.depth * lanes * TAPS } else { count });
-            for number in 0..A * A {
+            for number in A * rows.start..A * rows.end {
                 let inputs = context.scratch.wrapping_add(number * layer.input_frequency());
                 let products = A * A * layer.input_frequency() + number * layer.output_frequency();
                 let panel = Panel {
@@ -113,8 +143,8 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
                     bias: if at == 0 { context.weights(layer.zeros) } else { std::ptr::null() },
                     output: context.scratch.wrapping_add(products + block * layer.group * LANES),
                     plane: layer.group * LANES,
-                    range: Range::ALL,
-                    next: (next.wrapping_add(number * part), part),
+                    range: gemm::Range::ALL,
+                    next: (next.wrapping_add((number - A * rows.start) * part), part),
                 };
                 let walk = Walk::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE);
                 // SAFETY: inputs and products of one frequency lie within the scratch memory, the products of these panels are this
@@ -127,13 +157,14 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     }
 }
 
-/// Transforms weights of 9 vectors each, `[count, 9, 8]`, to vectors at `A * A` frequencies, `frequency` values apart. To be made
-/// where both are valid.
+/// Transforms weights of 9 vectors each, `[count, 9, 8]`, to vectors at some rows of `A * A` frequencies, `frequency` values apart. To
+/// be made where both are valid.
 struct Transform<P: Points<A, M>, const A: usize, const M: usize> {
     taps: *const f32,
     count: usize,
     to: *mut f32,
     frequency: usize,
+    rows: Range<usize>,
     points: PhantomData<P>,
 }
 
@@ -159,6 +190,9 @@ impl<P: Points<A, M>, const A: usize, const M: usize> Kernel for Transform<P, A,
             let middle = P::weights(s, [taps[1], taps[4], taps[7]]);
             let right = P::weights(s, [taps[2], taps[5], taps[8]]);
             for y in 0..A {
+                if !self.rows.contains(&y) {
+                    continue;
+                }
                 let row = P::weights(s, [left[y], middle[y], right[y]]);
                 for x in 0..A {
                     // SAFETY: vectors for these of the `count` weights at every frequency.
