@@ -8,7 +8,7 @@
 
 use hardnet_isa::Isa;
 
-use crate::simd::{Kernel, LANES, Simd, wide_blocks};
+use crate::simd::{Kernel, LANES, Simd, unrolled, wide_blocks};
 
 /// Most vectors of output channels in a tile.
 const MAX_VECTORS: usize = 3;
@@ -246,18 +246,6 @@ struct Pixels {
     output: [usize; MAX_PIXELS],
 }
 
-/// A loop over the pixels of a tile that the compiler has no choice but to unroll: sums that were ever taken from an array by an
-/// index would stay in memory.
-macro_rules! for_each_pixel {
-    ($p:ident in $count:ident, $body:block) => { for_each_pixel!($p in $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13) };
-    ($p:ident in $count:ident, $body:block, $($pixel:literal)*) => {
-        $(if $pixel < $count {
-            let $p: usize = $pixel;
-            $body
-        })*
-    };
-}
-
 /// The micro-kernel: `P` pixels by `V` vectors; `EVEN` where the pixels' inputs are [`LANES`] values apart. To be made by [`multiply`] alone, whose promises it relies on.
 struct Tile<'a, const P: usize, const V: usize, const EVEN: bool> {
     runs: &'a [Run],
@@ -277,7 +265,7 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
         let output = |p: usize, v: usize| panel.output.wrapping_add(self.at.output[p] + v * S::BLOCKS * panel.plane);
         let mut sums = [[s.splat(0.0); V]; P];
         if panel.bias.is_null() {
-            for_each_pixel!(p in P, {
+            unrolled!(p in P, {
                 for v in 0..V {
                     // SAFETY: the promise of `multiply` for each pixel and block.
                     sums[p][v] = unsafe { s.gather(output(p, v), panel.plane, row.blocks(v)) };
@@ -318,7 +306,7 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
             }
         }
         let (low, high) = (s.splat(panel.range.low), s.splat(panel.range.high));
-        for_each_pixel!(p in P, {
+        unrolled!(p in P, {
             for v in 0..V {
                 let sum = s.min(high, s.max(low, sums[p][v]));
                 // SAFETY: the promise of `multiply` for each pixel and block.
@@ -391,7 +379,7 @@ unsafe fn accumulate<S: Simd, const P: usize, const V: usize>(
     k: usize,
     row: &[S::V; V],
 ) {
-    for_each_pixel!(p in P, {
+    unrolled!(p in P, {
         // SAFETY: the caller's promise.
         let value = s.splat(unsafe { *pixels[p].add(k) });
         for v in 0..V {

@@ -18,6 +18,21 @@ pub(crate) use portable::PortableLanes;
 #[cfg(target_arch = "x86_64")]
 use x86_64::{Avx2Lanes, Avx512Lanes};
 
+/// A loop of at most 14 turns that the compiler has no choice but to unroll: vectors that were ever taken from an array by an index
+/// would stay in memory.
+macro_rules! unrolled {
+    ($i:ident in $count:ident, $body:block) => {
+        unrolled!($i in $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    ($i:ident in $count:ident, $body:block, $($turn:literal)*) => {
+        $(if $turn < $count {
+            let $i: usize = $turn;
+            $body
+        })*
+    };
+}
+pub(crate) use unrolled;
+
 /// Channels of a block of a map.
 pub(crate) const LANES: usize = 8;
 

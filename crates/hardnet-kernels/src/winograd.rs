@@ -11,6 +11,7 @@
 //! weights that are transformed as they are read ([`lean`]), by output channels.
 #![allow(unsafe_code)]
 
+mod few;
 mod lean;
 mod points;
 mod transform;

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use hardnet_isa::Isa;
 
-use super::{Points, TILE_STRIDE, Winograd, odd_lines};
+use super::{Points, TILE_STRIDE, Winograd, few, odd_lines};
 use crate::context::Context;
 use crate::filter::{Filter, for_each_panel};
 use crate::gemm::{self, Panel, Walk, multiply};
@@ -20,12 +20,12 @@ use crate::memory::{BEHIND, Piece, Store};
 use crate::simd::{Kernel, LANES, Simd, dispatch};
 
 /// Weights of a filter.
-const TAPS: usize = 9;
+pub(super) const TAPS: usize = 9;
 
 /// Blocks of input channels that are transformed together: for a panel at 36 frequencies, half of a level 2 cache.
 const CHUNK: usize = 12;
 
-/// Packs panels of `[in, blocks, 9, 8]`.
+/// Packs panels of `[in, vectors, 9, lanes]`, where the last vector may have fewer blocks than others.
 pub(super) fn pack(filter: &Filter<'_>, inputs: usize, (isa, threads): (Isa, usize), store: &mut Store) -> Piece {
     let outputs = filter.bias.len();
     store.push(TAPS * inputs * outputs.next_multiple_of(LANES), |packed| {
@@ -50,13 +50,15 @@ impl Kernel for PackPanel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let Self { filter, inputs, first, lanes, panel } = self;
+        let wide = S::Wide::BLOCKS * LANES;
         for lane in 0..lanes.min(filter.bias.len() - first) {
             let channel = first + lane;
             let scale = filter.scale[channel];
             let weights = &filter.weights[channel * inputs * TAPS..][..inputs * TAPS];
-            let to = &mut panel[lane / LANES * TAPS * LANES + lane % LANES..];
+            let vector = lane / wide * wide;
+            let to = &mut panel[vector * TAPS + lane - vector..];
             for (to, weights) in to.chunks_mut(TAPS * lanes).zip(weights.chunks_exact(TAPS)) {
-                for (to, &weight) in to.iter_mut().step_by(LANES).zip(weights) {
+                for (to, &weight) in to.iter_mut().step_by(wide.min(lanes - vector)).zip(weights) {
                     *to = (f64::from(weight) * scale) as f32;
                 }
             }
@@ -109,6 +111,11 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     context: &Context<'_>,
 ) {
     let (share, rows) = layer.shares.of(unit, layer.panels.len(), A);
+    if S::Wide::BLOCKS > 1 && tiles == few::TILES {
+        // SAFETY: the caller's promises.
+        unsafe { few::products::<S, P, A, M>(s, layer, share, rows, context) };
+        return;
+    }
     let panels = &layer.panels[share.clone()];
     let before: usize = layer.panels[..share.start].iter().sum();
     let mut channels = 0;
@@ -122,14 +129,7 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
             let frequency = odd_lines(depth * lanes);
             // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
             let (to, points) = (context.own, PhantomData::<P>);
-            s.wide().call(Transform::<P, A, M> {
-                taps,
-                count: depth * blocks,
-                to,
-                frequency,
-                rows: rows.clone(),
-                points,
-            });
+            s.wide().call(Transform::<P, A, M> { taps, depth, blocks, to, frequency, rows: rows.clone(), points });
             // Meanwhile weights that are needed next are fetched, a part of them at each frequency.
             let count = depth * lanes * TAPS;
             let part = count.div_ceil(A * rows.len());
@@ -157,11 +157,12 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     }
 }
 
-/// Transforms weights of 9 vectors each, `[count, 9, 8]`, to vectors at some rows of `A * A` frequencies, `frequency` values apart. To
+/// Transforms a panel's weights of `depth` input channels to vectors at some rows of `A * A` frequencies, `frequency` values apart. To
 /// be made where both are valid.
 struct Transform<P: Points<A, M>, const A: usize, const M: usize> {
     taps: *const f32,
-    count: usize,
+    depth: usize,
+    blocks: usize,
     to: *mut f32,
     frequency: usize,
     rows: Range<usize>,
@@ -173,30 +174,31 @@ impl<P: Points<A, M>, const A: usize, const M: usize> Kernel for Transform<P, A,
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        for at in (0..self.count).step_by(S::BLOCKS) {
-            let blocks = S::BLOCKS.min(self.count - at);
-            let taps = self.taps.wrapping_add(at * TAPS * LANES);
-            let to = self.to.wrapping_add(at * LANES);
-            let taps: [S::V; TAPS] = {
-                let mut vectors = [s.splat(0.0); TAPS];
+        for input in 0..self.depth {
+            for block in (0..self.blocks).step_by(S::BLOCKS) {
+                let blocks = S::BLOCKS.min(self.blocks - block);
+                let mask = s.mask(blocks);
+                let lanes = (input * self.blocks + block) * LANES;
+                let mut taps = [s.splat(0.0); TAPS];
                 for tap in 0..TAPS {
-                    // SAFETY: some of the `count` weights, of 9 vectors each.
-                    vectors[tap] = unsafe { s.gather(taps.add(tap * LANES), TAPS * LANES, blocks) };
+                    let from = self.taps.wrapping_add(lanes * TAPS + tap * blocks * LANES);
+                    // SAFETY: a vector of the weights of one of `depth` input channels, or less of it with what lies behind.
+                    taps[tap] = unsafe { s.load(from) };
                 }
-                vectors
-            };
-            // The filter's columns transformed.
-            let left = P::weights(s, [taps[0], taps[3], taps[6]]);
-            let middle = P::weights(s, [taps[1], taps[4], taps[7]]);
-            let right = P::weights(s, [taps[2], taps[5], taps[8]]);
-            for y in 0..A {
-                if !self.rows.contains(&y) {
-                    continue;
-                }
-                let row = P::weights(s, [left[y], middle[y], right[y]]);
-                for x in 0..A {
-                    // SAFETY: vectors for these of the `count` weights at every frequency.
-                    unsafe { s.store_masked(to.add((y * A + x) * self.frequency), s.mask(blocks), row[x]) };
+                // The filter's columns transformed.
+                let left = P::weights(s, [taps[0], taps[3], taps[6]]);
+                let middle = P::weights(s, [taps[1], taps[4], taps[7]]);
+                let right = P::weights(s, [taps[2], taps[5], taps[8]]);
+                for y in 0..A {
+                    if !self.rows.contains(&y) {
+                        continue;
+                    }
+                    let row = P::weights(s, [left[y], middle[y], right[y]]);
+                    for x in 0..A {
+                        let to = self.to.wrapping_add((y * A + x) * self.frequency + lanes);
+                        // SAFETY: the vector of these weights at one frequency.
+                        unsafe { s.store_masked(to, mask, row[x]) };
+                    }
                 }
             }
         }
