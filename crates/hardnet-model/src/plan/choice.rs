@@ -2,17 +2,22 @@
 //!
 //! Winograd's tiles of 4x4 outputs need a quarter of the multiplications, and four times the weights; tiles of 2x2 need 2.25 times
 //! fewer and 1.8 times the weights. A layer of few pixels spends its time reading weights. In a batch, the last layers have
-//! enough pixels for tiles of 4x4 outputs, and their transformed weights would be most of the plan's memory. The times of all algorithms
-//! for the layers of the networks are in `docs/performance/choice.json`, which `benches/choice.py` made with AVX2; the portable
-//! kernels have the same tiles and follow it.
+//! enough pixels for tiles of 4x4 outputs, and their transformed weights would be most of the plan's memory. AVX-512 computes faster, so
+//! that more layers wait for weights, and has registers to transform those of four tiles without writing them anywhere. The times
+//! of all algorithms for the layers of the networks are in `docs/performance/choice.json`, which `benches/choice.py` made with AVX2
+//! and AVX-512; the portable kernels follow the former.
 
-use hardnet_kernels::{Algorithm, Size};
+use hardnet_kernels::{Algorithm, Isa, Size};
 
 use super::PlanOptions;
 use crate::graph::{Conv, Node, Padding};
 
-/// Pixels of a batch below which a layer is bound by its weights.
+/// Pixels of a batch below which a layer is bound by its weights, and with AVX-512.
 const FEW_PIXELS: usize = 100;
+const FEW_PIXELS_AVX512: usize = 300;
+
+/// Tiles of 4x4 outputs of a batch that AVX-512 multiplies by weights in registers.
+const REGISTER_TILES: usize = 4;
 
 /// Pixels of a batch from which on it costs little to transform weights as they are read.
 const MANY_PIXELS: usize = 300;
@@ -30,8 +35,11 @@ pub(super) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOpti
         return algorithm;
     }
     let pixels = size.height.saturating_mul(size.width).saturating_mul(options.batch);
-    if pixels < FEW_PIXELS {
-        return Algorithm::Winograd2;
+    let avx512 = matches!(options.isa, Isa::Avx512(_));
+    if pixels < if avx512 { FEW_PIXELS_AVX512 } else { FEW_PIXELS } {
+        let tiles = size.height.div_ceil(4) * size.width.div_ceil(4) * options.batch;
+        let lean = avx512 && tiles == REGISTER_TILES;
+        return if lean { Algorithm::Winograd4Lean } else { Algorithm::Winograd2 };
     }
     let (weights, channels) = (36 * node.in_channels * node.out_channels, node.in_channels + node.out_channels);
     if pixels >= MANY_PIXELS && weights / HEAVY > channels.saturating_mul(pixels) {
