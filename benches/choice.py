@@ -1,26 +1,23 @@
-"""Measures every algorithm for the 3x3 convolutions of stride 1, and writes docs/performance/choice.json.
+"""Measures every algorithm for the 3x3 convolutions of stride 1, and writes docs/performance/choice-ISA.json.
 
     cargo build --release -p hardnet-cli
     python benches/choice.py
 
 It is the table behind crates/hardnet-model/src/plan/choice.rs. A round runs each network once with each algorithm for all of these
 layers and once with the choice, one after the other; a layer's time is the median over the rounds. `--models` and `--batches`
-choose some of the rows; those that are recorded already stay.
+choose some of the rows; those that are recorded already stay. HARDNET_ISA chooses the instruction set.
 """
 
 import argparse
-import datetime
 import json
 import statistics
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
+import record
+
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs" / "performance" / "choice.json"
-sys.path.insert(0, str(ROOT / "benches" / "peers"))
-import compare
 
 ALGORITHMS = ("direct", "winograd-2x2", "winograd-4x4", "lean-2x2", "lean-4x4")
 CHOICE = "choice"
@@ -71,33 +68,30 @@ def main():
     parser.add_argument("--iters", type=int, default=10)
     parser.add_argument("--program", default=str(ROOT / "target" / "release" / "hardnet"))
     arguments = parser.parse_args()
-    table = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
     for model in arguments.models:
         for batch in arguments.batches:
             report, found = layers(arguments.program, model, batch, arguments)
             mine = (model, batch, arguments.threads)
-            kept = [row for row in table["rows"] if tuple(row[:3]) != mine]
-            table["rows"] = sorted([*kept, *rows(*mine, found)], key=lambda row: (MODELS.index(row[0]), *row[1:3], -row[3], row[5]))
-            write(table["rows"], report)
+            kept = [row for row in record.rows("choice", report["isa"]) if tuple(row[:3]) != mine]
+            order = lambda row: (MODELS.index(row[0]), *row[1:3], -row[3], row[5])
+            write(sorted([*kept, *rows(*mine, found)], key=order), report)
             print(f"{model} batch {batch}: {len(found)} layers", flush=True)
 
 
 def write(rows, report):
-    tool = report["tool"]
-    table = {
-        "title": "Which algorithm computes a 3x3 convolution",
-        "text": "Milliseconds of all 3x3 convolutions of stride 1 with maps of one side that are computed alike, in a batch, by each algorithm "
-        f"alone and as chosen ({report['isa']}); `chosen / best` divides by the sum of each layer's fastest. In a batch, "
+    record.write(
+        "choice",
+        report["isa"],
+        title="Which algorithm computes a 3x3 convolution",
+        text="Milliseconds of all 3x3 convolutions of stride 1 with maps of one side that are computed alike, in a batch, by each algorithm "
+        "alone and as chosen; `chosen / best` divides by the sum of each layer's fastest. In a batch, "
         "the smallest maps are computed by the leaner algorithm for the memory of its weights.",
-        "command": "python benches/choice.py",
-        "machine": compare.processor(),
-        "date": datetime.date.today().isoformat(),
-        "commit": tool["commit"],
-        "versions": {"hardnet": tool["version"]},
-        "columns": ["network", "batch", "threads", "side", "layers", "chosen", *ALGORITHMS, "as chosen", "chosen / best"],
-    }
-    lines = ",\n    ".join(json.dumps(row) for row in rows)
-    RECORD.write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {lines}\n  ]\n}}\n')
+        command="python benches/choice.py",
+        commit=report["tool"]["commit"],
+        versions={"hardnet": report["tool"]["version"]},
+        columns=["network", "batch", "threads", "side", "layers", "chosen", *ALGORITHMS, "as chosen", "chosen / best"],
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

@@ -8,22 +8,14 @@ Also draws `docs/images/efficiency.svg`, whose last panel is this machine's. Not
 import datetime
 import json
 import pathlib
-import platform
 import subprocess
 import sys
+
+import record
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ITERS = "40"
 MIB = 1 << 20
-
-
-def processor():
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        return f"{names[0]}, {len(names)} threads, {platform.system()}"
-    except (OSError, IndexError):
-        return platform.machine()
 
 
 def main():
@@ -44,7 +36,7 @@ def main():
         return [name, round(line["ms"], 2), round(line["macs"] / 1e6, 1), *(round(size / MIB, 2) for size in sizes),
                 rank["steps"], *ranks]
 
-    record = {
+    table = {
         "title": "What CIO and MACs say of time",
         "text": "One image of 224x224 pixels by the plan, median of "
         f"{ITERS} runs, one thread, {measured['isa']}. CIO, maps (what the plan reads and writes of them), weights "
@@ -54,7 +46,7 @@ def main():
         "the paper argues for processors whose memory is slow for what they compute. For whole networks on the paper's GPU, the correlations of its Table 4 are "
         f"{whole['cio']:.2f} (CIO) and {whole['macs']:.2f} (MACs).",
         "command": "python benches/cio.py PROGRAM",
-        "machine": processor(),
+        "machine": record.processor(),
         "date": datetime.date.today().isoformat(),
         "commit": measured["tool"]["commit"],
         "versions": {"hardnet": measured["tool"]["version"], "profile": profile},
@@ -64,7 +56,7 @@ def main():
     }
     target = ROOT / "docs" / "performance" / "cio.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
+    target.write_text(json.dumps(table, indent=1) + "\n")
     picture = ROOT / "docs" / "images" / "efficiency.svg"
     picture.write_text(run("--plot", "efficiency"))
     print(target)

@@ -1,11 +1,12 @@
-"""Where the time of a plan goes, by kernel: writes docs/performance/profile.json.
+"""Where the time of a plan goes, by kernel: writes docs/performance/profile-ISA.json.
 
     cargo build --release -p hardnet-cli
     python benches/profile.py
+
+HARDNET_ISA chooses the instruction set.
 """
 
 import argparse
-import datetime
 import json
 import statistics
 import subprocess
@@ -14,9 +15,9 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs" / "performance" / "profile.json"
 sys.path.insert(0, str(ROOT / "benches" / "peers"))
 import compare
+import record
 
 KINDS = {"in the next": "chain", "mean": "other", "pool": "other", "load": "other", "linear": "other"}
 
@@ -62,21 +63,20 @@ def main():
                 rows.append([model, batch, arguments.threads, kind, *cells])
             print(f"{model} batch {batch}: {whole:.2f} ms, peak {peak:.0f} GFLOP/s", flush=True)
     tool = report["tool"]
-    table = {
-        "title": "Where the time goes",
-        "text": f"Milliseconds of a batch by kernel ({report['isa']}), the median of {arguments.rounds} runs. GFLOP/s count the operations of "
+    record.write(
+        "profile",
+        report["isa"],
+        title="Where the time goes",
+        text=f"Milliseconds of a batch by kernel, the median of {arguments.rounds} runs. GFLOP/s count the operations of "
         "direct convolutions, whatever computes them, so that Winograd may be above the peak, which is what the micro-kernel reaches on values "
         f"in a level 1 cache, here {peak:.0f} GFLOP/s. `direct` are 1x1 convolutions and those of stride 2, `chain` "
         "layers that are computed together row by row.",
-        "command": "python benches/profile.py",
-        "machine": compare.processor(),
-        "date": datetime.date.today().isoformat(),
-        "commit": tool["commit"],
-        "versions": {"hardnet": tool["version"]},
-        "columns": ["network", "batch", "threads", "kernel", "steps", "ms", "% of time", "GFLOP/s", "% of peak"],
-    }
-    lines = ",\n    ".join(json.dumps(row) for row in rows)
-    RECORD.write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {lines}\n  ]\n}}\n')
+        command="python benches/profile.py",
+        commit=tool["commit"],
+        versions={"hardnet": tool["version"]},
+        columns=["network", "batch", "threads", "kernel", "steps", "ms", "% of time", "GFLOP/s", "% of peak"],
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time HarDNet in other engines and in ours, side by side, and record it in docs/performance/networks.json.
+"""Time HarDNet in other engines and in ours, side by side, and record it in docs/performance/networks-ISA.json.
 
     python3 -m venv .venv-peers && . .venv-peers/bin/activate
     pip install -r benches/peers/requirements.txt
@@ -6,7 +6,7 @@
     python benches/peers/compare.py
 
 runs four networks in batches of 1 and 8 on 1 and 2 threads. `--models`, `--batches` and `--threads` choose some of these
-cells; each cell is recorded once it is done, beside those that are recorded already.
+cells; each cell is recorded once it is done, beside those that are recorded already. HARDNET_ISA chooses our instruction set.
 
 Where other machines share the processor, `--peak GFLOPS` begins no round before our micro-kernel reaches that throughput on all
 threads (`hardnet bench MODEL --profile` prints it); after a minute it goes on all the same and says so.
@@ -19,11 +19,9 @@ has Python, NumPy and the engine, about as much as ours has with its command lin
 """
 
 import argparse
-import datetime
 import importlib.metadata
 import json
 import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -33,7 +31,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
-RECORD = ROOT / "docs" / "performance" / "networks.json"
+sys.path.insert(0, str(ROOT / "benches"))
+import record
+
 MODELS = ("hardnet68", "hardnet85", "hardnet39ds", "hardnet68ds")
 PEERS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "mnn": "MNN", "ncnn": "ncnn"}
 WARM_UP = 2
@@ -145,7 +145,7 @@ def worker(engine, model, batch, threads, seconds, cache):
 
 
 def measure(model, batch, threads, arguments):
-    """Time in milliseconds, memory in MiB of every engine, and the greatest difference of our logits to Candle's."""
+    """Time in milliseconds and memory in MiB of every engine, and what else there is to say of ours."""
     weights = prepare(model, arguments.cache)
     seen = {name: [] for name in [*arguments.peers, "hardnet"]}
     common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
@@ -161,10 +161,11 @@ def measure(model, batch, threads, arguments):
         command += ["--threads", threads, "--iters", iters, "--json"]
         command += ["--no-reference"] if number > 0 else []
         seen["hardnet"].append(run([str(part) for part in command], None))
-    difference, commit = seen["hardnet"][0]["max_logit_difference"], seen["hardnet"][0]["tool"]["commit"]
+    first = seen["hardnet"][0]
+    ours = {"isa": first["isa"], "difference": first["max_logit_difference"], "commit": first["tool"]["commit"]}
     times = {name: statistics.median(r["latency_ms"]["median"] for r in results) for name, results in seen.items()}
     memory = {name: min(r["peak_rss_mib"] for r in results) for name, results in seen.items()}
-    return times, memory, difference, commit
+    return times, memory, ours
 
 
 def wait_for_peak(arguments):
@@ -189,46 +190,35 @@ def run(command, environment):
     return json.loads(output.stdout[output.stdout.index("{") :])
 
 
-def processor():
-    """Its name and number of threads."""
-    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} threads, {platform.system()}"
-
-
 def git(*arguments):
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
-def record(model, batch, threads, times, memory, difference, commit, peers):
+def write(model, batch, threads, times, memory, ours, peers):
     """Writes the cell into its row of the table."""
-    table = json.loads(RECORD.read_text()) if RECORD.exists() else {"rows": []}
     fastest = min(times[peer] for peer in peers)
     leanest = min(memory[peer] for peer in peers)
     row = [model, batch, threads, round(times["hardnet"], 2)]
     row += [round(times[peer], 2) if peer in times else None for peer in PEERS]
     row += [round(times["hardnet"] / fastest, 3), GOALS[model], round(memory["hardnet"]), round(leanest)]
-    row += [float(f"{difference:.1e}"), commit]
-    rows = {tuple(old[:3]): old for old in table["rows"]}
+    row += [float(f"{ours['difference']:.1e}"), ours["commit"]]
+    rows = {tuple(old[:3]): old for old in record.rows("networks", ours["isa"])}
     rows[model, batch, threads] = row
     order = lambda key: (MODELS.index(key[0]), key[2], key[1])
-    table = {
-        "title": "Networks beside other engines",
-        "text": "Median milliseconds for a batch of images of 224x224 pixels in f32, all engines measured one after the other in the same "
+    record.write(
+        "networks",
+        ours["isa"],
+        title="Networks beside other engines",
+        text="Median milliseconds for a batch of images of 224x224 pixels in f32, all engines measured one after the other in the same "
         "minutes. `ratio` is our time by the fastest other engine's, `goal` what is aimed at. Memory is the greatest resident set of "
-        "the process in MiB, with the weights file as source; the others' include Python and NumPy. `logits` is the greatest "
-        "difference of a logit to the Candle network's, `commit` that of our program.",
-        "command": "python benches/peers/compare.py",
-        "machine": processor(),
-        "date": datetime.date.today().isoformat(),
-        "commit": git("rev-parse", "--short", "HEAD"),
-        "versions": {name: importlib.metadata.version(package) for name, package in PEERS.items()},
-        "columns": ["model", "batch", "threads", "hardnet", *PEERS, "ratio", "goal", "MiB", "leanest other MiB", "logits", "commit"],
-        "rows": [rows[key] for key in sorted(rows, key=order)],
-    }
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
-    # A row to a line, so that a new measurement is a small change.
-    rows = ",\n    ".join(json.dumps(row) for row in table.pop("rows"))
-    RECORD.write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {rows}\n  ]\n}}\n')
+        "the process in MiB, with the weights file as source; the others' include Python and NumPy, and choose their instruction set "
+        "by themselves. `logits` is the greatest difference of a logit to the Candle network's, `commit` that of our program.",
+        command="python benches/peers/compare.py",
+        commit=git("rev-parse", "--short", "HEAD"),
+        versions={name: importlib.metadata.version(package) for name, package in PEERS.items()},
+        columns=["model", "batch", "threads", "hardnet", *PEERS, "ratio", "goal", "MiB", "leanest other MiB", "logits", "commit"],
+        rows=[rows[key] for key in sorted(rows, key=order)],
+    )
 
 
 def main():
@@ -251,13 +241,13 @@ def main():
     for model in arguments.models:
         for threads in arguments.threads:
             for batch in arguments.batches:
-                times, memory, difference, commit = measure(model, batch, threads, arguments)
+                times, memory, ours = measure(model, batch, threads, arguments)
                 fastest = min(times[peer] for peer in arguments.peers)
                 cells = [f"{name} {ms:.2f} ({memory[name]:.0f} MiB)" for name, ms in times.items()]
                 ratio = times["hardnet"] / fastest
-                print(f"{model} batch {batch} threads {threads}: {', '.join(cells)}; ratio {ratio:.3f}, logits {difference:.1e}", flush=True)
+                print(f"{model} batch {batch} threads {threads}: {', '.join(cells)}; ratio {ratio:.3f}, logits {ours['difference']:.1e}", flush=True)
                 if not arguments.no_record:
-                    record(model, batch, threads, times, memory, difference, commit, arguments.peers)
+                    write(model, batch, threads, times, memory, ours, arguments.peers)
 
 
 if __name__ == "__main__":

@@ -78,14 +78,21 @@ fn every_variant_agrees_with_candle() {
 #[test]
 fn large_batches_agree_with_candle_in_little_memory() {
     let config = Config::from(Variant::HarDNet68).with_classes(10);
-    let weights = |batch: usize| {
-        let plan = Plan::new(&config, &Formula, &options(224, 224, batch)).unwrap();
+    let weights = |isa: Isa, batch: usize| {
+        let mut options = options(224, 224, batch);
+        options.isa = isa;
+        let plan = Plan::new(&config, &Formula, &options).unwrap();
         let lean = plan.steps().iter().filter(|step| step.kernel == "lean-4x4").count();
         (plan.memory().weights, lean)
     };
-    let ((one, none), (eight, lean)) = (weights(1), weights(8));
+    let ((one, none), (eight, lean)) = (weights(Isa::Portable, 1), weights(Isa::Portable, 8));
     assert_eq!((none, lean), (0, 4));
     assert!(eight < one, "{eight} bytes of weights for eight images, {one} for one");
+    if let Some(avx512) = Isa::available().into_iter().find(|isa| isa.name() == "avx512") {
+        let ((least, lean), (most, many)) = (weights(avx512, 1), weights(avx512, 8));
+        assert_eq!((lean, many), (4, 4));
+        assert!(least < one && most <= eight, "{least} and {most} bytes by AVX-512, {one} and {eight} by others");
+    }
     let worst = difference(&config, &candle(&config), &options(224, 224, 8), 2);
     assert!(worst < 2e-4, "logits differ by {worst}");
 }

@@ -4,8 +4,8 @@
 //! fewer and 1.8 times the weights. A layer of few pixels spends its time reading weights. In a batch, the last layers have
 //! enough pixels for tiles of 4x4 outputs, and their transformed weights would be most of the plan's memory. AVX-512 computes faster, so
 //! that more layers wait for weights, and has registers to transform those of four tiles without writing them anywhere. The times
-//! of all algorithms for the layers of the networks are in `docs/performance/choice.json`, which `benches/choice.py` made with AVX2
-//! and AVX-512; the portable kernels follow the former.
+//! of all algorithms for the layers of the networks are in `docs/performance/choice-avx2.json` and
+//! `choice-avx512.json`, which `benches/choice.py` made; the portable kernels follow the former.
 
 use hardnet_kernels::{Algorithm, Isa, Size};
 
