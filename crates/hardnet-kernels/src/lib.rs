@@ -26,7 +26,7 @@
 //! # Results
 //!
 //! Every result is one sum in an order that depends on the layer alone: results are the same, to the last bit, for any number of
-//! threads and of images. Instruction sets with and without fused multiply-add differ by its rounding.
+//! threads and of images. Instruction sets with and without fused multiply-add differ by its rounding, those with it in nothing.
 //! Values that are not numbers stay so through sums and bounds.
 
 mod algorithm;

@@ -130,6 +130,9 @@ fn direct_convolutions() {
             (&[3, 17], 17, 5, 13),
             (&[9], 24, 9, 5),
             (&[8, 1], 41, 14, 14),
+            // Panels of five and of three blocks, sums of many products.
+            (&[9, 24], 39, 15, 14),
+            (&[40], 23, 3, 31),
         ] {
             let range = Range { low: -0.75, high: 1.25 };
             let conv = Conv { channels: outputs, kernel, stride, padding, range };
@@ -151,6 +154,8 @@ fn winograd_convolutions() {
             (&[8, 1], 41, 14, 13),
             // Several chunks of input channels, whose last is not whole, and several units of panels.
             (&[90, 13], 70, 9, 6),
+            // The same for four tiles of one image.
+            (&[90, 13], 70, 7, 8),
             // Strips of several to an image, and across images.
             (&[5], 7, 32, 33),
         ] {
@@ -218,6 +223,31 @@ fn linear_layers() {
             bench.check(map, 2e-4, &format!("{isa} x{threads} {inputs} to {outputs}"), |inputs| {
                 oracle::conv(&oracle::mean(&inputs[0]), &parameters.filter(), &conv)
             });
+        }
+    }
+}
+
+/// Sets with fused multiply-add compute every sum in one order, whatever the width of their vectors.
+#[test]
+fn wide_vectors_change_no_bit() {
+    let fused: Vec<Isa> = Isa::available().into_iter().filter(|isa| isa.avx2().is_some()).collect();
+    for (channels, outputs, height, width) in [(&[20][..], 17, 7, 7), (&[9, 24], 70, 14, 13), (&[90, 13], 39, 9, 30)] {
+        for algorithm in Algorithm::ALL {
+            let run = |&isa: &Isa| {
+                let mut bench = bench(isa, 2, channels, height, width);
+                let range = Range::RELU6;
+                let conv = Conv { channels: outputs, kernel: 3, stride: 1, padding: Padding::all(1), range };
+                let parameters = Parameters::new(outputs, channels.iter().sum::<usize>() * 9);
+                let map = bench.builder.conv(&bench.inputs, &conv, algorithm, &parameters.filter()).unwrap();
+                let conv = Depthwise { stride: 1, padding: Padding::all(1), range };
+                let map = bench.builder.depthwise(map, &conv, &Parameters::new(outputs, 9).filter()).unwrap();
+                let mut program = bench.builder.finish(&[map], 2).unwrap();
+                let mut output = vec![f32::NAN; IMAGES * program.output_len()];
+                program.run(&bench.images, &mut output).unwrap();
+                output.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let outputs: Vec<_> = fused.iter().map(run).collect();
+            assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]), "{algorithm:?} {channels:?} {height}x{width}");
         }
     }
 }
