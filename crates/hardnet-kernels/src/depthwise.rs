@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::context::Context;
-use crate::filter::Filter;
+use crate::filter::{Filter, rounded};
 use crate::gemm::Range;
 use crate::map::{Layout, Padding};
 use crate::memory::{Piece, Store};
@@ -24,7 +24,7 @@ pub(crate) fn pack(filter: &Filter<'_>, store: &mut Store) -> Piece {
         for (channel, weights) in filter.weights.chunks_exact(SIDE * SIDE).enumerate() {
             for (tap, &weight) in weights.iter().enumerate() {
                 let at = (channel / LANES * SIDE * SIDE + tap) * LANES + channel % LANES;
-                packed[at] = (f64::from(weight) * filter.scale[channel]) as f32;
+                packed[at] = rounded(f64::from(weight) * filter.scale[channel]);
             }
         }
     })

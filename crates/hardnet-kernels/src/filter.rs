@@ -1,7 +1,7 @@
 //! Filters of convolutions, as given and as packed.
 //!
 //! The packed form is a sequence of panels of output channels, each `[K, blocks, 8]` with zeros in the lanes past the last
-//! channel. Scales are multiplied in f64 and every packed value is rounded once.
+//! channel. Scales are multiplied in f64 and every packed value is [rounded] once.
 
 use hardnet_isa::Isa;
 
@@ -26,7 +26,7 @@ impl Filter<'_> {
     pub(crate) fn pack_bias(&self, store: &mut Store) -> Piece {
         store.push(self.bias.len().next_multiple_of(LANES), |lanes| {
             for (lane, &bias) in lanes.iter_mut().zip(self.bias) {
-                *lane = bias as f32;
+                *lane = rounded(bias);
             }
         })
     }
@@ -49,13 +49,25 @@ impl Filter<'_> {
                     let weights = &self.weights[channel * inputs * taps..][..inputs * taps];
                     for (input, weights) in weights.chunks_exact(taps).enumerate() {
                         for (tap, &weight) in weights.iter().enumerate() {
-                            panel[(tap * inputs + input) * lanes + lane] = (f64::from(weight) * scale) as f32;
+                            panel[(tap * inputs + input) * lanes + lane] = rounded(f64::from(weight) * scale);
                         }
                     }
                 }
             });
         })
     }
+}
+
+/// The nearest f32, or zero where that is too small to be a normal number, with which some processors take a hundred times as long.
+#[inline(always)]
+pub(crate) fn rounded(value: f64) -> f32 {
+    flushed(value as f32)
+}
+
+/// Zero in place of a value too small to be a normal number.
+#[inline(always)]
+pub(crate) fn flushed(value: f32) -> f32 {
+    if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }
 
 /// Calls `fill(first channel, lanes, values)` for every panel of `outputs` channels that are sums of as many products, at as many

@@ -1,7 +1,8 @@
-//! The image: from planes of channels to pixels.
+//! The image: from planes of channels to pixels, with zeros for values too small to be normal numbers.
 #![allow(unsafe_code)]
 
 use crate::context::Context;
+use crate::filter::flushed;
 use crate::map::{Layout, Size};
 
 /// Rows of a unit.
@@ -54,7 +55,7 @@ pub(crate) unsafe fn load_row(size: Size, image: &[f32], y: usize, to: *mut f32)
         let row = &image[(channel * size.height + y) * size.width..][..size.width];
         for (x, &value) in row.iter().enumerate() {
             // SAFETY: channel `channel` of pixel `x` of the row.
-            unsafe { *to.add(x * size.channels + channel) = value };
+            unsafe { *to.add(x * size.channels + channel) = flushed(value) };
         }
     }
 }

@@ -27,7 +27,8 @@
 //!
 //! Every result is one sum in an order that depends on the layer alone: results are the same, to the last bit, for any number of
 //! threads and of images. Instruction sets with and without fused multiply-add differ by its rounding, those with it in nothing.
-//! Values that are not numbers stay so through sums and bounds.
+//! Values that are not numbers stay so through sums and bounds; values of images and filters that are too small to be normal numbers count as
+//! zeros, since processors may take a hundred times as long for them.
 
 mod algorithm;
 mod arena;

@@ -252,6 +252,37 @@ fn wide_vectors_change_no_bit() {
     }
 }
 
+/// Values that are not normal numbers, in images and filters, count as zeros.
+#[test]
+fn denormals_are_zeros() {
+    let size = Size { channels: 3, height: 8, width: 8 };
+    // Sums of nine are not normal either.
+    let tiny = f32::MIN_POSITIVE / 16.0;
+    let run = |isa: Isa, algorithm: Algorithm, pixel: f32, weight: f32, bias: f32| {
+        let (mut builder, image) = Builder::new(isa, 1, size).unwrap();
+        let conv = Conv { channels: 3, kernel: 3, stride: 1, padding: Padding::all(1), range: Range::ALL };
+        let filter = |weight: f32, each: usize| (vec![weight; 3 * each], [1.0; 3], [f64::from(bias); 3]);
+        let (weights, scale, bias) = filter(if weight == 1.0 { 1.0 } else { 0.5 }, 27);
+        let first = Filter { weights: &weights, scale: &scale, bias: &[0.0; 3] };
+        let map = builder.conv(&[image], &conv, Algorithm::Direct, &first).unwrap();
+        let (weights, ..) = filter(weight, 27);
+        let filter = Filter { weights: &weights, scale: &scale, bias: &bias };
+        let map = builder.conv(&[map], &conv, algorithm, &filter).unwrap();
+        let mut program = builder.finish(&[map], 1).unwrap();
+        let mut output = vec![f32::NAN; program.output_len()];
+        program.run(&[vec![pixel; size.count()]], &mut output).unwrap();
+        output
+    };
+    for isa in Isa::available() {
+        for algorithm in Algorithm::ALL {
+            for (pixel, weight, bias) in [(tiny, 1.0, 0.0), (1e30, tiny, 0.0), (1.0, 0.0, tiny), (-tiny, 1.0, -tiny)] {
+                let found = run(isa, algorithm, pixel, weight, bias);
+                assert!(found.iter().all(|&value| value == 0.0), "{isa} {algorithm:?} {pixel:e} {weight:e} {bias:e}");
+            }
+        }
+    }
+}
+
 /// Maps of other sizes lie where earlier ones died, so what is around the pixels is not zero before a layer writes it.
 #[test]
 fn borders_are_zero_where_other_maps_lay() {

@@ -14,7 +14,7 @@ use hardnet_isa::Isa;
 
 use super::{Points, TILE_STRIDE, Winograd, few, odd_lines};
 use crate::context::Context;
-use crate::filter::{Filter, for_each_panel};
+use crate::filter::{Filter, for_each_panel, rounded};
 use crate::gemm::{self, Panel, Walk, multiply};
 use crate::memory::{BEHIND, Piece, Store};
 use crate::simd::{Kernel, LANES, Simd, dispatch};
@@ -59,7 +59,7 @@ impl Kernel for PackPanel<'_> {
             let to = &mut panel[vector * TAPS + lane - vector..];
             for (to, weights) in to.chunks_mut(TAPS * lanes).zip(weights.chunks_exact(TAPS)) {
                 for (to, &weight) in to.iter_mut().step_by(wide.min(lanes - vector)).zip(weights) {
-                    *to = (f64::from(weight) * scale) as f32;
+                    *to = rounded(f64::from(weight) * scale);
                 }
             }
         }

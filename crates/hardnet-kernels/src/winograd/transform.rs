@@ -8,6 +8,7 @@
 use std::mem::MaybeUninit;
 
 use super::Points;
+use crate::filter::rounded;
 use crate::gemm::Range;
 use crate::simd::{LANES, Simd};
 
@@ -146,7 +147,7 @@ pub(super) fn weights<P: Points<A, M>, const A: usize, const M: usize>(
     for (out, column) in out.iter_mut().zip(&columns) {
         for (out, row) in out.iter_mut().zip(&P::WEIGHTS) {
             for lane in 0..LANES {
-                out[lane] = (row[0] * column[0][lane] + row[1] * column[1][lane] + row[2] * column[2][lane]) as f32;
+                out[lane] = rounded(row[0] * column[0][lane] + row[1] * column[1][lane] + row[2] * column[2][lane]);
             }
         }
     }
