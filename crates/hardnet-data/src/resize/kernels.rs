@@ -116,6 +116,7 @@ impl Axis {
     }
 
     /// As much of [`horizontal`](Axis::horizontal) as can be had from vectors: the number of leading columns done.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     fn horizontal_vectorised(
         &self,
         channels: Channels,
