@@ -68,6 +68,10 @@ fn explained(file: hardnet_model::Result<WeightsFile>, path: &Path) -> Result<We
         Err(error @ hardnet_model::Error::Mismatch { .. }) => {
             Err(error).hint(|| format!("hardnet inspect --tensors {} lists what it holds", path.display()))
         }
+        // A bare name may have been meant for a tag.
+        Err(error) if path.parent() == Some(Path::new("")) && !path.exists() => {
+            Err(error).hint(|| "it is no tag either: `hardnet list --weights` shows them".into())
+        }
         other => Ok(other?),
     }
 }

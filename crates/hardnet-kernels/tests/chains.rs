@@ -134,6 +134,28 @@ fn convolutions_and_what_follows_them() {
     assert_eq!(fewest, 2);
 }
 
+/// A chain counts as one step that reads what its first layer reads and writes what its last one writes.
+#[test]
+fn chains_count_their_layers() {
+    let size = Size { channels: 3, height: 33, width: 31 };
+    let (mut builder, image) = Builder::new(Isa::best(), 2, size).unwrap();
+    let first = Conv { channels: 17, kernel: 3, stride: 2, padding: Padding::all(1), range: Range::RELU6 };
+    let second = Conv { channels: 40, kernel: 1, stride: 1, padding: Padding::default(), range: Range::RELU6 };
+    let last = Depthwise { stride: 2, padding: Padding::all(1), range: Range::RELU6 };
+    let map = builder.conv(&[image], &first, Algorithm::Direct, &Parameters::new(17, 27).filter()).unwrap();
+    let map = builder.conv(&[map], &second, Algorithm::Direct, &Parameters::new(40, 17).filter()).unwrap();
+    let map = builder.depthwise(map, &last, &Parameters::new(40, 9).filter()).unwrap();
+    let program = builder.finish(&[map], 1).unwrap();
+    let (chain, before) = program.steps().split_last().unwrap();
+    assert!(before.iter().all(|step| step.is_in_the_next() && (step.macs, step.bytes, step.weights) == (0, 0, 0)));
+    assert_eq!(chain.kernel, "chain");
+    let (middle, end) = (17 * 16, 9 * 8);
+    assert_eq!(chain.macs, middle * (17 * 27 + 40 * 17) + end * 40 * 9);
+    assert_eq!(chain.bytes, 4 * (3 * 33 * 31 + 40 * end));
+    // Weights are packed for whole blocks of eight channels.
+    assert_eq!(chain.weights, 4 * (24 * 27 + 40 * 17 + 40 * 9));
+}
+
 /// Maps of other sizes lie where earlier ones died, so what is around the pixels of a chain's map is not zero before it is written.
 #[test]
 fn borders_behind_chains_are_zero() {

@@ -178,6 +178,9 @@ fn names_that_are_nothing_are_refused_before_anyone_is_asked() {
         .exits(2)
         .says("no weights are called")
         .says("hint: `hardnet list --weights`");
+    run(&folder, &hub, "bench hardnet39ds --weights hardnet39ds.fashion")
+        .exits(2)
+        .says("no tag either: `hardnet list --weights`");
     run(&folder, &hub, "download hf://someone").exits(2).says("expected hf://owner/name");
     run(&folder, &hub, &format!("download {TAG} --accept-sha256 c0ffee")).exits(2).says("expected 64 hexadecimal");
     run(&folder, &hub, "download hardnet68.notebook_in1k").exits(2).says("hardnet68.notebook_in1k");
