@@ -1,5 +1,5 @@
 //! The micro-kernel.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::needless_range_loop)]
 
 use super::walk::Pixels;
 use super::{Panel, Run};
