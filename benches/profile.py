@@ -70,7 +70,9 @@ def main():
         text=f"Milliseconds of a batch by kernel, the median of {arguments.rounds} runs. GFLOP/s count the operations of "
         "direct convolutions, whatever computes them, so that Winograd may be above the peak, which is what the micro-kernel reaches on values "
         f"in a level 1 cache, here {peak:.0f} GFLOP/s. `direct` are 1x1 convolutions and those of stride 2, `chain` "
-        "layers that are computed together row by row.",
+        "layers that are computed together row by row. What keeps networks from the goals: of one image, layers of few pixels "
+        "(`winograd-2x2`, `lean-4x4`) wait for their weights to come from memory; the DS networks are mostly 1x1 convolutions, of which no "
+        "transform saves multiplications.",
         command="python benches/profile.py",
         commit=tool["commit"],
         versions={"hardnet": tool["version"]},
