@@ -204,3 +204,26 @@ impl<P: Points<A, M>, const A: usize, const M: usize> Kernel for Transform<P, A,
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_have_every_panel_at_every_frequency_once() {
+        for rows in [4, 6] {
+            for panels in 1..20 {
+                for threads in 1..8 {
+                    let shares = Shares::new(panels, threads);
+                    let mut times = vec![0; panels * rows];
+                    for unit in 0..shares.units() {
+                        let (panels, part) = shares.of(unit, panels, rows);
+                        assert!(!panels.is_empty() && !part.is_empty(), "unit {unit} of {shares:?}");
+                        panels.for_each(|panel| part.clone().for_each(|row| times[panel * rows + row] += 1));
+                    }
+                    assert!(times.iter().all(|&times| times == 1), "{panels} panels, {threads} threads: {times:?}");
+                }
+            }
+        }
+    }
+}
