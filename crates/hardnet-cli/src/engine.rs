@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::Device;
 use clap::ValueEnum;
-use hardnet_isa::Isa;
 use hardnet_model::{Config, HarDNet, Plan, PlanOptions, WeightsFile};
+use hardnet_simd::Isa;
 
 use crate::failure::{Failure, Result};
 

@@ -24,7 +24,10 @@ const CANDLE_THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 pub(crate) const TABLE: &[(&str, &str)] = &[
     (DEVICE, "device to compute on, as --device"),
     (THREADS, "threads of the network, as --threads"),
-    (hardnet_isa::VARIABLE, "instruction set of the kernels: portable or avx2; by default the best there is"),
+    (
+        hardnet_simd::VARIABLE,
+        "instruction set of the kernels: portable, avx2 or avx512; by default the best that the processor has",
+    ),
     (NO_PROGRESS, "if set, progress as lines instead of a bar"),
     (
         CACHE,
@@ -65,7 +68,7 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
 
 /// Refuses an instruction set that the processor does not have: libraries would take the best instead.
 pub(crate) fn check() -> Result<()> {
-    hardnet_isa::Isa::from_environment().map(|_| ()).hint(|| format!("set or unset {}", hardnet_isa::VARIABLE))
+    hardnet_simd::Isa::from_environment().map(|_| ()).hint(|| format!("set or unset {}", hardnet_simd::VARIABLE))
 }
 
 /// Makes Candle use `threads` threads. To be called before any other thread exists.

@@ -10,7 +10,7 @@ use std::io::{BufRead, Read, Write};
 use std::time::Instant;
 
 use hardnet_data::{Channels, Image, Pipeline, Resizer};
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let isa: Isa = std::env::args().nth(1).ok_or("the argument is an instruction set")?.parse()?;

@@ -20,7 +20,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use crate::image::{Image, ImageError};
 use crate::interpolation::Interpolation;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{fixtures, fnv1a, noise};
 use hardnet_data::{Channels, Image, ImageError, Interpolation, Pipeline, Resizer};
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 fn pipeline(resize: u32, crop: u32, interpolation: Interpolation) -> Pipeline {
     let mut pipeline = Pipeline::pil_bilinear().with_interpolation(interpolation);

@@ -4,7 +4,7 @@ mod common;
 
 use common::{fixtures, fnv1a, noise};
 use hardnet_data::{Image, ImageError, Interpolation, Resizer, resize};
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 #[test]
 fn every_filter_equals_pillow() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::noise;
 use hardnet_data::{Pipeline, Resizer};
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 /// The system's allocator, counting.
 struct Counting;

@@ -2,7 +2,7 @@
 
 mod chains;
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use crate::algorithm::Algorithm;
 use crate::arena::{Extent, place};
@@ -15,12 +15,12 @@ use crate::image::Load;
 use crate::map::{Frame, Layout, Map, Padding, Size};
 use crate::memory::{Piece, Store};
 use crate::program::Program;
-use crate::simd::LANES;
 use crate::step::{Step, StepInfo};
 use crate::team::Team;
 use crate::window::{Pool, Window};
 use crate::winograd::{self, Winograd};
 use chains::Ends;
+use hardnet_simd::LANES;
 
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]

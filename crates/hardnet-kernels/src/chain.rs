@@ -17,8 +17,8 @@ use crate::gemm::{self, Walk, multiply};
 use crate::image::load_row;
 use crate::map::{Frame, Layout};
 use crate::memory::Piece;
-use crate::simd::{LANES, Simd};
 use crate::window::{self, PoolKind};
+use hardnet_simd::{LANES, Simd};
 use share::Share;
 
 /// Layers of a chain at most.

@@ -6,7 +6,7 @@ use crate::filter::{Filter, rounded};
 use crate::gemm::Range;
 use crate::map::{Layout, Padding};
 use crate::memory::{Piece, Store};
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 
 /// Side of the kernel.
 pub(crate) const SIDE: usize = 3;
@@ -141,7 +141,7 @@ impl Rows {
         // SAFETY: the caller's promise.
         unsafe {
             match self.stride {
-                1 => self.run_for::<S::Wide, 1>(s.wide(), weights, bias),
+                1 => self.run_for::<S::Widest, 1>(s.widest(), weights, bias),
                 // Neighbouring windows do not lie side by side.
                 _ => self.run_for::<S, 2>(s, weights, bias),
             }

@@ -1,13 +1,13 @@
 //! Convolutions as they are defined: any kernel, stride and padding, over any list of maps.
 #![allow(unsafe_code)]
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use crate::context::Context;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, most, multiply, panels};
 use crate::map::{Layout, Padding};
 use crate::memory::Piece;
-use crate::simd::{LANES, Simd, wide_blocks};
+use hardnet_simd::{LANES, Simd, widest_blocks};
 
 /// Values of input that the panels of one unit read again and again: half of a level 2 cache of 512 KiB, and of four times as many where
 /// vectors are wide.
@@ -118,7 +118,7 @@ impl Direct {
         let per_pixel = sums.depth / (spec.kernel * spec.kernel) * spec.stride * spec.stride;
         // A unit's inputs fit a cache; few panels are no work for several threads, so their pixels are shared out.
         let least = UNITS.div_ceil(sums.panels.len());
-        let wide = wide_blocks(spec.isa);
+        let wide = widest_blocks(spec.isa);
         let units = count.div_ceil((UNIT_INPUTS * wide * wide / per_pixel.max(1)).max(1)).max(least);
         let pixels = count.div_ceil(units).next_multiple_of(most(wide, 2)).min(count);
         let pixel_units = count.div_ceil(pixels);

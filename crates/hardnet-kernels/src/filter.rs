@@ -3,11 +3,11 @@
 //! The packed form is a sequence of panels of output channels, each `[K, blocks, 8]` with zeros in the lanes past the last
 //! channel. Scales are multiplied in f64 and every packed value is [rounded] once.
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use crate::gemm::panels;
 use crate::memory::{Piece, Store};
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// The parameters of a convolution with batch normalisation folded into them.
 #[derive(Clone, Copy, Debug)]

@@ -9,9 +9,9 @@
 mod tile;
 mod walk;
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
-use crate::simd::{Simd, wide_blocks};
+use hardnet_simd::{Simd, widest_blocks};
 use tile::{Ahead, Tile};
 pub(crate) use walk::{Stride, Walk};
 
@@ -83,9 +83,9 @@ pub(crate) unsafe fn multiply<S: Simd>(
     mut count: usize,
     panel: &Panel,
 ) {
-    let s = s.wide();
-    let vectors = panel.blocks.div_ceil(S::Wide::BLOCKS);
-    let most = most(S::Wide::BLOCKS, vectors);
+    let s = s.widest();
+    let vectors = panel.blocks.div_ceil(S::Widest::BLOCKS);
+    let most = most(S::Widest::BLOCKS, vectors);
     let mut ahead = Ahead::new(panel, runs.len() * count.div_ceil(most));
     while count > 0 {
         let pixels = tile(most, count);
@@ -111,7 +111,7 @@ pub(crate) unsafe fn multiply<S: Simd>(
                 }
             };
         }
-        if S::Wide::BLOCKS == 1 {
+        if S::Widest::BLOCKS == 1 {
             tiles! {
                 false
                 (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7) (1, 8)
@@ -148,7 +148,7 @@ const SHALLOW: usize = 32;
 
 /// Blocks of each panel of `blocks` blocks of output channels that are sums of `products` products on `isa`.
 pub(crate) fn panels(isa: Isa, blocks: usize, products: usize) -> Vec<usize> {
-    cut(wide_blocks(isa), blocks, products)
+    cut(widest_blocks(isa), blocks, products)
 }
 
 /// [`panels`] for vectors of `wide` blocks: pairs of vectors, and where one is left a triple, or one by itself.

@@ -6,7 +6,7 @@
 //! channels are interleaved, `[rows, pitch, C]`.
 
 use crate::gemm::Stride;
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// A feature map of a program under construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

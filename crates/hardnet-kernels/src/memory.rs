@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// Bytes of a huge page of x86-64 and AArch64 Linux.
 const HUGE_PAGE: usize = 2 << 20;

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use crate::error::Result;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, most, multiply};
 use crate::memory::{BEHIND, Region};
-use crate::simd::{Kernel, LANES, Simd, dispatch, wide_blocks};
 use crate::team::Team;
+use hardnet_simd::{Kernel, LANES, Simd, dispatch, widest_blocks};
 
 /// Rows of weights: with the values of a tile, half of a level 1 cache.
 const DEPTH: usize = 128;
@@ -25,7 +25,7 @@ const VECTORS: usize = 2;
 /// [`Error::Thread`](crate::Error::Thread) where threads cannot be started.
 pub fn peak_flops(isa: Isa, threads: usize, time: Duration) -> Result<f64> {
     let mut team = Team::new(threads)?;
-    let blocks = wide_blocks(isa);
+    let blocks = widest_blocks(isa);
     let flops = (2 * DEPTH * most(blocks, VECTORS) * VECTORS * blocks * LANES * ROUND * team.size()) as f64;
     let begun = Instant::now();
     let mut best = 0_f64;
@@ -48,7 +48,7 @@ impl Kernel for Round {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (pixels, blocks) = (most(S::Wide::BLOCKS, VECTORS), VECTORS * S::Wide::BLOCKS);
+        let (pixels, blocks) = (most(S::Widest::BLOCKS, VECTORS), VECTORS * S::Widest::BLOCKS);
         // Pixels lie side by side, as in maps; their values overlap.
         let values = Region::zeroed(pixels * LANES + DEPTH);
         let weights = Region::zeroed(DEPTH * blocks * LANES + BEHIND);

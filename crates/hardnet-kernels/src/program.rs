@@ -3,16 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::map::{Layout, Size};
 use crate::memory::{Region, Store};
 use crate::shares::Shares;
-use crate::simd::{LANES, dispatch};
 use crate::step::{Phase, Step, StepInfo, Unit};
 use crate::team::Team;
+use hardnet_simd::{LANES, dispatch};
 
 /// A network with its weights, memory and threads.
 #[derive(Debug)]

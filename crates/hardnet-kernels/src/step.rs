@@ -6,9 +6,9 @@ use crate::context::Context;
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
 use crate::image::Load;
-use crate::simd::{Kernel, Simd};
 use crate::window::Window;
 use crate::winograd::{self, Winograd};
+use hardnet_simd::{Kernel, Simd};
 
 /// What a step does, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]

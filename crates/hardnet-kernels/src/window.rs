@@ -3,7 +3,7 @@
 
 use crate::context::Context;
 use crate::map::{Layout, Padding};
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 
 /// Which value of a window is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

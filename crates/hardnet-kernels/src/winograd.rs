@@ -17,13 +17,13 @@ mod pack;
 mod points;
 mod transform;
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use crate::context::Context;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply, panels};
 use crate::map::Layout;
 use crate::memory::Piece;
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 pub(crate) use pack::pack;
 pub(crate) use points::{Four, Points, Two};
 use transform::{TILES, input_tiles, output_tiles};
@@ -298,7 +298,7 @@ impl Winograd {
             let (from, to) = (context.memory(image).wrapping_add(from), scratch.wrapping_add(to));
             // SAFETY: the frame has room for the windows of all tiles; the transformed values of this block and these tiles are
             // this unit's alone.
-            unsafe { input_tiles::<S::Wide, P, A, M>(s.wide(), from, self.input_row, to, frequency, count) };
+            unsafe { input_tiles::<S::Widest, P, A, M>(s.widest(), from, self.input_row, to, frequency, count) };
             tile += count;
         }
     }
@@ -357,7 +357,7 @@ impl Winograd {
         let frequency = self.output_frequency();
         let products = scratch.wrapping_add(A * A * self.input_frequency());
         // SAFETY: the bias has a value for each lane of each block.
-        let bias = unsafe { s.wide().repeat(context.weights(self.bias).wrapping_add(block * LANES)) };
+        let bias = unsafe { s.widest().repeat(context.weights(self.bias).wrapping_add(block * LANES)) };
         let mut tile = tiles.start;
         while tile < tiles.end {
             let (image, row, column) = self.locate(tile);
@@ -377,7 +377,7 @@ impl Winograd {
                 if row == 0 && column == 0 {
                     out.clear_border(memory, block);
                 }
-                output_tiles::<S::Wide, P, A, M>(s.wide(), from, frequency, count, &output, bias, self.range);
+                output_tiles::<S::Widest, P, A, M>(s.widest(), from, frequency, count, &output, bias, self.range);
             }
             tile += count;
         }

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         cpu_features: cpu_features(),
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         threads: knobs::threads(),
-        isa: hardnet_isa::Isa::from_environment()?.name(),
+        isa: hardnet_simd::Isa::from_environment()?.name(),
         decoder: hardnet_data::DECODER,
         variables: knobs::TABLE.iter().map(|(name, _)| (*name, knobs::shown(name))).collect(),
     };

@@ -16,7 +16,7 @@ use std::ops::Range;
 #[cfg(test)]
 pub(super) use tests::{Noise, naive};
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use super::weights::{AxisPlan, PRECISION_BITS};
 use crate::image::Channels;

@@ -5,9 +5,9 @@ use crate::chain::{Before, Chain, Last, MAX_LINKS, Spec};
 use crate::depthwise;
 use crate::direct;
 use crate::map::{Layout, Map, Padding};
-use crate::simd::wide_blocks;
 use crate::step::StepInfo;
 use crate::window::Side;
+use hardnet_simd::widest_blocks;
 
 /// The first and the last layer of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Builder {
         let before = (ends.first..ends.last).map(|at| (before(at), layouts[at])).collect();
         let (last, window) = self.end(ends.last)?;
         let spec =
-            Spec { wide: wide_blocks(self.isa), inputs: &inputs, before, last, window, output: layouts[ends.last] };
+            Spec { wide: widest_blocks(self.isa), inputs: &inputs, before, last, window, output: layouts[ends.last] };
         Chain::new(&spec, images, self.team.size())
     }
 

@@ -3,7 +3,7 @@
 
 use super::walk::Pixels;
 use super::{Panel, Run};
-use crate::simd::{Kernel, LANES, Simd, unrolled};
+use hardnet_simd::{Kernel, LANES, Simd, unrolled};
 
 /// Weights to fetch while others are multiplied, some cache lines after each run.
 #[derive(Clone, Copy)]

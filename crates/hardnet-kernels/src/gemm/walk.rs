@@ -1,7 +1,7 @@
 //! Where the pixels of a tile lie.
 
 use super::MAX_PIXELS;
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// Addresses of pixels in reading order: rows of `width`, from `next` on.
 #[derive(Clone, Copy, Debug)]

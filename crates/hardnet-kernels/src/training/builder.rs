@@ -1,6 +1,6 @@
 //! From layers to a program.
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use super::compile::compile;
 use super::program::Program;

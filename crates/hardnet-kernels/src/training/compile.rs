@@ -1,6 +1,6 @@
 //! Memory of a program: frames and places of maps, and pieces for what is kept between steps.
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use super::builder::Op;
 use super::emit::{Emitter, emit};
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::gemm::MAX_BLOCKS;
 use crate::map::{Frame, Layout, Padding, Size};
 use crate::memory::{Piece, Store};
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// What a program runs.
 pub(super) struct Plan {

@@ -6,7 +6,7 @@ use crate::depthwise::{Rows, SIDE};
 use crate::gemm::Range;
 use crate::map::{Layout, Padding};
 use crate::memory::Piece;
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 
 /// Weights of a channel.
 const TAPS: usize = SIDE * SIDE;

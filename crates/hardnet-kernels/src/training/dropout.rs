@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::map::Layout;
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// Whether a value is kept by dropout with `probability` of dropping it. `layer` tells the dropouts of a network apart, `at` is
 /// the value's position in `[N, C, H, W]`.

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::map::Layout;
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// The copying of planes of single channels into blocks, ready to run.
 #[derive(Debug)]

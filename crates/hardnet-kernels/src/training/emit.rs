@@ -1,6 +1,6 @@
 //! The steps of both passes, in order.
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use super::builder::{Op, Own};
 use super::compile::{Kind, Pieces, turned};
@@ -18,8 +18,8 @@ use crate::gemm::Range;
 use crate::gemm::panels;
 use crate::map::{Layout, Padding, Size};
 use crate::memory::Piece;
-use crate::simd::LANES;
 use crate::window::Window;
+use hardnet_simd::LANES;
 
 /// Makes steps, and notes when maps live and how much memory steps need.
 pub(super) struct Emitter<'a> {

@@ -11,7 +11,7 @@ use super::plane::{GradientProducts, Plane, Squares, Values};
 use crate::gemm::Range;
 use crate::map::Layout;
 use crate::memory::Piece;
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 
 /// What is added to the variance, as by PyTorch's and Candle's default.
 const EPSILON: f64 = 1e-5;

@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::memory::Piece;
-use crate::simd::LANES;
+use hardnet_simd::LANES;
 
 /// A convolution's weights, `[outputs, inputs, taps]`, in the list of parameters.
 #[derive(Clone, Copy, Debug)]

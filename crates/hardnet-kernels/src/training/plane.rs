@@ -5,7 +5,7 @@
 
 use super::context::Context;
 use crate::map::Layout;
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 
 /// Pixels that are summed in f32.
 const PIXELS: usize = 128;

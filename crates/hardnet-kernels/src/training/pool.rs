@@ -3,8 +3,8 @@
 
 use super::context::Context;
 use crate::map::{Layout, Padding};
-use crate::simd::{LANES, Simd};
 use crate::window::{Pool, PoolKind};
+use hardnet_simd::{LANES, Simd};
 
 /// The gradient of a pool's input ready to run; a mean over the whole map is one whose window is the map.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use super::context::Context;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply};
 use crate::map::{Layout, Padding};
 use crate::memory::Piece;
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 
 /// Values of input that the panels of one unit read again and again: half of a level 2 cache.
 const UNIT_INPUTS: usize = 48 << 10;

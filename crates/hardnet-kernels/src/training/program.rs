@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use super::compile::Plan;
 use super::context::{Context, Shared};
 use super::step::Unit;
 use crate::error::{Error, Result};
 use crate::memory::Region;
-use crate::simd::{LANES, dispatch};
 use crate::team::{Line, Team};
+use hardnet_simd::{LANES, dispatch};
 
 /// A network with its memory and threads, for training.
 pub struct Program {

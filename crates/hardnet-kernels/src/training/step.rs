@@ -10,8 +10,8 @@ use super::pack::Pack;
 use super::pool::PoolGradient;
 use super::product::Product;
 use super::weight_gradient::WeightGradient;
-use crate::simd::{Kernel, Simd};
 use crate::window::Window;
+use hardnet_simd::{Kernel, Simd};
 
 /// A step ready to run: units that may run at the same time.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::pack::Source;
 use super::product::Term;
 use crate::map::Layout;
-use crate::simd::{Kernel, LANES, Simd};
+use hardnet_simd::{Kernel, LANES, Simd};
 
 /// Pixels of a stretch: those of three blocks of outputs and one of inputs take half of a level 1 cache.
 const PIXELS: usize = 128;

@@ -12,7 +12,7 @@ use super::lean::TAPS;
 use super::{Points, Winograd};
 use crate::context::Context;
 use crate::gemm::Run;
-use crate::simd::{Kernel, LANES, Simd, unrolled};
+use hardnet_simd::{Kernel, LANES, Simd, unrolled};
 
 /// Tiles that are multiplied: with 6 frequencies of a row, 24 sums.
 pub(super) const TILES: usize = 4;
@@ -35,7 +35,7 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     rows: Range<usize>,
     context: &Context<'_>,
 ) {
-    let wide = S::Wide::BLOCKS;
+    let wide = S::Widest::BLOCKS;
     let mut first: usize = layer.panels[..share.start].iter().sum();
     for &panel in &layer.panels[share] {
         for block in (0..panel).step_by(wide) {
@@ -44,7 +44,7 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
                 let taps = (first * layer.depth + channels * panel + block) * LANES * TAPS;
                 let products = A * A * layer.input_frequency() + (first + block) * layer.group * LANES;
                 // Each lies within its piece or the scratch memory, sums are this unit's alone, and weights were packed so.
-                s.wide().call(Product::<P, A, M> {
+                s.widest().call(Product::<P, A, M> {
                     runs,
                     inputs: context.scratch,
                     frequency: layer.input_frequency(),

@@ -10,14 +10,14 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use super::{Points, TILE_STRIDE, Winograd, few, odd_lines};
 use crate::context::Context;
 use crate::filter::{Filter, for_each_panel, rounded};
 use crate::gemm::{self, Panel, Walk, multiply};
 use crate::memory::{BEHIND, Piece, Store};
-use crate::simd::{Kernel, LANES, Simd, dispatch};
+use hardnet_simd::{Kernel, LANES, Simd, dispatch};
 
 /// Weights of a filter.
 pub(super) const TAPS: usize = 9;
@@ -50,7 +50,7 @@ impl Kernel for PackPanel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let Self { filter, inputs, first, lanes, panel } = self;
-        let wide = S::Wide::BLOCKS * LANES;
+        let wide = S::Widest::BLOCKS * LANES;
         for lane in 0..lanes.min(filter.bias.len() - first) {
             let channel = first + lane;
             let scale = filter.scale[channel];
@@ -111,7 +111,7 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
     context: &Context<'_>,
 ) {
     let (share, rows) = layer.shares.of(unit, layer.panels.len(), A);
-    if S::Wide::BLOCKS > 1 && tiles == few::TILES {
+    if S::Widest::BLOCKS > 1 && tiles == few::TILES {
         // SAFETY: the caller's promises.
         unsafe { few::products::<S, P, A, M>(s, layer, share, rows, context) };
         return;
@@ -129,7 +129,7 @@ pub(super) unsafe fn products<S: Simd, P: Points<A, M>, const A: usize, const M:
             let frequency = odd_lines(depth * lanes);
             // Weights were packed for these panels and channels; the transformed ones fit the thread's own memory.
             let (to, points) = (context.own, PhantomData::<P>);
-            s.wide().call(Transform::<P, A, M> { taps, depth, blocks, to, frequency, rows: rows.clone(), points });
+            s.widest().call(Transform::<P, A, M> { taps, depth, blocks, to, frequency, rows: rows.clone(), points });
             // Meanwhile weights that are needed next are fetched, a part of them at each frequency.
             let count = depth * lanes * TAPS;
             let part = count.div_ceil(A * rows.len());

@@ -2,12 +2,12 @@
 
 use std::marker::PhantomData;
 
-use hardnet_isa::Isa;
+use hardnet_simd::Isa;
 
 use super::{Four, Points, TileSide, Two, lean, transform};
 use crate::filter::{Filter, for_each_panel};
 use crate::memory::{Piece, Store};
-use crate::simd::{Kernel, LANES, Simd, dispatch};
+use hardnet_simd::{Kernel, LANES, Simd, dispatch};
 
 /// Packs panels of `[frequency, in, blocks, 8]`, or of `[in, blocks, 9, 8]` where `lean`.
 pub(crate) fn pack(

@@ -1,6 +1,6 @@
 //! The points at which filters are evaluated, which decide cost and rounding error.
 
-use crate::simd::Simd;
+use hardnet_simd::Simd;
 
 /// One-dimensional transforms with `A` points for `M` outputs of a filter of 3 taps.
 pub(crate) trait Points<const A: usize, const M: usize> {
@@ -128,20 +128,20 @@ impl Points<6, 4> for Four {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::PortableLanes;
+    use hardnet_simd::Portable;
 
     /// The vectorised transform of weights is the product with the matrix.
     #[test]
     fn weights_are_transformed_by_the_matrix() {
         fn check<P: Points<A, M>, const A: usize, const M: usize>() {
-            let s = PortableLanes;
+            let s = Portable;
             for tap in 0..3 {
                 let weights = std::array::from_fn(|at| s.splat(f32::from(u8::from(at == tap))));
                 for (point, found) in P::weights(s, weights).into_iter().enumerate() {
-                    let mut lanes = [0.0; crate::simd::LANES];
+                    let mut lanes = [0.0; hardnet_simd::LANES];
                     // SAFETY: there is room for a vector.
                     unsafe { s.store(lanes.as_mut_ptr(), found) };
-                    assert_eq!(lanes, [P::WEIGHTS[point][tap] as f32; crate::simd::LANES], "point {point}, tap {tap}");
+                    assert_eq!(lanes, [P::WEIGHTS[point][tap] as f32; hardnet_simd::LANES], "point {point}, tap {tap}");
                 }
             }
         }

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use super::Points;
 use crate::filter::rounded;
 use crate::gemm::Range;
-use crate::simd::{LANES, Simd};
+use hardnet_simd::{LANES, Simd};
 
 /// Tiles that are transformed together at most.
 pub(super) const TILES: usize = 16;

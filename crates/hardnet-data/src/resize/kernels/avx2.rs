@@ -11,7 +11,7 @@
 
 use std::arch::x86_64::*;
 
-use hardnet_isa::Avx2;
+use hardnet_simd::Avx2;
 
 use super::quads::{Quad, Quads, TAPS};
 use super::{BATCH, HALF, PADDING, Rows};

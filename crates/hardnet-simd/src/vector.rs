@@ -1,28 +1,17 @@
-//! Vectors of f32, whatever the processor has for them.
-//!
-//! Kernels are written once, generic over [`Simd`], whose implementations are tokens: a value proves that the processor
-//! has the instructions. [`Simd::call`] compiles a [`Kernel`] as a function of its own with those instructions enabled;
-//! everything that it calls must be `#[inline(always)]`, or it is compiled for the least processor.
-//!
-//! A kernel is given vectors of one block of a map. Where it has several blocks or neighbouring pixels to work on, it takes
-//! the [wide](Simd::wide) ones, which have one block or two.
+//! The vector trait, and dispatch to its implementations.
 #![allow(unsafe_code)]
 
-mod portable;
+use crate::arch::portable::Portable;
+use crate::detect::Isa;
 #[cfg(target_arch = "x86_64")]
-mod x86_64;
+use crate::detect::{Avx2, Avx512};
 
-use hardnet_isa::Isa;
-
-pub(crate) use portable::PortableLanes;
-#[cfg(target_arch = "x86_64")]
-use x86_64::{Avx2Lanes, Avx512Lanes};
-
-/// A loop of at most 14 turns that the compiler has no choice but to unroll: vectors that were ever taken from an array by an index
-/// would stay in memory.
+/// A loop of at most 14 turns, `unrolled!(i in COUNT, { .. })`, that is unrolled in the source: the compiler keeps an array of
+/// vectors in memory where a loop that it did not unroll takes one by an index.
+#[macro_export]
 macro_rules! unrolled {
     ($i:ident in $count:ident, $body:block) => {
-        unrolled!($i in $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+        $crate::unrolled!($i in $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
     };
     ($i:ident in $count:ident, $body:block, $($turn:literal)*) => {
         $(if $turn < $count {
@@ -31,31 +20,46 @@ macro_rules! unrolled {
         })*
     };
 }
-pub(crate) use unrolled;
 
-/// Channels of a block of a map.
-pub(crate) const LANES: usize = 8;
+/// Lanes of a block, the unit that kernels lay channels out in: a narrow vector has one block, a wide one has more.
+pub const LANES: usize = 8;
+
+/// Keeps implementations in this crate, whose kernels' soundness depends on them.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
 
 /// The operations on vectors of [`BLOCKS`](Simd::BLOCKS) times [`LANES`] f32.
-pub(crate) trait Simd: Copy + Send + Sync {
+///
+/// Implementations are tokens: a value proves that the processor has the instructions. A set whose registers are smaller than
+/// a block, as NEON's of four lanes are, takes several registers for a vector.
+///
+/// [`Simd::call`] compiles a [`Kernel`] as a function of its own with the set's instructions enabled. All that it calls must
+/// be `#[inline(always)]`, or it is compiled for the least processor of the target; so are closures.
+///
+/// A kernel is given vectors of one block. Where it has several blocks or neighboring pixels to work on, it takes the
+/// [widest](Simd::widest) vectors.
+pub trait Simd: Copy + Send + Sync + sealed::Sealed {
     /// A vector.
     type V: Copy;
 
-    /// Which blocks of a vector are meant.
+    /// A choice of the first blocks of a vector.
     type Mask: Copy;
 
     /// The set's widest vectors.
-    type Wide: Simd;
+    type Widest: Simd;
 
     /// Blocks of a vector, 1 or 2.
     const BLOCKS: usize;
 
     /// The token of the set's widest vectors.
-    fn wide(self) -> Self::Wide;
+    fn widest(self) -> Self::Widest;
 
     /// `value` in every lane.
     fn splat(self, value: f32) -> Self::V;
 
+    /// Loads all lanes.
+    ///
     /// # Safety
     /// `from` is valid for reading all lanes.
     unsafe fn load(self, from: *const f32) -> Self::V;
@@ -91,6 +95,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
         unsafe { self.load(from) }
     }
 
+    /// Stores all lanes.
+    ///
     /// # Safety
     /// `to` is valid for writing all lanes.
     unsafe fn store(self, to: *mut f32, value: Self::V);
@@ -112,16 +118,19 @@ pub(crate) trait Simd: Copy + Send + Sync {
         unsafe { self.store(to, value) };
     }
 
+    /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// `a - b`.
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// `a * b`.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
 
-    /// `a * b + c`, rounded once where the processor can.
+    /// `a * b + c`, rounded once where the set has fused multiply-add, twice elsewhere.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
-    /// `c - a * b`, rounded once where the processor can.
+    /// `c - a * b`, rounded as by [`fma`](Simd::fma).
     fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 
     /// The larger; `b` where either is not a number.
@@ -139,13 +148,13 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Runs `kernel` compiled for this set.
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
 
-    /// Asks for the cache line at `at`, which may be any address, in a level 2 cache.
+    /// Prefetches the cache line at `at`, which may be any address, into a level 2 cache.
     fn prefetch(self, at: *const f32);
 }
 
 /// A computation compiled once for each instruction set. `run` must be `#[inline(always)]`.
-pub(crate) trait Kernel {
-    /// What it returns.
+pub trait Kernel {
+    /// Result of the computation.
     type Output;
 
     /// Computes with the vectors of `simd`.
@@ -153,25 +162,25 @@ pub(crate) trait Kernel {
 }
 
 /// Runs `kernel` on the vectors of `isa`; sets without vectors of their own use the portable ones.
-pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(token) => Avx2Lanes::new(token).call(kernel),
+        Isa::Avx2(token) => Avx2::call(token, kernel),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(token) => Avx512Lanes::new(token).call(kernel),
-        _ => PortableLanes.call(kernel),
+        Isa::Avx512(token) => Avx512::call(token, kernel),
+        _ => Portable.call(kernel),
     }
 }
 
-/// Blocks of the widest vectors of `isa`.
-pub(crate) fn wide_blocks(isa: Isa) -> usize {
+/// Blocks of the [widest](Simd::widest) vectors of `isa`.
+pub fn widest_blocks(isa: Isa) -> usize {
     struct Blocks;
     impl Kernel for Blocks {
         type Output = usize;
 
         #[inline(always)]
         fn run<S: Simd>(self, _: S) -> usize {
-            S::Wide::BLOCKS
+            S::Widest::BLOCKS
         }
     }
     dispatch(isa, Blocks)

@@ -1,16 +1,17 @@
 //! Lanes as an array, for any processor.
 #![allow(unsafe_code)]
 
-use super::{Kernel, LANES, Simd};
+use crate::vector::sealed::Sealed;
+use crate::vector::{Kernel, LANES, Simd};
 
-/// The token of plain Rust.
-#[derive(Clone, Copy)]
-pub(crate) struct PortableLanes;
+/// The token of plain Rust, for any processor.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
 
 /// Aligned like the vector that it stands for, so that the compiler may use what vectors there are.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
-pub(crate) struct Lanes([f32; LANES]);
+pub struct Lanes([f32; LANES]);
 
 impl Lanes {
     #[inline(always)]
@@ -23,14 +24,16 @@ impl Lanes {
     }
 }
 
-impl Simd for PortableLanes {
+impl Sealed for Portable {}
+
+impl Simd for Portable {
     type V = Lanes;
     type Mask = ();
-    type Wide = Self;
+    type Widest = Self;
     const BLOCKS: usize = 1;
 
     #[inline(always)]
-    fn wide(self) -> Self {
+    fn widest(self) -> Self {
         self
     }
 
@@ -135,5 +138,5 @@ impl Simd for PortableLanes {
 /// A function of its own, so that a kernel's code exists once.
 #[inline(never)]
 fn call<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(PortableLanes)
+    kernel.run(Portable)
 }

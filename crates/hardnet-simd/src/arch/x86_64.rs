@@ -1,7 +1,7 @@
-//! Lanes of x86-64 processors: a 256-bit register, or a 512-bit one for two blocks.
+//! Vectors of x86-64 processors: 256-bit registers of one block, 512-bit ones of two.
 //!
-//! AVX-512 has both: with it, loops over a single block have 32 registers of 256 bits, and those over several blocks the
-//! [wide](Simd::wide) ones.
+//! AVX-512 has both: with it, loops over a single block have 32 registers of 256 bits, and those over several blocks have the
+//! [widest](Simd::widest) ones.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
@@ -14,9 +14,9 @@ use std::arch::x86_64::{
     _mm512_zextps256_ps512,
 };
 
-use hardnet_isa::{Avx2, Avx512};
-
-use super::{Kernel, Simd};
+use crate::detect::{Avx2, Avx512};
+use crate::vector::sealed::Sealed;
+use crate::vector::{Kernel, Simd};
 
 /// One intrinsic of the sets that `self` proves.
 macro_rules! intrinsic {
@@ -26,28 +26,21 @@ macro_rules! intrinsic {
     };
 }
 
-/// A token whose vectors are 256-bit registers, in functions compiled for `$features`.
+/// Implements [`Simd`] in 256-bit registers, in functions compiled for `$features`.
 macro_rules! lanes_256 {
-    ($(#[$doc:meta])* $name:ident($token:ty), $features:literal, $wide:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy)]
-        pub(crate) struct $name($token);
-
-        impl $name {
-            pub(crate) fn new(token: $token) -> Self {
-                Self(token)
-            }
-        }
+    ($name:ident, $features:literal, $widest:ty, $token:ident => $widen:expr) => {
+        impl Sealed for $name {}
 
         impl Simd for $name {
             type V = __m256;
             type Mask = ();
-            type Wide = $wide;
+            type Widest = $widest;
             const BLOCKS: usize = 1;
 
             #[inline(always)]
-            fn wide(self) -> $wide {
-                $wide(self.0)
+            fn widest(self) -> $widest {
+                let $token = self;
+                $widen
             }
 
             #[inline(always)]
@@ -147,31 +140,27 @@ macro_rules! lanes_256 {
     };
 }
 
-lanes_256! {
-    /// The token of AVX2 and FMA.
-    Avx2Lanes(Avx2), "avx2,fma", Avx2Lanes
-}
+lanes_256!(Avx2, "avx2,fma", Avx2, token => token);
 
-lanes_256! {
-    /// The token of AVX-512, for one block.
-    Avx512Lanes(Avx512), "avx512f,avx512vl,avx512dq,avx2,fma", WideLanes
-}
+lanes_256!(Avx512, "avx512f,avx512vl,avx512dq,avx2,fma", Avx512Wide, token => Avx512Wide(token));
 
-/// The token of AVX-512, for two blocks.
-#[derive(Clone, Copy)]
-pub(crate) struct WideLanes(Avx512);
+/// The token of AVX-512 for its 512-bit registers, of two blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512Wide(Avx512);
 
 /// The lanes of the first block.
 const FIRST: __mmask16 = 0xff;
 
-impl Simd for WideLanes {
+impl Sealed for Avx512Wide {}
+
+impl Simd for Avx512Wide {
     type V = __m512;
     type Mask = __mmask16;
-    type Wide = Self;
+    type Widest = Self;
     const BLOCKS: usize = 2;
 
     #[inline(always)]
-    fn wide(self) -> Self {
+    fn widest(self) -> Self {
         self
     }
 
@@ -287,7 +276,7 @@ impl Simd for WideLanes {
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
         #[inline(never)]
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
-        fn call<K: Kernel>(lanes: WideLanes, kernel: K) -> K::Output {
+        fn call<K: Kernel>(lanes: Avx512Wide, kernel: K) -> K::Output {
             kernel.run(lanes)
         }
         intrinsic!(call(self, kernel))

@@ -1,22 +1,13 @@
-//! Which instruction set the vectorised loops use: what the processor has, or what `HARDNET_ISA` asks for.
+//! Detection of instruction sets, and the tokens that prove it.
 //!
 //! An instruction set is a token, [`Avx2`] for instance, that only its `detect` makes. A function that takes the token
 //! can call code compiled for that set without asking again: the check is carried by the type. [`Isa`] is the choice
 //! among tokens, made once and passed down.
-//!
-//! ```
-//! use hardnet_isa::Isa;
-//!
-//! for isa in Isa::available() {
-//!     println!("{isa}");
-//! }
-//! assert!(Isa::available().contains(&Isa::best()));
-//! ```
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The environment variable that forces an instruction set by its [name](Isa::name).
+/// The environment variable that [`Isa::from_environment`] reads.
 pub const VARIABLE: &str = "HARDNET_ISA";
 
 /// An instruction set that this processor has.
@@ -31,7 +22,7 @@ pub enum Isa {
     Avx512(Avx512),
 }
 
-/// The processor has AVX2 and FMA.
+/// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx2(());
 
@@ -46,7 +37,7 @@ impl Avx2 {
     }
 }
 
-/// The processor has F, VL and DQ of AVX-512, AVX2 and FMA.
+/// Proof that the processor has F, VL and DQ of AVX-512, AVX2 and FMA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512(Avx2);
 
@@ -70,7 +61,7 @@ impl From<Avx512> for Avx2 {
     }
 }
 
-/// An instruction set that was asked for and cannot be had.
+/// Error of a name that is not an instruction set of this processor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no instruction set `{asked}` on this processor; it has {}", names())]
 pub struct Unavailable {
@@ -79,7 +70,7 @@ pub struct Unavailable {
 }
 
 impl Isa {
-    /// Every set this processor has, the plainest first, the one to prefer last.
+    /// Every set that this processor has, the preferred one last.
     pub fn available() -> Vec<Isa> {
         let sets = [Some(Isa::Portable), Avx2::detect().map(Isa::Avx2), Avx512::detect().map(Isa::Avx512)];
         sets.into_iter().flatten().collect()
@@ -91,7 +82,7 @@ impl Isa {
         avx512.or_else(|| Avx2::detect().map(Isa::Avx2)).unwrap_or(Isa::Portable)
     }
 
-    /// The token of AVX2 where the set is that or has it, for loops that know no more.
+    /// The token of AVX2 where the set includes it, for loops that have no wider form.
     pub fn avx2(self) -> Option<Avx2> {
         match self {
             Isa::Portable => None,
@@ -100,7 +91,9 @@ impl Isa {
         }
     }
 
-    /// The set that [`VARIABLE`] names, [`best`](Isa::best) if it is unset or empty.
+    /// The set that the environment variable [`VARIABLE`] names, [`best`](Isa::best) if it is unset or empty.
+    ///
+    /// No other function of these crates reads the variable: a program that wants it to count calls this one.
     ///
     /// # Errors
     /// [`Unavailable`] if it names none of the [available](Isa::available) sets.
@@ -111,7 +104,7 @@ impl Isa {
         }
     }
 
-    /// `portable`, `avx2` or `avx512`.
+    /// Name of the set, which [`FromStr`] reads: `portable`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",

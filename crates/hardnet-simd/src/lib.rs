@@ -1,0 +1,44 @@
+//! Vectors of f32 for HarDNet's kernels: detection of instruction sets, one vector trait, dispatch.
+//!
+//! [`Isa`] names what the processor has and carries the proof of it. A kernel is written once, generic over [`Simd`], and
+//! [`dispatch`] runs it compiled for a set:
+//!
+//! ```
+//! use hardnet_simd::{Isa, Kernel, LANES, Simd, dispatch};
+//!
+//! /// Doubles every value.
+//! struct Double<'a>(&'a mut [[f32; LANES]]);
+//!
+//! impl Kernel for Double<'_> {
+//!     type Output = ();
+//!
+//!     #[inline(always)]
+//!     fn run<S: Simd>(self, s: S) {
+//!         for block in self.0 {
+//!             // SAFETY: a block has the lanes of a vector of one block.
+//!             unsafe {
+//!                 let value = s.load_masked(block.as_ptr(), s.mask(1));
+//!                 s.store_masked(block.as_mut_ptr(), s.mask(1), s.add(value, value));
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! for isa in Isa::available() {
+//!     let mut values = [[1.5; LANES]; 3];
+//!     dispatch(isa, Double(&mut values));
+//!     assert_eq!(values, [[3.0; LANES]; 3], "{isa}");
+//! }
+//! ```
+//!
+//! A new instruction set is a file in `arch`, a token and a name in `detect`, and an arm of [`dispatch`].
+
+mod arch;
+mod detect;
+mod vector;
+
+pub use arch::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub use arch::x86_64::Avx512Wide;
+pub use detect::{Avx2, Avx512, Isa, Unavailable, VARIABLE};
+pub use vector::{Kernel, LANES, Simd, dispatch, widest_blocks};
