@@ -2,6 +2,7 @@
 
 mod chains;
 
+use hardnet_graph::{Padding, Pool, output_size};
 use hardnet_simd::Isa;
 
 use crate::algorithm::Algorithm;
@@ -12,12 +13,12 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::gemm::{MAX_BLOCKS, Range};
 use crate::image::Load;
-use crate::map::{Frame, Layout, Map, Padding, Size};
+use crate::map::{Frame, Layout, Map, Size};
 use crate::memory::{Piece, Store};
 use crate::program::Program;
 use crate::step::{Step, StepInfo};
 use crate::team::Team;
-use crate::window::{Pool, Window};
+use crate::window::Window;
 use crate::winograd::{self, Winograd};
 use chains::Ends;
 use hardnet_simd::LANES;
@@ -200,7 +201,7 @@ impl Builder {
     /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image.
     pub fn pool(&mut self, input: Map, pool: &Pool) -> Result<Map> {
         let size = self.blocked(input)?;
-        let (height, width) = windows(size, pool.kernel, pool.stride, pool.padding)?;
+        let (height, width) = pooled(size, pool)?;
         let out = Size { height, width, ..size };
         let bytes = 4 * (size.count() + out.count()) as u64;
         let info = StepInfo { kernel: "pool", macs: 0, bytes, weights: 0 };
@@ -408,15 +409,22 @@ impl Builder {
 /// Rows and columns of the windows that fit into a padded map.
 pub(crate) fn windows(size: Size, kernel: usize, stride: usize, padding: Padding) -> Result<(usize, usize)> {
     let Padding { top, bottom, left, right } = padding;
-    let padded = |length: usize, before: usize, after: usize| {
-        length.checked_add(before).and_then(|length| length.checked_add(after)).unwrap_or(usize::MAX)
-    };
-    let (height, width) = (padded(size.height, top, bottom), padded(size.width, left, right));
     let inside = [top, bottom, left, right].iter().all(|&padding| padding < kernel);
-    if kernel == 0 || stride == 0 || !inside || height < kernel || width < kernel {
+    let (height, width) = output_size((size.height, size.width), (kernel, kernel), stride, padding);
+    if !inside || height == 0 || width == 0 {
+        let padded = |length: usize, before: usize, after: usize| length.saturating_add(before).saturating_add(after);
+        let (height, width) = (padded(size.height, top, bottom), padded(size.width, left, right));
         return Err(Error::Window { kernel, stride, height, width });
     }
-    Ok(((height - kernel) / stride + 1, (width - kernel) / stride + 1))
+    Ok((height, width))
+}
+
+/// Rows and columns that a pool writes.
+pub(crate) fn pooled(size: Size, pool: &Pool) -> Result<(usize, usize)> {
+    if pool.ceil {
+        return Err(Error::Unsupported("a pool whose windows reach beyond the padding"));
+    }
+    windows(size, pool.kernel, pool.stride, pool.padding)
 }
 
 fn check(filter: &Filter<'_>, channels: usize, weights: usize) -> Result<()> {

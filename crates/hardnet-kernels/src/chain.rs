@@ -10,6 +10,8 @@ mod share;
 
 use std::ops::Range as Rows;
 
+use hardnet_graph::PoolKind;
+
 use crate::context::Context;
 use crate::depthwise;
 use crate::direct::{self, Sums};
@@ -17,7 +19,7 @@ use crate::gemm::{self, Walk, multiply};
 use crate::image::load_row;
 use crate::map::{Frame, Layout};
 use crate::memory::Piece;
-use crate::window::{self, PoolKind};
+use crate::window;
 use hardnet_simd::{LANES, Simd};
 use share::Share;
 

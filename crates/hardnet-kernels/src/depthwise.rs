@@ -1,10 +1,12 @@
 //! Depthwise 3x3 convolutions: every channel by itself.
 #![allow(unsafe_code)]
 
+use hardnet_graph::Padding;
+
 use crate::context::Context;
 use crate::filter::{Filter, rounded};
 use crate::gemm::Range;
-use crate::map::{Layout, Padding};
+use crate::map::Layout;
 use crate::memory::{Piece, Store};
 use hardnet_simd::{LANES, Simd};
 

@@ -1,11 +1,12 @@
 //! Convolutions as they are defined: any kernel, stride and padding, over any list of maps.
 #![allow(unsafe_code)]
 
+use hardnet_graph::Padding;
 use hardnet_simd::Isa;
 
 use crate::context::Context;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, most, multiply, panels};
-use crate::map::{Layout, Padding};
+use crate::map::Layout;
 use crate::memory::Piece;
 use hardnet_simd::{LANES, Simd, widest_blocks};
 

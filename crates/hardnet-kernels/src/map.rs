@@ -12,36 +12,6 @@ use hardnet_simd::LANES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Map(pub(crate) usize);
 
-/// Rows and columns of zeros that a window may reach beyond a map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Padding {
-    /// Rows above.
-    pub top: usize,
-    /// Rows below.
-    pub bottom: usize,
-    /// Columns on the left.
-    pub left: usize,
-    /// Columns on the right.
-    pub right: usize,
-}
-
-impl Padding {
-    /// The same on all four sides.
-    pub const fn all(size: usize) -> Self {
-        Self { top: size, bottom: size, left: size, right: size }
-    }
-
-    /// Above and on the left only.
-    pub const fn top_left(size: usize) -> Self {
-        Self { top: size, bottom: 0, left: size, right: 0 }
-    }
-
-    /// The size, if it is the same on all four sides.
-    pub fn uniform(self) -> Option<usize> {
-        (self == Self::all(self.top)).then_some(self.top)
-    }
-}
-
 /// Size of a map, in channels, rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]

@@ -1,32 +1,11 @@
 //! Maxima and means over windows of a map.
 #![allow(unsafe_code)]
 
+use hardnet_graph::{Padding, Pool, PoolKind};
+
 use crate::context::Context;
-use crate::map::{Layout, Padding};
+use crate::map::Layout;
 use hardnet_simd::{LANES, Simd};
-
-/// Which value of a window is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PoolKind {
-    /// The greatest; padding never wins.
-    Max,
-    /// The mean; padding counts as zeros.
-    Average,
-}
-
-/// A pool over square windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Pool {
-    /// Greatest or mean.
-    pub kind: PoolKind,
-    /// Side of the window.
-    pub kernel: usize,
-    /// Step in rows and columns.
-    pub stride: usize,
-    /// What is added around the map, less than a window.
-    pub padding: Padding,
-}
 
 /// A pool ready to run; a mean over the whole map is one whose window is the map.
 #[derive(Debug)]

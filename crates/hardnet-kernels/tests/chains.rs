@@ -108,7 +108,7 @@ fn the_front_of_a_network_is_one_step() {
 
 #[test]
 fn convolutions_and_what_follows_them() {
-    let pool = |kind| Layer::Pool(Pool { kind, kernel: 2, stride: 2, padding: Padding::default() });
+    let pool = |kind| Layer::Pool(Pool::new(kind, 2, 2));
     let mut fewest = usize::MAX;
     for (height, width) in [(4, 4), (7, 7), (14, 15), (56, 60)] {
         for channels in [1, 8, 9, 24, 41] {

@@ -194,7 +194,7 @@ fn pools_and_means() {
     {
         for kind in [PoolKind::Max, PoolKind::Average] {
             for (channels, height, width) in [(1, 3, 3), (7, 5, 4), (8, 7, 7), (9, 8, 9)] {
-                let pool = Pool { kind, kernel, stride, padding };
+                let pool = Pool::new(kind, kernel, stride).padding(padding);
                 for (isa, threads) in machines() {
                     let what = format!("{isa} x{threads} {channels} {height}x{width} {pool:?}");
                     let mut bench = bench(isa, threads, &[channels], height, width);

@@ -1,10 +1,12 @@
 //! Which layers are computed together.
 
+use hardnet_graph::Padding;
+
 use super::{Algorithm, Builder, Op};
 use crate::chain::{Before, Chain, Last, MAX_LINKS, Spec};
 use crate::depthwise;
 use crate::direct;
-use crate::map::{Layout, Map, Padding};
+use crate::map::{Layout, Map};
 use crate::step::StepInfo;
 use crate::window::Side;
 use hardnet_simd::widest_blocks;

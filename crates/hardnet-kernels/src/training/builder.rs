@@ -1,15 +1,15 @@
 //! From layers to a program.
 
+use hardnet_graph::Pool;
 use hardnet_simd::Isa;
 
 use super::compile::compile;
 use super::program::Program;
-use crate::builder::{Conv, Depthwise, windows};
+use crate::builder::{Conv, Depthwise, pooled, windows};
 use crate::depthwise::SIDE;
 use crate::error::{Error, Result};
 use crate::map::{Map, Size};
 use crate::team::Team;
-use crate::window::Pool;
 
 /// What computes a map.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl Builder {
     /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image.
     pub fn pool(&mut self, input: Map, pool: &Pool) -> Result<Map> {
         let size = self.inner(input)?;
-        let (height, width) = windows(size, pool.kernel, pool.stride, pool.padding)?;
+        let (height, width) = pooled(size, pool)?;
         self.push(Size { height, width, ..size }, Op::Pool { input: input.0, pool: *pool })
     }
 

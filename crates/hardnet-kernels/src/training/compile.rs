@@ -1,5 +1,6 @@
 //! Memory of a program: frames and places of maps, and pieces for what is kept between steps.
 
+use hardnet_graph::Padding;
 use hardnet_simd::Isa;
 
 use super::builder::Op;
@@ -11,7 +12,7 @@ use crate::builder::reach;
 use crate::depthwise::SIDE;
 use crate::error::Result;
 use crate::gemm::MAX_BLOCKS;
-use crate::map::{Frame, Layout, Padding, Size};
+use crate::map::{Frame, Layout, Size};
 use crate::memory::{Piece, Store};
 use hardnet_simd::LANES;
 

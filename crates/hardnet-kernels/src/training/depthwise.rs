@@ -1,10 +1,12 @@
 //! Depthwise 3x3 convolutions, forward and backward.
 #![allow(unsafe_code)]
 
+use hardnet_graph::Padding;
+
 use super::context::Context;
 use crate::depthwise::{Rows, SIDE};
 use crate::gemm::Range;
-use crate::map::{Layout, Padding};
+use crate::map::Layout;
 use crate::memory::Piece;
 use hardnet_simd::{LANES, Simd};
 

@@ -1,5 +1,6 @@
 //! The steps of both passes, in order.
 
+use hardnet_graph::Padding;
 use hardnet_simd::Isa;
 
 use super::builder::{Op, Own};
@@ -16,7 +17,7 @@ use super::weight_gradient::WeightGradient;
 use crate::error::{Error, Result};
 use crate::gemm::Range;
 use crate::gemm::panels;
-use crate::map::{Layout, Padding, Size};
+use crate::map::{Layout, Size};
 use crate::memory::Piece;
 use crate::window::Window;
 use hardnet_simd::LANES;

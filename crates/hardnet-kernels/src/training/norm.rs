@@ -6,15 +6,14 @@
 //! `scale * (g - mean(g) - (z - m) / d * mean(g * (z - m) / d))`.
 #![allow(unsafe_code)]
 
+use hardnet_graph::BatchNorm;
+
 use super::context::Context;
 use super::plane::{GradientProducts, Plane, Squares, Values};
 use crate::gemm::Range;
 use crate::map::Layout;
 use crate::memory::Piece;
 use hardnet_simd::{LANES, Simd};
-
-/// What is added to the variance, as by PyTorch's and Candle's default.
-const EPSILON: f64 = 1e-5;
 
 /// Vectors that are kept of each block between passes.
 pub(super) const KEPT: usize = 6;
@@ -120,7 +119,7 @@ impl Norm {
             let squares = (0..images).map(|image| partial(image, 1) + pixels * (partial(image, 0) - mean).powi(2));
             let squares = squares.sum::<f64>();
             let count = images as f64 * pixels;
-            let inverse = 1.0 / (squares / count + EPSILON).sqrt();
+            let inverse = 1.0 / (squares / count + BatchNorm::DEFAULT.eps).sqrt();
             let channel = block * LANES + lane;
             let weight = context.parameters[self.parameter + channel];
             let bias = context.parameters[self.parameter + channels + channel];

@@ -1,9 +1,10 @@
 //! Gradients of maxima and means over windows.
 #![allow(unsafe_code)]
 
+use hardnet_graph::{Padding, Pool, PoolKind};
+
 use super::context::Context;
-use crate::map::{Layout, Padding};
-use crate::window::{Pool, PoolKind};
+use crate::map::Layout;
 use hardnet_simd::{LANES, Simd};
 
 /// The gradient of a pool's input ready to run; a mean over the whole map is one whose window is the map.

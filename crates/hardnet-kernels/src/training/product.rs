@@ -1,9 +1,11 @@
 //! A convolution of several maps by one micro-kernel: forward, and backward to the map that several convolutions read.
 #![allow(unsafe_code)]
 
+use hardnet_graph::Padding;
+
 use super::context::Context;
 use crate::gemm::{Panel, Range, Run, Stride, Walk, multiply};
-use crate::map::{Layout, Padding};
+use crate::map::Layout;
 use crate::memory::Piece;
 use hardnet_simd::{LANES, Simd};
 

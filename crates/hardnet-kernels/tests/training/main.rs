@@ -241,7 +241,7 @@ fn pools_agree() {
             [(2, 2, Padding::default()), (3, 2, Padding::all(1)), (3, 1, Padding::all(1)), (3, 2, Padding::top_left(1))]
         {
             for (channels, height, width) in [(1, 5, 5), (8, 6, 4), (9, 7, 8)] {
-                let pool = Pool { kind, kernel, stride, padding };
+                let pool = Pool::new(kind, kernel, stride).padding(padding);
                 let layers = vec![first(channels), Layer::Pool(1, pool)];
                 check(&format!("{kind:?} {kernel} by {stride}"), &network(2, (2, height, width), layers));
             }
@@ -252,7 +252,7 @@ fn pools_agree() {
 /// Maps that pools or means and a convolution read, each of which adds to their gradient.
 #[test]
 fn pools_beside_convolutions_agree() {
-    let pool = |kind| Layer::Pool(1, Pool { kind, kernel: 2, stride: 2, padding: Padding::default() });
+    let pool = |kind| Layer::Pool(1, Pool::new(kind, 2, 2));
     for reader in [pool(PoolKind::Max), pool(PoolKind::Average), Layer::Mean(1)] {
         let layers = vec![first(9), reader, Layer::Conv(vec![1], conv(4, 3, 1, Padding::all(1), Range::RELU))];
         let mut network = network(2, (2, 4, 6), layers);
@@ -264,9 +264,8 @@ fn pools_beside_convolutions_agree() {
 /// One of equal maxima takes the whole gradient.
 #[test]
 fn equal_maxima_share_one_gradient() {
-    let pool = |input, kernel, stride, padding| {
-        Layer::Pool(input, Pool { kind: PoolKind::Max, kernel, stride, padding: Padding::all(padding) })
-    };
+    let pool =
+        |input, kernel, stride, padding| Layer::Pool(input, Pool::max(kernel, stride).padding(Padding::all(padding)));
     // Windows that overlap have the same maxima next to each other, which the second pool sees as ties.
     let layers = vec![
         first(8),
@@ -280,7 +279,7 @@ fn equal_maxima_share_one_gradient() {
 /// No gradient passes where the result is a bound, ties of a pool at 0 among them.
 #[test]
 fn gradients_end_at_bounds() {
-    let pool = Pool { kind: PoolKind::Max, kernel: 2, stride: 2, padding: Padding::default() };
+    let pool = Pool::max(2, 2);
     let layers = vec![
         Layer::Conv(vec![0], conv(8, 1, 1, Padding::default(), Range { low: -9.0, high: 0.0 })),
         Layer::Pool(1, pool),

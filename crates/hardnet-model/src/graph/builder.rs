@@ -147,7 +147,7 @@ impl Builder {
                 return self.module(ModuleKind::Downsample, |b, name| b.conv(name, depthwise(2), b.channels()));
             }
         };
-        let pool = Pool { kind, kernel: window, stride: 2, padding: Padding::all((window - 1) / 2) };
+        let pool = Pool::new(kind, window, 2).padding(Padding::all((window - 1) / 2));
         self.module(ModuleKind::Downsample, |b, name| b.same(name, Op::Pool(pool)));
     }
 

@@ -163,7 +163,8 @@ mod tests {
                         PoolKind::Max => taps.iter().flatten().copied().fold(f32::NEG_INFINITY, f32::max),
                         PoolKind::Average => taps.iter().flatten().sum::<f32>() / (kernel * kernel) as f32,
                     });
-                    let found = pool(&x, &Pool { kind, kernel, stride, padding }).unwrap().flatten_all().unwrap();
+                    let found =
+                        pool(&x, &Pool::new(kind, kernel, stride).padding(padding)).unwrap().flatten_all().unwrap();
                     let found = found.to_vec1::<f32>().unwrap();
                     let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                     assert_eq!(found.len(), expected.len());
