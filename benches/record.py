@@ -1,4 +1,4 @@
-"""The tables of docs/performance, which `hardnet bench --page` shows."""
+"""The tables of docs/performance, which `cargo xtask performance-page` shows."""
 
 import datetime
 import json

@@ -86,3 +86,17 @@ pub(crate) fn set_threads(threads: Option<usize>) {
 pub(crate) fn threads() -> usize {
     candle_core::utils::get_num_threads()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instruction_sets_of_the_processor_are_named() {
+        let (_, meaning) =
+            TABLE.iter().find(|(name, _)| *name == hardnet_simd::VARIABLE).expect("the variable is listed");
+        for isa in hardnet_simd::Isa::available() {
+            assert!(meaning.contains(isa.name()), "{isa} is missing in: {meaning}");
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! `hardnet bench`.
 
-mod all;
 mod data;
 mod network;
 
@@ -16,20 +15,12 @@ use crate::printer::Printer;
 Examples:
   hardnet bench hardnet68
   hardnet bench hardnet68 --batch-size 8 --threads 1 --profile
-  hardnet bench --all
-  hardnet bench --page
   hardnet bench --data photos/
   hardnet bench --data ILSVRC2012_img_val.tar --num-samples 500 --weights hardnet68.safetensors")]
 pub(crate) struct BenchArgs {
     /// Measure this network, with the values of a formula unless --weights gives its weights
     #[arg(id = "network", value_name = "MODEL", conflicts_with = "data")]
     network: Option<Variant>,
-    /// Measure all networks, and write docs/performance.md
-    #[arg(long, conflicts_with_all = ["network", "data", "weights", "json", "profile"])]
-    all: bool,
-    /// Measure nothing, and write docs/performance.md from the tables that are in docs/performance
-    #[arg(long, conflicts_with_all = ["all", "network", "data", "weights", "json", "profile"])]
-    page: bool,
     #[command(flatten)]
     speed: network::NetworkArgs,
     #[command(flatten)]
@@ -37,12 +28,6 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> Result<Exit> {
-    if args.all {
-        return all::run(printer);
-    }
-    if args.page {
-        return all::write_page(printer);
-    }
     if args.data.data.is_empty() {
         return network::run(&args.speed, args.network, &args.data, printer);
     }

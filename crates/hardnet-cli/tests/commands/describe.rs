@@ -24,6 +24,23 @@ fn env_lists_every_variable() {
     assert_eq!(json["variables"]["HF_HUB_OFFLINE"], "1");
 }
 
+/// `docs/environment.md` is generated from what `hardnet env` prints.
+#[test]
+fn the_page_of_variables_says_what_env_prints() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/environment.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows: Vec<_> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | ")).collect();
+    let folder = Folder::new();
+    let printed = folder.run("env").exits(0).stdout;
+    for (name, meaning) in &rows {
+        let said = printed.lines().any(|line| line.split(' ').next() == Some(*name) && line.ends_with(meaning));
+        assert!(said, "{name} is {meaning} in docs/environment.md, and not in:\n{printed}\nrun `cargo xtask docs`");
+    }
+    let variables = folder.run("env --json").exits(0).json()["variables"].as_object().unwrap().len();
+    assert_eq!(rows.len(), variables, "docs/environment.md is not up to date; run `cargo xtask docs`");
+}
+
 #[test]
 fn completions_are_scripts() {
     let run = Folder::new().run("completions bash").exits(0);

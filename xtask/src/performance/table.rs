@@ -1,18 +1,19 @@
-//! Tables as JSON, and as Markdown.
+//! A table as JSON, and as Markdown.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::failure::{Failure, Result};
+use crate::text::wrap;
 
 /// One table with all that is needed to judge it and to make it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Table {
+pub(crate) struct Table {
     title: String,
     text: String,
     command: String,
@@ -26,7 +27,7 @@ pub(super) struct Table {
 }
 
 /// A value of a row.
-pub(super) struct Cell(Value);
+pub(crate) struct Cell(Value);
 
 impl<T: Into<Value>> From<T> for Cell {
     fn from(value: T) -> Self {
@@ -35,8 +36,8 @@ impl<T: Into<Value>> From<T> for Cell {
 }
 
 impl Cell {
-    /// A number with so many digits behind the point; nothing for what is no number.
-    pub(super) fn rounded(value: &Value, digits: usize) -> Self {
+    /// A number with so many digits behind the point; nothing for what is not a number.
+    pub(crate) fn rounded(value: &Value, digits: usize) -> Self {
         let rounded = value.as_f64().and_then(|number| format!("{number:.digits$}").parse::<f64>().ok());
         Self(match rounded {
             Some(number) if digits == 0 => (number as i64).into(),
@@ -45,54 +46,55 @@ impl Cell {
     }
 
     /// A number with two digits that count.
-    pub(super) fn scientific(value: &Value) -> Self {
+    pub(crate) fn scientific(value: &Value) -> Self {
         Self(value.as_f64().map(|number| format!("{number:.1e}")).into())
     }
 }
 
 impl Table {
-    /// A table without rows that this program makes now.
-    pub(super) fn new(title: &str, text: &str, columns: &[&str]) -> Self {
+    /// A table without rows, of what `tool` (version and commit, as the program states them) does today.
+    pub(crate) fn new(title: &str, text: &str, columns: &[&str], (version, commit): (&str, &str)) -> Self {
         Self {
             title: title.into(),
             text: text.into(),
-            command: "hardnet bench --all".into(),
+            command: "cargo xtask bench".into(),
             machine: machine(),
             date: today(),
-            commit: env!("HARDNET_COMMIT").into(),
-            versions: BTreeMap::from([("hardnet".into(), env!("CARGO_PKG_VERSION").into())]),
+            commit: commit.into(),
+            versions: BTreeMap::from([("hardnet".into(), version.into())]),
             columns: columns.iter().map(ToString::to_string).collect(),
             rows: Vec::new(),
         }
     }
 
-    pub(super) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
         self.rows.push(cells.into_iter().map(|cell| cell.0).collect());
     }
 
     /// Writes `NAME.json` in `folder`, a row to a line.
-    pub(super) fn write(&self, folder: &Path, name: &str) -> Result<()> {
+    pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<()> {
         let head = serde_json::to_string_pretty(&Self { rows: vec![], ..self.clone() })?;
-        let rows = self.rows.iter().map(serde_json::to_string).collect::<std::result::Result<Vec<_>, _>>()?;
+        let rows = self.rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
         let rows = format!("\"rows\": [\n    {}\n  ]", rows.join(",\n    "));
         std::fs::write(folder.join(name).with_extension("json"), head.replace("\"rows\": []", &rows) + "\n")?;
         Ok(())
     }
 
     /// All tables in `folder`, by the names of their files.
-    pub(super) fn read_all(folder: &Path) -> Result<Vec<Self>> {
+    pub(crate) fn read_all(folder: &Path) -> Result<Vec<Self>> {
         let mut paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
         let read = |path: &std::path::PathBuf| {
             let table = serde_json::from_slice(&std::fs::read(path)?);
-            table.map_err(|error| Failure::message(format!("`{}` is no table: {error}", path.display())))
+            table.with_context(|| format!("`{}` is not a table", path.display()))
         };
         paths.iter().map(read).collect()
     }
 
-    fn markdown(&self) -> String {
-        let mut page = format!("## {}\n\n{}\n\n", self.title, self.text);
+    /// The table with what is needed to judge it.
+    pub(crate) fn markdown(&self) -> String {
+        let mut page = format!("## {}\n\n{}\n\n", self.title, wrap(&self.text));
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         page += &line(self.columns.clone());
         // Columns of numbers are aligned at their ends.
@@ -103,7 +105,8 @@ impl Table {
         }
         let versions: Vec<String> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         let Self { command, machine, date, commit, .. } = self;
-        let _ = write!(page, "\n`{command}` on {date}, {machine}, commit {commit}; {}.\n", versions.join(", "));
+        let source = format!("`{command}` on {date}, {machine}, commit {commit}; {}.", versions.join(", "));
+        let _ = write!(page, "\n{}\n", wrap(&source));
         page
     }
 }
@@ -114,12 +117,6 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.replace('|', "\\|"),
         other => other.to_string(),
     }
-}
-
-/// The page that shows `tables`.
-pub(super) fn page(tables: &[Table]) -> String {
-    let head = "# Performance\n\nWritten by `hardnet bench --page` from the tables in [performance/](performance); each says what made it.\n";
-    tables.iter().fold(head.into(), |page, table| page + "\n" + &table.markdown())
 }
 
 /// The processor and the number of its threads.
@@ -178,17 +175,17 @@ mod tests {
     #[test]
     fn tables_survive_their_files_and_make_a_page() {
         let folder = tempfile::tempdir().unwrap();
-        let mut table = Table::new("Speed", "What was seen.", &["model", "ms", "note"]);
+        let mut table = Table::new("Speed", "What was seen.", &["model", "ms", "note"], ("0.1.0", "abc"));
         table.row(["a|b".into(), Cell::rounded(&1.2345.into(), 2), Value::Null.into()]);
         table.row(["c".into(), Cell::rounded(&7.7.into(), 0), Cell::scientific(&1.23e-6.into())]);
-        (table.machine, table.date, table.commit) = ("a machine".into(), "2026-11-24".into(), "abc".into());
+        (table.machine, table.date) = ("a machine".into(), "2026-11-24".into());
         table.write(folder.path(), "speed").unwrap();
         std::fs::write(folder.path().join("notes.txt"), "no table").unwrap();
         let read = Table::read_all(folder.path()).unwrap();
         assert_eq!(read, [table]);
-        let expected = "\n## Speed\n\nWhat was seen.\n\n| model | ms | note |\n| --- | ---: | --- |\n| a\\|b | 1.23 | - |\n\
-                        | c | 8 | 1.2e-6 |\n\n`hardnet bench --all` on 2026-11-24, a machine, commit abc; hardnet 0.1.0.\n";
-        assert!(page(&read).ends_with(expected), "{}", page(&read));
+        let expected = "## Speed\n\nWhat was seen.\n\n| model | ms | note |\n| --- | ---: | --- |\n| a\\|b | 1.23 | - |\n\
+                        | c | 8 | 1.2e-6 |\n\n`cargo xtask bench` on 2026-11-24, a machine, commit abc; hardnet 0.1.0.\n";
+        assert_eq!(read[0].markdown(), expected);
         std::fs::write(folder.path().join("broken.json"), "{").unwrap();
         assert!(Table::read_all(folder.path()).is_err());
     }

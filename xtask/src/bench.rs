@@ -1,0 +1,152 @@
+//! `cargo xtask bench`: the tables of `docs/performance` that the program can measure, and the page of all tables.
+//!
+//! Each figure comes from a run of `hardnet` in a process of its own, so that its memory is that of one network.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::performance::table::{Cell, Table};
+use crate::performance::{TABLES, write_page};
+use crate::workspace::{Workspace, output};
+
+/// Sides of square images.
+const SIDES: [usize; 4] = [224, 320, 512, 1024];
+
+/// Measures `program`, or a release build of `hardnet`, and writes tables and page.
+pub(crate) fn run(workspace: &Workspace, program: Option<&str>) -> Result<()> {
+    let path = match program {
+        Some(path) => PathBuf::from(path),
+        None => build(workspace)?,
+    };
+    let program = Program::new(path)?;
+    let folder = workspace.root.join(TABLES);
+    std::fs::create_dir_all(&folder)?;
+    engines(&program)?.write(&folder, "engines")?;
+    sizes(&program)?.write(&folder, "sizes")?;
+    write_page(&workspace.root)
+}
+
+/// A release build of `hardnet`.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["build", "--release", "-p", "hardnet-cli"];
+    let status = Command::new(cargo).current_dir(&workspace.root).args(arguments).status()?;
+    ensure!(status.success(), "`cargo build --release -p hardnet-cli` failed");
+    Ok(workspace.target.join("release").join("hardnet"))
+}
+
+/// The program that is measured.
+struct Program {
+    path: PathBuf,
+    version: String,
+    commit: String,
+    /// Threads that it uses by default.
+    threads: usize,
+    /// The networks that it knows.
+    models: Vec<String>,
+}
+
+impl Program {
+    fn new(path: PathBuf) -> Result<Self> {
+        let about = json(&path, &["env", "--json"])?;
+        let text = |name: &str| Some(about[name].as_str()?.to_owned());
+        let list = json(&path, &["list", "--json"])?;
+        let names = list.as_array().context("`hardnet list` gave no list")?.iter();
+        Ok(Self {
+            version: text("version").context("`hardnet env` gave no version")?,
+            commit: text("commit").context("`hardnet env` gave no commit")?,
+            threads: about["threads"].as_u64().context("`hardnet env` gave no number of threads")? as usize,
+            models: names.filter_map(|row| Some(row["model"].as_str()?.to_owned())).collect(),
+            path,
+        })
+    }
+
+    /// Its version and commit.
+    fn tool(&self) -> (&str, &str) {
+        (&self.version, &self.commit)
+    }
+
+    /// What `hardnet bench` reports of `model` with more `arguments`.
+    fn measure(&self, model: &str, arguments: &[&str]) -> Result<Value> {
+        json(&self.path, &[&["bench", model, "--json"], arguments].concat())
+    }
+}
+
+/// The JSON that a command prints.
+fn json(program: &Path, arguments: &[&str]) -> Result<Value> {
+    let printed = output(Command::new(program).args(arguments))?;
+    serde_json::from_str(&printed).with_context(|| format!("`hardnet {}` did not print JSON", arguments.join(" ")))
+}
+
+/// Every network by both engines.
+fn engines(program: &Program) -> Result<Table> {
+    let columns =
+        ["model", "engine", "batch", "threads", "ms", "images/s", "MiB", "plan MiB", "ready after ms", "logits"];
+    let mut table = Table::new(
+        "Networks by engine",
+        "Median milliseconds for a batch of images of 224x224 pixels with the formula's weights. `MiB` is the greatest resident set of \
+         the process, `plan MiB` what the plan holds, `logits` the greatest difference of a logit to the Candle network's.",
+        &columns,
+        program.tool(),
+    );
+    let threads = program.threads;
+    let choices = [("plan", 1, 1, 30), ("plan", 1, threads, 30), ("plan", 8, threads, 10), ("candle", 1, threads, 3)];
+    for model in &program.models {
+        for (engine, batch, threads, iters) in choices {
+            let [batch, threads, iters] = [batch, threads, iters].map(|number: usize| number.to_string());
+            let report = program.measure(
+                model,
+                &["--engine", engine, "--batch-size", &batch, "--threads", &threads, "--iters", &iters],
+            )?;
+            table.row([
+                model.as_str().into(),
+                engine.into(),
+                report["batch_size"].clone().into(),
+                report["threads"].clone().into(),
+                Cell::rounded(&report["latency_ms"]["median"], 2),
+                Cell::rounded(&report["images_per_second"], 1),
+                Cell::rounded(&report["peak_rss_mib"], 0),
+                Cell::rounded(&report["plan_mib"], 0),
+                Cell::rounded(&report["load_ms"], 0),
+                Cell::scientific(&report["max_logit_difference"]),
+            ]);
+        }
+    }
+    Ok(table)
+}
+
+/// How the time grows with the image.
+fn sizes(program: &Program) -> Result<Table> {
+    let columns = ["model", "side", "ms", "GMAC", "GFLOP/s", "time by multiply-adds"];
+    let mut table = Table::new(
+        "Sizes of images",
+        "Median milliseconds of the plan for one image on all threads. GFLOP/s count the operations of direct convolutions. The last column \
+         is the time for a multiply-add by that at 224x224 pixels.",
+        &columns,
+        program.tool(),
+    );
+    for model in &program.models {
+        let mut first = None;
+        for side in SIDES {
+            let iters = (30 * 224 * 224 / (side * side)).max(5).to_string();
+            let report =
+                program.measure(model, &["--img-size", &side.to_string(), "--iters", &iters, "--no-reference"])?;
+            let number = |value: &Value| value.as_f64().context("a run gave no figure");
+            let ms = number(&report["latency_ms"]["median"])?;
+            let macs = number(&report["multiply_adds"])?;
+            let each = ms / macs;
+            table.row([
+                model.as_str().into(),
+                side.into(),
+                Cell::rounded(&ms.into(), 2),
+                Cell::rounded(&(macs / 1e9).into(), 3),
+                Cell::rounded(&(2e-6 * macs / ms).into(), 1),
+                Cell::rounded(&(each / *first.get_or_insert(each)).into(), 2),
+            ]);
+        }
+    }
+    Ok(table)
+}
