@@ -7,7 +7,8 @@
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use hardnet_data::{Limits, Pipeline, decode, imagenet};
-use hardnet_model::{HarDNet, top_k};
+use hardnet_eval::top_k;
+use hardnet_model::HarDNet;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,7 +18,7 @@ fn main() -> Result<()> {
     let image = decode(&std::fs::read(photo)?, &Limits::default())?.image;
     let pixels = Pipeline::pil_bilinear().tensor(&image)?;
     let logits = network.forward(&Tensor::from_vec(pixels, (1, 3, 224, 224), &Device::Cpu)?)?;
-    for hit in &top_k(&logits, 5)?[0] {
+    for hit in top_k(&logits.flatten_all()?.to_vec1::<f32>()?, 5) {
         let name = imagenet::classes().get(hit.index).map_or("?", |class| class.name);
         println!("{:5.1} %  {name}", 100.0 * hit.probability);
     }

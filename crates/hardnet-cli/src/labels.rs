@@ -1,7 +1,7 @@
 //! Names of classes.
 
 use hardnet_data::imagenet;
-use hardnet_model::Prediction;
+use hardnet_eval::Prediction;
 use serde::Serialize;
 
 /// A predicted class under its name, in JSON lines. Field names are API.

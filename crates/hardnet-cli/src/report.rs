@@ -1,7 +1,7 @@
 //! The result of an evaluation, for people and for programs.
 
 use hardnet_data::Pipeline;
-use hardnet_model::{Proportion, Tally};
+use hardnet_eval::{Proportion, Tally};
 use serde::Serialize;
 
 use crate::model::WeightsOrigin;

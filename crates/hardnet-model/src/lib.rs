@@ -25,7 +25,6 @@
 //! # }
 //! ```
 
-mod classify;
 mod config;
 mod convert;
 mod describe;
@@ -38,10 +37,8 @@ mod parameters;
 mod plan;
 mod recognise;
 mod scheme;
-mod score;
 mod weights;
 
-pub use classify::{Prediction, top_k, top_k_of};
 pub use config::{Activation, BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, Variant};
 pub use convert::{Conversion, Precision};
 pub use error::{Differences, Error, Result, Shaped};
@@ -55,9 +52,6 @@ pub use parameters::Parameters;
 pub use plan::{Plan, PlanMemory, PlanOptions, PlanStep};
 pub use recognise::{FileTensor, Recognised, compare, recognise};
 pub use scheme::{NamedParam, Scheme};
-pub use score::{
-    Breakdown, Calibration, CalibrationBin, ClassScore, Confusion, ConfusionCell, Mistake, Proportion, Tally,
-};
 pub use weights::{
     Examined, FileParameters, Metadata, OwnedParameters, Provenance, WeightsFile, examine, write_weights,
 };

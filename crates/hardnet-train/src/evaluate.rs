@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use hardnet_data::{Cores, LoadError, Loader, LoaderOptions, Pipeline, Sample};
-use hardnet_model::{Config, HarDNet, Plan, PlanOptions, Tally};
+use hardnet_eval::{Metric, Proportion, Tally};
+use hardnet_model::{Config, HarDNet, Plan, PlanOptions};
 
 use crate::error::{Error, Result};
 use crate::metrics::{ValidationMetrics, rounded};
@@ -39,7 +40,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     pub(crate) fn metrics(&self) -> ValidationMetrics {
-        let percent = |share: hardnet_model::Proportion| rounded(share.percent().unwrap_or(0.0));
+        let percent = |share: Proportion| rounded(share.percent().unwrap_or(0.0));
         ValidationMetrics {
             loss: rounded(self.tally.loss().unwrap_or(0.0)),
             top1: percent(self.tally.top1()),
@@ -95,7 +96,7 @@ impl Validation {
                 let logits = engine.logits(&batch.images, self.pipeline.crop as usize)?;
                 let classes = logits.len() / batch.samples.len();
                 for (&index, logits) in batch.samples.iter().zip(logits.chunks(classes)) {
-                    evaluation.tally.add(logits, label(&self.samples[index])? as usize);
+                    evaluation.tally.add(index, logits, &(label(&self.samples[index])? as usize));
                 }
             }
             if !observe(None, batch.range.end) {

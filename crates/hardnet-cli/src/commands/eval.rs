@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use hardnet_data::{Cores, Loader, LoaderOptions, Pipeline, Sample};
-use hardnet_model::Tally;
+use hardnet_eval::{Metric, Tally};
 
 use crate::args::at_least_one;
 use crate::failure::{Exit, Failure, Result};
@@ -241,7 +241,7 @@ impl Run<'_> {
                 for (&index, logits) in batch.samples.iter().zip(&logits) {
                     let sample = &samples[index];
                     let label = sample.label().expect("sources of an evaluation have labels") as usize;
-                    tally.add(logits, label);
+                    tally.add(index, logits, &label);
                     if let Some(page) = page.as_deref_mut() {
                         page.add(index, logits, label);
                     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use hardnet_data::{Cores, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
-use hardnet_model::top_k_of;
+use hardnet_eval::top_k;
 use serde::Serialize;
 
 use crate::args::at_least_one;
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
 
 impl PredictArgs {
     fn show(&self, path: &str, logits: &[f32], model: &Model, printer: &Printer) -> Result<()> {
-        let top = model.labels.hits(&top_k_of(logits, self.topk));
+        let top = model.labels.hits(&top_k(logits, self.topk));
         if self.json || self.logits || self.format == Format::Jsonl {
             return printer.json_line(&Line {
                 path,

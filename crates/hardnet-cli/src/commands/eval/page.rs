@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use hardnet_data::{Pipeline, Sample};
-use hardnet_model::{Breakdown, Mistake};
+use hardnet_eval::{Breakdown, Metric, Mistake};
 
 use crate::failure::Result;
 use crate::labels::Labels;
@@ -88,7 +88,7 @@ impl PageArgs {
 impl Page {
     /// Counts the image of `sample` by its logits.
     pub(super) fn add(&mut self, sample: usize, logits: &[f32], label: usize) {
-        self.breakdown.add(sample, logits, label);
+        self.breakdown.add(sample, logits, &label);
     }
 
     /// Writes the page on a run that is over; `classes` is how many the network has.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hardnet_model::top_k_of;
+use hardnet_eval::top_k;
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -34,7 +34,7 @@ impl Predictions {
     }
 
     pub(super) fn write(&mut self, path: &str, label: usize, logits: &[f32], labels: &Labels) -> Result<()> {
-        let top = labels.hits(&top_k_of(logits, 5));
+        let top = labels.hits(&top_k(logits, 5));
         let correct = top.first().is_some_and(|hit| hit.index == label);
         serde_json::to_writer(&mut self.lines, &Line { path, label, correct, top })?;
         self.lines.push(b'\n');

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hardnet_model::{Calibration, CalibrationBin};
+use hardnet_eval::{Calibration, CalibrationBin};
 
 use super::Content;
 use super::html::{count, percent};

@@ -1,6 +1,6 @@
 //! Top-1 by class.
 
-use hardnet_model::ClassScore;
+use hardnet_eval::ClassScore;
 
 use super::Content;
 use super::html::{count, name, percent};

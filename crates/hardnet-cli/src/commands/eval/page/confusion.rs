@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hardnet_model::Confusion;
+use hardnet_eval::Confusion;
 
 use super::Content;
 use super::html::{Text, count, name, percent};

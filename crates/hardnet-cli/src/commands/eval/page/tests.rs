@@ -1,7 +1,7 @@
 //! Pages of results that never were.
 
 use hardnet_data::Pipeline;
-use hardnet_model::{Breakdown, Tally};
+use hardnet_eval::{Breakdown, Metric, Tally};
 
 use super::{Content, PICTURES, Picture, document};
 use crate::labels::Labels;
@@ -49,8 +49,8 @@ fn counts(images: usize, classes: usize) -> (Tally, Breakdown) {
         logits.fill(0.0);
         logits[label] = draw(300) as f32 / 100.0;
         logits[predicted] = 3.0 + draw(1200) as f32 / 100.0;
-        tally.add(&logits, label);
-        breakdown.add(image, &logits, label);
+        tally.add(image, &logits, &label);
+        breakdown.add(image, &logits, &label);
     }
     (tally, breakdown)
 }

@@ -1,6 +1,6 @@
-//! Whether a network that is 90 % sure is right nine times of ten.
+//! Calibration: whether a network that is 90 % sure is right nine times of ten.
 
-use super::Proportion;
+use crate::tally::Proportion;
 
 /// Images by the probability of their most probable class, in equal bins.
 ///
@@ -38,12 +38,20 @@ impl Calibration {
 
     /// Counts an image whose most probable class has probability `confidence`, 0 to 1, and is right or not.
     pub fn add(&mut self, confidence: f64, correct: bool) {
-        // `as` saturates, and takes what is no number to the first bin.
+        // `as` saturates, and takes NaN to the first bin.
         let bin = ((confidence * Self::BINS as f64).ceil() as usize).clamp(1, Self::BINS) - 1;
         let bin = &mut self.bins[bin];
         bin.top1.total += 1;
         bin.top1.correct += usize::from(correct);
         bin.confidence += confidence;
+    }
+
+    /// Adds the counts of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (bin, other) in self.bins.iter_mut().zip(&other.bins) {
+            bin.top1 = Proportion::new(bin.top1.correct + other.top1.correct, bin.top1.total + other.top1.total);
+            bin.confidence += other.confidence;
+        }
     }
 
     /// All bins by ascending confidence.

@@ -1,20 +1,20 @@
-//! Where an evaluation goes wrong: which classes are confused, how far confidence can be trusted, the worst mistakes.
+//! Where a classifier goes wrong: confused classes, calibration, the worst mistakes.
 //!
-//! Nothing is kept of an image but what these ask for, so that memory does not follow the number of images times that of
-//! classes.
+//! Logits are not kept, so memory does not grow with the number of images times the number of classes.
 
-use super::calibration::Calibration;
-use super::confusion::Confusion;
-use crate::classify::log_sum_exp;
+use crate::calibration::Calibration;
+use crate::confusion::Confusion;
+use crate::metric::Metric;
+use crate::top_k::log_sum_exp;
 
-/// What a [`Tally`](crate::Tally) does not tell of labelled images.
+/// Confusion, calibration and the most confident mistakes over labeled images.
 ///
 /// ```
-/// use hardnet_model::Breakdown;
+/// use hardnet_eval::{Breakdown, Metric};
 ///
 /// let mut breakdown = Breakdown::new(10);
-/// breakdown.add(0, &[2.0, 0.5, 0.1], 0);
-/// breakdown.add(1, &[3.0, 0.5, 0.1], 2);
+/// breakdown.add(0, &[2.0, 0.5, 0.1], &0);
+/// breakdown.add(1, &[3.0, 0.5, 0.1], &2);
 /// assert_eq!(breakdown.confusion().count(2, 0), 1);
 /// assert_eq!(breakdown.mistakes()[0].image, 1);
 /// ```
@@ -43,25 +43,9 @@ pub struct Mistake {
 }
 
 impl Breakdown {
-    /// Counts nothing yet, and will keep the `mistakes` most confident mistakes.
+    /// Creates an empty breakdown that keeps the `mistakes` most confident mistakes.
     pub fn new(mistakes: usize) -> Self {
         Self { most: mistakes, ..Self::default() }
-    }
-
-    /// Counts an image of class `label` by its `logits`; `image` is a number of the caller's to find it again.
-    ///
-    /// The most probable class is the one that [`Tally`](crate::Tally) takes. A label that is no class counts as a
-    /// mistake; without logits nothing is counted.
-    pub fn add(&mut self, image: usize, logits: &[f32], label: usize) {
-        let Some(predicted) = most_probable(logits) else { return };
-        let normaliser = log_sum_exp(logits);
-        let probability = |class: usize| logits.get(class).map_or(0.0, |&logit| (f64::from(logit) - normaliser).exp());
-        let confidence = probability(predicted);
-        self.confusion.add(label, predicted);
-        self.calibration.add(confidence, predicted == label);
-        if predicted != label {
-            self.keep(Mistake { image, label, predicted, confidence, of_label: probability(label) });
-        }
     }
 
     /// Which classes were taken for which.
@@ -92,7 +76,34 @@ impl Breakdown {
     }
 }
 
-/// The class of the greatest logit, of equals the first.
+impl Metric for Breakdown {
+    type Target = usize;
+
+    /// Counts an image of class `label` by its `logits`.
+    ///
+    /// The most probable class is the one that [`Tally`](crate::Tally) takes. A label that is not a class counts as a
+    /// mistake; without logits nothing is counted.
+    fn add(&mut self, image: usize, logits: &[f32], &label: &usize) {
+        let Some(predicted) = most_probable(logits) else { return };
+        let normalizer = log_sum_exp(logits);
+        let probability = |class: usize| logits.get(class).map_or(0.0, |&logit| (f64::from(logit) - normalizer).exp());
+        let confidence = probability(predicted);
+        self.confusion.add(label, predicted);
+        self.calibration.add(confidence, predicted == label);
+        if predicted != label {
+            self.keep(Mistake { image, label, predicted, confidence, of_label: probability(label) });
+        }
+    }
+
+    /// Adds the counts of `other`, and of its mistakes as many as this breakdown keeps.
+    fn merge(&mut self, other: &Self) {
+        self.confusion.merge(&other.confusion);
+        self.calibration.merge(&other.calibration);
+        other.mistakes.iter().for_each(|&mistake| self.keep(mistake));
+    }
+}
+
+/// Returns the class of the greatest logit, of equals the first.
 fn most_probable(logits: &[f32]) -> Option<usize> {
     let (&first, rest) = logits.split_first()?;
     let greater =
@@ -103,7 +114,7 @@ fn most_probable(logits: &[f32]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tally;
+    use crate::tally::Tally;
 
     /// Logits of image `image`, with ties and zeros of both signs among them.
     fn logits(image: usize) -> Vec<f32> {
@@ -115,8 +126,8 @@ mod tests {
     fn the_most_probable_class_is_the_tallys() {
         let (mut tally, mut breakdown) = (Tally::default(), Breakdown::new(100));
         for image in 0..100 {
-            tally.add(&logits(image), image % 7);
-            breakdown.add(image, &logits(image), image % 7);
+            tally.add(image, &logits(image), &(image % 7));
+            breakdown.add(image, &logits(image), &(image % 7));
         }
         let correct: usize = (0..7).map(|class| breakdown.confusion().count(class, class)).sum();
         assert!(correct > 0 && correct < 100);
@@ -131,8 +142,8 @@ mod tests {
         let mut none = Breakdown::new(0);
         for (image, margin) in [1.0, 4.0, 0.5, 4.0, 9.0, 2.0, 4.0].into_iter().enumerate() {
             for breakdown in [&mut all, &mut few, &mut none] {
-                breakdown.add(image, &[0.0, margin], 0);
-                breakdown.add(100 + image, &[0.0, 50.0], 1);
+                breakdown.add(image, &[0.0, margin], &0);
+                breakdown.add(100 + image, &[0.0, 50.0], &1);
             }
         }
         let images = |breakdown: &Breakdown| breakdown.mistakes().iter().map(|m| m.image).collect::<Vec<_>>();
@@ -146,12 +157,25 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_are_no_class_are_mistakes() {
+    fn labels_outside_the_classes_are_mistakes() {
         let mut breakdown = Breakdown::new(1);
-        breakdown.add(5, &[1.0, 0.0], usize::MAX);
-        breakdown.add(6, &[], 0);
+        breakdown.add(5, &[1.0, 0.0], &usize::MAX);
+        breakdown.add(6, &[], &0);
         assert_eq!(breakdown.confusion().count(usize::MAX, 0), 1);
         assert_eq!((breakdown.mistakes()[0].image, breakdown.mistakes()[0].of_label), (5, 0.0));
         assert_eq!(breakdown.calibration().images(), 1);
+    }
+    #[test]
+    fn breakdowns_of_parts_are_the_breakdown_of_all() {
+        let count = |images: std::ops::Range<usize>| {
+            let mut breakdown = Breakdown::new(5);
+            images.for_each(|image| breakdown.add(image, &logits(image), &(image % 7)));
+            breakdown
+        };
+        let (whole, mut merged) = (count(0..100), count(0..37));
+        merged.merge(&count(37..100));
+        assert_eq!((merged.confusion(), merged.mistakes()), (whole.confusion(), whole.mistakes()));
+        let errors = [&merged, &whole].map(|breakdown| breakdown.calibration().error().unwrap());
+        assert!((errors[0] - errors[1]).abs() < 1e-12);
     }
 }

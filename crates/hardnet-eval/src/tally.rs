@@ -1,16 +1,9 @@
-//! How good predictions are.
+//! Top-1, top-5 and loss.
 
-mod breakdown;
-mod calibration;
-mod confusion;
+use crate::metric::Metric;
+use crate::top_k::log_sum_exp;
 
-pub use breakdown::{Breakdown, Mistake};
-pub use calibration::{Calibration, CalibrationBin};
-pub use confusion::{ClassScore, Confusion, ConfusionCell};
-
-use crate::classify::log_sum_exp;
-
-/// Some of a number of images.
+/// A share of a number of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proportion {
@@ -36,14 +29,14 @@ impl Proportion {
         const Z: f64 = 1.959_963_984_540_054;
         let n = self.total as f64;
         let p = self.percent()? / 100.0;
-        let centre = p + Z * Z / (2.0 * n);
+        let center = p + Z * Z / (2.0 * n);
         let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
         let scale = 100.0 / (1.0 + Z * Z / n);
-        Some((((centre - spread) * scale).max(0.0), ((centre + spread) * scale).min(100.0)))
+        Some((((center - spread) * scale).max(0.0), ((center + spread) * scale).min(100.0)))
     }
 }
 
-/// The scores of labelled images.
+/// Top-1, top-5 and mean cross entropy of labeled images.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
     images: usize,
@@ -53,21 +46,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts an image of class `label` by its `logits`.
-    ///
-    /// A label that is no class counts as an image that the network got wrong, with an infinite loss.
-    pub fn add(&mut self, logits: &[f32], label: usize) {
-        self.images += 1;
-        let Some(&own) = logits.get(label) else {
-            self.loss = f64::INFINITY;
-            return;
-        };
-        let rank = rank(logits, label);
-        self.top1 += usize::from(rank < 1);
-        self.top5 += usize::from(rank < 5);
-        self.loss += log_sum_exp(logits) - f64::from(own);
-    }
-
     /// Images whose most probable class is right.
     pub fn top1(&self) -> Proportion {
         Proportion::new(self.top1, self.images)
@@ -84,7 +62,33 @@ impl Tally {
     }
 }
 
-/// How many classes come before `label` by `logits`, in the order of [`top_k`](crate::top_k).
+impl Metric for Tally {
+    type Target = usize;
+
+    /// Counts an image of class `label` by its `logits`.
+    ///
+    /// A label that is not a class counts as wrong, with an infinite loss.
+    fn add(&mut self, _: usize, logits: &[f32], &label: &usize) {
+        self.images += 1;
+        let Some(&own) = logits.get(label) else {
+            self.loss = f64::INFINITY;
+            return;
+        };
+        let rank = rank(logits, label);
+        self.top1 += usize::from(rank < 1);
+        self.top5 += usize::from(rank < 5);
+        self.loss += log_sum_exp(logits) - f64::from(own);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.images += other.images;
+        self.top1 += other.top1;
+        self.top5 += other.top5;
+        self.loss += other.loss;
+    }
+}
+
+/// Counts the classes before `label` by `logits`, in the order of [`top_k`](crate::top_k).
 fn rank(logits: &[f32], label: usize) -> usize {
     let own = logits[label];
     logits.iter().enumerate().filter(|&(index, &logit)| logit > own || (logit == own && index < label)).count()
@@ -93,12 +97,12 @@ fn rank(logits: &[f32], label: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::top_k_of;
+    use crate::top_k::top_k;
 
     #[test]
     fn ranks_are_places_in_top_k() {
         let logits = [0.5, 2.0, -1.0, 2.0, 0.5, 3.0];
-        for (place, hit) in top_k_of(&logits, 6).iter().enumerate() {
+        for (place, hit) in top_k(&logits, 6).iter().enumerate() {
             assert_eq!(rank(&logits, hit.index), place);
         }
     }
@@ -123,13 +127,27 @@ mod tests {
     fn a_tally_is_the_mean_over_its_images() {
         let mut tally = Tally::default();
         assert_eq!(tally.loss(), None);
-        tally.add(&[0.0; 8], 0);
-        tally.add(&[0.0; 8], 6);
-        tally.add(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0], 6);
+        tally.add(0, &[0.0; 8], &0);
+        tally.add(0, &[0.0; 8], &6);
+        tally.add(0, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0], &6);
         assert_eq!((tally.top1().correct, tally.top5().correct, tally.top1().total), (2, 2, 3));
         let expected = (2.0 * 8f64.ln() + (7.0 + 3f64.exp()).ln() - 3.0) / 3.0;
         assert!((tally.loss().unwrap() - expected).abs() < 1e-12);
-        tally.add(&[1.0], 3);
+        tally.add(0, &[1.0], &3);
         assert_eq!(tally.loss(), Some(f64::INFINITY));
+    }
+    #[test]
+    fn tallies_of_parts_are_the_tally_of_all() {
+        let logits = |image: usize| (0..7).map(|class| ((image * 5 + class * 3) % 8) as f32).collect::<Vec<_>>();
+        let count = |images: std::ops::Range<usize>| {
+            let mut tally = Tally::default();
+            images.for_each(|image| tally.add(image, &logits(image), &(image % 7)));
+            tally
+        };
+        let (whole, mut merged) = (count(0..40), count(0..13));
+        merged.merge(&count(13..40));
+        merged.merge(&Tally::default());
+        assert_eq!((merged.top1(), merged.top5()), (whole.top1(), whole.top5()));
+        assert!((merged.loss().unwrap() - whole.loss().unwrap()).abs() < 1e-12);
     }
 }

@@ -1,8 +1,8 @@
-//! Which classes are taken for which.
+//! The confusion matrix.
 
 use std::collections::BTreeMap;
 
-use super::Proportion;
+use crate::tally::Proportion;
 
 /// A confusion matrix: images by their class and by the class that was found most probable.
 ///
@@ -42,6 +42,11 @@ impl Confusion {
     /// Counts an image of class `label` that was found to be of class `predicted`.
     pub fn add(&mut self, label: usize, predicted: usize) {
         *self.cells.entry((label, predicted)).or_default() += 1;
+    }
+
+    /// Adds the counts of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        other.cells.iter().for_each(|(&cell, &images)| *self.cells.entry(cell).or_default() += images);
     }
 
     /// Images of class `label` that were found to be of class `predicted`.

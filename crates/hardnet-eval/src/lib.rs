@@ -1,0 +1,29 @@
+//! Evaluation of image classifiers.
+//!
+//! [`top_k`] turns logits into classes. A [`Tally`] counts top-1, top-5 and loss; a [`Breakdown`] adds the [`Confusion`]
+//! matrix, [`Calibration`] and the worst mistakes. All of them are [`Metric`]s: they count sample by sample, and counts of
+//! parts of a data set merge.
+//!
+//! ```
+//! use hardnet_eval::{Metric, Tally};
+//!
+//! let (mut first, mut second) = (Tally::default(), Tally::default());
+//! first.add(0, &[2.0, 0.5, 0.1], &0);
+//! second.add(1, &[3.0, 0.5, 0.1], &2);
+//! first.merge(&second);
+//! assert_eq!((first.top1().correct, first.top1().total), (1, 2));
+//! ```
+
+mod breakdown;
+mod calibration;
+mod confusion;
+mod metric;
+mod tally;
+mod top_k;
+
+pub use breakdown::{Breakdown, Mistake};
+pub use calibration::{Calibration, CalibrationBin};
+pub use confusion::{ClassScore, Confusion, ConfusionCell};
+pub use metric::Metric;
+pub use tally::{Proportion, Tally};
+pub use top_k::{Prediction, log_sum_exp, top_k};
