@@ -3,21 +3,16 @@
     cargo build --release -p hardnet-cli
     python benches/choice.py
 
-It is the table behind crates/hardnet-model/src/plan/choice.rs. A round runs each network once with each algorithm for all of these
-layers and once with the choice, one after the other; a layer's time is the median over the rounds. `--models` and `--batches`
-choose some of the rows; those that are recorded already stay. HARDNET_ISA chooses the instruction set.
-"""
+It is the table behind crates/hardnet-model/src/plan/choice.rs. A round runs each network once with each algorithm for
+all of these layers and once with the choice, one after the other; a layer's time is the median over the rounds.
+`--models` and `--batches` choose some of the rows; those that are recorded already stay. HARDNET_ISA chooses the
+instruction set."""
 
 import argparse
-import json
 import statistics
-import subprocess
 from collections import defaultdict
-from pathlib import Path
 
 import record
-
-ROOT = Path(__file__).resolve().parent.parent
 
 ALGORITHMS = ("direct", "winograd-2x2", "winograd-4x4", "lean-2x2", "lean-4x4")
 CHOICE = "choice"
@@ -25,19 +20,15 @@ CHOICE = "choice"
 MODELS = ("hardnet68", "hardnet85")
 
 
-def output(program, *arguments):
-    return json.loads(subprocess.run([program, *map(str, arguments), "--json"], check=True, capture_output=True).stdout)
-
-
 def layers(program, model, batch, arguments):
     """The layers that there is a choice for: of each the side of its map, and the median milliseconds by algorithm."""
-    sides = {layer["name"]: layer["output"]["height"] for layer in output(program, "info", model)["layers"]}
+    sides = {layer["name"]: layer["output"]["height"] for layer in record.report(program, "info", model, "--json")["layers"]}
     times, kernels = defaultdict(lambda: defaultdict(list)), {}
     for _ in range(arguments.rounds):
         for algorithm in (*ALGORITHMS, CHOICE):
             forced = () if algorithm == CHOICE else ("--algorithm", algorithm)
             common = ("--batch-size", batch, "--threads", arguments.threads, "--iters", arguments.iters, "--profile", "--no-reference")
-            report = output(program, "bench", model, *common, *forced)
+            report = record.report(program, "bench", model, "--json", *common, *forced)
             for layer in report["profile"]["layers"]:
                 if algorithm == "winograd-4x4" and layer["kernel"] == algorithm:
                     kernels[layer["name"]] = None
@@ -66,7 +57,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--iters", type=int, default=10)
-    parser.add_argument("--program", default=str(ROOT / "target" / "release" / "hardnet"))
+    parser.add_argument("--program", default=record.PROGRAM)
     arguments = parser.parse_args()
     for model in arguments.models:
         for batch in arguments.batches:
@@ -81,7 +72,7 @@ def main():
 def write(rows, report):
     record.write(
         "choice",
-        report["isa"],
+        isa=report["isa"],
         title="Which algorithm computes a 3x3 convolution",
         text="Milliseconds of all 3x3 convolutions of stride 1 with maps of one side that are computed alike, in a batch, by each algorithm "
         "alone and as chosen; `chosen / best` divides by the sum of each layer's fastest. In a batch, "

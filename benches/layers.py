@@ -1,16 +1,15 @@
-"""Times of single layers, and of values too small to be normal: writes docs/performance/layers-ISA.json and denormals-ISA.json.
+"""Times of single layers, and of values too small to be normal: writes docs/performance/layers-ISA.json and
+denormals-ISA.json.
 
     cargo build --release -p hardnet-cli
     python benches/layers.py
 
-runs the Criterion benches of hardnet-kernels, or with `--last` takes the results of their last run. HARDNET_ISA has no part in
-it: the benches take the best instruction set.
-"""
+runs the Criterion benches of hardnet-kernels, or with `--last` takes the results of their last run. HARDNET_ISA has
+no part in it: the benches take the best instruction set."""
 
 import argparse
 import json
 import subprocess
-from pathlib import Path
 
 import record
 
@@ -29,13 +28,13 @@ def results():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default=str(record.ROOT / "target" / "release" / "hardnet"))
+    parser.add_argument("--program", default=record.PROGRAM)
     parser.add_argument("--last", action="store_true", help="measure nothing")
     arguments = parser.parse_args()
     if not arguments.last:
         command = ["cargo", "bench", "-p", "hardnet-kernels", "--bench", "layers"]
         subprocess.run(command, check=True, cwd=record.ROOT)
-    about = json.loads(subprocess.run([arguments.program, "env", "--json"], check=True, capture_output=True).stdout)
+    about = record.report(arguments.program, "env", "--json")
     common = {"command": "python benches/layers.py", "commit": about["commit"], "versions": {"hardnet": about["version"]}}
     layers, denormals = [], {}
     for group, function, value, nanoseconds, operations in results():
@@ -46,7 +45,7 @@ def main():
             layers.append([group, KERNELS[function], int(value), round(nanoseconds / 1e6, 3), round(operations / nanoseconds, 1)])
     record.write(
         "layers",
-        about["isa"],
+        isa=about["isa"],
         title="Single layers",
         text="Milliseconds in the median of layers with the shapes that they have in the networks, behind 1x1 convolutions of one channel "
         "that make the maps they read and are counted. GFLOP/s count the operations of direct convolutions.",
@@ -56,7 +55,7 @@ def main():
     )
     record.write(
         "denormals",
-        about["isa"],
+        isa=about["isa"],
         title="Values too small to be normal",
         text="Milliseconds in the median on one thread of a layer whose inputs are 0.5, and 1e-39, which is not a normal number.",
         columns=["layer", "kernel", "ordinary", "denormal", "denormal / ordinary"],

@@ -7,16 +7,9 @@ HARDNET_ISA chooses the instruction set.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 from collections import defaultdict
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "benches" / "peers"))
-import compare
 import record
 
 KINDS = {"in the next": "chain", "mean": "other", "pool": "other", "load": "other", "linear": "other"}
@@ -28,7 +21,7 @@ def profile(arguments, model, batch):
     command += ["--iters", str(arguments.iters), "--profile", "--no-reference", "--json"]
     peaks, kinds = [], defaultdict(lambda: {"steps": 0, "ms": [], "operations": 0.0})
     for number in range(arguments.rounds):
-        report = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        report = record.report(*command)
         peaks.append(report["profile"]["peak_gflops"])
         sums = defaultdict(float)
         for layer in report["profile"]["layers"]:
@@ -44,12 +37,12 @@ def profile(arguments, model, batch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=compare.MODELS, default=compare.MODELS)
+    parser.add_argument("--models", nargs="+", choices=record.MODELS, default=record.MODELS)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--iters", type=int, default=10)
-    parser.add_argument("--program", default=str(ROOT / "target" / "release" / "hardnet"))
+    parser.add_argument("--program", default=record.PROGRAM)
     arguments = parser.parse_args()
     rows = []
     for model in arguments.models:
@@ -65,7 +58,7 @@ def main():
     tool = report["tool"]
     record.write(
         "profile",
-        report["isa"],
+        isa=report["isa"],
         title="Where the time goes",
         text=f"Milliseconds of a batch by kernel, the median of {arguments.rounds} runs. GFLOP/s count the operations of "
         "direct convolutions, whatever computes them, so that Winograd may be above the peak, which is what the micro-kernel reaches on values "

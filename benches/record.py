@@ -1,13 +1,21 @@
-"""The tables of docs/performance, which `cargo xtask performance-page` shows."""
+"""The tables of docs/performance, which `cargo xtask performance-page` shows, and how programs are asked for figures.
+
+Every script that measures writes its table by `write`, so that all of them say what made them, where, when and from
+which commit."""
 
 import datetime
 import json
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "docs" / "performance"
+# The program that is measured unless another is named.
+PROGRAM = str(ROOT / "target" / "release" / "hardnet")
+# The networks, those first whose tables are read first.
+MODELS = ("hardnet68", "hardnet85", "hardnet39ds", "hardnet68ds")
 
 
 def processor():
@@ -16,21 +24,40 @@ def processor():
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} threads, {platform.system()}"
 
 
-def path(name, isa):
-    """The file of a table of one instruction set."""
-    return TABLES / f"{name}-{isa}.json"
+def output(*command, **options):
+    """What a command prints, stripped; its errors end the script."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-2000:]}")
+    return done.stdout.strip()
 
 
-def rows(name, isa):
+def report(*command, **options):
+    """The JSON that a command prints, below lines of other texts if there are any."""
+    printed = output(*command, **options)
+    return json.loads(printed[printed.index("{") :])
+
+
+def commit():
+    """The commit that is checked out."""
+    return output("git", "rev-parse", "--short", "HEAD", cwd=ROOT)
+
+
+def path(name, isa=None):
+    """The file of a table, of one instruction set if there is one for each."""
+    return TABLES / (f"{name}-{isa}.json" if isa else f"{name}.json")
+
+
+def rows(name, isa=None):
     """The rows that are recorded."""
     file = path(name, isa)
     return json.loads(file.read_text())["rows"] if file.exists() else []
 
 
-def write(name, isa, title, text, command, commit, versions, columns, rows):
+def write(name, *, title, text, command, commit, versions, columns, rows, isa=None, file=None):
     """Writes a table, a row to a line, so that a new measurement is a small change."""
     table = {
-        "title": f"{title} ({isa})",
+        "title": f"{title} ({isa})" if isa else title,
         "text": text,
         "command": command,
         "machine": processor(),
@@ -40,5 +67,7 @@ def write(name, isa, title, text, command, commit, versions, columns, rows):
         "columns": columns,
     }
     lines = ",\n    ".join(json.dumps(row) for row in rows)
-    TABLES.mkdir(parents=True, exist_ok=True)
-    path(name, isa).write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {lines}\n  ]\n}}\n')
+    file = Path(file or path(name, isa))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(table, indent=2)[:-2] + f',\n  "rows": [\n    {lines}\n  ]\n}}\n')
+    print(file)

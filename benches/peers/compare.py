@@ -34,7 +34,6 @@ GOLDEN = ROOT / "tests" / "golden"
 sys.path.insert(0, str(ROOT / "benches"))
 import record
 
-MODELS = ("hardnet68", "hardnet85", "hardnet39ds", "hardnet68ds")
 PEERS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "mnn": "MNN", "ncnn": "ncnn"}
 WARM_UP = 2
 LEAST = 5
@@ -154,13 +153,13 @@ def measure(model, batch, threads, arguments):
         wait_for_peak(arguments)
         for peer in arguments.peers:
             command = [sys.executable, __file__, *common, "--cache", arguments.cache, "--worker", peer]
-            seen[peer].append(run([str(part) for part in command], environment))
+            seen[peer].append(record.report(*command, env=environment))
         fastest = min(results[-1]["latency_ms"]["median"] for name, results in seen.items() if name != "hardnet")
         iters = max(LEAST, int(1e3 * arguments.seconds / fastest))
         command = [*shlex.split(arguments.ours), "bench", model, "--weights", weights, "--batch-size", batch]
         command += ["--threads", threads, "--iters", iters, "--json"]
         command += ["--no-reference"] if number > 0 else []
-        seen["hardnet"].append(run([str(part) for part in command], None))
+        seen["hardnet"].append(record.report(*command))
     first = seen["hardnet"][0]
     ours = {"isa": first["isa"], "difference": first["max_logit_difference"], "commit": first["tool"]["commit"]}
     times = {name: statistics.median(r["latency_ms"]["median"] for r in results) for name, results in seen.items()}
@@ -173,25 +172,13 @@ def wait_for_peak(arguments):
     end = time.monotonic() + 60
     probe = [*shlex.split(arguments.ours), "bench", "hardnet39ds", "--iters", "1", "--profile", "--no-reference", "--json"]
     while arguments.peak > 0:
-        peak = run(probe, None)["profile"]["peak_gflops"]
+        peak = record.report(*probe)["profile"]["peak_gflops"]
         if peak >= arguments.peak:
             return
         if time.monotonic() > end:
             print(f"measured at {peak:.0f} GFLOP/s", file=sys.stderr)
             return
         time.sleep(1)
-
-
-def run(command, environment):
-    """The JSON that a command prints."""
-    output = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if output.returncode != 0:
-        raise SystemExit(f"{shlex.join(command)} failed:\n{output.stderr[-2000:]}")
-    return json.loads(output.stdout[output.stdout.index("{") :])
-
-
-def git(*arguments):
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def write(model, batch, threads, times, memory, ours, peers):
@@ -204,17 +191,17 @@ def write(model, batch, threads, times, memory, ours, peers):
     row += [float(f"{ours['difference']:.1e}"), ours["commit"]]
     rows = {tuple(old[:3]): old for old in record.rows("networks", ours["isa"])}
     rows[model, batch, threads] = row
-    order = lambda key: (MODELS.index(key[0]), key[2], key[1])
+    order = lambda key: (record.MODELS.index(key[0]), key[2], key[1])
     record.write(
         "networks",
-        ours["isa"],
+        isa=ours["isa"],
         title="Networks beside other engines",
         text="Median milliseconds for a batch of images of 224x224 pixels in f32, all engines measured one after the other in the same "
         "minutes. `ratio` is our time by the fastest other engine's, `goal` what is aimed at. Memory is the greatest resident set of "
         "the process in MiB, with the weights file as source; the others' include Python and NumPy, and choose their instruction set "
         "by themselves. `logits` is the greatest difference of a logit to the Candle network's, `commit` that of our program.",
         command="python benches/peers/compare.py",
-        commit=git("rev-parse", "--short", "HEAD"),
+        commit=record.commit(),
         versions={name: importlib.metadata.version(package) for name, package in PEERS.items()},
         columns=["model", "batch", "threads", "hardnet", *PEERS, "ratio", "goal", "MiB", "leanest other MiB", "logits", "commit"],
         rows=[rows[key] for key in sorted(rows, key=order)],
@@ -223,14 +210,14 @@ def write(model, batch, threads, times, memory, ours, peers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--models", nargs="+", choices=record.MODELS, default=record.MODELS)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's runs in a round")
     parser.add_argument("--peak", type=float, default=0.0, metavar="GFLOPS", help="begin rounds only at this throughput")
-    parser.add_argument("--ours", default=str(ROOT / "target" / "release" / "hardnet"), help="our program")
+    parser.add_argument("--ours", default=record.PROGRAM, help="our program")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers")
     parser.add_argument("--no-record", action="store_true", help="print only")
     parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)

@@ -3,23 +3,19 @@
     cargo build --release -p hardnet-model --example training_step
     python tests/training/compare.py TARGET/release/examples/training_step [CASE ...]
 
-A step is forward, cross entropy, backward and SGD with momentum and weight decay; both sides have two threads. Every turn is a process of
-its own, whose first step is left out. Times are medians over all steps of all turns, memory the peak of a process. Cases that are not
-named keep the rows that are there.
-"""
+A step is forward, cross entropy, backward and SGD with momentum and weight decay; both sides have two threads. Every
+turn is a process of its own, whose first step is left out. Times are medians over all steps of all turns, memory the
+peak of a process. Cases that are not named keep the rows that are there."""
 
-import datetime
-import json
 import os
 import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-OUTPUT = ROOT / "docs" / "performance" / "training.json"
+sys.path.insert(0, str(HERE.parent.parent / "benches"))
+import record
+
 THREADS, TURNS = 2, 3
 # Variant, side, images of a batch, steps of a turn.
 CASES = {
@@ -33,8 +29,7 @@ COLUMNS = [
 
 
 def run(command, **variables):
-    done = subprocess.run(command, cwd=HERE, env={**os.environ, **variables}, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+    return record.report(*command, cwd=HERE, env={**os.environ, **variables})
 
 
 def measure(program, variant, side, batch, steps):
@@ -52,35 +47,25 @@ def measure(program, variant, side, batch, steps):
     return row, theirs[0]["version"]
 
 
-def processor():
-    lines = subprocess.run(["lscpu"], capture_output=True, text=True).stdout.splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
-
-
 def main():
     program = str(pathlib.Path(sys.argv[1]).resolve())
     names = sys.argv[2:] or list(CASES)
-    rows = json.loads(OUTPUT.read_text())["rows"] if OUTPUT.exists() else []
+    rows = record.rows("training")
     for name in names:
         row, version = measure(program, *CASES[name])
         rows = [other for other in rows if other[:3] != row[:3]] + [row]
         print(row, flush=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    table = {
-        "title": "Training",
-        "text": "Whole training steps on the CPU: forward, cross entropy, backward, SGD with momentum, in turns with PyTorch; "
+    record.write(
+        "training",
+        title="Training",
+        text="Whole training steps on the CPU: forward, cross entropy, backward, SGD with momentum, in turns with PyTorch; "
         "medians, 2 threads each, f32.",
-        "command": "python tests/training/compare.py target/release/examples/training_step",
-        "machine": processor(),
-        "date": datetime.date.today().isoformat(),
-        "commit": commit,
-        "versions": {"PyTorch": version, "Candle": "0.11.1"},
-        "columns": COLUMNS,
-        "rows": rows,
-    }
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps(table, indent=1) + "\n")
+        command="python tests/training/compare.py target/release/examples/training_step",
+        commit=record.commit(),
+        versions={"PyTorch": version, "Candle": "0.11.1"},
+        columns=COLUMNS,
+        rows=rows,
+    )
 
 
 main()

@@ -3,18 +3,15 @@
     python crates/hardnet-data/benches/loading.py --weights FILE FOLDER target/release/hardnet [PROGRAM ...]
 
 runs `hardnet bench --data FOLDER --weights FILE --json` with each of the programs, such as one with the feature
-`exact-jpeg`, and writes docs/performance/loading.json. To be started at the top of the repository.
+`exact-jpeg`, and writes docs/performance/loading.json.
 """
 
 import argparse
-import datetime
-import json
 import pathlib
-import subprocess
+import sys
 
-
-def output(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "benches"))
+import record
 
 
 def main():
@@ -23,12 +20,11 @@ def main():
     parser.add_argument("programs", nargs="+")
     parser.add_argument("--weights", required=True)
     parser.add_argument("--rounds", default="5")
-    parser.add_argument("--table", type=pathlib.Path, default="docs/performance/loading.json")
     arguments = parser.parse_args()
     rows = []
     for program in arguments.programs:
         options = ("--data", arguments.folder, "--weights", arguments.weights, "--rounds", arguments.rounds)
-        report = json.loads(output(program, "-q", "bench", *options, "--json"))
+        report = record.report(program, "-q", "bench", *options, "--json")
         single, loader, evaluation = report["single"], report["loader"], report["eval"]
         stages = {"read": single["read_ms"], "decode": single["decode_ms"], "resize, crop, normalise": single["prepare_ms"]}
         stages["all of these"] = sum(stages.values())
@@ -40,20 +36,17 @@ def main():
         speed, waiting = evaluation["images_per_second"], 100 * evaluation["waiting"]
         what = f"evaluation of {evaluation['model']}, {waiting:.0f} % of it waiting for images"
         rows.append([decoder, what, f"{1e3 / speed:.3f}", f"{speed:.0f}"])
-    cpu = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    table = {
-        "title": "Loading images",
-        "text": f"{report['images']} photographs of {report['mean_bytes'] / 1000:.0f} kB and {report['mean_megapixels']:.2f} "
+    record.write(
+        "loading",
+        title="Loading images",
+        text=f"{report['images']} photographs of {report['mean_bytes'] / 1000:.0f} kB and {report['mean_megapixels']:.2f} "
         f"megapixels on average, in the page cache; the median of {arguments.rounds} rounds.",
-        "command": f"python crates/hardnet-data/benches/loading.py --rounds {arguments.rounds} --weights FILE FOLDER PROGRAM ...",
-        "machine": f"{cpu[0]}, {len(cpu)} processors",
-        "date": datetime.date.today().isoformat(),
-        "commit": report["tool"]["commit"],
-        "versions": {"hardnet": report["tool"]["version"], "rustc": output("rustc", "--version").split()[1]},
-        "columns": ["decoder", "what", "ms an image", "images/s"],
-        "rows": rows,
-    }
-    arguments.table.write_text(json.dumps(table, indent=1) + "\n")
+        command=f"python crates/hardnet-data/benches/loading.py --rounds {arguments.rounds} --weights FILE FOLDER PROGRAM ...",
+        commit=report["tool"]["commit"],
+        versions={"hardnet": report["tool"]["version"], "rustc": record.output("rustc", "--version").split()[1]},
+        columns=["decoder", "what", "ms an image", "images/s"],
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

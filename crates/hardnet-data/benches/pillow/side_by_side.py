@@ -8,23 +8,25 @@ docs/performance.md.
 
 For every photograph (decoded beforehand) and filter: the whole picture resized to short side 256, by both; and what a
 network is given, the middle 224 x 224 of it, normalised, [3, 224, 224] f32: by Pillow and numpy, by torchvision's
-transforms where that is installed, and by ours. The results are compared byte for byte. Prints the median over photographs
-of the median over rounds, and the mean of these medians.
-"""
+transforms where that is installed, and by ours. The results are compared byte for byte. Prints the median over
+photographs of the median over rounds, and the mean of these medians."""
 
 import argparse
-import datetime
 import importlib.util
 import json
 import pathlib
 import platform
 import statistics
 import subprocess
+import sys
 import time
 
 import numpy as np
 import PIL
 from PIL import Image
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[4] / "benches"))
+import record
 
 SHORT, CROP = 256, 224
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -118,12 +120,10 @@ def measure(images, workers, name, rounds):
     return medians
 
 
-def table(everything, photographs, rounds):
-    """The measurement as docs/performance/ has them."""
-    cpu = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    output = lambda *command: subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: E731
+def write_table(file, everything, photographs, rounds):
+    """Writes the measurement as a table of docs/performance."""
     versions = {"Pillow": PIL.__version__, "numpy": np.__version__, "Python": platform.python_version()}
-    versions["rustc"] = output("rustc", "--version").split()[1]
+    versions["rustc"] = record.output("rustc", "--version").split()[1]
     if importlib.util.find_spec("torchvision") is not None:
         import torchvision
 
@@ -135,20 +135,20 @@ def table(everything, photographs, rounds):
             mean = statistics.mean(seconds)
             speedup = f"{statistics.mean(base) / mean:.1f}"
             rows.append([name, way, f"{1e3 * statistics.median(seconds):.3f}", f"{1e3 * mean:.3f}", speedup])
-    return {
-        "title": "Resize and preprocessing against Pillow",
-        "text": f"{photographs} photographs, decoded beforehand, on one thread, one way after the other in each of {rounds} "
+    record.write(
+        "resize",
+        file=file,
+        title="Resize and preprocessing against Pillow",
+        text=f"{photographs} photographs, decoded beforehand, on one thread, one way after the other in each of {rounds} "
         "rounds; every result was compared byte for byte. `resize` makes the whole picture with the short side 256, `crop` "
         "the 224 x 224 pixels in its middle, `tensor` their normalised values. Milliseconds are the median and the mean over "
         "photographs of the median over rounds; the last column compares means with Pillow's.",
-        "command": "python crates/hardnet-data/benches/pillow/side_by_side.py --table FILE FOLDER resize_worker",
-        "machine": f"{cpu[0]}, {len(cpu)} processors",
-        "date": datetime.date.today().isoformat(),
-        "commit": output("git", "rev-parse", "--short=12", "HEAD"),
-        "versions": versions,
-        "columns": ["filter", "what, by", "median ms", "mean ms", "times Pillow"],
-        "rows": rows,
-    }
+        command="python crates/hardnet-data/benches/pillow/side_by_side.py --table FILE FOLDER resize_worker",
+        commit=record.commit(),
+        versions=versions,
+        columns=["filter", "what, by", "median ms", "mean ms", "times Pillow"],
+        rows=rows,
+    )
 
 
 def main():
@@ -179,7 +179,7 @@ def main():
             median, mean = statistics.median(seconds) * 1e3, statistics.mean(seconds) * 1e3
             print(f"{name:9} {way:24} {median:7.3f} {mean:7.3f}   {ratio:5.1f}x")
     if arguments.table:
-        arguments.table.write_text(json.dumps(table(everything, len(images), arguments.rounds), indent=1) + "\n")
+        write_table(arguments.table, everything, len(images), arguments.rounds)
     if arguments.json:
         arguments.json.write_text(json.dumps(everything))
 
