@@ -5,12 +5,12 @@
 //! ```
 
 use anyhow::Result;
-use hardnet_metrics::{Builder, Conv, Network, Pointwise, Pool, plot};
+use hardnet_complexity::{Figures, plot};
+use hardnet_graph::{Conv, Graph, GraphBuilder, Pointwise, Pool};
 
 fn main() -> Result<()> {
-    let network = describe()?;
-    let figures = network.figures(224, 224)?;
-    for (layer, figures) in network.layers().iter().zip(&figures.layers) {
+    let figures = Figures::new(&describe()?, 224, 224)?;
+    for (layer, figures) in figures.graph.nodes().iter().zip(&figures.layers) {
         let moc = figures.moc().map_or("-".into(), |moc| format!("{moc:.1}"));
         println!(
             "{:<7} {:<12} {:>12} {:>10} MACs {:>8} CIO {moc:>6} MoC {:>8} live bytes",
@@ -20,17 +20,17 @@ fn main() -> Result<()> {
     let block = &figures.blocks[0];
     println!("{}: {:.2} times less memory at its end than if all were kept", block.name, block.output_saving());
     if let Some(path) = std::env::args().nth(1) {
-        std::fs::write(path, plot::links(&network, &network.blocks()[0], 224, 224)?)?;
+        std::fs::write(path, plot::links(&figures, &figures.graph.blocks()[0]))?;
     }
     Ok(())
 }
 
 /// A block of six layers of which each reads the one before, and every second also the one four layers back.
-fn describe() -> Result<Network, hardnet_metrics::Error> {
-    let mut network = Builder::new("mine", 3);
+fn describe() -> Result<Graph, hardnet_graph::Error> {
+    let mut network = GraphBuilder::new("mine", 3);
     let stem = Conv::new(32, 3).stride(2);
-    let stem = network.conv("stem", &[network.image()], stem, Pointwise::NORM_ACTIVATION);
-    let pool = network.pool("pool", &[stem], Pool::new(2, 2));
+    let stem = network.conv("stem", &[network.image()], stem, Pointwise::NORM_RELU);
+    let pool = network.pool("pool", &[stem], Pool::max(2, 2));
     let mut written = vec![pool];
     for layer in 1..=6 {
         let mut inputs = vec![written[layer - 1]];
@@ -38,12 +38,12 @@ fn describe() -> Result<Network, hardnet_metrics::Error> {
             inputs.push(written[layer - 4]);
         }
         let conv = Conv::new(16, 3);
-        written.push(network.conv(format!("layer{layer}"), &inputs, conv, Pointwise::NORM_ACTIVATION));
+        written.push(network.conv(format!("layer{layer}"), &inputs, conv, Pointwise::NORM_RELU));
     }
     let outputs = [written[5], written[6]];
     let layers = written[1..].iter().map(|&layer| vec![layer]).collect();
     network.block("block", &[pool], layers, &outputs);
     let mean = network.mean("mean", &outputs);
-    let classes = network.linear("classes", &[mean], 10, Pointwise::default());
+    let classes = network.linear("classes", &[mean], 10, Pointwise::NONE);
     network.finish(&[classes])
 }

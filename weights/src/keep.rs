@@ -28,13 +28,13 @@ impl From<ModelError> for NotKept {
 
 /// Reads the file at `path`, which must hold the weights of `entry`.
 pub(crate) fn check(path: &Path, entry: &Entry) -> Result<(), ModelError> {
-    let variant: Variant = entry.config.parse()?;
+    let variant: Variant = entry.config.parse().map_err(hardnet_model::Error::from)?;
     WeightsFile::open_as(path, variant).map(drop)
 }
 
 /// Writes the weights in `arrived`, of any format, which must be those of `entry`, into a temporary file beside `weights`.
 pub(crate) fn as_safetensors(arrived: &Path, entry: &Entry, weights: &Path) -> Result<NamedTempFile, NotKept> {
-    let variant: Variant = entry.config.parse()?;
+    let variant: Variant = entry.config.parse().map_err(hardnet_model::Error::from)?;
     let file = WeightsFile::open_as(arrived, variant)?;
     let conversion = Conversion::new(&file, Precision::F32, None, Some(entry.pipeline.as_str().into()))?;
     let folder = weights.parent().expect("the weights are in a folder");

@@ -72,7 +72,11 @@ impl Source {
         }
         let path = self.fetch(options, watch)?.path;
         let file = match self {
-            Self::Tag(entry) => entry.config.parse::<Variant>().and_then(|variant| WeightsFile::open_as(path, variant)),
+            Self::Tag(entry) => entry
+                .config
+                .parse::<Variant>()
+                .map_err(hardnet_model::Error::from)
+                .and_then(|variant| WeightsFile::open_as(path, variant)),
             _ => WeightsFile::open(path),
         };
         file.map_err(|error| unusable(&self.to_string(), error))
@@ -122,7 +126,7 @@ mod tests {
         let (hub, _folder, mut options) = fixture();
         hub.put_large("someone/hardnet39ds.upstream_in1k", "model.safetensors", &weights(Variant::HarDNet39Ds));
         for name in ["hardnet39ds.upstream_in1k", "hf://someone/hardnet39ds.upstream_in1k"] {
-            assert_eq!(Variant::of(open(name, &options).unwrap().config()), Some(Variant::HarDNet39Ds), "{name}");
+            assert_eq!(open(name, &options).unwrap().config().variant(), Some(Variant::HarDNet39Ds), "{name}");
         }
         let requests = hub.requests().len();
         assert_eq!(requests, 2, "one description, one download");
@@ -138,7 +142,7 @@ mod tests {
         let path = folder.path().join("a.safetensors");
         std::fs::write(&path, weights(Variant::HarDNet39Ds)).unwrap();
         let network = from_pretrained(path.to_str().unwrap(), &Device::Cpu).unwrap();
-        assert_eq!(Variant::of(network.config()), Some(Variant::HarDNet39Ds));
+        assert_eq!(network.config().variant(), Some(Variant::HarDNet39Ds));
         std::fs::write(&path, "nothing").unwrap();
         let error = from_pretrained(path.to_str().unwrap(), &Device::Cpu).unwrap_err();
         assert!(matches!(error, Error::Weights { .. }), "{error}");

@@ -171,7 +171,7 @@ pub(crate) fn check_side(config: &Config, side: usize) -> Result<()> {
 
 /// The published network's name, or `custom`.
 pub(crate) fn name_of(config: &Config) -> String {
-    Variant::of(config).map_or("custom".into(), |variant| variant.to_string())
+    config.variant().map_or("custom".into(), |variant| variant.to_string())
 }
 
 impl Model {

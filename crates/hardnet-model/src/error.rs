@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::config::Variant;
 use crate::convert::Precision;
 
 /// A result of this crate.
@@ -91,40 +90,9 @@ fn first_of(items: &[String]) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A field of a [`Config`](crate::Config) or [`BlockSpec`](crate::BlockSpec) makes no network.
-    #[error("{field} is {found}, expected {expected}")]
-    Config {
-        /// The field, as in `blocks[2].growth`.
-        field: String,
-        /// Its value.
-        found: String,
-        /// What would do.
-        expected: &'static str,
-    },
-    /// The input does not survive the strides of the network.
-    #[error(
-        "input of {height}x{width} pixels is too small: `{module}` would have no output; the shorter side needs at least {minimum}"
-    )]
-    InputTooSmall {
-        /// Rows of the input.
-        height: usize,
-        /// Columns of the input.
-        width: usize,
-        /// The first module without an output.
-        module: String,
-        /// The smallest side of a square input that works.
-        minimum: usize,
-    },
-    /// The input is larger than any map the crate computes with.
-    #[error("input of {height}x{width} pixels is too large, at most {maximum} a side")]
-    InputTooLarge {
-        /// Rows of the input.
-        height: usize,
-        /// Columns of the input.
-        width: usize,
-        /// The largest side.
-        maximum: usize,
-    },
+    /// A configuration that does not describe a network, a size of image that does not fit it, or an unknown name.
+    #[error(transparent)]
+    Graph(#[from] hardnet_graph::Error),
     /// No module of the network is what a tap asks for.
     #[error("no feature map at {wanted} in this network, which has {available}")]
     NoSuchTap {
@@ -133,9 +101,6 @@ pub enum Error {
         /// What there is.
         available: String,
     },
-    /// A name that is no published network.
-    #[error("unknown model `{0}`, expected one of {names}", names = Variant::names())]
-    UnknownVariant(String),
     /// A weights file could not be read.
     #[error("cannot read weights `{path}`", path = .path.display())]
     Read {

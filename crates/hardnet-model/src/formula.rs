@@ -3,10 +3,10 @@
 //! The same values as `tests/golden/formula.py` gives: SplitMix64, seeded by the FNV-1a hash of a tensor's name, in a range that its
 //! kind needs so that maps neither vanish nor grow.
 
-use crate::config::Config;
 use crate::error::Result;
-use crate::graph::Graph;
 pub use crate::parameters::Formula;
+use hardnet_graph::Config;
+use hardnet_graph::Graph;
 
 /// Name, shape and values of a tensor.
 pub type NamedValues = (String, Vec<usize>, Vec<f32>);

@@ -25,13 +25,9 @@
 //! # }
 //! ```
 
-mod config;
 mod convert;
-mod describe;
 mod error;
 pub mod formula;
-mod graph;
-pub mod link;
 mod network;
 mod parameters;
 mod plan;
@@ -39,12 +35,12 @@ mod recognise;
 mod scheme;
 mod weights;
 
-pub use config::{Activation, BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, Variant};
 pub use convert::{Conversion, Precision};
 pub use error::{Differences, Error, Result, Shaped};
-pub use graph::{
-    BlockSpec, Conv, Graph, ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pool, PoolKind,
-    Shape,
+pub use hardnet_graph::{
+    Activation, BatchNorm, Block, BlockConfig, BlockSpec, Config, Conv, Downsample, Graph, Grouping, Head, ModuleInfo,
+    ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pointwise, Pool, PoolKind, Shape, Stem, StemConv,
+    StemPadding, Variant, link,
 };
 pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
 pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};

@@ -13,10 +13,10 @@ mod windows;
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use crate::graph::{Graph, NodeId, Op};
 pub use backbone::{Backbone, FeatureInfo, TapKind, Taps};
 pub use block::HarDBlock;
 pub use classifier::HarDNet;
+use hardnet_graph::{Graph, NodeId, Op};
 use layer::{Layer, Train};
 use trainer::Trainer;
 

@@ -4,7 +4,7 @@ use candle_nn::VarBuilder;
 
 use crate::error::Result;
 use crate::formula;
-use crate::graph::ParamInfo;
+use hardnet_graph::ParamInfo;
 
 /// A source of parameters, asked for each once.
 pub trait Parameters {

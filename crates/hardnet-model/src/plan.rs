@@ -11,11 +11,10 @@ mod fold;
 use std::path::Path;
 use std::time::Duration;
 
+use hardnet_graph::{Config, Graph, Grouping, Node, Op, Pointwise};
 use hardnet_kernels::{Algorithm, Builder, Isa, Map, Program, Range, Size};
 
-use crate::config::{Activation, Config};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, Op};
 use crate::parameters::Parameters;
 use crate::weights::WeightsFile;
 use fold::Folder;
@@ -220,47 +219,46 @@ impl Compiler<'_> {
             _ => Err(Error::NoKernel { node: node.name.clone() }),
         };
         let map = match &node.op {
-            Op::Input => image,
+            Op::Input { .. } => image,
             Op::Dropout(_) => return Ok(inputs),
-            Op::Conv(conv) if conv.depthwise => {
-                let filter = self.folder.conv(id)?;
-                let conv = hardnet_kernels::Depthwise {
-                    stride: conv.stride,
-                    padding: conv.padding,
-                    range: range(conv.activation),
-                };
-                self.builder.depthwise(single()?, &conv, &filter.as_filter())?
-            }
             Op::Conv(conv) => {
-                let filter = self.folder.conv(id)?;
-                let input = self.builder.size(inputs[0])?;
-                let algorithm = choice::algorithm(node, conv, input, self.options);
-                let conv = hardnet_kernels::Conv {
-                    channels: node.out_channels,
-                    kernel: conv.kernel,
-                    stride: conv.stride,
-                    padding: conv.padding,
-                    range: range(conv.activation),
-                };
-                self.builder.conv(&inputs, &conv, algorithm, &filter.as_filter())?
+                let unknown = || Error::NoKernel { node: node.name.clone() };
+                let kernel = conv.square_kernel().ok_or_else(unknown)?;
+                let range = range(&node.after).ok_or_else(unknown)?;
+                let plain = !conv.bias && conv.dilation == 1 && node.before == Pointwise::NONE;
+                let Some(norm) = node.after.norm.filter(|_| plain) else { return Err(unknown()) };
+                let filter = self.folder.conv(id, norm)?;
+                let (stride, padding) = (conv.stride, conv.padding);
+                match conv.grouping {
+                    Grouping::Dense => {
+                        let input = self.builder.size(inputs[0])?;
+                        let algorithm = choice::algorithm(node, conv, input, self.options);
+                        let conv =
+                            hardnet_kernels::Conv { channels: node.out_channels, kernel, stride, padding, range };
+                        self.builder.conv(&inputs, &conv, algorithm, &filter.as_filter())?
+                    }
+                    Grouping::Depthwise if kernel == 3 => {
+                        let conv = hardnet_kernels::Depthwise { stride, padding, range };
+                        self.builder.depthwise(single()?, &conv, &filter.as_filter())?
+                    }
+                    _ => return Err(unknown()),
+                }
             }
             Op::Pool(pool) => self.builder.pool(single()?, pool)?,
-            Op::GlobalAveragePool => self.builder.mean(single()?)?,
-            Op::Linear => {
+            &Op::GLOBAL_AVERAGE_POOL => self.builder.mean(single()?)?,
+            Op::Linear { .. } if node.after == Pointwise::NONE => {
                 let filter = self.folder.linear(id)?;
                 self.builder.linear(single()?, node.out_channels, &filter.as_filter())?
             }
+            _ => return Err(Error::NoKernel { node: node.name.clone() }),
         };
-        self.names.push(if node.name.is_empty() { "image".into() } else { node.name.clone() });
+        self.names.push(node.name.clone());
         Ok(vec![map])
     }
 }
 
-/// The bounds that an activation keeps values in.
-pub(crate) fn range(activation: Option<Activation>) -> Range {
-    match activation {
-        Some(Activation::Relu6) => Range::RELU6,
-        Some(Activation::Relu) => Range::RELU,
-        None => Range::ALL,
-    }
+/// The bounds of what is written, if they are all that its activation does.
+pub(crate) fn range(after: &Pointwise) -> Option<Range> {
+    let Some(activation) = after.activation else { return Some(Range::ALL) };
+    activation.bounds().map(|(low, high)| Range { low, high })
 }

@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 
 use hardnet_checkpoint::{Format, TensorInfo};
 
-use crate::config::{Config, StemPadding, Variant};
 use crate::error::{Differences, Result, Shaped};
-use crate::graph::{Graph, ParamKind};
 use crate::scheme::{NamedParam, Scheme};
 use crate::weights::FloatType;
+use hardnet_graph::{Config, StemPadding, Variant};
+use hardnet_graph::{Graph, ParamKind};
 
 /// What PyTorch calls its count of batches beside the running statistics of a normalisation; inference does not read it.
 const COUNTER: &str = "num_batches_tracked";
@@ -86,7 +86,7 @@ pub fn recognise(tensors: &[FileTensor], wanted: Option<Variant>) -> Result<Reco
 ///
 /// # Errors
 ///
-/// [`Error::Config`](crate::Error::Config) where `config` makes no network.
+/// [`Error::Config`](hardnet_graph::Error::Config) where `config` makes no network.
 pub fn compare(tensors: &[FileTensor], config: &Config, scheme: Scheme) -> Result<Recognised> {
     Table::new(tensors).compare(config, scheme)
 }
@@ -197,7 +197,7 @@ mod tests {
         let mut file = tensors(&Config::from(Variant::HarDNet68Ds), Scheme::Notebook);
         file[3].name = "base.0.conv_bn.1.mean".into();
         let found = recognise(&file, None).unwrap();
-        assert_eq!((found.scheme, Variant::of(&found.config)), (Scheme::Notebook, Some(Variant::HarDNet68Ds)));
+        assert_eq!((found.scheme, found.config.variant()), (Scheme::Notebook, Some(Variant::HarDNet68Ds)));
         assert_eq!(found.differences.missing, ["base.0.conv_bn.1._mean"]);
         assert_eq!(found.differences.unexpected, ["base.0.conv_bn.1.mean"]);
     }
@@ -218,9 +218,9 @@ mod tests {
     fn a_wanted_network_is_the_one_compared_with() {
         let mut file = tensors(&Config::from(Variant::HarDNet68), Scheme::PyTorch);
         let whole = recognise(&file, Some(Variant::HarDNet85)).unwrap();
-        assert_eq!(Variant::of(&whole.config), Some(Variant::HarDNet68));
+        assert_eq!(whole.config.variant(), Some(Variant::HarDNet68));
         file.pop();
         let flawed = recognise(&file, Some(Variant::HarDNet85)).unwrap();
-        assert_eq!(Variant::of(&flawed.config), Some(Variant::HarDNet85));
+        assert_eq!(flawed.config.variant(), Some(Variant::HarDNet85));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::graph::{Graph, ModuleInfo, ModuleKind, ParamInfo, ParamKind};
+use hardnet_graph::{Graph, ModuleInfo, ModuleKind, ParamInfo, ParamKind};
 
 /// A way to name parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -139,8 +139,9 @@ fn pytorchcv_paths(graph: &Graph) -> Vec<String> {
                 unit += 1;
                 format!("features.stage{stage}.unit{}.conv", unit - 1)
             }
-            ModuleKind::Dropout => String::new(),
             ModuleKind::Head => "output".into(),
+            // A dropout has no parameters.
+            _ => String::new(),
         };
         paths.push(path);
     }
@@ -172,7 +173,7 @@ fn convolution_and_norm(leaf: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Variant};
+    use hardnet_graph::{Config, Variant};
 
     fn keys(scheme: Scheme, variant: Variant) -> Vec<NamedParam> {
         scheme.params(&Graph::new(&Config::from(variant)).unwrap())

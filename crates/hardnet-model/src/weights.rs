@@ -18,10 +18,10 @@ use candle_nn::VarBuilder;
 use hardnet_checkpoint::Checkpoint;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, Variant};
 use crate::error::{Error, Result};
 use crate::scheme::{NamedParam, Scheme};
 pub use examine::{Examined, examine};
+use hardnet_graph::{Config, Variant};
 pub use metadata::{Metadata, Provenance};
 pub use parameters::{FileParameters, OwnedParameters};
 pub(crate) use values::{FloatType, encode, greatest, magnitude};
@@ -92,7 +92,7 @@ impl WeightsFile {
     fn new(path: &Path, checkpoint: Checkpoint, wanted: Option<Variant>) -> Result<Self> {
         let Examined { metadata, recognised } =
             examine::examine_as(&checkpoint, wanted).map_err(|reason| reason.at(path))?;
-        let found = Variant::of(&recognised.config);
+        let found = recognised.config.variant();
         if let Some(wanted) = wanted
             && found != Some(wanted)
         {

@@ -47,7 +47,7 @@ impl Weights {
         device: &Device,
         values: impl Fn(usize, &ParamInfo, usize) -> Result<Vec<f32>>,
     ) -> Result<Self> {
-        let graph = Graph::new(config)?;
+        let graph = Graph::new(config).map_err(hardnet_model::Error::from)?;
         let mut entries = Vec::new();
         for (index, param) in graph.params().into_iter().enumerate() {
             let values = values(index, &param, graph.nodes()[param.node].in_channels)?;

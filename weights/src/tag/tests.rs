@@ -83,7 +83,7 @@ fn what_arrives_is_kept_as_safetensors_and_fetched_once() {
     let file = WeightsFile::open(&fetched.path).unwrap();
     let metadata = file.metadata().unwrap();
     assert_eq!(metadata.pipeline, Some("pil-bilinear".into()));
-    assert_eq!(Variant::of(file.config()), Some(Variant::HarDNet39Ds));
+    assert_eq!(file.config().variant(), Some(Variant::HarDNet39Ds));
     let origin = fetched.origin.clone().unwrap();
     assert_eq!((origin.check, origin.sha256), (Check::Unverified, crate::sha256(&fixture.bytes)));
     assert!(!fetched.path.with_file_name("arriving").exists(), "nothing else is left");

@@ -164,7 +164,7 @@ impl ConvertArgs {
     /// The preprocessing to record: what is asked for or in the file; that of published networks is known.
     fn pipeline(&self, weights: &WeightsFile, printer: &Printer) -> Result<Option<Pipeline>> {
         let own = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
-        let published = Variant::of(weights.config()).is_some() && weights.config().classes() == IMAGENET_CLASSES;
+        let published = weights.config().variant().is_some() && weights.config().classes() == IMAGENET_CLASSES;
         if !self.pipeline.is_given() && own.is_none() && !published {
             return Ok(None);
         }

@@ -109,7 +109,7 @@ fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
     if args.paper {
         return paper::text(format);
     }
-    let side = args.img_size.unwrap_or(hardnet_metrics::paper::SIDE);
+    let side = args.img_size.unwrap_or(hardnet_complexity::paper::SIDE);
     let subject = match (&args.weights, args.model) {
         (Some(source), name) => Subject::of_weights(source, name, &args.fetch, printer)?,
         (None, Some(name)) => Subject::named(name),

@@ -6,10 +6,10 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
 use super::*;
-use crate::config::{Config, Head, StemPadding, Variant};
 use crate::formula;
-use crate::graph::Graph;
 use crate::scheme::Scheme;
+use hardnet_graph::Graph;
+use hardnet_graph::{Config, Head, StemPadding, Variant};
 
 /// A small network for three classes.
 fn small() -> Config {

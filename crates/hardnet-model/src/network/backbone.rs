@@ -6,10 +6,10 @@ use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::Layers;
-use crate::config::Config;
 use crate::error::Error;
-use crate::graph::{Graph, ModuleInfo, ModuleKind, NodeId};
 use crate::weights::WeightsFile;
+use hardnet_graph::Config;
+use hardnet_graph::{Graph, ModuleInfo, ModuleKind, NodeId};
 
 /// Which of the maps at a stride to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ fn at_index(modules: &[ModuleInfo], index: usize) -> crate::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Variant;
+    use hardnet_graph::Variant;
 
     fn indices(variant: Variant, taps: Taps) -> Vec<(usize, usize)> {
         let graph = Graph::new(&Config::from(variant).without_head()).unwrap();

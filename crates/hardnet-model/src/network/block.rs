@@ -4,7 +4,7 @@ use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::Layers;
-use crate::graph::{BlockSpec, Graph};
+use hardnet_graph::{BlockSpec, Graph};
 
 /// A HarDBlock: from `[N, C, H, W]` to its odd layers and the last, concatenated, at the same `H` and `W`.
 ///
@@ -39,7 +39,7 @@ impl HarDBlock {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) where a number of `spec` makes no block; Candle's error for a parameter that
+    /// [`Error::Config`](hardnet_graph::Error::Config) where a number of `spec` makes no block; Candle's error for a parameter that
     /// `vb` lacks.
     pub fn new(spec: &BlockSpec, vb: VarBuilder) -> crate::Result<Self> {
         Ok(Self { layers: Layers::new(Graph::block(spec)?, &vb)? })

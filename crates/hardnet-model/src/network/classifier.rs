@@ -7,9 +7,9 @@ use candle_nn::VarBuilder;
 
 use super::Layers;
 use super::layer::Train;
-use crate::config::Config;
-use crate::graph::{Graph, NodeId};
 use crate::weights::WeightsFile;
+use hardnet_graph::Config;
+use hardnet_graph::{Graph, NodeId};
 
 /// A HarDNet from images to logits.
 ///
@@ -38,7 +38,7 @@ impl HarDNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) for a configuration that makes no network; Candle's error for a parameter
+    /// [`Error::Config`](hardnet_graph::Error::Config) for a configuration that makes no network; Candle's error for a parameter
     /// that `vb` lacks or has in another shape. `vb` may hold more: [`HarDNet::load`] is strict about that too.
     pub fn new(config: &Config, vb: VarBuilder) -> crate::Result<Self> {
         let graph = Graph::new(config)?;

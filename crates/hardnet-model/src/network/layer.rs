@@ -1,22 +1,17 @@
 //! One node of the graph as a Candle layer.
 
 use candle_core::{Module, ModuleT, Result, Tensor};
-use candle_nn::{BatchNorm, BatchNormConfig, Conv2dConfig, Linear, VarBuilder};
-
+use candle_nn::{BatchNormConfig, Conv2dConfig, Linear, VarBuilder};
+use hardnet_graph::{Activation, Conv, Grouping, Node, Op, Pointwise, Pool};
 use hardnet_kernels::training::kept;
 
 use super::windows::{depthwise, pad, pool};
-use crate::config::Activation;
-use crate::graph::{Conv, Node, Op, Pool};
 
 /// A pass in training.
 pub(super) struct Train {
     /// What dropout follows from.
     pub(super) seed: u64,
 }
-
-/// PyTorch's and Candle's defaults; Paddle writes the same momentum as 0.9.
-pub(super) const NORM: BatchNormConfig = BatchNormConfig { eps: 1e-5, remove_mean: true, affine: true, momentum: 0.1 };
 
 /// An operation with its parameters.
 #[derive(Clone, Debug)]
@@ -33,12 +28,15 @@ impl Layer {
     /// The layer of `node`, before which there are `dropouts` that drop something, with its parameters from `vb`.
     pub(super) fn new(node: &Node, dropouts: u64, vb: &VarBuilder) -> Result<Self> {
         Ok(match &node.op {
-            Op::Input => Self::Input,
+            Op::Input { .. } => Self::Input,
             Op::Conv(conv) => Self::Conv(ConvNorm::new(node, *conv, vb.pp(&node.name))?),
             Op::Pool(pool) => Self::Pool(*pool),
             Op::Dropout(probability) => Self::Dropout(Dropout { probability: *probability, layer: dropouts }),
-            Op::GlobalAveragePool => Self::GlobalAveragePool,
-            Op::Linear => Self::Linear(candle_nn::linear(node.in_channels, node.out_channels, vb.pp(&node.name))?),
+            &Op::GLOBAL_AVERAGE_POOL => Self::GlobalAveragePool,
+            Op::Linear { .. } => {
+                Self::Linear(candle_nn::linear(node.in_channels, node.out_channels, vb.pp(&node.name))?)
+            }
+            op => candle_core::bail!("`{}` is a layer that Candle networks do not have: {op}", node.name),
         })
     }
 
@@ -97,21 +95,28 @@ impl Dropout {
 #[derive(Clone, Debug)]
 pub(super) struct ConvNorm {
     conv: Conv,
+    activation: Option<Activation>,
     pub(super) weight: Tensor,
-    pub(super) norm: BatchNorm,
+    pub(super) norm: candle_nn::BatchNorm,
 }
 
 impl ConvNorm {
     fn new(node: &Node, conv: Conv, vb: VarBuilder) -> Result<Self> {
-        let (leaf, inputs) = if conv.depthwise { ("dwconv", 1) } else { ("conv", node.in_channels) };
-        let shape = (node.out_channels, inputs, conv.kernel, conv.kernel);
+        let known = matches!(conv.grouping, Grouping::Dense | Grouping::Depthwise) && !conv.bias && conv.dilation == 1;
+        let known = known && conv.square_kernel().is_some() && node.before == Pointwise::NONE;
+        let Some(norm) = node.after.norm.filter(|_| known) else {
+            candle_core::bail!("`{}` is a convolution that Candle networks do not have", node.name);
+        };
+        let norm = BatchNormConfig { eps: norm.eps, remove_mean: true, affine: true, momentum: norm.momentum };
+        let leaf = if conv.is_depthwise() { "dwconv" } else { "conv" };
+        let shape = (node.out_channels, conv.channels_read(node.in_channels), conv.kernel.0, conv.kernel.1);
         let weight = vb.pp(leaf).get_with_hints(shape, "weight", candle_nn::init::DEFAULT_KAIMING_NORMAL)?;
-        let norm = candle_nn::batch_norm(node.out_channels, NORM, vb.pp("norm"))?;
-        Ok(Self { conv, weight, norm })
+        let norm = candle_nn::batch_norm(node.out_channels, norm, vb.pp("norm"))?;
+        Ok(Self { conv, activation: node.after.activation, weight, norm })
     }
 
     fn forward(&self, x: &Tensor, train: Option<&Train>) -> Result<Tensor> {
-        let y = if self.conv.depthwise {
+        let y = if self.conv.is_depthwise() {
             depthwise(x, &self.weight, self.conv.stride, self.conv.padding)?
         } else {
             // Candle pads alike on all sides.
@@ -123,10 +128,11 @@ impl ConvNorm {
             candle_nn::Conv2d::new(self.weight.clone(), None, config).forward(&x)?
         };
         let y = self.norm.forward_t(&y, train.is_some())?;
-        match self.conv.activation {
+        match self.activation {
             Some(Activation::Relu6) => y.clamp(0f32, 6f32),
             Some(Activation::Relu) => y.relu(),
             None => Ok(y),
+            Some(other) => candle_core::bail!("no {other:?} on Candle"),
         }
     }
 }

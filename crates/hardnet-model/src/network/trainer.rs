@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, DType, Result, Shape, Storage, Tensor, Var};
+use hardnet_graph::{BatchNorm, Conv, Graph, Grouping, Node, NodeId, Op, Pointwise};
+use hardnet_kernels::Error::Unsupported;
 use hardnet_kernels::training::{Builder, Program};
-use hardnet_kernels::{Depthwise, Isa, Map, Size};
+use hardnet_kernels::{Depthwise, Isa, Map, Range, Size};
 
-use super::layer::{ConvNorm, Layer, NORM, Train};
-use crate::graph::{Graph, NodeId, Op};
+use super::layer::{ConvNorm, Layer, Train};
 use crate::plan::range;
 
 /// Programs for a network's passes in training; clones share them.
@@ -125,31 +126,42 @@ fn compile(
         let inputs: Vec<Map> = node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect();
         let single = || match inputs[..] {
             [input] => Ok(input),
-            _ => Err(hardnet_kernels::Error::Unsupported("several maps as the input of anything but a convolution")),
+            _ => Err(Unsupported("several maps as the input of anything but a convolution")),
         };
         maps.push(match &node.op {
-            Op::Input => vec![image],
-            Op::Conv(conv) if conv.depthwise => {
-                if conv.kernel != 3 {
-                    return Err(hardnet_kernels::Error::Unsupported("a depthwise convolution of other than 3x3"));
-                }
-                let (stride, padding, range) = (conv.stride, conv.padding, range(conv.activation));
-                vec![builder.depthwise(single()?, &Depthwise { stride, padding, range })?]
-            }
+            Op::Input { .. } => vec![image],
             Op::Conv(conv) => {
-                let (channels, kernel, stride, padding) = (node.out_channels, conv.kernel, conv.stride, conv.padding);
-                let range = range(conv.activation);
-                vec![builder.conv(&inputs, &hardnet_kernels::Conv { channels, kernel, stride, padding, range })?]
+                let (kernel, range) = known(node, conv)?;
+                let (channels, stride, padding) = (node.out_channels, conv.stride, conv.padding);
+                vec![match conv.grouping {
+                    Grouping::Dense => {
+                        builder.conv(&inputs, &hardnet_kernels::Conv { channels, kernel, stride, padding, range })?
+                    }
+                    Grouping::Depthwise if kernel == 3 => {
+                        builder.depthwise(single()?, &Depthwise { stride, padding, range })?
+                    }
+                    _ => return Err(Unsupported("a convolution in groups, or depthwise of other than 3x3")),
+                }]
             }
             Op::Pool(pool) => vec![builder.pool(single()?, pool)?],
             Op::Dropout(probability) if *probability > 0.0 => builder.dropout(&inputs, *probability)?,
             Op::Dropout(_) => inputs,
-            Op::GlobalAveragePool => vec![builder.mean(single()?)?],
-            Op::Linear => vec![builder.linear(single()?, node.out_channels)?],
+            &Op::GLOBAL_AVERAGE_POOL => vec![builder.mean(single()?)?],
+            Op::Linear { .. } => vec![builder.linear(single()?, node.out_channels)?],
+            _ => return Err(Unsupported("an operation that no HarDNet has")),
         });
     }
     let outputs: Vec<Map> = outputs.iter().flat_map(|&output| maps[output].iter().copied()).collect();
     builder.finish(&outputs, count)
+}
+
+/// The side of a convolution's kernel and the bounds of its results, if it is one that the kernels train.
+fn known(node: &Node, conv: &Conv) -> hardnet_kernels::Result<(usize, Range)> {
+    let normalized = node.before == Pointwise::NONE && node.after.norm == Some(BatchNorm::DEFAULT);
+    match (conv.square_kernel(), range(&node.after)) {
+        (Some(kernel), Some(range)) if normalized && !conv.bias && conv.dilation == 1 => Ok((kernel, range)),
+        _ => Err(Unsupported("a convolution that is not square and dense, or normalized otherwise")),
+    }
 }
 
 /// Moves the running statistics towards those of a batch, as [`candle_nn::BatchNorm`] does.
@@ -162,7 +174,8 @@ fn update(norms: &[&ConvNorm], statistics: &[f32]) -> Result<()> {
             let batch = Tensor::from_slice(batch, running.shape(), running.device())?;
             // It is a variable, which this shares.
             let variable = Var::from_tensor(running)?;
-            variable.set(&((running * (1.0 - NORM.momentum))? + (batch * NORM.momentum)?)?)?;
+            variable
+                .set(&((running * (1.0 - BatchNorm::DEFAULT.momentum))? + (batch * BatchNorm::DEFAULT.momentum)?)?)?;
         }
     }
     Ok(())
@@ -193,7 +206,7 @@ fn split(graph: &Graph, maps: &Tensor, (height, width): (usize, usize), wanted: 
 /// Whether a node's output has no rows and columns.
 fn is_vector(graph: &Graph, node: NodeId) -> bool {
     match graph.nodes()[node].op {
-        Op::GlobalAveragePool | Op::Linear => true,
+        Op::GLOBAL_AVERAGE_POOL | Op::Linear { .. } => true,
         Op::Dropout(_) => is_vector(graph, graph.nodes()[node].inputs[0]),
         _ => false,
     }

@@ -5,8 +5,7 @@
 //! convolution would be one convolution per channel and a pool whose stride is not its kernel has no gradient.
 
 use candle_core::{Result, Tensor};
-
-use crate::graph::{Padding, Pool, PoolKind};
+use hardnet_graph::{Padding, Pool, PoolKind, output_size};
 
 /// The map with `padding` filled with `value`.
 pub(super) fn pad(x: &Tensor, padding: Padding, value: f64) -> Result<Tensor> {
@@ -32,17 +31,16 @@ fn pad_dim(x: &Tensor, dim: usize, before: usize, after: usize, value: f64) -> R
 fn taps(x: &Tensor, kernel: usize, stride: usize, padding: Padding, value: f64) -> Result<Vec<Tensor>> {
     let (n, c, height, width) = x.dims4()?;
     // The padded map is cut or filled to whole strides, so that a phase is an index of a dimension of its own.
-    let fit = |size: usize, before: usize, after: usize| {
-        let padded = size + before + after;
-        if padded < kernel {
-            candle_core::bail!("a map of {size} padded by {before} and {after} has no window of {kernel}");
-        }
-        let windows = (padded - kernel) / stride + 1;
+    let (rows, columns) = output_size((height, width), (kernel, kernel), stride, padding);
+    if rows == 0 || columns == 0 {
+        candle_core::bail!("a map of {height}x{width} padded by {padding:?} has no window of {kernel}x{kernel}");
+    }
+    let fill = |windows: usize, padded: usize| {
         let phases = windows + (kernel - 1) / stride;
-        Ok((windows, phases, (phases * stride).saturating_sub(padded)))
+        (phases, (phases * stride).saturating_sub(padded))
     };
-    let (rows, row_phases, more_rows) = fit(height, padding.top, padding.bottom)?;
-    let (columns, column_phases, more_columns) = fit(width, padding.left, padding.right)?;
+    let (row_phases, more_rows) = fill(rows, height + padding.top + padding.bottom);
+    let (column_phases, more_columns) = fill(columns, width + padding.left + padding.right);
     let padding = Padding { bottom: padding.bottom + more_rows, right: padding.right + more_columns, ..padding };
     let phased = pad(x, padding, value)?
         .narrow(2, 0, row_phases * stride)?
@@ -74,6 +72,9 @@ pub(super) fn depthwise(x: &Tensor, weight: &Tensor, stride: usize, padding: Pad
 
 /// Pools every channel of `x`, `[N, C, H, W]`.
 pub(super) fn pool(x: &Tensor, pool: &Pool) -> Result<Tensor> {
+    if pool.ceil {
+        candle_core::bail!("no pools whose windows reach beyond the padding on Candle");
+    }
     let (padding, area) = (pool.padding, (pool.kernel * pool.kernel) as f64);
     let fill = match pool.kind {
         PoolKind::Max => f64::NEG_INFINITY,

@@ -7,10 +7,10 @@
 //! of all algorithms for the layers of the networks are in `docs/performance/choice-avx2.json` and
 //! `choice-avx512.json`, which `benches/choice.py` made; the portable kernels follow the former.
 
+use hardnet_graph::{Conv, Node, Padding};
 use hardnet_kernels::{Algorithm, Isa, Size};
 
 use super::PlanOptions;
-use crate::graph::{Conv, Node, Padding};
 
 /// Pixels of a batch below which a layer is bound by its weights, and with AVX-512.
 const FEW_PIXELS: usize = 100;
@@ -27,7 +27,7 @@ const HEAVY: usize = 8;
 
 /// The algorithm for `node` on an input of `size`.
 pub(super) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOptions) -> Algorithm {
-    let filtered = conv.kernel == 3 && conv.stride == 1 && conv.padding == Padding::all(1);
+    let filtered = conv.kernel == (3, 3) && conv.stride == 1 && conv.padding == Padding::all(1);
     if !filtered || node.inputs == [0] {
         return Algorithm::Direct;
     }

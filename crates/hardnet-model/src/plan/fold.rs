@@ -1,13 +1,10 @@
 //! Batch normalisation folded into the convolution before it, in f64.
 
+use hardnet_graph::{BatchNorm, Graph, NodeId, ParamInfo, ParamKind};
 use hardnet_kernels::Filter;
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, ParamInfo, ParamKind};
 use crate::parameters::Parameters;
-
-/// What batch normalisation adds to the variance: PyTorch's default, which every HarDNet uses.
-const EPSILON: f64 = 1e-5;
 
 /// A filter with its own memory.
 pub(super) struct Folded {
@@ -33,8 +30,8 @@ impl<'a> Folder<'a> {
         Self { parameters, params: graph.params() }
     }
 
-    /// The convolution at `node` with its normalisation.
-    pub(super) fn conv(&self, node: NodeId) -> Result<Folded> {
+    /// The convolution at `node` with its normalization.
+    pub(super) fn conv(&self, node: NodeId, norm: BatchNorm) -> Result<Folded> {
         let [gamma, beta, mean, variance] =
             [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
                 .map(|kind| self.values(node, kind));
@@ -42,7 +39,7 @@ impl<'a> Folder<'a> {
         let scale: Vec<f64> = gamma
             .iter()
             .zip(&variance)
-            .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + EPSILON).sqrt())
+            .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + norm.eps).sqrt())
             .collect();
         let bias = beta
             .iter()

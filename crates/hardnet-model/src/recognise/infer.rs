@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::FileTensor;
-use crate::config::{Activation, BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding};
-use crate::link;
 use crate::scheme::Scheme;
+use hardnet_graph::link;
+use hardnet_graph::{BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding};
 
 /// Probability of a dropout that leaves an index free; files do not store it.
 const DROPOUT: f64 = 0.1;
@@ -82,15 +82,8 @@ pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
     };
     let padding = if scheme == Scheme::Notebook { StemPadding::TopLeft } else { StemPadding::Symmetric };
     let downsample = if depthwise_downsample { Downsample::Depthwise } else { Downsample::MaxPool };
-    let config = Config {
-        in_channels: in_channels?,
-        stem: Stem { convs, padding },
-        blocks,
-        depthwise,
-        downsample,
-        activation: Activation::Relu6,
-        head,
-    };
+    let mut config = Config::new(in_channels?, Stem { convs, padding }, blocks);
+    (config.depthwise, config.downsample, config.head) = (depthwise, downsample, head);
     config.validate().is_ok().then_some(config)
 }
 
@@ -160,10 +153,10 @@ fn growth(widths: &BTreeMap<usize, usize>) -> Option<(usize, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Variant;
-    use crate::graph::Graph;
     use crate::recognise::recognise;
     use crate::recognise::tests::tensors;
+    use hardnet_graph::Graph;
+    use hardnet_graph::Variant;
 
     fn networks() -> Vec<Config> {
         let mut networks = Vec::new();

@@ -7,11 +7,11 @@ use hardnet_checkpoint::Checkpoint;
 
 use super::metadata::{METADATA_KEY, Metadata};
 use super::values;
-use crate::config::Variant;
 use crate::error::{Error, Result};
-use crate::graph::ParamKind;
 use crate::recognise::{FileTensor, Recognised, compare, recognise};
 use crate::scheme::Scheme;
+use hardnet_graph::ParamKind;
+use hardnet_graph::Variant;
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::Config;
+use hardnet_graph::Config;
 
 /// The key under which a safetensors file's metadata holds a [`Metadata`] as JSON.
 pub(crate) const METADATA_KEY: &str = "hardnet";
@@ -99,7 +99,7 @@ impl From<Value> for Sorted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Variant;
+    use hardnet_graph::Variant;
 
     #[test]
     fn json_is_sorted_at_every_depth_and_reads_back() {

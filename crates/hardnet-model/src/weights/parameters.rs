@@ -9,9 +9,9 @@ use hardnet_checkpoint::Elements;
 use super::values::{self, FloatType};
 use super::{WeightsFile, canonical};
 use crate::error::{Error, Result};
-use crate::graph::ParamInfo;
 use crate::parameters::Parameters;
 use crate::scheme::NamedParam;
+use hardnet_graph::ParamInfo;
 
 /// The parameters of a [`WeightsFile`] as f32, each decoded when it is asked for.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use hardnet_testing::weights_file::{self, Encoding};
 
 use super::*;
 use crate::formula;
-use crate::graph::{Graph, ParamInfo};
 use crate::parameters::Parameters;
+use hardnet_graph::{Graph, ParamInfo};
 
 /// Names and shapes.
 type Tensors = Vec<(String, Vec<usize>)>;

@@ -9,8 +9,8 @@ use super::metadata::{METADATA_KEY, Metadata};
 use super::values::{encode, magnitude};
 use crate::convert::Precision;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
 use crate::parameters::Parameters;
+use hardnet_graph::Graph;
 
 /// Writes the network that `metadata` describes, with its parameters from `parameters` in f32: a safetensors file that
 /// [`WeightsFile`](crate::WeightsFile) reads. The same parameters and metadata give the same bytes.

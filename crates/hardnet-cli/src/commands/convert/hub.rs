@@ -2,7 +2,7 @@
 
 use clap::Args;
 use hardnet_data::Pipeline;
-use hardnet_model::{Config, Conversion, Graph, Precision, Variant};
+use hardnet_model::{Config, Conversion, Graph, Precision};
 use serde_json::{Value, json};
 
 use crate::failure::Result;
@@ -144,7 +144,7 @@ impl Card<'_> {
 }
 
 fn introduction(config: &Config) -> String {
-    let kind = match Variant::of(config) {
+    let kind = match config.variant() {
         Some(_) => "A HarDNet image classifier",
         None => "An image classifier of the HarDNet family with blocks of its own",
     };

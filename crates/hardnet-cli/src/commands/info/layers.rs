@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use hardnet_metrics::{BlockMemory, Figures, LayerFigures, LayerId, Shape, Totals};
-use hardnet_model::{Config, ModuleKind, ParamInfo};
+use hardnet_complexity::{BlockMemory, Figures, LayerFigures, Totals};
+use hardnet_model::{Config, ModuleKind, NodeId, ParamInfo, Shape};
 use serde::Serialize;
 
 use super::Format;
@@ -91,11 +91,11 @@ impl From<&Totals> for Sums {
 /// One layer.
 #[derive(Serialize)]
 struct Row<'a> {
-    layer: LayerId,
+    layer: NodeId,
     name: &'a str,
     kind: String,
     /// Numbers of the layers that it reads.
-    links: &'a [LayerId],
+    links: &'a [NodeId],
     input: Shape,
     output: Shape,
     parameters: u64,
@@ -110,13 +110,13 @@ struct Row<'a> {
 
 /// The layers of `subject` for images of `side` x `side` pixels.
 pub(super) fn text(subject: &Subject, side: usize, measured: Option<&Measurement>, format: Format) -> Result<String> {
-    let network = subject.network();
-    let figures = network.figures(side, side)?;
-    let layer = |(id, figures): (LayerId, &LayerFigures)| {
-        let layer = &network.layers()[id];
+    let figures = Figures::new(subject.graph(), side, side)?;
+    let network = &figures.graph;
+    let layer = |(id, figures): (NodeId, &LayerFigures)| {
+        let layer = &network.nodes()[id];
         Row {
             layer: id,
-            name: &network.layers()[id].name,
+            name: &layer.name,
             kind: layer.op.to_string(),
             links: &layer.inputs,
             input: figures.input,
@@ -152,7 +152,7 @@ pub(super) fn text(subject: &Subject, side: usize, measured: Option<&Measurement
 }
 
 fn own<'a>(subject: &'a Subject, figures: &Figures) -> Option<Own<'a>> {
-    let (graph, config) = (subject.graph()?, subject.config()?);
+    let (graph, config) = (subject.graph(), subject.config()?);
     let shapes = graph.shapes(figures.height, figures.width).ok()?;
     let params = graph.params();
     let modules = graph.modules().iter().map(|module| {
@@ -221,7 +221,7 @@ fn csv(rows: &Vec<Row<'_>>) -> Result<String> {
 }
 
 /// Numbers of layers, separated by blanks.
-fn links(links: &[LayerId]) -> String {
+fn links(links: &[NodeId]) -> String {
     links.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use hardnet_metrics::{Network, Totals, rank_correlation};
+use hardnet_complexity::{Figures, Totals, rank_correlation};
 use hardnet_model::{Config, Plan, Variant, formula};
 use serde::Serialize;
 
@@ -145,14 +145,12 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn add(&mut self, network: &Network, side: usize, measurement: &Measurement) -> Result<()> {
-        let figures = network.figures(side, side)?;
-        let layers = network.layers().iter().zip(&figures.layers);
+    fn add(&mut self, figures: &Figures, measurement: &Measurement) {
+        let layers = figures.graph.nodes().iter().zip(&figures.layers);
         self.extend(layers.filter_map(|(layer, figures)| {
             let measured = measurement.layer(&layer.name)?;
             Some(((figures.cio, figures.macs), measured))
         }));
-        Ok(())
     }
 
     /// Adds the layers of one network in order: CIO and MACs, and what was measured.
@@ -236,11 +234,11 @@ pub(super) fn summary(side: usize, iters: usize, format: Format) -> Result<Strin
     let (mut isa, mut threads) = (String::new(), 0);
     for (variant, measurement) in all(side, iters)? {
         let subject = Subject::of_variant(variant);
-        let network = subject.network();
-        let totals = network.figures(side, side)?.totals;
+        let figures = Figures::new(subject.graph(), side, side)?;
+        let totals = figures.totals;
         let mut pairs = Pairs::default();
-        pairs.add(network, side, &measurement)?;
-        everything.add(network, side, &measurement)?;
+        pairs.add(&figures, &measurement);
+        everything.add(&figures, &measurement);
         networks.push(Line {
             model: variant.name(),
             cio: totals.cio(),

@@ -2,13 +2,11 @@
 
 use std::fmt::Write;
 
-use hardnet_metrics::paper::{Comparison, HARDNET_85, Quantity, Row, SIDE, TABLE_4, compare};
-use hardnet_metrics::rank_correlation;
-use hardnet_model::Variant;
+use hardnet_complexity::paper::{Comparison, HARDNET_85, Quantity, Row, SIDE, TABLE_4, compare};
+use hardnet_complexity::rank_correlation;
 use serde::Serialize;
 
 use super::Format;
-use super::subject::Subject;
 use crate::failure::Result;
 
 /// A row of the table with what is computed. Field names are API.
@@ -86,9 +84,8 @@ fn compared(row: &Row, in_table: bool) -> Result<Compared> {
 }
 
 fn figure(row: &Row, quantity: Quantity, printed: Option<&'static str>) -> Result<Figure> {
-    let named = |name: &str| Some(Subject::of_variant(name.parse::<Variant>().ok()?).network().clone());
     let unit = quantity.unit();
-    let Some(comparison) = compare(row, quantity, &named)? else {
+    let Some(comparison) = compare(row, quantity)? else {
         return Ok(Figure {
             computed: None,
             printed,

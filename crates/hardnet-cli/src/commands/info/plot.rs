@@ -1,10 +1,10 @@
 //! `hardnet info --plot`: pictures of what is counted.
 
 use clap::ValueEnum;
-use hardnet_metrics::paper::{HARDNET_85, Quantity, Row, TABLE_4, compare};
-use hardnet_metrics::plot::{self, Point};
-use hardnet_metrics::{Block, Network};
-use hardnet_model::Variant;
+use hardnet_complexity::Figures;
+use hardnet_complexity::paper::{HARDNET_85, Quantity, Row, TABLE_4, compare};
+use hardnet_complexity::plot::{self, Point};
+use hardnet_model::{Block, Graph, Variant};
 
 use super::measure::Measurement;
 use super::subject::Subject;
@@ -25,11 +25,11 @@ pub(super) enum Plot {
 
 /// The picture of a network, as SVG.
 pub(super) fn of_network(plot: Plot, subject: &Subject, side: usize, block: Option<&str>) -> Result<String> {
-    let network = subject.network();
+    let figures = Figures::new(subject.graph(), side, side)?;
     Ok(match plot {
-        Plot::Links => plot::links(network, choose(network, block)?, side, side)?,
-        Plot::Density => plot::density(network, side, side)?,
-        Plot::Memory => plot::memory(network, side, side)?,
+        Plot::Links => plot::links(&figures, choose(&figures.graph, block)?),
+        Plot::Density => plot::density(&figures),
+        Plot::Memory => plot::memory(&figures),
         Plot::Efficiency => {
             return Err(Failure::message("--plot efficiency is of all networks").hint("leave out the network"));
         }
@@ -37,7 +37,7 @@ pub(super) fn of_network(plot: Plot, subject: &Subject, side: usize, block: Opti
 }
 
 /// The block of that name, or the first of those with the most layers.
-fn choose<'a>(network: &'a Network, name: Option<&str>) -> Result<&'a Block> {
+fn choose<'a>(network: &'a Graph, name: Option<&str>) -> Result<&'a Block> {
     let blocks = network.blocks();
     let found = match name {
         Some(name) => blocks.iter().find(|block| block.name == name),
@@ -67,8 +67,7 @@ pub(super) fn efficiency(measured: &[(Variant, Measurement)], side: usize) -> Re
 fn point(row: &Row, measured: &[(Variant, Measurement)]) -> Result<Point> {
     let variant = |name: &str| name.parse::<Variant>().ok();
     let cost = |quantity: Quantity, printed: Option<&'static str>| -> Result<Option<f64>> {
-        let named = |name: &str| variant(name).map(|variant| Subject::of_variant(variant).network().clone());
-        let computed = compare(row, quantity, &named)?.map(|figure| figure.computed as f64 / quantity.unit());
+        let computed = compare(row, quantity)?.map(|figure| figure.computed as f64 / quantity.unit());
         Ok(computed.or_else(|| printed?.parse().ok()))
     };
     let (family, label) = row.model.split_once(['-', ' ']).unwrap_or((row.model, "1.0"));

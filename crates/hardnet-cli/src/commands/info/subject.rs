@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use hardnet_metrics::{Network, Reference};
+use hardnet_complexity::Reference;
 use hardnet_model::{Config, Graph, Variant};
 use hardnet_weights::Source;
 
@@ -22,10 +22,10 @@ impl FromStr for Name {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        if let Some(reference) = Reference::named(&text.to_lowercase()) {
+        if let Ok(reference) = text.to_lowercase().parse() {
             return Ok(Self::Reference(reference));
         }
-        text.parse().map(Self::Variant).map_err(|error: hardnet_model::Error| {
+        text.parse().map(Self::Variant).map_err(|error| {
             let names = Reference::ALL.map(|reference| format!("`{}`", reference.name()));
             format!("{error}, or of {}", names.join(", "))
         })
@@ -35,23 +35,23 @@ impl FromStr for Name {
 /// A network and its description.
 #[derive(Debug)]
 pub(super) struct Subject {
-    network: Network,
+    graph: Graph,
     /// Of a HarDNet.
-    own: Option<(Config, Graph)>,
+    config: Option<Config>,
 }
 
 impl Subject {
     pub(super) fn named(name: Name) -> Self {
         match name {
             Name::Variant(variant) => Self::of_variant(variant),
-            Name::Reference(reference) => Self { network: reference.network(), own: None },
+            Name::Reference(reference) => Self { graph: reference.graph(), config: None },
         }
     }
 
     pub(super) fn of_variant(variant: Variant) -> Self {
         let config = Config::from(variant);
         let graph = Graph::new(&config).expect("published configurations are valid");
-        Self { network: graph.describe(variant.name()), own: Some((config, graph)) }
+        Self { graph, config: Some(config) }
     }
 
     pub(super) fn of_weights(
@@ -68,31 +68,24 @@ impl Subject {
             None => None,
         };
         let config = locate(source, fetch, printer)?.open(variant)?.config().clone();
-        let graph = Graph::new(&config)?;
-        Ok(Self { network: graph.describe(name_of(&config)), own: Some((config, graph)) })
+        let graph = Graph::new(&config)?.with_name(name_of(&config));
+        Ok(Self { graph, config: Some(config) })
     }
 
     pub(super) fn name(&self) -> &str {
-        self.network.name()
+        self.graph.name()
     }
 
-    pub(super) fn network(&self) -> &Network {
-        &self.network
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     pub(super) fn config(&self) -> Option<&Config> {
-        self.own.as_ref().map(|(config, _)| config)
-    }
-
-    pub(super) fn graph(&self) -> Option<&Graph> {
-        self.own.as_ref().map(|(_, graph)| graph)
+        self.config.as_ref()
     }
 
     /// Whether images of this side survive the strides.
     pub(super) fn check_side(&self, side: usize) -> Result<()> {
-        match self.graph() {
-            Some(graph) => Ok(graph.shapes(side, side).map(|_| ())?),
-            None => Ok(self.network.figures(side, side).map(|_| ())?),
-        }
+        Ok(self.graph.shapes(side, side).map(|_| ())?)
     }
 }
