@@ -3,12 +3,13 @@
 use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{crates, environment, generated, manifests, prose};
+use crate::{crates, environment, generated, manifests, paths, prose};
 
 /// Prints everything that is wrong, and fails if anything is.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let checks = [
         ("prose", prose::check(&workspace.root)?),
+        ("paths", paths::check(&workspace.root)?),
         ("manifests", manifests::check(workspace)?),
         ("crates", crates::check(workspace)?),
         ("environment variables", environment::check(workspace)?),

@@ -1,7 +1,7 @@
 //! Tasks of this repository, run as `cargo xtask TASK`.
 //!
-//! * `check` fails where the repository contradicts itself: lines that are too wide, unused dependencies, generated
-//!   pages that are not up to date, crates that should not be compiled.
+//! * `check` fails where the repository contradicts itself: lines that are too wide, names of files that do not exist,
+//!   unused dependencies, generated pages that are not up to date, crates that should not be compiled.
 //! * `docs` writes the generated parts of the documentation, or the one that is named.
 //! * `bench` measures the networks and writes the tables and the page of `docs/performance`.
 //! * `performance-page` writes that page from the tables that exist.
@@ -13,6 +13,7 @@ mod environment;
 mod generated;
 mod git;
 mod manifests;
+mod paths;
 mod performance;
 mod prose;
 mod text;
