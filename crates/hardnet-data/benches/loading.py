@@ -26,7 +26,7 @@ def main():
         options = ("--data", arguments.folder, "--weights", arguments.weights, "--rounds", arguments.rounds)
         report = record.report(program, "-q", "bench", *options, "--json")
         single, loader, evaluation = report["single"], report["loader"], report["eval"]
-        stages = {"read": single["read_ms"], "decode": single["decode_ms"], "resize, crop, normalise": single["prepare_ms"]}
+        stages = {"read": single["read_ms"], "decode": single["decode_ms"], "resize, crop, normalize": single["prepare_ms"]}
         stages["all of these"] = sum(stages.values())
         decoder = report["decoder"]
         rows += [[decoder, f"{name}, one thread", f"{ms:.3f}", f"{1e3 / ms:.0f}"] for name, ms in stages.items()]

@@ -7,7 +7,7 @@ With `--table docs/performance/resize.json`, started at the top of the repositor
 docs/performance.md.
 
 For every photograph (decoded beforehand) and filter: the whole picture resized to short side 256, by both; and what a
-network is given, the middle 224 x 224 of it, normalised, [3, 224, 224] f32: by Pillow and numpy, by torchvision's
+network is given, the middle 224 x 224 of it, normalized, [3, 224, 224] f32: by Pillow and numpy, by torchvision's
 transforms where that is installed, and by ours. The results are compared byte for byte. Prints the median over
 photographs of the median over rounds, and the mean of these medians."""
 
@@ -141,7 +141,7 @@ def write_table(file, everything, photographs, rounds):
         title="Resize and preprocessing against Pillow",
         text=f"{photographs} photographs, decoded beforehand, on one thread, one way after the other in each of {rounds} "
         "rounds; every result was compared byte for byte. `resize` makes the whole picture with the short side 256, `crop` "
-        "the 224 x 224 pixels in its middle, `tensor` their normalised values. Milliseconds are the median and the mean over "
+        "the 224 x 224 pixels in its middle, `tensor` their normalized values. Milliseconds are the median and the mean over "
         "photographs of the median over rounds; the last column compares means with Pillow's.",
         command="python crates/hardnet-data/benches/pillow/side_by_side.py --table FILE FOLDER resize_worker",
         commit=record.commit(),
