@@ -4,6 +4,9 @@
 //! matrix, [`Calibration`] and the worst mistakes. All of them are [`Metric`]s: they count sample by sample, and counts of
 //! parts of a data set merge.
 //!
+//! [`evaluate()`] is the loop: it loads images ahead of a network ([`ComputeLogits`]), shares the machine's cores between
+//! both, and gives the logits to an [`Observer`], which a metric is.
+//!
 //! ```
 //! use hardnet_eval::{Metric, Tally};
 //!
@@ -17,13 +20,19 @@
 mod breakdown;
 mod calibration;
 mod confusion;
+mod evaluate;
+mod logits;
 mod metric;
+mod observer;
 mod tally;
 mod top_k;
 
 pub use breakdown::{Breakdown, Mistake};
 pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScore, Confusion, ConfusionCell};
+pub use evaluate::{ComputeLogits, EvalError, EvalOptions, EvalSummary, evaluate};
+pub use logits::Logits;
 pub use metric::Metric;
+pub use observer::{BatchDone, Observer, ScoredImage};
 pub use tally::{Proportion, Tally};
 pub use top_k::{Prediction, log_sum_exp, top_k};
