@@ -1,6 +1,6 @@
 //! Files of the real torch and paddlepaddle packages become the network whose weights they hold.
 //!
-//! `tests/checkpoints/make_files.py` wrote them with the formula's weights of two small networks.
+//! `tests/checkpoints/make_files.py` wrote them with synthetic weights of two small networks.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,9 @@ use candle_core::{Device, Tensor};
 use hardnet_checkpoint::{Checkpoint, Format};
 use hardnet_model::{
     Activation, BlockConfig, Config, Conversion, Downsample, Graph, HarDNet, Head, Precision, Scheme, Stem, StemConv,
-    StemPadding, Variant, WeightsFile, formula,
+    StemPadding, Variant, WeightsFile,
 };
+use hardnet_params::synthetic;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/small")
@@ -61,8 +62,8 @@ const FILES: [(&str, Format, Scheme, Option<&str>); 9] = [
 ];
 
 fn logits(weights: &WeightsFile) -> Vec<f32> {
-    let network = HarDNet::new(weights.config(), weights.var_builder(&Device::Cpu).unwrap()).unwrap();
-    let images = Tensor::from_vec(formula::values("x", &[2, 3, 64, 64]), (2, 3, 64, 64), &Device::Cpu).unwrap();
+    let network = HarDNet::from_file(&weights, &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 64, 64]), (2, 3, 64, 64), &Device::Cpu).unwrap();
     network.forward(&images).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -95,7 +96,7 @@ fn files_of_torch_and_paddle_become_the_same_network() {
             for (index, (info, param)) in tensors.tensors().iter().zip(&params).enumerate() {
                 assert_eq!((&info.name, &info.shape), (&param.name, &param.shape), "{name}.{ending}");
                 let expected: Vec<u8> =
-                    formula::values(&param.name, &param.shape).into_iter().flat_map(f32::to_le_bytes).collect();
+                    synthetic::values(&param.name, &param.shape).into_iter().flat_map(f32::to_le_bytes).collect();
                 assert!(tensors.read(index).unwrap() == expected, "{name}.{ending}: {}", param.name);
             }
             let found = (logits(&weights), logits(&converted));

@@ -2,13 +2,14 @@
 
 use candle_core::{Device, Tensor};
 use hardnet_data::{Image, Pipeline};
-use hardnet_model::{HarDNet, Variant, formula};
+use hardnet_model::{HarDNet, Variant};
+use hardnet_params::synthetic;
 use hardnet_testing::golden::{PICTURE_SIZE, picture, picture_logits};
 use hardnet_testing::weights_file::{self, Encoding};
 
 fn assert_parity(variant: Variant) {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let tensors = formula::parameters(&variant.into()).unwrap();
+    let tensors = synthetic::parameters(&variant.into()).unwrap();
     std::fs::write(file.path(), weights_file::safetensors(tensors, Encoding::F32, None)).unwrap();
 
     let network = HarDNet::load(file.path(), &Device::Cpu).unwrap();

@@ -112,7 +112,7 @@ pub enum Error {
         /// What was asked for.
         name: String,
         /// What is wrong with the file.
-        source: Box<hardnet_model::Error>,
+        source: Box<hardnet_params::Error>,
     },
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`registry`] lists the known weights by tag; those of the demonstration come with the feature `demo`. A [`Source`] is what a user may name: a path, a tag, or a file of the
 //! Hugging Face Hub. With the feature `hub` a source is fetched, once, into a cache; a run that finds its file there makes
-//! no request. `from_pretrained` is all of that and the network in one line.
+//! no request. `open` is all of that in one line.
 
 #[cfg(feature = "hub")]
 mod address;
@@ -45,7 +45,7 @@ pub use fetch::Fetched;
 #[cfg(feature = "hub")]
 pub use options::{FetchOptions, Patience, Proxies, Token};
 #[cfg(feature = "hub")]
-pub use pretrained::from_pretrained;
+pub use pretrained::open;
 #[cfg(feature = "hub")]
 pub use preview::{Place, Preview};
 pub use registry::{Entry, Hash, HashKind, Published, RemoteFile, find, published, registry};

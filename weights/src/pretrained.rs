@@ -1,7 +1,7 @@
-//! From the name of weights to a network.
+//! From the name of weights to a file that is open.
 
-use candle_core::Device;
-use hardnet_model::{HarDNet, Variant, WeightsFile};
+use hardnet_graph::Variant;
+use hardnet_params::WeightsFile;
 
 use crate::error::{Error, Result};
 use crate::event::Watch;
@@ -9,46 +9,37 @@ use crate::options::FetchOptions;
 use crate::registry::{Entry, registry};
 use crate::source::Source;
 
-/// The classifier whose weights are called `name`: a tag of the [`registry`](crate::registry()), an address
+/// The weights called `name`: a tag of the [`registry`](crate::registry()), an address
 /// `hf://owner/name[@revision][/file]`, or the path of a file.
 ///
 /// What no cache has is fetched first, as the environment says ([`FetchOptions::from_env`]); with HF_HUB_OFFLINE set, or
 /// where a cache has it, no request is made. Nobody is told of a download, nor that nothing is known of what arrived
 /// ([`Check::Unverified`](crate::Check::Unverified), which [`Source::cached`] tells afterwards); [`Source::open`] has a watch
-/// and options, and gives the file itself, whose metadata names the preprocessing.
+/// and options.
 ///
 /// ```no_run
-/// use candle_core::{Device, Tensor};
-/// use hardnet_weights::from_pretrained;
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let network = from_pretrained("hardnet68.upstream_in1k", &Device::Cpu)?;
-/// let images = Tensor::zeros((1, 3, 224, 224), candle_core::DType::F32, &Device::Cpu)?; // normalised
-/// assert_eq!(network.forward(&images)?.dims(), [1, 1000]);
-/// # Ok(())
-/// # }
+/// let file = hardnet_weights::open("hardnet68.upstream_in1k")?;
+/// println!("{} classes", file.config().classes());
+/// # Ok::<(), hardnet_weights::Error>(())
 /// ```
 ///
 /// # Errors
 ///
 /// As [`Source::open`].
-pub fn from_pretrained(name: &str, device: &Device) -> Result<HarDNet> {
-    let file = name.parse::<Source>()?.open(&FetchOptions::from_env(), &mut |_| {})?;
-    let network = file.var_builder(device).and_then(|parameters| HarDNet::new(file.config(), parameters));
-    network.map_err(|error| unusable(name, error))
+pub fn open(name: &str) -> Result<WeightsFile> {
+    name.parse::<Source>()?.open(&FetchOptions::from_env(), &mut |_| {})
 }
 
 impl Source {
     /// Fetches the file where no cache has it, and reads it. Weights of the registry must be of the network that it names.
     ///
     /// ```no_run
-    /// use hardnet_model::{Plan, PlanOptions};
     /// use hardnet_weights::{FetchOptions, Source};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let source: Source = "hf://owner/name".parse()?;
     /// let file = source.open(&FetchOptions::from_env(), &mut |event| eprintln!("{event:?}"))?;
-    /// let plan = Plan::from_file(file, &PlanOptions::default())?;
+    /// println!("{} classes", file.config().classes());
     /// # Ok(())
     /// # }
     /// ```
@@ -75,7 +66,7 @@ impl Source {
             Self::Tag(entry) => entry
                 .config
                 .parse::<Variant>()
-                .map_err(hardnet_model::Error::from)
+                .map_err(hardnet_params::Error::from)
                 .and_then(|variant| WeightsFile::open_as(path, variant)),
             _ => WeightsFile::open(path),
         };
@@ -88,20 +79,20 @@ fn open_bundled(entry: &Entry) -> Result<WeightsFile> {
     WeightsFile::from_bytes(&entry.tag, entry.content()?.to_vec()).map_err(|error| unusable(&entry.tag, error))
 }
 
-fn unusable(name: &str, error: hardnet_model::Error) -> Error {
+fn unusable(name: &str, error: hardnet_params::Error) -> Error {
     Error::Weights { name: name.into(), source: Box::new(error) }
 }
 
 #[cfg(test)]
 mod tests {
-    use hardnet_model::formula;
+    use hardnet_params::synthetic;
     use hardnet_testing::hub_host::HubHost;
     use hardnet_testing::weights_file::{self, Encoding};
 
     use super::*;
 
     fn weights(variant: Variant) -> Vec<u8> {
-        weights_file::safetensors(formula::parameters(&variant.into()).unwrap(), Encoding::F32, None)
+        weights_file::safetensors(synthetic::parameters(&variant.into()).unwrap(), Encoding::F32, None)
     }
 
     /// A Hub, a folder for its cache, and options that name both.
@@ -137,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_a_network_in_one_line() {
+    fn a_file_is_opened_in_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
         std::fs::write(&path, weights(Variant::HarDNet39Ds)).unwrap();
-        let network = from_pretrained(path.to_str().unwrap(), &Device::Cpu).unwrap();
-        assert_eq!(network.config().variant(), Some(Variant::HarDNet39Ds));
+        let file = super::open(path.to_str().unwrap()).unwrap();
+        assert_eq!(file.config().variant(), Some(Variant::HarDNet39Ds));
         std::fs::write(&path, "nothing").unwrap();
-        let error = from_pretrained(path.to_str().unwrap(), &Device::Cpu).unwrap_err();
+        let error = super::open(path.to_str().unwrap()).unwrap_err();
         assert!(matches!(error, Error::Weights { .. }), "{error}");
     }
 
@@ -167,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_name_that_is_nothing_is_answered_with_the_tags() {
-        let error = from_pretrained("hardnet68", &Device::Cpu).unwrap_err().to_string();
+        let error = super::open("hardnet68").unwrap_err().to_string();
         assert!(error.contains("`hardnet68`") && error.contains("hardnet68.upstream_in1k"), "{error}");
-        assert!(matches!(from_pretrained("hf://a", &Device::Cpu), Err(Error::Address(_))));
+        assert!(matches!(super::open("hf://a"), Err(Error::Address(_))));
     }
 }

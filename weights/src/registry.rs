@@ -185,9 +185,9 @@ mod tests {
     #[test]
     fn sizes_and_classes_are_those_of_the_networks() {
         for entry in registry() {
-            let config = hardnet_model::Config::from(entry.config.parse::<hardnet_model::Variant>().unwrap())
+            let config = hardnet_graph::Config::from(entry.config.parse::<hardnet_graph::Variant>().unwrap())
                 .with_classes(entry.classes);
-            let graph = hardnet_model::Graph::new(&config).unwrap();
+            let graph = hardnet_graph::Graph::new(&config).unwrap();
             let values: usize = graph.params().iter().map(|param| param.shape.iter().product::<usize>()).sum();
             assert_eq!(entry.size, 4 * values as u64, "{}", entry.tag);
             assert_eq!(entry.classes == 1000, entry.tag.ends_with("_in1k"), "{}", entry.tag);

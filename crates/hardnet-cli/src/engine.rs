@@ -54,7 +54,7 @@ impl Engine {
     }
 
     fn candle(file: &WeightsFile, device: &Device) -> Result<Self> {
-        let network = HarDNet::new(file.config(), file.var_builder(device)?)?;
+        let network = HarDNet::from_file(&file, device)?;
         Ok(Self::Candle { network: Box::new(network), device: device.clone() })
     }
 

@@ -60,12 +60,12 @@ pub(crate) fn open_weights(path: &Path, variant: Option<Variant>) -> Result<Weig
 }
 
 /// The file, or what to do where it does not fit.
-fn explained(file: hardnet_model::Result<WeightsFile>, path: &Path) -> Result<WeightsFile> {
+fn explained(file: hardnet_params::Result<WeightsFile>, path: &Path) -> Result<WeightsFile> {
     match file {
-        Err(error @ hardnet_model::Error::OtherNetwork { .. }) => {
+        Err(error @ hardnet_params::Error::OtherNetwork { .. }) => {
             Err(error).hint(|| "drop --model: the file says which network it holds".into())
         }
-        Err(error @ hardnet_model::Error::Mismatch { .. }) => {
+        Err(error @ hardnet_params::Error::Mismatch { .. }) => {
             Err(error).hint(|| format!("hardnet inspect --tensors {} lists what it holds", path.display()))
         }
         // A bare name may have been meant for a tag.

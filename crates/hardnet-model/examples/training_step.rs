@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp3, Layout, ModuleT, Result, Tensor};
 use candle_nn::{VarBuilder, VarMap};
-use hardnet_model::{Config, HarDNet, Variant, formula};
+use hardnet_model::{Config, HarDNet, Variant};
+use hardnet_params::synthetic;
 
 /// `a = keep * a + one * b + two * c`, in place.
 struct Blend {
@@ -56,13 +57,13 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut trained = Vec::new();
     for param in network.graph().params() {
         let variable = parameters.data().lock().expect("no thread panicked")[&param.name].clone();
-        variable.set(&Tensor::from_vec(formula::values(&param.name, &param.shape), &param.shape[..], &device)?)?;
+        variable.set(&Tensor::from_vec(synthetic::values(&param.name, &param.shape), &param.shape[..], &device)?)?;
         if param.kind.is_trained() {
             trained.push((variable.clone(), variable.zeros_like()?));
         }
     }
     let shape = [batch, 3, side, side];
-    let images = Tensor::from_vec(formula::values("x", &shape), &shape, &device)?;
+    let images = Tensor::from_vec(synthetic::values("x", &shape), &shape, &device)?;
     let labels: Vec<u32> = (0..batch as u32).map(|at| at * 37 % 1000).collect();
     let labels = Tensor::new(labels, &device)?;
     let mut times = Vec::new();

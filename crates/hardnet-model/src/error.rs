@@ -1,98 +1,18 @@
-//! What can go wrong in this crate.
-
-use std::fmt;
-use std::path::PathBuf;
-
-use serde::Serialize;
-
-use crate::convert::Precision;
+//! Error type of this crate.
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A tensor whose shape is not the network's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shaped {
-    /// Name of the tensor.
-    pub name: String,
-    /// Shape that the network needs.
-    pub expected: Vec<usize>,
-    /// Shape in the file.
-    pub found: Vec<usize>,
-}
-
-impl fmt::Display for Shaped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is {:?}, not {:?}", self.name, self.found, self.expected)
-    }
-}
-
-/// All that keeps a file from fitting a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Differences {
-    /// Parameters of the network that are not in the file.
-    pub missing: Vec<String>,
-    /// Tensors of the file that are no parameters of the network.
-    pub unexpected: Vec<String>,
-    /// Tensors of another shape.
-    pub misshaped: Vec<Shaped>,
-    /// Tensors of a type that is not f64, f32, f16 or bf16, with that type.
-    pub unreadable: Vec<(String, String)>,
-    /// Tensors with a value that is infinite or no number, as an f32.
-    pub not_finite: Vec<String>,
-    /// Running variances with a value below zero.
-    pub negative: Vec<String>,
-}
-
-impl Differences {
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        let named = [&self.missing, &self.unexpected, &self.not_finite, &self.negative];
-        named.map(Vec::len).iter().sum::<usize>() + self.misshaped.len() + self.unreadable.len()
-    }
-}
-
-impl fmt::Display for Differences {
-    /// Each kind with its count and the first few names.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unreadable =
-            self.unreadable.iter().map(|(name, dtype)| format!("`{name}` is {dtype}, not f64, f32, f16 or bf16"));
-        let kinds = [
-            ("missing", quoted(&self.missing)),
-            ("unexpected", quoted(&self.unexpected)),
-            ("of another shape", self.misshaped.iter().map(Shaped::to_string).collect()),
-            ("of an unreadable type", unreadable.collect()),
-            ("not finite", quoted(&self.not_finite)),
-            ("with a negative variance", quoted(&self.negative)),
-        ];
-        for (at, (what, items)) in kinds.iter().filter(|(_, items)| !items.is_empty()).enumerate() {
-            let separator = if at > 0 { "; " } else { "" };
-            write!(f, "{separator}{} {what} ({})", items.len(), first_of(items))?;
-        }
-        Ok(())
-    }
-}
-
-/// Names that a message has of each kind.
-const SHOWN: usize = 3;
-
-fn quoted(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| format!("`{name}`")).collect()
-}
-
-fn first_of(items: &[String]) -> String {
-    let more = if items.len() > SHOWN { ", ..." } else { "" };
-    format!("{}{more}", items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "))
-}
-
-/// An error of this crate.
+/// Why a network cannot be built or computed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A configuration that does not describe a network, a size of image that does not fit it, or an unknown name.
     #[error(transparent)]
     Graph(#[from] hardnet_graph::Error),
+    /// Parameters that cannot be read.
+    #[error(transparent)]
+    Params(#[from] hardnet_params::Error),
     /// No module of the network is what a tap asks for.
     #[error("no feature map at {wanted} in this network, which has {available}")]
     NoSuchTap {
@@ -100,101 +20,6 @@ pub enum Error {
         wanted: String,
         /// What there is.
         available: String,
-    },
-    /// A weights file could not be read.
-    #[error("cannot read weights `{path}`", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file is of no known format, damaged, or holds what is refused.
-    #[error("`{path}` is no usable model file: {source}", path = .path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What was expected and found, and where.
-        source: Box<hardnet_checkpoint::Error>,
-    },
-    /// What a file says of itself cannot be understood.
-    #[error("`{path}` has metadata that cannot be used: {reason}", path = .path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// What was expected and found.
-        reason: String,
-    },
-    /// A weights file holds other tensors than the network.
-    #[error("`{path}` does not fit {network}: {differences}", path = .path.display())]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// The network it was read for.
-        network: String,
-        /// All that differs.
-        differences: Box<Differences>,
-    },
-    /// A weights file holds another network than the one asked for.
-    #[error("`{path}` holds {found}, not {expected}", path = .path.display())]
-    OtherNetwork {
-        /// The file.
-        path: PathBuf,
-        /// The network it holds.
-        found: String,
-        /// The network asked for.
-        expected: String,
-    },
-    /// Values that are finite in f32 and beyond the greatest of the type that was asked for.
-    #[error(
-        "{count} tensors of `{path}` have values beyond {precision} ({first})",
-        count = .tensors.len(), path = .path.display(), first = first_of(&quoted(.tensors))
-    )]
-    Overflow {
-        /// The file.
-        path: PathBuf,
-        /// The type asked for.
-        precision: Precision,
-        /// The parameters, under their canonical names.
-        tensors: Vec<String>,
-    },
-    /// There are more or fewer names than classes.
-    #[error("{found} class names for a network of {expected} classes")]
-    ClassNames {
-        /// Classes of the network.
-        expected: usize,
-        /// Names.
-        found: usize,
-    },
-    /// A type name other than `f32`, `f16` and `bf16`.
-    #[error("unknown type `{0}`, expected f32, f16 or bf16")]
-    UnknownPrecision(String),
-    /// A parameter that is to be written has a value that is infinite or no number.
-    #[error("`{name}` has values that are not finite")]
-    NotFinite {
-        /// Name of the parameter.
-        name: String,
-    },
-    /// A file of weights could not be written.
-    #[error("cannot write the weights")]
-    Write(#[source] std::io::Error),
-    /// A parameter with another number of values than its shape says.
-    #[error("`{name}` has {found} values, expected {expected}")]
-    Parameter {
-        /// Name of the parameter.
-        name: String,
-        /// Values of its shape.
-        expected: usize,
-        /// Values that there are.
-        found: usize,
-    },
-    /// A file has no parameter of this name: it holds another network.
-    #[error("`{path}` has no parameter `{name}`", path = .path.display())]
-    NoParameter {
-        /// The file.
-        path: PathBuf,
-        /// Name of the parameter.
-        name: String,
     },
     /// A graph that the plan has no kernel for.
     #[error("no kernel computes `{node}`")]

@@ -25,29 +25,22 @@
 //! # }
 //! ```
 
-mod convert;
 mod error;
-pub mod formula;
 mod network;
 mod parameters;
 mod plan;
-mod recognise;
-mod scheme;
-mod weights;
 
-pub use convert::{Conversion, Precision};
-pub use error::{Differences, Error, Result, Shaped};
+pub use error::{Error, Result};
 pub use hardnet_graph::{
     Activation, BatchNorm, Block, BlockConfig, BlockSpec, Config, Conv, Downsample, Graph, Grouping, Head, ModuleInfo,
     ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pointwise, Pool, PoolKind, Shape, Stem, StemConv,
     StemPadding, Variant, link,
 };
 pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
-pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
-pub use parameters::Parameters;
-pub use plan::{Plan, PlanMemory, PlanOptions, PlanStep};
-pub use recognise::{FileTensor, Recognised, compare, recognise};
-pub use scheme::{NamedParam, Scheme};
-pub use weights::{
-    Examined, FileParameters, Metadata, OwnedParameters, Provenance, WeightsFile, examine, write_weights,
+pub use hardnet_params::{
+    Conversion, Differences, Examined, FileParameters, Metadata, NamedParam, OwnedParameters, Parameters, Precision,
+    Provenance, Recognized, Scheme, Shaped, WeightsFile, examine, write_weights,
 };
+pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
+pub use parameters::{VarParameters, var_builder};
+pub use plan::{Plan, PlanMemory, PlanOptions, PlanStep};

@@ -1,34 +1,37 @@
-//! Where a plan's parameters come from.
+//! Parameters between Candle and everything else.
 
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use hardnet_graph::{Graph, ParamInfo};
+use hardnet_params::{Parameters, WeightsFile};
 
 use crate::error::Result;
-use crate::formula;
-use hardnet_graph::ParamInfo;
 
-/// A source of parameters, asked for each once.
-pub trait Parameters {
-    /// The values of `param` in the order of its shape.
-    ///
-    /// # Errors
-    ///
-    /// Where the source does not have it.
-    fn values(&self, param: &ParamInfo) -> Result<Vec<f32>>;
+/// The parameters of a file as f32 tensors on `device`, under PyTorch's names.
+///
+/// # Errors
+///
+/// As [`Parameters::values`] of the file, and Candle's, as where the device is out of memory.
+pub fn var_builder(file: &WeightsFile, device: &Device) -> Result<VarBuilder<'static>> {
+    let parameters = file.parameters();
+    let tensor = |param: ParamInfo| {
+        let values = parameters.values(&param)?;
+        let tensor = Tensor::from_vec(values, &param.shape[..], &Device::Cpu)?.to_device(device)?;
+        Ok((param.name, tensor))
+    };
+    let params = Graph::new(file.config())?.params();
+    let tensors = params.into_iter().map(tensor).collect::<Result<HashMap<_, _>>>()?;
+    Ok(VarBuilder::from_tensors(tensors, DType::F32, device))
 }
 
-impl Parameters for VarBuilder<'_> {
-    fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
-        Ok(self.get(param.shape.as_slice(), &param.name)?.flatten_all()?.to_vec1()?)
-    }
-}
+/// The tensors of a [`VarBuilder`] as [`Parameters`], for a [`Plan`](crate::Plan) of a network that is trained on Candle.
+pub struct VarParameters<'a>(pub VarBuilder<'a>);
 
-/// Parameters by [`formula::values`].
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Formula;
-
-impl Parameters for Formula {
-    fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
-        Ok(formula::values(&param.name, &param.shape))
+impl Parameters for VarParameters<'_> {
+    fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
+        let values = || self.0.get(param.shape.as_slice(), &param.name)?.flatten_all()?.to_vec1();
+        values().map_err(|error| hardnet_params::Error::Source { name: param.name.clone(), source: Box::new(error) })
     }
 }

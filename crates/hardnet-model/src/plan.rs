@@ -11,13 +11,12 @@ mod fold;
 use std::path::Path;
 use std::time::Duration;
 
+use fold::Folder;
 use hardnet_graph::{Config, Graph, Grouping, Node, Op, Pointwise};
 use hardnet_kernels::{Algorithm, Builder, Isa, Map, Program, Range, Size};
+use hardnet_params::{Parameters, WeightsFile};
 
 use crate::error::{Error, Result};
-use crate::parameters::Parameters;
-use crate::weights::WeightsFile;
-use fold::Folder;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]

@@ -1,21 +1,22 @@
-//! The Candle networks against PyTorch in float64: same weights by formula, same input.
+//! The Candle networks against PyTorch in float64: same weights that are synthetic, same input.
 
 use candle_core::{Device, Tensor};
-use hardnet_model::{Backbone, HarDNet, StemPadding, TapKind, Taps, Variant, WeightsFile, formula};
+use hardnet_model::{Backbone, HarDNet, StemPadding, TapKind, Taps, Variant, WeightsFile, var_builder};
+use hardnet_params::synthetic;
 use hardnet_testing::golden::golden;
 use hardnet_testing::weights_file::{self, Encoding};
 
-/// A weights file of `variant` by formula.
+/// A weights file of `variant` that are synthetic.
 fn weights(variant: Variant) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let tensors = formula::parameters(&variant.into()).unwrap();
+    let tensors = synthetic::parameters(&variant.into()).unwrap();
     std::fs::write(file.path(), weights_file::safetensors(tensors, Encoding::F32, None)).unwrap();
     file
 }
 
 fn input() -> Tensor {
     let shape = [1, 3, 224, 224];
-    Tensor::from_vec(formula::values("x", &shape), &shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(synthetic::values("x", &shape), &shape, &Device::Cpu).unwrap()
 }
 
 fn assert_parity(variant: Variant) {
@@ -80,7 +81,7 @@ fn backbone_maps_are_the_networks() {
 fn batches_are_images_side_by_side() {
     let network = HarDNet::load(weights(Variant::HarDNet39Ds).path(), &Device::Cpu).unwrap();
     let shape = [3, 3, 37, 61];
-    let images = Tensor::from_vec(formula::values("x", &shape), &shape, &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(synthetic::values("x", &shape), &shape, &Device::Cpu).unwrap();
     let together = network.forward(&images).unwrap();
     for image in 0..3 {
         let alone = network.forward(&images.narrow(0, image, 1).unwrap()).unwrap();
@@ -92,7 +93,7 @@ fn batches_are_images_side_by_side() {
 #[test]
 fn images_that_do_not_fit_are_errors() {
     let weights = WeightsFile::open(weights(Variant::HarDNet68).path()).unwrap();
-    let network = HarDNet::new(weights.config(), weights.var_builder(&Device::Cpu).unwrap()).unwrap();
+    let network = HarDNet::from_file(&weights, &Device::Cpu).unwrap();
     let error = |shape: &[usize]| {
         let images = Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
         network.forward(&images).unwrap_err().to_string()
@@ -109,7 +110,7 @@ fn the_notebooks_padding_agrees_where_sizes_are_even() {
     let file = WeightsFile::open(weights(Variant::HarDNet39Ds).path()).unwrap();
     let build = |padding| {
         let config = file.config().clone().with_stem_padding(padding);
-        HarDNet::new(&config, file.var_builder(&Device::Cpu).unwrap()).unwrap()
+        HarDNet::new(&config, var_builder(&file, &Device::Cpu).unwrap()).unwrap()
     };
     let (pytorch, notebook) = (build(StemPadding::Symmetric), build(StemPadding::TopLeft));
     let difference = |side| {

@@ -6,8 +6,9 @@ use candle_core::{DType, Device, ModuleT, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
 use hardnet_model::{
     Activation, Backbone, BlockConfig, BlockSpec, Config, Downsample, Graph, HarDBlock, HarDNet, Head, ParamInfo,
-    StemPadding, TapKind, Taps, Variant, formula,
+    StemPadding, TapKind, Taps, Variant,
 };
+use hardnet_params::synthetic;
 
 /// A small network with every operation of `variant`'s.
 fn config(variant: Variant) -> Config {
@@ -23,11 +24,11 @@ fn config(variant: Variant) -> Config {
     config
 }
 
-/// Parameters by formula.
+/// Parameters that are synthetic.
 fn parameters(params: &[ParamInfo], dtype: DType) -> VarMap {
     let parameters = VarMap::new();
     for param in params {
-        let values = Tensor::from_vec(formula::values(&param.name, &param.shape), &param.shape[..], &Device::Cpu);
+        let values = Tensor::from_vec(synthetic::values(&param.name, &param.shape), &param.shape[..], &Device::Cpu);
         let variable = Var::from_tensor(&values.unwrap().to_dtype(dtype).unwrap()).unwrap();
         parameters.data().lock().unwrap().insert(param.name.clone(), variable);
     }
@@ -36,14 +37,14 @@ fn parameters(params: &[ParamInfo], dtype: DType) -> VarMap {
 
 fn images(batch: usize, height: usize, width: usize, dtype: DType) -> Tensor {
     let shape = [batch, 3, height, width];
-    let values = formula::values("x", &shape);
+    let values = synthetic::values("x", &shape);
     Tensor::from_vec(values, &shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
 }
 
 /// A loss with a different share of every output.
 fn loss(outputs: &[Tensor]) -> Tensor {
     let parts = outputs.iter().map(|output| {
-        let weights = formula::values("x", output.dims());
+        let weights = synthetic::values("x", output.dims());
         let weights = Tensor::from_vec(weights, output.shape(), output.device()).unwrap();
         (output * weights.to_dtype(output.dtype()).unwrap()).unwrap().sum_all().unwrap()
     });

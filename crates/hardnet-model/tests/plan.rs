@@ -2,10 +2,10 @@
 
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use hardnet_model::formula::{self, Formula};
 use hardnet_model::{
     Activation, Config, Downsample, Graph, HarDNet, Isa, ParamInfo, Parameters, Plan, PlanOptions, StemPadding, Variant,
 };
+use hardnet_params::synthetic::{self, Synthetic};
 use hardnet_testing::golden::golden;
 
 fn options(height: usize, width: usize, batch: usize) -> PlanOptions {
@@ -14,11 +14,11 @@ fn options(height: usize, width: usize, batch: usize) -> PlanOptions {
     options
 }
 
-/// The Candle network of `config` with the formula's parameters.
+/// The Candle network of `config` with synthetic parameters.
 fn candle(config: &Config) -> HarDNet {
     let params = Graph::new(config).unwrap().params();
     let tensor = |param: &ParamInfo| {
-        let values = Formula.values(param).unwrap();
+        let values = Synthetic.values(param).unwrap();
         (param.name.clone(), Tensor::from_vec(values, param.shape.as_slice(), &Device::Cpu).unwrap())
     };
     let tensors = params.iter().map(tensor).collect();
@@ -26,7 +26,7 @@ fn candle(config: &Config) -> HarDNet {
 }
 
 fn images(config: &Config, count: usize, height: usize, width: usize) -> Vec<Vec<f32>> {
-    let values = formula::values("x", &[count, config.in_channels, height, width]);
+    let values = synthetic::values("x", &[count, config.in_channels, height, width]);
     values.chunks(config.in_channels * height * width).map(<[f32]>::to_vec).collect()
 }
 
@@ -42,7 +42,7 @@ fn difference(config: &Config, network: &HarDNet, options: &PlanOptions, count: 
     let shape = (count, config.in_channels, options.height, options.width);
     let tensor = Tensor::from_vec(images.concat(), shape, &Device::Cpu).unwrap();
     let expected = network.forward(&tensor).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let mut plan = Plan::new(config, &Formula, options).unwrap();
+    let mut plan = Plan::new(config, &Synthetic, options).unwrap();
     worst(&plan.run(&images).unwrap(), &expected)
 }
 
@@ -53,7 +53,7 @@ fn logits_agree_with_pytorch_in_float64() {
         for isa in Isa::available() {
             let mut options = options(224, 224, 1);
             options.isa = isa;
-            let logits = Plan::new(&config, &Formula, &options).unwrap().run(&images(&config, 1, 224, 224)).unwrap();
+            let logits = Plan::new(&config, &Synthetic, &options).unwrap().run(&images(&config, 1, 224, 224)).unwrap();
             let worst = worst(&logits, &golden(variant.name()).logits);
             assert!(worst < 2e-4, "{variant} on {isa}: logits differ by {worst}");
         }
@@ -81,7 +81,7 @@ fn large_batches_agree_with_candle_in_little_memory() {
     let weights = |isa: Isa, batch: usize| {
         let mut options = options(224, 224, batch);
         options.isa = isa;
-        let plan = Plan::new(&config, &Formula, &options).unwrap();
+        let plan = Plan::new(&config, &Synthetic, &options).unwrap();
         let lean = plan.steps().iter().filter(|step| step.kernel == "lean-4x4").count();
         (plan.memory().weights, lean)
     };
@@ -136,7 +136,7 @@ fn results_do_not_depend_on_threads_or_batches() {
             let run = |threads: usize, batch: usize| {
                 let mut options = options(61, 99, batch);
                 (options.threads, options.isa) = (threads, isa);
-                Plan::new(&config, &Formula, &options).unwrap().run(&images).unwrap()
+                Plan::new(&config, &Synthetic, &options).unwrap().run(&images).unwrap()
             };
             let one = run(1, 4);
             for threads in [2, 3, 5] {
@@ -159,7 +159,7 @@ fn strange_values_stay_with_their_image() {
         images[3].fill(1e-40);
         let tensor = Tensor::from_vec(images.concat(), (5, 3, 64, 64), &Device::Cpu).unwrap();
         let expected = network.forward(&tensor).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let found = Plan::new(&config, &Formula, &options(64, 64, 3)).unwrap().run(&images).unwrap();
+        let found = Plan::new(&config, &Synthetic, &options(64, 64, 3)).unwrap().run(&images).unwrap();
         for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert_eq!(found.is_nan(), expected.is_nan(), "{variant} image {} logit {}", at / 10, at % 10);
             assert!(found.is_nan() || (found - expected).abs() < 2e-4, "{variant} image {}", at / 10);
@@ -170,20 +170,20 @@ fn strange_values_stay_with_their_image() {
 #[test]
 fn what_does_not_fit_is_an_error() {
     let config = Config::from(Variant::HarDNet39Ds);
-    let message = |options: &PlanOptions| Plan::new(&config, &Formula, options).unwrap_err().to_string();
+    let message = |options: &PlanOptions| Plan::new(&config, &Synthetic, options).unwrap_err().to_string();
     assert!(message(&options(1, 0, 1)).contains("too small"));
     assert!(message(&options(1 << 16, 224, 1)).contains("too large"));
 
     struct Short;
     impl Parameters for Short {
-        fn values(&self, param: &ParamInfo) -> hardnet_model::Result<Vec<f32>> {
+        fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
             Ok(vec![0.0; param.count() - 1])
         }
     }
     let error = Plan::new(&config, &Short, &options(64, 64, 1)).unwrap_err().to_string();
     assert_eq!(error, "`base.0.norm.weight` has 23 values, expected 24");
 
-    let mut plan = Plan::new(&config, &Formula, &options(64, 64, 1)).unwrap();
+    let mut plan = Plan::new(&config, &Synthetic, &options(64, 64, 1)).unwrap();
     let error = plan.run(&[vec![0.0; 5]]).unwrap_err().to_string();
     assert_eq!(error, "an image has 5 values, expected 12288");
     assert!(plan.run::<Vec<f32>>(&[]).unwrap().is_empty());

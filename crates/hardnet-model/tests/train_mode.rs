@@ -3,7 +3,8 @@
 
 use candle_core::{DType, Device, ModuleT, Tensor};
 use candle_nn::{VarBuilder, VarMap};
-use hardnet_model::{BlockConfig, Config, HarDNet, Head, ParamKind, Variant, formula};
+use hardnet_model::{BlockConfig, Config, HarDNet, Head, ParamKind, Variant};
+use hardnet_params::synthetic;
 use hardnet_testing::golden::{TrainMode, smooth_step, train_mode, train_step};
 
 /// The networks of `tests/golden/train_mode.py`.
@@ -47,9 +48,9 @@ fn smooth(name: &str, shape: &[usize]) -> Vec<f32> {
     let more = match name.rsplit_once("norm.").map(|(_, last)| last) {
         Some("weight") => 0.0,
         Some("bias") => 3.0,
-        _ => return formula::values(name, shape),
+        _ => return synthetic::values(name, shape),
     };
-    formula::values(name, shape).into_iter().map(|value| value * 0.375 + more).collect()
+    synthetic::values(name, shape).into_iter().map(|value| value * 0.375 + more).collect()
 }
 
 /// Without flips norms lie up to 7.0e-5 from PyTorch's f64 (hardnet85), those of the other networks up to 1.8e-5.
@@ -71,7 +72,7 @@ fn assert_parity(
         parameters.data().lock().unwrap()[&param.name].set(&values).unwrap();
     }
     let shape = [4, 3, side, side];
-    let images = Tensor::from_vec(formula::values("x", &shape), &shape, &device).unwrap();
+    let images = Tensor::from_vec(synthetic::values("x", &shape), &shape, &device).unwrap();
 
     let logits = network.forward_t(&images, true).unwrap();
     let found = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -106,12 +107,18 @@ fn assert_parity(
 
 #[test]
 fn dense_network_agrees_with_pytorch() {
-    assert_parity(&config(Variant::HarDNet68), (32, formula::values), "dense", &train_mode("dense"), &TIGHT);
+    assert_parity(&config(Variant::HarDNet68), (32, synthetic::values), "dense", &train_mode("dense"), &TIGHT);
 }
 
 #[test]
 fn depthwise_network_agrees_with_pytorch() {
-    assert_parity(&config(Variant::HarDNet39Ds), (32, formula::values), "depthwise", &train_mode("depthwise"), &TIGHT);
+    assert_parity(
+        &config(Variant::HarDNet39Ds),
+        (32, synthetic::values),
+        "depthwise",
+        &train_mode("depthwise"),
+        &TIGHT,
+    );
 }
 
 fn assert_step(variant: Variant) {
@@ -121,7 +128,7 @@ fn assert_step(variant: Variant) {
     }
     config.head = Some(Head { classes: 10, dropout: 0.0 });
     let tolerance = if config.depthwise { TIGHT } else { DEEP };
-    assert_parity(&config, (64, formula::values), variant.name(), &train_step(variant.name()), &tolerance);
+    assert_parity(&config, (64, synthetic::values), variant.name(), &train_step(variant.name()), &tolerance);
     assert_parity(&config, (64, smooth), variant.name(), &smooth_step(variant.name()), &SMOOTH);
 }
 
@@ -153,7 +160,7 @@ fn dropout_is_for_training_only() {
     let parameters = VarMap::new();
     let vb = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
     let network = HarDNet::new(&config, vb).unwrap();
-    let images = Tensor::from_vec(formula::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
     let run = |train| network.forward_t(&images, train).unwrap().to_vec2::<f32>().unwrap();
     assert_ne!(run(true), run(true));
     assert_eq!(run(false), run(false));
@@ -166,7 +173,7 @@ fn seeded_dropout_is_repeated() {
     config.head = Some(Head { classes: 5, dropout: 0.5 });
     let parameters = VarMap::new();
     let network = HarDNet::new(&config, VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu)).unwrap();
-    let images = Tensor::from_vec(formula::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
     let run = |seed| network.forward_train(&images, seed).unwrap().to_vec2::<f32>().unwrap();
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));

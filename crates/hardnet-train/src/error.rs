@@ -83,7 +83,13 @@ pub enum Error {
         /// What was expected and found.
         reason: String,
     },
-    /// An error of the network or its weights.
+    /// A configuration that does not describe a network, or a size of image that does not fit it.
+    #[error(transparent)]
+    Graph(#[from] hardnet_graph::Error),
+    /// Parameters that cannot be read or written.
+    #[error(transparent)]
+    Params(#[from] hardnet_params::Error),
+    /// An error of the network.
     #[error(transparent)]
     Model(#[from] hardnet_model::Error),
     /// An error of the images.

@@ -141,7 +141,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::File`], also for [`hardnet_model::Error::Write`] from `write`; its other errors as they are.
+    /// [`Error::File`], also for [`hardnet_params::Error::Write`] from `write`; its other errors as they are.
     pub fn write(&self, file: RunFile, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let path = self.path(file);
         let partial = self.path.join(format!("{}.partial", file.name()));
@@ -162,7 +162,7 @@ impl RunFolder {
         let failed = |source| Error::File { action: "write", path: path.into(), source };
         let mut out = BufWriter::with_capacity(1 << 20, File::create(partial).map_err(failed)?);
         match write(&mut out) {
-            Err(Error::Model(hardnet_model::Error::Write(source))) => return Err(failed(source)),
+            Err(Error::Params(hardnet_params::Error::Write(source))) => return Err(failed(source)),
             other => other?,
         }
         out.flush().map_err(failed)?;
@@ -183,7 +183,7 @@ mod tests {
 
     fn write(folder: &RunFolder, text: &str) -> Result<()> {
         folder.write(RunFile::State, |out| {
-            out.write_all(text.as_bytes()).map_err(|error| Error::Model(hardnet_model::Error::Write(error)))
+            out.write_all(text.as_bytes()).map_err(|error| Error::Params(hardnet_params::Error::Write(error)))
         })
     }
 
@@ -194,7 +194,7 @@ mod tests {
         write(&folder, "whole").unwrap();
         let failed = folder.write(RunFile::State, |out| {
             out.write_all(&[0; 3 << 20]).unwrap();
-            Err(Error::Model(hardnet_model::Error::Write(io::ErrorKind::StorageFull.into())))
+            Err(Error::Params(hardnet_params::Error::Write(io::ErrorKind::StorageFull.into())))
         });
         assert!(matches!(failed, Err(Error::File { action: "write", .. })), "{failed:?}");
         assert_eq!(fs::read(folder.path(RunFile::State)).unwrap(), b"whole");

@@ -117,7 +117,7 @@ pub(crate) fn save(folder: &RunFolder, progress: &Progress, tensors: &[(String, 
     let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
     let file = serialize(views, Some(metadata)).expect("names of parameters are different");
     folder.write(RunFile::State, |out| {
-        out.write_all(&file).map_err(|error| Error::Model(hardnet_model::Error::Write(error)))
+        out.write_all(&file).map_err(|error| Error::Params(hardnet_params::Error::Write(error)))
     })
 }
 

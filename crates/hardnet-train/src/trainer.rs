@@ -162,9 +162,9 @@ impl Trainer {
         for sample in job.training.iter() {
             label(sample)?;
         }
-        let graph = hardnet_model::Graph::new(&job.metadata.config).map_err(hardnet_model::Error::from)?;
+        let graph = hardnet_model::Graph::new(&job.metadata.config)?;
         let side = job.pipeline.crop as usize;
-        graph.shapes(side, side).map_err(hardnet_model::Error::from)?;
+        graph.shapes(side, side)?;
         let frozen = graph.modules().iter().take(job.freeze_until).map(|module| module.nodes.end).max().unwrap_or(0);
         let is_trained = |param: &hardnet_model::ParamInfo| param.kind.is_trained() && param.node >= frozen;
         if frozen == graph.nodes().len() {

@@ -22,7 +22,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`hardnet_model::Error::Config`] where `config` makes no network.
+    /// [`hardnet_graph::Error::Config`] where `config` makes no network.
     pub fn random(config: &Config, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, device, |index, param, fan_in| Ok(init::values(param, index, fan_in, seed)))
     }
@@ -47,7 +47,7 @@ impl Weights {
         device: &Device,
         values: impl Fn(usize, &ParamInfo, usize) -> Result<Vec<f32>>,
     ) -> Result<Self> {
-        let graph = Graph::new(config).map_err(hardnet_model::Error::from)?;
+        let graph = Graph::new(config)?;
         let mut entries = Vec::new();
         for (index, param) in graph.params().into_iter().enumerate() {
             let values = values(index, &param, graph.nodes()[param.node].in_channels)?;
@@ -107,11 +107,13 @@ pub(crate) fn values_of(var: &Var) -> candle_core::Result<Vec<f32>> {
 }
 
 impl Parameters for Weights {
-    fn values(&self, param: &ParamInfo) -> hardnet_model::Result<Vec<f32>> {
+    fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
         match self.places.get(&param.name) {
-            Some(&at) => Ok(self.values_at(at)?),
+            Some(&at) => self
+                .values_at(at)
+                .map_err(|error| hardnet_params::Error::Source { name: param.name.clone(), source: Box::new(error) }),
             None => {
-                Err(hardnet_model::Error::Parameter { name: param.name.clone(), expected: param.count(), found: 0 })
+                Err(hardnet_params::Error::Parameter { name: param.name.clone(), expected: param.count(), found: 0 })
             }
         }
     }

@@ -5,13 +5,14 @@
 //! ```
 
 use anyhow::{Context, Result};
-use hardnet_model::{Variant, formula};
+use hardnet_model::Variant;
+use hardnet_params::synthetic;
 use hardnet_testing::weights_file::{self, Encoding};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, path] = &arguments[..] else { anyhow::bail!("usage: formula-weights MODEL FILE.safetensors") };
-    let tensors = formula::parameters(&model.parse::<Variant>()?.into())?;
+    let tensors = synthetic::parameters(&model.parse::<Variant>()?.into())?;
     std::fs::write(path, weights_file::safetensors(tensors, Encoding::F32, None))
         .with_context(|| format!("cannot write `{path}`"))
 }

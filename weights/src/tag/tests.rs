@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hardnet_model::{Variant, WeightsFile, formula};
+use hardnet_graph::Variant;
+use hardnet_params::{WeightsFile, synthetic};
 use hardnet_testing::file_host::{Fault, FileHost};
 use hardnet_testing::hub_host::{HubHost, git_blob_id};
 use hardnet_testing::server::{Break, Response, Server};
@@ -46,7 +47,7 @@ fn fixture(hashes: [(HashKind, Option<Hash>); 2]) -> Fixture {
 }
 
 fn weights() -> Vec<u8> {
-    let tensors = formula::parameters(&Variant::HarDNet39Ds.into()).unwrap();
+    let tensors = synthetic::parameters(&Variant::HarDNet39Ds.into()).unwrap();
     weights_file::safetensors(tensors, Encoding::F32, None)
 }
 
@@ -235,7 +236,7 @@ fn offline_without_a_cache_names_folder_and_reason() {
 fn a_repository_of_other_weights_is_passed_over_each_time() {
     let mut fixture = fixture([NONE, NONE]);
     let hub = HubHost::start();
-    let other = formula::parameters(&Variant::HarDNet68Ds.into()).unwrap();
+    let other = synthetic::parameters(&Variant::HarDNet68Ds.into()).unwrap();
     let other = weights_file::safetensors(other, Encoding::F32, None);
     hub.put_large("someone/hardnet39ds.upstream_in1k", "model.safetensors", &other);
     fixture.options.endpoint = hub.endpoint();
@@ -321,7 +322,7 @@ fn weights_that_were_removed_are_fetched_again() {
 #[test]
 fn weights_of_another_network_are_passed_over() {
     let fixture = fixture([NONE, NONE]);
-    let other = formula::parameters(&Variant::HarDNet68Ds.into()).unwrap();
+    let other = synthetic::parameters(&Variant::HarDNet68Ds.into()).unwrap();
     fixture.host.put("/0/net.pth", weights_file::safetensors(other, Encoding::F32, None));
     assert!(fixture.fetch().unwrap().origin.unwrap().address.ends_with("/1/net.pth"));
 }

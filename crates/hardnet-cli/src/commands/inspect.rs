@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hardnet_checkpoint::{Checkpoint, TensorInfo};
-use hardnet_model::{Differences, Examined, Recognised, examine};
+use hardnet_model::{Differences, Examined, Recognized, examine};
 use serde::Serialize;
 
 use crate::failure::{Exit, Result};
@@ -134,7 +134,7 @@ fn findings(path: String, checkpoint: &Checkpoint) -> Findings {
 
 fn network(path: &str, checkpoint: &Checkpoint) -> Network {
     match examine(path, checkpoint) {
-        Ok(Examined { recognised: Recognised { config, scheme, differences, .. }, .. }) => Network {
+        Ok(Examined { recognized: Recognized { config, scheme, differences, .. }, .. }) => Network {
             model: Some(name_of(&config)),
             classes: Some(config.classes()),
             scheme: Some(scheme.name()),

@@ -115,7 +115,7 @@ impl TraceArgs {
     fn modules(&self, tensor: &[f32], crop: usize, printer: &Printer) -> Result<()> {
         let located = self.model.locate(printer)?.ok_or_else(|| Failure::message("no weights given"))?;
         let file = located.open(self.model.variant())?;
-        let network = HarDNet::new(file.config(), file.var_builder(&Device::Cpu)?)?;
+        let network = HarDNet::from_file(&file, &Device::Cpu)?;
         let names: Vec<_> = network.graph().modules().iter().map(|module| module.name.clone()).collect();
         let positions: Vec<_> = (0..names.len()).collect();
         let images = Tensor::from_slice(tensor, (1, 3, crop, crop), &Device::Cpu)?;

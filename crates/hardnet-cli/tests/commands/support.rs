@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use hardnet_model::{Config, Metadata, StemPadding, Variant, formula};
+use hardnet_model::{Config, Metadata, StemPadding, Variant};
+use hardnet_params::synthetic;
 use hardnet_testing::golden::{PICTURE_SIZE, picture};
 use hardnet_testing::weights_file::{self, Encoding};
 
@@ -39,7 +40,7 @@ impl Folder {
         self.write("small.safetensors", weights(&small(), Some(&metadata(small()))))
     }
 
-    /// Weights of hardnet39ds by formula: `hardnet39ds.safetensors`.
+    /// Weights of hardnet39ds that are synthetic: `hardnet39ds.safetensors`.
     pub(crate) fn hardnet39ds(&self) -> PathBuf {
         self.write("hardnet39ds.safetensors", weights(&Config::from(Variant::HarDNet39Ds), None))
     }
@@ -149,9 +150,9 @@ pub(crate) fn notebook_metadata() -> (Config, String) {
     (config, json)
 }
 
-/// The bytes of a weights file by formula.
+/// The bytes of a weights file that are synthetic.
 pub(crate) fn weights(config: &Config, metadata: Option<&str>) -> Vec<u8> {
-    weights_file::safetensors(formula::parameters(config).unwrap(), Encoding::F32, metadata)
+    weights_file::safetensors(synthetic::parameters(config).unwrap(), Encoding::F32, metadata)
 }
 
 /// The bytes of an RGB PNG.

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use hardnet_graph::{Config, Graph, ModuleInfo, ModuleKind, NodeId};
+use hardnet_params::WeightsFile;
 
 use super::Layers;
 use crate::error::Error;
-use crate::weights::WeightsFile;
-use hardnet_graph::Config;
-use hardnet_graph::{Graph, ModuleInfo, ModuleKind, NodeId};
+use crate::parameters::var_builder;
 
 /// Which of the maps at a stride to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +100,10 @@ impl Backbone {
     ///
     /// # Errors
     ///
-    /// As [`Backbone::new`], [`WeightsFile::open`] and [`WeightsFile::var_builder`].
+    /// As [`Backbone::new`], [`WeightsFile::open`] and [`var_builder`].
     pub fn load(path: impl AsRef<Path>, taps: &Taps, device: &Device) -> crate::Result<Self> {
         let weights = WeightsFile::open(path)?;
-        Self::new(weights.config(), taps, weights.var_builder(device)?)
+        Self::new(weights.config(), taps, var_builder(&weights, device)?)
     }
 
     /// The maps, in the order in which [`Taps`] named them.

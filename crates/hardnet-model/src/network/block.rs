@@ -2,9 +2,9 @@
 
 use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
+use hardnet_graph::{BlockSpec, Graph};
 
 use super::Layers;
-use hardnet_graph::{BlockSpec, Graph};
 
 /// A HarDBlock: from `[N, C, H, W]` to its odd layers and the last, concatenated, at the same `H` and `W`.
 ///

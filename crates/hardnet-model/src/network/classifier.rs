@@ -4,12 +4,12 @@ use std::path::Path;
 
 use candle_core::{Device, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
+use hardnet_graph::{Config, Graph, NodeId};
+use hardnet_params::WeightsFile;
 
 use super::Layers;
 use super::layer::Train;
-use crate::weights::WeightsFile;
-use hardnet_graph::Config;
-use hardnet_graph::{Graph, NodeId};
+use crate::parameters::var_builder;
 
 /// A HarDNet from images to logits.
 ///
@@ -50,10 +50,18 @@ impl HarDNet {
     ///
     /// # Errors
     ///
-    /// As [`WeightsFile::open`] and [`WeightsFile::var_builder`].
+    /// As [`WeightsFile::open`] and [`HarDNet::from_file`].
     pub fn load(path: impl AsRef<Path>, device: &Device) -> crate::Result<Self> {
-        let weights = WeightsFile::open(path)?;
-        Self::new(weights.config(), weights.var_builder(device)?)
+        Self::from_file(&WeightsFile::open(path)?, device)
+    }
+
+    /// The network of a file that is open, in f32.
+    ///
+    /// # Errors
+    ///
+    /// As [`var_builder`].
+    pub fn from_file(file: &WeightsFile, device: &Device) -> crate::Result<Self> {
+        Self::new(file.config(), var_builder(file, device)?)
     }
 
     /// Logits `[N, classes]` of normalised `images`, `[N, 3, H, W]`, by the running statistics.

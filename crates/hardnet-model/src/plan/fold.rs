@@ -2,9 +2,9 @@
 
 use hardnet_graph::{BatchNorm, Graph, NodeId, ParamInfo, ParamKind};
 use hardnet_kernels::Filter;
+use hardnet_params::Parameters;
 
-use crate::error::{Error, Result};
-use crate::parameters::Parameters;
+use crate::error::Result;
 
 /// A filter with its own memory.
 pub(super) struct Folded {
@@ -63,7 +63,7 @@ impl<'a> Folder<'a> {
         let values = self.parameters.values(param)?;
         if values.len() != param.count() {
             let (name, expected) = (param.name.clone(), param.count());
-            return Err(Error::Parameter { name, expected, found: values.len() });
+            return Err(hardnet_params::Error::Parameter { name, expected, found: values.len() }.into());
         }
         Ok(values)
     }

@@ -33,7 +33,7 @@ impl Trainer {
 
     fn save_weights(&self, file: RunFile) -> Result<()> {
         self.folder.write(file, |out| match write_weights(&self.job.metadata, self.result(), out) {
-            Err(hardnet_model::Error::NotFinite { .. }) => {
+            Err(hardnet_params::Error::NotFinite { .. }) => {
                 let (epoch, batch) = (self.progress.epochs(), self.progress.batch);
                 Err(Error::Diverged { epoch, batch, loss: f32::NAN })
             }
@@ -43,7 +43,7 @@ impl Trainer {
 
     fn save_text(&self, file: RunFile, text: &str) -> Result<()> {
         self.folder.write(file, |out| {
-            out.write_all(text.as_bytes()).map_err(|error| Error::Model(hardnet_model::Error::Write(error)))
+            out.write_all(text.as_bytes()).map_err(|error| Error::Params(hardnet_params::Error::Write(error)))
         })
     }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use clap::Args;
-use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, Variant, WeightsFile, formula};
+use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, Variant, WeightsFile};
+use hardnet_params::synthetic;
+use profile::Profile;
 use serde::Serialize;
 
 use super::data::DataArgs;
@@ -17,7 +19,6 @@ use crate::failure::{Exit, Failure, Result};
 use crate::model::name_of;
 use crate::printer::Printer;
 use crate::report::Tool;
-use profile::Profile;
 
 /// Runs before the first that counts.
 const WARM_UP: usize = 3;
@@ -98,17 +99,17 @@ impl Weights {
     fn plan(self, options: &hardnet_model::PlanOptions) -> Result<Plan> {
         Ok(match self {
             Self::File(file) => Plan::from_file(*file, options)?,
-            Self::Formula(config) => Plan::new(&config, &formula::Formula, options)?,
+            Self::Formula(config) => Plan::new(&config, &synthetic::Synthetic, options)?,
         })
     }
 
     /// The reference.
     fn candle(&self, device: &Device) -> Result<HarDNet> {
         let parameters = match self {
-            Self::File(file) => file.var_builder(device)?,
+            Self::File(file) => hardnet_model::var_builder(&file, device)?,
             Self::Formula(config) => {
                 let tensor = |param: &hardnet_model::ParamInfo| -> Result<(String, Tensor)> {
-                    let values = formula::Formula.values(param)?;
+                    let values = synthetic::Synthetic.values(param)?;
                     Ok((param.name.clone(), Tensor::from_vec(values, param.shape.as_slice(), device)?))
                 };
                 let tensors = Graph::new(config)?.params().iter().map(tensor).collect::<Result<_>>()?;
@@ -212,7 +213,7 @@ const MIB: f64 = (1 << 20) as f64;
 
 /// A batch of noise.
 fn images(config: &Config, batch: usize, side: usize) -> Vec<Vec<f32>> {
-    let values = formula::values("x", &[batch, config.in_channels, side, side]);
+    let values = synthetic::values("x", &[batch, config.in_channels, side, side]);
     values.chunks(config.in_channels * side * side).map(<[f32]>::to_vec).collect()
 }
 

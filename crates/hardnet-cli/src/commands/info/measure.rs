@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use hardnet_complexity::{Figures, Totals, rank_correlation};
-use hardnet_model::{Config, Plan, Variant, formula};
+use hardnet_model::{Config, Plan, Variant};
+use hardnet_params::synthetic;
 use serde::Serialize;
 
 use super::Format;
@@ -55,12 +56,12 @@ pub(super) struct LayerMeasurement {
 }
 
 impl Measurement {
-    /// Runs the plan of `config`, with values by formula, `iters` times.
+    /// Runs the plan of `config`, with values that are synthetic, `iters` times.
     pub(super) fn take(config: &Config, side: usize, iters: usize) -> Result<Self> {
         let mut options = options()?;
         (options.height, options.width) = (side, side);
-        let mut plan = Plan::new(config, &formula::Formula, &options)?;
-        let image = formula::values("x", &[1, config.in_channels, side, side]);
+        let mut plan = Plan::new(config, &synthetic::Synthetic, &options)?;
+        let image = synthetic::values("x", &[1, config.in_channels, side, side]);
         let steps = plan.steps();
         let mut runs = vec![Vec::with_capacity(iters); steps.len()];
         let mut wholes = Vec::with_capacity(iters);

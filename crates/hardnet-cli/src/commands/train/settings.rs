@@ -80,7 +80,7 @@ impl Settings {
     pub(crate) fn save(&self, folder: &RunFolder) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         folder.write(RunFile::Settings, |out| {
-            out.write_all(text.as_bytes()).map_err(|error| Error::Model(hardnet_model::Error::Write(error)))
+            out.write_all(text.as_bytes()).map_err(|error| Error::Params(hardnet_params::Error::Write(error)))
         })?;
         Ok(())
     }

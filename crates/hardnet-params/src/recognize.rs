@@ -5,30 +5,29 @@ mod infer;
 use std::collections::{HashMap, HashSet};
 
 use hardnet_checkpoint::{Format, TensorInfo};
+use hardnet_graph::{Config, Graph, ParamKind, StemPadding, Variant};
 
 use crate::error::{Differences, Result, Shaped};
 use crate::scheme::{NamedParam, Scheme};
-use crate::weights::FloatType;
-use hardnet_graph::{Config, StemPadding, Variant};
-use hardnet_graph::{Graph, ParamKind};
+use crate::values::FloatType;
 
-/// What PyTorch calls its count of batches beside the running statistics of a normalisation; inference does not read it.
+/// What PyTorch calls its count of batches beside the running statistics of a normalization; inference does not read it.
 const COUNTER: &str = "num_batches_tracked";
 
 /// What a file says of one of its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileTensor {
+pub(crate) struct FileTensor {
     /// Its name in the file.
-    pub name: String,
+    pub(crate) name: String,
     /// Its dimensions.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// The name of its type if its values cannot be read as f32.
-    pub unreadable: Option<String>,
+    pub(crate) unreadable: Option<String>,
 }
 
 impl FileTensor {
     /// The description of a tensor of a file of `format`.
-    pub fn new(info: &TensorInfo, format: Format) -> Self {
+    pub(crate) fn new(info: &TensorInfo, format: Format) -> Self {
         let unreadable = FloatType::of(info.dtype, format).is_none().then(|| info.dtype.to_string());
         Self { name: info.name.clone(), shape: info.shape.clone(), unreadable }
     }
@@ -37,7 +36,7 @@ impl FileTensor {
 /// A network and the names that a file has for its parameters.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Recognised {
+pub struct Recognized {
     /// The network.
     pub config: Config,
     /// How the file names parameters.
@@ -52,14 +51,14 @@ pub struct Recognised {
 /// classes; of `wanted` if one is given, unless the file fits another. A HarDNet of other sizes that they fit exactly comes
 /// before a published one that they do not.
 ///
-/// The `num_batches_tracked` counters of its normalisations are ignored.
+/// The `num_batches_tracked` counters of its normalizations are ignored.
 ///
 /// # Errors
 ///
 /// None that a file can cause.
-pub fn recognise(tensors: &[FileTensor], wanted: Option<Variant>) -> Result<Recognised> {
+pub(crate) fn recognize(tensors: &[FileTensor], wanted: Option<Variant>) -> Result<Recognized> {
     let table = Table::new(tensors);
-    let mut best: Option<Recognised> = None;
+    let mut best: Option<Recognized> = None;
     for scheme in Scheme::ALL {
         for variant in Variant::ALL {
             let candidate = table.compare(&table.config(variant, scheme)?, scheme)?;
@@ -87,7 +86,7 @@ pub fn recognise(tensors: &[FileTensor], wanted: Option<Variant>) -> Result<Reco
 /// # Errors
 ///
 /// [`Error::Config`](hardnet_graph::Error::Config) where `config` makes no network.
-pub fn compare(tensors: &[FileTensor], config: &Config, scheme: Scheme) -> Result<Recognised> {
+pub(crate) fn compare(tensors: &[FileTensor], config: &Config, scheme: Scheme) -> Result<Recognized> {
     Table::new(tensors).compare(config, scheme)
 }
 
@@ -102,7 +101,7 @@ impl<'a> Table<'a> {
         Self { order: tensors, by_name: tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect() }
     }
 
-    fn compare(&self, config: &Config, scheme: Scheme) -> Result<Recognised> {
+    fn compare(&self, config: &Config, scheme: Scheme) -> Result<Recognized> {
         let params = scheme.params(&Graph::new(config)?);
         let mut differences = Differences::default();
         for named in &params {
@@ -120,9 +119,9 @@ impl<'a> Table<'a> {
             }
         }
         let known: HashSet<&str> = params.iter().map(|named| named.key.as_str()).collect();
-        let normalisations = params.iter().filter(|named| named.param.kind == ParamKind::RunningVar);
+        let normalizations = params.iter().filter(|named| named.param.kind == ParamKind::RunningVar);
         let counted: HashSet<&str> =
-            normalisations.filter_map(|named| layer_and_leaf(&named.key)).map(|(layer, _)| layer).collect();
+            normalizations.filter_map(|named| layer_and_leaf(&named.key)).map(|(layer, _)| layer).collect();
         let is_counter =
             |name| layer_and_leaf(name).is_some_and(|(layer, leaf)| leaf == COUNTER && counted.contains(layer));
         let unexpected = self
@@ -131,7 +130,7 @@ impl<'a> Table<'a> {
             .map(|tensor| &tensor.name)
             .filter(|name| !known.contains(name.as_str()) && !is_counter(name));
         differences.unexpected = unexpected.cloned().collect();
-        Ok(Recognised { config: config.clone(), scheme, params, differences })
+        Ok(Recognized { config: config.clone(), scheme, params, differences })
     }
 
     /// `variant` with as many classes as the file's head has, without a head if the file has none.
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scheme_and_network_is_recognised() {
+    fn every_scheme_and_network_is_recognized() {
         for scheme in Scheme::ALL {
             for variant in Variant::ALL {
                 for config in [
@@ -179,7 +178,7 @@ mod tests {
                     Config::from(variant).with_classes(10),
                     Config::from(variant).without_head(),
                 ] {
-                    let found = recognise(&tensors(&config, scheme), None).unwrap();
+                    let found = recognize(&tensors(&config, scheme), None).unwrap();
                     assert_eq!(found.differences.count(), 0, "{scheme} {variant}");
                     let padding = match scheme {
                         Scheme::Notebook => StemPadding::TopLeft,
@@ -196,31 +195,31 @@ mod tests {
     fn a_file_with_a_flaw_is_compared_with_what_it_is() {
         let mut file = tensors(&Config::from(Variant::HarDNet68Ds), Scheme::Notebook);
         file[3].name = "base.0.conv_bn.1.mean".into();
-        let found = recognise(&file, None).unwrap();
+        let found = recognize(&file, None).unwrap();
         assert_eq!((found.scheme, found.config.variant()), (Scheme::Notebook, Some(Variant::HarDNet68Ds)));
         assert_eq!(found.differences.missing, ["base.0.conv_bn.1._mean"]);
         assert_eq!(found.differences.unexpected, ["base.0.conv_bn.1.mean"]);
     }
 
     #[test]
-    fn counters_belong_to_normalisations() {
+    fn counters_belong_to_normalizations() {
         let mut file = tensors(&Config::from(Variant::HarDNet39Ds), Scheme::PyTorch);
         let counter = |layer: &str| FileTensor { name: format!("{layer}.{COUNTER}"), shape: vec![], unreadable: None };
         file.push(counter("base.0.norm"));
-        assert_eq!(recognise(&file, None).unwrap().differences.count(), 0);
+        assert_eq!(recognize(&file, None).unwrap().differences.count(), 0);
         file.extend(["base.0.conv", "extra", "base.99.norm"].map(counter));
         let strays =
             ["base.0.conv.num_batches_tracked", "extra.num_batches_tracked", "base.99.norm.num_batches_tracked"];
-        assert_eq!(recognise(&file, None).unwrap().differences.unexpected, strays);
+        assert_eq!(recognize(&file, None).unwrap().differences.unexpected, strays);
     }
 
     #[test]
     fn a_wanted_network_is_the_one_compared_with() {
         let mut file = tensors(&Config::from(Variant::HarDNet68), Scheme::PyTorch);
-        let whole = recognise(&file, Some(Variant::HarDNet85)).unwrap();
+        let whole = recognize(&file, Some(Variant::HarDNet85)).unwrap();
         assert_eq!(whole.config.variant(), Some(Variant::HarDNet68));
         file.pop();
-        let flawed = recognise(&file, Some(Variant::HarDNet85)).unwrap();
+        let flawed = recognize(&file, Some(Variant::HarDNet85)).unwrap();
         assert_eq!(flawed.config.variant(), Some(Variant::HarDNet85));
     }
 }

@@ -9,7 +9,10 @@ use std::io::Write;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::weights::{Metadata, Provenance, WeightsFile, encode, greatest, header, magnitude};
+use crate::metadata::{Metadata, Provenance};
+use crate::values::{encode, greatest, magnitude};
+use crate::weights_file::WeightsFile;
+use crate::writer::header;
 
 /// The type that values are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,7 +70,7 @@ impl FromStr for Precision {
 /// A conversion about to be written.
 ///
 /// ```no_run
-/// use hardnet_model::{Conversion, Precision, WeightsFile};
+/// use hardnet_params::{Conversion, Precision, WeightsFile};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let weights = WeightsFile::open("hardnet68.pth")?;

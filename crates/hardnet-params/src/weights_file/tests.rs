@@ -2,12 +2,13 @@
 
 use std::io::Write;
 
+use hardnet_graph::{Graph, ParamInfo};
 use hardnet_testing::weights_file::{self, Encoding};
 
 use super::*;
-use crate::formula;
 use crate::parameters::Parameters;
-use hardnet_graph::{Graph, ParamInfo};
+use crate::synthetic;
+use crate::writer::write_weights;
 
 /// Names and shapes.
 type Tensors = Vec<(String, Vec<usize>)>;
@@ -27,7 +28,7 @@ fn save(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>) -> tempfi
 }
 
 fn bytes(tensors: &Tensors, encoding: Encoding, metadata: Option<&str>) -> Vec<u8> {
-    let valued = tensors.iter().map(|(name, shape)| (name.clone(), shape.clone(), formula::values(name, shape)));
+    let valued = tensors.iter().map(|(name, shape)| (name.clone(), shape.clone(), synthetic::values(name, shape)));
     weights_file::safetensors(valued.collect(), encoding, metadata)
 }
 
@@ -37,7 +38,7 @@ fn message(tensors: &Tensors) -> String {
 }
 
 #[test]
-fn a_file_is_recognised_by_its_tensors() {
+fn a_file_is_recognized_by_its_tensors() {
     for variant in Variant::ALL {
         for config in
             [Config::from(variant), Config::from(variant).with_classes(10), Config::from(variant).without_head()]
@@ -74,7 +75,7 @@ fn names_of_every_scheme_give_the_same_network() {
     for scheme in Scheme::ALL {
         let named = scheme.params(&Graph::new(&config).unwrap());
         let stored = named.into_iter().map(|named| {
-            let values = formula::values(&named.param.name, &named.param.shape);
+            let values = synthetic::values(&named.param.name, &named.param.shape);
             let values = match named.param.shape[..] {
                 [rows, columns] if named.transposed => {
                     (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
@@ -86,15 +87,10 @@ fn names_of_every_scheme_give_the_same_network() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&weights_file::safetensors(stored.collect(), Encoding::F32, None)).unwrap();
         let weights = WeightsFile::open(file.path()).unwrap();
-        let vb = weights.var_builder(&Device::Cpu).unwrap();
+        let parameters = weights.parameters();
         for param in params(&config) {
-            let found = vb.get(&param.shape[..], &param.name).unwrap().flatten_all().unwrap();
-            assert_eq!(
-                found.to_vec1::<f32>().unwrap(),
-                formula::values(&param.name, &param.shape),
-                "{scheme} {}",
-                param.name
-            );
+            let found = parameters.values(&param).unwrap();
+            assert_eq!(found, synthetic::values(&param.name, &param.shape), "{scheme} {}", param.name);
         }
     }
 }
@@ -174,7 +170,7 @@ fn weights_of_another_model_are_named() {
 fn values_that_no_network_can_use_are_listed() {
     let config = Config::from(Variant::HarDNet39Ds);
     let stored = params(&config).into_iter().map(|param| {
-        let mut values = formula::values(&param.name, &param.shape);
+        let mut values = synthetic::values(&param.name, &param.shape);
         let last = values.len() - 1;
         match param.name.as_str() {
             "base.0.conv.weight" => values[7] = f32::NAN,
@@ -227,16 +223,16 @@ fn written_weights_are_read_back() {
     metadata.labels = Some(["shirt", "shoe", "bag"].map(String::from).to_vec());
     metadata.pipeline = Some("pil-bicubic".into());
     let mut written = Vec::new();
-    write_weights(&metadata, &formula::Formula, &mut written).unwrap();
+    write_weights(&metadata, &synthetic::Synthetic, &mut written).unwrap();
     let mut again = Vec::new();
-    write_weights(&metadata, &formula::Formula, &mut again).unwrap();
+    write_weights(&metadata, &synthetic::Synthetic, &mut again).unwrap();
     assert_eq!(written, again);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), written).unwrap();
     let weights = WeightsFile::open(file.path()).unwrap();
     assert_eq!(weights.metadata(), Some(&metadata));
     for (named, values) in weights.params() {
-        assert_eq!(values.unwrap(), formula::values(&named.param.name, &named.param.shape), "{}", named.param.name);
+        assert_eq!(values.unwrap(), synthetic::values(&named.param.name, &named.param.shape), "{}", named.param.name);
     }
 }
 
@@ -245,7 +241,7 @@ fn values_that_no_reader_takes_are_not_written() {
     struct Faulty(fn(&str, Vec<f32>) -> Vec<f32>);
     impl Parameters for Faulty {
         fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
-            Ok((self.0)(&param.name, formula::values(&param.name, &param.shape)))
+            Ok((self.0)(&param.name, synthetic::values(&param.name, &param.shape)))
         }
     }
     let mut metadata = Metadata::new(Config::from(Variant::HarDNet39Ds).with_classes(3));

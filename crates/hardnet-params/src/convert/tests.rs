@@ -1,15 +1,14 @@
 //! Whatever goes in, canonical names and the same values come out, the same bytes each time.
 
 use hardnet_checkpoint::Checkpoint;
+use hardnet_graph::{Config, Graph, Head, StemPadding, Variant};
 use hardnet_testing::weights_file::{self, Encoding};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
 use super::*;
-use crate::formula;
 use crate::scheme::Scheme;
-use hardnet_graph::Graph;
-use hardnet_graph::{Config, Head, StemPadding, Variant};
+use crate::synthetic;
 
 /// A small network for three classes.
 fn small() -> Config {
@@ -20,11 +19,11 @@ fn small() -> Config {
     config
 }
 
-/// The formula's weights of `config` under the names of `scheme`, changed by `change`.
+/// Synthetic weights of `config` under the names of `scheme`, changed by `change`.
 fn stored(config: &Config, scheme: Scheme, change: impl Fn(&str, &mut Vec<f32>)) -> WeightsFile {
     let named = scheme.params(&Graph::new(config).unwrap());
     let stored = named.into_iter().map(|named| {
-        let mut values = formula::values(&named.param.name, &named.param.shape);
+        let mut values = synthetic::values(&named.param.name, &named.param.shape);
         change(&named.param.name, &mut values);
         let values = match named.param.shape[..] {
             [rows, columns] if named.transposed => {
@@ -57,7 +56,7 @@ fn names_and_values_are_canonical_whatever_the_scheme() {
             let tensor = file.tensor(&param.name).unwrap();
             assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::F32, &param.shape[..]));
             let expected: Vec<u8> =
-                formula::values(&param.name, &param.shape).into_iter().flat_map(f32::to_le_bytes).collect();
+                synthetic::values(&param.name, &param.shape).into_iter().flat_map(f32::to_le_bytes).collect();
             assert_eq!(tensor.data(), expected, "{scheme} {}", param.name);
         }
     }

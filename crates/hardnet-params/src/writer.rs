@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use hardnet_graph::Graph;
 use serde_json::json;
 
-use super::metadata::{METADATA_KEY, Metadata};
-use super::values::{encode, magnitude};
 use crate::convert::Precision;
 use crate::error::{Error, Result};
+use crate::metadata::{METADATA_KEY, Metadata};
 use crate::parameters::Parameters;
-use hardnet_graph::Graph;
+use crate::values::{encode, magnitude};
 
 /// Writes the network that `metadata` describes, with its parameters from `parameters` in f32: a safetensors file that
 /// [`WeightsFile`](crate::WeightsFile) reads. The same parameters and metadata give the same bytes.

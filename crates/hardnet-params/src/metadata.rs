@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use hardnet_graph::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use hardnet_graph::Config;
 
 /// The key under which a safetensors file's metadata holds a [`Metadata`] as JSON.
 pub(crate) const METADATA_KEY: &str = "hardnet";

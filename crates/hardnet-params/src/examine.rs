@@ -4,14 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use hardnet_checkpoint::Checkpoint;
+use hardnet_graph::{ParamKind, Variant};
 
-use super::metadata::{METADATA_KEY, Metadata};
-use super::values;
 use crate::error::{Error, Result};
-use crate::recognise::{FileTensor, Recognised, compare, recognise};
+use crate::metadata::{METADATA_KEY, Metadata};
+use crate::recognize::{FileTensor, Recognized, compare, recognize};
 use crate::scheme::Scheme;
-use hardnet_graph::ParamKind;
-use hardnet_graph::Variant;
+use crate::values;
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +20,7 @@ pub struct Examined {
     pub metadata: Option<Metadata>,
     /// The network that the metadata names, or that the tensors are or come closest to; its differences have all that
     /// keeps the file from being used.
-    pub recognised: Recognised,
+    pub recognized: Recognized,
 }
 
 /// Finds out which network a checkpoint holds and checks every tensor and value against it.
@@ -35,13 +34,13 @@ pub fn examine(name: impl AsRef<Path>, checkpoint: &Checkpoint) -> Result<Examin
 }
 
 /// Why a checkpoint was not examined, before its path is known.
-pub(super) enum Unexamined {
+pub(crate) enum Unexamined {
     Metadata(String),
     Other(Error),
 }
 
 impl Unexamined {
-    pub(super) fn at(self, path: &Path) -> Error {
+    pub(crate) fn at(self, path: &Path) -> Error {
         match self {
             Self::Metadata(reason) => Error::Metadata { path: path.into(), reason },
             Self::Other(error) => error,
@@ -50,7 +49,7 @@ impl Unexamined {
 }
 
 /// As [`examine`], against `wanted` if one is given, unless the file fits another.
-pub(super) fn examine_as(
+pub(crate) fn examine_as(
     checkpoint: &Checkpoint,
     wanted: Option<Variant>,
 ) -> std::result::Result<Examined, Unexamined> {
@@ -58,18 +57,18 @@ pub(super) fn examine_as(
     let metadata = json.map(|json| Metadata::parse(json)).transpose().map_err(Unexamined::Metadata)?;
     let format = checkpoint.format();
     let tensors: Vec<_> = checkpoint.tensors().iter().map(|info| FileTensor::new(info, format)).collect();
-    let mut recognised = match &metadata {
+    let mut recognized = match &metadata {
         Some(metadata) => compare(&tensors, &metadata.config, Scheme::PyTorch),
-        None => recognise(&tensors, wanted),
+        None => recognize(&tensors, wanted),
     }
     .map_err(Unexamined::Other)?;
-    check_values(checkpoint, &mut recognised);
-    Ok(Examined { metadata, recognised })
+    check_values(checkpoint, &mut recognized);
+    Ok(Examined { metadata, recognized })
 }
 
 /// Adds what is wrong with the values of the parameters that are there in their shape.
-fn check_values(checkpoint: &Checkpoint, recognised: &mut Recognised) {
-    let Recognised { params, differences, .. } = recognised;
+fn check_values(checkpoint: &Checkpoint, recognized: &mut Recognized) {
+    let Recognized { params, differences, .. } = recognized;
     let misshaped: HashSet<&str> = differences.misshaped.iter().map(|shaped| shaped.name.as_str()).collect();
     let kinds: HashMap<&str, ParamKind> = params.iter().map(|named| (named.key.as_str(), named.param.kind)).collect();
     for (index, tensor) in checkpoint.tensors().iter().enumerate() {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use hardnet_checkpoint::Elements;
+use hardnet_graph::ParamInfo;
 
-use super::values::{self, FloatType};
 use super::{WeightsFile, canonical};
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::scheme::NamedParam;
-use hardnet_graph::ParamInfo;
+use crate::values::{self, FloatType};
 
 /// The parameters of a [`WeightsFile`] as f32, each decoded when it is asked for.
 #[derive(Debug)]

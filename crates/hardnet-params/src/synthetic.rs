@@ -1,12 +1,23 @@
-//! Values from names alone, for measurements and tests of networks without weights.
+//! Synthetic parameters: values that follow from names alone, for measurements and tests without a weights file.
 //!
 //! The same values as `tests/golden/formula.py` gives: SplitMix64, seeded by the FNV-1a hash of a tensor's name, in a range that its
 //! kind needs so that maps neither vanish nor grow.
 
+use hardnet_graph::{Config, Graph, ParamInfo};
+
 use crate::error::Result;
-pub use crate::parameters::Formula;
-use hardnet_graph::Config;
-use hardnet_graph::Graph;
+use crate::parameters::Parameters;
+
+/// Parameters by [`values`].
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Synthetic;
+
+impl Parameters for Synthetic {
+    fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
+        Ok(values(&param.name, &param.shape))
+    }
+}
 
 /// Name, shape and values of a tensor.
 pub type NamedValues = (String, Vec<usize>, Vec<f32>);
@@ -14,6 +25,7 @@ pub type NamedValues = (String, Vec<usize>, Vec<f32>);
 /// Every parameter of `config`, in the order of [`Graph::params`].
 ///
 /// # Errors
+///
 /// As [`Graph::new`].
 pub fn parameters(config: &Config) -> Result<Vec<NamedValues>> {
     let params = Graph::new(config)?.params().into_iter();

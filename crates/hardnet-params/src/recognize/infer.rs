@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use hardnet_graph::{BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, link};
+
 use super::FileTensor;
 use crate::scheme::Scheme;
-use hardnet_graph::link;
-use hardnet_graph::{BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding};
 
 /// Probability of a dropout that leaves an index free; files do not store it.
 const DROPOUT: f64 = 0.1;
@@ -153,8 +153,8 @@ fn growth(widths: &BTreeMap<usize, usize>) -> Option<(usize, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recognise::recognise;
-    use crate::recognise::tests::tensors;
+    use crate::recognize::recognize;
+    use crate::recognize::tests::tensors;
     use hardnet_graph::Graph;
     use hardnet_graph::Variant;
 
@@ -188,10 +188,10 @@ mod tests {
 
     /// The inferred network has the same layers, links and parameters, though perhaps another multiplier.
     #[test]
-    fn networks_of_other_sizes_are_recognised() {
+    fn networks_of_other_sizes_are_recognized() {
         for scheme in [Scheme::PyTorch, Scheme::Bare, Scheme::PaddleClas, Scheme::Notebook] {
             for config in networks() {
-                let found = recognise(&tensors(&config, scheme), None).unwrap();
+                let found = recognize(&tensors(&config, scheme), None).unwrap();
                 assert_eq!(found.differences.count(), 0, "{scheme} {config:?}: {}", found.differences);
                 assert_eq!(found.scheme, scheme);
                 let params = |config: &Config| Graph::new(config).unwrap().params();
@@ -223,7 +223,7 @@ mod tests {
         for tensor in &mut shuffled {
             tensor.shape.reverse();
         }
-        assert!(recognise(&shuffled, None).unwrap().differences.count() > 0);
+        assert!(recognize(&shuffled, None).unwrap().differences.count() > 0);
         let hostile = |name: &str| FileTensor { name: name.into(), shape: vec![usize::MAX; 4], unreadable: None };
         let names = [
             "base.0.conv.weight",

@@ -1,11 +1,14 @@
-//! What published files call a network's parameters.
+//! Names that published files give to a network's parameters.
 //!
 //! The canonical names are those of the authors' PyTorch code; every other scheme is a rule from the graph to its names, so
 //! that it holds for any table of blocks.
 
 use std::fmt;
+use std::str::FromStr;
 
 use hardnet_graph::{Graph, ModuleInfo, ModuleKind, ParamInfo, ParamKind};
+
+use crate::error::Error;
 
 /// A way to name parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +96,16 @@ impl Scheme {
                 owner.map_or_else(|| name.clone(), |(path, module)| pytorchcv(name, path, module))
             }
         }
+    }
+}
+
+impl FromStr for Scheme {
+    type Err = Error;
+
+    /// The scheme of that [name](Scheme::name).
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|scheme| scheme.name() == name);
+        found.ok_or_else(|| Error::UnknownScheme(name.into()))
     }
 }
 

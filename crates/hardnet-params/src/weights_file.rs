@@ -4,29 +4,21 @@
 //! variance below zero, and nothing else but PyTorch's `num_batches_tracked` counters, which inference does not use. Its
 //! names may be those of any [`Scheme`]; with metadata they are the canonical ones.
 
-mod examine;
-mod metadata;
 mod parameters;
-mod values;
-mod writer;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use hardnet_checkpoint::Checkpoint;
+use hardnet_graph::{Config, Variant};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::examine::{self, Examined};
+use crate::metadata::Metadata;
 use crate::scheme::{NamedParam, Scheme};
-pub use examine::{Examined, examine};
-use hardnet_graph::{Config, Variant};
-pub use metadata::{Metadata, Provenance};
+use crate::values;
 pub use parameters::{FileParameters, OwnedParameters};
-pub(crate) use values::{FloatType, encode, greatest, magnitude};
-pub(crate) use writer::header;
-pub use writer::write_weights;
 
 /// A model file that fits its network: PyTorch, Paddle or safetensors, told apart by content.
 ///
@@ -90,18 +82,18 @@ impl WeightsFile {
     }
 
     fn new(path: &Path, checkpoint: Checkpoint, wanted: Option<Variant>) -> Result<Self> {
-        let Examined { metadata, recognised } =
+        let Examined { metadata, recognized } =
             examine::examine_as(&checkpoint, wanted).map_err(|reason| reason.at(path))?;
-        let found = recognised.config.variant();
+        let found = recognized.config.variant();
         if let Some(wanted) = wanted
             && found != Some(wanted)
         {
             let found = found.map_or("a network of its own".into(), |variant| variant.to_string());
             return Err(Error::OtherNetwork { path: path.into(), found, expected: wanted.to_string() });
         }
-        if recognised.differences.count() > 0 {
+        if recognized.differences.count() > 0 {
             let network = found.map_or("the network of its metadata".into(), |variant| variant.to_string());
-            let differences = Box::new(recognised.differences);
+            let differences = Box::new(recognized.differences);
             return Err(Error::Mismatch { path: path.into(), network, differences });
         }
         let places: HashMap<&str, usize> =
@@ -110,8 +102,8 @@ impl WeightsFile {
             let index = *places.get(named.key.as_str()).expect("a file without differences has every parameter");
             (named, index)
         };
-        let params = recognised.params.into_iter().map(place).collect();
-        let (config, scheme) = (recognised.config, recognised.scheme);
+        let params = recognized.params.into_iter().map(place).collect();
+        let (config, scheme) = (recognized.config, recognized.scheme);
         Ok(Self { path: path.into(), checkpoint, config, scheme, params, metadata })
     }
 
@@ -140,28 +132,12 @@ impl WeightsFile {
         &self.checkpoint
     }
 
-    /// The SHA-256 of the file in lower-case hexadecimal digits; computed anew by each call.
+    /// The SHA-256 of the file in lower-case hexadecimal digits; computed by each call.
     pub fn sha256(&self) -> String {
         sha256(self.checkpoint.bytes())
     }
 
-    /// The parameters as f32 on `device`, rounded from f64 or widened from f16 and bf16.
-    ///
-    /// # Errors
-    ///
-    /// Candle's, as where the device is out of memory.
-    pub fn var_builder(&self, device: &Device) -> Result<VarBuilder<'static>> {
-        let tensors = self
-            .params()
-            .map(|(named, values)| {
-                let tensor = Tensor::from_vec(values?, &named.param.shape[..], &Device::Cpu)?.to_device(device)?;
-                Ok((named.param.name.clone(), tensor))
-            })
-            .collect::<Result<HashMap<_, _>>>()?;
-        Ok(VarBuilder::from_tensors(tensors, DType::F32, device))
-    }
-
-    /// Canonical name and shape of every parameter in the order of [`Graph::params`](crate::Graph::params).
+    /// Canonical name and shape of every parameter in the order of [`Graph::params`](hardnet_graph::Graph::params).
     pub(crate) fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.params.iter().map(|(named, _)| (named.param.name.as_str(), &named.param.shape[..]))
     }
@@ -178,7 +154,7 @@ impl WeightsFile {
 
     /// The parameters one by one, each to be asked for once: what was asked for needs no memory any more.
     ///
-    /// For a [`Plan`](crate::Plan), whose packed weights need as much memory as the file and more.
+    /// For an engine whose packed weights need as much memory as the file and more.
     pub fn into_parameters(self) -> OwnedParameters {
         OwnedParameters::new(self)
     }

@@ -1,0 +1,44 @@
+//! Parameters of HarDNets, and the files that hold them.
+//!
+//! A [`WeightsFile`] is a model file of PyTorch, Paddle or safetensors, told apart by content and read strictly: it fits its
+//! network, or one error says everything that differs. Its [`Metadata`] names the network, or the names and shapes of
+//! its tensors do, in any of the published naming [`Scheme`]s. [`Parameters`] is the trait by which engines and
+//! networks ask for values; [`Conversion`] and [`write_weights`] write safetensors with canonical names.
+//!
+//! ```no_run
+//! use hardnet_graph::Graph;
+//! use hardnet_params::{Parameters, WeightsFile};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let file = WeightsFile::open("hardnet68.pth")?;
+//! println!("{} by the names of {}", file.config().variant().map_or("custom", |variant| variant.name()), file.scheme());
+//! let parameters = file.parameters();
+//! for param in Graph::new(file.config())?.params() {
+//!     println!("{} has {} values", param.name, parameters.values(&param)?.len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod convert;
+mod error;
+mod examine;
+mod metadata;
+mod parameters;
+mod recognize;
+mod scheme;
+#[cfg(any(test, feature = "synthetic"))]
+pub mod synthetic;
+mod values;
+mod weights_file;
+mod writer;
+
+pub use convert::{Conversion, Precision};
+pub use error::{Differences, Error, Result, Shaped};
+pub use examine::{Examined, examine};
+pub use metadata::{Metadata, Provenance};
+pub use parameters::Parameters;
+pub use recognize::Recognized;
+pub use scheme::{NamedParam, Scheme};
+pub use weights_file::{FileParameters, OwnedParameters, WeightsFile};
+pub use writer::write_weights;

@@ -1,0 +1,15 @@
+//! Sources of parameters.
+
+use hardnet_graph::ParamInfo;
+
+use crate::error::Result;
+
+/// A source of parameters, asked for each once.
+pub trait Parameters {
+    /// The values of `param` in the order of its shape.
+    ///
+    /// # Errors
+    ///
+    /// Where the source does not have it.
+    fn values(&self, param: &ParamInfo) -> Result<Vec<f32>>;
+}
