@@ -3,7 +3,7 @@
     cargo build --release -p hardnet-cli
     python benches/choice.py
 
-It is the table behind crates/hardnet-model/src/plan/choice.rs. A round runs each network once with each algorithm for
+It is the table behind crates/hardnet-engine/src/choice.rs. A round runs each network once with each algorithm for
 all of these layers and once with the choice, one after the other; a layer's time is the median over the rounds.
 `--models` and `--batches` choose some of the rows; those that are recorded already stay. HARDNET_ISA chooses the
 instruction set."""

@@ -21,15 +21,9 @@ pub enum Error {
         /// What there is.
         available: String,
     },
-    /// A graph that the plan has no kernel for.
-    #[error("no kernel computes `{node}`")]
-    NoKernel {
-        /// Name of the node.
-        node: String,
-    },
-    /// An error of the kernels.
+    /// An error of the CPU engine.
     #[error(transparent)]
-    Kernels(#[from] hardnet_kernels::Error),
+    Engine(#[from] hardnet_engine::Error),
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -28,9 +28,9 @@
 mod error;
 mod network;
 mod parameters;
-mod plan;
 
 pub use error::{Error, Result};
+pub use hardnet_engine::{Plan, PlanMemory, PlanOptions, PlanStep};
 pub use hardnet_graph::{
     Activation, BatchNorm, Block, BlockConfig, BlockSpec, Config, Conv, Downsample, Graph, Grouping, Head, ModuleInfo,
     ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pointwise, Pool, PoolKind, Shape, Stem, StemConv,
@@ -43,4 +43,3 @@ pub use hardnet_params::{
 };
 pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
 pub use parameters::{VarParameters, var_builder};
-pub use plan::{Plan, PlanMemory, PlanOptions, PlanStep};

@@ -1,4 +1,4 @@
-//! The plan against PyTorch in float64 and against the Candle network.
+//! The plan against the Candle network.
 
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
@@ -6,7 +6,6 @@ use hardnet_model::{
     Activation, Config, Downsample, Graph, HarDNet, Isa, ParamInfo, Parameters, Plan, PlanOptions, StemPadding, Variant,
 };
 use hardnet_params::synthetic::{self, Synthetic};
-use hardnet_testing::golden::golden;
 
 fn options(height: usize, width: usize, batch: usize) -> PlanOptions {
     let mut options = PlanOptions::default();
@@ -44,20 +43,6 @@ fn difference(config: &Config, network: &HarDNet, options: &PlanOptions, count: 
     let expected = network.forward(&tensor).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let mut plan = Plan::new(config, &Synthetic, options).unwrap();
     worst(&plan.run(&images).unwrap(), &expected)
-}
-
-#[test]
-fn logits_agree_with_pytorch_in_float64() {
-    for variant in [Variant::HarDNet39Ds, Variant::HarDNet68] {
-        let config = Config::from(variant);
-        for isa in Isa::available() {
-            let mut options = options(224, 224, 1);
-            options.isa = isa;
-            let logits = Plan::new(&config, &Synthetic, &options).unwrap().run(&images(&config, 1, 224, 224)).unwrap();
-            let worst = worst(&logits, &golden(variant.name()).logits);
-            assert!(worst < 2e-4, "{variant} on {isa}: logits differ by {worst}");
-        }
-    }
 }
 
 #[test]
@@ -126,26 +111,6 @@ fn custom_networks_agree_with_candle() {
     }
 }
 
-/// Neither threads nor the company of other images change a bit.
-#[test]
-fn results_do_not_depend_on_threads_or_batches() {
-    for variant in [Variant::HarDNet68, Variant::HarDNet39Ds] {
-        let config = Config::from(variant);
-        let images = images(&config, 5, 61, 99);
-        for isa in Isa::available() {
-            let run = |threads: usize, batch: usize| {
-                let mut options = options(61, 99, batch);
-                (options.threads, options.isa) = (threads, isa);
-                Plan::new(&config, &Synthetic, &options).unwrap().run(&images).unwrap()
-            };
-            let one = run(1, 4);
-            for threads in [2, 3, 5] {
-                assert_eq!(run(threads, 4), one, "{variant} on {isa} by {threads} threads");
-            }
-        }
-    }
-}
-
 /// Values that are no numbers, infinities and denormals in an image: the reference's class of answer, and no effect on others.
 #[test]
 fn strange_values_stay_with_their_image() {
@@ -165,28 +130,6 @@ fn strange_values_stay_with_their_image() {
             assert!(found.is_nan() || (found - expected).abs() < 2e-4, "{variant} image {}", at / 10);
         }
     }
-}
-
-#[test]
-fn what_does_not_fit_is_an_error() {
-    let config = Config::from(Variant::HarDNet39Ds);
-    let message = |options: &PlanOptions| Plan::new(&config, &Synthetic, options).unwrap_err().to_string();
-    assert!(message(&options(1, 0, 1)).contains("too small"));
-    assert!(message(&options(1 << 16, 224, 1)).contains("too large"));
-
-    struct Short;
-    impl Parameters for Short {
-        fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
-            Ok(vec![0.0; param.count() - 1])
-        }
-    }
-    let error = Plan::new(&config, &Short, &options(64, 64, 1)).unwrap_err().to_string();
-    assert_eq!(error, "`base.0.norm.weight` has 23 values, expected 24");
-
-    let mut plan = Plan::new(&config, &Synthetic, &options(64, 64, 1)).unwrap();
-    let error = plan.run(&[vec![0.0; 5]]).unwrap_err().to_string();
-    assert_eq!(error, "an image has 5 values, expected 12288");
-    assert!(plan.run::<Vec<f32>>(&[]).unwrap().is_empty());
 }
 
 /// Every variant at sizes from 33 to 321 and batches from 1 to 9, in both paddings of the stem: minutes, so not by default.

@@ -89,6 +89,9 @@ pub enum Error {
     /// Parameters that cannot be read or written.
     #[error(transparent)]
     Params(#[from] hardnet_params::Error),
+    /// An error of the CPU engine, which evaluates.
+    #[error(transparent)]
+    Engine(#[from] hardnet_engine::Error),
     /// An error of the network.
     #[error(transparent)]
     Model(#[from] hardnet_model::Error),

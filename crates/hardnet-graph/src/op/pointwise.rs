@@ -69,6 +69,14 @@ impl Pointwise {
     /// Batch normalization and ReLU6.
     pub const NORM_RELU6: Self = Self::NORM.activation(Activation::Relu6);
 
+    /// The least and the greatest value that is left, for an activation that only bounds; none for any other.
+    pub fn bounds(&self) -> Option<(f32, f32)> {
+        match self.activation {
+            Some(activation) => activation.bounds(),
+            None => Some((f32::NEG_INFINITY, f32::INFINITY)),
+        }
+    }
+
     /// Sets the normalization.
     #[must_use]
     pub const fn norm(mut self, norm: BatchNorm) -> Self {

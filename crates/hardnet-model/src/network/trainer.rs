@@ -17,7 +17,6 @@ use hardnet_kernels::training::{Builder, Program};
 use hardnet_kernels::{Depthwise, Isa, Map, Range, Size};
 
 use super::layer::{ConvNorm, Layer, Train};
-use crate::plan::range;
 
 /// Programs for a network's passes in training; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -158,8 +157,10 @@ fn compile(
 /// The side of a convolution's kernel and the bounds of its results, if it is one that the kernels train.
 fn known(node: &Node, conv: &Conv) -> hardnet_kernels::Result<(usize, Range)> {
     let normalized = node.before == Pointwise::NONE && node.after.norm == Some(BatchNorm::DEFAULT);
-    match (conv.square_kernel(), range(&node.after)) {
-        (Some(kernel), Some(range)) if normalized && !conv.bias && conv.dilation == 1 => Ok((kernel, range)),
+    match (conv.square_kernel(), node.after.bounds()) {
+        (Some(kernel), Some((low, high))) if normalized && !conv.bias && conv.dilation == 1 => {
+            Ok((kernel, Range { low, high }))
+        }
         _ => Err(Unsupported("a convolution that is not square and dense, or normalized otherwise")),
     }
 }

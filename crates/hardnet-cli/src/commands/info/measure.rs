@@ -46,9 +46,9 @@ struct Step {
 #[derive(Debug, Serialize)]
 pub(super) struct LayerMeasurement {
     pub(super) kernel: &'static str,
-    /// Whether the time is the next layer's.
+    /// The later step whose time is this layer's too.
     #[serde(skip)]
-    is_in_the_next: bool,
+    fused_into: Option<usize>,
     /// Median time.
     pub(super) ms: f64,
     pub(super) map_bytes: u64,
@@ -81,7 +81,7 @@ impl Measurement {
                 name: step.name,
                 measured: LayerMeasurement {
                     kernel: step.kernel,
-                    is_in_the_next: step.is_in_the_next,
+                    fused_into: step.fused_into,
                     ms: median_ms(runs),
                     map_bytes: step.map_bytes,
                     weight_bytes: step.weight_bytes,
@@ -162,7 +162,7 @@ impl Pairs {
             macs += own_macs;
             bytes += measured.map_bytes + measured.weight_bytes;
             ms += measured.ms;
-            if measured.is_in_the_next {
+            if measured.fused_into.is_some() {
                 continue;
             }
             if cio > 0 {
@@ -342,7 +342,7 @@ mod tests {
     fn layers_computed_together_are_one_step() {
         let measured = |kernel, ms| LayerMeasurement {
             kernel,
-            is_in_the_next: kernel == "in the next",
+            fused_into: (kernel == "in the next").then_some(4),
             ms,
             map_bytes: 8,
             weight_bytes: 2,

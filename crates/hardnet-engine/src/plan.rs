@@ -5,51 +5,24 @@
 //! are short. A layer reads the maps that its links name where they are; nothing is concatenated. The Candle network is the
 //! reference that it is tested against.
 
-mod choice;
-mod fold;
-
 use std::path::Path;
 use std::time::Duration;
 
-use fold::Folder;
 use hardnet_graph::{Config, Graph, Grouping, Node, Op, Pointwise};
-use hardnet_kernels::{Algorithm, Builder, Isa, Map, Program, Range, Size};
+use hardnet_kernels::{Builder, Map, Program, Range, Size};
 use hardnet_params::{Parameters, WeightsFile};
 
+use crate::choice;
 use crate::error::{Error, Result};
-
-/// What a plan is made for.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct PlanOptions {
-    /// Rows of an image.
-    pub height: usize,
-    /// Columns of an image.
-    pub width: usize,
-    /// Images computed at once; a run of more takes turns. More need more memory, and fewer read the weights more often.
-    pub batch: usize,
-    /// Threads, the caller's among them.
-    pub threads: usize,
-    /// Instruction set of the kernels.
-    pub isa: Isa,
-    /// How 3x3 convolutions of stride 1 are computed; by default each by what was the fastest for its shape where it was measured.
-    pub algorithm: Option<Algorithm>,
-}
-
-impl Default for PlanOptions {
-    /// One image of 224x224 pixels at once, a thread for each processor, the best instruction set.
-    fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { height: 224, width: 224, batch: 1, threads, isa: Isa::best(), algorithm: None }
-    }
-}
+use crate::fold::Folder;
+use crate::options::PlanOptions;
 
 /// A network compiled for one size of image on the CPU.
 ///
 /// ```no_run
-/// use hardnet_model::{Plan, PlanOptions};
+/// use hardnet_engine::{Plan, PlanOptions};
 ///
-/// # fn main() -> Result<(), hardnet_model::Error> {
+/// # fn main() -> Result<(), hardnet_engine::Error> {
 /// let mut plan = Plan::load("hardnet68.safetensors", &PlanOptions::default())?;
 /// let image = vec![0.0; 3 * 224 * 224]; // normalised, `[3, 224, 224]`
 /// let logits = plan.run(&[image])?;
@@ -86,8 +59,8 @@ pub struct PlanStep {
     pub name: String,
     /// The kernel that computes it.
     pub kernel: &'static str,
-    /// Whether the next step computes this layer with its own, and has its counts.
-    pub is_in_the_next: bool,
+    /// The later step that computes this layer together with its own and has its counts.
+    pub fused_into: Option<usize>,
     /// Multiply-adds of its definition for one image, however it is computed.
     pub macs: u64,
     /// Bytes of the maps that it reads and writes for one image.
@@ -185,16 +158,17 @@ impl Plan {
 
     /// What the plan does, in order.
     pub fn steps(&self) -> Vec<PlanStep> {
-        let steps = self.names.iter().zip(self.program.steps());
-        let steps = steps.map(|(name, info)| PlanStep {
+        let infos = self.program.steps();
+        let computed = |from: usize| (from..infos.len()).find(|&at| !infos[at].is_in_the_next());
+        let step = |(at, name): (usize, &String)| PlanStep {
             name: name.clone(),
-            kernel: info.kernel,
-            is_in_the_next: info.is_in_the_next(),
-            macs: info.macs,
-            map_bytes: info.bytes,
-            weight_bytes: info.weights,
-        });
-        steps.collect()
+            kernel: infos[at].kernel,
+            fused_into: computed(at).filter(|&other| other != at),
+            macs: infos[at].macs,
+            map_bytes: infos[at].bytes,
+            weight_bytes: infos[at].weights,
+        };
+        self.names.iter().enumerate().map(step).collect()
     }
 }
 
@@ -223,7 +197,8 @@ impl Compiler<'_> {
             Op::Conv(conv) => {
                 let unknown = || Error::NoKernel { node: node.name.clone() };
                 let kernel = conv.square_kernel().ok_or_else(unknown)?;
-                let range = range(&node.after).ok_or_else(unknown)?;
+                let (low, high) = node.after.bounds().ok_or_else(unknown)?;
+                let range = Range { low, high };
                 let plain = !conv.bias && conv.dilation == 1 && node.before == Pointwise::NONE;
                 let Some(norm) = node.after.norm.filter(|_| plain) else { return Err(unknown()) };
                 let filter = self.folder.conv(id, norm)?;
@@ -254,10 +229,4 @@ impl Compiler<'_> {
         self.names.push(node.name.clone());
         Ok(vec![map])
     }
-}
-
-/// The bounds of what is written, if they are all that its activation does.
-pub(crate) fn range(after: &Pointwise) -> Option<Range> {
-    let Some(activation) = after.activation else { return Some(Range::ALL) };
-    activation.bounds().map(|(low, high)| Range { low, high })
 }

@@ -7,31 +7,31 @@ use hardnet_params::Parameters;
 use crate::error::Result;
 
 /// A filter with its own memory.
-pub(super) struct Folded {
+pub(crate) struct Folded {
     weights: Vec<f32>,
     scale: Vec<f64>,
     bias: Vec<f64>,
 }
 
 impl Folded {
-    pub(super) fn as_filter(&self) -> Filter<'_> {
+    pub(crate) fn as_filter(&self) -> Filter<'_> {
         Filter { weights: &self.weights, scale: &self.scale, bias: &self.bias }
     }
 }
 
 /// The parameters of a graph, node by node.
-pub(super) struct Folder<'a> {
+pub(crate) struct Folder<'a> {
     parameters: &'a dyn Parameters,
     params: Vec<ParamInfo>,
 }
 
 impl<'a> Folder<'a> {
-    pub(super) fn new(graph: &Graph, parameters: &'a dyn Parameters) -> Self {
+    pub(crate) fn new(graph: &Graph, parameters: &'a dyn Parameters) -> Self {
         Self { parameters, params: graph.params() }
     }
 
     /// The convolution at `node` with its normalization.
-    pub(super) fn conv(&self, node: NodeId, norm: BatchNorm) -> Result<Folded> {
+    pub(crate) fn conv(&self, node: NodeId, norm: BatchNorm) -> Result<Folded> {
         let [gamma, beta, mean, variance] =
             [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
                 .map(|kind| self.values(node, kind));
@@ -51,7 +51,7 @@ impl<'a> Folder<'a> {
     }
 
     /// The linear layer at `node`.
-    pub(super) fn linear(&self, node: NodeId) -> Result<Folded> {
+    pub(crate) fn linear(&self, node: NodeId) -> Result<Folded> {
         let bias: Vec<f64> = self.values(node, ParamKind::LinearBias)?.into_iter().map(f64::from).collect();
         let weights = self.values(node, ParamKind::LinearWeight)?;
         Ok(Folded { weights, scale: vec![1.0; bias.len()], bias })

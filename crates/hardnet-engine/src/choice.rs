@@ -10,7 +10,7 @@
 use hardnet_graph::{Conv, Node, Padding};
 use hardnet_kernels::{Algorithm, Isa, Size};
 
-use super::PlanOptions;
+use crate::options::PlanOptions;
 
 /// Pixels of a batch below which a layer is bound by its weights, and with AVX-512.
 const FEW_PIXELS: usize = 100;
@@ -26,7 +26,7 @@ const MANY_PIXELS: usize = 300;
 const HEAVY: usize = 8;
 
 /// The algorithm for `node` on an input of `size`.
-pub(super) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOptions) -> Algorithm {
+pub(crate) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOptions) -> Algorithm {
     let filtered = conv.kernel == (3, 3) && conv.stride == 1 && conv.padding == Padding::all(1);
     if !filtered || node.inputs == [0] {
         return Algorithm::Direct;
@@ -34,10 +34,10 @@ pub(super) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOpti
     if let Some(algorithm) = options.algorithm {
         return algorithm;
     }
-    let pixels = size.height.saturating_mul(size.width).saturating_mul(options.batch);
+    let pixels = size.height.saturating_mul(size.width).saturating_mul(options.chosen_batch());
     let avx512 = matches!(options.isa, Isa::Avx512(_));
     if pixels < if avx512 { FEW_PIXELS_AVX512 } else { FEW_PIXELS } {
-        let tiles = size.height.div_ceil(4) * size.width.div_ceil(4) * options.batch;
+        let tiles = size.height.div_ceil(4) * size.width.div_ceil(4) * options.chosen_batch();
         let lean = avx512 && tiles == REGISTER_TILES;
         return if lean { Algorithm::Winograd4Lean } else { Algorithm::Winograd2 };
     }
