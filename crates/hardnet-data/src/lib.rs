@@ -12,7 +12,7 @@ pub mod imagenet;
 mod interpolation;
 mod loader;
 mod normalise;
-mod ordered;
+mod parallel_map;
 mod part;
 mod pipeline;
 mod random;
@@ -33,7 +33,7 @@ pub use interpolation::{Interpolation, UnknownInterpolation};
 pub use loader::{
     Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, Pixels, TrainingEpoch,
 };
-pub use ordered::OrderedMap;
+pub use parallel_map::ParallelMap;
 pub use pipeline::Pipeline;
 pub use random::{Purpose, RandomStream};
 pub use regular_file::FileKind;

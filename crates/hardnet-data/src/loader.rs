@@ -18,7 +18,7 @@ pub use error::{LoadError, LoaderError};
 pub use pixels::Pixels;
 
 use crate::{
-    Augmentation, Cores, DecodeWarning, Image, ImageError, Limits, OrderedMap, Pipeline, Purpose, RandomStream,
+    Augmentation, Cores, DecodeWarning, Image, ImageError, Limits, ParallelMap, Pipeline, Purpose, RandomStream,
     Resizer, Sample,
 };
 use pixels::Pool;
@@ -51,7 +51,7 @@ pub struct LoaderOptions {
     /// [`LoadError::Stuck`]; the thread that is at it is left behind, its core and its place go to others.
     ///
     /// Without workers every image is waited for.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl Default for LoaderOptions {
@@ -63,7 +63,7 @@ impl Default for LoaderOptions {
             prefetch: 64,
             limits: Limits::default(),
             cores: None,
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Batch {
 ///
 /// Dropping it early waits for the images in work, no longer.
 pub struct Loader {
-    images: OrderedMap<(usize, Loaded)>,
+    images: ParallelMap<(usize, Loaded)>,
     batch_size: usize,
     total: usize,
     /// The first sample of the next batch, by its position.
@@ -226,15 +226,15 @@ impl Loader {
         let turns = Arc::new(Turns::new(options.cores.clone()));
         let order = Arc::new(order);
         let (all, held, places) = (Arc::clone(&samples), Arc::clone(&turns), Arc::clone(&order));
-        let images = OrderedMap::new(options.workers, options.prefetch, total, move |position| {
+        let images = ParallelMap::new(options.workers, options.prefetch, total, move |position| {
             let index = places.index(position);
             let sample = &all[index];
             let mut pixels = pool.take();
             let loaded = file::guarded(sample, || load(sample, &held, Place { position, index }, &mut pixels));
             (index, loaded.map(|warnings| (pixels, warnings)))
         });
-        let seconds = options.patience.as_secs();
-        let images = images.or_after(options.patience, move |position| {
+        let seconds = options.timeout.as_secs();
+        let images = images.with_timeout(options.timeout, move |position| {
             turns.give(position);
             let index = order.index(position);
             (index, Err(LoadError::Stuck { path: samples[index].path().into_owned(), seconds }))
@@ -380,13 +380,13 @@ mod tests {
     #[test]
     fn a_stuck_decoder_costs_one_image_and_gives_its_core_back() {
         let cores = Arc::new(Cores::new(1));
-        let patience = Duration::from_millis(100);
+        let timeout = Duration::from_millis(100);
         let options = LoaderOptions {
             workers: 2,
             batch_size: 4,
             prefetch: 8,
             cores: Some(Arc::clone(&cores)),
-            patience,
+            timeout,
             ..LoaderOptions::default()
         };
         let (release, stuck) = std::sync::mpsc::channel::<()>();

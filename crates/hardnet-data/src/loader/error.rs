@@ -53,7 +53,7 @@ pub enum LoadError {
         /// The message of the panic, shortened to 80 characters and with control characters escaped.
         message: String,
     },
-    /// Reading or decoding did not end within [`LoaderOptions::patience`](super::LoaderOptions::patience).
+    /// Reading or decoding did not end within [`LoaderOptions::timeout`](super::LoaderOptions::timeout).
     #[error("`{}` was not ready after {seconds} s of waiting for it and was given up", .path.display())]
     Stuck {
         /// The file.

@@ -1,4 +1,4 @@
-//! `OrderedMap`: order, the bound of the window, dropping early, panics.
+//! `ParallelMap`: order, the bound of the window, dropping early, panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hardnet_data::OrderedMap;
+use hardnet_data::ParallelMap;
 
 /// A small multiplicative generator (Lehmer, modulus 2^31 - 1), so that delays are the same on each run.
 struct Random(u64);
@@ -47,7 +47,7 @@ fn order_and_window_hold_under_random_delays() {
             let taken = Arc::new(AtomicUsize::new(0));
             let furthest = Arc::new(AtomicUsize::new(0));
             let (taken_inside, furthest_inside) = (Arc::clone(&taken), Arc::clone(&furthest));
-            let map = OrderedMap::new(workers, window, count, move |index| {
+            let map = ParallelMap::new(workers, window, count, move |index| {
                 // The consumer counts an item after `next` returned, so the true distance may be one less.
                 let ahead = (index + 1).saturating_sub(taken_inside.load(Ordering::SeqCst));
                 furthest_inside.fetch_max(ahead, Ordering::SeqCst);
@@ -74,7 +74,7 @@ fn exactly_window_items_run_ahead_of_a_consumer_that_waits() {
         for (workers, window, expected) in [(1, 1, 1), (1, 5, 5), (4, 2, 2), (4, 7, 7), (3, 0, 1), (4, 1000, 20)] {
             let started = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&started);
-            let mut map = OrderedMap::new(workers, window, 20, move |index| {
+            let mut map = ParallelMap::new(workers, window, 20, move |index| {
                 counter.fetch_add(1, Ordering::SeqCst);
                 index
             });
@@ -97,7 +97,7 @@ fn exactly_window_items_run_ahead_of_a_consumer_that_waits() {
 fn without_workers_nothing_runs_ahead_and_the_caller_computes() {
     let started = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&started);
-    let mut map = OrderedMap::new(0, 8, 3, move |index| {
+    let mut map = ParallelMap::new(0, 8, 3, move |index| {
         counter.fetch_add(1, Ordering::SeqCst);
         (index, thread::current().id())
     });
@@ -115,7 +115,7 @@ fn without_workers_nothing_runs_ahead_and_the_caller_computes() {
 fn workers_really_run_at_the_same_time() {
     within_ten_seconds(|| {
         let barrier = Arc::new(std::sync::Barrier::new(3));
-        let map = OrderedMap::new(3, 3, 6, move |index| {
+        let map = ParallelMap::new(3, 3, 6, move |index| {
             barrier.wait();
             index
         });
@@ -129,7 +129,7 @@ fn dropping_early_starts_nothing_more_and_joins_the_workers() {
         for taken in [0, 1, 5] {
             let started = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&started);
-            let mut map = OrderedMap::new(2, 4, 1_000_000, move |index| {
+            let mut map = ParallelMap::new(2, 4, 1_000_000, move |index| {
                 counter.fetch_add(1, Ordering::SeqCst);
                 thread::sleep(Duration::from_millis(1));
                 index
@@ -148,7 +148,7 @@ fn dropping_early_starts_nothing_more_and_joins_the_workers() {
 #[test]
 fn dropping_wakes_workers_that_wait_for_room() {
     within_ten_seconds(|| {
-        let map = OrderedMap::new(4, 4, 100, |index| index);
+        let map = ParallelMap::new(4, 4, 100, |index| index);
         thread::sleep(Duration::from_millis(20));
         drop(map);
     });
@@ -158,7 +158,7 @@ fn dropping_wakes_workers_that_wait_for_room() {
 fn a_panic_is_raised_in_its_turn_and_the_rest_still_comes() {
     within_ten_seconds(|| {
         for workers in [0, 1, 3] {
-            let mut map = OrderedMap::new(workers, 2, 6, |index| {
+            let mut map = ParallelMap::new(workers, 2, 6, |index| {
                 assert!(index % 3 != 1, "item {index} is bad");
                 index
             });
@@ -186,7 +186,7 @@ fn untaken_panics_and_results_are_dropped_quietly() {
         }
         let alive = Arc::new(AtomicUsize::new(0));
         let inside = Arc::clone(&alive);
-        let mut map = OrderedMap::new(2, 6, 6, move |index| {
+        let mut map = ParallelMap::new(2, 6, 6, move |index| {
             assert!(index != 3, "never taken");
             inside.fetch_add(1, Ordering::SeqCst);
             Counted(Arc::clone(&inside))
@@ -200,9 +200,9 @@ fn untaken_panics_and_results_are_dropped_quietly() {
 #[test]
 fn absurd_numbers_are_served() {
     within_ten_seconds(|| {
-        assert_eq!(OrderedMap::new(usize::MAX, usize::MAX, 0, |index| index).next(), None);
-        assert_eq!(OrderedMap::new(usize::MAX, usize::MAX, 3, |index| index).collect::<Vec<_>>(), [0, 1, 2]);
-        let mut endless = OrderedMap::new(2, 2, usize::MAX, |index| index);
+        assert_eq!(ParallelMap::new(usize::MAX, usize::MAX, 0, |index| index).next(), None);
+        assert_eq!(ParallelMap::new(usize::MAX, usize::MAX, 3, |index| index).collect::<Vec<_>>(), [0, 1, 2]);
+        let mut endless = ParallelMap::new(2, 2, usize::MAX, |index| index);
         assert_eq!(endless.len(), usize::MAX);
         assert_eq!(endless.next(), Some(0));
     });
@@ -215,7 +215,7 @@ fn results_do_not_depend_on_the_number_of_workers() {
         let slow_first = Arc::new(AtomicBool::new(true));
         for workers in [0, 1, 2, 8] {
             let slow_first = Arc::clone(&slow_first);
-            let map = OrderedMap::new(workers, 8, 40, move |index| {
+            let map = ParallelMap::new(workers, 8, 40, move |index| {
                 if slow_first.load(Ordering::SeqCst) && index.is_multiple_of(8) {
                     thread::sleep(Duration::from_millis(3));
                 }
@@ -236,13 +236,13 @@ fn an_item_that_never_ends_is_replaced_and_left_behind() {
             // Dropping the sender ends the items that are stuck.
             let (sender, receiver) = mpsc::channel::<()>();
             let receiver = Mutex::new(receiver);
-            let map = OrderedMap::new(workers, 6, 30, move |index| {
+            let map = ParallelMap::new(workers, 6, 30, move |index| {
                 if [3, 4, 29].contains(&index) {
                     let _ = receiver.lock().map(|receiver| receiver.recv());
                 }
                 index
             });
-            let mut map = map.or_after(Duration::from_millis(50), |index| 100 + index);
+            let mut map = map.with_timeout(Duration::from_millis(50), |index| 100 + index);
             for index in 0..30 {
                 let stuck = [3, 4, 29].contains(&index);
                 assert_eq!(map.next(), Some(if stuck { 100 + index } else { index }), "{workers} workers");
@@ -259,12 +259,12 @@ fn dropping_waits_for_stuck_items_no_longer_than_it_would_for_their_results() {
     within_ten_seconds(|| {
         let (sender, receiver) = mpsc::channel::<()>();
         let receiver = Mutex::new(receiver);
-        let map = OrderedMap::new(2, 4, 10, move |index| {
+        let map = ParallelMap::new(2, 4, 10, move |index| {
             if index > 0 {
                 let _ = receiver.lock().map(|receiver| receiver.recv());
             }
         });
-        let mut map = map.or_after(Duration::from_millis(50), |_| ());
+        let mut map = map.with_timeout(Duration::from_millis(50), |_| ());
         assert_eq!(map.next(), Some(()));
         drop(map);
         drop(sender);

@@ -19,23 +19,23 @@ const MAX_WORKERS: usize = 512;
 type Function<T> = Arc<dyn Fn(usize) -> T + Send + Sync>;
 
 /// For how long an item is waited for, and what then stands for it.
-struct Late<T> {
-    patience: Duration,
+struct Fallback<T> {
+    timeout: Duration,
     instead: Box<dyn Fn(usize) -> T + Send + Sync>,
 }
 
 /// An iterator over f(0), f(1), .. f(count - 1), in this order, computed ahead by worker threads.
 ///
 /// Never more than `window` items are in work or finished and not yet taken. Dropping the iterator starts no further
-/// item, waits for those in work, as long as [`or_after`](Self::or_after) allows, and joins the threads.
+/// item, waits for those in work, as long as [`with_timeout`](Self::with_timeout) allows, and joins the threads.
 ///
 /// A panic inside `f` is re-raised, with its payload, by the [`next`](Iterator::next) call whose turn that item is; if
 /// the caller catches it, the iterator goes on with the following item.
-pub struct OrderedMap<T> {
+pub struct ParallelMap<T> {
     shared: Arc<Shared<T>>,
     function: Function<T>,
     threads: Vec<JoinHandle<()>>,
-    late: Option<Late<T>>,
+    fallback: Option<Fallback<T>>,
 }
 
 struct Shared<T> {
@@ -63,7 +63,7 @@ enum Item<T> {
     Finished(thread::Result<T>),
 }
 
-impl<T: Send + 'static> OrderedMap<T> {
+impl<T: Send + 'static> ParallelMap<T> {
     /// Starts up to `workers` threads on the items 0..`count`, at most `window` of them ahead of the consumer.
     ///
     /// With 0 workers each item is computed by the call that takes it, and nothing runs ahead. A window of 0 means 1.
@@ -72,22 +72,22 @@ impl<T: Send + 'static> OrderedMap<T> {
         let window = window.max(1);
         let state = State { started: 0, taken: 0, items: VecDeque::new(), stopped: false };
         let shared = Shared { state: Mutex::new(state), room: Condvar::new(), ready: Condvar::new(), window, count };
-        let mut map = Self { shared: Arc::new(shared), function: Arc::new(f), threads: Vec::new(), late: None };
+        let mut map = Self { shared: Arc::new(shared), function: Arc::new(f), threads: Vec::new(), fallback: None };
         while map.threads.len() < workers.min(window).min(count).min(MAX_WORKERS) && map.spawn() {}
         map
     }
 
-    /// Gives `instead(index)` for an item that a call waited for longer than `patience`.
+    /// Gives `instead(index)` for an item that a call waited for longer than `timeout`.
     ///
     /// The thread that is at it is left behind: it ends when the item does, if ever, and what it then has is dropped.
     /// Another is started in its place. With 0 workers every item is waited for.
-    pub fn or_after(mut self, patience: Duration, instead: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
-        self.late = Some(Late { patience, instead: Box::new(instead) });
+    pub fn with_timeout(mut self, timeout: Duration, instead: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
+        self.fallback = Some(Fallback { timeout, instead: Box::new(instead) });
         self
     }
 }
 
-impl<T: Send + 'static> OrderedMap<T> {
+impl<T: Send + 'static> ParallelMap<T> {
     /// Starts a worker, unless the system refuses.
     fn spawn(&mut self) -> bool {
         let (shared, function) = (Arc::clone(&self.shared), Arc::clone(&self.function));
@@ -101,23 +101,23 @@ impl<T: Send + 'static> OrderedMap<T> {
 
     /// The next item by a worker, or what stands for it if it is late; `None` after the last.
     fn take(&mut self) -> Option<thread::Result<T>> {
-        let patience = self.late.as_ref().map(|late| late.patience);
-        let (index, taken) = self.shared.take(patience)?;
-        match (taken, &self.late) {
+        let timeout = self.fallback.as_ref().map(|fallback| fallback.timeout);
+        let (index, taken) = self.shared.take(timeout)?;
+        match (taken, &self.fallback) {
             (Item::Finished(result), _) => Some(result),
-            (Item::InWork(thread), Some(late)) => {
-                let instead = catch_unwind(AssertUnwindSafe(|| (late.instead)(index)));
+            (Item::InWork(thread), Some(fallback)) => {
+                let instead = catch_unwind(AssertUnwindSafe(|| (fallback.instead)(index)));
                 self.leave(thread);
                 // Without a thread left the consumer computes the rest.
                 self.spawn();
                 Some(instead)
             }
-            (Item::InWork(_), None) => unreachable!("without patience an item is waited for"),
+            (Item::InWork(_), None) => unreachable!("without a timeout an item is waited for"),
         }
     }
 }
 
-impl<T> OrderedMap<T> {
+impl<T> ParallelMap<T> {
     /// Forgets a thread that does not come back.
     fn leave(&mut self, id: ThreadId) {
         self.threads.retain(|thread| thread.thread().id() != id);
@@ -179,20 +179,20 @@ impl<T> Shared<T> {
         true
     }
 
-    /// Waits for the next item in order and takes it, with its number; in work if `patience` ended before. `None` after
+    /// Waits for the next item in order and takes it, with its number; in work if `timeout` ended before. `None` after
     /// the last.
-    fn take(&self, patience: Option<Duration>) -> Option<(usize, Item<T>)> {
-        let asked = Instant::now();
+    fn take(&self, timeout: Option<Duration>) -> Option<(usize, Item<T>)> {
+        let since = Instant::now();
         let mut state = self.lock();
         if state.taken == self.count {
             return None;
         }
         loop {
-            let late = patience.is_some_and(|patience| asked.elapsed() >= patience);
+            let late = timeout.is_some_and(|timeout| since.elapsed() >= timeout);
             match state.items.front() {
                 Some(Item::Finished(_)) => break,
                 Some(Item::InWork(_)) if late => break,
-                _ => state = self.wait_ready(state, patience),
+                _ => state = self.wait_ready(state, timeout),
             }
         }
         let index = state.taken;
@@ -208,9 +208,9 @@ impl<T> Shared<T> {
         }
     }
 
-    /// The threads that are at an item, after waiting for them for `patience` at most.
-    fn busy(&self, patience: Option<Duration>) -> Vec<ThreadId> {
-        let asked = Instant::now();
+    /// The threads that are at an item, after waiting for them for `timeout` at most.
+    fn busy(&self, timeout: Option<Duration>) -> Vec<ThreadId> {
+        let since = Instant::now();
         let mut state = self.lock();
         loop {
             let in_work = |item: &Item<T>| match item {
@@ -218,15 +218,15 @@ impl<T> Shared<T> {
                 Item::Finished(_) => None,
             };
             let busy: Vec<_> = state.items.iter().filter_map(in_work).collect();
-            if busy.is_empty() || patience.is_some_and(|patience| asked.elapsed() >= patience) {
+            if busy.is_empty() || timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
                 return busy;
             }
-            state = self.wait_ready(state, patience);
+            state = self.wait_ready(state, timeout);
         }
     }
 }
 
-impl<T: Send + 'static> Iterator for OrderedMap<T> {
+impl<T: Send + 'static> Iterator for ParallelMap<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
@@ -244,15 +244,15 @@ impl<T: Send + 'static> Iterator for OrderedMap<T> {
     }
 }
 
-impl<T: Send + 'static> ExactSizeIterator for OrderedMap<T> {}
+impl<T: Send + 'static> ExactSizeIterator for ParallelMap<T> {}
 
-impl<T: Send + 'static> FusedIterator for OrderedMap<T> {}
+impl<T: Send + 'static> FusedIterator for ParallelMap<T> {}
 
-impl<T> Drop for OrderedMap<T> {
+impl<T> Drop for ParallelMap<T> {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
         self.shared.room.notify_all();
-        let stuck = self.shared.busy(self.late.as_ref().map(|late| late.patience));
+        let stuck = self.shared.busy(self.fallback.as_ref().map(|fallback| fallback.timeout));
         stuck.into_iter().for_each(|thread| self.leave(thread));
         for thread in self.threads.drain(..) {
             // A worker catches the panics of its items, so there is no result to look at.
