@@ -2,7 +2,8 @@
 
 mod archive;
 mod augment;
-mod cores;
+mod core_budget;
+
 mod dataset;
 mod decode;
 mod encode;
@@ -21,7 +22,7 @@ mod resize;
 
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
 pub use augment::{Augmentation, RandomCrop};
-pub use cores::{Cores, Turn};
+pub use core_budget::{CoreBudget, Permit};
 pub use dataset::{
     Dataset, DatasetError, IMAGE_EXTENSIONS, IdxError, ImageRoot, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES, Sample,
     StoredImage,

@@ -5,8 +5,8 @@
 
 mod error;
 mod file;
+mod permits;
 mod pixels;
-mod turns;
 
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -18,11 +18,11 @@ pub use error::{LoadError, LoaderError};
 pub use pixels::Pixels;
 
 use crate::{
-    Augmentation, Cores, DecodeWarning, Image, ImageError, Limits, ParallelMap, Pipeline, Purpose, RandomStream,
+    Augmentation, CoreBudget, DecodeWarning, Image, ImageError, Limits, ParallelMap, Pipeline, Purpose, RandomStream,
     Resizer, Sample,
 };
+use permits::ImagePermits;
 use pixels::Pool;
-use turns::Turns;
 
 /// The largest image file read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -42,11 +42,11 @@ pub struct LoaderOptions {
     pub prefetch: usize,
     /// What a file may make the decoder allocate.
     pub limits: Limits,
-    /// Cores shared with the network: an image is decoded only while one of them is taken for it, by default whenever a
-    /// worker is free. Reading the file needs none.
+    /// Budget of cores shared with the network: an image is decoded only while it holds one of them. By default there is
+    /// no budget, and an image is decoded whenever a worker is free. Reading the file takes no core.
     ///
-    /// A consumer that takes cores of its own must give them back before it asks for a batch or drops the loader.
-    pub cores: Option<Arc<Cores>>,
+    /// A consumer that acquires cores itself must release them before it asks for a batch or drops the loader.
+    pub cores: Option<Arc<CoreBudget>>,
     /// How long a batch waits for one image, by default 60 seconds. One that is not ready then is a failure,
     /// [`LoadError::Stuck`]; the thread that is at it is left behind, its core and its place go to others.
     ///
@@ -195,11 +195,11 @@ impl Loader {
         let limits = options.limits.clone();
         // As many as images were ever in work at once; one that a panic cut short is not used again.
         let spare = Mutex::new(Vec::new());
-        let load = move |sample: &Sample, turns: &Turns, place: Place, out: &mut [f32]| {
+        let load = move |sample: &Sample, permits: &ImagePermits, place: Place, out: &mut [f32]| {
             let mut workspace: file::Workspace = lock(&spare).pop().unwrap_or_default();
             let prepare =
                 |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(place.index, resizer, image, out);
-            let loaded = file::load(sample, &limits, || turns.take(place.position), prepare, &mut workspace, out);
+            let loaded = file::load(sample, &limits, || permits.acquire(place.position), prepare, &mut workspace, out);
             lock(&spare).push(workspace);
             loaded
         };
@@ -212,7 +212,10 @@ impl Loader {
         order: Order,
         crop: u32,
         options: &LoaderOptions,
-        load: impl Fn(&Sample, &Turns, Place, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError> + Send + Sync + 'static,
+        load: impl Fn(&Sample, &ImagePermits, Place, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Self, LoaderError> {
         if options.batch_size == 0 {
             return Err(LoaderError::NoBatchSize);
@@ -223,19 +226,19 @@ impl Loader {
         let ahead = if options.workers == 0 { 0 } else { options.prefetch };
         let most = ahead.saturating_add(options.batch_size).min(total);
         let pool = Pool::new(3 * crop as usize * crop as usize, most);
-        let turns = Arc::new(Turns::new(options.cores.clone()));
+        let permits = Arc::new(ImagePermits::new(options.cores.clone()));
         let order = Arc::new(order);
-        let (all, held, places) = (Arc::clone(&samples), Arc::clone(&turns), Arc::clone(&order));
+        let (all, shared, places) = (Arc::clone(&samples), Arc::clone(&permits), Arc::clone(&order));
         let images = ParallelMap::new(options.workers, options.prefetch, total, move |position| {
             let index = places.index(position);
             let sample = &all[index];
             let mut pixels = pool.take();
-            let loaded = file::guarded(sample, || load(sample, &held, Place { position, index }, &mut pixels));
+            let loaded = file::guarded(sample, || load(sample, &shared, Place { position, index }, &mut pixels));
             (index, loaded.map(|warnings| (pixels, warnings)))
         });
         let seconds = options.timeout.as_secs();
         let images = images.with_timeout(options.timeout, move |position| {
-            turns.give(position);
+            permits.release(position);
             let index = order.index(position);
             (index, Err(LoadError::Stuck { path: samples[index].path().into_owned(), seconds }))
         });
@@ -379,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_stuck_decoder_costs_one_image_and_gives_its_core_back() {
-        let cores = Arc::new(Cores::new(1));
+        let cores = Arc::new(CoreBudget::new(1));
         let timeout = Duration::from_millis(100);
         let options = LoaderOptions {
             workers: 2,
@@ -391,9 +394,9 @@ mod tests {
         };
         let (release, stuck) = std::sync::mpsc::channel::<()>();
         let stuck = Mutex::new(stuck);
-        let mut loader = Loader::with(samples(10), all(10), 1, &options, move |_, turns, place, out| {
+        let mut loader = Loader::with(samples(10), all(10), 1, &options, move |_, permits, place, out| {
             let index = place.index;
-            let _turn = turns.take(place.position);
+            let _permit = permits.acquire(place.position);
             out.fill(index as f32);
             // Not before the other end is gone.
             if index == 5 {
@@ -405,7 +408,7 @@ mod tests {
         let rows: Vec<_> = (&mut loader).map(|batch| (batch.samples, batch.failures.len())).collect();
         assert_eq!(rows, [(vec![0, 1, 2, 3], 0), (vec![4, 6, 7], 1), (vec![8, 9], 0)]);
         // All cores are free although sample 5 is still at it.
-        assert_eq!(cores.take(1).count(), 1);
+        assert_eq!(cores.acquire(1).count(), 1);
         drop(loader);
         drop(release);
     }

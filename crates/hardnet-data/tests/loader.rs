@@ -6,7 +6,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hardnet_data::{
-    Batch, Cores, DecodeWarning, Image, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, Pipeline, Sample,
+    Batch, CoreBudget, DecodeWarning, Image, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, Pipeline,
+    Sample,
 };
 use image::{ColorType, ImageEncoder, codecs::bmp::BmpEncoder, codecs::png::PngEncoder};
 use tempfile::TempDir;
@@ -222,8 +223,8 @@ fn dropping_a_loader_early_ends_its_threads() {
 fn images_are_decoded_only_while_a_core_is_free() {
     let folder = folder();
     let samples: Vec<_> = (0..6).map(|index| write(folder.path(), index)).collect();
-    let cores = Arc::new(Cores::new(2));
-    let all = cores.take(2);
+    let cores = Arc::new(CoreBudget::new(2));
+    let all = cores.acquire(2);
     let mut options = options(3, 6, 6);
     options.cores = Some(Arc::clone(&cores));
     let loader = Loader::new(samples, pipeline(), options).expect("good options");

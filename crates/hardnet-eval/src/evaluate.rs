@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hardnet_data::{Cores, Loader, LoaderError, LoaderOptions, Pipeline, Sample};
+use hardnet_data::{CoreBudget, Loader, LoaderError, LoaderOptions, Pipeline, Sample};
 
 use crate::logits::Logits;
 use crate::observer::{BatchDone, Observer};
@@ -69,7 +69,7 @@ impl EvalOptions {
         self
     }
 
-    fn loader(&self, cores: &Arc<Cores>) -> LoaderOptions {
+    fn loader(&self, cores: &Arc<CoreBudget>) -> LoaderOptions {
         let mut options = LoaderOptions::default();
         options.workers = self.workers;
         options.batch_size = self.batch_size;
@@ -137,7 +137,7 @@ pub fn evaluate<N: ComputeLogits + ?Sized>(
     observer: &mut (impl Observer + ?Sized),
 ) -> Result<EvalSummary, EvalError<N::Error>> {
     let samples = samples.into();
-    let cores = Arc::new(Cores::of_this_machine());
+    let cores = Arc::new(CoreBudget::detect());
     let started = Instant::now();
     let mut loader = Loader::new(Arc::clone(&samples), pipeline.clone(), options.loader(&cores))?;
     let mut summary = EvalSummary::default();
@@ -178,14 +178,14 @@ pub fn evaluate<N: ComputeLogits + ?Sized>(
 fn compute<N: ComputeLogits + ?Sized>(
     network: &N,
     images: &[impl AsRef<[f32]>],
-    cores: &Cores,
+    cores: &CoreBudget,
 ) -> Result<(Logits, Duration), N::Error> {
     if images.is_empty() {
         return Ok((Logits::default(), Duration::ZERO));
     }
     let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
     let threads = network.busy_threads();
-    let _permit = (threads > 0).then(|| cores.take(threads));
+    let _permit = (threads > 0).then(|| cores.acquire(threads));
     let started = Instant::now();
     let logits = network.compute_logits(&images)?;
     Ok((logits, started.elapsed()))

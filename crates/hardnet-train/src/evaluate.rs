@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use hardnet_data::{Cores, LoadError, Loader, LoaderOptions, Pipeline, Sample};
+use hardnet_data::{CoreBudget, LoadError, Loader, LoaderOptions, Pipeline, Sample};
 use hardnet_eval::{Metric, Proportion, Tally};
 use hardnet_model::{Config, HarDNet, Plan, PlanOptions};
 
@@ -80,7 +80,7 @@ impl Validation {
         device: &Device,
         observe: &mut dyn FnMut(Option<&LoadError>, usize) -> bool,
     ) -> Result<Option<Evaluation>> {
-        let cores = Arc::new(Cores::of_this_machine());
+        let cores = Arc::new(CoreBudget::detect());
         let mut options = LoaderOptions::default();
         (options.workers, options.batch_size, options.prefetch) = (self.workers, BATCH, 4 * BATCH);
         options.cores = Some(Arc::clone(&cores));
@@ -92,7 +92,7 @@ impl Validation {
             }
             evaluation.errors += batch.failures.len();
             if !batch.samples.is_empty() {
-                let _turn = cores.take(self.plan.threads);
+                let _permit = cores.acquire(self.plan.threads);
                 let logits = engine.logits(&batch.images, self.pipeline.crop as usize)?;
                 let classes = logits.len() / batch.samples.len();
                 for (&index, logits) in batch.samples.iter().zip(logits.chunks(classes)) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Var};
-use hardnet_data::{Cores, DecodeWarning, LoadError, Loader, LoaderOptions, Pipeline, Sample, TrainingEpoch};
+use hardnet_data::{CoreBudget, DecodeWarning, LoadError, Loader, LoaderOptions, Pipeline, Sample, TrainingEpoch};
 use hardnet_model::{HarDNet, Metadata};
 
 use crate::average::Average;
@@ -121,7 +121,7 @@ pub struct Trainer {
     average: Option<Average>,
     optimizer: Sgd,
     progress: Progress,
-    cores: Arc<Cores>,
+    cores: Arc<CoreBudget>,
 }
 
 impl Trainer {
@@ -183,7 +183,7 @@ impl Trainer {
             Sgd::new(trained.map(|(param, var)| (var.clone(), decay(param))), recipe.momentum, recipe.nesterov)?;
         let average = recipe.average_decay.map(|decay| Average::new(&weights, decay)).transpose()?;
         let progress = Progress::new(job.settings.clone(), job.training.len());
-        let cores = Arc::new(Cores::of_this_machine());
+        let cores = Arc::new(CoreBudget::detect());
         Ok(Self { job, folder, network, weights, average, optimizer, progress, cores })
     }
 

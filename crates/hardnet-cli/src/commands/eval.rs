@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{Cores, Loader, LoaderOptions, Pipeline, Sample};
+use hardnet_data::{CoreBudget, Loader, LoaderOptions, Pipeline, Sample};
 use hardnet_eval::{Metric, Tally};
 
 use crate::args::at_least_one;
@@ -211,7 +211,7 @@ impl Run<'_> {
         options.workers = self.workers;
         options.batch_size = self.args.batch_size;
         options.prefetch = self.args.batch_size * BATCHES_AHEAD;
-        let cores = Arc::new(Cores::of_this_machine());
+        let cores = Arc::new(CoreBudget::detect());
         options.cores = Some(Arc::clone(&cores));
         let samples = &self.samples;
         let mut loader = Loader::new(Arc::clone(samples), self.pipeline.clone(), options)?;
@@ -233,11 +233,11 @@ impl Run<'_> {
             });
             errors += batch.failures.len();
             if !batch.samples.is_empty() {
-                let turn = cores.take(self.model.busy_threads());
+                let permit = cores.acquire(self.model.busy_threads());
                 let asked = Instant::now();
                 let logits = self.model.logits(&batch.images, self.pipeline.crop as usize)?;
                 network += asked.elapsed();
-                drop(turn);
+                drop(permit);
                 for (&index, logits) in batch.samples.iter().zip(&logits) {
                     let sample = &samples[index];
                     let label = sample.label().expect("sources of an evaluation have labels") as usize;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use hardnet_data::{Cores, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
+use hardnet_data::{CoreBudget, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
 use hardnet_eval::top_k;
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     options.batch_size = args.batch_size;
     options.prefetch = 2 * args.batch_size;
     options.workers = args.workers.unwrap_or(options.workers);
-    let cores = Arc::new(Cores::of_this_machine());
+    let cores = Arc::new(CoreBudget::detect());
     options.cores = Some(Arc::clone(&cores));
     for batch in Loader::new(Arc::clone(&samples), pipeline, options)? {
         for (sample, warning) in &batch.warnings {
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
         failed += batch.failures.len();
         if !batch.samples.is_empty() {
             let logits = {
-                let _turn = cores.take(model.busy_threads());
+                let _permit = cores.acquire(model.busy_threads());
                 model.logits(&batch.images, crop)?
             };
             for (&sample, logits) in batch.samples.iter().zip(&logits) {

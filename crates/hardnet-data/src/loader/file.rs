@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::turns::Held;
+use super::permits::ImagePermit;
 use super::{LoadError, MAX_FILE_BYTES};
 use crate::decode::{Spare, decode_with};
 use crate::excerpt::excerpt;
@@ -18,11 +18,11 @@ pub(super) struct Workspace {
 }
 
 /// Reads and decodes the file, unless it is in memory, and prepares it into `out`, `[3, crop, crop]`; after the reading, on
-/// the core that `turn` waits for.
+/// the core that `acquire` waits for.
 pub(super) fn load<'a>(
     sample: &Sample,
     limits: &Limits,
-    turn: impl FnOnce() -> Held<'a>,
+    acquire: impl FnOnce() -> ImagePermit<'a>,
     prepare: impl FnOnce(&mut Resizer, &Image, &mut [f32]) -> Result<(), ImageError>,
     workspace: &mut Workspace,
     out: &mut [f32],
@@ -31,7 +31,7 @@ pub(super) fn load<'a>(
     let image_error = |source| LoadError::Image { path: path(), source };
     let Workspace { resizer, spare } = workspace;
     if let Some(stored) = sample.in_memory() {
-        let _turn = turn();
+        let _permit = acquire();
         return prepare(resizer, &stored.image(), out).map(|()| Vec::new()).map_err(image_error);
     }
     let mut bytes = std::mem::take(&mut spare.file);
@@ -40,7 +40,7 @@ pub(super) fn load<'a>(
         ReadError::NotAFile(kind) => LoadError::NotAFile { path: path(), kind },
         ReadError::TooLarge { bytes } => LoadError::TooLarge { path: path(), bytes, limit: MAX_FILE_BYTES },
     })?;
-    let _turn = turn();
+    let _permit = acquire();
     let decoded = decode_with(spare, &bytes, limits).map_err(image_error)?;
     spare.file = bytes;
     prepare(resizer, &decoded.image, out).map_err(image_error)?;

@@ -19,7 +19,7 @@ impl Trainer {
             return Ok(0.0);
         }
         let cores = self.cores.clone();
-        let _turn = cores.take(if self.job.device.is_cpu() { self.job.threads } else { 1 });
+        let _permit = cores.acquire(if self.job.device.is_cpu() { self.job.threads } else { 1 });
         let (device, side) = (&self.job.device, self.job.pipeline.crop as usize);
         let labels: Vec<u32> =
             batch.samples.iter().map(|&index| label(&self.job.training[index])).collect::<Result<_>>()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{Cores, Dataset, Loader, LoaderOptions, Pipeline, Resizer, Sample, decode};
+use hardnet_data::{CoreBudget, Dataset, Loader, LoaderOptions, Pipeline, Resizer, Sample, decode};
 use serde::Serialize;
 
 use crate::args::at_least_one;
@@ -181,7 +181,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn measure(&self, model: Option<&Model>) -> Result<Report> {
-        let (cores, images) = (Cores::of_this_machine().count(), self.samples.len());
+        let (cores, images) = (CoreBudget::detect().count(), self.samples.len());
         let workers = self.args.workers.unwrap_or(cores);
         let (mut singles, mut loaders, mut evals) = (Vec::new(), Vec::new(), Vec::new());
         let (mut bytes, mut pixels) = (0, 0);
@@ -236,9 +236,9 @@ impl Bench<'_> {
     fn load(
         &self,
         workers: usize,
-        mut consume: impl FnMut(hardnet_data::Batch, &Cores) -> Result<()>,
+        mut consume: impl FnMut(hardnet_data::Batch, &CoreBudget) -> Result<()>,
     ) -> Result<Duration> {
-        let cores = Arc::new(Cores::of_this_machine());
+        let cores = Arc::new(CoreBudget::detect());
         let mut options = LoaderOptions::default();
         (options.workers, options.batch_size) = (workers, self.args.batch_size());
         options.prefetch = 2 * self.args.batch_size();
@@ -253,11 +253,11 @@ impl Bench<'_> {
     fn evaluate(&self, workers: usize, model: &Model) -> Result<EvalSpeed> {
         let mut network = Duration::ZERO;
         let total = self.load(workers, |batch, cores| {
-            let turn = cores.take(model.busy_threads());
+            let permit = cores.acquire(model.busy_threads());
             let started = Instant::now();
             model.logits(&batch.images, self.pipeline.crop as usize)?;
             network += started.elapsed();
-            drop(turn);
+            drop(permit);
             Ok(())
         })?;
         let share = network.as_secs_f64() / total.as_secs_f64();

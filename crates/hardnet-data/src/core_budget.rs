@@ -1,25 +1,27 @@
-//! Turns on the cores of a machine, so that decoding and the network together never keep more threads busy than there are.
+//! A budget of cores, so that decoding and the network together never keep more threads busy than the machine has cores.
 //!
 //! Two thread pools that do not know of each other, each as large as the machine, run twice as many threads as it has
-//! cores: caches are shared, barriers wait for threads that do not run, and the sum is slower than its parts in turn.
+//! cores. They then evict each other's caches, and barriers wait for threads that are not running: the sum is slower than
+//! its parts one after the other.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A number of cores, which are taken for a time and given back.
+/// A counting semaphore over cores.
 ///
-/// Requests are served in their order: one for many cores is not overtaken by later ones for a few, so nobody starves.
+/// Requests are served in their order: one for many cores is not overtaken by later ones for a few, so no request
+/// starves.
 ///
 /// ```
-/// use hardnet_data::Cores;
+/// use hardnet_data::CoreBudget;
 ///
-/// let cores = Cores::new(4);
-/// let network = cores.take(3);
-/// let decoder = cores.take(1);
+/// let cores = CoreBudget::new(4);
+/// let network = cores.acquire(3);
+/// let decoder = cores.acquire(1);
 /// drop((network, decoder));
-/// assert_eq!(cores.take(9).count(), 4, "no more than there are");
+/// assert_eq!(cores.acquire(9).count(), 4, "no more than there are");
 /// ```
 #[derive(Debug)]
-pub struct Cores {
+pub struct CoreBudget {
     count: usize,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -28,77 +30,77 @@ pub struct Cores {
 #[derive(Debug)]
 struct Queue {
     free: usize,
-    /// The number that the next request gets.
+    /// The ticket of the next request.
     next: u64,
-    /// The number of the request whose turn it is.
+    /// The ticket of the request that is served next.
     serving: u64,
 }
 
-/// Some cores, until dropped.
+/// Cores of a [`CoreBudget`], released when dropped.
 #[derive(Debug)]
-#[must_use = "dropping it gives the cores back"]
-pub struct Turn<'a> {
-    cores: &'a Cores,
+#[must_use = "dropping it releases the cores"]
+pub struct Permit<'a> {
+    cores: &'a CoreBudget,
     count: usize,
 }
 
-impl Cores {
-    /// `count` cores, at least 1.
+impl CoreBudget {
+    /// A budget of `count` cores, at least 1.
     pub fn new(count: usize) -> Self {
         let count = count.max(1);
         let queue = Mutex::new(Queue { free: count, next: 0, serving: 0 });
         Self { count, queue, changed: Condvar::new() }
     }
 
-    /// As many as the system says this process may use.
-    pub fn of_this_machine() -> Self {
+    /// A budget of the cores that this process may use, by [`std::thread::available_parallelism`].
+    pub fn detect() -> Self {
         Self::new(std::thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// How many there are.
+    /// Cores of the budget, free or not.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Takes `count` cores, or all if there are fewer, as soon as they are free.
+    /// Waits until `count` cores are free, or all if there are fewer, and acquires them.
     ///
-    /// A thread that holds some must give them back before it takes others, or it may wait for itself.
-    pub fn take(&self, count: usize) -> Turn<'_> {
+    /// A thread that holds a permit must drop it before it acquires another, or it may wait for itself.
+    pub fn acquire(&self, count: usize) -> Permit<'_> {
         let count = count.min(self.count);
         let mut queue = self.lock();
-        let number = queue.next;
+        let ticket = queue.next;
         queue.next += 1;
-        while queue.serving != number || queue.free < count {
+        while queue.serving != ticket || queue.free < count {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.free -= count;
         queue.serving += 1;
         self.changed.notify_all();
-        Turn { cores: self, count }
+        Permit { cores: self, count }
     }
 
-    /// Gives back what was taken by a [`Turn`] that will never be dropped.
-    pub(crate) fn give(&self, count: usize) {
+    /// Releases the cores of a [`Permit`] that will never be dropped.
+    pub(crate) fn release(&self, count: usize) {
         self.lock().free += count;
         self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // No foreign code runs under the lock, so a poisoned queue is still a whole one.
+        // No foreign code runs under the lock, so a poisoned queue is still consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn<'_> {
-    /// How many cores were taken.
+impl Permit<'_> {
+    /// Cores that the permit holds.
     pub fn count(&self) -> usize {
         self.count
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.cores.give(self.count);
+        self.cores.release(self.count);
     }
 }
 
@@ -111,17 +113,20 @@ mod tests {
 
     #[test]
     fn never_more_than_there_are() {
-        let (cores, busy, most) = (Cores::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (cores, busy, most) = (CoreBudget::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for wanted in [1, 1, 2, 3, 1, 2, 7, 0] {
                 let (cores, busy, most) = (&cores, &busy, &most);
                 scope.spawn(move || {
                     for _ in 0..500 {
-                        let turn = cores.take(wanted);
-                        assert_eq!(turn.count(), wanted.min(3));
-                        most.fetch_max(busy.fetch_add(turn.count(), Ordering::SeqCst) + turn.count(), Ordering::SeqCst);
+                        let permit = cores.acquire(wanted);
+                        assert_eq!(permit.count(), wanted.min(3));
+                        most.fetch_max(
+                            busy.fetch_add(permit.count(), Ordering::SeqCst) + permit.count(),
+                            Ordering::SeqCst,
+                        );
                         thread::yield_now();
-                        busy.fetch_sub(turn.count(), Ordering::SeqCst);
+                        busy.fetch_sub(permit.count(), Ordering::SeqCst);
                     }
                 });
             }
@@ -132,14 +137,14 @@ mod tests {
 
     #[test]
     fn a_large_request_is_not_overtaken() {
-        let cores = Cores::new(2);
-        let (first, order) = (cores.take(1), Mutex::new(Vec::new()));
+        let cores = CoreBudget::new(2);
+        let (first, order) = (cores.acquire(1), Mutex::new(Vec::new()));
         thread::scope(|scope| {
             let (cores, order) = (&cores, &order);
             let queued = |wanted: usize| {
                 let before = cores.lock().next;
                 scope.spawn(move || {
-                    let _turn = cores.take(wanted);
+                    let _permit = cores.acquire(wanted);
                     order.lock().unwrap().push(wanted);
                 });
                 while cores.lock().next == before {
