@@ -234,7 +234,7 @@ def survives_a_full_disk(site, tests):
         done = subprocess.run(small_disk(command), env=site.environment, stdout=-1, stderr=-1, text=True, check=True)
         lines = done.stdout.splitlines()
         assert lines[0] == "code 2" and all(line.endswith(".lock") for line in lines[1:]), lines
-        for part in (small, "No space left", "make room", "HF_HOME"):
+        for part in (small, "No space left", "free some space", "HF_HOME"):
             assert part in done.stderr, done.stderr
         # Tags of the registry, while the file arrives and while it is converted.
         for size in ("10m", "20m"):

@@ -1,14 +1,14 @@
-//! Weights that come with the program: nothing is fetched.
+//! Weights that the program embeds.
 
 use crate::error::{Error, Result};
-use crate::registry::Entry;
+use crate::registry::RegistryEntry;
 
-impl Entry {
-    /// The file, for weights that come with the program ([`bundled`](Self::bundled)).
+impl RegistryEntry {
+    /// Content of the file, for [`bundled`](Self::bundled) weights.
     ///
     /// # Errors
     ///
-    /// [`Error::NotBundled`] without the feature that carries them.
+    /// [`Error::NotBundled`] for other weights, and without the feature that embeds them.
     pub fn content(&self) -> Result<&'static [u8]> {
         match self.tag.as_str() {
             #[cfg(feature = "demo")]

@@ -1,19 +1,14 @@
-//! Names of a file's content.
+//! Content hashes.
 
 use sha2::{Digest, Sha256};
 
-#[cfg(feature = "hub")]
-mod of_files;
-
-#[cfg(feature = "hub")]
-pub(crate) use of_files::Digests;
-
-/// The SHA-256 of `bytes` in lower-case hexadecimal digits, as `sha256sum` prints it.
+/// SHA-256 of `bytes` in lower-case hexadecimal digits, as `sha256sum` prints it.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// `bytes` in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

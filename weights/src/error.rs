@@ -1,226 +1,197 @@
-//! What can go wrong on the way to a weights file.
+//! Errors between the name of weights and a file on disk.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A result of this crate.
+/// Result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of this crate.
+/// Error type of this crate.
 ///
-/// Messages name the address, the folder that was to hold the file, and the remedy where one is known. They never hold a
-/// token, nor the query of an address, which may be a signature.
+/// Messages name the URL and the folder that the file was meant for. They never contain a token or the query of a URL,
+/// which may be a signature. Remedies are left to the program, which knows its own flags.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An `hf://` address without a repository or a file.
-    #[error("`{0}` is no address on the Hub, expected hf://owner/name[@revision][/file]")]
-    Address(String),
+    #[error("`{0}` is not a Hub address, expected hf://owner/name[@revision][/file]")]
+    InvalidUri(String),
     /// Neither a file, nor a tag of the registry, nor an address.
     #[error(
-        "no file or weights are called `{name}`, expected a path, hf://owner/name[@revision][/file] or one of {tags}"
+        "no file and no weights named `{name}`, expected a path, hf://owner/name[@revision][/file] or one of {tags}"
     )]
     UnknownName {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
         /// The known tags.
         tags: String,
     },
     /// The crate was built without the feature `hub`.
-    #[error("cannot fetch `{0}`: this build has no feature `hub`; download the file and pass its path")]
-    NoHub(String),
-    /// Weights that come with the program, without the feature that carries them.
+    #[error("cannot download `{0}`: this build lacks the feature `hub`")]
+    HubDisabled(String),
+    /// Embedded weights, without the feature that embeds them.
     #[error("`{tag}` is not part of this build, which lacks the feature `demo`")]
     NotBundled {
-        /// The weights.
+        /// Tag of the weights.
         tag: String,
     },
     /// Neither a cache folder nor a home folder is known.
-    #[error("no folder to keep `{address}` in: set {variable} or HOME")]
-    NoCache {
-        /// What was asked for.
+    #[error("no cache folder for `{address}`: neither {variable} nor HOME is set")]
+    NoCacheDir {
+        /// The tag or address that was requested.
         address: String,
-        /// The variable that names the folder.
+        /// The environment variable that names the folder.
         variable: &'static str,
     },
-    /// The file is not in the cache and the network may not be used.
-    #[error("`{address}` is not in the cache `{cache}` and {why}; fetch it once with the network", cache = .cache.display())]
+    /// The file is not cached and the network must not be used.
+    #[error("`{address}` is not in the cache `{cache}` and {why}", cache = .cache.display())]
     Offline {
-        /// What was asked for.
+        /// The tag or address that was requested.
         address: String,
-        /// The folder looked in.
+        /// The cache folder.
         cache: PathBuf,
-        /// What forbids the network, as "HF_HUB_OFFLINE is set".
+        /// What forbids the network, such as "HF_HUB_OFFLINE is set".
         why: String,
     },
-    /// A host did not give the file.
-    #[error("cannot fetch `{address}` into `{cache}`: {reason}", cache = .cache.display())]
-    Fetch {
+    /// A host did not deliver the file.
+    #[error("cannot download `{address}` to `{cache}`: {reason}", cache = .cache.display())]
+    Download {
         /// The address, without its query.
         address: String,
         /// The cache folder.
         cache: PathBuf,
         /// What happened.
-        reason: Reason,
+        reason: DownloadError,
     },
-    /// What arrived is not what the name of the file promised.
+    /// The downloaded file does not have the hash that its name states.
     #[error(
-        "`{address}` arrived with the SHA-256 {found}, its name promised {expected}; it was kept as `{kept}` and is not used: \
-         if you trust it, accept exactly this file (--accept-sha256 {found})",
+        "`{address}` has the SHA-256 {found}, but its name states {expected}; the file was not used and is kept as `{kept}`",
         kept = .kept.display()
     )]
-    Unaccepted {
-        /// The address.
+    Quarantined {
+        /// The address, without its query.
         address: String,
-        /// The hash that was inferred.
+        /// The hash that the name states.
         expected: String,
-        /// The SHA-256 of what arrived.
+        /// SHA-256 of the downloaded file.
         found: String,
-        /// Where it is kept.
+        /// Where the file is kept.
         kept: PathBuf,
     },
-    /// No source gave the weights.
-    #[error("no source gave `{tag}`:{}", list(.failures))]
-    NoSource {
-        /// The weights.
+    /// Every source failed.
+    #[error("cannot download `{tag}` from any source:{}", list(.failures))]
+    AllSourcesFailed {
+        /// Tag of the weights.
         tag: String,
-        /// What each source failed with, in order.
+        /// The failure of each source, in order.
         failures: Vec<Error>,
     },
-    /// The registry knows no place of these weights.
-    #[error("no public address of `{tag}` is known; pass the path of a file or set HARDNET_HUB_OWNER")]
-    NowhereKnown {
-        /// The weights.
+    /// The registry lists no source for these weights.
+    #[error("no public source of `{tag}` is known")]
+    NoKnownSource {
+        /// Tag of the weights.
         tag: String,
     },
     /// A folder or file of the cache cannot be used.
-    #[error("cannot use `{path}`: {source}{}", disk_remedy(.source), path = .path.display())]
-    Disk {
+    #[error("cannot use `{path}`: {source}", path = .path.display())]
+    Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// An accepted hash that is none.
-    #[error("`{0}` is no SHA-256, expected 64 hexadecimal digits")]
-    NoDigest(String),
-    /// The file is on this machine, but holds no such weights.
+    /// The accepted hash is not a SHA-256.
+    #[error("`{0}` is not a SHA-256, expected 64 hexadecimal digits")]
+    InvalidSha256(String),
+    /// The file exists but does not hold these weights.
     #[cfg(feature = "hub")]
     #[error("cannot use `{name}`: {source}")]
     Weights {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
         /// What is wrong with the file.
         source: Box<hardnet_params::Error>,
     },
 }
 
-/// Why a host did not give a file.
+/// Why a host did not deliver a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Reason {
-    /// The connection failed or broke off, as often as it was tried.
-    #[error("{0}; check the connection and the proxy, then run again: what has arrived is kept")]
+pub enum DownloadError {
+    /// The connection failed in every attempt.
+    #[error("{0}")]
     Network(String),
-    /// An answer other than the file.
-    #[error("the host answered {status}{}", remedy(*.status, .code.as_deref(), *.hub, *.with_token))]
+    /// A response other than the file.
+    #[error("the host answered {status}{}", diagnosis(*.status, .code.as_deref(), *.hub, *.with_token))]
     Status {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
-        /// The Hub's word for it, as `GatedRepo`.
+        /// The Hub's error code, such as `GatedRepo`.
         code: Option<String>,
         /// Whether the host is the Hub.
         hub: bool,
-        /// Whether a token was shown.
+        /// Whether a token was sent.
         with_token: bool,
     },
-    /// The host asks for a longer pause than is waited.
-    #[error("the host asks to wait {} seconds; run again later", .0.as_secs())]
-    Busy(Duration),
-    /// The address cannot be asked.
-    #[error("`{0}` is no http:// or https:// address; check HF_ENDPOINT")]
-    NoAddress(String),
+    /// The host asks for a longer pause than the retry policy allows.
+    #[error("the host asks to retry after {} seconds", .0.as_secs())]
+    RetryLater(Duration),
+    /// Not a URL that can be requested.
+    #[error("`{0}` is not an http:// or https:// URL")]
+    InvalidUrl(String),
     /// A redirect that is not followed.
     #[error("the host redirects {0}")]
     Redirect(String),
-    /// The answer is none of a Hub.
-    #[error("the answer has no {0}: this is no Hub, or a proxy is in between; check HF_ENDPOINT")]
-    NoHub(&'static str),
+    /// The response lacks the headers of a Hub.
+    #[error("the response has no {0}: the host is not a Hub, or a proxy intervenes")]
+    NotAHub(&'static str),
     /// The file ends too early or too late.
-    #[error("{found} bytes arrived, expected {expected}")]
-    Length {
-        /// The length that was announced.
+    #[error("received {found} bytes, expected {expected}")]
+    LengthMismatch {
+        /// Announced length.
         expected: u64,
-        /// The length that arrived.
+        /// Received length.
         found: u64,
     },
-    /// The file is longer than any that could be read.
-    #[error("the file has more than {0} bytes, which no weights have")]
-    TooLong(u64),
-    /// The content is another than was announced; it was removed.
-    #[error("what arrived has the hash {found}, expected {expected}; it was removed")]
-    Digest {
-        /// The hash that was announced.
+    /// The file is longer than any weights file.
+    #[error("the file has more than {0} bytes, the most that a file of these weights can have")]
+    TooLarge(u64),
+    /// The content does not have the expected hash; it was removed.
+    #[error("the downloaded file has the hash {found}, expected {expected}; it was removed")]
+    HashMismatch {
+        /// Expected hash.
         expected: String,
-        /// The hash of what arrived.
+        /// Hash of the downloaded file.
         found: String,
     },
-    /// The file cannot be stored.
-    #[error("cannot write `{path}`: {source}{}", disk_remedy(.source), path = .path.display())]
-    Disk {
+    /// The file cannot be written.
+    #[error("cannot write `{path}`: {source}", path = .path.display())]
+    Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What arrived cannot be read as these weights.
-    #[error("what arrived holds no such weights and is not used: {0}")]
-    Content(String),
-    /// It was not asked, because another source's file is in doubt and this one's cannot be checked.
-    #[error("not tried: its file could not be checked, and that of another source is in doubt")]
+    /// The file does not hold the requested weights.
+    #[error("the downloaded file does not hold these weights and is not used: {0}")]
+    WrongContent(String),
+    /// Not requested, because an earlier source's file is quarantined and this source's file cannot be verified.
+    #[error("skipped: its file cannot be verified, and the file of an earlier source is quarantined")]
     Skipped,
 }
 
-impl Reason {
-    /// What happened, without what its user may do: the program is about to try again.
-    #[cfg(feature = "hub")]
-    pub(crate) fn brief(&self) -> String {
-        match self {
-            Self::Network(what) => what.clone(),
-            Self::Status { status, .. } => format!("the host answered {status}"),
-            other => other.to_string(),
-        }
-    }
-}
-
-/// What to do about an HTTP status.
-fn remedy(status: u16, code: Option<&str>, hub: bool, with_token: bool) -> &'static str {
+/// The meaning of an HTTP status.
+fn diagnosis(status: u16, code: Option<&str>, hub: bool, with_token: bool) -> &'static str {
     match (status, code) {
-        (_, Some("GatedRepo")) => {
-            ": the repository is gated; accept its licence on its page, and set HF_TOKEN to a token of that account"
-        }
+        (_, Some("GatedRepo")) => ": the repository is gated",
         (404, Some("EntryNotFound")) => ": the repository has no such file",
-        (404, Some("RepoNotFound")) => {
-            ": there is no such repository, or it is private; check the name, or set HF_TOKEN"
-        }
+        (404, Some("RepoNotFound")) => ": the repository does not exist or is private",
         (404, Some("RevisionNotFound")) => ": the repository has no such revision",
-        (401, _) if hub && with_token => {
-            ": the token is refused, or there is no such repository; check the name and HF_TOKEN"
-        }
-        (401, _) if hub => ": there is no such repository, or it is private; check the name, or set HF_TOKEN",
-        (403, _) if hub => ": this account may not read the repository; check HF_TOKEN and the licence on its page",
-        (404, _) => ": there is no such file",
-        _ => "",
-    }
-}
-
-/// What to do about a file that cannot be written.
-fn disk_remedy(error: &io::Error) -> &'static str {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    match error.kind() {
-        StorageFull | QuotaExceeded => "; make room there, or set HF_HOME and HARDNET_CACHE to folders of another disk",
-        PermissionDenied | ReadOnlyFilesystem => "; set HF_HOME and HARDNET_CACHE to folders that you may write to",
+        (401, _) if hub && with_token => ": the token was rejected, or the repository does not exist",
+        (401, _) if hub => ": the repository does not exist or is private",
+        (403, _) if hub => ": this account may not read the repository",
+        (404, _) => ": no such file",
         _ => "",
     }
 }

@@ -1,54 +1,22 @@
-//! Where HarDNet weights are, and what is known of them.
+//! Weights by name: the registry of published HarDNet weights, and the Hugging Face Hub.
 //!
-//! [`registry`] lists the known weights by tag; those of the demonstration come with the feature `demo`. A [`Source`] is what a user may name: a path, a tag, or a file of the
-//! Hugging Face Hub. With the feature `hub` a source is fetched, once, into a cache; a run that finds its file there makes
-//! no request. `open` is all of that in one line.
+//! [`registry`] lists the published weights by tag; the feature `demo` embeds those of the demonstration. A
+//! [`WeightsSource`] is parsed from what a user types: a path, a tag, or an `hf://` address.
+//!
+//! The feature `hub` adds everything that uses the network: `WeightsSource::fetch` downloads a file once into a cache,
+//! later runs find it there without a request, and `open` goes from a name to an open file in one line.
 
-#[cfg(feature = "hub")]
-mod address;
 mod bundled;
 mod digest;
 mod error;
 #[cfg(feature = "hub")]
-mod event;
-#[cfg(feature = "hub")]
-mod fetch;
-#[cfg(feature = "hub")]
 mod hub;
-#[cfg(feature = "hub")]
-mod hub_cache;
-#[cfg(feature = "hub")]
-mod keep;
-#[cfg(feature = "hub")]
-mod lock;
-#[cfg(feature = "hub")]
-mod options;
-#[cfg(feature = "hub")]
-mod pretrained;
-#[cfg(feature = "hub")]
-mod preview;
 mod registry;
 mod source;
-#[cfg(feature = "hub")]
-mod store;
-#[cfg(feature = "hub")]
-mod tag;
-#[cfg(feature = "hub")]
-mod transfer;
 
 pub use digest::sha256;
-pub use error::{Error, Reason, Result};
+pub use error::{DownloadError, Error, Result};
 #[cfg(feature = "hub")]
-pub use event::{Event, Watch};
-#[cfg(feature = "hub")]
-pub use fetch::Fetched;
-#[cfg(feature = "hub")]
-pub use options::{FetchOptions, Patience, Proxies, Token};
-#[cfg(feature = "hub")]
-pub use pretrained::open;
-#[cfg(feature = "hub")]
-pub use preview::{Place, Preview};
-pub use registry::{Entry, Hash, HashKind, Published, RemoteFile, find, published, registry};
-pub use source::{HubFile, Source};
-#[cfg(feature = "hub")]
-pub use store::{Check, Origin};
+pub use hub::*;
+pub use registry::{Hash, HashKind, PublishedAccuracy, RegistryEntry, RemoteFile, find, published, registry};
+pub use source::{HubFile, WeightsSource};

@@ -1,4 +1,4 @@
-//! The weights that are known by name: `registry.toml`, read once.
+//! Published weights by tag: `registry.toml`, parsed once.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,102 +6,103 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// The table, which lies beside the sources so that the crate carries it.
+/// The embedded table.
 const TABLE: &str = include_str!("../registry.toml");
 
-static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let Table { weights } = toml::from_str(TABLE).expect("the embedded registry is sound, as its test holds");
+static ENTRIES: LazyLock<Vec<RegistryEntry>> = LazyLock::new(|| {
+    let Table { weights } =
+        toml::from_str(TABLE).expect("the embedded registry is valid, as `the_table_is_valid` tests");
     weights
 });
 
-/// All known weights, in the order of the table.
-pub fn registry() -> &'static [Entry] {
+/// All registered weights, in the order of the table.
+pub fn registry() -> &'static [RegistryEntry] {
     &ENTRIES
 }
 
-/// Known weights.
+/// A set of published weights.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Entry {
-    /// Their name, as `hardnet68.upstream_in1k`.
+pub struct RegistryEntry {
+    /// Name, such as `hardnet68.upstream_in1k`.
     pub tag: String,
-    /// The network they are of, as `hardnet68`.
+    /// Network, such as `hardnet68`.
     pub config: String,
-    /// The licence they were published under.
-    pub licence: String,
-    /// Bytes of the tensors in f32; the file that is fetched may be somewhat larger.
+    /// License of the publication.
+    pub license: String,
+    /// Size of the tensors in f32, in bytes; the published file may be slightly larger.
     pub size: u64,
-    /// Classes of the head.
+    /// Number of classes.
     pub classes: usize,
-    /// The preprocessing that is run for them, by name; "in the file" where the file's metadata has one without a name.
+    /// Name of the preprocessing pipeline; "in the file" for one that only the file's metadata describes.
     pub pipeline: String,
-    /// The images that accuracies are of.
+    /// Dataset that the accuracies were measured on.
     pub images: String,
-    /// Whether they come with the program: [`content`](Self::content) has them.
+    /// Whether the program embeds them; [`content`](Self::content) returns the file.
     #[serde(default)]
     pub bundled: bool,
-    /// Repository on the Hub, `owner/name`, that is asked before every other source.
+    /// Repository on the Hub, `owner/name`, that is tried before all other sources.
     pub hub: Option<String>,
-    /// Accuracies as published, or of bundled weights as measured; the first is the one to compare with what is run.
+    /// Accuracies as published, or as measured for bundled weights. The first is the one to compare an evaluation with.
     #[serde(default)]
-    pub published: Vec<Published>,
-    /// Where they are, in the order in which the places are tried.
+    pub published: Vec<PublishedAccuracy>,
+    /// Download sources, in the order in which they are tried.
     #[serde(default, rename = "source")]
     pub sources: Vec<RemoteFile>,
 }
 
-/// An accuracy on the [`images`](Entry::images) of the entry.
+/// Accuracy on the [`images`](RegistryEntry::images) of the entry.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Published {
-    /// Images whose most probable class is right, in percent.
+pub struct PublishedAccuracy {
+    /// Top-1 accuracy in percent.
     pub top1: f64,
-    /// Images whose class is among the five most probable, in percent.
+    /// Top-5 accuracy in percent.
     pub top5: Option<f64>,
-    /// How the images were prepared, and who says so.
+    /// Preprocessing of the measurement, and who published it.
     pub preprocessing: String,
 }
 
-/// A file on a web server.
+/// A file on a web server, one of the sources of an entry.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RemoteFile {
-    /// Its address.
-    pub address: String,
-    /// What its content is known to be.
+    /// Its URL.
+    pub url: String,
+    /// Expected hash of its content.
     pub hash: Option<Hash>,
-    /// How well `hash` is known.
+    /// Where `hash` comes from.
     pub hash_kind: HashKind,
-    /// Whether a file from this address has been read by this project.
+    /// Whether this project has downloaded and read the file.
     pub tried: bool,
-    /// What a user of this source should know.
+    /// A remark for users of this source.
     pub note: Option<String>,
 }
 
-/// How well the hash of a remote file is known, and so what a mismatch means.
+/// Where the expected hash of a remote file comes from, and so what a mismatch means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HashKind {
-    /// It is the file's: another content is another file, and not kept.
+    /// Stated by the host for the content. A file with another hash is removed.
     Verified,
-    /// It was read from a file name: another content is kept aside for its user to accept.
+    /// Read from the file name. A file with another hash is quarantined until the user accepts it.
     Inferred,
-    /// Nothing is known: what arrives is called unverified.
+    /// No hash is known. The file is reported as unverified.
     None,
 }
 
-/// A hash of a file's content.
+/// Hash of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 #[non_exhaustive]
 pub enum Hash {
     /// The first hexadecimal digits of its SHA-256, or all 64.
     Sha256(String),
-    /// Its name in git.
+    /// Its git blob ID.
     GitBlob(String),
 }
 
@@ -115,7 +116,7 @@ impl FromStr for Hash {
                 Ok(Self::Sha256(digits.into()))
             }
             Some(("git-blob", digits)) if digits.len() == 40 && hexadecimal(digits) => Ok(Self::GitBlob(digits.into())),
-            _ => Err(format!("`{text}` is no hash, expected sha256: with 8 to 64 digits or git-blob: with 40")),
+            _ => Err(format!("`{text}` is not a hash, expected sha256: with 8 to 64 digits or git-blob: with 40")),
         }
     }
 }
@@ -140,16 +141,16 @@ impl fmt::Display for Hash {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    weights: Vec<Entry>,
+    weights: Vec<RegistryEntry>,
 }
 
-/// The weights called `tag`.
-pub fn find(tag: &str) -> Option<&'static Entry> {
+/// The entry with the tag `tag`.
+pub fn find(tag: &str) -> Option<&'static RegistryEntry> {
     registry().iter().find(|entry| entry.tag == tag)
 }
 
-/// The authors' figures for the network `config`, as `hardnet68`.
-pub fn published(config: &str) -> Option<&'static Published> {
+/// The authors' accuracies for the network `config`, such as `hardnet68`.
+pub fn published(config: &str) -> Option<&'static PublishedAccuracy> {
     find(&format!("{config}.upstream_in1k"))?.published.first()
 }
 
@@ -160,21 +161,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sound() {
+    fn the_table_is_valid() {
         let mut tags = BTreeSet::new();
         for entry in registry() {
-            let Entry { tag, config, .. } = entry;
-            assert!(tags.insert(tag), "`{tag}` is there twice");
+            let RegistryEntry { tag, config, .. } = entry;
+            assert!(tags.insert(tag), "`{tag}` appears twice");
             assert!(tag.starts_with(&format!("{config}.")), "{tag}");
             assert_eq!(entry.images.contains("ImageNet"), tag.ends_with("_in1k"), "{tag}");
-            assert!(!entry.bundled || entry.sources.is_empty() && entry.hub.is_none(), "{tag} is not fetched");
+            assert!(
+                !entry.bundled || entry.sources.is_empty() && entry.hub.is_none(),
+                "{tag} is bundled and has no source"
+            );
             assert_eq!(entry.content().is_ok(), entry.bundled && cfg!(feature = "demo"), "{tag}");
             assert!(tag.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_')), "{tag}");
             for source in &entry.sources {
-                assert!(source.address.starts_with("https://"), "{}", source.address);
-                assert_eq!(source.hash.is_none(), source.hash_kind == HashKind::None, "{}", source.address);
+                assert!(source.url.starts_with("https://"), "{}", source.url);
+                assert_eq!(source.hash.is_none(), source.hash_kind == HashKind::None, "{}", source.url);
                 if let (Some(Hash::Sha256(digits)), HashKind::Inferred) = (&source.hash, source.hash_kind) {
-                    assert!(source.address.contains(&format!("-{digits}.")), "the name of {} says so", source.address);
+                    assert!(source.url.contains(&format!("-{digits}.")), "the name of {} says so", source.url);
                 }
             }
         }
@@ -191,8 +195,8 @@ mod tests {
             let values: usize = graph.params().iter().map(|param| param.shape.iter().product::<usize>()).sum();
             assert_eq!(entry.size, 4 * values as u64, "{}", entry.tag);
             assert_eq!(entry.classes == 1000, entry.tag.ends_with("_in1k"), "{}", entry.tag);
-            let order: Vec<bool> = entry.sources.iter().map(|source| source.address.contains("bcebos.com")).collect();
-            assert!(order.is_sorted(), "upstream's hosts come before PaddleClas's: {}", entry.tag);
+            let request: Vec<bool> = entry.sources.iter().map(|source| source.url.contains("bcebos.com")).collect();
+            assert!(request.is_sorted(), "upstream's hosts come before PaddleClas's: {}", entry.tag);
         }
     }
 

@@ -22,7 +22,7 @@ const LONG_VERSION: &str =
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct GlobalArgs {
     /// Threads of the network; by default one for each physical core
-    #[arg(long, global = true, value_name = "N", env = crate::knobs::THREADS, value_parser = at_least_one)]
+    #[arg(long, global = true, value_name = "N", env = crate::knobs::THREADS, value_parser = crate::format::at_least_one)]
     pub(crate) threads: Option<usize>,
     /// No notes and no progress; twice: no warnings either
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -59,14 +59,6 @@ pub(crate) enum Command {
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions(completions::CompletionsArgs),
-}
-
-/// A number from 1.
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("expected a whole number from 1".into()),
-        Ok(number) => Ok(number),
-    }
 }
 
 #[cfg(test)]

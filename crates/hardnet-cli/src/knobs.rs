@@ -9,10 +9,10 @@ pub(crate) const DEVICE: &str = "HARDNET_DEVICE";
 /// Threads of the network, as `--threads`.
 pub(crate) const THREADS: &str = "HARDNET_THREADS";
 /// Set to anything: progress as lines, never as a bar.
-pub(crate) const NO_PROGRESS: &str = "HARDNET_NO_PROGRESS";
+const NO_PROGRESS: &str = "HARDNET_NO_PROGRESS";
 
 /// Set and not 0: no bar for downloads.
-pub(crate) const NO_TRANSFER_BARS: &str = "HF_HUB_DISABLE_PROGRESS_BARS";
+const NO_DOWNLOAD_BARS: &str = "HF_HUB_DISABLE_PROGRESS_BARS";
 
 /// Folder of what can be made anew.
 const CACHE: &str = "HARDNET_CACHE";
@@ -42,7 +42,7 @@ pub(crate) const TABLE: &[(&str, &str)] = &[
     ("HF_TOKEN", "token of the Hub, shown to no other host"),
     ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "if 1, on, yes or true, no token is shown to anyone"),
     ("HF_TOKEN_PATH", "file of the Hub's token where HF_TOKEN is not set, by default `token` in HF_HOME"),
-    (NO_TRANSFER_BARS, "if set and not 0, no bar for downloads"),
+    (NO_DOWNLOAD_BARS, "if set and not 0, no bar for downloads"),
     ("HARDNET_HUB_OWNER", "owner of repositories on the Hub that tags are asked of first"),
     ("HTTPS_PROXY", "proxy for https, in either case as the next three; also socks5://"),
     ("HTTP_PROXY", "proxy for http"),
@@ -64,6 +64,17 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let of_user = || folder("XDG_CACHE_HOME").or_else(|| Some(std::env::home_dir()?.join(".cache")));
     folder(CACHE).or_else(|| Some(of_user()?.join("hardnet")))
+}
+
+/// Whether a progress bar may be shown.
+pub(crate) fn shows_bars() -> bool {
+    std::env::var_os(NO_PROGRESS).is_none()
+}
+
+/// Whether a progress bar may be shown for a download, which Python's `huggingface_hub` has a variable for.
+#[cfg(feature = "hub")]
+pub(crate) fn shows_download_bars() -> bool {
+    std::env::var_os(NO_DOWNLOAD_BARS).is_none_or(|value| value == "0")
 }
 
 /// Refuses an instruction set that the processor does not have: libraries would take the best instead.

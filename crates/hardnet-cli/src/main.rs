@@ -5,6 +5,8 @@ mod commands;
 mod device;
 mod engine;
 mod failure;
+mod format;
+mod hints;
 mod interrupt;
 mod knobs;
 mod labels;

@@ -3,7 +3,7 @@
 use candle_core::Device;
 use clap::Args;
 use hardnet_model::{Config, Graph, Variant, WeightsFile};
-use hardnet_weights::Source;
+use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -24,7 +24,7 @@ pub(crate) struct ModelArgs {
     #[arg(short, long, value_name = "NAME")]
     model: Option<Variant>,
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE", help = WEIGHTS_HELP)]
-    weights: Option<Source>,
+    weights: Option<WeightsSource>,
     #[command(flatten)]
     fetch: FetchArgs,
     /// Device to compute on: auto, cpu, cuda, cuda:N or metal
@@ -93,7 +93,7 @@ impl ModelArgs {
             return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
                 .hint("the library's `Backbone` reads it; this command needs a head"));
         }
-        let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.check };
+        let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.verification };
         let labels = file.metadata().and_then(|metadata| metadata.labels.clone());
         if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != config.classes()) {
             return Err(Failure::message(format!(
@@ -105,7 +105,7 @@ impl ModelArgs {
         Ok(OpenedModel { file, weights, labels, engine: self.engine, device })
     }
 
-    pub(crate) fn weights(&self) -> Option<&Source> {
+    pub(crate) fn weights(&self) -> Option<&WeightsSource> {
         self.weights.as_ref()
     }
 
@@ -115,7 +115,7 @@ impl ModelArgs {
     }
 
     /// The same with other weights.
-    pub(crate) fn with_weights(&self, source: Source) -> Self {
+    pub(crate) fn with_weights(&self, source: WeightsSource) -> Self {
         Self { weights: Some(source), ..self.clone() }
     }
 

@@ -1,10 +1,12 @@
-//! The only place that prints: data on stdout, everything else on stderr.
+//! All output: results on stdout, everything else on stderr.
 
 use std::io::{self, IsTerminal, Write};
 
 use crate::failure::{Failure, Result};
+use crate::hints::hint;
+use crate::knobs;
 
-/// Prints as loudly as `-q` allows.
+/// Prints as much as `-q` allows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer {
     quiet: u8,
@@ -31,61 +33,61 @@ impl Printer {
         self.line(serde_json::to_string(value)?)
     }
 
-    /// Something the user should know of what is about to happen; silent with `-q`.
+    /// A note on what is about to happen; silent with `-q`.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
         if self.quiet == 0 {
             self.stderr(format_args!("{text}"));
         }
     }
 
-    /// Something that may not be as wanted; silent with `-qq`.
+    /// A warning; silent with `-qq`.
     pub(crate) fn warn(&self, text: impl std::fmt::Display) {
         if self.quiet < 2 {
             self.stderr(format_args!("warning: {text}"));
         }
     }
 
-    /// Something that could not be done, though the program goes on.
+    /// An error after which the program continues.
     pub(crate) fn error(&self, text: impl std::fmt::Display) {
         self.stderr(format_args!("error: {text}"));
     }
 
-    /// The same with its causes.
+    /// An error and its causes.
     pub(crate) fn cause(&self, error: &(dyn std::error::Error + 'static)) {
         self.error(chain(error));
     }
 
-    /// Why the program ends.
+    /// The error that ends the program, with its hint.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.cause(failure.error.as_ref());
-        if let Some(hint) = &failure.hint {
+        if let Some(hint) = failure.hint.clone().or_else(|| hint(&failure.error)) {
             self.stderr(format_args!("\nhint: {hint}"));
         }
     }
 
     /// Whether a moving progress bar can be shown.
     pub(crate) fn shows_bars(&self) -> bool {
-        self.quiet == 0 && io::stderr().is_terminal() && std::env::var_os(crate::knobs::NO_PROGRESS).is_none()
+        self.quiet == 0 && io::stderr().is_terminal() && knobs::shows_bars()
     }
 
-    /// The same for downloads, which also heed the variable of Python's `huggingface_hub`.
+    /// Whether a progress bar can be shown for a download.
     #[cfg(feature = "hub")]
-    pub(crate) fn shows_transfers(&self) -> bool {
-        self.shows_bars() && std::env::var_os(crate::knobs::NO_TRANSFER_BARS).is_none_or(|value| value == "0")
+    pub(crate) fn shows_download_bars(&self) -> bool {
+        self.shows_bars() && knobs::shows_download_bars()
     }
 
-    /// Whether progress is to be told at all.
+    /// Whether progress is shown at all.
     pub(crate) fn shows_progress(&self) -> bool {
         self.quiet == 0
     }
 
     fn stderr(&self, text: std::fmt::Arguments) {
-        // A reader of stderr that went away is no reason to stop.
+        // A closed stderr does not end the program.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 }
 
-/// An error and its causes on one line, without a cause whose text the one above it already has.
+/// An error and its causes on one line, without causes that the text already contains.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
     for cause in anyhow::Chain::new(error).map(ToString::to_string) {
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_says_nothing_twice() {
+    fn a_chain_repeats_nothing() {
         let error = anyhow::anyhow!("no such file").context("cannot read `a`");
         assert_eq!(chain(error.as_ref()), "cannot read `a`: no such file");
         let repeated = anyhow::anyhow!("no such file").context("cannot read `a`: no such file");

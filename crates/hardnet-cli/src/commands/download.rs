@@ -1,13 +1,14 @@
 //! `hardnet download`.
 
 use clap::Args;
-use hardnet_weights::{HashKind, Place, Source};
+use hardnet_weights::{Candidate, HashKind, WeightsSource};
 
 use crate::failure::{Exit, Failure, Result};
+use crate::format::megabytes;
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, fetch, megabytes, preview};
+use crate::weights::{FetchArgs, fetch, preview};
 
-/// Fetch weights into the cache and print where they are.
+/// Download weights into the cache and print their path.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -15,15 +16,15 @@ Examples:
   hardnet download --dry-run hardnet68.upstream_in1k
   hardnet download hf://owner/name@v1/model.safetensors
 
-`hardnet list --weights` prints the tags.")]
+`hardnet list --weights` lists the tags.")]
 pub(crate) struct DownloadArgs {
     // Not a doc comment: brackets there are links.
     #[arg(help = "Tag, or hf://owner/name[@revision][/file]", value_name = "WEIGHTS")]
-    source: Source,
-    /// Ask for it even where the cache has it
+    source: WeightsSource,
+    /// Download even if the weights are cached
     #[arg(long)]
     force: bool,
-    /// Say what is cached, which places would be asked and how much would come; fetch nothing
+    /// Show what is cached, or which sources would be tried and the size of the download; download nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -31,46 +32,43 @@ pub(crate) struct DownloadArgs {
 }
 
 pub(crate) fn run(args: &DownloadArgs, printer: &Printer) -> Result<Exit> {
-    if let Source::Path(path) = &args.source {
-        return Err(Failure::message(format!("no weights are called `{}`", path.display()))
-            .hint("`hardnet list --weights` prints the tags; a file on the Hub is hf://owner/name"));
+    if let WeightsSource::Path(path) = &args.source {
+        return Err(Failure::message(format!("no weights named `{}`", path.display()))
+            .hint("`hardnet list --weights` lists the tags; a file on the Hub is hf://owner/name"));
     }
     if args.dry_run {
-        return foresee(args, printer);
+        return dry_run(args, printer);
     }
     let (path, _) = fetch(&args.source, &args.fetch, args.force, printer)?;
     printer.line(path.display())?;
     Ok(Exit::Success)
 }
 
-/// Prints what the cache has, or the places that would be asked, in that order.
-fn foresee(args: &DownloadArgs, printer: &Printer) -> Result<Exit> {
+/// Prints the path of the cached file, or the sources that would be tried, in order.
+fn dry_run(args: &DownloadArgs, printer: &Printer) -> Result<Exit> {
     let preview = preview(&args.source, &args.fetch, args.force, printer)?;
     if let Some(fetched) = preview.cached {
         printer.note(format_args!("{} is cached", args.source));
         printer.line(fetched.path.display())?;
     }
-    if let [first, ..] = &preview.places[..] {
-        printer.note(format_args!(
-            "{} is not cached; it would be fetched from the first of these that has it:",
-            args.source
-        ));
-        for place in &preview.places {
-            printer.line(describe(place))?;
+    if let [first, ..] = &preview.candidates[..] {
+        printer.note(format_args!("{} is not cached; these sources would be tried in order:", args.source));
+        for candidate in &preview.candidates {
+            printer.line(describe(candidate))?;
         }
-        let about = if matches!(args.source, Source::Tag(_)) { "about " } else { "" };
+        let about = if matches!(args.source, WeightsSource::Tag(_)) { "about " } else { "" };
         let size = first.size.map_or("a file of unknown length".into(), |size| format!("{about}{}", megabytes(size)));
-        printer.note(format_args!("{size} would come"));
+        printer.note(format_args!("download size: {size}"));
     }
-    printer.note("dry run: nothing is fetched");
+    printer.note("dry run: nothing was downloaded");
     Ok(Exit::Success)
 }
 
-fn describe(place: &Place) -> String {
-    let hash = match place.hash_kind {
-        HashKind::Verified => "its hash is known",
-        HashKind::Inferred => "its hash is inferred from its name",
-        _ => "no hash is known: unverified",
+fn describe(candidate: &Candidate) -> String {
+    let hash = match candidate.hash_kind {
+        HashKind::Verified => "hash is known",
+        HashKind::Inferred => "hash is inferred from the file name",
+        _ => "hash is unknown",
     };
-    format!("{}  ({hash})", place.address)
+    format!("{}  ({hash})", candidate.address)
 }

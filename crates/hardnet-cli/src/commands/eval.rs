@@ -12,7 +12,7 @@ use clap::Args;
 use hardnet_data::{CoreBudget, Loader, LoaderOptions, Pipeline, Sample};
 use hardnet_eval::{Metric, Tally};
 
-use crate::args::at_least_one;
+use crate::format::at_least_one;
 use crate::failure::{Exit, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::model::{Model, ModelArgs, check_side};

@@ -10,9 +10,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use hardnet_weights::Source;
+use hardnet_weights::WeightsSource;
 
-use crate::args::at_least_one;
+use crate::format::at_least_one;
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::output::OutputFile;
 use crate::printer::Printer;
@@ -41,7 +41,7 @@ pub(crate) struct InfoArgs {
     model: Option<Name>,
     /// Describe what this weights file holds
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE")]
-    weights: Option<Source>,
+    weights: Option<WeightsSource>,
     #[command(flatten)]
     fetch: FetchArgs,
     /// Side of the input in pixels; 224 by default

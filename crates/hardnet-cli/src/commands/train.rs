@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hardnet_model::{Config, Metadata, Variant, WeightsFile};
 use hardnet_train::{Ending, Error, Event, Flow, Job, Progress, RunFile, RunFolder, Trainer, Validation, Weights};
-use hardnet_weights::Source;
+use hardnet_weights::WeightsSource;
 
-use crate::args::at_least_one;
+use crate::format::at_least_one;
 use crate::commands::convert::read_labels;
 use crate::device::DeviceChoice;
 use crate::failure::{Exit, Failure, Hinted, Result};
@@ -90,7 +90,7 @@ pub(crate) struct SourceArgs {
     #[arg(short, long, value_name = "NAME", required_unless_present_any = ["weights", "resume"])]
     model: Option<Variant>,
     #[arg(help = WEIGHTS_HELP, long, visible_alias = "checkpoint", value_name = "FILE")]
-    weights: Option<Source>,
+    weights: Option<WeightsSource>,
     #[command(flatten)]
     fetch: FetchArgs,
     /// Names of the classes, one on each line, to be kept with the weights; by default those of class folders

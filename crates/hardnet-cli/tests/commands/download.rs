@@ -79,13 +79,13 @@ fn a_tag_is_listed_with_what_the_cache_has() {
 
 /// Weights that come with the program are a file for whoever wants one, without any request.
 #[test]
-fn weights_in_the_program_are_unpacked() {
+fn bundled_weights_are_unpacked() {
     let (folder, hub) = (Folder::new(), hub());
     let tag = "hardnet39ds.fashion_mnist";
     let path = run(&folder, &hub, &format!("download {tag} --offline")).exits(0).stdout;
     assert_eq!(std::fs::read(path.trim_end()).unwrap(), hardnet_demo::fashion_mnist::WEIGHTS);
     let listed = run(&folder, &hub, "list --weights").exits(0).stdout;
-    assert!(listed.lines().any(|line| line.starts_with(tag) && line.ends_with("in the program")), "{listed}");
+    assert!(listed.lines().any(|line| line.starts_with(tag) && line.ends_with("bundled")), "{listed}");
     // What has become of it since is not used.
     std::fs::write(path.trim_end(), "other").unwrap();
     assert_eq!(run(&folder, &hub, &format!("download {tag}")).exits(0).stdout, path);
@@ -115,23 +115,25 @@ fn a_dry_run_says_size_and_source_and_fetches_nothing() {
     let (folder, hub) = (Folder::new(), hub());
     let tag = run(&folder, &hub, &format!("download --dry-run {TAG}")).exits(0);
     let lines: Vec<&str> = tag.stdout.lines().collect();
-    assert_eq!(lines[0], format!("hf://someone/{TAG}@main/model.safetensors  (its hash is known)"));
+    assert_eq!(lines[0], format!("hf://someone/{TAG}@main/model.safetensors  (hash is known)"));
     assert_eq!(
         lines[1],
-        "https://ping-chao.com/hardnet/hardnet39ds-0e6c6fa9.pth  (its hash is inferred from its name)"
+        "https://ping-chao.com/hardnet/hardnet39ds-0e6c6fa9.pth  (hash is inferred from the file name)"
     );
-    assert!(lines[3].ends_with(".pdparams  (no hash is known: unverified)"), "{lines:?}");
-    tag.says("about 14.0 MB would come").says("nothing is fetched");
+    assert!(lines[3].ends_with(".pdparams  (hash is unknown)"), "{lines:?}");
+    tag.says("download size: about 14.0 MB").says("nothing was downloaded");
     assert_eq!(hub.requests().len(), 0);
-    let address = run(&folder, &hub, "download --dry-run hf://someone/net").exits(0).says("0.9 MB would come");
+    let address = run(&folder, &hub, "download --dry-run hf://someone/net").exits(0).says("download size: 0.9 MB");
     assert!(address.stdout.starts_with(&hub.endpoint()), "{address:#?}");
     assert!(files(folder.path("")).is_empty(), "nothing is written");
     assert!(hub.content().requests().is_empty());
-    run(&folder, &hub, "download --dry-run hf://someone/other").exits(2).says("there is no such repository");
+    run(&folder, &hub, "download --dry-run hf://someone/other")
+        .exits(2)
+        .says("the repository does not exist or is private");
 
     let path = run(&folder, &hub, "download hf://someone/net").exits(0).stdout;
     assert_eq!(run(&folder, &hub, "download --dry-run hf://someone/net").exits(0).says("is cached").stdout, path);
-    run(&folder, &hub, "download --dry-run --force hf://someone/net").exits(0).says("0.9 MB would come");
+    run(&folder, &hub, "download --dry-run --force hf://someone/net").exits(0).says("download size: 0.9 MB");
     run(&folder, &hub, "download --dry-run --offline hf://someone/net@v1").exits(2).says("--offline was given");
     run(&folder, &hub, "download --dry-run hardnet68.notebook_in1k").exits(0).says("is not cached");
     folder.run("download --dry-run hardnet68.notebook_in1k").exits(2).says("HF_HUB_OFFLINE is set");
@@ -142,21 +144,26 @@ fn offline_names_the_folder_and_the_reason() {
     let (folder, hub) = (Folder::new(), hub());
     for (weights, cache) in [("hf://someone/net", "huggingface/hub"), (TAG, "cache/weights")] {
         let cache = folder.path(cache).display().to_string();
-        folder.run(&format!("download {weights}")).exits(2).says("HF_HUB_OFFLINE is set").says(&cache);
+        folder
+            .run(&format!("download {weights}"))
+            .exits(2)
+            .says("HF_HUB_OFFLINE is set")
+            .says(&cache)
+            .says("hint: run once with network access");
         run(&folder, &hub, &format!("info --offline --weights {weights}")).exits(2).says("--offline").says(&cache);
     }
     assert_eq!(hub.requests().len(), 0);
 }
 
 #[test]
-fn refusals_name_the_remedy_and_hide_the_token() {
+fn refusals_hint_at_the_remedy_and_hide_the_token() {
     let (folder, hub) = (Folder::new(), hub());
     hub.require("hf_right");
     let fetch = |token: &str| {
         Run::from(command(&folder, &hub, "download hf://someone/net").env("HF_TOKEN", token).output().unwrap())
     };
-    run(&folder, &hub, "download hf://someone/net").exits(2).says("401").says("set HF_TOKEN");
-    let wrong = fetch("hf_wrong").exits(2).says("the token is refused");
+    run(&folder, &hub, "download hf://someone/net").exits(2).says("401").says("hint: check the name, or set HF_TOKEN");
+    let wrong = fetch("hf_wrong").exits(2).says("the token was rejected").says("hint: check the name and HF_TOKEN");
     assert!(!wrong.stderr.contains("hf_wrong"), "{wrong:#?}");
     fetch("hf_right").exits(0);
     let env: Run = folder.command("env").env("HF_TOKEN", "hf_right").output().unwrap().into();
@@ -168,19 +175,16 @@ fn refusals_name_the_remedy_and_hide_the_token() {
         .output()
         .unwrap()
         .into();
-    gated.exits(2).says("403").says("accept its licence");
+    gated.exits(2).says("403").says("hint: accept the license");
 }
 
 #[test]
 fn names_that_are_nothing_are_refused_before_anyone_is_asked() {
     let (folder, hub) = (Folder::new(), hub());
-    run(&folder, &hub, "download hardnet68")
-        .exits(2)
-        .says("no weights are called")
-        .says("hint: `hardnet list --weights`");
+    run(&folder, &hub, "download hardnet68").exits(2).says("no weights named").says("hint: `hardnet list --weights`");
     run(&folder, &hub, "bench hardnet39ds --weights hardnet39ds.fashion")
         .exits(2)
-        .says("no tag either: `hardnet list --weights`");
+        .says("not a known tag; see `hardnet list --weights`");
     run(&folder, &hub, "download hf://someone").exits(2).says("expected hf://owner/name");
     run(&folder, &hub, &format!("download {TAG} --accept-sha256 c0ffee")).exits(2).says("expected 64 hexadecimal");
     run(&folder, &hub, "download hardnet68.notebook_in1k").exits(2).says("hardnet68.notebook_in1k");
@@ -189,7 +193,7 @@ fn names_that_are_nothing_are_refused_before_anyone_is_asked() {
         .output()
         .unwrap()
         .into();
-    none.exits(2).says("no public address").says("HARDNET_HUB_OWNER");
+    none.exits(2).says("no public source").says("hint: pass the path of a file, or set HARDNET_HUB_OWNER");
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn a_download_that_is_killed_leaves_a_part_and_goes_on() {
     killed.wait().unwrap();
     assert!(files(blobs.parent().unwrap().join("snapshots")).is_empty(), "nothing looks finished");
     run(&folder, &hub, "download --offline hf://someone/net").exits(2);
-    run(&folder, &hub, "download hf://someone/net").exits(0).says("0.0 MB are here");
+    run(&folder, &hub, "download hf://someone/net").exits(0).says("resuming after 0.0 MB");
     assert_eq!(hub.content().requests().last().unwrap().header("range"), Some("bytes=1000-"));
     assert_eq!(files(blobs).len(), 1);
 }

@@ -13,7 +13,7 @@ use profile::Profile;
 use serde::Serialize;
 
 use super::data::DataArgs;
-use crate::args::at_least_one;
+use crate::format::at_least_one;
 use crate::engine::{EngineChoice, MAX_BATCH, options};
 use crate::failure::{Exit, Failure, Result};
 use crate::model::name_of;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use hardnet_data::Dataset;
 use hardnet_demo::fashion_mnist::{SAMPLE_TAR, VAL_LIST};
-use hardnet_weights::Source;
+use hardnet_weights::WeightsSource;
 use tempfile::TempDir;
 
 use super::EvalArgs;
@@ -44,7 +44,7 @@ impl Demo {
 
     /// The arguments of the network, with the weights of the demonstration.
     pub(super) fn model(&self, args: &ModelArgs) -> Result<ModelArgs> {
-        Ok(args.with_weights(TAG.parse::<Source>()?))
+        Ok(args.with_weights(TAG.parse::<WeightsSource>()?))
     }
 
     pub(super) fn dataset(&self, classes: usize) -> Result<Dataset> {

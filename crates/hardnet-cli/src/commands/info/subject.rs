@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use hardnet_complexity::Reference;
 use hardnet_model::{Config, Graph, Variant};
-use hardnet_weights::Source;
+use hardnet_weights::WeightsSource;
 
 use crate::failure::{Failure, Result};
 use crate::model::name_of;
@@ -55,7 +55,7 @@ impl Subject {
     }
 
     pub(super) fn of_weights(
-        source: &Source,
+        source: &WeightsSource,
         name: Option<Name>,
         fetch: &FetchArgs,
         printer: &Printer,

@@ -1,10 +1,12 @@
 //! `hardnet list --weights`.
 
-use hardnet_weights::{Entry, Published, registry};
+use hardnet_weights::{PublishedAccuracy, RegistryEntry, registry};
 use serde::Serialize;
 
 use crate::failure::{Exit, Result};
+use crate::format::megabytes;
 use crate::printer::Printer;
+use crate::weights::cached;
 
 /// One set of weights. Field names are API.
 #[derive(Serialize)]
@@ -47,33 +49,33 @@ pub(crate) fn run(json: bool, printer: &Printer) -> Result<Exit> {
         printer.json(&rows)?;
         return Ok(Exit::Success);
     }
-    printer.line("tag                              size   published top-1   licence       cached")?;
+    printer.line("tag                              size   published top-1   license       cached")?;
     for row in &rows {
         let top1 = row.published.first().map_or("-".into(), |accuracy| format!("{:.2} %", accuracy.top1));
-        let size = format!("{:.1} MB", row.tensor_bytes as f64 / 1e6);
+        let size = megabytes(row.tensor_bytes);
         let cached = match (&row.cached, row.check) {
-            _ if row.bundled => "in the program",
+            _ if row.bundled => "bundled",
             (Some(_), Some(check)) => check,
-            _ if row.sources.is_empty() => "no public address is known",
+            _ if row.sources.is_empty() => "no public source",
             _ => "-",
         };
         printer.line(format_args!("{:<28} {size:>8} {top1:>17}   {:<12}  {cached}", row.tag, row.licence))?;
     }
     printer.note(
-        "\nPublished for ImageNet's validation set, of weights in the program measured on Fashion-MNIST's test set; --json says with which preprocessing, and where they come from.",
+        "\nPublished top-1: ImageNet validation set; Fashion-MNIST test set for the bundled weights. --json adds preprocessing and sources.",
     );
     Ok(Exit::Success)
 }
 
-fn row(entry: &'static Entry) -> Row {
-    let (cached, check) = cached(entry);
-    let accuracy = |published: &'static Published| Accuracy {
+fn row(entry: &'static RegistryEntry) -> Row {
+    let (cached, check) = cached(entry).unzip();
+    let accuracy = |published: &'static PublishedAccuracy| Accuracy {
         top1: published.top1,
         top5: published.top5,
         preprocessing: &published.preprocessing,
     };
     let sources = entry.sources.iter().map(|source| Source {
-        address: &source.address,
+        address: &source.url,
         hash: source.hash.as_ref().map(ToString::to_string),
         tried: source.tried,
     });
@@ -82,29 +84,15 @@ fn row(entry: &'static Entry) -> Row {
         model: &entry.config,
         classes: entry.classes,
         tensor_bytes: entry.size,
-        licence: &entry.licence,
+        licence: &entry.license,
         pipeline: &entry.pipeline,
         images: &entry.images,
         published: entry.published.iter().map(accuracy).collect(),
         sources: sources.collect(),
         bundled: entry.bundled,
-        cached,
-        check,
+        cached: cached.map(|path| path.display().to_string()),
+        check: check.flatten(),
     }
-}
-
-/// Where the weights are on this machine, and how far they were checked.
-#[cfg(feature = "hub")]
-fn cached(entry: &'static Entry) -> (Option<String>, Option<&'static str>) {
-    let options = hardnet_weights::FetchOptions::from_env();
-    let found = hardnet_weights::Source::Tag(entry).cached(&options);
-    let check = found.as_ref().and_then(|found| Some(found.origin.as_ref()?.check.name()));
-    (found.map(|found| found.path.display().to_string()), check)
-}
-
-#[cfg(not(feature = "hub"))]
-fn cached(_: &'static Entry) -> (Option<String>, Option<&'static str>) {
-    (None, None)
 }
 
 #[cfg(test)]

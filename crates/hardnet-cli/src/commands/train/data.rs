@@ -7,7 +7,7 @@ use clap::Args;
 use hardnet_data::{Dataset, Sample};
 use serde::{Deserialize, Serialize};
 
-use crate::args::at_least_one;
+use crate::format::at_least_one;
 use crate::failure::{Failure, Result};
 use crate::printer::Printer;
 use crate::samples::{evenly, labelled};

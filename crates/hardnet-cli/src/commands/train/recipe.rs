@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use hardnet_data::RandomCrop;
 use hardnet_train::{Decay, Decayed, Interval, Recipe, Warmup};
 
-use crate::args::at_least_one;
+use crate::format::at_least_one;
 use crate::failure::{Failure, Result};
 
 /// How to train. What is not given is the recipe's.

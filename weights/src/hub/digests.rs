@@ -1,4 +1,4 @@
-//! Names of the content of a file on disk.
+//! Hashes of a file on disk.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,25 +7,25 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::hex;
+use crate::digest::hex;
 
-/// How much of a file is in memory at once.
+/// Size of a read.
 const CHUNK: usize = 1 << 20;
 
 /// Length and hashes of a file, in lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Digests {
-    /// In bytes.
+    /// Length in bytes.
     pub(crate) length: u64,
-    /// As `sha256sum` prints it.
+    /// SHA-256, as `sha256sum` prints it.
     pub(crate) sha256: String,
-    /// As `git hash-object` prints it.
+    /// Git blob ID, as `git hash-object` prints it.
     pub(crate) git_blob: String,
 }
 
 impl Digests {
-    /// Those of the file at `path`, which is read once.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+    /// Hashes the file at `path` in one pass.
+    pub(crate) fn from_file(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         let (mut sha256, mut git_blob) = (Sha256::new(), Sha1::new());
@@ -50,10 +50,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_has_the_names_that_sha256sum_and_git_give_it() {
+    fn hashes_are_those_of_sha256sum_and_git() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hello\n").unwrap();
-        let digests = Digests::of(file.path()).unwrap();
+        let digests = Digests::from_file(file.path()).unwrap();
         // `printf 'hello\n' | sha256sum` and `| git hash-object --stdin`.
         assert_eq!(digests.length, 6);
         assert_eq!(digests.sha256, "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");

@@ -1,32 +1,32 @@
-//! Addresses of files on web servers.
+//! URLs: origin, redirects, redaction, escaping.
 
 use ureq::http::Uri;
 
-/// Scheme, host and port: who is asked. A secret for one origin is not for another.
+/// Scheme, host and port of a URL. A secret of one origin must not be sent to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) scheme: String,
+pub(super) struct UrlOrigin {
+    pub(super) scheme: String,
     host: String,
     port: u16,
 }
 
-impl Origin {
-    /// The origin of an `http` or `https` address.
-    pub(crate) fn of(address: &str) -> Option<Self> {
-        let address: Uri = address.parse().ok()?;
-        let scheme = address.scheme_str()?.to_ascii_lowercase();
+impl UrlOrigin {
+    /// The origin of an `http` or `https` URL.
+    pub(super) fn from_url(url: &str) -> Option<Self> {
+        let url: Uri = url.parse().ok()?;
+        let scheme = url.scheme_str()?.to_ascii_lowercase();
         let default = match scheme.as_str() {
             "http" => 80,
             "https" => 443,
             _ => return None,
         };
-        let host = address.host()?.to_ascii_lowercase();
-        Some(Self { host, port: address.port_u16().unwrap_or(default), scheme })
+        let host = url.host()?.to_ascii_lowercase();
+        Some(Self { host, port: url.port_u16().unwrap_or(default), scheme })
     }
 }
 
-/// The address that `location` means in an answer from `base`.
-pub(crate) fn join(base: &str, location: &str) -> Option<String> {
+/// The URL that the `Location` header of a response from `base` means.
+pub(super) fn join(base: &str, location: &str) -> Option<String> {
     let location = location.split('#').next()?;
     if location.contains("://") {
         return Some(location.into());
@@ -44,16 +44,16 @@ pub(crate) fn join(base: &str, location: &str) -> Option<String> {
     Some(format!("{scheme}://{folder}/{location}"))
 }
 
-/// The address without what may be secret: user, password, query.
-pub(crate) fn shown(address: &str) -> String {
-    let address = address.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = address.split_once("://") else { return address.into() };
+/// The URL without the parts that may be secret: user, password, query.
+pub(crate) fn redact(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
 }
 
-/// A path with everything escaped that an address gives a meaning to.
+/// Percent-encodes the characters of a path that have a meaning in a URL.
 pub(crate) fn escape(path: &str) -> String {
     let mut escaped = String::new();
     for byte in path.bytes() {
@@ -71,13 +71,16 @@ mod tests {
 
     #[test]
     fn origins_differ_by_scheme_host_and_port() {
-        let same = |a, b| Origin::of(a) == Origin::of(b);
+        let same = |a, b| UrlOrigin::from_url(a) == UrlOrigin::from_url(b);
         assert!(same("https://HOST/a", "https://host:443/b"));
         assert!(!same("https://host/a", "http://host/a"));
         assert!(!same("https://host/", "https://host.evil/"));
         assert!(!same("http://host:80/", "http://host:81/"));
         assert!(!same("https://host@evil/", "https://host/"));
-        assert_eq!((Origin::of("ftp://host/"), Origin::of("/path"), Origin::of("")), (None, None, None));
+        assert_eq!(
+            (UrlOrigin::from_url("ftp://host/"), UrlOrigin::from_url("/path"), UrlOrigin::from_url("")),
+            (None, None, None)
+        );
     }
 
     #[test]
@@ -95,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_holds_no_secret() {
-        assert_eq!(shown("https://u:p@host:1/a/b?X-Signature=s#f"), "https://host:1/a/b");
-        assert_eq!(shown("https://u:p@host"), "https://host");
+    fn redacted_urls_hold_no_secret() {
+        assert_eq!(redact("https://u:p@host:1/a/b?X-Signature=s#f"), "https://host:1/a/b");
+        assert_eq!(redact("https://u:p@host"), "https://host");
         assert_eq!(escape("f16/a b%?#ü.bin"), "f16/a%20b%25%3F%23%C3%BC.bin");
     }
 }

@@ -1,4 +1,4 @@
-//! Locks between processes, those of Python's `filelock` among them: `flock` on a file that stays.
+//! Locks between processes: `flock` on a lock file, as Python's `filelock` does it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -6,38 +6,38 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::event::{Event, Watch};
+use super::event::{Event, Observer};
 
-/// How often a lock that is held is tried again.
-const TRY_EVERY: Duration = Duration::from_millis(50);
+/// Pause between two attempts at a lock that is held.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A lock that is held until dropped.
+/// A lock, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Waits until no other process holds the lock at `path`.
+    /// Acquires the lock file at `path`, and waits while another process holds it.
     ///
-    /// Where the file system knows no locks there is none: two processes may then fetch the same file, and the second
-    /// replaces the first one's by its equal.
-    pub(crate) fn hold(path: &Path, watch: &mut Watch) -> io::Result<Self> {
+    /// On a file system without locks it succeeds at once: two processes may then download the same file, and the second
+    /// replaces the first one's with an equal one.
+    pub(crate) fn hold(path: &Path, observer: &mut Observer) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut told = false;
+        let mut announced = false;
         loop {
-            // Not truncated: it may be another's, who may have written into it.
+            // Not truncated: another program may have written into its lock file.
             let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, path) => return Ok(Self { _file: file }),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    if !std::mem::replace(&mut told, true) {
-                        watch(Event::Locked(path));
+                    if !std::mem::replace(&mut announced, true) {
+                        observer(Event::WaitingForLock(path));
                     }
-                    thread::sleep(TRY_EVERY);
+                    thread::sleep(POLL_INTERVAL);
                 }
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     return Ok(Self { _file: file });
@@ -48,7 +48,7 @@ impl Lock {
     }
 }
 
-/// Whether `path` still names the file that was locked: whoever removed it in between has made the lock worthless.
+/// Whether `path` still names the locked file. If another process has removed it, the lock protects nothing.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -58,7 +58,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// An open file cannot be removed here.
+/// An open file cannot be removed on these systems.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
@@ -75,10 +75,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b.lock");
         let first = Lock::hold(&path, &mut |_| panic!("nobody holds it")).unwrap();
-        let (told, waiting) = mpsc::channel();
+        let (notify, waiting) = mpsc::channel();
         let second = {
             let path = path.clone();
-            thread::spawn(move || Lock::hold(&path, &mut |_| told.send(()).unwrap()).map(drop))
+            thread::spawn(move || Lock::hold(&path, &mut |_| notify.send(()).unwrap()).map(drop))
         };
         waiting.recv().unwrap();
         assert!(!second.is_finished());
@@ -88,7 +88,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_lock_whose_file_was_removed_is_taken_anew() {
+    fn a_lock_whose_file_was_removed_is_acquired_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b.lock");
         let first = Lock::hold(&path, &mut |_| {}).unwrap();

@@ -1,90 +1,91 @@
-//! The Hub's cache on disk, as Python's `huggingface_hub` lays it out and locks it.
+//! The Hub's cache on disk, with the layout and the locks of Python's `huggingface_hub`.
 //!
 //! ```text
 //! models--owner--name/blobs/ETAG                          the content
 //! models--owner--name/snapshots/COMMIT/FILE               a link to it
-//! models--owner--name/refs/REVISION                       the commit that a branch or tag was at
-//! .locks/models--owner--name/ETAG.lock                    held while ETAG is fetched
+//! models--owner--name/refs/REVISION                       the commit of a branch or tag
+//! .locks/models--owner--name/ETAG.lock                    held during a download of ETAG
 //! ```
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
+use crate::hub::atomic;
 use crate::source::HubFile;
 
-/// Where one file is in a cache.
-pub(crate) struct CachedFile<'a> {
+/// Paths of one file in a cache.
+pub(super) struct CachedFile<'a> {
     file: &'a HubFile,
     folder: PathBuf,
     locks: PathBuf,
-    repository: CacheRepo,
+    repo: CacheRepo,
 }
 
 impl<'a> CachedFile<'a> {
-    pub(crate) fn new(cache: &Path, file: &'a HubFile) -> Self {
-        let repo = repository(file);
+    pub(super) fn new(cache: &Path, file: &'a HubFile) -> Self {
+        let repo = hub_repo(file);
         let name = repo.folder_name();
         Self {
             file,
             folder: cache.join(&name),
             locks: cache.join(".locks").join(name),
-            repository: Cache::new(cache.into()).repo(repo),
+            repo: Cache::new(cache.into()).repo(repo),
         }
     }
 
-    /// The file, if it is there.
-    pub(crate) fn find(&self) -> Option<PathBuf> {
+    /// The file, if it is cached.
+    pub(super) fn find(&self) -> Option<PathBuf> {
         let pinned = is_commit(&self.file.revision).then(|| self.pointer(&self.file.revision));
-        pinned.filter(|path| path.exists()).or_else(|| self.repository.get(&self.file.file))
+        pinned.filter(|path| path.exists()).or_else(|| self.repo.get(&self.file.file))
     }
 
-    /// The file as of a commit.
-    pub(crate) fn pointer(&self, commit: &str) -> PathBuf {
-        let mut path = self.repository.pointer_path(commit);
+    /// Path of the file at a commit.
+    pub(super) fn pointer(&self, commit: &str) -> PathBuf {
+        let mut path = self.repo.pointer_path(commit);
         path.extend(self.file.file.split('/'));
         path
     }
 
-    /// The content of that name.
-    pub(crate) fn blob(&self, etag: &str) -> PathBuf {
-        self.repository.blob_path(etag)
+    /// Path of the content with that ETag.
+    pub(super) fn blob(&self, etag: &str) -> PathBuf {
+        self.repo.blob_path(etag)
     }
 
-    /// The content of that name while it arrives. Python's parts have other names: it continues none.
-    pub(crate) fn part(&self, etag: &str) -> PathBuf {
+    /// Partial download of the content with that ETag. The name differs from Python's, which must not resume it.
+    pub(super) fn part(&self, etag: &str) -> PathBuf {
         self.blob(&format!("{etag}.hardnet.part"))
     }
 
-    /// The lock of the content of that name.
-    pub(crate) fn lock(&self, etag: &str) -> PathBuf {
+    /// Lock file of the content with that ETag.
+    pub(super) fn lock(&self, etag: &str) -> PathBuf {
         self.locks.join(format!("{etag}.lock"))
     }
 
-    /// Makes the blob the file of `commit`, and `commit` that of the revision; the file.
-    pub(crate) fn link(&self, etag: &str, commit: &str) -> io::Result<PathBuf> {
+    /// Links the file at `commit` to its content, and the revision to `commit`. Returns the path of the file.
+    pub(super) fn link(&self, etag: &str, commit: &str) -> io::Result<PathBuf> {
         let pointer = self.pointer(commit);
         let folder = pointer.parent().expect("a file is in a folder");
         fs::create_dir_all(folder)?;
         if !pointer.exists() {
             // Up from the folder of the file, past `snapshots/COMMIT`.
             let up = "../".repeat(self.file.file.split('/').count() + 1);
-            point(&pointer, Path::new(&format!("{up}blobs/{etag}")), &self.blob(etag))?;
+            link_or_copy(&pointer, Path::new(&format!("{up}blobs/{etag}")), &self.blob(etag))?;
         }
         if self.file.revision != commit {
             let path = self.folder.join("refs").join(&self.file.revision);
             if fs::read_to_string(&path).ok().as_deref() != Some(commit) {
-                replace(&path, commit.as_bytes())?;
+                atomic::replace(&path, commit.as_bytes())?;
             }
         }
         Ok(pointer)
     }
 }
 
-/// The repository as hf-hub sees it.
-pub(crate) fn repository(file: &HubFile) -> Repo {
+/// The repository, as hf-hub represents it.
+pub(super) fn hub_repo(file: &HubFile) -> Repo {
     Repo::with_revision(file.repository.clone(), RepoType::Model, file.revision.clone())
 }
 
@@ -93,8 +94,8 @@ fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Makes `pointer` a link to `target`, which is `blob`, or a copy of `blob` where links cannot be made.
-fn point(pointer: &Path, target: &Path, blob: &Path) -> io::Result<()> {
+/// Makes `pointer` a link to `target`, the relative path of `blob`, or a copy of `blob` on a system without links.
+fn link_or_copy(pointer: &Path, target: &Path, blob: &Path) -> io::Result<()> {
     // A link whose blob is gone.
     if pointer.symlink_metadata().is_ok() {
         fs::remove_file(pointer)?;
@@ -107,7 +108,7 @@ fn point(pointer: &Path, target: &Path, blob: &Path) -> io::Result<()> {
             let folder = pointer.parent().expect("a file is in a folder");
             let mut copy = tempfile::NamedTempFile::new_in(folder)?;
             io::copy(&mut fs::File::open(blob)?, &mut copy)?;
-            publish(copy, pointer)
+            atomic::publish(copy, pointer)
         }
     }
 }
@@ -126,29 +127,6 @@ fn link(target: &Path, pointer: &Path) -> io::Result<()> {
 #[cfg(not(any(unix, windows)))]
 fn link(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Writes a file so that readers find the old or the new one, whole.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().expect("a file is in a folder");
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    publish(file, path)
-}
-
-/// Gives a temporary file its name, and the mode that an ordinary file would have.
-pub(crate) fn publish(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = path.parent().expect("a file is in a folder");
-        let probe = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder)?;
-        fs::set_permissions(file.path(), probe.as_file().metadata()?.permissions())?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -187,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_without_a_blob_is_no_file_and_is_made_anew() {
+    fn a_link_without_a_blob_is_not_a_file_and_is_replaced() {
         let cache = tempfile::tempdir().unwrap();
         let file = file("main", "w.bin");
         let cached = CachedFile::new(cache.path(), &file);
@@ -197,17 +175,5 @@ mod tests {
         fs::write(cached.blob("f"), "content").unwrap();
         cached.link("f", COMMIT).unwrap();
         assert_eq!(fs::read(cached.find().unwrap()).unwrap(), b"content");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn published_files_have_the_mode_of_ordinary_ones() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
-        let (ours, ordinary) = (folder.path().join("ours"), folder.path().join("ordinary"));
-        replace(&ours, b"x").unwrap();
-        fs::write(&ordinary, "x").unwrap();
-        assert_eq!(mode(&ours), mode(&ordinary));
     }
 }

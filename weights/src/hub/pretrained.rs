@@ -1,20 +1,19 @@
-//! From the name of weights to a file that is open.
+//! From the name of weights to an open file.
 
 use hardnet_graph::Variant;
 use hardnet_params::WeightsFile;
 
+use super::event::Observer;
+use super::options::FetchOptions;
 use crate::error::{Error, Result};
-use crate::event::Watch;
-use crate::options::FetchOptions;
-use crate::registry::{Entry, registry};
-use crate::source::Source;
+use crate::registry::{RegistryEntry, registry};
+use crate::source::WeightsSource;
 
-/// The weights called `name`: a tag of the [`registry`](crate::registry()), an address
+/// Opens the weights `name`: a tag of the [`registry`](crate::registry()), an address
 /// `hf://owner/name[@revision][/file]`, or the path of a file.
 ///
-/// What no cache has is fetched first, as the environment says ([`FetchOptions::from_env`]); with HF_HUB_OFFLINE set, or
-/// where a cache has it, no request is made. Nobody is told of a download, nor that nothing is known of what arrived
-/// ([`Check::Unverified`](crate::Check::Unverified), which [`Source::cached`] tells afterwards); [`Source::open`] has a watch
+/// The file is downloaded unless it is cached, with [`FetchOptions::from_env`]. Downloads are silent, and files of unknown
+/// hash are used ([`Verification::Unverified`](crate::Verification::Unverified)); [`WeightsSource::open`] takes an observer
 /// and options.
 ///
 /// ```no_run
@@ -25,19 +24,20 @@ use crate::source::Source;
 ///
 /// # Errors
 ///
-/// As [`Source::open`].
+/// The errors of [`WeightsSource::open`].
 pub fn open(name: &str) -> Result<WeightsFile> {
-    name.parse::<Source>()?.open(&FetchOptions::from_env(), &mut |_| {})
+    name.parse::<WeightsSource>()?.open(&FetchOptions::from_env(), &mut |_| {})
 }
 
-impl Source {
-    /// Fetches the file where no cache has it, and reads it. Weights of the registry must be of the network that it names.
+impl WeightsSource {
+    /// Opens the weights, and downloads them first if they are not cached. Weights of the registry must be of the network
+    /// that it names.
     ///
     /// ```no_run
-    /// use hardnet_weights::{FetchOptions, Source};
+    /// use hardnet_weights::{FetchOptions, WeightsSource};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let source: Source = "hf://owner/name".parse()?;
+    /// let source: WeightsSource = "hf://owner/name".parse()?;
     /// let file = source.open(&FetchOptions::from_env(), &mut |event| eprintln!("{event:?}"))?;
     /// println!("{} classes", file.config().classes());
     /// # Ok(())
@@ -46,9 +46,9 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// As [`Source::fetch`]; [`Error::UnknownName`] for a name without a folder that is no file;
-    /// [`Error::Weights`] where the file holds no such weights.
-    pub fn open(&self, options: &FetchOptions, watch: &mut Watch) -> Result<WeightsFile> {
+    /// The errors of [`fetch`](Self::fetch); [`Error::UnknownName`] for a bare name that is not a file;
+    /// [`Error::Weights`] if the file does not hold these weights.
+    pub fn open(&self, options: &FetchOptions, observer: &mut Observer) -> Result<WeightsFile> {
         if let Self::Path(path) = self
             && path.components().count() <= 1
             && !path.exists()
@@ -61,7 +61,7 @@ impl Source {
         {
             return open_bundled(entry);
         }
-        let path = self.fetch(options, watch)?.path;
+        let path = self.fetch(options, observer)?.path;
         let file = match self {
             Self::Tag(entry) => entry
                 .config
@@ -74,8 +74,8 @@ impl Source {
     }
 }
 
-/// Reads weights that come with the program from where they lie in it.
-fn open_bundled(entry: &Entry) -> Result<WeightsFile> {
+/// Opens embedded weights.
+fn open_bundled(entry: &RegistryEntry) -> Result<WeightsFile> {
     WeightsFile::from_bytes(&entry.tag, entry.content()?.to_vec()).map_err(|error| unusable(&entry.tag, error))
 }
 
@@ -101,7 +101,7 @@ mod tests {
         let options = FetchOptions {
             endpoint: hub.endpoint(),
             hub_cache: Some(folder.path().join("hub")),
-            store: Some(folder.path().join("store")),
+            weights_cache: Some(folder.path().join("store")),
             hub_owner: Some("someone".into()),
             ..FetchOptions::default()
         };
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn open(name: &str, options: &FetchOptions) -> Result<WeightsFile> {
-        name.parse::<Source>().unwrap().open(options, &mut |_| {})
+        name.parse::<WeightsSource>().unwrap().open(options, &mut |_| {})
     }
 
     #[test]
@@ -141,8 +141,8 @@ mod tests {
 
     #[cfg(feature = "demo")]
     #[test]
-    fn weights_in_the_program_need_neither_network_nor_disk() {
-        let options = FetchOptions { offline: Some("there is none".into()), ..FetchOptions::default() };
+    fn bundled_weights_need_neither_network_nor_disk() {
+        let options = FetchOptions { offline: Some("there is no network".into()), ..FetchOptions::default() };
         let file = open("hardnet39ds.fashion_mnist", &options).unwrap();
         let metadata = file.metadata().unwrap();
         assert_eq!(metadata.labels.as_deref(), Some(&hardnet_demo::fashion_mnist::CLASSES.map(String::from)[..]));
@@ -157,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_nothing_is_answered_with_the_tags() {
+    fn an_unknown_name_is_answered_with_the_tags() {
         let error = super::open("hardnet68").unwrap_err().to_string();
         assert!(error.contains("`hardnet68`") && error.contains("hardnet68.upstream_in1k"), "{error}");
-        assert!(matches!(super::open("hf://a"), Err(Error::Address(_))));
+        assert!(matches!(super::open("hf://a"), Err(Error::InvalidUri(_))));
     }
 }

@@ -7,8 +7,8 @@ use hardnet_testing::hub_host::{COMMIT, HubHost, git_blob_id};
 use hardnet_testing::server::{Request, Response, Server};
 
 use super::*;
-use crate::options::{Patience, Token};
-use crate::source::Source;
+use crate::hub::options::{RetryPolicy, Token};
+use crate::source::WeightsSource;
 
 /// Long enough for several reads.
 const LARGE: usize = 1 << 20;
@@ -30,16 +30,16 @@ fn fixture() -> Fixture {
     let hub = HubHost::start();
     hub.put_large("someone/net", "model.safetensors", &content());
     let cache = tempfile::tempdir().unwrap();
-    let patience = Patience {
-        attempts: 3,
-        first_pause: Duration::from_millis(1),
-        silence: Duration::from_millis(300),
-        ..Patience::default()
+    let retry = RetryPolicy {
+        max_attempts: 3,
+        initial_backoff: Duration::from_millis(1),
+        read_timeout: Duration::from_millis(300),
+        ..RetryPolicy::default()
     };
     let options = FetchOptions {
         endpoint: hub.endpoint(),
         hub_cache: Some(cache.path().into()),
-        patience,
+        retry,
         ..FetchOptions::default()
     };
     Fixture { hub, cache, options }
@@ -47,7 +47,7 @@ fn fixture() -> Fixture {
 
 impl Fixture {
     fn fetch(&self, address: &str) -> Result<PathBuf> {
-        let Source::Hub(file) = address.parse().unwrap() else { panic!("{address}") };
+        let WeightsSource::Hub(file) = address.parse().unwrap() else { panic!("{address}") };
         fetch(&file, &self.options, &mut |_| {})
     }
 
@@ -55,19 +55,19 @@ impl Fixture {
         self.fetch("hf://someone/net")
     }
 
-    /// The pauses between attempts, and what is got in the end.
+    /// The pauses between attempts, and the result.
     fn watched(&self) -> (Vec<Duration>, Result<PathBuf>) {
         let mut pauses = Vec::new();
-        let Source::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
+        let WeightsSource::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
         let got = fetch(&file, &self.options, &mut |event| {
-            if let Event::Waiting { pause, .. } = event {
+            if let Event::Retrying { pause, .. } = event {
                 pauses.push(pause);
             }
         });
         (pauses, got)
     }
 
-    /// Files of the cache that look finished.
+    /// Number of files in the cache that look complete.
     fn finished(&self) -> usize {
         let entries = |folder: &str| fs::read_dir(self.cache.path().join("models--someone--net").join(folder));
         let blobs = entries("blobs").into_iter().flatten().flatten();
@@ -98,7 +98,7 @@ fn a_file_is_fetched_once_and_laid_out_as_python_does() {
     // A description and a download, which the Hub redirects.
     assert_eq!((fixture.hub.requests().len(), fixture.hub.content().requests().len()), (2, 1));
     assert_eq!(fixture.model().unwrap(), path);
-    assert_eq!(fixture.hub.requests().len(), 2, "the second run asks nobody");
+    assert_eq!(fixture.hub.requests().len(), 2, "the second run makes no request");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn small_files_in_folders_are_checked_by_their_names_in_git() {
 }
 
 #[test]
-fn force_asks_again_but_brings_nothing_twice() {
+fn force_requests_again_but_downloads_nothing_twice() {
     let mut fixture = fixture();
     let path = fixture.model().unwrap();
     fixture.options.force = true;
@@ -127,7 +127,7 @@ fn a_pinned_revision_is_taken_from_the_cache_by_its_commit() {
     let requests = fixture.hub.requests().len();
     assert_eq!(fixture.fetch(&pinned).unwrap(), path);
     assert_eq!(fixture.hub.requests().len(), requests);
-    assert!(!fixture.cache.path().join("models--someone--net/refs").exists(), "a commit is no branch");
+    assert!(!fixture.cache.path().join("models--someone--net/refs").exists(), "a commit is not a branch");
 }
 
 #[test]
@@ -135,12 +135,12 @@ fn the_token_goes_to_the_hub_and_nowhere_else() {
     let mut fixture = fixture();
     fixture.hub.require(SECRET);
     let refused = fixture.model().unwrap_err().to_string();
-    assert!(refused.contains("set HF_TOKEN") && refused.contains("401"), "{refused}");
+    assert!(refused.contains("does not exist or is private") && refused.contains("401"), "{refused}");
     fixture.options.token = Token::new(SECRET);
     fixture.model().unwrap();
-    let shown = |requests: &[Request]| requests.iter().filter(|r| r.header("authorization").is_some()).count();
-    assert_eq!(shown(&fixture.hub.requests()), 2);
-    assert_eq!((shown(&fixture.hub.content().requests()), fixture.hub.content().requests().len()), (0, 1));
+    let authorized = |requests: &[Request]| requests.iter().filter(|r| r.header("authorization").is_some()).count();
+    assert_eq!(authorized(&fixture.hub.requests()), 2);
+    assert_eq!((authorized(&fixture.hub.content().requests()), fixture.hub.content().requests().len()), (0, 1));
 }
 
 #[test]
@@ -156,17 +156,17 @@ fn a_redirect_on_the_same_host_but_another_port_gets_no_token() {
 }
 
 #[test]
-fn errors_name_address_cache_and_remedy_but_no_secret() {
+fn errors_name_address_cache_and_diagnosis_but_no_secret() {
     let mut fixture = fixture();
     let cache = fixture.cache.path().display().to_string();
     let cases = [
-        ("hf://nobody/net@main/model.safetensors", "there is no such repository", "404"),
+        ("hf://nobody/net@main/model.safetensors", "does not exist or is private", "404"),
         ("hf://someone/net@main/other.bin", "no such file", "404"),
         ("hf://someone/net@v9", "no such revision", "404"),
     ];
-    for (address, remedy, status) in cases {
+    for (address, diagnosis, status) in cases {
         let error = fixture.fetch(address).unwrap_err().to_string();
-        for part in [address, remedy, status, &cache] {
+        for part in [address, diagnosis, status, &cache] {
             assert!(error.contains(part), "`{part}` in: {error}");
         }
     }
@@ -174,7 +174,7 @@ fn errors_name_address_cache_and_remedy_but_no_secret() {
     fixture.hub.gate();
     let error = fixture.model().unwrap_err();
     let error = format!("{error} {error:?}");
-    assert!(error.contains("accept its licence") && error.contains("403"), "{error}");
+    assert!(error.contains("the repository is gated") && error.contains("403"), "{error}");
     assert!(!error.contains(SECRET), "{error}");
     assert_eq!(fixture.finished(), 0);
 }
@@ -238,7 +238,7 @@ fn a_file_that_broke_off_is_continued_by_a_later_run() {
     let fixture = fixture();
     fixture.hub.content().fail([Fault::CutAfter(1000), Fault::CutAfter(0), Fault::CutAfter(0)]);
     let error = fixture.model().unwrap_err().to_string();
-    assert!(error.contains("what has arrived is kept"), "{error}");
+    assert!(error.contains("connection broke off"), "{error}");
     assert_eq!(fs::read(fixture.part()).unwrap(), content()[..1000]);
     assert_eq!(fixture.finished(), 0);
     assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
@@ -267,7 +267,7 @@ fn parts_of_every_length_are_completed() {
 }
 
 #[test]
-fn a_damaged_part_is_thrown_away_and_fetched_anew() {
+fn a_damaged_part_is_discarded_and_fetched_again() {
     for kept in [1000, LARGE] {
         let fixture = fixture();
         fs::create_dir_all(fixture.part().parent().unwrap()).unwrap();
@@ -282,7 +282,9 @@ fn a_wrong_hash_is_an_error_and_leaves_nothing() {
     let fixture = fixture();
     fixture.hub.content().fail([Fault::Damage]);
     let error = fixture.model().unwrap_err();
-    let Error::Fetch { reason: Reason::Digest { expected, found }, .. } = &error else { panic!("{error}") };
+    let Error::Download { reason: DownloadError::HashMismatch { expected, found }, .. } = &error else {
+        panic!("{error}")
+    };
     assert_eq!(*expected, crate::sha256(&content()));
     assert!(error.to_string().contains(found.as_str()), "{error}");
     assert!(!fixture.part().exists());
@@ -298,9 +300,15 @@ fn a_body_that_is_too_short_is_completed_or_refused() {
     let fixture = self::fixture();
     fixture.hub.content().fail(vec![Fault::Truncate(1000); 20]);
     let error = fixture.model().unwrap_err();
-    assert!(matches!(error, Error::Fetch { reason: Reason::Network(_) | Reason::Length { .. }, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::Download { reason: DownloadError::Network(_) | DownloadError::LengthMismatch { .. }, .. }
+        ),
+        "{error}"
+    );
     assert_eq!(fixture.finished(), 0);
-    assert!(fixture.hub.content().requests().len() < 20, "the host is not asked for ever");
+    assert!(fixture.hub.content().requests().len() < 20, "retries end");
 }
 
 #[test]
@@ -313,7 +321,7 @@ fn a_host_that_falls_silent_is_left_and_asked_again() {
     let fixture = self::fixture();
     fixture.hub.content().fail(vec![Fault::StallAfter(0); 3]);
     let error = fixture.model().unwrap_err().to_string();
-    assert!(error.contains("silent"), "{error}");
+    assert!(error.contains("stopped sending"), "{error}");
 }
 
 #[test]
@@ -345,16 +353,16 @@ fn without_a_home_folder_there_is_an_error() {
 }
 
 #[test]
-fn an_answer_of_no_hub_is_named_as_such() {
+fn a_response_of_another_server_is_named_as_such() {
     let fixture = fixture();
     fixture.hub.answer([Response::new(200, "<html>log in</html>")]);
     let error = fixture.model().unwrap_err().to_string();
-    assert!(error.contains("HF_ENDPOINT"), "{error}");
+    assert!(error.contains("not a Hub"), "{error}");
     for (commit, etag) in [("../../..", "e"), (COMMIT, "../../e"), (COMMIT, ""), (COMMIT, ".lock")] {
         let answer = Response::new(200, "").header("X-Repo-Commit", commit).header("ETag", format!("\"{etag}\""));
         fixture.hub.answer([answer]);
         let error = fixture.model().unwrap_err();
-        assert!(matches!(error, Error::Fetch { reason: Reason::NoHub(_), .. }), "{commit} {etag}: {error}");
+        assert!(matches!(error, Error::Download { reason: DownloadError::NotAHub(_), .. }), "{commit} {etag}: {error}");
     }
     assert_eq!(fixture.finished(), 0);
 }
@@ -391,36 +399,36 @@ fn a_proxy_is_asked_unless_the_host_is_excepted() {
     assert!(!proxy.requests().is_empty());
     assert_eq!(fixture.hub.requests().len(), 0);
     let asked = proxy.requests().len();
-    fixture.options.proxies.none = Some("example.org, 127.0.0.1".into());
+    fixture.options.proxies.exceptions = Some("example.org, 127.0.0.1".into());
     fixture.model().unwrap();
     assert_eq!(proxy.requests().len(), asked);
 }
 
 #[test]
-fn nobody_there_is_an_error_that_names_the_remedy() {
+fn a_host_that_refuses_connections_is_an_error_after_the_last_attempt() {
     let mut fixture = fixture();
     fixture.options.endpoint = "http://127.0.0.1:1".into();
     let mut said = Vec::new();
-    let Source::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
+    let WeightsSource::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
     let error = fetch(&file, &fixture.options, &mut |event| {
-        if let Event::Waiting { why, .. } = event {
+        if let Event::Retrying { why, .. } = event {
             said.push(why.to_owned());
         }
     });
-    let error = error.unwrap_err().to_string();
-    assert!(error.contains("check the connection"), "{error}");
-    assert!(said.len() == 2 && !said[0].contains("run again"), "the remedy is not told before the end: {said:?}");
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::Download { reason: DownloadError::Network(_), .. }), "{error}");
+    assert_eq!(said.len(), 2, "{said:?}");
     for endpoint in ["127.0.0.1:1", "ftp://127.0.0.1", ""] {
         fixture.options.endpoint = endpoint.into();
         let error = fixture.model().unwrap_err().to_string();
-        assert!(error.contains("is no http:// or https:// address; check HF_ENDPOINT"), "{error}");
+        assert!(error.contains("is not an http:// or https:// URL"), "{error}");
     }
 }
 
 #[test]
-fn a_description_brings_nothing() {
+fn describe_downloads_nothing() {
     let mut fixture = fixture();
-    let Source::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
+    let WeightsSource::Hub(file) = "hf://someone/net".parse().unwrap() else { unreachable!() };
     let (address, length) = describe(&file, &fixture.options, &mut |_| {}).unwrap();
     assert_eq!(address, format!("{}/someone/net/resolve/main/model.safetensors", fixture.hub.endpoint()));
     assert_eq!(length, Some(LARGE as u64));
@@ -431,18 +439,18 @@ fn a_description_brings_nothing() {
 }
 
 #[test]
-fn a_file_longer_than_any_weights_is_not_taken() {
+fn a_file_longer_than_any_weights_is_refused() {
     let fixture = fixture();
     let description = Response::new(200, "").header("X-Repo-Commit", COMMIT).header("X-Linked-ETag", "\"e\"");
-    let length = (LONGEST + 1).to_string();
+    let length = (MAX_LENGTH + 1).to_string();
     fixture.hub.answer([description.header("X-Linked-Size", length)]);
     let error = fixture.model().unwrap_err();
-    assert!(matches!(error, Error::Fetch { reason: Reason::TooLong(LONGEST), .. }), "{error}");
+    assert!(matches!(error, Error::Download { reason: DownloadError::TooLarge(MAX_LENGTH), .. }), "{error}");
     assert_eq!(fixture.finished(), 0);
 }
 
 #[test]
-fn a_file_that_breaks_off_often_is_brought_as_long_as_it_grows() {
+fn a_download_that_breaks_off_often_is_resumed_while_it_grows() {
     let fixture = fixture();
     fixture.hub.content().fail(vec![Fault::CutAfter(1000); 8]);
     assert_eq!(fs::read(fixture.model().unwrap()).unwrap(), content());
@@ -465,7 +473,7 @@ fn a_body_longer_than_described_is_refused() {
     let description = answer.header("X-Linked-ETag", format!("\"{}\"", crate::sha256(&content())));
     fixture.hub.answer([description]);
     let error = fixture.model().unwrap_err();
-    let reason = matches!(error, Error::Fetch { reason: Reason::Length { expected: 1000, .. }, .. });
+    let reason = matches!(error, Error::Download { reason: DownloadError::LengthMismatch { expected: 1000, .. }, .. });
     assert!(reason && error.to_string().contains("expected 1000"), "{error}");
     assert_eq!((fixture.finished(), fixture.part().exists()), (0, false));
 }
@@ -499,6 +507,6 @@ fn a_small_file_that_is_another_is_refused() {
     };
     fixture.hub.answer([answer("{}"), answer("[]")]);
     let error = fixture.fetch("hf://someone/net@main/config.json").unwrap_err();
-    assert!(matches!(error, Error::Fetch { reason: Reason::Digest { .. }, .. }), "{error}");
+    assert!(matches!(error, Error::Download { reason: DownloadError::HashMismatch { .. }, .. }), "{error}");
     assert_eq!(fixture.finished(), 0);
 }

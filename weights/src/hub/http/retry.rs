@@ -1,4 +1,4 @@
-//! When to try again.
+//! Retries with growing pauses.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -6,74 +6,76 @@ use std::time::{Duration, SystemTime};
 use ureq::http::HeaderMap;
 use ureq::http::header::RETRY_AFTER;
 
-use super::{Transfer, text};
-use crate::error::Reason;
-use crate::event::{Event, Watch};
+use super::{HttpClient, text};
+use crate::error::DownloadError;
+use crate::hub::event::{Event, Observer};
 
 /// A failed attempt.
 pub(super) struct Failure {
-    reason: Reason,
-    /// Whether another attempt may fare better.
+    reason: DownloadError,
+    /// Whether another attempt may succeed.
     transient: bool,
-    /// The pause that the host asks for.
+    /// Pause that the host asks for.
     pause: Option<Duration>,
-    /// Whether the attempt brought something that the next one need not.
+    /// Whether the attempt received data that the next one need not request.
     progress: bool,
 }
 
 impl Failure {
-    /// Trying again is of no use.
-    pub(super) fn final_(reason: Reason) -> Self {
+    /// A failure that another attempt cannot change.
+    pub(super) fn permanent(reason: DownloadError) -> Self {
         Self { reason, transient: false, pause: None, progress: false }
     }
 
-    /// Trying again may help.
-    pub(super) fn transient(reason: Reason) -> Self {
+    /// A failure that another attempt may not have.
+    pub(super) fn transient(reason: DownloadError) -> Self {
         Self { reason, transient: true, pause: None, progress: false }
     }
 
-    /// The same, with the pause that the host asks for.
+    /// Sets the pause that the host asks for.
     pub(super) fn after(self, pause: Option<Duration>) -> Self {
         Self { pause, ..self }
     }
 
-    /// The same, where the attempt was not for nothing.
+    /// Sets whether the attempt received data.
     pub(super) fn with_progress(self, progress: bool) -> Self {
         Self { progress, ..self }
     }
 }
 
-impl Transfer<'_> {
-    /// Attempts until one succeeds, none can, or too many in a row brought nothing.
-    pub(super) fn patiently<T>(
+impl HttpClient<'_> {
+    /// Repeats `attempt` until it succeeds, fails permanently, or makes no progress [`max_attempts`] times in a row.
+    ///
+    /// [`max_attempts`]: crate::RetryPolicy::max_attempts
+    pub(super) fn with_retries<T>(
         &self,
-        watch: &mut Watch,
-        mut attempt: impl FnMut(&mut Watch) -> Result<T, Failure>,
-    ) -> Result<T, Reason> {
-        let patience = &self.options.patience;
-        let mut in_vain = 0;
+        observer: &mut Observer,
+        mut attempt: impl FnMut(&mut Observer) -> Result<T, Failure>,
+    ) -> Result<T, DownloadError> {
+        let retry = &self.options.retry;
+        let mut failures = 0;
         loop {
-            let failure = match attempt(watch) {
+            let failure = match attempt(observer) {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            in_vain = if failure.progress { 1 } else { in_vain + 1 };
-            if !failure.transient || in_vain >= patience.attempts {
+            failures = if failure.progress { 1 } else { failures + 1 };
+            if !failure.transient || failures >= retry.max_attempts {
                 return Err(failure.reason);
             }
-            let own = patience.first_pause.saturating_mul(1 << (in_vain - 1).min(16)).min(patience.longest_pause);
-            let pause = failure.pause.unwrap_or(own);
-            if pause > patience.longest_pause {
-                return Err(Reason::Busy(pause));
+            let backoff = retry.initial_backoff.saturating_mul(1 << (failures - 1).min(16)).min(retry.max_backoff);
+            let pause = failure.pause.unwrap_or(backoff);
+            if pause > retry.max_backoff {
+                return Err(DownloadError::RetryLater(pause));
             }
-            watch(Event::Waiting { why: &failure.reason.brief(), pause });
+            observer(Event::Retrying { why: &failure.reason.to_string(), pause });
             thread::sleep(pause);
         }
     }
 }
 
-/// The pause that an answer asks for, in seconds or until a date.
-pub(super) fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+/// The pause that a response asks for, in seconds or until a date.
+pub(super) fn requested_pause(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER.as_str())?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
@@ -96,7 +98,7 @@ fn seconds_of_date(text: &str) -> Option<u64> {
     if !(1970..10_000).contains(&year) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    // The year is taken to begin in March, so that the leap day is its last.
+    // Years begin in March here, so that the leap day is the last day.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
     const DAYS_TO_1970: u64 = 719_468;
@@ -120,10 +122,10 @@ mod tests {
 
     #[test]
     fn a_host_asks_for_a_pause_in_seconds_or_until_a_date() {
-        let asked = |value: &str| asked_pause(&HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]));
-        assert_eq!(asked("7"), Some(Duration::from_secs(7)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert!(asked("Fri, 31 Dec 9999 23:59:59 GMT").unwrap() > Duration::from_secs(1 << 30));
-        assert_eq!(asked("soon"), None);
+        let pause = |value: &str| requested_pause(&HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]));
+        assert_eq!(pause("7"), Some(Duration::from_secs(7)));
+        assert_eq!(pause("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert!(pause("Fri, 31 Dec 9999 23:59:59 GMT").unwrap() > Duration::from_secs(1 << 30));
+        assert_eq!(pause("soon"), None);
     }
 }

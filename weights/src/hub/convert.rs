@@ -1,0 +1,51 @@
+//! Downloaded weights as safetensors.
+
+use std::fs;
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+use hardnet_graph::Variant;
+use hardnet_params::{Conversion, Error as ParamsError, Precision, WeightsFile};
+use tempfile::NamedTempFile;
+
+use crate::registry::RegistryEntry;
+
+/// Why a file was not converted.
+pub(crate) enum ConvertError {
+    /// It does not hold the weights of the entry.
+    Content(String),
+    /// The result cannot be written.
+    Io(io::Error),
+}
+
+impl From<ParamsError> for ConvertError {
+    fn from(error: ParamsError) -> Self {
+        match error {
+            ParamsError::Write(error) => Self::Io(error),
+            error => Self::Content(error.to_string()),
+        }
+    }
+}
+
+/// Checks that the file at `path` holds the weights of `entry`.
+pub(crate) fn check(path: &Path, entry: &RegistryEntry) -> Result<(), ParamsError> {
+    let variant: Variant = entry.config.parse().map_err(ParamsError::from)?;
+    WeightsFile::open_as(path, variant).map(drop)
+}
+
+/// Converts the file `downloaded`, of any format, which must hold the weights of `entry`. The result is a temporary file in
+/// the folder of `weights`.
+pub(crate) fn to_safetensors(
+    downloaded: &Path,
+    entry: &RegistryEntry,
+    weights: &Path,
+) -> Result<NamedTempFile, ConvertError> {
+    let variant: Variant = entry.config.parse().map_err(ParamsError::from)?;
+    let file = WeightsFile::open_as(downloaded, variant)?;
+    let conversion = Conversion::new(&file, Precision::F32, None, Some(entry.pipeline.as_str().into()))?;
+    let folder = weights.parent().expect("the weights are in a folder");
+    fs::create_dir_all(folder).map_err(ConvertError::Io)?;
+    let mut temporary = NamedTempFile::new_in(folder).map_err(ConvertError::Io)?;
+    conversion.write(BufWriter::new(&mut temporary))?;
+    Ok(temporary)
+}
