@@ -1,4 +1,4 @@
-//! A file whose tensors can be listed and read, whatever wrote it.
+//! An open model file of any supported format.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use std::path::Path;
 use crate::dtype::Dtype;
 use crate::elements::Elements;
 use crate::error::Error;
-use crate::source::Source;
+use crate::tensor_data::TensorData;
 use crate::{paddle, pickle, safetensors, state_dict, torch};
 
-/// What wrote the file; found from the content, never from the file name.
+/// Format of a model file, detected from the content and never from the file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -38,46 +38,46 @@ impl fmt::Display for Format {
     }
 }
 
-/// A tensor's description.
+/// Name, element type and shape of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TensorInfo {
-    /// The name in the file, without `module.` if all tensors have that prefix.
+    /// Name in the file, without the prefix `module.` if all tensors have it.
     pub name: String,
-    /// The type of the elements.
+    /// Element type.
     pub dtype: Dtype,
-    /// The extents, slowest first; empty for a scalar.
+    /// Extents, slowest first; empty for a scalar.
     pub shape: Vec<usize>,
 }
 
-/// A tensor and where its bytes are.
+/// A tensor and the location of its bytes.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct TensorEntry {
     pub(crate) info: TensorInfo,
-    pub(crate) source: Source,
+    pub(crate) data: TensorData,
 }
 
-/// What a format's reader finds in the bytes.
+/// The result of a format's reader.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) format: Format,
     pub(crate) wrapper: Option<String>,
-    pub(crate) entries: Vec<Entry>,
-    /// Free texts by name, which only safetensors have.
+    pub(crate) entries: Vec<TensorEntry>,
+    /// Metadata texts by name; only safetensors files have them.
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
 impl Contents {
     /// The contents of a file without metadata.
-    pub(crate) fn new(format: Format, wrapper: Option<String>, entries: Vec<Entry>) -> Self {
+    pub(crate) fn new(format: Format, wrapper: Option<String>, entries: Vec<TensorEntry>) -> Self {
         Self { format, wrapper, entries, metadata: BTreeMap::new() }
     }
 }
 
 /// An open model file.
 ///
-/// The file is held in memory once, as it is; nothing in it is executed. Opening takes at most as much memory again
-/// (4 MiB for small files), which is given back, and so does each tensor that is read: never more than twice the file.
+/// The file is held in memory once, unchanged, and nothing in it is executed. Opening it temporarily takes at most as much
+/// memory again (4 MiB for small files), and so does reading a tensor: never more than twice the size of the file.
 #[derive(Debug)]
 pub struct Checkpoint {
     pub(crate) bytes: Vec<u8>,
@@ -85,20 +85,20 @@ pub struct Checkpoint {
     wrapper: Option<String>,
     metadata: BTreeMap<String, String>,
     pub(crate) tensors: Vec<TensorInfo>,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) data: Vec<TensorData>,
 }
 
 impl Checkpoint {
-    /// The longest file that [`Checkpoint::open`] reads into memory: 4 GiB, which is also where the sizes of a zip
-    /// archive without extensions end. HarDNet85 in f32 is a thirtieth of it.
+    /// Largest file that [`Checkpoint::open`] reads, 4 GiB: the limit of a zip archive without extensions. HarDNet85 in f32
+    /// is a thirtieth of it.
     pub const MAX_BYTES: u64 = 4 << 30;
 
     /// Opens the file at `path` and checks its structure.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] if the system cannot read it, [`Error::TooLarge`] if it is longer than
-    /// [`Checkpoint::MAX_BYTES`]; otherwise as [`Checkpoint::from_bytes`].
+    /// [`Error::Read`] if the file cannot be read, [`Error::TooLarge`] if it is longer than
+    /// [`Checkpoint::MAX_BYTES`], and the errors of [`Checkpoint::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::from_bytes(read_file(path.as_ref(), Self::MAX_BYTES)?)
     }
@@ -108,35 +108,35 @@ impl Checkpoint {
         &self.bytes
     }
 
-    /// Checks the structure of a file's content.
+    /// Opens a file in memory and checks its structure.
     ///
     /// # Errors
     ///
-    /// If the content is of no known format, is damaged or cut, names anything outside the allowlist of the
-    /// unpickler, or passes a limit; see [`Error`].
+    /// If the format is unknown, the content is damaged or truncated, a pickle names a global outside the allowlist, or a
+    /// limit is exceeded; see [`Error`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
         let mut contents = read_contents(&bytes)?;
         state_dict::finish_names(&mut contents.entries)?;
-        let (tensors, sources) =
-            std::mem::take(&mut contents.entries).into_iter().map(|entry| (entry.info, entry.source)).unzip();
+        let (tensors, data) =
+            std::mem::take(&mut contents.entries).into_iter().map(|entry| (entry.info, entry.data)).unzip();
         let Contents { format, wrapper, metadata, .. } = contents;
-        Ok(Self { bytes, format, wrapper, metadata, tensors, sources })
+        Ok(Self { bytes, format, wrapper, metadata, tensors, data })
     }
 
-    /// What wrote the file.
+    /// Format of the file.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// The key under which the tensors were found, such as `state_dict`; keys of several levels are joined by points.
-    /// `None` if they are at the top of the file.
+    /// Key of the dictionary that holds the tensors, such as `state_dict`. Keys of several levels are joined by periods.
+    /// `None` if the tensors are at the top level.
     ///
-    /// Averaged weights (`state_dict_ema`, `model_ema`) are chosen before those they were averaged from.
+    /// Averaged weights (`state_dict_ema`, `model_ema`) take precedence over the weights they were averaged from.
     pub fn wrapper(&self) -> Option<&str> {
         self.wrapper.as_deref()
     }
 
-    /// What a safetensors file says of itself: texts by name, in the order of the names. Other formats have none.
+    /// Metadata of a safetensors file: texts by name. Other formats have none.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
@@ -146,17 +146,17 @@ impl Checkpoint {
         &self.tensors
     }
 
-    /// The elements of tensor `index`: little-endian, C order, contiguous. They are borrowed where the file holds them
-    /// so.
+    /// The elements of tensor `index`: little-endian, C order, contiguous. They are borrowed if the file stores them that
+    /// way.
     ///
     /// # Errors
     ///
     /// [`Error::Index`] if there is no such tensor.
     pub fn read(&self, index: usize) -> Result<Cow<'_, [u8]>, Error> {
-        let (Some(info), Some(source)) = (self.tensors.get(index), self.sources.get(index)) else {
+        let (Some(info), Some(data)) = (self.tensors.get(index), self.data.get(index)) else {
             return Err(Error::Index { index, count: self.tensors.len() });
         };
-        source.read(&self.bytes, info.dtype, &info.shape).ok_or_else(|| Error::Tensor {
+        data.read(&self.bytes, info.dtype, &info.shape).ok_or_else(|| Error::Tensor {
             offset: 0,
             name: crate::error::excerpt(&info.name),
             expected: "bytes for all its elements",
@@ -165,27 +165,27 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
-    /// The elements of the tensors, each to be taken once, so that a reader of them all gives memory back as it goes.
+    /// Splits the checkpoint into the elements of its tensors, which can be taken one by one and freed after use.
     ///
-    /// Costs a copy of the file, but hardly memory for it.
+    /// It copies the file, but needs little memory beyond that of the file.
     pub fn into_elements(self) -> Elements {
-        let mut apart = Vec::with_capacity(self.tensors.len());
-        for (index, (info, source)) in self.tensors.iter().zip(&self.sources).enumerate() {
-            // Whatever can be borrowed is a range of the file.
-            match (source.range(), source.read(&self.bytes, info.dtype, &info.shape)) {
-                (Some(range), Some(Cow::Borrowed(_))) => apart.push((index, range)),
-                _ => apart.clear(),
+        let mut ranges = Vec::with_capacity(self.tensors.len());
+        for (index, (info, data)) in self.tensors.iter().zip(&self.data).enumerate() {
+            // Elements that can be borrowed are a range of the file.
+            match (data.range(), data.read(&self.bytes, info.dtype, &info.shape)) {
+                (Some(range), Some(Cow::Borrowed(_))) => ranges.push((index, range)),
+                _ => ranges.clear(),
             }
-            if apart.len() != index + 1 {
+            if ranges.len() != index + 1 {
                 break;
             }
         }
-        apart.sort_by_key(|(_, range)| (range.start, range.end));
-        let disjoint = apart.windows(2).all(|pair| pair[0].1.end <= pair[1].1.start);
-        if apart.len() != self.tensors.len() || !disjoint {
-            apart.clear();
+        ranges.sort_by_key(|(_, range)| (range.start, range.end));
+        let disjoint = ranges.windows(2).all(|pair| pair[0].1.end <= pair[1].1.start);
+        if ranges.len() != self.tensors.len() || !disjoint {
+            ranges.clear();
         }
-        Elements::new(self, apart)
+        Elements::new(self, ranges)
     }
 }
 
@@ -195,13 +195,13 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     // Before the file is opened: opening a pipe waits for its writer, and a device may never end.
     let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
-        return Err(failed(io::Error::other("it is no regular file")));
+        return Err(failed(io::Error::other("not a regular file")));
     }
     let too_large = |bytes| Error::TooLarge { path: path.to_owned(), bytes, limit };
     if metadata.len() > limit {
         return Err(too_large(metadata.len()));
     }
-    // A file may grow while it is read, and files of /proc have no length.
+    // A file may grow while it is read, and files in /proc report no length.
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > limit {

@@ -1,4 +1,4 @@
-//! A position in the file: every length is compared with what is left before it is used.
+//! A position in the file. Every length is compared with the remaining bytes before it is used.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at `position` of `bytes`, which ends where its content ends; offsets are those of the file.
+    /// A cursor at `position`. `bytes` starts at the start of the file and ends where the content may end.
     pub(crate) fn new(bytes: &'a [u8], position: usize) -> Self {
         Self { bytes, position }
     }
@@ -67,18 +67,18 @@ impl<'a> Cursor<'a> {
 
     /// The range of a line without its line feed.
     pub(crate) fn line(&mut self, what: &'static str) -> Result<Range<usize>, Error> {
-        const LONGEST: usize = 256;
+        const MAX_LINE_LENGTH: usize = 256;
         let start = self.position;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        match rest.iter().take(LONGEST).position(|&byte| byte == b'\n') {
+        match rest.iter().take(MAX_LINE_LENGTH).position(|&byte| byte == b'\n') {
             Some(length) => {
                 self.position += length + 1;
                 Ok(start..start + length)
             }
-            None if rest.len() < LONGEST => {
+            None if rest.len() < MAX_LINE_LENGTH => {
                 Err(Error::Truncated { offset: start, what, needed: rest.len() as u64 + 1, left: rest.len() as u64 })
             }
-            None => Err(Error::Limit { offset: start, what, limit: LONGEST as u64 }),
+            None => Err(Error::Limit { offset: start, what, limit: MAX_LINE_LENGTH as u64 }),
         }
     }
 }

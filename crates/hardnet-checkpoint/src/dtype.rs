@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The type of a tensor's elements. Complex, quantised and eight-bit float types are refused when a file is opened.
+/// The type of a tensor's elements. Complex, quantized and eight-bit float types are refused when a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dtype {

@@ -1,31 +1,31 @@
-//! Tensors that are given up as they are taken.
+//! Tensors that are freed one by one.
 
 use std::ops::Range;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, excerpt};
 
-/// The elements of a checkpoint's tensors, of which each can be taken once; made by [`Checkpoint::into_elements`].
+/// The elements of a checkpoint's tensors, each of which can be taken once; made by [`Checkpoint::into_elements`].
 ///
-/// What was taken needs no memory here any more, where every tensor lies in the file as it is and apart from the others. That is
-/// the case in safetensors and in most files of PyTorch; of other files all is kept to the end.
+/// A tensor that was taken is freed here, if the tensors are contiguous and disjoint ranges of the file. Safetensors files
+/// and most files of PyTorch are like that; any other file is kept in memory until the end.
 #[derive(Debug)]
 pub struct Elements {
-    /// Without its bytes where tensors lie apart.
+    /// Without its bytes if the tensors are disjoint ranges.
     checkpoint: Checkpoint,
-    /// For each tensor its elements until they are taken; empty where they do not lie apart.
+    /// The elements of each tensor until they are taken; empty if the tensors are not disjoint ranges.
     parts: Vec<Option<Vec<u8>>>,
 }
 
 impl Elements {
-    pub(crate) fn new(mut checkpoint: Checkpoint, apart: Vec<(usize, Range<usize>)>) -> Self {
+    pub(crate) fn new(mut checkpoint: Checkpoint, ranges: Vec<(usize, Range<usize>)>) -> Self {
         let mut parts = Vec::new();
-        parts.resize_with(if apart.is_empty() { 0 } else { checkpoint.tensors().len() }, || None);
-        for (index, range) in apart.into_iter().rev() {
+        parts.resize_with(if ranges.is_empty() { 0 } else { checkpoint.tensors().len() }, || None);
+        for (index, range) in ranges.into_iter().rev() {
             let mut part = checkpoint.bytes.split_off(range.start);
             part.truncate(range.len());
             parts[index] = Some(part);
-            // The end of a long allocation goes back to the system, so that the file is not in memory twice.
+            // Shrinking returns memory to the system, so that the file is not in memory twice.
             checkpoint.bytes.shrink_to_fit();
         }
         if !parts.is_empty() {
@@ -34,11 +34,11 @@ impl Elements {
         Self { checkpoint, parts }
     }
 
-    /// The elements of tensor `index`, as [`Checkpoint::read`] gives them.
+    /// Takes the elements of tensor `index`, as [`Checkpoint::read`] returns them.
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if it was taken before and not kept.
+    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if it was taken before.
     pub fn take(&mut self, index: usize) -> Result<Vec<u8>, Error> {
         if self.parts.is_empty() || index >= self.parts.len() {
             return self.checkpoint.read(index).map(std::borrow::Cow::into_owned);
@@ -86,7 +86,7 @@ mod tests {
             Checkpoint::from_bytes(serialize([("a", view)], None).expect("a file")).expect("a file of tensors")
         };
         checkpoint.tensors.push(checkpoint.tensors[0].clone());
-        checkpoint.sources.push(checkpoint.sources[0].clone());
+        checkpoint.data.push(checkpoint.data[0].clone());
         let mut elements = checkpoint.into_elements();
         for index in [0, 1, 0] {
             assert_eq!(elements.take(index).expect("a tensor"), [1, 2, 3, 4, 5, 6, 7, 8]);

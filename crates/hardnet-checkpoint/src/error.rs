@@ -1,59 +1,55 @@
-//! What can be wrong with a model file.
+//! Errors of reading a model file.
 
 use std::path::PathBuf;
 
-/// Why a file could not be opened or a tensor not be read. Offsets are bytes from the start of the file.
+/// Error type of this crate. Offsets are in bytes from the start of the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system could not read the file.
-    #[error("cannot read `{}`: check that the file exists and may be read", path.display())]
+    #[error("cannot read `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file is longer than anything that is read.
+    /// The file exceeds the size limit.
     #[error("`{}` has {bytes} bytes: expected at most {limit}", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its length, or one more than the limit if the system does not say.
+        /// Its length, or one more than the limit if the system reports none.
         bytes: u64,
-        /// The greatest length.
+        /// Largest length.
         limit: u64,
     },
-    /// There is nothing in the file.
-    #[error("the file is empty: expected a PyTorch, Paddle or safetensors file; fetch it again")]
+    /// The file has no bytes.
+    #[error("the file is empty, expected a PyTorch, Paddle or safetensors file")]
     Empty,
-    /// The first bytes belong to no known format.
+    /// The first bytes match no known format.
     #[error(
-        "bytes `{}` at offset 0 start no known model file: expected a PyTorch, Paddle or safetensors file; \
-         check that the download is complete and no web page",
+        "unknown format: the file starts with `{}`, expected a PyTorch, Paddle or safetensors file",
         first.escape_ascii()
     )]
     UnknownFormat {
         /// Up to 16 bytes from the start of the file.
         first: Vec<u8>,
     },
-    /// A length runs past the end of what holds it.
-    #[error("`{what}` at offset {offset} needs {needed} bytes and {left} are left: download the file again")]
+    /// A length exceeds the bytes that are left.
+    #[error("`{what}` at offset {offset} needs {needed} bytes, but {left} are left")]
     Truncated {
         /// Where it starts.
         offset: usize,
-        /// The thing that is cut.
+        /// The truncated item.
         what: &'static str,
-        /// The bytes it declares.
+        /// Declared length.
         needed: u64,
-        /// The bytes there are.
+        /// Bytes left.
         left: u64,
     },
     /// The pickle names a class or function outside the list of those that describe tensors.
-    #[error(
-        "global `{module} {name}` at offset {offset} is refused: expected only what describes tensors; \
-         save the `state_dict()` rather than the whole object"
-    )]
+    #[error("global `{module} {name}` at offset {offset} is refused: only globals that describe tensors are allowed")]
     RefusedGlobal {
         /// Where it is named.
         offset: usize,
@@ -64,7 +60,7 @@ pub enum Error {
     },
     /// The pickle has an opcode that no writer of tensors needs.
     #[error(
-        "opcode `{opcode:#04x}` at offset {offset} is refused: expected a `state_dict()` saved with protocol 2 to 4"
+        "opcode `{opcode:#04x}` at offset {offset} is refused: state dictionaries of protocols 2 to 4 do not use it"
     )]
     RefusedOpcode {
         /// Where it stands.
@@ -72,36 +68,34 @@ pub enum Error {
         /// The byte.
         opcode: u8,
     },
-    /// Something is not what the format has in its place.
-    #[error("`{what}` at offset {offset} is not valid: expected {expected}; save the `state_dict()` again")]
+    /// A value is not what the format has in this position.
+    #[error("`{what}` at offset {offset} is not valid: expected {expected}")]
     Unexpected {
         /// Where it stands.
         offset: usize,
-        /// What was being read.
+        /// The item.
         what: &'static str,
-        /// What belongs there.
+        /// What the format has there.
         expected: &'static str,
     },
-    /// A bound that keeps memory and time in proportion to the file was passed.
-    #[error("`{what}` at offset {offset} passes the limit: expected at most {limit}; do not trust this file")]
+    /// A bound that keeps memory and time proportional to the file was exceeded.
+    #[error("`{what}` at offset {offset} exceeds the limit of {limit}")]
     Limit {
-        /// Where it was passed.
+        /// Where it was exceeded.
         offset: usize,
         /// The quantity.
         what: &'static str,
-        /// Its greatest value.
+        /// Its largest value.
         limit: u64,
     },
-    /// A container holds itself, directly or through others.
-    #[error("container at offset {offset} contains itself: expected a tree; do not trust this file")]
+    /// A container contains itself, directly or through others.
+    #[error("container at offset {offset} contains itself")]
     Cycle {
         /// Where one container of the loop begins.
         offset: usize,
     },
     /// An entry of a zip archive breaks a rule.
-    #[error(
-        "zip entry `{name}` at offset {offset} is not valid: expected {expected}; fetch the file again, or save it again with PyTorch"
-    )]
+    #[error("zip entry `{name}` at offset {offset} is not valid: expected {expected}")]
     ZipEntry {
         /// Its central directory record.
         offset: usize,
@@ -110,8 +104,8 @@ pub enum Error {
         /// The rule.
         expected: &'static str,
     },
-    /// A storage is not what the tensors say of it.
-    #[error("storage `{key}` at offset {offset} is not valid: expected {expected}; download the file again")]
+    /// A storage does not match the tensors that refer to it.
+    #[error("storage `{key}` at offset {offset} is not valid: expected {expected}")]
     Storage {
         /// Where it is declared or stored.
         offset: usize,
@@ -121,7 +115,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// A tensor's shape, strides or type do not fit its bytes.
-    #[error("tensor `{name}` at offset {offset} is not valid: expected {expected}; save the file again")]
+    #[error("tensor `{name}` at offset {offset} is not valid: expected {expected}")]
     Tensor {
         /// Where the tensor is described.
         offset: usize,
@@ -131,16 +125,18 @@ pub enum Error {
         expected: &'static str,
     },
     /// Two tensors have one name.
-    #[error("tensor `{name}` occurs twice: expected each name once; save the file again")]
+    #[error("tensor `{name}` occurs twice")]
     DuplicateName {
         /// The name, at most 80 characters.
         name: String,
     },
-    /// The file is well formed and holds no named tensors.
-    #[error("no tensors found: expected a dictionary of tensors, or one below `state_dict`, `model_state` or `model`")]
+    /// The file is well formed but holds no named tensors.
+    #[error(
+        "no tensors found, expected a dictionary of tensors, at the top level or under `state_dict`, `model_state` or `model`"
+    )]
     NoTensors,
     /// Bytes follow the end of the content.
-    #[error("content ends at offset {offset} and {count} bytes follow: expected none; download the file again")]
+    #[error("{count} bytes follow the end of the content at offset {offset}")]
     TrailingBytes {
         /// The end of the content.
         offset: usize,
@@ -148,20 +144,20 @@ pub enum Error {
         count: usize,
     },
     /// The header of a safetensors file is not valid.
-    #[error("safetensors header at offset 8 is not valid: save the file again")]
+    #[error("the safetensors header at offset 8 is not valid")]
     Safetensors(#[from] safetensors::SafeTensorError),
     /// There is no tensor with this index.
-    #[error("tensor index `{index}` is out of range: expected less than {count}")]
+    #[error("tensor index {index} is out of range: the file has {count} tensors")]
     Index {
-        /// The index asked for.
+        /// The index.
         index: usize,
         /// The number of tensors.
         count: usize,
     },
 }
 
-/// The first 80 characters of a name from a file, for an error message: control characters, which a terminal obeys, become
-/// U+FFFD.
+/// The first 80 characters of a name from a file, for an error message. Control characters, which a terminal would obey,
+/// become U+FFFD.
 pub(crate) fn excerpt(name: &str) -> String {
     name.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

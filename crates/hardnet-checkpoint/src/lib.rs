@@ -1,8 +1,8 @@
 //! A safe reader of PyTorch, Paddle and safetensors model files: nothing in them is executed.
 //!
-//! [`Checkpoint::open`] finds out what wrote a file, [`Checkpoint::tensors`] lists its tensors and
-//! [`Checkpoint::read`] gives the elements of one. Pickles go through an unpickler that knows the few globals that
-//! describe tensors and refuses all others.
+//! [`Checkpoint::open`] detects the format from the content, [`Checkpoint::tensors`] lists the tensors and
+//! [`Checkpoint::read`] returns the elements of one. Pickles are read by a restricted unpickler, which knows the few
+//! globals that describe tensors and refuses all others.
 //!
 //! ```no_run
 //! let checkpoint = hardnet_checkpoint::Checkpoint::open("hardnet68.pth")?;
@@ -21,8 +21,8 @@ mod error;
 mod paddle;
 mod pickle;
 mod safetensors;
-mod source;
 mod state_dict;
+mod tensor_data;
 mod torch;
 mod zip;
 

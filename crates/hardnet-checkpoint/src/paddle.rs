@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::checkpoint::{Contents, Entry, Format, TensorInfo};
+use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
 use crate::error::{Error, excerpt};
 use crate::pickle::{self, Arena, Id, Value};
-use crate::source::{Layout, Source};
 use crate::state_dict;
+use crate::tensor_data::{ElementOrder, TensorData};
 
-/// The key of the table of arrays that were too large for protocols 2 and 3 and are saved in flat slices.
+/// Key of the table of arrays that are too large for protocols 2 and 3 and are saved as flat slices.
 pub(crate) const SLICES: &str = "UnpackBigParamInfor@@";
 
 /// Reads a file whose only pickle is `root`.
@@ -22,21 +22,21 @@ pub(crate) fn contents(arena: &mut Arena<'_>, root: Id, end: usize) -> Result<Co
     let sliced: Option<Id> = state.tables.iter().find(|(name, _)| *name == SLICES).map(|&(_, id)| id);
     let mut entries = state_dict::resolve(arena, &state.items, &HashMap::new())?;
     if let Some(table) = sliced {
-        entries = join(arena, table, entries)?;
+        entries = join_slices(arena, table, entries)?;
     }
     Ok(Contents::new(Format::Paddle, state.wrapper, entries))
 }
 
-/// Puts sliced arrays together, each in the place of its first slice.
-fn join(arena: &mut Arena<'_>, table: Id, entries: Vec<Entry>) -> Result<Vec<Entry>, Error> {
+/// Joins sliced arrays, each at the position of its first slice.
+fn join_slices(arena: &mut Arena<'_>, table: Id, entries: Vec<TensorEntry>) -> Result<Vec<TensorEntry>, Error> {
     let offset = arena.offset(table);
     let invalid = |name: &str, expected| Error::Tensor { offset, name: excerpt(name), expected };
     let Value::Dict(pairs) = arena.get(table) else {
         return Err(invalid(SLICES, "a dictionary"));
     };
-    let places: HashMap<&str, usize> =
+    let positions: HashMap<&str, usize> =
         entries.iter().enumerate().map(|(index, entry)| (entry.info.name.as_str(), index)).collect();
-    let mut joined: HashMap<usize, Entry> = HashMap::new();
+    let mut joined: HashMap<usize, TensorEntry> = HashMap::new();
     let mut used: HashSet<usize> = HashSet::new();
     for &(key, value) in pairs {
         let name = arena.text(key).ok_or_else(|| invalid(SLICES, "names as keys"))?;
@@ -49,16 +49,16 @@ fn join(arena: &mut Arena<'_>, table: Id, entries: Vec<Entry>) -> Result<Vec<Ent
         let mut first: Option<usize> = None;
         let mut length = 0_usize;
         for &slice in names {
-            let index = arena.text(slice).and_then(|slice| places.get(slice).copied());
+            let index = arena.text(slice).and_then(|slice| positions.get(slice).copied());
             let index = index.filter(|&index| used.insert(index));
             let index = index.ok_or_else(|| invalid(name, "slices that the file holds, each once"))?;
             let (slice, first) = (&entries[index], &entries[*first.get_or_insert(index)]);
-            let [part] = slice.source.parts.as_slice() else { return Err(invalid(name, "slices in one piece")) };
-            let alike = slice.info.dtype == first.info.dtype && slice.source.big_endian == first.source.big_endian;
+            let [part] = slice.data.parts.as_slice() else { return Err(invalid(name, "slices in one piece")) };
+            let alike = slice.info.dtype == first.info.dtype && slice.data.big_endian == first.data.big_endian;
             if !alike || slice.info.shape.len() != 1 {
                 return Err(invalid(name, "flat slices of one type"));
             }
-            // Slices may share their bytes, so that the whole would outgrow the file.
+            // Slices may share their bytes: the joined array could be larger than the file.
             length = length.saturating_add(part.len());
             if length > arena.bytes().len() {
                 return Err(invalid(name, "no more bytes than the file has"));
@@ -70,15 +70,15 @@ fn join(arena: &mut Arena<'_>, table: Id, entries: Vec<Entry>) -> Result<Vec<Ent
         if shape.iter().try_fold(dtype.size(), |size, &extent| size.checked_mul(extent)) != Some(length) {
             return Err(invalid(name, "slices that fill `OriginShape`"));
         }
-        let big_endian = entries[first].source.big_endian;
-        let source = Source { parts, layout: Layout::RowMajor, big_endian };
-        joined.insert(first, Entry { info: TensorInfo { name: name.to_owned(), dtype, shape }, source });
+        let big_endian = entries[first].data.big_endian;
+        let data = TensorData { parts, order: ElementOrder::RowMajor, big_endian };
+        joined.insert(first, TensorEntry { info: TensorInfo { name: name.to_owned(), dtype, shape }, data });
     }
-    let place = |(index, entry)| match joined.remove(&index) {
+    let joined_or_kept = |(index, entry)| match joined.remove(&index) {
         Some(whole) => Some(whole),
         None => (!used.contains(&index)).then_some(entry),
     };
-    Ok(entries.into_iter().enumerate().filter_map(place).collect())
+    Ok(entries.into_iter().enumerate().filter_map(joined_or_kept).collect())
 }
 
 fn field(arena: &Arena<'_>, dict: Id, name: &str) -> Option<Id> {

@@ -1,7 +1,7 @@
 //! A restricted unpickler: it builds values that describe tensors and runs nothing.
 //!
-//! Memory for the values is at most the length of the file (4 MiB for small files); strings and bytes stay where they
-//! are, as ranges of it.
+//! Memory for the values is at most the length of the file (4 MiB for small files); strings and bytes are ranges of the
+//! file.
 
 mod global;
 mod graph;

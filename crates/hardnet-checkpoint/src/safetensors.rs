@@ -6,14 +6,14 @@ use std::fmt;
 use ::safetensors::{Dtype as SafeDtype, SafeTensorError, SafeTensors};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::checkpoint::{Contents, Entry, Format, TensorInfo};
+use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
 use crate::dtype::Dtype;
 use crate::error::{Error, excerpt};
 use crate::pickle::Payload;
-use crate::source::{Layout, Source};
+use crate::tensor_data::{ElementOrder, TensorData};
 
 /// A header may be an eighth of the file, or this: parsed, it takes several times its length.
-const SMALLEST_HEADER_LIMIT: usize = 1 << 20;
+const MIN_HEADER_LIMIT: usize = 1 << 20;
 
 /// Reads a file.
 pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
@@ -22,7 +22,7 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
     if declared > left {
         return Err(Error::Truncated { offset: 8, what: "safetensors header", needed: declared, left });
     }
-    let limit = SMALLEST_HEADER_LIMIT.max(bytes.len() / 8) as u64;
+    let limit = MIN_HEADER_LIMIT.max(bytes.len() / 8) as u64;
     if declared > limit {
         return Err(Error::Limit { offset: 8, what: "safetensors header", limit });
     }
@@ -46,9 +46,9 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
         if range.end > bytes.len() || range.start > range.end || length != Some(range.len()) {
             return Err(invalid("bytes for all its elements"));
         }
-        let source = Source { parts: vec![Payload::Raw(range)], layout: Layout::RowMajor, big_endian: false };
+        let data = TensorData { parts: vec![Payload::Raw(range)], order: ElementOrder::RowMajor, big_endian: false };
         let shape = info.shape.clone();
-        entries.push(Entry { info: TensorInfo { name, dtype, shape }, source });
+        entries.push(TensorEntry { info: TensorInfo { name, dtype, shape }, data });
     }
     if entries.is_empty() {
         return Err(Error::NoTensors);

@@ -1,15 +1,15 @@
-//! From an unpickled object to named tensors: which dictionary holds them, under which names.
+//! From an unpickled object to named tensors: the dictionary that holds them, and their names.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use crate::checkpoint::{Entry, TensorInfo};
+use crate::checkpoint::{TensorEntry, TensorInfo};
 use crate::error::{Error, excerpt};
 use crate::pickle::{Arena, Array, Id, Tensor, Value};
-use crate::source::{Layout, Source, row_major};
+use crate::tensor_data::{ElementOrder, TensorData, row_major};
 
-/// Keys under which training programs save their networks. The averaged weights come first, since those are the ones
-/// that were evaluated; timm's `load_checkpoint` chooses in the same order.
+/// Keys under which training programs save their networks. Averaged weights come first, as in timm's `load_checkpoint`:
+/// they are the ones that were evaluated.
 const WRAPPERS: [&str; 9] = [
     "state_dict_ema",
     "model_ema",
@@ -21,17 +21,17 @@ const WRAPPERS: [&str; 9] = [
     "model",
     "module",
 ];
-const MOST_WRAPPERS: usize = 4;
+const MAX_WRAPPERS: usize = 4;
 /// The prefix that `DataParallel` and `DistributedDataParallel` add.
 const PARALLEL: &str = "module.";
 
 /// The dictionary of tensors in a file.
 pub(crate) struct StateDict<'a> {
-    /// The keys that lead to it, joined by points.
+    /// The keys that lead to it, joined by periods.
     pub(crate) wrapper: Option<String>,
-    /// Names and values in the order of the file; values that are no tensors are left out.
+    /// Names and values in the order of the file; other values are left out.
     pub(crate) items: Vec<(&'a str, Id)>,
-    /// The values that are no tensors, for tables that concern the tensors.
+    /// The values that are not tensors, for tables that concern the tensors.
     pub(crate) tables: Vec<(&'a str, Id)>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn find<'a>(arena: &mut Arena<'a>, root: Id) -> Result<StateDict<'a>,
     while let Some((key, inner)) = wrapped(arena, dict) {
         path.push(key);
         dict = inner;
-        if path.len() == MOST_WRAPPERS {
+        if path.len() == MAX_WRAPPERS {
             break;
         }
     }
@@ -71,7 +71,7 @@ pub(crate) fn find<'a>(arena: &mut Arena<'a>, root: Id) -> Result<StateDict<'a>,
     Ok(StateDict { wrapper: (!path.is_empty()).then(|| path.join(".")), items, tables })
 }
 
-/// The first wrapper key of `dict` whose value is a dictionary that holds something.
+/// The first wrapper key of `dict` whose value is a non-empty dictionary.
 fn wrapped<'a>(arena: &Arena<'a>, dict: Id) -> Option<(&'a str, Id)> {
     let Value::Dict(pairs) = arena.get(dict) else { return None };
     let mut best: Option<(usize, Id)> = None;
@@ -110,11 +110,11 @@ pub(crate) fn resolve(
     arena: &mut Arena<'_>,
     items: &[(&str, Id)],
     storages: &HashMap<&[u8], Range<usize>>,
-) -> Result<Vec<Entry>, Error> {
+) -> Result<Vec<TensorEntry>, Error> {
     let mut entries = Vec::new();
     for &(name, id) in items {
         let offset = arena.offset(id);
-        arena.charge(1, size_of::<Entry>() + name.len() + 192, offset)?;
+        arena.charge(1, size_of::<TensorEntry>() + name.len() + 192, offset)?;
         let entry = match arena.get(id) {
             Value::Tensor(tensor) => strided(arena, name, tensor, storages),
             _ => array_of(arena, id).map(|array| contiguous(name, array)).ok_or("an array or a tensor"),
@@ -124,21 +124,21 @@ pub(crate) fn resolve(
     Ok(entries)
 }
 
-fn contiguous(name: &str, array: &Array) -> Entry {
-    let layout = if array.column_major { Layout::ColumnMajor } else { Layout::RowMajor };
-    Entry {
+fn contiguous(name: &str, array: &Array) -> TensorEntry {
+    let order = if array.column_major { ElementOrder::ColumnMajor } else { ElementOrder::RowMajor };
+    TensorEntry {
         info: TensorInfo { name: name.to_owned(), dtype: array.dtype.dtype, shape: array.shape.clone() },
-        source: Source { parts: vec![array.payload.clone()], layout, big_endian: array.dtype.big_endian },
+        data: TensorData { parts: vec![array.payload.clone()], order, big_endian: array.dtype.big_endian },
     }
 }
 
-/// A view of a storage: its last element must lie inside, and its elements in C order must not outgrow the file.
+/// A view of a storage. Its last element must lie inside, and its elements in C order must not be larger than the file.
 fn strided(
     arena: &Arena<'_>,
     name: &str,
     tensor: &Tensor,
     storages: &HashMap<&[u8], Range<usize>>,
-) -> Result<Entry, &'static str> {
+) -> Result<TensorEntry, &'static str> {
     const INSIDE: &str = "a shape, strides and an offset inside the storage";
     let Value::Storage(storage) = arena.get(tensor.storage) else { return Err("a storage") };
     let range = storages.get(&arena.bytes()[storage.key.clone()]).ok_or("a storage that the file holds")?;
@@ -160,21 +160,21 @@ fn strided(
     let natural = row_major(&tensor.shape);
     let is_row_major = (tensor.strides.iter().zip(&natural).zip(&tensor.shape))
         .all(|((stride, natural), &extent)| extent == 1 || stride == natural);
-    let (range, layout) = if total == 0 {
-        (start..start, Layout::RowMajor)
+    let (range, order) = if total == 0 {
+        (start..start, ElementOrder::RowMajor)
     } else if is_row_major {
-        (start..start + total, Layout::RowMajor)
+        (start..start + total, ElementOrder::RowMajor)
     } else {
-        (start..range.end, Layout::Strided(tensor.strides.clone()))
+        (start..range.end, ElementOrder::Strided(tensor.strides.clone()))
     };
-    Ok(Entry {
+    Ok(TensorEntry {
         info: TensorInfo { name: name.to_owned(), dtype: tensor.dtype, shape: tensor.shape.clone() },
-        source: Source { parts: vec![crate::pickle::Payload::Raw(range)], layout, big_endian: false },
+        data: TensorData { parts: vec![crate::pickle::Payload::Raw(range)], order, big_endian: false },
     })
 }
 
-/// Takes the prefix of parallel training off the names if all have it, and refuses a name that occurs twice.
-pub(crate) fn finish_names(entries: &mut [Entry]) -> Result<(), Error> {
+/// Strips the prefix of parallel training if all names have it, and refuses a name that occurs twice.
+pub(crate) fn finish_names(entries: &mut [TensorEntry]) -> Result<(), Error> {
     if entries.iter().all(|entry| entry.info.name.starts_with(PARALLEL)) {
         for entry in entries.iter_mut() {
             entry.info.name.drain(..PARALLEL.len());

@@ -1,8 +1,8 @@
 //! Zip archives as PyTorch writes them: stored entries, found through the central directory.
 //!
 //! Local headers of PyTorch hold no sizes, and dates may be invalid; neither is used. Zip64, compression and
-//! encryption are refused, and so are entries that share a name or a byte: an archive is never larger than its file.
-//! Checksums are held against the data; zero stands for none, as `torch.serialization.set_crc32_options(False)` writes it.
+//! encryption are refused, and so are entries that share a name or a byte: an archive never expands.
+//! Checksums are compared with the data; zero means none, as `torch.serialization.set_crc32_options(False)` writes it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::error::{Error, excerpt};
 
 const END: [u8; 4] = *b"PK\x05\x06";
 const END_LENGTH: usize = 22;
-const LONGEST_COMMENT: usize = 0xffff;
+const MAX_COMMENT_LENGTH: usize = 0xffff;
 const CENTRAL: u32 = u32::from_le_bytes(*b"PK\x01\x02");
 const CENTRAL_LENGTH: usize = 46;
 const LOCAL: u32 = u32::from_le_bytes(*b"PK\x03\x04");
@@ -63,7 +63,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Archive<'_>, Error> {
     let length = cursor.u32("zip end record")?;
     let start = cursor.u32("zip end record")?;
     if disks != 0 || usize::from(here) != count || start == ZIP64 || count == 0xffff {
-        let expected = "an archive in one piece, below 4 GiB and 65,535 entries";
+        let expected = "a single-part archive with less than 4 GiB and 65,535 entries";
         return Err(Error::Unexpected { offset: end, what: "zip end record", expected });
     }
     let directory = start as usize;
@@ -94,7 +94,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Archive<'_>, Error> {
     let mut order: Vec<&ZipEntry<'_>> = archive.entries.iter().collect();
     order.sort_by_key(|entry| entry.extent.start);
     match order.windows(2).find(|pair| pair[0].extent.end > pair[1].extent.start) {
-        Some(pair) => Err(pair[1].error("bytes that no other entry has")),
+        Some(pair) => Err(pair[1].error("bytes that no other entry uses")),
         None => Ok(archive),
     }
 }
@@ -104,10 +104,10 @@ fn end_record(bytes: &[u8]) -> Result<usize, Error> {
     let invalid = Error::Unexpected {
         offset: bytes.len(),
         what: "zip archive",
-        expected: "an end record in its last 65,557 bytes; the file may be cut",
+        expected: "an end record in its last 65,557 bytes",
     };
     let Some(last) = bytes.len().checked_sub(END_LENGTH) else { return Err(invalid) };
-    let first = last.saturating_sub(LONGEST_COMMENT);
+    let first = last.saturating_sub(MAX_COMMENT_LENGTH);
     let found = (first..=last).rev().find(|&at| {
         let comment = usize::from(u16::from_le_bytes([bytes[at + 20], bytes[at + 21]]));
         bytes[at..at + 4] == END && at + END_LENGTH + comment == bytes.len()
@@ -166,7 +166,7 @@ fn entry<'a>(bytes: &'a [u8], cursor: &mut Cursor<'a>, directory: usize) -> Resu
     header.take(u64::from(local_extra_length), "zip local header")?;
     let data = header.take(size, "zip entry")?;
     if checksum != 0 && crc32fast::hash(&bytes[data.clone()]) != checksum {
-        return invalid("data of the checksum that the directory has; the file is damaged");
+        return invalid("data with the checksum of the directory");
     }
     Ok(ZipEntry { name: text, record, extent: local..data.end, data })
 }

@@ -1,4 +1,4 @@
-//! Error type of this crate.
+//! Errors of reading and writing parameters.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::convert::Precision;
 
-/// A result of this crate.
+/// Result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A tensor whose shape is not the network's.
+/// A tensor with another shape than the network needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shaped {
     /// Name of the tensor.
@@ -27,7 +27,7 @@ impl fmt::Display for Shaped {
     }
 }
 
-/// All that keeps a file from fitting a network.
+/// Differences between a file and a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Differences {
@@ -35,18 +35,18 @@ pub struct Differences {
     pub missing: Vec<String>,
     /// Tensors of the file that are not parameters of the network.
     pub unexpected: Vec<String>,
-    /// Tensors of another shape.
+    /// Tensors with another shape.
     pub misshaped: Vec<Shaped>,
     /// Tensors of a type that is not f64, f32, f16 or bf16, with that type.
     pub unreadable: Vec<(String, String)>,
-    /// Tensors with a value that is infinite or no number, as an f32.
+    /// Tensors with a value that is infinite or NaN as f32.
     pub not_finite: Vec<String>,
     /// Running variances with a value below zero.
     pub negative: Vec<String>,
 }
 
 impl Differences {
-    /// How many there are.
+    /// Number of differences.
     pub fn count(&self) -> usize {
         let named = [&self.missing, &self.unexpected, &self.not_finite, &self.negative];
         named.map(Vec::len).iter().sum::<usize>() + self.misshaped.len() + self.unreadable.len()
@@ -61,8 +61,8 @@ impl fmt::Display for Differences {
         let kinds = [
             ("missing", quoted(&self.missing)),
             ("unexpected", quoted(&self.unexpected)),
-            ("of another shape", self.misshaped.iter().map(Shaped::to_string).collect()),
-            ("of an unreadable type", unreadable.collect()),
+            ("with another shape", self.misshaped.iter().map(Shaped::to_string).collect()),
+            ("with an unsupported type", unreadable.collect()),
             ("not finite", quoted(&self.not_finite)),
             ("with a negative variance", quoted(&self.negative)),
         ];
@@ -74,19 +74,19 @@ impl fmt::Display for Differences {
     }
 }
 
-/// Names that a message has of each kind.
-const SHOWN: usize = 3;
+/// Number of names of each kind in a message.
+const MAX_NAMES: usize = 3;
 
 fn quoted(names: &[String]) -> Vec<String> {
     names.iter().map(|name| format!("`{name}`")).collect()
 }
 
 fn first_of(items: &[String]) -> String {
-    let more = if items.len() > SHOWN { ", ..." } else { "" };
-    format!("{}{more}", items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "))
+    let more = if items.len() > MAX_NAMES { ", ..." } else { "" };
+    format!("{}{more}", items.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", "))
 }
 
-/// Why parameters cannot be read or written.
+/// Error type of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -98,59 +98,59 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file is of no known format, damaged, or holds what is refused.
-    #[error("`{path}` is no usable model file: {source}", path = .path.display())]
+    /// A file of unknown format, or one that is damaged or refused.
+    #[error("`{path}` is not a readable model file: {source}", path = .path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What was expected and found, and where.
+        /// The error of the format.
         source: Box<hardnet_checkpoint::Error>,
     },
-    /// What a file says of itself cannot be understood.
-    #[error("`{path}` has metadata that cannot be used: {reason}", path = .path.display())]
+    /// The metadata of a file is invalid.
+    #[error("`{path}` has invalid metadata: {reason}", path = .path.display())]
     Metadata {
         /// The file.
         path: PathBuf,
         /// What was expected and found.
         reason: String,
     },
-    /// A weights file holds other tensors than the network.
+    /// The tensors of a weights file do not fit the network.
     #[error("`{path}` does not fit {network}: {differences}", path = .path.display())]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// The network it was read for.
         network: String,
-        /// All that differs.
+        /// The differences.
         differences: Box<Differences>,
     },
-    /// A weights file holds another network than the one asked for.
+    /// A weights file holds another network than the expected one.
     #[error("`{path}` holds {found}, not {expected}", path = .path.display())]
     OtherNetwork {
         /// The file.
         path: PathBuf,
         /// The network it holds.
         found: String,
-        /// The network asked for.
+        /// The expected network.
         expected: String,
     },
-    /// Values that are finite in f32 and beyond the greatest of the type that was asked for.
+    /// Values that are finite in f32 and overflow the requested type.
     #[error(
-        "{count} tensors of `{path}` have values beyond {precision} ({first})",
+        "{count} tensors of `{path}` have values that overflow {precision} ({first})",
         count = .tensors.len(), path = .path.display(), first = first_of(&quoted(.tensors))
     )]
     Overflow {
         /// The file.
         path: PathBuf,
-        /// The type asked for.
+        /// The requested type.
         precision: Precision,
         /// The parameters, under their canonical names.
         tensors: Vec<String>,
     },
-    /// There are more or fewer names than classes.
+    /// The number of class names is not the number of classes.
     #[error("{found} class names for a network of {expected} classes")]
     ClassNames {
         /// Classes of the network.
@@ -161,26 +161,26 @@ pub enum Error {
     /// A type name other than `f32`, `f16` and `bf16`.
     #[error("unknown type `{0}`, expected f32, f16 or bf16")]
     UnknownPrecision(String),
-    /// A parameter that is to be written has a value that is infinite or no number.
+    /// A parameter to be written has an infinite or NaN value.
     #[error("`{name}` has values that are not finite")]
     NotFinite {
         /// Name of the parameter.
         name: String,
     },
-    /// A file of weights could not be written.
+    /// A weights file could not be written.
     #[error("cannot write the weights")]
     Write(#[source] std::io::Error),
-    /// A parameter with another number of values than its shape says.
+    /// The number of values of a parameter does not match its shape.
     #[error("`{name}` has {found} values, expected {expected}")]
     Parameter {
         /// Name of the parameter.
         name: String,
-        /// Values of its shape.
+        /// Number of values of its shape.
         expected: usize,
-        /// Values that there are.
+        /// Number of values found.
         found: usize,
     },
-    /// A file has no parameter of this name: it holds another network.
+    /// A file lacks a parameter, because it holds another network.
     #[error("`{path}` has no parameter `{name}`", path = .path.display())]
     NoParameter {
         /// The file.
@@ -188,7 +188,7 @@ pub enum Error {
         /// Name of the parameter.
         name: String,
     },
-    /// A source of parameters that is not a file failed.
+    /// Reading a parameter from a source that is not a file failed.
     #[error("cannot read the parameter `{name}`")]
     Source {
         /// Name of the parameter.
@@ -196,7 +196,7 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A name that is not that of a [`Scheme`](crate::Scheme).
+    /// An unknown name of a [`Scheme`](crate::Scheme).
     #[error("unknown naming scheme `{0}`")]
     UnknownScheme(String),
 }

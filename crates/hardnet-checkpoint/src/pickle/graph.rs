@@ -1,12 +1,12 @@
-//! Checks of the finished values: no container holds itself, none is deep, and sharing does not multiply.
+//! Checks of the finished values: no cycles, bounded nesting, bounded expansion of shared values.
 
 use super::value::{Arena, Id, Value};
 use crate::error::Error;
 
-/// Levels of containers. A checkpoint with an optimiser has six.
-const DEEPEST: u32 = 64;
-/// Values a container may have when each use of a shared one is counted.
-const LARGEST: u64 = 1 << 24;
+/// Most levels of containers. A checkpoint with an optimizer has six.
+const MAX_DEPTH: u32 = 64;
+/// Most values in a container, counting each use of a shared value.
+const MAX_VALUES: u64 = 1 << 24;
 
 #[derive(Clone, Copy)]
 enum Visit {
@@ -15,7 +15,7 @@ enum Visit {
     Done { depth: u32, size: u64 },
 }
 
-/// Walks all values once, with a stack of its own.
+/// Walks all values once, with an explicit stack.
 pub(crate) fn check(arena: &mut Arena<'_>) -> Result<(), Error> {
     arena.charge(arena.len(), size_of::<Visit>() / 3 + 1, 0)?;
     let mut visits = vec![Visit::New; arena.len()];
@@ -39,17 +39,17 @@ pub(crate) fn check(arena: &mut Arena<'_>) -> Result<(), Error> {
                     *depth = below.max(*depth);
                     *size = size.saturating_add(more);
                     let offset = arena.offset(*id);
-                    if *depth >= DEEPEST {
-                        return Err(Error::Limit { offset, what: "nesting", limit: u64::from(DEEPEST) });
+                    if *depth >= MAX_DEPTH {
+                        return Err(Error::Limit { offset, what: "nesting", limit: u64::from(MAX_DEPTH) });
                     }
-                    if *size > LARGEST {
-                        return Err(Error::Limit { offset, what: "shared values", limit: LARGEST });
+                    if *size > MAX_VALUES {
+                        return Err(Error::Limit { offset, what: "shared values", limit: MAX_VALUES });
                     }
                 }
                 Visit::New => {
                     visits[child as usize] = Visit::Open;
                     stack.push((child, 0, 0, 1));
-                    arena_depth(&stack, arena)?;
+                    check_depth(&stack, arena)?;
                 }
             }
         }
@@ -57,10 +57,10 @@ pub(crate) fn check(arena: &mut Arena<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Keeps the stack of the walk as short as the values may be deep; a loop is found before, or is as deep.
-fn arena_depth(stack: &[(Id, usize, u32, u64)], arena: &Arena<'_>) -> Result<(), Error> {
-    if stack.len() > DEEPEST as usize {
-        return Err(Error::Limit { offset: arena.offset(stack[0].0), what: "nesting", limit: u64::from(DEEPEST) });
+/// Bounds the stack of the walk by the allowed nesting.
+fn check_depth(stack: &[(Id, usize, u32, u64)], arena: &Arena<'_>) -> Result<(), Error> {
+    if stack.len() > MAX_DEPTH as usize {
+        return Err(Error::Limit { offset: arena.offset(stack[0].0), what: "nesting", limit: u64::from(MAX_DEPTH) });
     }
     Ok(())
 }

@@ -10,31 +10,31 @@ use super::value::{Arena, Id, Payload, Value};
 use crate::cursor::Cursor;
 use crate::error::{Error, excerpt};
 
-/// Marks open at one time. Writers open two or three.
-const MOST_MARKS: usize = 1024;
+/// Most marks open at a time. Writers open two or three.
+const MAX_MARKS: usize = 1024;
 
-/// Runs the pickle at the start of `span`, a range of the file; returns its object and the offset after its STOP.
+/// Runs the pickle at the start of `span`, a range of the file. Returns its object and the offset after its STOP.
 pub(crate) fn load(arena: &mut Arena<'_>, span: Range<usize>) -> Result<(Id, usize), Error> {
     let Range { start, end } = span;
     let cursor = Cursor::new(&arena.bytes()[..end], start);
-    Machine { cursor, arena, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), at: start }.run()
+    Machine { cursor, arena, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), offset: start }.run()
 }
 
 struct Machine<'a, 'b> {
     arena: &'b mut Arena<'a>,
     cursor: Cursor<'a>,
     stack: Vec<Id>,
-    /// Heights of the stack; items below the last one are out of reach.
+    /// Stack heights at the open marks; items below the last mark are out of reach.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// The opcode being run.
-    at: usize,
+    /// Offset of the opcode being run.
+    offset: usize,
 }
 
 impl Machine<'_, '_> {
     fn run(mut self) -> Result<(Id, usize), Error> {
         loop {
-            self.at = self.cursor.position();
+            self.offset = self.cursor.position();
             let opcode = self.cursor.u8("pickle opcode")?;
             if opcode == op::STOP {
                 let root = self.pop()?;
@@ -56,18 +56,18 @@ impl Machine<'_, '_> {
                 }
                 Ok(())
             }
-            // Frames are hints for buffering: a long string may lie between two of them.
+            // Frames are hints for buffering; a long string may lie between two of them.
             op::FRAME => {
                 let length = self.cursor.u64("pickle frame")?;
                 let left = self.cursor.left() as u64;
                 if length > left {
-                    return Err(Error::Truncated { offset: self.at, what: "pickle frame", needed: length, left });
+                    return Err(Error::Truncated { offset: self.offset, what: "pickle frame", needed: length, left });
                 }
                 Ok(())
             }
             op::MARK => {
-                if self.marks.len() == MOST_MARKS {
-                    return Err(Error::Limit { offset: self.at, what: "pickle marks", limit: MOST_MARKS as u64 });
+                if self.marks.len() == MAX_MARKS {
+                    return Err(Error::Limit { offset: self.offset, what: "pickle marks", limit: MAX_MARKS as u64 });
                 }
                 self.marks.push(self.stack.len());
                 Ok(())
@@ -133,20 +133,20 @@ impl Machine<'_, '_> {
             }
             op::BINPUT => {
                 let index = u32::from(self.cursor.u8("pickle memo index")?);
-                self.put(index)
+                self.put_memo(index)
             }
             op::LONG_BINPUT => {
                 let index = self.cursor.u32("pickle memo index")?;
-                self.put(index)
+                self.put_memo(index)
             }
-            op::MEMOIZE => self.put(self.memo.len() as u32),
+            op::MEMOIZE => self.put_memo(self.memo.len() as u32),
             op::BINGET => {
                 let index = u32::from(self.cursor.u8("pickle memo index")?);
-                self.memoised(index)
+                self.get_memo(index)
             }
             op::LONG_BINGET => {
                 let index = self.cursor.u32("pickle memo index")?;
-                self.memoised(index)
+                self.get_memo(index)
             }
             op::GLOBAL => {
                 let module = self.cursor.line("pickle module name")?;
@@ -165,20 +165,20 @@ impl Machine<'_, '_> {
             op::REDUCE => {
                 let arguments = self.pop()?;
                 let callable = self.pop()?;
-                let result = reduce::call(self.arena, callable, arguments, self.at)?;
+                let result = reduce::call(self.arena, callable, arguments, self.offset)?;
                 self.push(result)
             }
             op::BUILD => {
                 let state = self.pop()?;
                 let object = self.top()?;
-                reduce::build(self.arena, object, state, self.at)
+                reduce::build(self.arena, object, state, self.offset)
             }
             op::BINPERSID => {
                 let pid = self.pop()?;
-                let storage = reduce::storage(self.arena, pid, self.at)?;
+                let storage = reduce::storage(self.arena, pid, self.offset)?;
                 self.push_new(Value::Storage(storage))
             }
-            _ => Err(Error::RefusedOpcode { offset: self.at, opcode }),
+            _ => Err(Error::RefusedOpcode { offset: self.offset, opcode }),
         }
     }
 
@@ -211,13 +211,13 @@ impl Machine<'_, '_> {
     fn global(&mut self, module: &str, name: &str) -> Result<(), Error> {
         match Global::find(module, name) {
             Some(global) => self.push_new(Value::Global(global)),
-            None => Err(Error::RefusedGlobal { offset: self.at, module: excerpt(module), name: excerpt(name) }),
+            None => Err(Error::RefusedGlobal { offset: self.offset, module: excerpt(module), name: excerpt(name) }),
         }
     }
 
     fn append(&mut self, items: &[Id]) -> Result<(), Error> {
         let target = self.top()?;
-        self.arena.charge(items.len(), size_of::<Id>(), self.at)?;
+        self.arena.charge(items.len(), size_of::<Id>(), self.offset)?;
         match self.arena.get_mut(target) {
             Value::List(list) => list.extend_from_slice(items),
             _ => return Err(self.unexpected("pickle append", "a list below the items")),
@@ -227,7 +227,7 @@ impl Machine<'_, '_> {
 
     fn set(&mut self, items: &[Id]) -> Result<(), Error> {
         let target = self.top()?;
-        self.arena.charge(items.len(), size_of::<Id>(), self.at)?;
+        self.arena.charge(items.len(), size_of::<Id>(), self.offset)?;
         let (pairs, rest) = items.as_chunks::<2>();
         match self.arena.get_mut(target) {
             Value::Dict(dict) if rest.is_empty() => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
@@ -236,18 +236,18 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// Writers number the memo from zero, each use takes at least one byte: a number is below the offset.
-    fn put(&mut self, index: u32) -> Result<(), Error> {
+    /// Writers number the memo from zero, and each entry takes at least one byte: an index is below the offset.
+    fn put_memo(&mut self, index: u32) -> Result<(), Error> {
         let top = self.top()?;
-        if index as usize >= self.at {
-            return Err(Error::Limit { offset: self.at, what: "pickle memo index", limit: self.at as u64 });
+        if index as usize >= self.offset {
+            return Err(Error::Limit { offset: self.offset, what: "pickle memo index", limit: self.offset as u64 });
         }
-        self.arena.charge(1, 2 * size_of::<(u32, Id)>(), self.at)?;
+        self.arena.charge(1, 2 * size_of::<(u32, Id)>(), self.offset)?;
         self.memo.insert(index, top);
         Ok(())
     }
 
-    fn memoised(&mut self, index: u32) -> Result<(), Error> {
+    fn get_memo(&mut self, index: u32) -> Result<(), Error> {
         match self.memo.get(&index) {
             Some(&id) => self.push(id),
             None => Err(self.unexpected("pickle memo index", "a number that was put before")),
@@ -256,14 +256,14 @@ impl Machine<'_, '_> {
 
     fn push(&mut self, id: Id) -> Result<(), Error> {
         if self.stack.len() == self.stack.capacity() {
-            self.arena.charge(self.stack.len().max(4), size_of::<Id>(), self.at)?;
+            self.arena.charge(self.stack.len().max(4), size_of::<Id>(), self.offset)?;
         }
         self.stack.push(id);
         Ok(())
     }
 
     fn push_new(&mut self, value: Value) -> Result<(), Error> {
-        let id = self.arena.add(value, self.at)?;
+        let id = self.arena.add(value, self.offset)?;
         self.push(id)
     }
 
@@ -299,6 +299,6 @@ impl Machine<'_, '_> {
     }
 
     fn unexpected(&self, what: &'static str, expected: &'static str) -> Error {
-        Error::Unexpected { offset: self.at, what, expected }
+        Error::Unexpected { offset: self.offset, what, expected }
     }
 }

@@ -1,4 +1,4 @@
-//! What the allowlisted callables make of their arguments, and the states that objects accept.
+//! Results of the allowlisted callables, and the states that objects accept.
 
 use super::global::Global;
 use super::value::{Arena, Array, Id, NumpyDtype, Payload, Storage, Tensor, Value};

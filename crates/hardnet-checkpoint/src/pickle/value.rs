@@ -1,6 +1,5 @@
-//! What a pickle builds: values in an arena, which refer to each other by number.
-//!
-//! Sharing is by number, so a value used a thousand times is held once, and neither dropping nor walking recurses.
+//! The values that a pickle builds, in an arena. They refer to each other by index, so that a shared value is stored once
+//! and neither dropping nor walking recurses.
 
 use std::ops::Range;
 
@@ -8,7 +7,7 @@ use super::global::Global;
 use crate::dtype::Dtype;
 use crate::error::Error;
 
-/// The number of a value in its [`Arena`].
+/// Index of a value in its [`Arena`].
 pub(crate) type Id = u32;
 
 /// A value. Ranges are ranges of the file.
@@ -19,7 +18,7 @@ pub(crate) enum Value {
     Int(i64),
     /// An integer beyond 64 bits, little-endian.
     BigInt(Range<usize>),
-    /// Something that is carried and never looked into: a float, a NumPy scalar.
+    /// A value whose content is ignored: a float, a NumPy scalar.
     Opaque,
     /// UTF-8, which is checked where the text is used.
     Text(Range<usize>),
@@ -96,7 +95,7 @@ pub(crate) struct Array {
     pub(crate) payload: Payload,
 }
 
-/// All values of a file and the byte at which each was made.
+/// All values of a file, and the offset at which each was made.
 #[derive(Debug)]
 pub(crate) struct Arena<'a> {
     bytes: &'a [u8],
@@ -105,7 +104,7 @@ pub(crate) struct Arena<'a> {
     budget: Budget,
 }
 
-/// What the arena may still use. Memory is that of a growing vector at its worst: the old and the new buffer.
+/// Remaining budget of the arena. Memory is charged as for a growing vector at its worst: the old and the new buffer.
 #[derive(Debug)]
 struct Budget {
     memory: usize,
@@ -113,14 +112,14 @@ struct Budget {
     scan: usize,
 }
 
-/// Files smaller than this may take this much for their values.
-const SMALLEST_BUDGET: usize = 4 << 20;
+/// Memory that even a small file may take for its values.
+const MIN_BUDGET: usize = 4 << 20;
 const GROWTH: usize = 3;
 
 impl<'a> Arena<'a> {
     /// An empty arena for the pickles of the file `bytes`, with as much memory as the file is long.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        let memory = bytes.len().max(SMALLEST_BUDGET);
+        let memory = bytes.len().max(MIN_BUDGET);
         let budget = Budget { memory, memory_limit: memory, scan: bytes.len() };
         Self { bytes, values: Vec::new(), offsets: Vec::new(), budget }
     }
@@ -133,7 +132,7 @@ impl<'a> Arena<'a> {
         self.values.len()
     }
 
-    /// Takes the memory of `count` items of `size` bytes off the budget.
+    /// Charges the memory of `count` items of `size` bytes to the budget.
     pub(crate) fn charge(&mut self, count: usize, size: usize, offset: usize) -> Result<(), Error> {
         let limit = self.budget.memory_limit as u64;
         let cost = count.saturating_mul(size).saturating_mul(GROWTH);
@@ -142,7 +141,7 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
-    /// Takes the time for looking at `count` bytes once more off the budget.
+    /// Charges the time of scanning `count` bytes again to the budget.
     pub(crate) fn charge_scan(&mut self, count: usize, offset: usize) -> Result<(), Error> {
         let limit = self.bytes.len() as u64;
         self.budget.scan =
@@ -175,15 +174,15 @@ impl<'a> Arena<'a> {
         &mut self.values[id as usize]
     }
 
-    /// The byte of the file at which a value was made.
+    /// The offset at which a value was made.
     pub(crate) fn offset(&self, id: Id) -> usize {
         self.offsets[id as usize]
     }
 
-    /// The text of a value, if it is no longer than a name may be. Python 2 wrote text as bytes.
+    /// The text of a value, if it is not longer than a name may be. Python 2 wrote text as bytes.
     pub(crate) fn text(&self, id: Id) -> Option<&'a str> {
         match self.get(id) {
-            Value::Text(range) | Value::Bytes(Payload::Raw(range)) if range.len() <= LONGEST_NAME => {
+            Value::Text(range) | Value::Bytes(Payload::Raw(range)) if range.len() <= MAX_NAME_LENGTH => {
                 std::str::from_utf8(&self.bytes[range.clone()]).ok()
             }
             _ => None,
@@ -200,7 +199,7 @@ impl<'a> Arena<'a> {
     /// A tuple of non-negative integers: a shape or strides.
     pub(crate) fn extents(&self, id: Id) -> Option<Vec<usize>> {
         match self.get(id) {
-            Value::Tuple(items) if items.len() <= MOST_DIMENSIONS => {
+            Value::Tuple(items) if items.len() <= MAX_DIMENSIONS => {
                 items.iter().map(|&item| usize::try_from(self.int(item)?).ok()).collect()
             }
             _ => None,
@@ -212,7 +211,7 @@ impl<'a> Arena<'a> {
     }
 }
 
-/// Bytes of a name or a key. A limit keeps the time for looking names up in proportion to the file.
-const LONGEST_NAME: usize = 1024;
+/// Most bytes of a name or a key. The limit keeps the time of lookups proportional to the file.
+const MAX_NAME_LENGTH: usize = 1024;
 /// NumPy stops at 64 dimensions; so does PyTorch.
-const MOST_DIMENSIONS: usize = 64;
+const MAX_DIMENSIONS: usize = 64;

@@ -103,8 +103,10 @@ fn weights_that_do_not_fit() {
     folder.write("text.safetensors", "not weights");
     folder.write("weights.pth", b"PK\x03\x04\x00\x00");
     let eval = |flags: &str| folder.run(&format!("eval --data-dir images --val-list list.txt {flags}")).exits(2);
-    eval("--weights truncated.safetensors").says("is no usable model file");
-    eval("--weights text.safetensors").says("start no known model file");
+    eval("--weights truncated.safetensors").says("is not a readable model file").says("hint: the file may be damaged");
+    eval("--weights text.safetensors")
+        .says("unknown format: the file starts with `not weights`")
+        .says("hint: check that the download is complete");
     eval("--weights weights.pth").says("`zip archive` at offset 6 is not valid");
     eval("--weights other.safetensors -m hardnet68")
         .says("holds hardnet39ds, not hardnet68")
@@ -167,7 +169,7 @@ fn pipes_and_devices_in_place_of_weights_do_not_hang() {
         folder
             .run(&format!("eval --data-dir images --val-list list.txt --weights {path}"))
             .exits(2)
-            .says("it is no regular file");
-        folder.run(&format!("inspect {path}")).exits(2).says("it is no regular file");
+            .says("not a regular file");
+        folder.run(&format!("inspect {path}")).exits(2).says("not a regular file");
     }
 }

@@ -110,7 +110,7 @@ fn values_beyond_the_type_are_an_error_that_names_every_tensor() {
     let error = |precision| Conversion::new(&weights, precision, None, None).unwrap().write(std::io::sink());
     assert_eq!(
         error(Precision::F16).unwrap_err().to_string(),
-        "2 tensors of `it` have values beyond f16 (`base.0.norm.bias`, `base.1.conv.weight`)"
+        "2 tensors of `it` have values that overflow f16 (`base.0.norm.bias`, `base.1.conv.weight`)"
     );
     error(Precision::Bf16).unwrap();
     error(Precision::F32).unwrap();

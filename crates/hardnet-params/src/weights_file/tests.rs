@@ -146,12 +146,12 @@ fn every_difference_is_in_one_error() {
     assert_eq!(
         message(&broken),
         "hardnet39ds: 5 missing (`base.1.conv.weight`, `base.1.norm.weight`, `base.1.norm.bias`, ...); \
-         1 unexpected (`extra.weight`); 1 of another shape (`base.0.conv.weight` is [24, 3, 5, 5], not [24, 3, 3, 3])"
+         1 unexpected (`extra.weight`); 1 with another shape (`base.0.conv.weight` is [24, 3, 5, 5], not [24, 3, 3, 3])"
     );
     let integers = save(&complete, Encoding::I32, None);
     let error = WeightsFile::open(integers.path()).unwrap_err().to_string();
     assert!(
-        error.contains("372 of an unreadable type (`base.0.conv.weight` is i32, not f64, f32, f16 or bf16"),
+        error.contains("372 with an unsupported type (`base.0.conv.weight` is i32, not f64, f32, f16 or bf16"),
         "{error}"
     );
 }
@@ -201,8 +201,8 @@ fn what_is_no_model_file_is_said() {
         (b"", "the file is empty"),
         (b"PK\x03\x04rest of a zip file", "`zip archive` at offset 22 is not valid"),
         (b"\x80\x02\x8a\x0alF\xf9 and so on", "opcode `0x20` at offset 14 is refused"),
-        (b"this is a text file, not weights", "bytes `this is a text f` at offset 0"),
-        (b"\x02", "bytes `\\x02` at offset 0"),
+        (b"this is a text file, not weights", "the file starts with `this is a text f`"),
+        (b"\x02", "the file starts with `\\x02`"),
         (&whole[..whole.len() - 1], "safetensors header at offset 8 is not valid"),
         (&whole[..100], "`safetensors header` at offset 8 needs"),
     ];
@@ -210,7 +210,7 @@ fn what_is_no_model_file_is_said() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let error = WeightsFile::open(file.path()).unwrap_err().to_string();
-        assert!(error.contains("is no usable model file: ") && error.contains(expected), "{error}");
+        assert!(error.contains("is not a readable model file: ") && error.contains(expected), "{error}");
     }
     let folder = tempfile::tempdir().unwrap();
     let error = WeightsFile::open(folder.path()).unwrap_err();
