@@ -12,8 +12,8 @@ use clap::Args;
 use hardnet_data::{CoreBudget, Loader, LoaderOptions, Pipeline, Sample};
 use hardnet_eval::{Metric, Tally};
 
-use crate::format::at_least_one;
 use crate::failure::{Exit, Failure, Result};
+use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::model::{Model, ModelArgs, check_side};
 use crate::pipeline::PipelineArgs;

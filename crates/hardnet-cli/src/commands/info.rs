@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use hardnet_weights::WeightsSource;
 
-use crate::format::at_least_one;
 use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::format::at_least_one;
 use crate::output::OutputFile;
 use crate::printer::Printer;
 use crate::weights::FetchArgs;

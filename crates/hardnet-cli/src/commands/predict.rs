@@ -9,8 +9,8 @@ use hardnet_data::{CoreBudget, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_
 use hardnet_eval::top_k;
 use serde::Serialize;
 
-use crate::format::at_least_one;
 use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::labels::Hit;
 use crate::model::{Model, ModelArgs, check_side};

@@ -12,10 +12,10 @@ use hardnet_model::{Config, Metadata, Variant, WeightsFile};
 use hardnet_train::{Ending, Error, Event, Flow, Job, Progress, RunFile, RunFolder, Trainer, Validation, Weights};
 use hardnet_weights::WeightsSource;
 
-use crate::format::at_least_one;
 use crate::commands::convert::read_labels;
 use crate::device::DeviceChoice;
 use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::model::name_of;
 use crate::pipeline::{PipelineArgs, to_value};

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod compat;
 mod convert;
 mod describe;
 #[cfg(feature = "hub")]

@@ -43,7 +43,7 @@ fn a_run_is_resumed_and_its_weights_are_evaluated() {
 
     let halves = TRAIN.replace("-o run", "-o halves");
     folder.run(&format!("{halves} --stop-after 1")).exits(0).says("hardnet train --resume halves goes on");
-    let run = folder.run("train --resume halves --threads 1 -j 0").exits(0).says("resumed behind 1 epochs and 0 steps");
+    let run = folder.run("train --resume halves --threads 1 -j 0").exits(0).says("resumed after 1 epoch");
     assert_eq!(run.stdout.lines().count(), 2);
     for file in ["last.safetensors", "best.safetensors"] {
         assert!(bytes(&folder, &format!("run/{file}")) == bytes(&folder, &format!("halves/{file}")), "{file}");
@@ -221,5 +221,5 @@ fn an_interrupt_saves_and_is_resumed() {
     assert!(kill.success());
     let run: Run = child.wait_with_output().unwrap().into();
     run.exits(130).says("stopped and saved; hardnet train --resume run goes on");
-    folder.run("train --resume run --stop-after 1 --threads 1").says("resumed behind");
+    folder.run("train --resume run --stop-after 1 --threads 1").says("resumed after");
 }

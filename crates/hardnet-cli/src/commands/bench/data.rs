@@ -8,8 +8,8 @@ use clap::Args;
 use hardnet_data::{CoreBudget, Dataset, Loader, LoaderOptions, Pipeline, Resizer, Sample, decode};
 use serde::Serialize;
 
-use crate::format::at_least_one;
 use crate::failure::{Exit, Failure, Result};
+use crate::format::at_least_one;
 use crate::model::{Model, ModelArgs};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;

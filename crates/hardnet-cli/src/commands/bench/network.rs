@@ -13,9 +13,9 @@ use profile::Profile;
 use serde::Serialize;
 
 use super::data::DataArgs;
-use crate::format::at_least_one;
 use crate::engine::{EngineChoice, MAX_BATCH, options};
 use crate::failure::{Exit, Failure, Result};
+use crate::format::at_least_one;
 use crate::model::name_of;
 use crate::printer::Printer;
 use crate::report::Tool;

@@ -7,8 +7,8 @@ use clap::Args;
 use hardnet_data::{Dataset, Sample};
 use serde::{Deserialize, Serialize};
 
-use crate::format::at_least_one;
 use crate::failure::{Failure, Result};
+use crate::format::at_least_one;
 use crate::printer::Printer;
 use crate::samples::{evenly, labelled};
 

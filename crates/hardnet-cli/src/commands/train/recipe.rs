@@ -4,8 +4,8 @@ use clap::{Args, ValueEnum};
 use hardnet_data::RandomCrop;
 use hardnet_train::{Decay, Decayed, Interval, Recipe, Warmup};
 
-use crate::format::at_least_one;
 use crate::failure::{Failure, Result};
+use crate::format::at_least_one;
 
 /// How to train. What is not given is the recipe's.
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@ use hardnet_train::{BatchReport, Ending, EpochMetrics, Event, Progress as Saved,
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::format::counted;
 use crate::printer::Printer;
 use crate::progress::Progress;
 
@@ -49,9 +50,13 @@ impl Show {
         Self { printer, json, bar: None, beside: 0.0, epochs }
     }
 
-    /// Says where a saved run goes on.
+    /// Shows where a saved run resumes.
     pub(super) fn resumed(&mut self, saved: &Saved) {
-        self.printer.note(format_args!("resumed behind {} epochs and {} steps", saved.epochs(), saved.batch));
+        let epochs = counted(saved.epochs() as usize, "epoch");
+        match saved.batch {
+            0 => self.printer.note(format_args!("resumed after {epochs}")),
+            steps => self.printer.note(format_args!("resumed after {epochs} and {}", counted(steps, "step"))),
+        }
         if let Some(last) = saved.history.last() {
             self.beside = beside(last);
         }
