@@ -4,12 +4,12 @@
 //! ranges, from any thread and in any order. Archives are refused rather than guessed at: one that was cut short, or of
 //! which a header is damaged, gives an error with the offset, because what lies behind that place cannot be known.
 
+mod cache;
 mod error;
-mod handle;
 mod header;
 mod index;
-mod kept;
 mod pax;
+mod positioned_file;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use std::sync::Arc;
 pub use error::{ArchiveError, EntryKind, HeaderFault};
 
 use crate::FileKind;
-use handle::Handle;
+use cache::IndexCache;
 use header::{BLOCK, Header};
 pub(crate) use index::{Entry, Index};
-use kept::Kept;
+use positioned_file::PositionedFile;
 
 /// The longest name of an entry in bytes, folders included.
 pub const MAX_NAME_BYTES: usize = 4096;
@@ -37,7 +37,7 @@ pub(crate) struct Archive {
 /// An open tar archive.
 struct ArchiveFile {
     path: PathBuf,
-    handle: Handle,
+    handle: PositionedFile,
 }
 
 impl Archive {
@@ -52,12 +52,12 @@ impl Archive {
         let io = |source| ArchiveError::Io { archive: path.into(), source };
         // Opening a pipe would wait for a writer.
         let metadata = fs::metadata(path).map_err(io)?;
-        if FileKind::of(&metadata).is_some() {
+        if FileKind::irregular(&metadata).is_some() {
             return Ok(None);
         }
-        let handle = Handle::open(path).map_err(io)?;
-        let kept = indices.and_then(|folder| Kept::new(folder, path, &metadata));
-        let (index, note) = match kept.as_ref().and_then(Kept::read) {
+        let handle = PositionedFile::open(path).map_err(io)?;
+        let kept = indices.and_then(|folder| IndexCache::new(folder, path, &metadata));
+        let (index, note) = match kept.as_ref().and_then(IndexCache::read) {
             Some(index) => (index, None),
             None => {
                 let Some(index) = Index::read(path, &handle)? else { return Ok(None) };

@@ -9,7 +9,7 @@ mod folders;
 mod idx;
 mod kaggle;
 mod list;
-mod loose;
+mod paths;
 mod root;
 mod sample;
 mod walk;
@@ -131,7 +131,7 @@ impl Dataset {
     ///
     /// A [`DatasetError`] if a path does not exist, is a pipe or device, or is a folder or archive without images.
     pub fn from_paths(paths: &[PathBuf]) -> Result<Self, DatasetError> {
-        loose::read(paths)
+        paths::read(paths)
     }
 
     /// Takes `n` samples out at random, all of them if there are fewer; the choice depends on `seed` and the number of

@@ -13,14 +13,14 @@
 mod bmp;
 mod jpeg;
 mod png;
+mod scratch;
 mod sniff;
-mod spare;
 
 use std::fmt;
 
 use crate::image::{Image, ImageError};
+pub(crate) use scratch::DecodeScratch;
 pub use sniff::Guess;
-pub(crate) use spare::Spare;
 
 /// The JPEG decoder and its version, for results that depend on it.
 pub const DECODER: &str = jpeg::NAME;
@@ -128,13 +128,13 @@ impl fmt::Display for DecodeWarning {
 /// appended that marker decodes, here and in Pillow, with arbitrary content below the cut. A PNG must be complete to its
 /// last pixel and a BMP to the padding of its last row; Pillow does without the padding.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
-    decode_with(&mut Spare::default(), bytes, limits)
+    decode_with(&mut DecodeScratch::default(), bytes, limits)
 }
 
 /// [`decode`] with the memory of an earlier image.
-pub(crate) fn decode_with(spare: &mut Spare, bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+pub(crate) fn decode_with(scratch: &mut DecodeScratch, bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     match sniff::format(bytes) {
-        Ok(Format::Jpeg) => jpeg::decode(spare, bytes, limits),
+        Ok(Format::Jpeg) => jpeg::decode(scratch, bytes, limits),
         Ok(Format::Png) => png::decode(bytes, limits),
         Ok(Format::Bmp) => bmp::decode(bytes, limits),
         Err(found) => Err(ImageError::UnknownFormat { found }),

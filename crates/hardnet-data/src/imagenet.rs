@@ -28,7 +28,7 @@ pub fn classes() -> &'static [Class] {
 /// The class index of a WordNet id, or `None` if it is not one of the thousand.
 ///
 /// The id is taken as ImageNet spells it: a lower-case `n` and eight digits.
-pub fn index_of(wordnet_id: &str) -> Option<u32> {
+pub fn class_index(wordnet_id: &str) -> Option<u32> {
     classes().binary_search_by(|class| class.wordnet_id.cmp(wordnet_id)).ok().map(|index| index as u32)
 }
 

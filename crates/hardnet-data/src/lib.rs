@@ -14,11 +14,11 @@ mod interpolation;
 mod loader;
 mod normalise;
 mod parallel_map;
-mod part;
 mod pipeline;
 mod random;
 mod regular_file;
 mod resize;
+mod shared_str;
 
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
 pub use augment::{Augmentation, RandomCrop};
@@ -32,7 +32,7 @@ pub use encode::encode_png;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};
 pub use loader::{
-    Batch, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, Pixels, TrainingEpoch,
+    Batch, ImageTensor, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, TrainingEpoch,
 };
 pub use parallel_map::ParallelMap;
 pub use pipeline::Pipeline;

@@ -5,8 +5,8 @@
 
 mod error;
 mod file;
+mod image_tensor;
 mod permits;
-mod pixels;
 
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -15,14 +15,14 @@ use std::thread;
 use std::time::Duration;
 
 pub use error::{LoadError, LoaderError};
-pub use pixels::Pixels;
+pub use image_tensor::ImageTensor;
 
 use crate::{
     Augmentation, CoreBudget, DecodeWarning, Image, ImageError, Limits, ParallelMap, Pipeline, Purpose, RandomStream,
     Resizer, Sample,
 };
+use image_tensor::TensorPool;
 use permits::ImagePermits;
-use pixels::Pool;
 
 /// The largest image file read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -100,7 +100,7 @@ pub struct Batch {
     /// The tensors of the n readable images, each `[3, crop, crop]`, f32, normalised by the pipeline.
     ///
     /// They are the buffers that the workers wrote; [`stacked`](Batch::stacked) copies them into one.
-    pub images: Vec<Pixels>,
+    pub images: Vec<ImageTensor>,
     /// The sample of each of the n images, in their order.
     pub samples: Vec<usize>,
     /// The samples that have no image, in their order, and why.
@@ -129,7 +129,7 @@ pub struct Loader {
 }
 
 /// What became of one sample: its tensor and warnings.
-type Loaded = Result<(Pixels, Vec<DecodeWarning>), LoadError>;
+type Loaded = Result<(ImageTensor, Vec<DecodeWarning>), LoadError>;
 
 impl Loader {
     /// Starts loading `samples`, a vector or one that is shared; it is not copied.
@@ -194,13 +194,13 @@ impl Loader {
     ) -> Result<Self, LoaderError> {
         let limits = options.limits.clone();
         // As many as images were ever in work at once; one that a panic cut short is not used again.
-        let spare = Mutex::new(Vec::new());
+        let free = Mutex::new(Vec::new());
         let load = move |sample: &Sample, permits: &ImagePermits, place: Place, out: &mut [f32]| {
-            let mut workspace: file::Workspace = lock(&spare).pop().unwrap_or_default();
+            let mut workspace: file::Workspace = lock(&free).pop().unwrap_or_default();
             let prepare =
                 |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(place.index, resizer, image, out);
             let loaded = file::load(sample, &limits, || permits.acquire(place.position), prepare, &mut workspace, out);
-            lock(&spare).push(workspace);
+            lock(&free).push(workspace);
             loaded
         };
         Self::with(samples, order, crop, &options, load)
@@ -225,16 +225,16 @@ impl Loader {
         check_memory("prefetch", options.prefetch, total, crop)?;
         let ahead = if options.workers == 0 { 0 } else { options.prefetch };
         let most = ahead.saturating_add(options.batch_size).min(total);
-        let pool = Pool::new(3 * crop as usize * crop as usize, most);
+        let pool = TensorPool::new(3 * crop as usize * crop as usize, most);
         let permits = Arc::new(ImagePermits::new(options.cores.clone()));
         let order = Arc::new(order);
         let (all, shared, places) = (Arc::clone(&samples), Arc::clone(&permits), Arc::clone(&order));
         let images = ParallelMap::new(options.workers, options.prefetch, total, move |position| {
             let index = places.index(position);
             let sample = &all[index];
-            let mut pixels = pool.take();
-            let loaded = file::guarded(sample, || load(sample, &shared, Place { position, index }, &mut pixels));
-            (index, loaded.map(|warnings| (pixels, warnings)))
+            let mut tensor = pool.take();
+            let loaded = file::guarded(sample, || load(sample, &shared, Place { position, index }, &mut tensor));
+            (index, loaded.map(|warnings| (tensor, warnings)))
         });
         let seconds = options.timeout.as_secs();
         let images = images.with_timeout(options.timeout, move |position| {
@@ -294,8 +294,8 @@ impl Iterator for Loader {
         batch.images.reserve_exact(range.len());
         for (index, loaded) in self.images.by_ref().take(range.len()) {
             match loaded {
-                Ok((pixels, warnings)) => {
-                    batch.images.push(pixels);
+                Ok((tensor, warnings)) => {
+                    batch.images.push(tensor);
                     batch.samples.push(index);
                     batch.warnings.extend(warnings.into_iter().map(|warning| (index, warning)));
                 }

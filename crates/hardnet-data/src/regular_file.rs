@@ -18,8 +18,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// `None` for a regular file.
-    pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
+    /// The kind of a file that is not regular; `None` for a regular file.
+    pub(crate) fn irregular(metadata: &Metadata) -> Option<Self> {
         match metadata {
             metadata if metadata.is_file() => None,
             metadata if metadata.is_dir() => Some(Self::Folder),
@@ -71,7 +71,7 @@ pub(crate) fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u6
 /// `limit`.
 pub(crate) fn open_regular_file(path: &Path, limit: u64) -> Result<(File, u64), ReadError> {
     let metadata = fs::metadata(path).map_err(ReadError::Io)?;
-    if let Some(kind) = FileKind::of(&metadata) {
+    if let Some(kind) = FileKind::irregular(&metadata) {
         return Err(ReadError::NotAFile(kind));
     }
     if metadata.len() > limit {

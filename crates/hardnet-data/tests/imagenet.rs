@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hardnet_data::imagenet::{classes, index_of};
+use hardnet_data::imagenet::{class_index, classes};
 
 #[test]
 fn a_thousand_ids_in_ascending_order() {
@@ -37,12 +37,12 @@ fn well_known_classes_have_their_index() {
 }
 
 #[test]
-fn index_of_inverts_the_table_and_knows_no_others() {
+fn class_index_inverts_the_table_and_knows_no_others() {
     for (index, class) in classes().iter().enumerate() {
-        assert_eq!(index_of(class.wordnet_id), Some(index as u32));
+        assert_eq!(class_index(class.wordnet_id), Some(index as u32));
     }
     for other in ["", "n", "n00000000", "n99999999", "N01440764", "n01440764 ", "01440764", "tench, Tinca tinca"] {
-        assert_eq!(index_of(other), None, "{other:?}");
+        assert_eq!(class_index(other), None, "{other:?}");
     }
 }
 

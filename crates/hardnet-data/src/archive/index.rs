@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::handle::Handle;
 use super::header::{BLOCK, Header, Type, until_nul};
 use super::pax::Records;
+use super::positioned_file::PositionedFile;
 use super::{ArchiveError, EntryKind, HeaderFault, MAX_NAME_BYTES};
 use crate::MAX_SAMPLES;
 use crate::excerpt::excerpt;
-use crate::part::{Part, Span};
+use crate::shared_str::{SharedStr, Span};
 
 /// The most bytes of pax records one entry may have; programs of macOS store icons and the like there.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
@@ -55,7 +55,7 @@ impl Index {
     /// The entry at `position`.
     pub(crate) fn entry(&self, position: usize) -> Entry<'_> {
         let Row { name, offset, bytes, kind } = self.rows[position];
-        Entry { name: name.of(&self.names), offset, bytes, kind }
+        Entry { name: name.slice(&self.names), offset, bytes, kind }
     }
 
     /// All entries.
@@ -64,8 +64,8 @@ impl Index {
     }
 
     /// The name of the entry at `position`.
-    pub(crate) fn name(&self, position: usize) -> Part {
-        Part::new(&self.names, self.rows[position].name)
+    pub(crate) fn name(&self, position: usize) -> SharedStr {
+        SharedStr::new(&self.names, self.rows[position].name)
     }
 
     /// Appends an entry, unless there are too many already.
@@ -91,9 +91,9 @@ struct Extended {
 
 impl Index {
     /// `None` if the file does not begin as a tar archive does, nor as a compressed file.
-    pub(super) fn read(path: &Path, handle: &Handle) -> Result<Option<Self>, ArchiveError> {
-        let length = handle.length().map_err(|source| ArchiveError::Io { archive: path.into(), source })?;
-        let reader = Reader { path, handle, length };
+    pub(super) fn read(path: &Path, file: &PositionedFile) -> Result<Option<Self>, ArchiveError> {
+        let length = file.length().map_err(|source| ArchiveError::Io { archive: path.into(), source })?;
+        let reader = Reader { path, file, length };
         let mut start = [0; BLOCK];
         let known = usize::try_from(length).unwrap_or(BLOCK).min(BLOCK);
         reader.read(&mut start[..known], 0)?;
@@ -122,7 +122,7 @@ fn compression(start: &[u8]) -> Option<(&'static str, &'static str)> {
 
 struct Reader<'a> {
     path: &'a Path,
-    handle: &'a Handle,
+    file: &'a PositionedFile,
     length: u64,
 }
 
@@ -267,7 +267,7 @@ impl Reader<'_> {
 
     fn read(&self, bytes: &mut [u8], offset: u64) -> Result<(), ArchiveError> {
         let io = |source| ArchiveError::Io { archive: self.path.into(), source };
-        self.handle.read_exact_at(bytes, offset).map_err(io)
+        self.file.read_exact_at(bytes, offset).map_err(io)
     }
 
     fn fault(&self, offset: u64, fault: HeaderFault) -> ArchiveError {

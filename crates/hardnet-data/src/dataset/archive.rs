@@ -9,7 +9,7 @@ use super::walk::has_image_extension;
 use super::{Dataset, DatasetError, Sample};
 use crate::archive::{Archive, Entry, Index};
 use crate::excerpt::excerpt;
-use crate::part::Part;
+use crate::shared_str::SharedStr;
 use crate::{ArchiveError, EntryKind, imagenet};
 
 /// The most entries of one file name that are compared with a listed path in full.
@@ -154,14 +154,14 @@ fn is_image(entry: Entry<'_>) -> bool {
 }
 
 /// All images of the archive but hidden ones, in its order, without labels; empty if there is none.
-pub(super) fn loose(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
+pub(super) fn unlabeled(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
     let index = &archive.index;
     check_nested(root, index)?;
     let mut images = Vec::new();
     for (position, entry) in index.entries().enumerate() {
         if is_image(entry) && !is_hidden(entry) {
             check_file(root, entry)?;
-            let name = Part::alone(root.join(entry.name).to_string_lossy().into_owned());
+            let name = SharedStr::from(root.join(entry.name).to_string_lossy().into_owned());
             images.push(Sample::inside(archive.file(entry), index.name(position), None, name));
         }
     }
@@ -216,7 +216,7 @@ pub(super) fn class_folders(root: &Path, archive: &Archive, classes: usize) -> R
             let (entry, whole) = (index.entry(position as usize), index.name(position as usize));
             check_file(root, entry)?;
             filled.insert(class);
-            let name = whole.ending(&entry.name[top.len()..]).unwrap_or_else(|| whole.clone());
+            let name = whole.suffix(&entry.name[top.len()..]).unwrap_or_else(|| whole.clone());
             samples.push(Sample::inside(archive.file(entry), whole, Some(labels[class]), name));
         }
         Ok((samples, names.iter().copied().filter(|name| !filled.contains(name)).collect()))

@@ -9,7 +9,7 @@ use super::walk::{self, images_below};
 use super::{Dataset, DatasetError, ImageRoot, MAX_SAMPLES, Opened, Sample, archive};
 use crate::excerpt::excerpt;
 use crate::imagenet;
-use crate::part::{Part, Span};
+use crate::shared_str::{SharedStr, Span};
 
 /// How the names of the class folders became class indices.
 struct Labelling {
@@ -86,7 +86,7 @@ fn samples<'a>(root: &Path, folders: &'a [(String, PathBuf)], labels: &[u32]) ->
         let too_many = || DatasetError::TooManySamples { path: folder.clone(), limit: MAX_SAMPLES };
         let (spans, names) = (spans.ok_or_else(too_many)?, Arc::new(names));
         samples.extend(images.into_iter().zip(spans).map(|(image, span)| {
-            let name = Part::new(&names, span);
+            let name = SharedStr::new(&names, span);
             // Names of files that are not UTF-8 are told with a substitute.
             let is_name = image.path.strip_prefix(root).is_ok_and(|path| path.as_os_str() == name.as_str());
             match is_name {
@@ -111,9 +111,9 @@ fn label(root: &Path, names: &[&str], classes: usize) -> Result<Labelling, Datas
 }
 
 fn by_wordnet_id(root: &Path, names: &[&str]) -> Result<Labelling, DatasetError> {
-    let labels: Vec<_> = names.iter().filter_map(|name| imagenet::index_of(name)).collect();
+    let labels: Vec<_> = names.iter().filter_map(|name| imagenet::class_index(name)).collect();
     if labels.len() < names.len() {
-        let unknown = names.iter().filter(|name| imagenet::index_of(name).is_none());
+        let unknown = names.iter().filter(|name| imagenet::class_index(name).is_none());
         return Err(DatasetError::UnknownClasses {
             root: root.into(),
             count: names.len() - labels.len(),

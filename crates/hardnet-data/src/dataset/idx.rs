@@ -163,7 +163,7 @@ fn values<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>), DatasetE
 
 /// What is in the file, decompressed if it is compressed.
 fn open(path: &Path) -> Result<Box<dyn Read>, IdxError> {
-    if let Some(kind) = FileKind::of(&std::fs::metadata(path)?) {
+    if let Some(kind) = FileKind::irregular(&std::fs::metadata(path)?) {
         return Err(IdxError::NotAFile(kind));
     }
     let mut file = io::BufReader::new(File::open(path)?);

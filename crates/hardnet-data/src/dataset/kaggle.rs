@@ -52,7 +52,7 @@ pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(
         let (first, second) = (excerpt(class), excerpt(other));
         return Err(DatasetError::SeveralClasses { list: list_path(), line, first, second });
     }
-    let Some(label) = imagenet::index_of(class) else {
+    let Some(label) = imagenet::class_index(class) else {
         return Err(DatasetError::UnknownWordNetId { list: list_path(), line, id: excerpt(class) });
     };
     let name: Cow<str> = match has_image_extension(Path::new(id)) {
@@ -63,7 +63,7 @@ pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(
 }
 
 /// The class in the name of a training image, `n01440764_10026.JPEG`.
-pub(super) fn class_of_name(name: &str) -> Option<&str> {
+pub(super) fn class_from_name(name: &str) -> Option<&str> {
     name.split_once('_').map(|(class, _)| class).filter(|class| imagenet::is_wordnet_id(class))
 }
 

@@ -86,7 +86,7 @@ fn check_images(root: &Path, entries: &Entries) -> Result<(), DatasetError> {
         let path = sample.path();
         match fs::metadata(&path) {
             Ok(metadata) => {
-                if let Some(kind) = FileKind::of(&metadata) {
+                if let Some(kind) = FileKind::irregular(&metadata) {
                     let (list, line) = (entries.list.into(), entries.line(number) as usize);
                     return Err(DatasetError::ImageNotAFile { list, line, path: path.into(), kind });
                 }

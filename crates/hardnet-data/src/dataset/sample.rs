@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::StoredImage;
 use crate::archive::ArchivedFile;
-use crate::part::Part;
+use crate::shared_str::SharedStr;
 
 /// An image that is to be looked at.
 ///
@@ -18,9 +18,9 @@ use crate::part::Part;
 pub struct Sample {
     place: Place,
     /// The path below the place, unless it is the name, as it nearly always is.
-    relative: Option<Box<Part>>,
+    relative: Option<Box<SharedStr>>,
     label: Option<u32>,
-    name: Part,
+    name: SharedStr,
 }
 
 /// What a sample lies in.
@@ -36,46 +36,46 @@ enum Place {
 impl Sample {
     /// A sample in a file of its own.
     pub fn new(path: impl Into<PathBuf>, label: Option<u32>, name: impl Into<String>) -> Self {
-        Self::file(path.into(), label, Part::alone(name.into()))
+        Self::file(path.into(), label, SharedStr::from(name.into()))
     }
 
     /// [`Sample::new`] with a name that may share its text.
-    pub(super) fn file(path: PathBuf, label: Option<u32>, name: Part) -> Self {
+    pub(super) fn file(path: PathBuf, label: Option<u32>, name: SharedStr) -> Self {
         Self { place: Place::File(path.into()), relative: None, label, name }
     }
 
     /// A sample in a file below `folder`, at `relative` if its path there is not its name.
-    pub(super) fn below(folder: &Arc<Path>, relative: Option<Part>, label: u32, name: Part) -> Self {
+    pub(super) fn below(folder: &Arc<Path>, relative: Option<SharedStr>, label: u32, name: SharedStr) -> Self {
         let place = Place::Folder(Arc::clone(folder));
         Self { place, relative: relative.map(Box::new), label: Some(label), name }
     }
 
     /// A sample in an archive, where its name is `entry`.
-    pub(super) fn inside(archived: ArchivedFile, entry: Part, label: Option<u32>, name: Part) -> Self {
+    pub(super) fn inside(archived: ArchivedFile, entry: SharedStr, label: Option<u32>, name: SharedStr) -> Self {
         // The same text for both, if there is one, lets go of the other.
-        let name = entry.ending(name.as_str()).unwrap_or(name);
+        let name = entry.suffix(name.as_str()).unwrap_or(name);
         let relative = (entry.as_str() != name.as_str()).then(|| Box::new(entry));
         Self { place: Place::Archive(archived), relative, label, name }
     }
 
     /// Turns a sample below a folder into one in an archive, where its name is `entry`.
-    pub(super) fn move_inside(&mut self, archived: ArchivedFile, entry: Part) {
+    pub(super) fn move_inside(&mut self, archived: ArchivedFile, entry: SharedStr) {
         *self = Self::inside(archived, entry, self.label, self.name.clone());
     }
 
     /// Lets the path below the folder be `relative`.
     pub(super) fn move_below(&mut self, relative: String) {
-        self.relative = Some(Box::new(Part::alone(relative)));
+        self.relative = Some(Box::new(SharedStr::from(relative)));
     }
 
     /// Lets the name, made before `names` was complete, be that range of it.
     pub(super) fn name_from(&mut self, names: &Arc<String>) {
-        self.name.move_to(names);
+        self.name.rebase(names);
     }
 
     /// A sample in memory, under its number in the file that it came from.
     pub(super) fn stored(image: StoredImage, label: u32) -> Self {
-        let name = Part::alone(image.index().to_string());
+        let name = SharedStr::from(image.index().to_string());
         Self { place: Place::Memory(image), relative: None, label: Some(label), name }
     }
 
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn the_path_does_not_depend_on_how_it_is_held() {
         let folder = Arc::from(Path::new("folder"));
-        let part = |text: &str| Part::alone(text.into());
+        let part = |text: &str| SharedStr::from(text.to_owned());
         let plain = Sample::below(&folder, None, 3, part("a/b.jpg"));
         let dotted = Sample::below(&folder, Some(part("a/b.jpg")), 3, part("./a//b.jpg"));
         for sample in [&plain, &dotted, &Sample::new("folder/a/b.jpg", Some(3), "b")] {

@@ -13,7 +13,7 @@ mod ycbcr;
 #[cfg(not(feature = "exact-jpeg"))]
 mod zune;
 
-use super::{DecodeWarning, Decoded, Format, Limits, Spare};
+use super::{DecodeScratch, DecodeWarning, Decoded, Format, Limits};
 use crate::image::{Channels, Image, ImageError};
 use colour::Encoding;
 use segments::Layout;
@@ -26,11 +26,11 @@ pub(super) use zune::NAME;
 #[cfg(not(feature = "exact-jpeg"))]
 use zune::samples;
 
-pub(super) fn decode(spare: &mut Spare, bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     let layout = Layout::read(bytes)?;
     limits.check(Format::Jpeg, layout.width.into(), layout.height.into())?;
-    let encoding = Encoding::of(&layout)?;
-    let samples = samples(spare, bytes, &layout, encoding)?;
+    let encoding = Encoding::try_from(&layout)?;
+    let samples = samples(scratch, bytes, &layout, encoding)?;
     let channels = if encoding == Encoding::Grey { Channels::Grey } else { Channels::Rgb };
     let warnings = match encoding {
         Encoding::Cmyk | Encoding::Ycck => vec![DecodeWarning::CmykConverted],

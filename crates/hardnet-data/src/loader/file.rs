@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::permits::ImagePermit;
 use super::{LoadError, MAX_FILE_BYTES};
-use crate::decode::{Spare, decode_with};
+use crate::decode::{DecodeScratch, decode_with};
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file_into};
 use crate::{DecodeWarning, Image, ImageError, Limits, Resizer, Sample};
@@ -14,7 +14,7 @@ use crate::{DecodeWarning, Image, ImageError, Limits, Resizer, Sample};
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     resizer: Resizer,
-    spare: Spare,
+    scratch: DecodeScratch,
 }
 
 /// Reads and decodes the file, unless it is in memory, and prepares it into `out`, `[3, crop, crop]`; after the reading, on
@@ -29,22 +29,22 @@ pub(super) fn load<'a>(
 ) -> Result<Vec<DecodeWarning>, LoadError> {
     let path = || sample.path().into_owned();
     let image_error = |source| LoadError::Image { path: path(), source };
-    let Workspace { resizer, spare } = workspace;
+    let Workspace { resizer, scratch } = workspace;
     if let Some(stored) = sample.in_memory() {
         let _permit = acquire();
         return prepare(resizer, &stored.image(), out).map(|()| Vec::new()).map_err(image_error);
     }
-    let mut bytes = std::mem::take(&mut spare.file);
+    let mut bytes = std::mem::take(&mut scratch.file);
     content(sample, &mut bytes).map_err(|error| match error {
         ReadError::Io(source) => LoadError::Io { path: path(), source },
         ReadError::NotAFile(kind) => LoadError::NotAFile { path: path(), kind },
         ReadError::TooLarge { bytes } => LoadError::TooLarge { path: path(), bytes, limit: MAX_FILE_BYTES },
     })?;
     let _permit = acquire();
-    let decoded = decode_with(spare, &bytes, limits).map_err(image_error)?;
-    spare.file = bytes;
+    let decoded = decode_with(scratch, &bytes, limits).map_err(image_error)?;
+    scratch.file = bytes;
     prepare(resizer, &decoded.image, out).map_err(image_error)?;
-    spare.reclaim(decoded.image);
+    scratch.reclaim(decoded.image);
     Ok(decoded.warnings)
 }
 

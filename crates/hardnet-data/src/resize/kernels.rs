@@ -140,7 +140,7 @@ impl Axis {
         match self.isa.avx2() {
             #[cfg(target_arch = "x86_64")]
             Some(token) if output.len() >= avx2::SAMPLES => {
-                avx2::vertical(token, input, weights.len(), self.quads.of(index), output);
+                avx2::vertical(token, input, weights.len(), self.quads.window(index), output);
             }
             _ => portable::vertical(input, weights, output),
         }

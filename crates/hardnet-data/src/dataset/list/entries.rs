@@ -46,7 +46,7 @@ impl<'a> Entries<'a> {
     /// Kaggle's `LOC_train_solution.csv` are; says so.
     pub(super) fn move_below_class_folders(&mut self, root: &Path) -> Option<String> {
         let below_class =
-            |sample: &Sample| Some(Path::new(kaggle::class_of_name(sample.name())?).join(sample.relative()));
+            |sample: &Sample| Some(Path::new(kaggle::class_from_name(sample.name())?).join(sample.relative()));
         let first = self.samples.first()?;
         if first.path().exists() || !root.join(below_class(first)?).exists() {
             return None;

@@ -10,7 +10,7 @@ use super::lines::Lines;
 use super::{BLANKS, kaggle};
 use crate::dataset::{DatasetError, MAX_SAMPLES, Sample};
 use crate::excerpt::excerpt;
-use crate::part::{Part, Span};
+use crate::shared_str::{SharedStr, Span};
 
 /// The samples of a list, below `folder`; labels not yet held against the number of classes.
 pub(super) fn parse<'a>(mut lines: Lines<'a, impl BufRead>, folder: &Path) -> Result<Entries<'a>, DatasetError> {
@@ -67,8 +67,8 @@ impl<'a> Parser<'a> {
         }
         let line = u32::try_from(line).map_err(|_| too_many())?;
         let name = Span::push(&mut self.names, &name).ok_or_else(too_many)?;
-        let name = Part::new(&self.unwritten, name);
-        self.entries.samples.push(Sample::below(&self.folder, relative.map(Part::alone), label, name));
+        let name = SharedStr::new(&self.unwritten, name);
+        self.entries.samples.push(Sample::below(&self.folder, relative.map(SharedStr::from), label, name));
         self.entries.lines.push(line);
         Ok(())
     }

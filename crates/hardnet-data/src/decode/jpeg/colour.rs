@@ -14,9 +14,11 @@ pub(super) enum Encoding {
     Ycck,
 }
 
-impl Encoding {
+impl TryFrom<&Layout> for Encoding {
+    type Error = ImageError;
+
     /// libjpeg's rule: JFIF means YCbCr, else Adobe's flag decides, else the component identifiers.
-    pub(super) fn of(layout: &Layout) -> Result<Encoding, ImageError> {
+    fn try_from(layout: &Layout) -> Result<Encoding, ImageError> {
         match layout.component_ids[..] {
             [_] => Ok(Encoding::Grey),
             [_, _, _] if layout.jfif => Ok(Encoding::YCbCr),

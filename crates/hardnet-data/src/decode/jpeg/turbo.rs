@@ -8,7 +8,7 @@ use turbojpeg::{Decompressor, PixelFormat};
 use super::colour::{self, Encoding};
 use super::malformed;
 use super::segments::Layout;
-use crate::decode::{Spare, one_line};
+use crate::decode::{DecodeScratch, one_line};
 use crate::image::ImageError;
 
 /// The decoder's name and version.
@@ -16,7 +16,7 @@ pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
 
 /// The picture, `[height, width, channels]`, grey or RGB.
 pub(super) fn samples(
-    spare: &mut Spare,
+    scratch: &mut DecodeScratch,
     bytes: &[u8],
     layout: &Layout,
     encoding: Encoding,
@@ -28,10 +28,10 @@ pub(super) fn samples(
         Encoding::Cmyk | Encoding::Ycck => PixelFormat::CMYK,
     };
     let pitch = width * format.size();
-    let mut pixels = spare.samples(pitch * height);
+    let mut pixels = scratch.samples(pitch * height);
     let image = turbojpeg::Image { pixels: &mut pixels[..], width, pitch, height, format };
-    layout.essential(bytes, &adobe(encoding), &mut spare.data);
-    let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&spare.data, image));
+    layout.essential(bytes, &adobe(encoding), &mut scratch.data);
+    let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&scratch.data, image));
     decoded.map_err(|error| malformed(one_line(&error)))?;
     Ok(match encoding {
         Encoding::Cmyk | Encoding::Ycck => colour::cmyk_to_rgb(&pixels),

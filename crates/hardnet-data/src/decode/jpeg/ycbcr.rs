@@ -5,7 +5,7 @@ use super::colour::light;
 /// Interleaved YCbCr to RGB, in place.
 pub(super) fn ycbcr_to_rgb(mut samples: Vec<u8>) -> Vec<u8> {
     for pixel in samples.as_chunks_mut::<3>().0 {
-        *pixel = rgb_of_ycbcr(*pixel);
+        *pixel = pixel_to_rgb(*pixel);
     }
     samples
 }
@@ -13,11 +13,11 @@ pub(super) fn ycbcr_to_rgb(mut samples: Vec<u8>) -> Vec<u8> {
 /// Interleaved YCCK to RGB. libjpeg's CMYK is the complement of the RGB in YCC, Pillow's inversion undoes that.
 pub(super) fn ycck_to_rgb(samples: &[u8]) -> Vec<u8> {
     let pixels = samples.as_chunks::<4>().0.iter();
-    pixels.flat_map(|&[y, cb, cr, k]| rgb_of_ycbcr([y, cb, cr]).map(|ink| light(ink, k))).collect()
+    pixels.flat_map(|&[y, cb, cr, k]| pixel_to_rgb([y, cb, cr]).map(|ink| light(ink, k))).collect()
 }
 
 /// JFIF's YCbCr to RGB in 16-bit fixed point, rounded where libjpeg rounds.
-fn rgb_of_ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+fn pixel_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     const fn fixed(factor: f64) -> i32 {
         (factor * 65536.0 + 0.5) as i32
     }
@@ -36,11 +36,11 @@ mod tests {
     #[test]
     fn neutral_chroma_is_grey() {
         for level in 0..=255 {
-            assert_eq!(rgb_of_ycbcr([level, 128, 128]), [level; 3]);
+            assert_eq!(pixel_to_rgb([level, 128, 128]), [level; 3]);
         }
         // libjpeg's tables at the ends of the range
-        assert_eq!(rgb_of_ycbcr([128, 0, 0]), [0, 255, 0]);
-        assert_eq!(rgb_of_ycbcr([76, 85, 255]), [254, 0, 0]);
-        assert_eq!(rgb_of_ycbcr([100, 127, 129]), [101, 100, 98]);
+        assert_eq!(pixel_to_rgb([128, 0, 0]), [0, 255, 0]);
+        assert_eq!(pixel_to_rgb([76, 85, 255]), [254, 0, 0]);
+        assert_eq!(pixel_to_rgb([100, 127, 129]), [101, 100, 98]);
     }
 }

@@ -11,7 +11,7 @@ use zune_jpeg::errors::DecodeErrors;
 use super::colour::{self, Encoding};
 use super::segments::Layout;
 use super::{malformed, ycbcr};
-use crate::decode::{Format, Spare, one_line};
+use crate::decode::{DecodeScratch, Format, one_line};
 use crate::image::ImageError;
 
 /// The decoder's name and version.
@@ -22,13 +22,13 @@ const MAX_SIDE: usize = u16::MAX as usize;
 
 /// The picture, `[height, width, channels]`, grey or RGB.
 pub(super) fn samples(
-    spare: &mut Spare,
+    scratch: &mut DecodeScratch,
     bytes: &[u8],
     layout: &Layout,
     encoding: Encoding,
 ) -> Result<Vec<u8>, ImageError> {
-    layout.essential(bytes, &[], &mut spare.data);
-    let components = components(spare, layout.component_ids.len())?;
+    layout.essential(bytes, &[], &mut scratch.data);
+    let components = components(scratch, layout.component_ids.len())?;
     Ok(match encoding {
         Encoding::Grey | Encoding::Rgb => components,
         Encoding::YCbCr => ycbcr::ycbcr_to_rgb(components),
@@ -38,9 +38,9 @@ pub(super) fn samples(
 }
 
 /// The components as stored, upsampled and interleaved: `[height, width, count]`.
-fn components(spare: &mut Spare, count: usize) -> Result<Vec<u8>, ImageError> {
+fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, ImageError> {
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
-    let data = std::mem::take(&mut spare.data);
+    let data = std::mem::take(&mut scratch.data);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&data[..]), options);
     decoder.decode_headers().map_err(decoder_error)?;
     // Asking for the colour space the decoder believes in makes it copy components through.
@@ -50,9 +50,9 @@ fn components(spare: &mut Spare, count: usize) -> Result<Vec<u8>, ImageError> {
     }
     decoder.set_options(options.jpeg_set_out_colorspace(stored));
     let length = decoder.output_buffer_size().ok_or_else(|| malformed("the picture has no size"))?;
-    let mut components = spare.samples(length);
+    let mut components = scratch.samples(length);
     decoder.decode_into(&mut components).map_err(decoder_error)?;
-    spare.data = data;
+    scratch.data = data;
     Ok(components)
 }
 

@@ -7,12 +7,12 @@ use crate::resize::weights::{AxisPlan, PRECISION_BITS};
 /// The planned columns from `from` on of one row, whose first pixel is the first of `pixels`.
 pub(super) fn horizontal(channels: Channels, pixels: &[u8], plan: &AxisPlan, from: usize, results: &mut [u8]) {
     match channels {
-        Channels::Grey => horizontal_of::<1>(pixels, plan, from, results),
-        Channels::Rgb => horizontal_of::<3>(pixels, plan, from, results),
+        Channels::Grey => horizontal_channels::<1>(pixels, plan, from, results),
+        Channels::Rgb => horizontal_channels::<3>(pixels, plan, from, results),
     }
 }
 
-fn horizontal_of<const CHANNELS: usize>(pixels: &[u8], plan: &AxisPlan, from: usize, results: &mut [u8]) {
+fn horizontal_channels<const CHANNELS: usize>(pixels: &[u8], plan: &AxisPlan, from: usize, results: &mut [u8]) {
     let (pixels, _) = pixels.as_chunks::<CHANNELS>();
     let (results, _) = results.as_chunks_mut::<CHANNELS>();
     for (column, result) in results.iter_mut().enumerate().skip(from) {

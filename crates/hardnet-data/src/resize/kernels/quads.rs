@@ -52,7 +52,7 @@ impl Quads {
     }
 
     /// The quads of window `index`.
-    pub(super) fn of(&self, index: usize) -> &[Quad] {
+    pub(super) fn window(&self, index: usize) -> &[Quad] {
         &self.quads[index * self.per_window..][..self.per_window]
     }
 

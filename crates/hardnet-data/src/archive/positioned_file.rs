@@ -6,10 +6,10 @@ use std::path::Path;
 
 /// A file that is read at positions.
 #[cfg(unix)]
-pub(super) struct Handle(File);
+pub(super) struct PositionedFile(File);
 
 #[cfg(unix)]
-impl Handle {
+impl PositionedFile {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         File::open(path).map(Self)
     }
@@ -25,10 +25,10 @@ impl Handle {
 
 /// A file that is read at positions; the position is the file's own, so one thread reads at a time.
 #[cfg(not(unix))]
-pub(super) struct Handle(std::sync::Mutex<File>);
+pub(super) struct PositionedFile(std::sync::Mutex<File>);
 
 #[cfg(not(unix))]
-impl Handle {
+impl PositionedFile {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         File::open(path).map(|file| Self(file.into()))
     }

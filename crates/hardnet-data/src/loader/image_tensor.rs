@@ -12,41 +12,41 @@ use std::sync::{Arc, Mutex};
 use super::lock;
 
 /// The tensor of one image, `[3, crop, crop]`, f32. Dropping it gives its buffer to the loader for another image.
-pub struct Pixels {
+pub struct ImageTensor {
     values: Vec<f32>,
-    pool: Arc<Pool>,
+    pool: Arc<TensorPool>,
 }
 
 /// Buffers of one length.
-pub(super) struct Pool {
+pub(super) struct TensorPool {
     length: usize,
-    spare: Mutex<Vec<Vec<f32>>>,
+    free: Mutex<Vec<Vec<f32>>>,
 }
 
-impl Pool {
+impl TensorPool {
     /// A pool with `count` buffers.
     pub(super) fn new(length: usize, count: usize) -> Arc<Self> {
         // A system gives pages to what is written, and takes zeros for nothing.
-        let spare = (0..count).map(|_| vec![f32::NAN; length]).collect();
-        Arc::new(Self { length, spare: Mutex::new(spare) })
+        let free = (0..count).map(|_| vec![f32::NAN; length]).collect();
+        Arc::new(Self { length, free: Mutex::new(free) })
     }
 
     /// A buffer with any values.
-    pub(super) fn take(self: &Arc<Self>) -> Pixels {
-        let spare = lock(&self.spare).pop();
-        let values = spare.unwrap_or_else(|| vec![0.0; self.length]);
-        Pixels { values, pool: Arc::clone(self) }
+    pub(super) fn take(self: &Arc<Self>) -> ImageTensor {
+        let free = lock(&self.free).pop();
+        let values = free.unwrap_or_else(|| vec![0.0; self.length]);
+        ImageTensor { values, pool: Arc::clone(self) }
     }
 }
 
-impl Drop for Pixels {
+impl Drop for ImageTensor {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
-        lock(&self.pool.spare).push(values);
+        lock(&self.pool.free).push(values);
     }
 }
 
-impl Deref for Pixels {
+impl Deref for ImageTensor {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -54,21 +54,21 @@ impl Deref for Pixels {
     }
 }
 
-impl DerefMut for Pixels {
+impl DerefMut for ImageTensor {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
 }
 
-impl AsRef<[f32]> for Pixels {
+impl AsRef<[f32]> for ImageTensor {
     fn as_ref(&self) -> &[f32] {
         self
     }
 }
 
-impl fmt::Debug for Pixels {
+impl fmt::Debug for ImageTensor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Pixels of {} values", self.values.len())
+        write!(formatter, "ImageTensor of {} values", self.values.len())
     }
 }
 
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn buffers_are_used_again() {
-        let pool = Pool::new(3, 1);
-        assert_eq!(lock(&pool.spare).len(), 1);
+        let pool = TensorPool::new(3, 1);
+        assert_eq!(lock(&pool.free).len(), 1);
         let (first, mut second) = (pool.take(), pool.take());
         second[2] = 7.0;
         let address = second.as_ptr();
@@ -87,6 +87,6 @@ mod tests {
         let again = pool.take();
         assert_eq!((again.as_ptr(), again.len(), first.len()), (address, 3, 3));
         drop((first, again));
-        assert_eq!(lock(&pool.spare).len(), 2);
+        assert_eq!(lock(&pool.free).len(), 2);
     }
 }

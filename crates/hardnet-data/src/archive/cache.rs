@@ -46,12 +46,12 @@ struct Row<'a>(#[serde(borrow)] Cow<'a, str>, u64, u64, Option<EntryKind>);
 struct Rows<T>(T);
 
 /// Where the index of one state of an archive is kept.
-pub(super) struct Kept {
+pub(super) struct IndexCache {
     file: PathBuf,
     head: Head,
 }
 
-impl Kept {
+impl IndexCache {
     /// The place below `folder` for the archive at `path`; `None` if its state cannot be told apart from a later one.
     pub(super) fn new(folder: &Path, path: &Path, metadata: &Metadata) -> Option<Self> {
         let archive = fs::canonicalize(path).ok()?;

@@ -19,12 +19,12 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
             kind if is_absence(kind) => DatasetError::PathMissing { path: path.clone() },
             _ => DatasetError::Io { path: path.clone(), source },
         })?;
-        match FileKind::of(&metadata) {
+        match FileKind::irregular(&metadata) {
             // A name like an image's is taken at its word, so that images are not opened twice.
             None if has_image_extension(path) => samples.push(unlabelled(path.clone())),
             None => match Archive::open(path, None)? {
                 Some(archive) => {
-                    let images = archive::loose(path, &archive)?;
+                    let images = archive::unlabeled(path, &archive)?;
                     if images.is_empty() {
                         return Err(DatasetError::NoImages { folder: path.clone() });
                     }

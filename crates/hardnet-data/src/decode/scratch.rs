@@ -10,7 +10,7 @@ const MOST: usize = 32 << 20;
 
 /// Buffers of one thread's decodings.
 #[derive(Debug, Default)]
-pub(crate) struct Spare {
+pub(crate) struct DecodeScratch {
     /// The file.
     pub(crate) file: Vec<u8>,
     /// The part of the file that a decoder reads.
@@ -18,7 +18,7 @@ pub(crate) struct Spare {
     samples: Vec<u8>,
 }
 
-impl Spare {
+impl DecodeScratch {
     /// A buffer of `length` zeros.
     pub(super) fn samples(&mut self, length: usize) -> Vec<u8> {
         let mut samples = std::mem::take(&mut self.samples);
