@@ -6,7 +6,7 @@
 
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
-use hardnet_data::{Limits, Pipeline, decode, imagenet};
+use hardnet_data::{DecodeLimits, Pipeline, decode, imagenet};
 use hardnet_eval::top_k;
 use hardnet_model::HarDNet;
 
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     let [weights, photo] = &arguments[..] else { bail!("usage: classify WEIGHTS.safetensors PHOTO") };
 
     let network = HarDNet::load(weights, &Device::Cpu)?;
-    let image = decode(&std::fs::read(photo)?, &Limits::default())?.image;
+    let image = decode(&std::fs::read(photo)?, &DecodeLimits::default())?.image;
     let pixels = Pipeline::pil_bilinear().tensor(&image)?;
     let logits = network.forward(&Tensor::from_vec(pixels, (1, 3, 224, 224), &Device::Cpu)?)?;
     for hit in top_k(&logits.flatten_all()?.to_vec1::<f32>()?, 5) {

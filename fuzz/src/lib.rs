@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hardnet_checkpoint::Checkpoint;
-use hardnet_data::{Dataset, DatasetError, ImageRoot, Interpolation, Limits, Pipeline, decode};
+use hardnet_data::{Dataset, DatasetError, DecodeLimits, ImageRoot, Interpolation, Pipeline, decode};
 use tempfile::TempDir;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
@@ -149,7 +149,7 @@ pub fn idx(bytes: &[u8]) -> bool {
 
 /// Decodes a picture of at most 2^14 pixels and prepares it for a network.
 pub fn image(bytes: &[u8]) -> bool {
-    let mut limits = Limits::default();
+    let mut limits = DecodeLimits::default();
     limits.max_pixels = 1 << 14;
     let picture = match decode(bytes, &limits) {
         Ok(decoded) => decoded.image,
@@ -220,7 +220,7 @@ impl Kept {
     }
 
     fn root(&self) -> ImageRoot {
-        ImageRoot::from(&self.archive).with_index_in(self.folder.0.path().join("indices"))
+        ImageRoot::from(&self.archive).with_index_cache(self.folder.0.path().join("indices"))
     }
 
     fn listed(&self) -> Result<Dataset, DatasetError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hardnet_data::{Channels, Dataset, Limits, decode};
+use hardnet_data::{Channels, Dataset, DecodeLimits, decode};
 use hardnet_demo::fashion_mnist::{CLASSES, NOTICE, SAMPLE_TAR, VAL_LIST};
 use sha2::{Digest, Sha256};
 
@@ -50,7 +50,7 @@ fn every_image_is_grey_and_of_28_pixels() {
     let (_folder, dataset) = sample();
     for sample in &dataset.samples {
         let bytes = sample.archived().unwrap().read().unwrap();
-        let image = decode(&bytes, &Limits::default()).unwrap().image;
+        let image = decode(&bytes, &DecodeLimits::default()).unwrap().image;
         let found = (image.width(), image.height(), image.channels());
         assert_eq!(found, (28, 28, Channels::Grey), "{}", sample.name());
     }

@@ -22,7 +22,7 @@ pub(crate) fn labelled(root: &Path, list: Option<&Path>, classes: usize, printer
     } else {
         let mut root = ImageRoot::from(root);
         if let Some(cache) = crate::knobs::cache_folder() {
-            root = root.with_index_in(cache.join("archives"));
+            root = root.with_index_cache(cache.join("archives"));
         }
         match list {
             Some(list) => Dataset::from_list(list, root, classes)?,
@@ -36,10 +36,10 @@ pub(crate) fn labelled(root: &Path, list: Option<&Path>, classes: usize, printer
 }
 
 /// Keeps `count` images spread evenly, if so many are asked for.
-pub(crate) fn evenly(dataset: &mut Dataset, count: Option<usize>, printer: &Printer) {
+pub(crate) fn subsample_evenly(dataset: &mut Dataset, count: Option<usize>, printer: &Printer) {
     let all = dataset.samples.len();
     if let Some(count) = count.filter(|&count| count < all) {
-        dataset.evenly(count);
+        dataset.subsample_evenly(count);
         printer.note(format_args!("{count} of {all} images, spread evenly"));
     }
 }

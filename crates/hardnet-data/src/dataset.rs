@@ -17,7 +17,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 
 pub use error::DatasetError;
-pub use idx::{IdxError, MAX_IDX_BYTES, StoredImage};
+pub use idx::{IdxError, IdxImage, MAX_IDX_BYTES};
 pub use root::ImageRoot;
 pub use sample::Sample;
 
@@ -136,9 +136,9 @@ impl Dataset {
 
     /// Takes `n` samples out at random, all of them if there are fewer; the choice depends on `seed` and the number of
     /// samples alone. Both parts keep their order.
-    pub fn hold_out(&mut self, n: usize, seed: u64) -> Self {
+    pub fn split_off_random(&mut self, n: usize, seed: u64) -> Self {
         let length = u32::try_from(self.samples.len()).expect("a data set has at most `MAX_SAMPLES` samples");
-        let order = RandomStream::new(seed, Purpose::HoldOut, [0, 0]).permutation(length);
+        let order = RandomStream::new(seed, Purpose::Split, [0, 0]).permutation(length);
         let mut held = vec![false; self.samples.len()];
         order.iter().take(n).for_each(|&index| held[index as usize] = true);
         let mut held = held.into_iter();
@@ -151,7 +151,7 @@ impl Dataset {
     ///
     /// Lists are often sorted by class, where the first n would be a few classes only. Nothing changes if there are no
     /// more than `n` samples.
-    pub fn evenly(&mut self, n: usize) {
+    pub fn subsample_evenly(&mut self, n: usize) {
         let length = self.samples.len();
         if n >= length {
             return;

@@ -5,7 +5,7 @@
 //!
 //! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is exact with the feature `exact-jpeg`. By
 //! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open, so
-//! the pure Rust decoder ([`DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels in some
+//! the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels in some
 //! pixels; most where chroma is subsampled, at the right and lower edge, and in pictures of few pixels. What follows (colour
 //! conversion, CMYK) is libjpeg's and Pillow's arithmetic.
 //! Oracle: Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
@@ -20,15 +20,15 @@ use std::fmt;
 
 use crate::image::{Image, ImageError};
 pub(crate) use scratch::DecodeScratch;
-pub use sniff::Guess;
+pub use sniff::ContentGuess;
 
 /// The JPEG decoder and its version, for results that depend on it.
-pub const DECODER: &str = jpeg::NAME;
+pub const JPEG_DECODER: &str = jpeg::NAME;
 
 /// A format that [`decode`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Format {
+pub enum ImageFormat {
     /// Baseline, extended sequential or progressive, 8 bits, Huffman-coded.
     Jpeg,
     /// Any colour type and bit depth; of an animation, the default image.
@@ -37,12 +37,12 @@ pub enum Format {
     Bmp,
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for ImageFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Format::Jpeg => "jpeg",
-            Format::Png => "png",
-            Format::Bmp => "bmp",
+            ImageFormat::Jpeg => "jpeg",
+            ImageFormat::Png => "png",
+            ImageFormat::Bmp => "bmp",
         })
     }
 }
@@ -50,21 +50,21 @@ impl fmt::Display for Format {
 /// Bounds on what a file may make us allocate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct DecodeLimits {
     /// Most pixels of a picture, checked against the header before anything is allocated.
     pub max_pixels: u64,
 }
 
-impl Default for Limits {
+impl Default for DecodeLimits {
     /// 178,956,970 pixels: above it Pillow raises `DecompressionBombError`.
     fn default() -> Self {
-        Limits { max_pixels: 178_956_970 }
+        DecodeLimits { max_pixels: 178_956_970 }
     }
 }
 
-impl Limits {
+impl DecodeLimits {
     /// Checks sizes a header announces.
-    fn check(&self, format: Format, width: u64, height: u64) -> Result<(), ImageError> {
+    fn check(&self, format: ImageFormat, width: u64, height: u64) -> Result<(), ImageError> {
         if width == 0 || height == 0 {
             let reason = format!("the header announces {width}x{height} pixels");
             return Err(ImageError::Malformed { format, reason });
@@ -127,22 +127,26 @@ impl fmt::Display for DecodeWarning {
 /// A JPEG must reach its end-of-image marker, so a cut file is an error as it is for Pillow; a cut file to which someone
 /// appended that marker decodes, here and in Pillow, with arbitrary content below the cut. A PNG must be complete to its
 /// last pixel and a BMP to the padding of its last row; Pillow does without the padding.
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
     decode_with(&mut DecodeScratch::default(), bytes, limits)
 }
 
 /// [`decode`] with the memory of an earlier image.
-pub(crate) fn decode_with(scratch: &mut DecodeScratch, bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+pub(crate) fn decode_with(
+    scratch: &mut DecodeScratch,
+    bytes: &[u8],
+    limits: &DecodeLimits,
+) -> Result<Decoded, ImageError> {
     match sniff::format(bytes) {
-        Ok(Format::Jpeg) => jpeg::decode(scratch, bytes, limits),
-        Ok(Format::Png) => png::decode(bytes, limits),
-        Ok(Format::Bmp) => bmp::decode(bytes, limits),
+        Ok(ImageFormat::Jpeg) => jpeg::decode(scratch, bytes, limits),
+        Ok(ImageFormat::Png) => png::decode(bytes, limits),
+        Ok(ImageFormat::Bmp) => bmp::decode(bytes, limits),
         Err(found) => Err(ImageError::UnknownFormat { found }),
     }
 }
 
 /// The library's error, told in terms of the file.
-fn raster_error(format: Format, len: usize, error: image::ImageError) -> ImageError {
+fn raster_error(format: ImageFormat, len: usize, error: image::ImageError) -> ImageError {
     match error {
         image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             ImageError::Truncated { format, len, missing: "pixel data" }

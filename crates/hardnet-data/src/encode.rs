@@ -33,14 +33,14 @@ fn side(name: &'static str, pixels: usize) -> Result<u32, ImageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits, decode};
+    use crate::{DecodeLimits, decode};
 
     #[test]
     fn decoding_gives_the_picture_again() {
         for (width, height, channels) in [(1, 1, Channels::Grey), (7, 5, Channels::Rgb), (33, 2, Channels::Grey)] {
             let samples = (0..width * height * channels.count()).map(|i| (i * 89 % 251) as u8).collect();
             let picture = Image::new(width, height, channels, samples).unwrap();
-            let decoded = decode(&encode_png(&picture).unwrap(), &Limits::default()).unwrap();
+            let decoded = decode(&encode_png(&picture).unwrap(), &DecodeLimits::default()).unwrap();
             assert_eq!((decoded.image.samples(), decoded.image.channels()), (picture.samples(), channels));
             assert!(decoded.image == picture && decoded.warnings.is_empty());
         }

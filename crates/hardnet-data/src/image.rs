@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::decode::{Format, Guess};
+use crate::decode::{ContentGuess, ImageFormat};
 
 /// The colour channels of an [`Image`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,13 +129,13 @@ pub enum ImageError {
     #[error("not a jpeg, png or bmp image: {found}")]
     UnknownFormat {
         /// What the bytes look like.
-        found: Guess,
+        found: ContentGuess,
     },
     /// The bytes end before the picture does.
     #[error("the {format} data is truncated: {len} bytes end before `{missing}`; fetch the file again")]
     Truncated {
         /// The format of the data.
-        format: Format,
+        format: ImageFormat,
         /// Length of the data in bytes.
         len: usize,
         /// The part that was expected next.
@@ -145,7 +145,7 @@ pub enum ImageError {
     #[error("the {format} data is malformed: {reason}; fetch or export the file again")]
     Malformed {
         /// The format of the data.
-        format: Format,
+        format: ImageFormat,
         /// What the decoder objects to.
         reason: String,
     },
@@ -153,11 +153,11 @@ pub enum ImageError {
     #[error("the {format} data uses `{feature}`, which is not supported; save it as a baseline jpeg or a png")]
     Unsupported {
         /// The format of the data.
-        format: Format,
+        format: ImageFormat,
         /// The feature, as its standard calls it.
         feature: String,
     },
-    /// The header announces more pixels than [`Limits::max_pixels`](crate::Limits::max_pixels).
+    /// The header announces more pixels than [`DecodeLimits::max_pixels`](crate::DecodeLimits::max_pixels).
     #[error(
         "`{width}x{height}` pixels are more than the limit of {max_pixels}; shrink the picture or raise `max_pixels`"
     )]

@@ -24,15 +24,16 @@ pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_B
 pub use augment::{Augmentation, RandomCrop};
 pub use core_budget::{CoreBudget, Permit};
 pub use dataset::{
-    Dataset, DatasetError, IMAGE_EXTENSIONS, IdxError, ImageRoot, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES, Sample,
-    StoredImage,
+    Dataset, DatasetError, IMAGE_EXTENSIONS, IdxError, IdxImage, ImageRoot, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES,
+    Sample,
 };
-pub use decode::{DECODER, DecodeWarning, Decoded, Format, Guess, Limits, decode};
+pub use decode::{ContentGuess, DecodeLimits, DecodeWarning, Decoded, ImageFormat, JPEG_DECODER, decode};
 pub use encode::encode_png;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};
 pub use loader::{
-    Batch, ImageTensor, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, TrainingEpoch,
+    Batch, ImageTensor, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, SampleError,
+    TrainingEpoch,
 };
 pub use parallel_map::ParallelMap;
 pub use pipeline::Pipeline;

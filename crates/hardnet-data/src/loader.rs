@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-pub use error::{LoadError, LoaderError};
+pub use error::{LoaderError, SampleError};
 pub use image_tensor::ImageTensor;
 
 use crate::{
-    Augmentation, CoreBudget, DecodeWarning, Image, ImageError, Limits, ParallelMap, Pipeline, Purpose, RandomStream,
-    Resizer, Sample,
+    Augmentation, CoreBudget, DecodeLimits, DecodeWarning, Image, ImageError, ParallelMap, Pipeline, Purpose,
+    RandomStream, Resizer, Sample,
 };
 use image_tensor::TensorPool;
 use permits::ImagePermits;
@@ -41,14 +41,14 @@ pub struct LoaderOptions {
     /// The most images decoded ahead of the batch asked for, at least 1; by default 64, two batches.
     pub prefetch: usize,
     /// What a file may make the decoder allocate.
-    pub limits: Limits,
+    pub limits: DecodeLimits,
     /// Budget of cores shared with the network: an image is decoded only while it holds one of them. By default there is
     /// no budget, and an image is decoded whenever a worker is free. Reading the file takes no core.
     ///
     /// A consumer that acquires cores itself must release them before it asks for a batch or drops the loader.
     pub cores: Option<Arc<CoreBudget>>,
     /// How long a batch waits for one image, by default 60 seconds. One that is not ready then is a failure,
-    /// [`LoadError::Stuck`]; the thread that is at it is left behind, its core and its place go to others.
+    /// [`SampleError::TimedOut`]; the thread that is at it is left behind, its core and its place go to others.
     ///
     /// Without workers every image is waited for.
     pub timeout: Duration,
@@ -61,7 +61,7 @@ impl Default for LoaderOptions {
             workers,
             batch_size: 32,
             prefetch: 64,
-            limits: Limits::default(),
+            limits: DecodeLimits::default(),
             cores: None,
             timeout: Duration::from_secs(60),
         }
@@ -104,7 +104,7 @@ pub struct Batch {
     /// The sample of each of the n images, in their order.
     pub samples: Vec<usize>,
     /// The samples that have no image, in their order, and why.
-    pub failures: Vec<(usize, LoadError)>,
+    pub failures: Vec<(usize, SampleError)>,
     /// What decoding lost of images that are there, in the order of their samples.
     pub warnings: Vec<(usize, DecodeWarning)>,
 }
@@ -129,7 +129,7 @@ pub struct Loader {
 }
 
 /// What became of one sample: its tensor and warnings.
-type Loaded = Result<(ImageTensor, Vec<DecodeWarning>), LoadError>;
+type Loaded = Result<(ImageTensor, Vec<DecodeWarning>), SampleError>;
 
 impl Loader {
     /// Starts loading `samples`, a vector or one that is shared; it is not copied.
@@ -212,13 +212,13 @@ impl Loader {
         order: Order,
         crop: u32,
         options: &LoaderOptions,
-        load: impl Fn(&Sample, &ImagePermits, Place, &mut [f32]) -> Result<Vec<DecodeWarning>, LoadError>
+        load: impl Fn(&Sample, &ImagePermits, Place, &mut [f32]) -> Result<Vec<DecodeWarning>, SampleError>
         + Send
         + Sync
         + 'static,
     ) -> Result<Self, LoaderError> {
         if options.batch_size == 0 {
-            return Err(LoaderError::NoBatchSize);
+            return Err(LoaderError::ZeroBatchSize);
         }
         let total = order.count;
         check_memory("batch_size", options.batch_size, total, crop)?;
@@ -240,7 +240,7 @@ impl Loader {
         let images = images.with_timeout(options.timeout, move |position| {
             permits.release(position);
             let index = order.index(position);
-            (index, Err(LoadError::Stuck { path: samples[index].path().into_owned(), seconds }))
+            (index, Err(SampleError::TimedOut { path: samples[index].path().into_owned(), seconds }))
         });
         Ok(Self { images, batch_size: options.batch_size, total, next: 0 })
     }

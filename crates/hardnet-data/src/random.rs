@@ -12,10 +12,10 @@ pub enum Purpose {
     Order = 1,
     /// What is done to a sample in an epoch.
     Augmentation = 2,
-    /// Which samples are held out for validation.
-    HoldOut = 3,
+    /// Which samples are split off for validation.
+    Split = 3,
     /// Initial values of parameters.
-    Initialisation = 4,
+    Initialization = 4,
     /// Dropout.
     Dropout = 5,
 }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn normal_numbers_have_mean_0_and_deviation_1() {
-        let mut random = RandomStream::new(3, Purpose::Initialisation, [0, 0]);
+        let mut random = RandomStream::new(3, Purpose::Initialization, [0, 0]);
         let numbers: Vec<f64> = (0..100_000).map(|_| random.normal()).collect();
         let moment = |power: i32| numbers.iter().map(|number| number.powi(power)).sum::<f64>() / 1e5;
         let moments = [moment(1), moment(2), moment(3), moment(4)];

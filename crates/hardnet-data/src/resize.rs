@@ -29,7 +29,7 @@ use stripes::{Buffers, Passes};
 
 /// The largest side of a resampled window, in pixels.
 pub(crate) const MAX_SIDE: u64 = 1 << 16;
-/// The most pixels of a resampled window: the same number as the default of [`Limits`](crate::Limits).
+/// The most pixels of a resampled window: the same number as the default of [`DecodeLimits`](crate::DecodeLimits).
 const MAX_WINDOW_PIXELS: u64 = 178_956_970;
 
 /// Resamples the whole of `image` to `width` x `height` pixels, as Pillow's `image.resize((width, height), filter)`.

@@ -7,8 +7,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use hardnet_data::{
-    ArchiveError, Batch, Dataset, DatasetError, EntryKind, HeaderFault, ImageRoot, LoadError, Loader, LoaderOptions,
-    Pipeline, Sample,
+    ArchiveError, Batch, Dataset, DatasetError, EntryKind, HeaderFault, ImageRoot, Loader, LoaderOptions, Pipeline,
+    Sample, SampleError,
 };
 use tempfile::TempDir;
 
@@ -392,7 +392,7 @@ fn an_archive_that_shrinks_costs_the_images_behind_its_end() {
     fs::OpenOptions::new().write(true).open(fixture.tar()).and_then(|file| file.set_len(1100)).expect("shrunk");
     let batches = batches(&dataset);
     assert_eq!(batches[0].samples, [0]);
-    let [(1, error @ LoadError::Io { .. })] = &batches[0].failures[..] else { panic!("{:?}", batches[0].failures) };
+    let [(1, error @ SampleError::Io { .. })] = &batches[0].failures[..] else { panic!("{:?}", batches[0].failures) };
     assert_eq!(fixture.message(error), "cannot read `a.tar/b.png`");
 }
 
@@ -420,7 +420,7 @@ impl Settled {
     }
 
     fn open(&self) -> Result<Dataset, DatasetError> {
-        let root = ImageRoot::from(&self.fixture.tar()).with_index_in(self.indices.path());
+        let root = ImageRoot::from(&self.fixture.tar()).with_index_cache(self.indices.path());
         Dataset::from_list(&self.fixture.0.path().join("list"), root, 1000)
     }
 
@@ -486,7 +486,7 @@ fn an_index_that_cannot_be_written_is_only_noted() {
     let mut settled = Settled::new();
     settled.fixture = Fixture::new(&fs::read(settled.fixture.tar()).expect("read"), "x/a.png 3\n");
     settled.set_age(60);
-    let root = ImageRoot::from(&settled.fixture.tar()).with_index_in(settled.fixture.0.path().join("list"));
+    let root = ImageRoot::from(&settled.fixture.tar()).with_index_cache(settled.fixture.0.path().join("list"));
     let dataset = Dataset::from_list(&settled.fixture.0.path().join("list"), root, 1000).expect("a good archive");
     let [note] = &dataset.notes[..] else { panic!("one note: {:?}", dataset.notes) };
     assert!(note.contains("a.tar` could not be kept in `") && note.contains("list`: "), "{note}");

@@ -160,7 +160,7 @@ fn held_out_samples_are_chosen_by_the_seed() {
     let whole = Dataset::from_idx(&folder.path().join(&path), 1).unwrap();
     let split = |count, seed| {
         let mut kept = whole.clone();
-        let held = kept.hold_out(count, seed);
+        let held = kept.split_off_random(count, seed);
         let numbers = |dataset: &Dataset| -> Vec<u32> {
             dataset.samples.iter().map(|sample| sample.name().parse().unwrap()).collect()
         };

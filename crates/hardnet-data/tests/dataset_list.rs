@@ -287,7 +287,7 @@ fn an_even_spread_keeps_the_order_and_reaches_the_whole_list() {
     ];
     for (n, expected) in table {
         let mut some = all.clone();
-        some.evenly(n);
+        some.subsample_evenly(n);
         let expected: Vec<_> = expected.iter().map(|index| all.samples[*index].clone()).collect();
         assert_eq!(some.samples, expected, "{n} of 10");
     }

@@ -3,10 +3,10 @@
 mod common;
 
 use common::{file, fixtures, fnv1a, from_hex};
-use hardnet_data::{Channels, DecodeWarning, Guess, ImageError, Limits, decode};
+use hardnet_data::{Channels, ContentGuess, DecodeLimits, DecodeWarning, ImageError, decode};
 
 fn warnings(name: &str) -> Vec<DecodeWarning> {
-    decode(&file(name), &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}")).warnings
+    decode(&file(name), &DecodeLimits::default()).unwrap_or_else(|error| panic!("{name}: {error}")).warnings
 }
 
 #[test]
@@ -14,8 +14,8 @@ fn png_and_bmp_equal_pillow() {
     let cases: Vec<_> = fixtures().decode.into_iter().filter(|case| !case.file.ends_with(".jpg")).collect();
     assert!(cases.len() >= 35);
     for case in cases {
-        let decoded =
-            decode(&file(&case.file), &Limits::default()).unwrap_or_else(|error| panic!("{}: {error}", case.file));
+        let decoded = decode(&file(&case.file), &DecodeLimits::default())
+            .unwrap_or_else(|error| panic!("{}: {error}", case.file));
         assert_eq!([decoded.image.width(), decoded.image.height()], case.size, "{}", case.file);
         let found = decoded.image.into_rgb().into_samples();
         if case.file.starts_with("bits16_") {
@@ -34,8 +34,8 @@ fn jpeg_is_within_a_few_levels_of_pillow() {
     let cases: Vec<_> = fixtures().decode.into_iter().filter(|case| case.file.ends_with(".jpg")).collect();
     assert!(cases.len() >= 20);
     for case in cases {
-        let decoded =
-            decode(&file(&case.file), &Limits::default()).unwrap_or_else(|error| panic!("{}: {error}", case.file));
+        let decoded = decode(&file(&case.file), &DecodeLimits::default())
+            .unwrap_or_else(|error| panic!("{}: {error}", case.file));
         assert_eq!([decoded.image.width(), decoded.image.height()], case.size, "{}", case.file);
         let expected = file(&case.file.replace(".jpg", ".rgb"));
         let found = decoded.image.into_rgb().into_samples();
@@ -59,7 +59,7 @@ fn jpeg_is_within_a_few_levels_of_pillow() {
 #[test]
 fn grey_files_stay_grey() {
     for name in ["grey.jpg", "progressive_grey.jpg", "grey.png", "bilevel.png", "grey_alpha.png", "grey16.png"] {
-        assert_eq!(decode(&file(name), &Limits::default()).unwrap().image.channels(), Channels::Grey, "{name}");
+        assert_eq!(decode(&file(name), &DecodeLimits::default()).unwrap().image.channels(), Channels::Grey, "{name}");
     }
 }
 
@@ -90,7 +90,7 @@ fn cut_files_are_refused_as_pillow_refuses_them() {
     for case in fixtures().readable_lengths {
         let bytes = file(&case.file);
         for len in 0..=bytes.len() {
-            let ours = decode(&bytes[..len], &Limits::default());
+            let ours = decode(&bytes[..len], &DecodeLimits::default());
             let pillow = case.lengths.contains(&len);
             // A PNG or BMP whose last bytes (checksums, padding) are missing is refused more strictly than by Pillow.
             let stricter = pillow && len < bytes.len() && !case.file.ends_with(".jpg");
@@ -116,7 +116,7 @@ fn damaged_jpegs_are_read_or_refused_as_by_pillow() {
     assert!(cases.len() >= 50);
     let mut wrong = Vec::new();
     for case in cases {
-        let ours = decode(&from_hex(&case.hex), &Limits::default());
+        let ours = decode(&from_hex(&case.hex), &DecodeLimits::default());
         let name = case.name.as_str();
         let warned = cfg!(feature = "exact-jpeg") && WARNED.contains(&name);
         let expected = case.pillow_reads && !STRICTER.contains(&name) && !warned;
@@ -130,13 +130,13 @@ fn damaged_jpegs_are_read_or_refused_as_by_pillow() {
 #[test]
 fn truncation_is_named() {
     let bytes = file("rgb420.jpg");
-    let error = decode(&bytes[..1000], &Limits::default()).unwrap_err();
+    let error = decode(&bytes[..1000], &DecodeLimits::default()).unwrap_err();
     assert!(matches!(error, ImageError::Truncated { len: 1000, .. }), "{error}");
     assert_eq!(
         error.to_string(),
         "the jpeg data is truncated: 1000 bytes end before `end of image`; fetch the file again"
     );
-    let error = decode(&file("rgb.png")[..300], &Limits::default()).unwrap_err();
+    let error = decode(&file("rgb.png")[..300], &DecodeLimits::default()).unwrap_err();
     assert!(matches!(error, ImageError::Truncated { .. }), "{error}");
 }
 
@@ -150,7 +150,7 @@ fn a_broken_code_in_the_scan_is_an_error() {
         for (offset, byte) in bytes[from..from + 64].iter_mut().enumerate() {
             *byte = if offset % 2 == 0 { 0xff } else { 0x00 };
         }
-        let error = decode(&bytes, &Limits::default()).unwrap_err();
+        let error = decode(&bytes, &DecodeLimits::default()).unwrap_err();
         assert!(matches!(error, ImageError::Malformed { .. }), "{name}: {error}");
     }
 }
@@ -162,8 +162,9 @@ fn the_number_of_scans_is_bounded() {
     let scan = &bytes[last..bytes.len() - 2];
     let repeated = |times: usize| [&bytes[..bytes.len() - 2], &scan.repeat(times), &[0xff, 0xd9]].concat();
     for (times, refused) in [(50, false), (100, true), (5000, true)] {
-        let message =
-            decode(&repeated(times), &Limits::default()).err().map_or_else(String::new, |error| error.to_string());
+        let message = decode(&repeated(times), &DecodeLimits::default())
+            .err()
+            .map_or_else(String::new, |error| error.to_string());
         assert_eq!(message.contains("more than 100 scans"), refused, "{times}: {message}");
     }
 }
@@ -175,7 +176,7 @@ fn unsupported_features_are_named() {
     let feature = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = bytes.clone();
         change(&mut bytes);
-        match decode(&bytes, &Limits::default()).unwrap_err() {
+        match decode(&bytes, &DecodeLimits::default()).unwrap_err() {
             ImageError::Unsupported { feature, .. } => feature,
             error => error.to_string(),
         }
@@ -203,16 +204,16 @@ fn other_files_are_named() {
         (b"GIF89a", "not a jpeg, png or bmp image: it looks like `gif`; convert it to one of these formats"),
         (b"\x7fELF\x02\x01\x01\0\0", "not a jpeg, png or bmp image: it starts with bytes `7f 45 4c 46`"),
     ] {
-        assert_eq!(decode(bytes, &Limits::default()).unwrap_err().to_string(), message);
+        assert_eq!(decode(bytes, &DecodeLimits::default()).unwrap_err().to_string(), message);
     }
-    let error = decode(b"<!doctype html><title>404</title>", &Limits::default()).unwrap_err();
-    assert!(matches!(error, ImageError::UnknownFormat { found: Guess::Html }));
+    let error = decode(b"<!doctype html><title>404</title>", &DecodeLimits::default()).unwrap_err();
+    assert!(matches!(error, ImageError::UnknownFormat { found: ContentGuess::Html }));
 }
 
 #[test]
 fn the_pixel_limit_is_checked_against_the_header() {
     for (name, pixels) in [("rgb420.jpg", 67 * 45), ("rgb.png", 37 * 23), ("rgb.bmp", 37 * 23)] {
-        let mut limits = Limits::default();
+        let mut limits = DecodeLimits::default();
         limits.max_pixels = pixels;
         decode(&file(name), &limits).unwrap();
         limits.max_pixels = pixels - 1;
@@ -231,7 +232,7 @@ fn a_bomb_is_refused_before_it_is_decoded() {
     let mut bmp = file("rgb.bmp");
     bmp[18..26].copy_from_slice(&[0x60, 0xea, 0, 0, 0x60, 0xea, 0, 0]);
     for bytes in [jpeg, png, bmp] {
-        let error = decode(&bytes, &Limits::default()).unwrap_err();
+        let error = decode(&bytes, &DecodeLimits::default()).unwrap_err();
         assert!(matches!(error, ImageError::TooManyPixels { max_pixels: 178_956_970, .. }), "{error}");
     }
 }
@@ -242,7 +243,7 @@ fn flipped_bytes_do_no_harm() {
     for name in ["size17x9.jpg", "restarts.jpg", "grey_alpha16.png", "interlaced_tiny.png", "palette2.png", "rle8.bmp"]
     {
         let bytes = file(name);
-        let mut limits = Limits::default();
+        let mut limits = DecodeLimits::default();
         limits.max_pixels = 1 << 20;
         for at in 0..bytes.len() {
             for change in [0x01, 0x80, 0xff] {
@@ -269,11 +270,11 @@ fn a_palette_that_ends_inside_an_entry_is_malformed() {
     };
     let palette = &file[start + 4..][..length];
     for length in [length - 1, length - 2] {
-        let error = decode(&with_palette(&palette[..length]), &Limits::default()).expect_err("half an entry");
+        let error = decode(&with_palette(&palette[..length]), &DecodeLimits::default()).expect_err("half an entry");
         let expected = format!("a palette of {length} bytes is not of at most 256 entries of 3 bytes");
         assert!(matches!(&error, ImageError::Malformed { reason, .. } if *reason == expected), "{error}");
     }
-    let error = decode(&with_palette(&[0; 3 * 257]), &Limits::default()).expect_err("an entry too many");
+    let error = decode(&with_palette(&[0; 3 * 257]), &DecodeLimits::default()).expect_err("an entry too many");
     assert!(matches!(error, ImageError::Malformed { .. }), "{error}");
-    assert!(decode(&with_palette(palette), &Limits::default()).is_ok());
+    assert!(decode(&with_palette(palette), &DecodeLimits::default()).is_ok());
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use hardnet_data::{
-    Batch, CoreBudget, DecodeWarning, Image, LoadError, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, Pipeline,
-    Sample,
+    Batch, CoreBudget, DecodeWarning, Image, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, Pipeline, Sample,
+    SampleError,
 };
 use image::{ColorType, ImageEncoder, codecs::bmp::BmpEncoder, codecs::png::PngEncoder};
 use tempfile::TempDir;
@@ -116,9 +116,9 @@ fn failures_keep_their_place_and_do_not_move_batches() {
         assert_eq!(failures.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7, 8]);
         for (index, error) in failures {
             let right = match index {
-                1 | 7 => matches!(error, LoadError::Io { path, .. } if *path == samples[*index].path()),
-                6 => matches!(error, LoadError::NotAFile { path, .. } if *path == samples[*index].path()),
-                _ => matches!(error, LoadError::Image { .. }),
+                1 | 7 => matches!(error, SampleError::Io { path, .. } if *path == samples[*index].path()),
+                6 => matches!(error, SampleError::NotAFile { path, .. } if *path == samples[*index].path()),
+                _ => matches!(error, SampleError::Image { .. }),
             };
             assert!(right, "sample {index}: {error}");
         }
@@ -148,7 +148,7 @@ fn files_over_the_limit_are_not_read() {
     File::options().write(true).open(sample.path()).and_then(|file| file.set_len(MAX_FILE_BYTES + 2)).expect("sparse");
     let batches = batches(vec![sample], options(1, 1, 1));
     let (index, error) = &batches[0].failures[0];
-    let LoadError::TooLarge { bytes, limit, .. } = error else { panic!("sample {index}: {error}") };
+    let SampleError::TooLarge { bytes, limit, .. } = error else { panic!("sample {index}: {error}") };
     assert_eq!((*index, *bytes, *limit), (0, MAX_FILE_BYTES + 2, MAX_FILE_BYTES));
 }
 
@@ -174,7 +174,7 @@ fn decoder_limits_are_handed_on() {
     let mut options = options(1, 1, 1);
     options.limits.max_pixels = (WIDTH * HEIGHT) as u64 - 1;
     let refused = batches(vec![write(folder.path(), 1)], options.clone());
-    assert!(matches!(refused[0].failures[..], [(0, LoadError::Image { .. })]));
+    assert!(matches!(refused[0].failures[..], [(0, SampleError::Image { .. })]));
     options.limits.max_pixels += 1;
     assert_eq!(batches(vec![write(folder.path(), 1)], options)[0].samples, [0]);
 }
@@ -185,7 +185,7 @@ fn options_that_cannot_be_are_refused() {
     let one = vec![write(folder.path(), 1)];
     let start = |samples: Vec<Sample>, pipeline, options| Loader::new(samples, pipeline, options).map(|_| ());
     let result = start(one.clone(), pipeline(), options(1, 0, 1));
-    assert!(matches!(result, Err(LoaderError::NoBatchSize)), "{result:?}");
+    assert!(matches!(result, Err(LoaderError::ZeroBatchSize)), "{result:?}");
     let result = start(one.clone(), sized(8, 0), options(1, 1, 1));
     assert!(matches!(result, Err(LoaderError::Pipeline(_))), "{result:?}");
 

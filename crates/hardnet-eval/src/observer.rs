@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use hardnet_data::{DecodeWarning, LoadError, Sample};
+use hardnet_data::{DecodeWarning, Sample, SampleError};
 
 use crate::breakdown::Breakdown;
 use crate::logits::Logits;
@@ -34,7 +34,7 @@ pub trait Observer {
     fn image_warned(&mut self, _sample: &Sample, _warning: &DecodeWarning) {}
 
     /// An image could not be read and is left out.
-    fn image_failed(&mut self, _sample: &Sample, _error: &LoadError) {}
+    fn image_failed(&mut self, _sample: &Sample, _error: &SampleError) {}
 
     /// The images of a batch were computed. `Break` stops the evaluation.
     fn batch_done(&mut self, _batch: &BatchDone<'_>) -> ControlFlow<()> {
@@ -121,7 +121,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.image_warned(sample, warning);
     }
 
-    fn image_failed(&mut self, sample: &Sample, error: &LoadError) {
+    fn image_failed(&mut self, sample: &Sample, error: &SampleError) {
         self.0.image_failed(sample, error);
         self.1.image_failed(sample, error);
     }
@@ -137,7 +137,7 @@ impl<O: Observer + ?Sized> Observer for &mut O {
         (**self).image_warned(sample, warning);
     }
 
-    fn image_failed(&mut self, sample: &Sample, error: &LoadError) {
+    fn image_failed(&mut self, sample: &Sample, error: &SampleError) {
         (**self).image_failed(sample, error);
     }
 

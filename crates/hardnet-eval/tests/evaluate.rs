@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use hardnet_data::{Image, LoadError, Pipeline, Sample, encode_png};
+use hardnet_data::{Image, Pipeline, Sample, SampleError, encode_png};
 use hardnet_eval::{BatchDone, Breakdown, ComputeLogits, EvalError, EvalOptions, Logits, Observer, Tally, evaluate};
 
 /// The means of the three channels of an image.
@@ -35,7 +35,7 @@ struct Log {
 }
 
 impl Observer for Log {
-    fn image_failed(&mut self, sample: &Sample, _: &LoadError) {
+    fn image_failed(&mut self, sample: &Sample, _: &SampleError) {
         self.failed.push(sample.name().into());
     }
 

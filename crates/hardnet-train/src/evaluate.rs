@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use hardnet_data::{CoreBudget, LoadError, Loader, LoaderOptions, Pipeline, Sample};
+use hardnet_data::{CoreBudget, Loader, LoaderOptions, Pipeline, Sample, SampleError};
 use hardnet_eval::{Metric, Proportion, Tally};
 use hardnet_model::{Config, HarDNet, Plan, PlanOptions};
 
@@ -78,7 +78,7 @@ impl Validation {
         config: &Config,
         weights: &Weights,
         device: &Device,
-        observe: &mut dyn FnMut(Option<&LoadError>, usize) -> bool,
+        observe: &mut dyn FnMut(Option<&SampleError>, usize) -> bool,
     ) -> Result<Option<Evaluation>> {
         let cores = Arc::new(CoreBudget::detect());
         let mut options = LoaderOptions::default();

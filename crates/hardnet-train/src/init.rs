@@ -8,7 +8,7 @@ use hardnet_model::{ParamInfo, ParamKind};
 
 /// Initial values of `param`, number `index` of its network.
 pub(crate) fn values(param: &ParamInfo, index: usize, fan_in: usize, seed: u64) -> Vec<f32> {
-    let mut random = RandomStream::new(seed, Purpose::Initialisation, [index as u32, 0]);
+    let mut random = RandomStream::new(seed, Purpose::Initialization, [index as u32, 0]);
     let mut draw = |value: &mut dyn FnMut(&mut RandomStream) -> f64| -> Vec<f32> {
         (0..param.count()).map(|_| value(&mut random) as f32).collect()
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Var};
-use hardnet_data::{CoreBudget, DecodeWarning, LoadError, Loader, LoaderOptions, Pipeline, Sample, TrainingEpoch};
+use hardnet_data::{CoreBudget, DecodeWarning, Loader, LoaderOptions, Pipeline, Sample, SampleError, TrainingEpoch};
 use hardnet_model::{HarDNet, Metadata};
 
 use crate::average::Average;
@@ -82,7 +82,7 @@ pub enum Event<'a> {
     /// A step was made.
     Batch(&'a BatchReport),
     /// An image could not be read and is left out.
-    Failure(&'a LoadError),
+    Failure(&'a SampleError),
     /// Decoding lost something of an image.
     Warning(&'a Sample, &'a DecodeWarning),
     /// So many of the images of the validation set have been evaluated, of how many.
@@ -297,7 +297,7 @@ impl Trainer {
     fn validate(&self, observe: &mut dyn FnMut(Event) -> Flow) -> Result<Option<Option<ValidationMetrics>>> {
         let Some(validation) = &self.job.validation else { return Ok(Some(None)) };
         let total = validation.samples.len();
-        let mut watch = |failure: Option<&LoadError>, done: usize| match failure {
+        let mut watch = |failure: Option<&SampleError>, done: usize| match failure {
             Some(failure) => observe(Event::Failure(failure)) == Flow::Continue,
             None => observe(Event::Validated(done, total)) == Flow::Continue || done == total,
         };

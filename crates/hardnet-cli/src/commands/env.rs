@@ -52,7 +52,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         threads: knobs::threads(),
         isa: hardnet_simd::Isa::from_environment()?.name(),
-        decoder: hardnet_data::DECODER,
+        decoder: hardnet_data::JPEG_DECODER,
         variables: knobs::TABLE.iter().map(|(name, _)| (*name, knobs::shown(name))).collect(),
     };
     if args.json {

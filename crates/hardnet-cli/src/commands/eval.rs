@@ -20,7 +20,7 @@ use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::{self, Data, Report, Seconds, Tool};
-use crate::samples::{evenly, labelled};
+use crate::samples::{labelled, subsample_evenly};
 use demo::Demo;
 use page::{Page, PageArgs};
 use predictions::Predictions;
@@ -147,7 +147,7 @@ impl<'a> Images<'a> {
             Self::Given(path) => labelled(path, args.val_list.as_deref(), classes, printer)?,
             Self::Demo(demo) => demo.dataset(classes)?,
         };
-        evenly(&mut dataset, args.num_samples, printer);
+        subsample_evenly(&mut dataset, args.num_samples, printer);
         Ok(dataset.samples)
     }
 }
@@ -284,7 +284,7 @@ impl Run<'_> {
                 images: self.samples.len(),
             },
             pipeline: self.pipeline.clone().into(),
-            decoder: hardnet_data::DECODER,
+            decoder: hardnet_data::JPEG_DECODER,
             top1: tally.top1().into(),
             top5: tally.top5().into(),
             loss: tally.loss(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use hardnet_data::{CoreBudget, Dataset, Limits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
+use hardnet_data::{CoreBudget, Dataset, DecodeLimits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
 use hardnet_eval::top_k;
 use serde::Serialize;
 
@@ -145,7 +145,7 @@ impl PredictArgs {
         if self.json || self.logits || self.format == Format::Jsonl {
             return printer.json_line(&Line {
                 path,
-                decoder: hardnet_data::DECODER,
+                decoder: hardnet_data::JPEG_DECODER,
                 top,
                 logits: self.logits.then_some(logits),
             });
@@ -166,7 +166,7 @@ fn read_stdin(pipeline: &Pipeline, printer: &Printer) -> Result<Vec<f32>> {
         return Err(Failure::message(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
     }
     let context = |error| Failure::from(anyhow::Error::from(error).context("standard input"));
-    let decoded = decode(&bytes, &Limits::default()).map_err(context)?;
+    let decoded = decode(&bytes, &DecodeLimits::default()).map_err(context)?;
     for warning in &decoded.warnings {
         printer.warn(format_args!("standard input: {warning}"));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use clap::Args;
-use hardnet_data::{Image, Limits, Pipeline, decode};
+use hardnet_data::{DecodeLimits, Image, Pipeline, decode};
 use hardnet_model::HarDNet;
 use serde::Serialize;
 
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
     if let Some(folder) = &args.save {
         std::fs::create_dir_all(folder)?;
     }
-    printer.note(format_args!("decoder: {}", hardnet_data::DECODER));
+    printer.note(format_args!("decoder: {}", hardnet_data::JPEG_DECODER));
 
     let tensor = args.pixels(&pipeline, printer)?;
     args.stage(printer, "tensor", &[3, crop, crop], &Values::Floats(&tensor), true)?;
@@ -89,7 +89,7 @@ impl TraceArgs {
         let context = |error| anyhow::Error::from(error).context(format!("`{}`", self.image.display()));
         let bytes = std::fs::read(&self.image)
             .map_err(|error| anyhow::Error::from(error).context(format!("cannot read `{}`", self.image.display())))?;
-        let decoded = decode(&bytes, &Limits::default()).map_err(context)?;
+        let decoded = decode(&bytes, &DecodeLimits::default()).map_err(context)?;
         for warning in &decoded.warnings {
             printer.warn(format_args!("{}: {warning}", self.image.display()));
         }

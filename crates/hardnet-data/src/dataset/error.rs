@@ -333,7 +333,7 @@ pub enum DatasetError {
         "`{}` holds {count} images but no class folders; name a list of labels with --val-list, \
          or sort the images into one folder per class", .root.display()
     )]
-    LooseImages {
+    UnsortedImages {
         /// The root folder.
         root: PathBuf,
         /// How many images it holds.

@@ -49,7 +49,7 @@ pub(super) fn build<'a>(
     if names.is_empty() {
         return Err(match loose {
             0 => DatasetError::NoClassFolders { root: root.into() },
-            count => DatasetError::LooseImages { root: root.into(), count },
+            count => DatasetError::UnsortedImages { root: root.into(), count },
         });
     }
     let labelling = label(root, names, classes)?;

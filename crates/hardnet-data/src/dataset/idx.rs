@@ -27,7 +27,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 ///
 /// Two are equal if they are the same image of files of the same path.
 #[derive(Clone)]
-pub struct StoredImage {
+pub struct IdxImage {
     file: Arc<Images>,
     index: usize,
 }
@@ -39,7 +39,7 @@ struct Images {
     values: Vec<u8>,
 }
 
-impl StoredImage {
+impl IdxImage {
     /// The picture, in grey.
     pub fn image(&self) -> Image {
         let Images { rows, columns, values, .. } = &*self.file;
@@ -59,17 +59,17 @@ impl StoredImage {
     }
 }
 
-impl PartialEq for StoredImage {
+impl PartialEq for IdxImage {
     fn eq(&self, other: &Self) -> bool {
         (self.path(), self.index) == (other.path(), other.index)
     }
 }
 
-impl Eq for StoredImage {}
+impl Eq for IdxImage {}
 
-impl fmt::Debug for StoredImage {
+impl fmt::Debug for IdxImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredImage").field("path", &self.path()).field("index", &self.index).finish()
+        f.debug_struct("IdxImage").field("path", &self.path()).field("index", &self.index).finish()
     }
 }
 
@@ -147,7 +147,7 @@ pub(super) fn read(images: &Path, classes: usize) -> Result<Dataset, DatasetErro
     }
     let file = Arc::new(Images { path: images.into(), rows, columns, values });
     let sample = |(index, &label): (usize, &u8)| {
-        let image = StoredImage { file: Arc::clone(&file), index };
+        let image = IdxImage { file: Arc::clone(&file), index };
         Sample::stored(image, label.into())
     };
     let mut dataset = Dataset::new(label_values.iter().enumerate().map(sample).collect());

@@ -12,7 +12,7 @@ use crate::archive::Archive;
 /// ```
 /// use hardnet_data::ImageRoot;
 ///
-/// let root = ImageRoot::from("ILSVRC2012_img_val.tar").with_index_in("/var/cache/indices");
+/// let root = ImageRoot::from("ILSVRC2012_img_val.tar").with_index_cache("/var/cache/indices");
 /// # let _ = root;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct ImageRoot {
 impl ImageRoot {
     /// Keeps the index of an archive in `folder`, which is made if it is missing: later, as long as size and time of the archive are
     /// the same, its headers need not be read again. By default nothing is kept.
-    pub fn with_index_in(self, folder: impl Into<PathBuf>) -> Self {
+    pub fn with_index_cache(self, folder: impl Into<PathBuf>) -> Self {
         Self { indices: Some(folder.into()), ..self }
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::StoredImage;
+use super::IdxImage;
 use crate::archive::ArchivedFile;
 use crate::shared_str::SharedStr;
 
@@ -30,7 +30,7 @@ enum Place {
     File(Box<Path>),
     Folder(Arc<Path>),
     Archive(ArchivedFile),
-    Memory(StoredImage),
+    Memory(IdxImage),
 }
 
 impl Sample {
@@ -74,7 +74,7 @@ impl Sample {
     }
 
     /// A sample in memory, under its number in the file that it came from.
-    pub(super) fn stored(image: StoredImage, label: u32) -> Self {
+    pub(super) fn stored(image: IdxImage, label: u32) -> Self {
         let name = SharedStr::from(image.index().to_string());
         Self { place: Place::Memory(image), relative: None, label: Some(label), name }
     }
@@ -104,7 +104,7 @@ impl Sample {
     }
 
     /// The picture, if it is in memory.
-    pub fn in_memory(&self) -> Option<&StoredImage> {
+    pub fn in_memory(&self) -> Option<&IdxImage> {
         match &self.place {
             Place::Memory(image) => Some(image),
             _ => None,

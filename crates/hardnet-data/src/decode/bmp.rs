@@ -5,11 +5,11 @@ use std::io::Cursor;
 use image::codecs::bmp::BmpDecoder;
 use image::{ColorType, ImageDecoder};
 
-use super::{DecodeWarning, Decoded, Format, Limits, raster_error};
+use super::{DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error};
 use crate::image::{Image, ImageError};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
-    let format = Format::Bmp;
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
+    let format = ImageFormat::Bmp;
     let error = |error| raster_error(format, bytes.len(), error);
     let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(error)?;
     let (width, height) = decoder.dimensions();

@@ -13,7 +13,7 @@ mod ycbcr;
 #[cfg(not(feature = "exact-jpeg"))]
 mod zune;
 
-use super::{DecodeScratch, DecodeWarning, Decoded, Format, Limits};
+use super::{DecodeLimits, DecodeScratch, DecodeWarning, Decoded, ImageFormat};
 use crate::image::{Channels, Image, ImageError};
 use colour::Encoding;
 use segments::Layout;
@@ -26,9 +26,9 @@ pub(super) use zune::NAME;
 #[cfg(not(feature = "exact-jpeg"))]
 use zune::samples;
 
-pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
+pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
     let layout = Layout::read(bytes)?;
-    limits.check(Format::Jpeg, layout.width.into(), layout.height.into())?;
+    limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
     let encoding = Encoding::try_from(&layout)?;
     let samples = samples(scratch, bytes, &layout, encoding)?;
     let channels = if encoding == Encoding::Grey { Channels::Grey } else { Channels::Rgb };
@@ -41,5 +41,5 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &Limits)
 }
 
 fn malformed(reason: impl Into<String>) -> ImageError {
-    ImageError::Malformed { format: Format::Jpeg, reason: reason.into() }
+    ImageError::Malformed { format: ImageFormat::Jpeg, reason: reason.into() }
 }

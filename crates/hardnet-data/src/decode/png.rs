@@ -5,14 +5,14 @@ use std::io::Cursor;
 use image::ImageDecoder;
 use image::codecs::png::PngDecoder;
 
-use super::{DecodeWarning, Decoded, Format, Limits, raster_error};
+use super::{DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error};
 use crate::image::{Channels, Image, ImageError};
 
 /// Memory the decoder may take beside the pixels, for its window, palette and colour profile.
 const OVERHEAD_BYTES: u64 = 16 << 20;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
-    let format = Format::Png;
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
+    let format = ImageFormat::Png;
     let header = Header::read(bytes)?;
     limits.check(format, header.width, header.height)?;
     if header.colour_type == Header::INDEXED {
@@ -57,7 +57,7 @@ fn check_palette(bytes: &[u8]) -> Result<(), ImageError> {
         match &[t0, t1, t2, t3] {
             b"PLTE" if !length.is_multiple_of(3) || length > 3 * 256 => {
                 let reason = format!("a palette of {length} bytes is not of at most 256 entries of 3 bytes");
-                return Err(ImageError::Malformed { format: Format::Png, reason });
+                return Err(ImageError::Malformed { format: ImageFormat::Png, reason });
             }
             b"IEND" => break,
             _ => {}
@@ -88,7 +88,7 @@ impl Header {
 
     /// Reads the chunk that must follow the signature: length, `IHDR`, width, height, depth, colour type.
     fn read(bytes: &[u8]) -> Result<Header, ImageError> {
-        let format = Format::Png;
+        let format = ImageFormat::Png;
         let Some(&[t0, t1, t2, t3, w0, w1, w2, w3, h0, h1, h2, h3, _depth, colour_type]) =
             bytes.get(12..).and_then(|rest| rest.first_chunk())
         else {

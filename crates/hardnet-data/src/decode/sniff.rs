@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::Format;
+use super::ImageFormat;
 
 /// What bytes that are no readable picture look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Guess {
+pub enum ContentGuess {
     /// No bytes at all.
     Empty,
     /// Nothing but zero bytes: a hole left by an interrupted copy.
@@ -26,17 +26,17 @@ pub enum Guess {
     Unknown([u8; 4]),
 }
 
-impl fmt::Display for Guess {
+impl fmt::Display for ContentGuess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Guess::Empty => f.write_str("the file is empty; fetch it again"),
-            Guess::Zeros => f.write_str("the file holds only zero bytes; fetch it again"),
-            Guess::OtherImage(name) => write!(f, "it looks like `{name}`; convert it to one of these formats"),
-            Guess::Archive(name) => write!(f, "it looks like a `{name}` archive; unpack it"),
-            Guess::Html => f.write_str("it looks like a web page; fetch the image itself"),
-            Guess::LfsPointer => f.write_str("it is a git lfs pointer; run `git lfs pull`"),
-            Guess::Text => f.write_str("it looks like text"),
-            Guess::Unknown([a, b, c, d]) => write!(f, "it starts with bytes `{a:02x} {b:02x} {c:02x} {d:02x}`"),
+            ContentGuess::Empty => f.write_str("the file is empty; fetch it again"),
+            ContentGuess::Zeros => f.write_str("the file holds only zero bytes; fetch it again"),
+            ContentGuess::OtherImage(name) => write!(f, "it looks like `{name}`; convert it to one of these formats"),
+            ContentGuess::Archive(name) => write!(f, "it looks like a `{name}` archive; unpack it"),
+            ContentGuess::Html => f.write_str("it looks like a web page; fetch the image itself"),
+            ContentGuess::LfsPointer => f.write_str("it is a git lfs pointer; run `git lfs pull`"),
+            ContentGuess::Text => f.write_str("it looks like text"),
+            ContentGuess::Unknown([a, b, c, d]) => write!(f, "it starts with bytes `{a:02x} {b:02x} {c:02x} {d:02x}`"),
         }
     }
 }
@@ -45,13 +45,13 @@ impl fmt::Display for Guess {
 const HEAD: usize = 512;
 
 /// The format of `bytes`, or what they look like instead.
-pub(super) fn format(bytes: &[u8]) -> Result<Format, Guess> {
+pub(super) fn format(bytes: &[u8]) -> Result<ImageFormat, ContentGuess> {
     if bytes.starts_with(b"\xff\xd8\xff") {
-        Ok(Format::Jpeg)
+        Ok(ImageFormat::Jpeg)
     } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        Ok(Format::Png)
+        Ok(ImageFormat::Png)
     } else if bytes.starts_with(b"BM") && !is_text(head(bytes)) {
-        Ok(Format::Bmp)
+        Ok(ImageFormat::Bmp)
     } else {
         Err(guess(bytes))
     }
@@ -61,14 +61,14 @@ fn head(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(HEAD)]
 }
 
-fn guess(bytes: &[u8]) -> Guess {
+fn guess(bytes: &[u8]) -> ContentGuess {
     let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     let head = head(bytes);
     if bytes.is_empty() {
-        return Guess::Empty;
+        return ContentGuess::Empty;
     }
     if head.iter().all(|&byte| byte == 0) {
-        return Guess::Zeros;
+        return ContentGuess::Zeros;
     }
     const IMAGES: [(usize, &[u8], &str); 12] = [
         (0, b"GIF8", "gif"),
@@ -94,32 +94,32 @@ fn guess(bytes: &[u8]) -> Guess {
         (0, b"%PDF", "pdf"),
     ];
     if let Some((.., name)) = IMAGES.iter().find(|(offset, magic, _)| at(*offset, magic)) {
-        return Guess::OtherImage(name);
+        return ContentGuess::OtherImage(name);
     }
     if let Some((.., name)) = ARCHIVES.iter().find(|(offset, magic, _)| at(*offset, magic)) {
-        return Guess::Archive(name);
+        return ContentGuess::Archive(name);
     }
     if at(0, b"version https://git-lfs") {
-        return Guess::LfsPointer;
+        return ContentGuess::LfsPointer;
     }
     if is_text(head) {
         let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start().to_ascii_lowercase();
         let starts = |prefix: &[u8]| text.starts_with(prefix);
         return if starts(b"<!doctype html") || starts(b"<html") {
-            Guess::Html
+            ContentGuess::Html
         } else if starts(b"<svg") || (starts(b"<?xml") && text.windows(4).any(|tag| tag == b"<svg")) {
-            Guess::OtherImage("svg")
+            ContentGuess::OtherImage("svg")
         } else if starts(b"p1\n") || starts(b"p2\n") || starts(b"p3\n") {
-            Guess::OtherImage("netpbm")
+            ContentGuess::OtherImage("netpbm")
         } else {
-            Guess::Text
+            ContentGuess::Text
         };
     }
     let mut first = [0; 4];
     for (to, from) in first.iter_mut().zip(bytes) {
         *to = *from;
     }
-    Guess::Unknown(first)
+    ContentGuess::Unknown(first)
 }
 
 /// Whether `bytes` are UTF-8 (but for a character cut at the end) without control characters other than white space.
@@ -141,24 +141,24 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_content() {
-        assert_eq!(format(b"\xff\xd8\xff\xe0"), Ok(Format::Jpeg));
-        assert_eq!(format(b"\x89PNG\r\n\x1a\n"), Ok(Format::Png));
-        assert_eq!(format(b"BM\x36\0\0\0\0\0"), Ok(Format::Bmp));
+        assert_eq!(format(b"\xff\xd8\xff\xe0"), Ok(ImageFormat::Jpeg));
+        assert_eq!(format(b"\x89PNG\r\n\x1a\n"), Ok(ImageFormat::Png));
+        assert_eq!(format(b"BM\x36\0\0\0\0\0"), Ok(ImageFormat::Bmp));
         for (bytes, expected) in [
-            (&b""[..], Guess::Empty),
-            (&[0; 64], Guess::Zeros),
-            (b"GIF89a\x01\0", Guess::OtherImage("gif")),
-            (b"RIFF\x10\0\0\0WEBPVP8 ", Guess::OtherImage("webp")),
-            (b"\0\0\0\x1cftypavif", Guess::OtherImage("avif")),
-            (b"<?xml version=\"1.0\"?>\n<svg/>", Guess::OtherImage("svg")),
-            (b"PK\x03\x04\x14\0", Guess::Archive("zip")),
-            (b"\xef\xbb\xbf\n <!DOCTYPE HTML><p>", Guess::Html),
-            (b"version https://git-lfs.github.com/spec/v1\n", Guess::LfsPointer),
-            (b"BMW and other words\n", Guess::Text),
-            ("Fußnote".as_bytes(), Guess::Text),
-            (&"Fuß".as_bytes()[..3], Guess::Text),
-            (b"\x89PNG\n\x1a\n", Guess::Unknown(*b"\x89PNG")),
-            (b"\xff\xd8", Guess::Unknown([0xff, 0xd8, 0, 0])),
+            (&b""[..], ContentGuess::Empty),
+            (&[0; 64], ContentGuess::Zeros),
+            (b"GIF89a\x01\0", ContentGuess::OtherImage("gif")),
+            (b"RIFF\x10\0\0\0WEBPVP8 ", ContentGuess::OtherImage("webp")),
+            (b"\0\0\0\x1cftypavif", ContentGuess::OtherImage("avif")),
+            (b"<?xml version=\"1.0\"?>\n<svg/>", ContentGuess::OtherImage("svg")),
+            (b"PK\x03\x04\x14\0", ContentGuess::Archive("zip")),
+            (b"\xef\xbb\xbf\n <!DOCTYPE HTML><p>", ContentGuess::Html),
+            (b"version https://git-lfs.github.com/spec/v1\n", ContentGuess::LfsPointer),
+            (b"BMW and other words\n", ContentGuess::Text),
+            ("Fußnote".as_bytes(), ContentGuess::Text),
+            (&"Fuß".as_bytes()[..3], ContentGuess::Text),
+            (b"\x89PNG\n\x1a\n", ContentGuess::Unknown(*b"\x89PNG")),
+            (b"\xff\xd8", ContentGuess::Unknown([0xff, 0xd8, 0, 0])),
         ] {
             assert_eq!(format(bytes), Err(expected), "{bytes:?}");
         }
@@ -169,6 +169,6 @@ mod tests {
         let mut tar = vec![b'a'; 512];
         tar[100] = 0;
         tar[257..262].copy_from_slice(b"ustar");
-        assert_eq!(format(&tar), Err(Guess::Archive("tar")));
+        assert_eq!(format(&tar), Err(ContentGuess::Archive("tar")));
     }
 }

@@ -8,7 +8,7 @@ use crate::{FileKind, ImageError};
 /// Why one image could not be loaded. The others are not affected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum LoadError {
+pub enum SampleError {
     /// The operating system refuses to read the file.
     #[error("cannot read `{}`", .path.display())]
     Io {
@@ -55,7 +55,7 @@ pub enum LoadError {
     },
     /// Reading or decoding did not end within [`LoaderOptions::timeout`](super::LoaderOptions::timeout).
     #[error("`{}` was not ready after {seconds} s of waiting for it and was given up", .path.display())]
-    Stuck {
+    TimedOut {
         /// The file.
         path: PathBuf,
         /// How long it was waited for, in whole seconds.
@@ -69,7 +69,7 @@ pub enum LoadError {
 pub enum LoaderError {
     /// Batches of no sample.
     #[error("`batch_size` is 0, expected at least 1")]
-    NoBatchSize,
+    ZeroBatchSize,
     /// So many tensors would be held at once that memory could not be counted on.
     #[error(
         "`{option}` is {value}, at {crop} pixels squared more than {limit} bytes of tensors; \

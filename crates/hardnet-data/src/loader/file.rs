@@ -4,11 +4,11 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::permits::ImagePermit;
-use super::{LoadError, MAX_FILE_BYTES};
+use super::{MAX_FILE_BYTES, SampleError};
 use crate::decode::{DecodeScratch, decode_with};
 use crate::excerpt::excerpt;
 use crate::regular_file::{ReadError, read_regular_file_into};
-use crate::{DecodeWarning, Image, ImageError, Limits, Resizer, Sample};
+use crate::{DecodeLimits, DecodeWarning, Image, ImageError, Resizer, Sample};
 
 /// What one thread needs for an image, and the next image uses again.
 #[derive(Debug, Default)]
@@ -21,14 +21,14 @@ pub(super) struct Workspace {
 /// the core that `acquire` waits for.
 pub(super) fn load<'a>(
     sample: &Sample,
-    limits: &Limits,
+    limits: &DecodeLimits,
     acquire: impl FnOnce() -> ImagePermit<'a>,
     prepare: impl FnOnce(&mut Resizer, &Image, &mut [f32]) -> Result<(), ImageError>,
     workspace: &mut Workspace,
     out: &mut [f32],
-) -> Result<Vec<DecodeWarning>, LoadError> {
+) -> Result<Vec<DecodeWarning>, SampleError> {
     let path = || sample.path().into_owned();
-    let image_error = |source| LoadError::Image { path: path(), source };
+    let image_error = |source| SampleError::Image { path: path(), source };
     let Workspace { resizer, scratch } = workspace;
     if let Some(stored) = sample.in_memory() {
         let _permit = acquire();
@@ -36,9 +36,9 @@ pub(super) fn load<'a>(
     }
     let mut bytes = std::mem::take(&mut scratch.file);
     content(sample, &mut bytes).map_err(|error| match error {
-        ReadError::Io(source) => LoadError::Io { path: path(), source },
-        ReadError::NotAFile(kind) => LoadError::NotAFile { path: path(), kind },
-        ReadError::TooLarge { bytes } => LoadError::TooLarge { path: path(), bytes, limit: MAX_FILE_BYTES },
+        ReadError::Io(source) => SampleError::Io { path: path(), source },
+        ReadError::NotAFile(kind) => SampleError::NotAFile { path: path(), kind },
+        ReadError::TooLarge { bytes } => SampleError::TooLarge { path: path(), bytes, limit: MAX_FILE_BYTES },
     })?;
     let _permit = acquire();
     let decoded = decode_with(scratch, &bytes, limits).map_err(image_error)?;
@@ -60,9 +60,9 @@ fn content(sample: &Sample, bytes: &mut Vec<u8>) -> Result<(), ReadError> {
 /// What `load` gives, its panic as an error.
 ///
 /// `load` may leave any values in a buffer it was filling, and nothing else: the caller does not look at that buffer.
-pub(super) fn guarded<T>(sample: &Sample, load: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+pub(super) fn guarded<T>(sample: &Sample, load: impl FnOnce() -> Result<T, SampleError>) -> Result<T, SampleError> {
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|payload| {
-        Err(LoadError::Panicked { path: sample.path().into_owned(), message: excerpt(message(&*payload)) })
+        Err(SampleError::Panicked { path: sample.path().into_owned(), message: excerpt(message(&*payload)) })
     })
 }
 

@@ -100,7 +100,7 @@ struct EvalSpeed {
 
 pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     let mut dataset = Dataset::from_paths(&args.data)?;
-    dataset.evenly(args.num_samples);
+    dataset.subsample_evenly(args.num_samples);
     let model = args.model.weights().is_some().then(|| args.model.load(printer)).transpose()?;
     let config = model.as_ref().map(|model| model.engine.config());
     let of_file = model.as_ref().and_then(|model| model.pipeline.as_ref());
@@ -215,7 +215,7 @@ impl Bench<'_> {
         Ok(Report {
             schema_version: 1,
             tool: Tool::this(),
-            decoder: hardnet_data::DECODER,
+            decoder: hardnet_data::JPEG_DECODER,
             images,
             mean_bytes: bytes as f64 / images as f64,
             mean_megapixels: pixels as f64 / images as f64 / 1e6,

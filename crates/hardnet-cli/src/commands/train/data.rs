@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 use crate::printer::Printer;
-use crate::samples::{evenly, labelled};
+use crate::samples::{labelled, subsample_evenly};
 
 /// Seed of the choice of held-out images: the same whatever the run's seed, so that runs can be compared.
 const HOLD_OUT_SEED: u64 = 0;
@@ -100,7 +100,7 @@ pub(crate) fn load(settings: &DataSettings, classes: usize, printer: &Printer) -
         (Some(root), _) => Some(labelled(root, settings.val_list.as_deref(), classes, printer)?),
         (None, Some(count)) => {
             let all = training.samples.len();
-            let held = training.hold_out(count, HOLD_OUT_SEED);
+            let held = training.split_off_random(count, HOLD_OUT_SEED);
             if training.samples.is_empty() {
                 return Err(Failure::message(format!("--hold-out {count} leaves none of {all} images to train with")));
             }
@@ -112,7 +112,7 @@ pub(crate) fn load(settings: &DataSettings, classes: usize, printer: &Printer) -
             None
         }
     };
-    evenly(&mut training, settings.num_samples, printer);
+    subsample_evenly(&mut training, settings.num_samples, printer);
     Ok(Data {
         classes: training.classes,
         training: training.samples.into(),

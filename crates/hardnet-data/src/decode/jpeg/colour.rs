@@ -1,7 +1,7 @@
 //! Which colours the components of a JPEG are, and Pillow's way from CMYK to RGB.
 
 use super::segments::Layout;
-use crate::decode::Format;
+use crate::decode::ImageFormat;
 use crate::image::ImageError;
 
 /// The meaning of the components.
@@ -32,7 +32,7 @@ impl TryFrom<&Layout> for Encoding {
             }),
             _ => {
                 let feature = format!("{} components", layout.component_ids.len());
-                Err(ImageError::Unsupported { format: Format::Jpeg, feature })
+                Err(ImageError::Unsupported { format: ImageFormat::Jpeg, feature })
             }
         }
     }

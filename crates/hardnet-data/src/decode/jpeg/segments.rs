@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::malformed;
-use crate::decode::Format;
+use crate::decode::ImageFormat;
 use crate::image::ImageError;
 
 /// Marker codes, the byte after `0xFF`.
@@ -103,7 +103,7 @@ impl Layout {
                         marker::SOF5..=marker::SOF7 => "hierarchical coding",
                         _ => "arithmetic coding",
                     };
-                    return Err(ImageError::Unsupported { format: Format::Jpeg, feature: feature.to_owned() });
+                    return Err(ImageError::Unsupported { format: ImageFormat::Jpeg, feature: feature.to_owned() });
                 }
                 // The thresholds of libjpeg, below which it takes the segment for someone else's. Motion JPEG is told
                 // by its APP0 and may then lack Huffman tables.
@@ -148,7 +148,7 @@ impl Frame {
         };
         if precision != 8 {
             let feature = format!("{precision} bits a sample");
-            return Err(ImageError::Unsupported { format: Format::Jpeg, feature });
+            return Err(ImageError::Unsupported { format: ImageFormat::Jpeg, feature });
         }
         let (components, rest) = components.as_chunks::<3>();
         if components.len() != usize::from(count) || !rest.is_empty() {
@@ -227,6 +227,6 @@ impl<'a> Walk<'a> {
     }
 
     fn truncated(&self, missing: &'static str) -> ImageError {
-        ImageError::Truncated { format: Format::Jpeg, len: self.bytes.len(), missing }
+        ImageError::Truncated { format: ImageFormat::Jpeg, len: self.bytes.len(), missing }
     }
 }

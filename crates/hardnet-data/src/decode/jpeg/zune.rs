@@ -11,7 +11,7 @@ use zune_jpeg::errors::DecodeErrors;
 use super::colour::{self, Encoding};
 use super::segments::Layout;
 use super::{malformed, ycbcr};
-use crate::decode::{DecodeScratch, Format, one_line};
+use crate::decode::{DecodeScratch, ImageFormat, one_line};
 use crate::image::ImageError;
 
 /// The decoder's name and version.
@@ -59,7 +59,7 @@ fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, Imag
 fn decoder_error(error: DecodeErrors) -> ImageError {
     match error {
         DecodeErrors::Unsupported(feature) => {
-            ImageError::Unsupported { format: Format::Jpeg, feature: format!("{feature:?}") }
+            ImageError::Unsupported { format: ImageFormat::Jpeg, feature: format!("{feature:?}") }
         }
         // Its `Display` is meant for developers; `Format` and its like carry a sentence.
         DecodeErrors::Format(reason)
