@@ -52,7 +52,7 @@ fn every_image_is_grey_and_of_28_pixels() {
         let bytes = sample.archived().unwrap().read().unwrap();
         let image = decode(&bytes, &DecodeLimits::default()).unwrap().image;
         let found = (image.width(), image.height(), image.channels());
-        assert_eq!(found, (28, 28, Channels::Grey), "{}", sample.name());
+        assert_eq!(found, (28, 28, Channels::Gray), "{}", sample.name());
     }
 }
 

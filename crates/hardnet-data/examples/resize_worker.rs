@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let [request, first, second, last] = words[..] else { return Err(format!("four words, not {line:?}").into()) };
         let (first, second): (usize, usize) = (first.parse()?, second.parse()?);
         if request == "image" {
-            let channels = if last == "1" { Channels::Grey } else { Channels::Rgb };
+            let channels = if last == "1" { Channels::Gray } else { Channels::Rgb };
             let mut samples = vec![0; first * second * channels.count()];
             stdin.read_exact(&mut samples)?;
             image = Image::new(first, second, channels, samples)?;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::normalise::Normalised;
+use crate::normalize::TensorWriter;
 use crate::{Image, ImageError, Pipeline, RandomStream, Resizer};
 
 /// What is done at random to a picture of the training set.
@@ -121,7 +121,7 @@ impl Augmentation {
         let (seen, (x, y)) = self.seen(pipeline, resizer, image, random)?;
         let mirrored = random.uniform() < self.flip;
         let channels = seen.channels().count();
-        let mut normalised = Normalised::new(pipeline.mean, pipeline.std, seen.channels(), out);
+        let mut normalized = TensorWriter::new(pipeline.mean, pipeline.std, seen.channels(), out);
         let mut row = vec![0; side * channels];
         for index in 0..side {
             // Row and column of the result lie at `index + y` and `column + x` of what is seen, black outside.
@@ -136,7 +136,7 @@ impl Augmentation {
             if mirrored {
                 mirror(&mut row, channels);
             }
-            normalised.write(index, &row);
+            normalized.write(index, &row);
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ impl Dataset {
         list::read(list, &root.into(), classes)
     }
 
-    /// The images of `root/<class>/`, at any depth, labelled by the name of the class folder.
+    /// The images of `root/<class>/`, at any depth, labeled by the name of the class folder.
     ///
     /// With 1,000 classes and folders named by WordNet ids the labels are ImageNet's, and some of the thousand may be
     /// absent. If all folders are decimal numbers, those are the labels. Otherwise the folders are numbered in the
@@ -95,7 +95,7 @@ impl Dataset {
         folders::read(&root.into(), classes)
     }
 
-    /// The grey images of the IDX file `images`, as `t10k-images-idx3-ubyte.gz` of MNIST and Fashion-MNIST, plain or
+    /// The gray images of the IDX file `images`, as `t10k-images-idx3-ubyte.gz` of MNIST and Fashion-MNIST, plain or
     /// compressed by gzip; their labels are those of the file beside it whose name has `labels` for `images`.
     ///
     /// The values of the file are held in memory, at most [`MAX_IDX_BYTES`].

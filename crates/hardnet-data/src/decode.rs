@@ -1,12 +1,12 @@
 //! Decoding of JPEG, PNG and BMP to what Pillow's `Image.open(file).convert("RGB")` holds.
 //!
-//! The format is told by content. Orientation tags, colour profiles and gamma are ignored, alpha is dropped without
-//! compositing, as Pillow does. Grey pictures stay [`Channels::Grey`](crate::Channels::Grey).
+//! The format is told by content. Orientation tags, color profiles and gamma are ignored, alpha is dropped without
+//! compositing, as Pillow does. Gray pictures stay [`Channels::Gray`](crate::Channels::Gray).
 //!
 //! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is exact with the feature `exact-jpeg`. By
 //! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open, so
 //! the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels in some
-//! pixels; most where chroma is subsampled, at the right and lower edge, and in pictures of few pixels. What follows (colour
+//! pixels; most where chroma is subsampled, at the right and lower edge, and in pictures of few pixels. What follows (color
 //! conversion, CMYK) is libjpeg's and Pillow's arithmetic.
 //! Oracle: Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
 
@@ -31,7 +31,7 @@ pub const JPEG_DECODER: &str = jpeg::NAME;
 pub enum ImageFormat {
     /// Baseline, extended sequential or progressive, 8 bits, Huffman-coded.
     Jpeg,
-    /// Any colour type and bit depth; of an animation, the default image.
+    /// Any color type and bit depth; of an animation, the default image.
     Png,
     /// Windows bitmap.
     Bmp,
@@ -96,14 +96,14 @@ impl Decoded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeWarning {
-    /// Alpha or a transparent colour was dropped; hidden colours show.
+    /// Alpha or a transparent color was dropped; hidden colors show.
     AlphaDropped,
     /// 16-bit samples were reduced to their high byte.
     SixteenBitReduced,
-    /// 16-bit grey samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a picture is mostly
+    /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a picture is mostly
     /// white.
     SixteenBitClipped,
-    /// CMYK inks were turned into RGB by the plain formula, without a colour profile.
+    /// CMYK inks were turned into RGB by the plain formula, without a color profile.
     CmykConverted,
 }
 
@@ -112,8 +112,8 @@ impl fmt::Display for DecodeWarning {
         f.write_str(match self {
             DecodeWarning::AlphaDropped => "transparency was dropped",
             DecodeWarning::SixteenBitReduced => "16-bit samples were reduced to their high byte",
-            DecodeWarning::SixteenBitClipped => "16-bit grey samples were clipped to 255 as Pillow does, not scaled",
-            DecodeWarning::CmykConverted => "cmyk was converted without a colour profile",
+            DecodeWarning::SixteenBitClipped => "16-bit gray samples were clipped to 255 as Pillow does, not scaled",
+            DecodeWarning::CmykConverted => "cmyk was converted without a color profile",
         })
     }
 }

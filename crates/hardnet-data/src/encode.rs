@@ -13,14 +13,14 @@ const MAX_SIDE: u32 = (1 << 31) - 1;
 /// # Errors
 /// [`ImageError::Side`] if a side is above 2^31 - 1 pixels, which is what the format can say.
 pub fn encode_png(picture: &Image) -> Result<Vec<u8>, ImageError> {
-    let colour = match picture.channels() {
-        Channels::Grey => ExtendedColorType::L8,
+    let color = match picture.channels() {
+        Channels::Gray => ExtendedColorType::L8,
         Channels::Rgb => ExtendedColorType::Rgb8,
     };
     let (width, height) = (side("width", picture.width())?, side("height", picture.height())?);
     let mut file = Vec::new();
     PngEncoder::new_with_quality(&mut file, CompressionType::Best, FilterType::Adaptive)
-        .write_image(picture.samples(), width, height, colour)
+        .write_image(picture.samples(), width, height, color)
         .expect("a vector takes any number of bytes, and a picture has the samples of its size");
     Ok(file)
 }
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn decoding_gives_the_picture_again() {
-        for (width, height, channels) in [(1, 1, Channels::Grey), (7, 5, Channels::Rgb), (33, 2, Channels::Grey)] {
+        for (width, height, channels) in [(1, 1, Channels::Gray), (7, 5, Channels::Rgb), (33, 2, Channels::Gray)] {
             let samples = (0..width * height * channels.count()).map(|i| (i * 89 % 251) as u8).collect();
             let picture = Image::new(width, height, channels, samples).unwrap();
             let decoded = decode(&encode_png(&picture).unwrap(), &DecodeLimits::default()).unwrap();

@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use crate::decode::{ContentGuess, ImageFormat};
 
-/// The colour channels of an [`Image`].
+/// The color channels of an [`Image`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channels {
     /// One luminance sample a pixel.
-    Grey,
+    Gray,
     /// Red, green and blue, in this order.
     Rgb,
 }
@@ -21,7 +21,7 @@ impl Channels {
     /// Samples a pixel: 1 or 3.
     pub const fn count(self) -> usize {
         match self {
-            Channels::Grey => 1,
+            Channels::Gray => 1,
             Channels::Rgb => 3,
         }
     }
@@ -30,7 +30,7 @@ impl Channels {
 impl fmt::Display for Channels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Channels::Grey => "grey",
+            Channels::Gray => "gray",
             Channels::Rgb => "rgb",
         })
     }
@@ -103,12 +103,12 @@ impl Image {
         Image { width: columns.len(), height: rows.len(), channels: self.channels, samples }
     }
 
-    /// The picture with three channels: grey is replicated, as Pillow's `convert("RGB")` of mode `L` does.
+    /// The picture with three channels: gray is replicated, as Pillow's `convert("RGB")` of mode `L` does.
     pub fn into_rgb(self) -> Image {
         match self.channels {
             Channels::Rgb => self,
-            Channels::Grey => {
-                let samples = self.samples.iter().flat_map(|&grey| [grey; 3]).collect();
+            Channels::Gray => {
+                let samples = self.samples.iter().flat_map(|&gray| [gray; 3]).collect();
                 Image { channels: Channels::Rgb, samples, ..self }
             }
         }
@@ -227,7 +227,7 @@ pub enum ImageError {
     },
     /// A mean that is not finite, or a standard deviation that is not finite or not above 0.
     #[error("`{name}[{channel}]` is {value}, expected a finite number{}", if *.name == "std" { " above 0" } else { "" })]
-    Normalisation {
+    Normalization {
         /// `"mean"` or `"std"`.
         name: &'static str,
         /// 0 red, 1 green, 2 blue.
@@ -261,10 +261,10 @@ mod tests {
 
     #[test]
     fn new_checks_the_sample_count() {
-        assert!(Image::new(2, 3, Channels::Grey, vec![0; 6]).is_ok());
+        assert!(Image::new(2, 3, Channels::Gray, vec![0; 6]).is_ok());
         assert!(Image::from_rgb8(2, 3, vec![0; 18]).is_ok());
         for (width, height, channels, len) in
-            [(2, 3, Channels::Grey, 5), (2, 3, Channels::Rgb, 6), (usize::MAX, 2, Channels::Grey, 0)]
+            [(2, 3, Channels::Gray, 5), (2, 3, Channels::Rgb, 6), (usize::MAX, 2, Channels::Gray, 0)]
         {
             let error = Image::new(width, height, channels, vec![0; len]).unwrap_err();
             assert!(matches!(error, ImageError::SampleCount { found, .. } if found == len), "{error}");
@@ -276,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn grey_is_replicated() {
-        let rgb = Image::new(2, 1, Channels::Grey, vec![7, 200]).unwrap().into_rgb();
+    fn gray_is_replicated() {
+        let rgb = Image::new(2, 1, Channels::Gray, vec![7, 200]).unwrap().into_rgb();
         assert_eq!((rgb.channels(), rgb.samples()), (Channels::Rgb, &[7, 7, 7, 200, 200, 200][..]));
     }
 
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn messages_name_the_remedy() {
-        let error = ImageError::Normalisation { name: "std", channel: 2, value: 0.0 };
+        let error = ImageError::Normalization { name: "std", channel: 2, value: 0.0 };
         assert_eq!(error.to_string(), "`std[2]` is 0, expected a finite number above 0");
         let error = Image::new(2, 2, Channels::Rgb, vec![0; 4]).unwrap_err();
         assert_eq!(error.to_string(), "`2x2` rgb needs width * height * 3 samples, found 4");

@@ -2,7 +2,7 @@
 //!
 //! Class index i is the i-th WordNet id in ascending order, as in timm, torchvision's `ImageFolder` over the thousand
 //! folders, and every published HarDNet checkpoint. The development kit's `ILSVRC2012_ID` (1 to 1,000) is another
-//! numbering. Source and licence of the table: `imagenet/NOTICE`.
+//! numbering. Source and license of the table: `imagenet/NOTICE`.
 
 use std::sync::OnceLock;
 
@@ -32,7 +32,7 @@ pub fn class_index(wordnet_id: &str) -> Option<u32> {
     classes().binary_search_by(|class| class.wordnet_id.cmp(wordnet_id)).ok().map(|index| index as u32)
 }
 
-/// Whether `name` is spelt like a WordNet noun id: `n` and eight digits.
+/// Whether `name` is spelled like a WordNet noun id: `n` and eight digits.
 pub(crate) fn is_wordnet_id(name: &str) -> bool {
     name.strip_prefix('n').is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()))
 }

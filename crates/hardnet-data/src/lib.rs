@@ -12,7 +12,7 @@ mod image;
 pub mod imagenet;
 mod interpolation;
 mod loader;
-mod normalise;
+mod normalize;
 mod parallel_map;
 mod pipeline;
 mod random;

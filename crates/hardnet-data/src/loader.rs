@@ -97,7 +97,7 @@ impl TrainingEpoch {
 pub struct Batch {
     /// The samples this batch accounts for, as indices into the loader's samples, or into the order of an epoch.
     pub range: Range<usize>,
-    /// The tensors of the n readable images, each `[3, crop, crop]`, f32, normalised by the pipeline.
+    /// The tensors of the n readable images, each `[3, crop, crop]`, f32, normalized by the pipeline.
     ///
     /// They are the buffers that the workers wrote; [`stacked`](Batch::stacked) copies them into one.
     pub images: Vec<ImageTensor>,

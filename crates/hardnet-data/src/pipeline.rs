@@ -1,4 +1,4 @@
-//! From a picture to the tensor a network reads: resize, centre crop, scale, normalise.
+//! From a picture to the tensor a network reads: resize, center crop, scale, normalize.
 //!
 //! The geometry is torchvision's (`Resize(int)`, `CenterCrop`), the resampling Pillow's, the arithmetic of the tensor that
 //! of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::{Image, ImageError};
 use crate::interpolation::Interpolation;
-use crate::normalise::Normalised;
+use crate::normalize::TensorWriter;
 use crate::resize::Resizer;
 
 /// How a picture becomes a tensor; one value per evaluation protocol.
@@ -105,7 +105,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`ImageError::Side`] if `resize` or `crop` is 0 or above [`MAX_SIDE`](Pipeline::MAX_SIDE),
-    /// [`ImageError::CropTooLarge`] if `crop` exceeds `resize`, [`ImageError::Normalisation`] if a mean is not finite or a
+    /// [`ImageError::CropTooLarge`] if `crop` exceeds `resize`, [`ImageError::Normalization`] if a mean is not finite or a
     /// deviation not finite and above 0.
     pub fn validate(&self) -> Result<(), ImageError> {
         check_side("resize", self.resize)?;
@@ -115,10 +115,10 @@ impl Pipeline {
         }
         for (channel, (&mean, &std)) in self.mean.iter().zip(&self.std).enumerate() {
             if !mean.is_finite() {
-                return Err(ImageError::Normalisation { name: "mean", channel, value: mean });
+                return Err(ImageError::Normalization { name: "mean", channel, value: mean });
             }
             if !(std.is_finite() && std > 0.0) {
-                return Err(ImageError::Normalisation { name: "std", channel, value: std });
+                return Err(ImageError::Normalization { name: "std", channel, value: std });
             }
         }
         Ok(())
@@ -190,8 +190,8 @@ impl Pipeline {
             return Err(ImageError::OutputLength { expected: self.tensor_len(), found: out.len() });
         }
         let (size, window) = self.geometry(image);
-        let mut normalised = Normalised::new(self.mean, self.std, image.channels(), out);
-        resizer.each_row(image, size, window, self.interpolation, |row, samples| normalised.write(row, samples))
+        let mut normalized = TensorWriter::new(self.mean, self.std, image.channels(), out);
+        resizer.each_row(image, size, window, self.interpolation, |row, samples| normalized.write(row, samples))
     }
 
     /// Length of the tensor: `3 * crop * crop`.
@@ -202,7 +202,7 @@ impl Pipeline {
     /// Size of the resized picture, and the columns and rows of it that the crop keeps.
     fn geometry(&self, image: &Image) -> ((u64, u64), (Range<u64>, Range<u64>)) {
         let (width, height) = resized(image.width() as u64, image.height() as u64, self.resize.into());
-        ((width, height), (centred(width, self.crop.into()), centred(height, self.crop.into())))
+        ((width, height), (centered(width, self.crop.into()), centered(height, self.crop.into())))
     }
 }
 
@@ -222,7 +222,7 @@ fn resized(width: u64, height: u64, resize: u64) -> (u64, u64) {
 }
 
 /// torchvision's `CenterCrop`: starts at `int(round((size - crop) / 2.0))`, and Python rounds halves to even.
-fn centred(size: u64, crop: u64) -> Range<u64> {
+fn centered(size: u64, crop: u64) -> Range<u64> {
     let margin = size - crop;
     let half = margin / 2;
     let start = half + u64::from(margin % 2 == 1 && half % 2 == 1);
@@ -234,12 +234,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn centre_crop_rounds_halves_to_even() {
+    fn center_crop_rounds_halves_to_even() {
         // int(round((size - 224) / 2.0)) in Python
         for (size, start) in
             [(224, 0), (225, 0), (226, 1), (227, 2), (229, 2), (231, 4), (256, 16), (341, 58), (343, 60)]
         {
-            assert_eq!(centred(size, 224), start..start + 224, "{size}");
+            assert_eq!(centered(size, 224), start..start + 224, "{size}");
         }
     }
 

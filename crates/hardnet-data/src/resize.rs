@@ -1,7 +1,7 @@
 //! Resampling by Pillow's rule (`Image.resize`, its C function `ImagingResample` for 8-bit samples), bit for bit.
 //!
 //! The rule is separable. Along each axis an output pixel is a weighted sum of a window of input pixels; the filter widens
-//! by the scale when shrinking (antialiasing) and keeps its width when enlarging. Weights are normalised in f64, rounded to
+//! by the scale when shrinking (antialiasing) and keeps its width when enlarging. Weights are normalized in f64, rounded to
 //! 22-bit fixed point, and each pass rounds back to 8 bits. Because an output pixel depends on
 //! its own window only, the part that a crop keeps can be computed alone and equals the same part of the whole picture:
 //! memory and time then follow the crop and the input, never the resized picture.

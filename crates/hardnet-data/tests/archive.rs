@@ -270,7 +270,7 @@ fn damaged_and_foreign_archives_are_told_with_the_remedy() {
         ),
         (
             archive(&[entry("../a.jpg", b'0', b"")]),
-            "the entry `../a.jpg` at offset 0 of `a.tar` has `..` in its name; make the archive anew".into(),
+            "the entry `../a.jpg` at offset 0 of `a.tar` has `..` in its name; make the archive again".into(),
         ),
         (
             b"\x1f\x8b\x08\0\0\0\0\0\0\0".to_vec(),
@@ -313,7 +313,7 @@ fn class_folders_are_found_below_common_ones() {
         let entries: Vec<_> = names.iter().map(|name| entry(name, b'0', &content(name))).collect();
         let fixture = Fixture::new(&archive(&entries), "");
         let dataset = Dataset::from_class_folders(fixture.tar(), *classes).unwrap_or_else(|e| panic!("{names:?}: {e}"));
-        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labelled"))).collect();
+        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labeled"))).collect();
         assert_eq!(found, *expected, "{names:?}");
         assert_eq!(dataset.notes.len(), *notes, "{names:?}: {:?}", dataset.notes);
         for (sample, content) in dataset.samples.iter().zip(contents(&dataset)) {
@@ -453,7 +453,7 @@ fn the_index_is_kept_and_used_again() {
     assert_eq!(read(1).expect("its header is whole"), b"three");
 
     settled.set_age(1800);
-    assert!(matches!(settled.open(), Err(DatasetError::Archive(ArchiveError::Header { .. }))), "it is read anew");
+    assert!(matches!(settled.open(), Err(DatasetError::Archive(ArchiveError::Header { .. }))), "it is read again");
 }
 
 #[test]
@@ -465,7 +465,7 @@ fn a_damaged_index_is_as_good_as_none() {
     for cut in (0..whole.len()).step_by(7) {
         fs::write(&file, &whole[..cut]).expect("written");
         assert_eq!(settled.open().expect("a good archive"), expected, "cut at {cut}");
-        assert_eq!(fs::read(&file).expect("read"), whole, "written anew after a cut at {cut}");
+        assert_eq!(fs::read(&file).expect("read"), whole, "written again after a cut at {cut}");
         let mut changed = whole.clone();
         changed[cut] ^= 4;
         fs::write(&file, &changed).expect("written");

@@ -21,7 +21,7 @@ fn tree(names: &[&str]) -> TempDir {
 }
 
 fn names_and_labels(dataset: &Dataset) -> Vec<(&str, u32)> {
-    dataset.samples.iter().map(|sample| (sample.name(), sample.label().expect("labelled"))).collect()
+    dataset.samples.iter().map(|sample| (sample.name(), sample.label().expect("labeled"))).collect()
 }
 
 fn message(root: &Path, classes: usize) -> String {

@@ -67,7 +67,7 @@ fn images_and_labels_are_found_in_any_of_their_forms() {
     }
 }
 
-/// A loader gives what the pipeline gives of the grey picture, three planes alike but for the normalisation.
+/// A loader gives what the pipeline gives of the gray picture, three planes alike but for the normalization.
 #[test]
 fn loaders_take_them() {
     let folder = folder(&[(IMAGES, images()), (LABELS, labels())]);

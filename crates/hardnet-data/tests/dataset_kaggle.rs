@@ -48,7 +48,7 @@ fn rows_as_kaggle_and_spreadsheets_write_them() {
     for (list, expected) in table {
         let folder = folder(list);
         let dataset = read(&folder, 1000).unwrap_or_else(|error| panic!("{list:?}: {error}"));
-        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labelled"))).collect();
+        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labeled"))).collect();
         assert_eq!(found, expected, "{list:?}");
         for sample in &dataset.samples {
             assert_eq!(sample.path(), folder.path().join(sample.name()), "{list:?}");

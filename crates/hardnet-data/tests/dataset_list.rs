@@ -74,7 +74,7 @@ fn lists_as_found_in_the_wild() {
     for (text, expected) in table {
         let fixture = Fixture::new(text, &images);
         let dataset = fixture.read(1000).unwrap_or_else(|error| panic!("{text:?}: {error}"));
-        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labelled"))).collect();
+        let found: Vec<_> = dataset.samples.iter().map(|s| (s.name(), s.label().expect("labeled"))).collect();
         assert_eq!(found, *expected, "{text:?}");
         for sample in &dataset.samples {
             assert!(sample.path().is_file() && sample.path().starts_with(fixture.root()), "{sample:?}");

@@ -57,9 +57,9 @@ fn jpeg_is_within_a_few_levels_of_pillow() {
 }
 
 #[test]
-fn grey_files_stay_grey() {
+fn gray_files_stay_gray() {
     for name in ["grey.jpg", "progressive_grey.jpg", "grey.png", "bilevel.png", "grey_alpha.png", "grey16.png"] {
-        assert_eq!(decode(&file(name), &DecodeLimits::default()).unwrap().image.channels(), Channels::Grey, "{name}");
+        assert_eq!(decode(&file(name), &DecodeLimits::default()).unwrap().image.channels(), Channels::Gray, "{name}");
     }
 }
 

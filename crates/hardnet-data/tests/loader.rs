@@ -47,12 +47,12 @@ fn expected(index: usize) -> Vec<f32> {
 fn write(folder: &Path, index: usize) -> Sample {
     let path = folder.join(format!("{index}.png"));
     let file = File::create(&path).expect("the image is created");
-    let (width, height, colour) = (WIDTH as u32, HEIGHT as u32, ColorType::Rgb8.into());
+    let (width, height, color) = (WIDTH as u32, HEIGHT as u32, ColorType::Rgb8.into());
     if index.is_multiple_of(3) {
         let mut file = file;
-        BmpEncoder::new(&mut file).write_image(&picture(index), width, height, colour).expect("a bmp is written");
+        BmpEncoder::new(&mut file).write_image(&picture(index), width, height, color).expect("a bmp is written");
     } else {
-        PngEncoder::new(file).write_image(&picture(index), width, height, colour).expect("a png is written");
+        PngEncoder::new(file).write_image(&picture(index), width, height, color).expect("a png is written");
     }
     Sample::new(path, Some(index as u32), index.to_string())
 }

@@ -57,8 +57,8 @@ fn extreme_ratios_take_the_memory_of_the_crop() {
     // Rows of `wide` are all alike, and so are columns: the picture a transposition gives must be the transposed one.
     let ramp = |length: usize| (0..length).map(|x| (x / 7 % 256) as u8).collect::<Vec<_>>();
     for length in [30_000, 20_000_000] {
-        let tall = Image::new(1, length, Channels::Grey, ramp(length)).unwrap();
-        let wide = Image::new(length, 1, Channels::Grey, ramp(length)).unwrap();
+        let tall = Image::new(1, length, Channels::Gray, ramp(length)).unwrap();
+        let wide = Image::new(length, 1, Channels::Gray, ramp(length)).unwrap();
         for filter in [Interpolation::Bilinear, Interpolation::Bicubic] {
             let pipeline = pipeline(256, 224, filter);
             let (tall, wide) = (pipeline.crop_pixels(&tall).unwrap(), pipeline.crop_pixels(&wide).unwrap());

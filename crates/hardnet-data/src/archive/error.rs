@@ -106,7 +106,7 @@ pub enum ArchiveError {
         fault: HeaderFault,
     },
     /// A name that leads out of the archive's folder.
-    #[error("the entry `{name}` at offset {offset} of `{}` has `..` in its name; make the archive anew", .archive.display())]
+    #[error("the entry `{name}` at offset {offset} of `{}` has `..` in its name; make the archive again", .archive.display())]
     UnsafeName {
         /// The archive.
         archive: PathBuf,
@@ -151,7 +151,7 @@ pub enum ArchiveError {
         offset: u64,
     },
     /// An image that is wanted is a link, a device or the like.
-    #[error("`{name}` in `{}` is {kind}, expected a regular file; make the archive anew", .archive.display())]
+    #[error("`{name}` in `{}` is {kind}, expected a regular file; make the archive again", .archive.display())]
     NotAFile {
         /// The archive.
         archive: PathBuf,

@@ -44,7 +44,7 @@ fn a_mirror_exchanges_left_and_right_of_all_channels() {
 
 #[test]
 fn a_padded_crop_is_every_shift_equally_often() {
-    let image = Image::new(3, 3, Channels::Grey, (1..=9).collect()).unwrap();
+    let image = Image::new(3, 3, Channels::Gray, (1..=9).collect()).unwrap();
     let augmentation = Augmentation::none().with_crop(RandomCrop::Padded { padding: 2 });
     let mut counts = std::collections::BTreeMap::new();
     for index in 0..5000 {
@@ -63,7 +63,7 @@ fn a_padded_crop_is_every_shift_equally_often() {
 
 #[test]
 fn a_border_wider_than_the_picture_may_leave_nothing() {
-    let image = Image::new(3, 3, Channels::Grey, vec![9; 9]).unwrap();
+    let image = Image::new(3, 3, Channels::Gray, vec![9; 9]).unwrap();
     let augmentation = Augmentation::none().with_crop(RandomCrop::Padded { padding: 40 });
     assert!((0..50).any(|index| red(&tensor(&augmentation, &image, 3, index)) == [0; 9]));
 }

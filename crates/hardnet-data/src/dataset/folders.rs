@@ -12,7 +12,7 @@ use crate::imagenet;
 use crate::shared_str::{SharedStr, Span};
 
 /// How the names of the class folders became class indices.
-struct Labelling {
+struct Labeling {
     /// The class index of each folder, in the order of the folders.
     labels: Vec<u32>,
     /// The name of each class, in index order.
@@ -52,12 +52,12 @@ pub(super) fn build<'a>(
             count => DatasetError::UnsortedImages { root: root.into(), count },
         });
     }
-    let labelling = label(root, names, classes)?;
-    let mut notes = vec![labelling.note];
+    let labeling = label(root, names, classes)?;
+    let mut notes = vec![labeling.note];
     if loose > 0 {
         notes.push(format!("{loose} images directly in `{}` belong to no class and are left out", root.display()));
     }
-    let (samples, empty) = samples(&labelling.labels)?;
+    let (samples, empty) = samples(&labeling.labels)?;
     if samples.is_empty() {
         return Err(DatasetError::NoImages { folder: root.into() });
     }
@@ -67,7 +67,7 @@ pub(super) fn build<'a>(
         notes.push(format!("{} class folders hold no image: {}{dots}", empty.len(), some.join(", ")));
     }
     let mut dataset = Dataset::new(samples);
-    dataset.classes = Some(labelling.classes);
+    dataset.classes = Some(labeling.classes);
     dataset.notes = notes;
     Ok(dataset)
 }
@@ -99,7 +99,7 @@ fn samples<'a>(root: &Path, folders: &'a [(String, PathBuf)], labels: &[u32]) ->
 }
 
 /// Chooses by the look of the names, which are sorted.
-fn label(root: &Path, names: &[&str], classes: usize) -> Result<Labelling, DatasetError> {
+fn label(root: &Path, names: &[&str], classes: usize) -> Result<Labeling, DatasetError> {
     let is_imagenet = classes == imagenet::classes().len();
     if is_imagenet && names.iter().any(|name| imagenet::is_wordnet_id(name)) {
         by_wordnet_id(root, names)
@@ -110,7 +110,7 @@ fn label(root: &Path, names: &[&str], classes: usize) -> Result<Labelling, Datas
     }
 }
 
-fn by_wordnet_id(root: &Path, names: &[&str]) -> Result<Labelling, DatasetError> {
+fn by_wordnet_id(root: &Path, names: &[&str]) -> Result<Labeling, DatasetError> {
     let labels: Vec<_> = names.iter().filter_map(|name| imagenet::class_index(name)).collect();
     if labels.len() < names.len() {
         let unknown = names.iter().filter(|name| imagenet::class_index(name).is_none());
@@ -123,10 +123,10 @@ fn by_wordnet_id(root: &Path, names: &[&str]) -> Result<Labelling, DatasetError>
     }
     let classes: Vec<_> = imagenet::classes().iter().map(|class| class.wordnet_id.to_owned()).collect();
     let note = format!("labels are the folder names as WordNet ids, {} of ImageNet's {}", names.len(), classes.len());
-    Ok(Labelling { labels, classes, note })
+    Ok(Labeling { labels, classes, note })
 }
 
-fn by_number(root: &Path, names: &[&str], classes: usize) -> Result<Labelling, DatasetError> {
+fn by_number(root: &Path, names: &[&str], classes: usize) -> Result<Labeling, DatasetError> {
     // Only a number too large for the type fails, and that is no class index either.
     let labels: Vec<u32> = names.iter().map(|name| name.parse().unwrap_or(u32::MAX)).collect();
     if let Some(wrong) = labels.iter().position(|label| *label as usize >= classes) {
@@ -147,10 +147,10 @@ fn by_number(root: &Path, names: &[&str], classes: usize) -> Result<Labelling, D
     let class_names =
         class_names.iter().enumerate().map(|(index, name)| name.map_or(index.to_string(), str::to_owned)).collect();
     let note = format!("labels are the folder names as class indices, {} of {classes}", names.len());
-    Ok(Labelling { labels, classes: class_names, note })
+    Ok(Labeling { labels, classes: class_names, note })
 }
 
-fn by_order(root: &Path, names: &[&str], classes: usize) -> Result<Labelling, DatasetError> {
+fn by_order(root: &Path, names: &[&str], classes: usize) -> Result<Labeling, DatasetError> {
     if names.len() != classes {
         return Err(DatasetError::ClassCount {
             root: root.into(),
@@ -166,5 +166,5 @@ fn by_order(root: &Path, names: &[&str], classes: usize) -> Result<Labelling, Da
         classes - 1
     );
     let labels = (0..).take(classes).collect();
-    Ok(Labelling { labels, classes: names.iter().map(|name| (*name).to_owned()).collect(), note })
+    Ok(Labeling { labels, classes: names.iter().map(|name| (*name).to_owned()).collect(), note })
 }

@@ -1,7 +1,7 @@
 //! Images and labels in IDX files, the format of MNIST and Fashion-MNIST, plain or compressed by gzip.
 //!
 //! A file is `00 00`, a byte for the type of its values (8: unsigned bytes), a byte for the number of dimensions, each
-//! dimension as a big-endian u32, and the values in C order. Images are `[count, rows, columns]` in grey, labels `[count]`.
+//! dimension as a big-endian u32, and the values in C order. Images are `[count, rows, columns]` in gray, labels `[count]`.
 //! Both are held in memory: the images of a compressed file cannot be read one by one.
 
 use std::fmt;
@@ -40,12 +40,12 @@ struct Images {
 }
 
 impl IdxImage {
-    /// The picture, in grey.
+    /// The picture, in gray.
     pub fn image(&self) -> Image {
         let Images { rows, columns, values, .. } = &*self.file;
         let length = rows * columns;
         let samples = values[self.index * length..][..length].to_vec();
-        Image::new(*columns, *rows, Channels::Grey, samples).expect("the file's sides were checked against its length")
+        Image::new(*columns, *rows, Channels::Gray, samples).expect("the file's sides were checked against its length")
     }
 
     /// The file.

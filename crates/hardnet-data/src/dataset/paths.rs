@@ -21,7 +21,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
         })?;
         match FileKind::irregular(&metadata) {
             // A name like an image's is taken at its word, so that images are not opened twice.
-            None if has_image_extension(path) => samples.push(unlabelled(path.clone())),
+            None if has_image_extension(path) => samples.push(unlabeled(path.clone())),
             None => match Archive::open(path, None)? {
                 Some(archive) => {
                     let images = archive::unlabeled(path, &archive)?;
@@ -30,14 +30,14 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
                     }
                     samples.extend(images);
                 }
-                None => samples.push(unlabelled(path.clone())),
+                None => samples.push(unlabeled(path.clone())),
             },
             Some(FileKind::Folder) => {
                 let images = images_below(path, MAX_SAMPLES - samples.len())?;
                 if images.is_empty() {
                     return Err(DatasetError::NoImages { folder: path.clone() });
                 }
-                samples.extend(images.into_iter().map(|image| unlabelled(image.path)));
+                samples.extend(images.into_iter().map(|image| unlabeled(image.path)));
             }
             Some(kind) => {
                 return Err(DatasetError::PathNotAFile { path: path.clone(), kind });
@@ -50,7 +50,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
     Ok(Dataset::new(samples))
 }
 
-fn unlabelled(path: PathBuf) -> Sample {
+fn unlabeled(path: PathBuf) -> Sample {
     let name = path.to_string_lossy().into_owned();
     Sample::new(path, None, name)
 }

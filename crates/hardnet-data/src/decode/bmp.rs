@@ -15,11 +15,11 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Ima
     let (width, height) = decoder.dimensions();
     limits.check(format, width.into(), height.into())?;
 
-    let colour = decoder.color_type();
+    let color = decoder.color_type();
     let mut samples = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut samples).map_err(error)?;
     let (width, height) = (width as usize, height as usize);
-    match colour {
+    match color {
         ColorType::Rgb8 => Ok(Decoded::lossless(Image::from_rgb8(width, height, samples)?)),
         ColorType::Rgba8 => {
             let samples = samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();

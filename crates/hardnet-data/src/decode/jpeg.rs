@@ -1,10 +1,10 @@
-//! JPEG: checks on the marker structure, a library for the entropy-coded data, libjpeg's colour conversion.
+//! JPEG: checks on the marker structure, a library for the entropy-coded data, libjpeg's color conversion.
 //!
 //! The library is `zune-jpeg` ([`zune`]) or, with the feature `exact-jpeg`, libjpeg-turbo ([`turbo`]). Either is handed
 //! only what it needs: the table, frame and scan segments and the data up to the end-of-image marker. Exif, profiles,
 //! thumbnails, junk between segments and anything behind the picture never reach it.
 
-mod colour;
+mod color;
 mod segments;
 #[cfg(feature = "exact-jpeg")]
 mod turbo;
@@ -15,7 +15,7 @@ mod zune;
 
 use super::{DecodeLimits, DecodeScratch, DecodeWarning, Decoded, ImageFormat};
 use crate::image::{Channels, Image, ImageError};
-use colour::Encoding;
+use color::Encoding;
 use segments::Layout;
 #[cfg(feature = "exact-jpeg")]
 pub(super) use turbo::NAME;
@@ -31,7 +31,7 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeL
     limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
     let encoding = Encoding::try_from(&layout)?;
     let samples = samples(scratch, bytes, &layout, encoding)?;
-    let channels = if encoding == Encoding::Grey { Channels::Grey } else { Channels::Rgb };
+    let channels = if encoding == Encoding::Gray { Channels::Gray } else { Channels::Rgb };
     let warnings = match encoding {
         Encoding::Cmyk | Encoding::Ycck => vec![DecodeWarning::CmykConverted],
         _ => vec![],

@@ -1,4 +1,4 @@
-//! PNG, through the `image` crate; what Pillow makes of each colour type and depth.
+//! PNG, through the `image` crate; what Pillow makes of each color type and depth.
 
 use std::io::Cursor;
 
@@ -8,14 +8,14 @@ use image::codecs::png::PngDecoder;
 use super::{DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error};
 use crate::image::{Channels, Image, ImageError};
 
-/// Memory the decoder may take beside the pixels, for its window, palette and colour profile.
+/// Memory the decoder may take beside the pixels, for its window, palette and color profile.
 const OVERHEAD_BYTES: u64 = 16 << 20;
 
 pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
     let format = ImageFormat::Png;
     let header = Header::read(bytes)?;
     limits.check(format, header.width, header.height)?;
-    if header.colour_type == Header::INDEXED {
+    if header.color_type == Header::INDEXED {
         check_palette(bytes)?;
     }
 
@@ -24,24 +24,24 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Ima
     let error = |error| raster_error(format, bytes.len(), error);
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), memory).map_err(error)?;
     let (width, height) = decoder.dimensions();
-    let colour = decoder.color_type();
+    let color = decoder.color_type();
     let mut samples = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut samples).map_err(error)?;
 
     let mut warnings = Vec::new();
-    if colour.has_alpha() {
+    if color.has_alpha() {
         warnings.push(DecodeWarning::AlphaDropped);
     }
-    if colour.bytes_per_pixel() / colour.channel_count() == 2 {
-        // Pillow opens 16-bit grey as `I;16`, and its conversion to RGB clips; all other 16-bit types lose the low byte
+    if color.bytes_per_pixel() / color.channel_count() == 2 {
+        // Pillow opens 16-bit gray as `I;16`, and its conversion to RGB clips; all other 16-bit types lose the low byte
         // on opening.
-        let grey = header.colour_type == Header::GREY;
-        warnings.push(if grey { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced });
-        samples = narrow(&samples, |sample| if grey { sample.min(255) as u8 } else { (sample >> 8) as u8 });
+        let gray = header.color_type == Header::GRAY;
+        warnings.push(if gray { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced });
+        samples = narrow(&samples, |sample| if gray { sample.min(255) as u8 } else { (sample >> 8) as u8 });
     }
-    let (channels, samples) = match colour.channel_count() {
-        1 => (Channels::Grey, samples),
-        2 => (Channels::Grey, samples.as_chunks::<2>().0.iter().map(|&[grey, _]| grey).collect()),
+    let (channels, samples) = match color.channel_count() {
+        1 => (Channels::Gray, samples),
+        2 => (Channels::Gray, samples.as_chunks::<2>().0.iter().map(|&[gray, _]| gray).collect()),
         3 => (Channels::Rgb, samples),
         _ => (Channels::Rgb, samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect()),
     };
@@ -77,19 +77,19 @@ fn narrow(samples: &[u8], reduce: impl Fn(u16) -> u8) -> Vec<u8> {
 struct Header {
     width: u64,
     height: u64,
-    colour_type: u8,
+    color_type: u8,
 }
 
 impl Header {
-    /// Colour type 0: grey without an alpha channel.
-    const GREY: u8 = 0;
-    /// Colour type 3: numbers of palette entries.
+    /// Color type 0: gray without an alpha channel.
+    const GRAY: u8 = 0;
+    /// Color type 3: numbers of palette entries.
     const INDEXED: u8 = 3;
 
-    /// Reads the chunk that must follow the signature: length, `IHDR`, width, height, depth, colour type.
+    /// Reads the chunk that must follow the signature: length, `IHDR`, width, height, depth, color type.
     fn read(bytes: &[u8]) -> Result<Header, ImageError> {
         let format = ImageFormat::Png;
-        let Some(&[t0, t1, t2, t3, w0, w1, w2, w3, h0, h1, h2, h3, _depth, colour_type]) =
+        let Some(&[t0, t1, t2, t3, w0, w1, w2, w3, h0, h1, h2, h3, _depth, color_type]) =
             bytes.get(12..).and_then(|rest| rest.first_chunk())
         else {
             return Err(ImageError::Truncated { format, len: bytes.len(), missing: "IHDR" });
@@ -100,7 +100,7 @@ impl Header {
         Ok(Header {
             width: u32::from_be_bytes([w0, w1, w2, w3]).into(),
             height: u32::from_be_bytes([h0, h1, h2, h3]).into(),
-            colour_type,
+            color_type,
         })
     }
 }

@@ -107,7 +107,7 @@ impl Axis {
         for first in (0..count).step_by(BATCH) {
             let rows = BATCH.min(count - first);
             let (input, output) = (input.from(first), &mut output[first * stride..][..rows * stride]);
-            let done = self.horizontal_vectorised(channels, input, rows, output, stride);
+            let done = self.horizontal_vectorized(channels, input, rows, output, stride);
             for row in 0..rows {
                 let (pixels, results) = (input.from(row).samples, &mut output[row * stride..][..length]);
                 portable::horizontal(channels, pixels, &self.plan, done, results);
@@ -117,7 +117,7 @@ impl Axis {
 
     /// As much of [`horizontal`](Axis::horizontal) as can be had from vectors: the number of leading columns done.
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
-    fn horizontal_vectorised(
+    fn horizontal_vectorized(
         &self,
         channels: Channels,
         input: Rows<'_>,

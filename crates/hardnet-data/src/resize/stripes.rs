@@ -1,6 +1,6 @@
 //! The two passes a few rows at a time, so that what lies between them stays in the cache.
 //!
-//! Neither a row of the horizontal pass nor a column of the vertical one depends on its neighbours: the first pass makes
+//! Neither a row of the horizontal pass nor a column of the vertical one depends on its neighbors: the first pass makes
 //! only what the second reads, and shortly before.
 
 use super::kernels::{Axis, BATCH, PADDING, Rows};

@@ -54,7 +54,7 @@ fn windows_of_random_sizes_equal_plain_passes() {
             start..start + 1 + noise.below(size - start)
         };
         let window = (part(size.0), part(size.1));
-        let channels = [Channels::Grey, Channels::Rgb][noise.below(2) as usize];
+        let channels = [Channels::Gray, Channels::Rgb][noise.below(2) as usize];
         let samples = noise.bytes((width * height) as usize * channels.count());
         let image = Image::new(width as usize, height as usize, channels, samples).unwrap();
         let interpolation = Interpolation::ALL[noise.below(5) as usize];

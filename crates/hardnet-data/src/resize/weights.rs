@@ -72,16 +72,16 @@ impl AxisPlan {
         let shrink = 1.0 / stretch;
 
         for index in kept {
-            let centre = (index as f64 + 0.5) * scale;
+            let center = (index as f64 + 0.5) * scale;
             // Truncation after adding a half, then clamping, is Pillow's rounding of both ends; `as` saturates below 0.
-            let start = ((centre - support + 0.5) as usize).min(input - 1);
-            let end = ((centre + support + 0.5) as usize).clamp(start + 1, input);
+            let start = ((center - support + 0.5) as usize).min(input - 1);
+            let end = ((center + support + 0.5) as usize).clamp(start + 1, input);
 
             self.exact.clear();
-            self.exact.extend((start..end).map(|x| curve((x as f64 - centre + 0.5) * shrink)));
+            self.exact.extend((start..end).map(|x| curve((x as f64 - center + 0.5) * shrink)));
             let sum: f64 = self.exact.iter().sum();
-            let normalised = self.exact.iter().map(|weight| if sum == 0.0 { *weight } else { weight / sum });
-            self.weights.extend(normalised.map(fixed_point));
+            let normalized = self.exact.iter().map(|weight| if sum == 0.0 { *weight } else { weight / sum });
+            self.weights.extend(normalized.map(fixed_point));
             self.starts.push(start);
             self.offsets.push(self.weights.len());
             self.longest = self.longest.max(end - start);

@@ -81,7 +81,7 @@ pub(crate) fn noise(width: usize, height: usize, channels: usize) -> Image {
             (state >> 56) as u8
         })
         .collect();
-    let channels = if channels == 1 { Channels::Grey } else { Channels::Rgb };
+    let channels = if channels == 1 { Channels::Gray } else { Channels::Rgb };
     Image::new(width, height, channels, samples).expect("the sizes agree")
 }
 

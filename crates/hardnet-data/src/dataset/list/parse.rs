@@ -153,7 +153,7 @@ mod tests {
     fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, u32)>, DatasetError> {
         let entries = entries(bytes)?;
         let told = |(sample, line): (&Sample, &u32)| {
-            (*line as usize, sample.name().to_owned(), sample.label().expect("labelled"))
+            (*line as usize, sample.name().to_owned(), sample.label().expect("labeled"))
         };
         Ok(entries.samples.iter().zip(&entries.lines).map(told).collect())
     }

@@ -1,6 +1,6 @@
 //! The marker structure of a JPEG (ITU-T T.81, annex B), walked without decoding.
 //!
-//! The walk reads what the header says of size and colour and finds where the picture ends. Pillow refuses a file whose
+//! The walk reads what the header says of size and color and finds where the picture ends. Pillow refuses a file whose
 //! end-of-image marker cannot be reached this way; so do we.
 
 use std::ops::Range;
@@ -48,7 +48,7 @@ pub(super) struct Layout {
     pub(super) component_ids: Vec<u8>,
     /// Whether a JFIF segment is present.
     pub(super) jfif: bool,
-    /// The colour transform of Adobe's segment, if present.
+    /// The color transform of Adobe's segment, if present.
     pub(super) adobe_transform: Option<u8>,
     /// Segments before the first scan that a decoder needs, markers included.
     essentials: Vec<Range<usize>>,

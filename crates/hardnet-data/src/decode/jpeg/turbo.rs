@@ -5,7 +5,7 @@
 
 use turbojpeg::{Decompressor, PixelFormat};
 
-use super::colour::{self, Encoding};
+use super::color::{self, Encoding};
 use super::malformed;
 use super::segments::Layout;
 use crate::decode::{DecodeScratch, one_line};
@@ -14,7 +14,7 @@ use crate::image::ImageError;
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
 
-/// The picture, `[height, width, channels]`, grey or RGB.
+/// The picture, `[height, width, channels]`, gray or RGB.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     bytes: &[u8],
@@ -23,7 +23,7 @@ pub(super) fn samples(
 ) -> Result<Vec<u8>, ImageError> {
     let (width, height) = (usize::from(layout.width), usize::from(layout.height));
     let format = match encoding {
-        Encoding::Grey => PixelFormat::GRAY,
+        Encoding::Gray => PixelFormat::GRAY,
         Encoding::Rgb | Encoding::YCbCr => PixelFormat::RGB,
         Encoding::Cmyk | Encoding::Ycck => PixelFormat::CMYK,
     };
@@ -34,7 +34,7 @@ pub(super) fn samples(
     let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&scratch.data, image));
     decoded.map_err(|error| malformed(one_line(&error)))?;
     Ok(match encoding {
-        Encoding::Cmyk | Encoding::Ycck => colour::cmyk_to_rgb(&pixels),
+        Encoding::Cmyk | Encoding::Ycck => color::cmyk_to_rgb(&pixels),
         _ => pixels,
     })
 }
@@ -42,7 +42,7 @@ pub(super) fn samples(
 /// Adobe's segment as it says `encoding`. The file's own may hold a number that libjpeg only guesses about, with a warning.
 fn adobe(encoding: Encoding) -> [u8; 16] {
     let transform = match encoding {
-        Encoding::Grey | Encoding::Rgb | Encoding::Cmyk => 0,
+        Encoding::Gray | Encoding::Rgb | Encoding::Cmyk => 0,
         Encoding::YCbCr => 1,
         Encoding::Ycck => 2,
     };

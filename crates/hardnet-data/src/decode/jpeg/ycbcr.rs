@@ -1,6 +1,6 @@
 //! libjpeg's way from YCbCr to RGB.
 
-use super::colour::light;
+use super::color::light;
 
 /// Interleaved YCbCr to RGB, in place.
 pub(super) fn ycbcr_to_rgb(mut samples: Vec<u8>) -> Vec<u8> {
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neutral_chroma_is_grey() {
+    fn neutral_chroma_is_gray() {
         for level in 0..=255 {
             assert_eq!(pixel_to_rgb([level, 128, 128]), [level; 3]);
         }

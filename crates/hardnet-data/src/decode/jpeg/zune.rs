@@ -1,4 +1,4 @@
-//! Components by `zune-jpeg` in its strict mode, unconverted, so that colour is libjpeg's arithmetic.
+//! Components by `zune-jpeg` in its strict mode, unconverted, so that color is libjpeg's arithmetic.
 //!
 //! Adobe's segment is kept from it: its flag would change what the decoder believes the components are.
 
@@ -8,7 +8,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
-use super::colour::{self, Encoding};
+use super::color::{self, Encoding};
 use super::segments::Layout;
 use super::{malformed, ycbcr};
 use crate::decode::{DecodeScratch, ImageFormat, one_line};
@@ -20,7 +20,7 @@ pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
 /// The largest side a JPEG header can express.
 const MAX_SIDE: usize = u16::MAX as usize;
 
-/// The picture, `[height, width, channels]`, grey or RGB.
+/// The picture, `[height, width, channels]`, gray or RGB.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     bytes: &[u8],
@@ -30,9 +30,9 @@ pub(super) fn samples(
     layout.essential(bytes, &[], &mut scratch.data);
     let components = components(scratch, layout.component_ids.len())?;
     Ok(match encoding {
-        Encoding::Grey | Encoding::Rgb => components,
+        Encoding::Gray | Encoding::Rgb => components,
         Encoding::YCbCr => ycbcr::ycbcr_to_rgb(components),
-        Encoding::Cmyk => colour::cmyk_to_rgb(&components),
+        Encoding::Cmyk => color::cmyk_to_rgb(&components),
         Encoding::Ycck => ycbcr::ycck_to_rgb(&components),
     })
 }
@@ -43,7 +43,7 @@ fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, Imag
     let data = std::mem::take(&mut scratch.data);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&data[..]), options);
     decoder.decode_headers().map_err(decoder_error)?;
-    // Asking for the colour space the decoder believes in makes it copy components through.
+    // Asking for the color space the decoder believes in makes it copy components through.
     let stored = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
     if stored.num_components() != count {
         return Err(malformed("the scan header disagrees with the frame header"));

@@ -1,7 +1,7 @@
 //! The two passes on 256-bit vectors.
 //!
 //! A vector holds four taps in each of eight 32-bit lanes. What the lanes are differs: eight samples of a row in the vertical
-//! pass, the channels of a pixel in two rows or one grey sample in eight rows in the horizontal one. What is done with
+//! pass, the channels of a pixel in two rows or one gray sample in eight rows in the horizontal one. What is done with
 //! them does not: [`Sums::add`].
 //!
 //! Loads of taps with weight 0 change no result, so comparing results cannot show that one leaves its slice: debug
@@ -48,7 +48,7 @@ pub(super) fn horizontal(
     match channels {
         // SAFETY: the token proves AVX2. In the last row, and so in all, `span` samples from each start lie in `input` by
         // the choice of `columns`; there are quads for each column and room for the results by the assertions.
-        Channels::Grey => unsafe { grey(input, count, starts, quads, output, stride) },
+        Channels::Gray => unsafe { gray(input, count, starts, quads, output, stride) },
         Channels::Rgb => {
             for first in (0..count).step_by(RGB_ROWS) {
                 let rows = RGB_ROWS.min(count - first);
@@ -199,7 +199,7 @@ unsafe fn load_halves(lower: *const u8, upper: *const u8) -> __m256i {
 /// From each of `starts`, `4 * quads.per_window()` samples can be read in each of `rows` (at least 1) rows of `input`.
 /// There are quads for each start, and `starts.len()` samples can be written to each row of `output`.
 #[target_feature(enable = "avx2")]
-unsafe fn grey(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
+unsafe fn gray(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
     let pointers: [*const u8; BATCH] =
         std::array::from_fn(|row| input.samples[row.min(rows - 1) * input.stride..].as_ptr());
     for (column, (&start, quads)) in starts.iter().zip(quads.all().chunks_exact(quads.per_window())).enumerate() {

@@ -1,4 +1,4 @@
-//! The two passes in plain Rust, which the compiler vectorises for the least processor of the target.
+//! The two passes in plain Rust, which the compiler vectorizes for the least processor of the target.
 
 use super::{HALF, Rows};
 use crate::image::Channels;
@@ -7,7 +7,7 @@ use crate::resize::weights::{AxisPlan, PRECISION_BITS};
 /// The planned columns from `from` on of one row, whose first pixel is the first of `pixels`.
 pub(super) fn horizontal(channels: Channels, pixels: &[u8], plan: &AxisPlan, from: usize, results: &mut [u8]) {
     match channels {
-        Channels::Grey => horizontal_channels::<1>(pixels, plan, from, results),
+        Channels::Gray => horizontal_channels::<1>(pixels, plan, from, results),
         Channels::Rgb => horizontal_channels::<3>(pixels, plan, from, results),
     }
 }

@@ -60,7 +60,7 @@ fn horizontal_equals_sums_in_64_bits() {
     for isa in Isa::available() {
         for (input, output) in AXES {
             for interpolation in Interpolation::ALL {
-                for channels in [Channels::Grey, Channels::Rgb] {
+                for channels in [Channels::Gray, Channels::Rgb] {
                     let mut axis = Axis::new(isa);
                     let read = axis.plan(input, output, 0..output, interpolation);
                     for count in [1, 2, 3, 4, 5, 7, 8, 9, 17] {

@@ -32,7 +32,7 @@ fn picture(tensor: &[f32], side: usize) -> std::result::Result<Image, ImageError
     let (red, rest) = tensor.split_at(side * side);
     let (green, blue) = rest.split_at(side * side);
     if red == green && red == blue {
-        return Image::new(side, side, Channels::Grey, red.iter().copied().map(level).collect());
+        return Image::new(side, side, Channels::Gray, red.iter().copied().map(level).collect());
     }
     let pixels = red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b].map(level));
     Image::from_rgb8(side, side, pixels.collect())

@@ -3,14 +3,14 @@
 use crate::image::Channels;
 
 /// A tensor `[3, rows, columns]` in the making: each row of samples is written to its three planes at once.
-pub(crate) struct Normalised<'a> {
+pub(crate) struct TensorWriter<'a> {
     channels: Channels,
     /// The value of each of the 256 levels of red, green and blue.
     levels: [[f32; 256]; 3],
     planes: [&'a mut [f32]; 3],
 }
 
-impl<'a> Normalised<'a> {
+impl<'a> TensorWriter<'a> {
     /// Prepares to write rows of `channels` to `out`, three planes of one length.
     pub(crate) fn new(mean: [f32; 3], std: [f32; 3], channels: Channels, out: &'a mut [f32]) -> Self {
         // The operations and their order are torchvision's, so the bits are.
@@ -28,9 +28,9 @@ impl<'a> Normalised<'a> {
         let values = red.iter_mut().zip(green).zip(blue);
         let [reds, greens, blues] = &self.levels;
         match self.channels {
-            Channels::Grey => {
-                for (((red, green), blue), &grey) in values.zip(samples) {
-                    let level = usize::from(grey);
+            Channels::Gray => {
+                for (((red, green), blue), &gray) in values.zip(samples) {
+                    let level = usize::from(gray);
                     (*red, *green, *blue) = (reds[level], greens[level], blues[level]);
                 }
             }

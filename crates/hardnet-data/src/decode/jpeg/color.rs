@@ -1,4 +1,4 @@
-//! Which colours the components of a JPEG are, and Pillow's way from CMYK to RGB.
+//! Which colors the components of a JPEG are, and Pillow's way from CMYK to RGB.
 
 use super::segments::Layout;
 use crate::decode::ImageFormat;
@@ -7,7 +7,7 @@ use crate::image::ImageError;
 /// The meaning of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    Grey,
+    Gray,
     Rgb,
     YCbCr,
     Cmyk,
@@ -20,7 +20,7 @@ impl TryFrom<&Layout> for Encoding {
     /// libjpeg's rule: JFIF means YCbCr, else Adobe's flag decides, else the component identifiers.
     fn try_from(layout: &Layout) -> Result<Encoding, ImageError> {
         match layout.component_ids[..] {
-            [_] => Ok(Encoding::Grey),
+            [_] => Ok(Encoding::Gray),
             [_, _, _] if layout.jfif => Ok(Encoding::YCbCr),
             [a, b, c] => Ok(match (layout.adobe_transform, [a, b, c]) {
                 (Some(0), _) | (None, [b'R', b'G', b'B']) => Encoding::Rgb,
