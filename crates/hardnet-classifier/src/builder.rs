@@ -1,0 +1,289 @@
+//! Options of a classifier, and where its weights come from.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hardnet_data::Pipeline;
+use hardnet_engine::PlanOptions;
+use hardnet_graph::{Config, Graph};
+use hardnet_params::{Metadata, Parameters, WeightsFile};
+use hardnet_simd::Isa;
+
+use crate::classifier::{Classifier, Inner};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::network::Network;
+use crate::preprocessing::pipeline_of;
+
+/// Images that a native network computes together at most: more need memory for their maps and gain little.
+const MAX_NATIVE_BATCH: usize = 8;
+
+/// Options of a [`Classifier`]; [`load`](Self::load) and its siblings build it.
+///
+/// The network is planned when the classifier is built, for the image size and batch size given here: its weights are
+/// packed once, and the memory of the weights file is given back meanwhile.
+///
+/// ```no_run
+/// use hardnet_classifier::Classifier;
+///
+/// # fn main() -> Result<(), hardnet_classifier::Error> {
+/// let classifier = Classifier::builder().threads(4).image_size(192).load("hardnet68.safetensors")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder builds nothing until its weights are named"]
+pub struct ClassifierBuilder {
+    threads: usize,
+    batch_size: usize,
+    isa: Isa,
+    batch_invariant: bool,
+    engine: Option<Engine>,
+    pipeline: Option<Pipeline>,
+    image_size: Option<u32>,
+    labels: Option<Labels>,
+    #[cfg(feature = "candle")]
+    device: candle_core::Device,
+}
+
+impl Default for ClassifierBuilder {
+    /// A thread for each processor, batches of 8, the best instruction set, preprocessing and names by the weights.
+    fn default() -> Self {
+        Self {
+            threads: PlanOptions::default().threads,
+            batch_size: MAX_NATIVE_BATCH,
+            isa: Isa::best(),
+            batch_invariant: false,
+            engine: None,
+            pipeline: None,
+            image_size: None,
+            labels: None,
+            #[cfg(feature = "candle")]
+            device: candle_core::Device::Cpu,
+        }
+    }
+}
+
+impl ClassifierBuilder {
+    /// Sets the threads of the native engine, the caller's among them. Results do not depend on it.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Sets the number of images computed together, by default 8. The native engine takes at most 8.
+    ///
+    /// The native engine chooses its algorithms for this number, so it may change the last bits of logits, unless they
+    /// are [`batch_invariant`](Self::batch_invariant). Fewer images than that may be given at any time.
+    pub fn batch_size(mut self, images: usize) -> Self {
+        self.batch_size = images.max(1);
+        self
+    }
+
+    /// Sets whether the native engine's logits are the same, to the last bit, whatever the batch size.
+    pub fn batch_invariant(mut self, invariant: bool) -> Self {
+        self.batch_invariant = invariant;
+        self
+    }
+
+    /// Sets the instruction set of the native engine, by default the best of this processor.
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = isa;
+        self
+    }
+
+    /// Sets the engine, by default [`Engine::Native`] on the CPU and [`Engine::Candle`] on other devices.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// Sets the device, by default the CPU.
+    #[cfg(feature = "candle")]
+    pub fn device(mut self, device: candle_core::Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Sets the preprocessing, by default what the weights file names, or that of the network's authors.
+    pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
+        self.pipeline = Some(pipeline);
+        self
+    }
+
+    /// Sets the side of the square that the network sees, in pixels; the share of the image in it stays the same.
+    pub fn image_size(mut self, side: u32) -> Self {
+        self.image_size = Some(side);
+        self
+    }
+
+    /// Sets the names of the classes, by default those in the weights file, or ImageNet's for 1,000 classes.
+    pub fn labels(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.labels = Some(Labels::new(names.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Builds the classifier of a weights file: safetensors, PyTorch or Paddle.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Params`] where the file holds no such network, otherwise as [`from_weights`](Self::from_weights).
+    pub fn load(self, path: impl AsRef<Path>) -> Result<Classifier> {
+        self.from_weights(WeightsFile::open(path)?)
+    }
+
+    /// Builds the classifier of the weights called `name`, as [`Classifier::from_pretrained`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Source`] where the weights cannot be had, otherwise as [`from_weights`](Self::from_weights).
+    pub fn from_pretrained(self, name: &str) -> Result<Classifier> {
+        self.from_weights(open(name)?)
+    }
+
+    /// Builds the classifier of weights that are open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoHead`] and [`Error::LabelCount`] for weights of something else than a classifier, [`Error::Graph`] for
+    /// an image size that the network is too deep for, [`Error::Engine`] for an engine that is not available.
+    pub fn from_weights(self, file: WeightsFile) -> Result<Classifier> {
+        let weights = file.path().display().to_string();
+        let metadata = file.metadata().cloned().unwrap_or_else(|| Metadata::new(file.config().clone()));
+        match self.chosen_engine()? {
+            Engine::Native => self.native(&metadata, &file.into_parameters(), weights),
+            #[cfg(feature = "candle")]
+            Engine::Candle => {
+                let network =
+                    hardnet_model::HarDNet::new(file.config(), hardnet_model::var_builder(&file, &self.device)?)?;
+                drop(file);
+                self.candle(&metadata, network, weights)
+            }
+            #[cfg(not(feature = "candle"))]
+            Engine::Candle => unreachable!("the engine is refused without the feature"),
+        }
+    }
+
+    /// Builds a classifier on the native engine from parameters in memory; `metadata` describes the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_weights`](Self::from_weights), and what `parameters` says.
+    pub fn from_parameters(self, metadata: &Metadata, parameters: &dyn Parameters) -> Result<Classifier> {
+        match self.chosen_engine()? {
+            Engine::Native => self.native(metadata, parameters, "parameters in memory".into()),
+            engine => Err(Error::Engine { engine, reason: "takes a network, not parameters" }),
+        }
+    }
+
+    /// Builds a classifier on Candle from a network that is on the builder's device.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_weights`](Self::from_weights).
+    #[cfg(feature = "candle")]
+    pub fn from_network(self, metadata: &Metadata, network: hardnet_model::HarDNet) -> Result<Classifier> {
+        self.candle(metadata, network, "parameters in memory".into())
+    }
+
+    /// Chooses the engine.
+    fn chosen_engine(&self) -> Result<Engine> {
+        #[cfg(feature = "candle")]
+        let on_cpu = self.device.is_cpu();
+        #[cfg(not(feature = "candle"))]
+        let on_cpu = true;
+        let engine = self.engine.unwrap_or(if on_cpu { Engine::Native } else { Engine::Candle });
+        match engine {
+            Engine::Native if !on_cpu => Err(Error::Engine { engine, reason: "computes on the CPU only" }),
+            Engine::Candle if cfg!(not(feature = "candle")) => {
+                Err(Error::Engine { engine, reason: "is not part of this build" })
+            }
+            _ => Ok(engine),
+        }
+    }
+
+    fn native(self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Classifier> {
+        let (pipeline, labels) = self.prepare(metadata, &weights)?;
+        let batch = self.batch_size.min(MAX_NATIVE_BATCH);
+        let side = pipeline.crop as usize;
+        let options = PlanOptions::default().size(side, side).batch(batch).threads(self.threads).isa(self.isa);
+        let options = options.batch_invariant(self.batch_invariant);
+        let network = Network::native(&metadata.config, parameters, &options)?;
+        Ok(Self::finish(metadata, network, (pipeline, labels), (self.threads, batch), weights))
+    }
+
+    #[cfg(feature = "candle")]
+    fn candle(self, metadata: &Metadata, network: hardnet_model::HarDNet, weights: String) -> Result<Classifier> {
+        let (pipeline, labels) = self.prepare(metadata, &weights)?;
+        // Candle's CPU backend has a pool of its own; elsewhere this machine only waits.
+        let threads = if self.device.is_cpu() { self.threads } else { 1 };
+        let side = pipeline.crop as usize;
+        let network = Network::Candle(crate::network::CandleNetwork { network, device: self.device, side });
+        Ok(Self::finish(metadata, network, (pipeline, labels), (threads, self.batch_size), weights))
+    }
+
+    /// Decides preprocessing and names, and checks them against the network.
+    fn prepare(&self, metadata: &Metadata, weights: &str) -> Result<(Pipeline, Labels)> {
+        let config = &metadata.config;
+        let classes = config.classes();
+        if classes == 0 {
+            return Err(Error::NoHead { weights: weights.into() });
+        }
+        let labels = match (&self.labels, &metadata.labels) {
+            (Some(labels), _) => labels.clone(),
+            (None, Some(labels)) => Labels::new(labels.clone()),
+            (None, None) => Labels::guess(classes),
+        };
+        if labels.len() != classes {
+            return Err(Error::LabelCount { weights: weights.into(), expected: classes, found: labels.len() });
+        }
+        let mut pipeline = match &self.pipeline {
+            Some(pipeline) => pipeline.clone(),
+            None => pipeline_of(Some(config), metadata.pipeline.as_ref())?.0,
+        };
+        if let Some(side) = self.image_size {
+            pipeline = pipeline.with_img_size(side);
+        }
+        pipeline.validate().map_err(Error::Pipeline)?;
+        check_side(config, pipeline.crop as usize)?;
+        Ok((pipeline, labels))
+    }
+
+    fn finish(
+        metadata: &Metadata,
+        network: Network,
+        (pipeline, labels): (Pipeline, Labels),
+        (threads, batch): (usize, usize),
+        weights: String,
+    ) -> Classifier {
+        let config: Config = metadata.config.clone();
+        Classifier::new(Inner { network, config, pipeline, labels: Arc::new(labels), threads, batch, weights })
+    }
+}
+
+/// Checks that images of `side` pixels survive the strides of the network.
+fn check_side(config: &Config, side: usize) -> Result<()> {
+    Graph::new(config)?.shapes(side, side)?;
+    Ok(())
+}
+
+/// Opens the weights called `name`, downloaded first if no cache has them.
+#[cfg(feature = "hub")]
+fn open(name: &str) -> Result<WeightsFile> {
+    Ok(hardnet_weights::open(name)?)
+}
+
+/// Opens the weights called `name`, which must be a file or part of the program.
+#[cfg(not(feature = "hub"))]
+fn open(name: &str) -> Result<WeightsFile> {
+    use hardnet_weights::WeightsSource;
+
+    match name.parse()? {
+        WeightsSource::Path(path) => Ok(WeightsFile::open(path)?),
+        WeightsSource::Tag(entry) if entry.bundled => {
+            Ok(WeightsFile::from_bytes(&entry.tag, entry.content()?.to_vec())?)
+        }
+        source => Err(hardnet_weights::Error::HubDisabled(source.to_string()).into()),
+    }
+}

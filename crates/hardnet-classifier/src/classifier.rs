@@ -1,0 +1,227 @@
+//! The classifier.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use hardnet_data::{Image, Pipeline, Resizer, Sample};
+use hardnet_eval::{ComputeLogits, EvalError, EvalOptions, EvalSummary, Logits, Observer, evaluate};
+use hardnet_graph::Config;
+
+use crate::builder::ClassifierBuilder;
+use crate::classification::Classification;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::input::ImageInput;
+use crate::labels::Labels;
+use crate::network::Network;
+
+/// A network with its weights, preprocessing and names of classes.
+///
+/// A clone is cheap and shares the network. Threads may call one classifier at the same time: they read, decode and
+/// prepare their images at the same time and take turns in the network, batch by batch. The network keeps all its threads
+/// busy with one batch, so that a second one beside it would gain little and need as much memory again.
+///
+/// ```no_run
+/// use hardnet_classifier::Classifier;
+///
+/// # fn main() -> Result<(), hardnet_classifier::Error> {
+/// let classifier = Classifier::load("hardnet68.safetensors")?;
+/// let classification = classifier.classify("photo.jpg")?;
+/// println!("{:?}", classification.top(5));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Classifier(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) network: Network,
+    pub(crate) config: Config,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) labels: Arc<Labels>,
+    /// Threads of this machine that the network keeps busy.
+    pub(crate) threads: usize,
+    /// Images computed together.
+    pub(crate) batch: usize,
+    pub(crate) weights: String,
+}
+
+impl Classifier {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Returns the options of a classifier to be built.
+    pub fn builder() -> ClassifierBuilder {
+        ClassifierBuilder::default()
+    }
+
+    /// Builds the classifier of the weights called `name`: a tag as `hardnet68.upstream_in1k`, an address
+    /// `hf://owner/name[@revision][/file]`, or the path of a file.
+    ///
+    /// With the feature `hub`, weights that no cache has are fetched first. Caches, tokens and proxies are those of the
+    /// environment (`HF_HOME`, `HF_TOKEN`, ...), as `FetchOptions::from_env` of `hardnet-weights` reads it. To use other
+    /// options, or to show progress, open a `WeightsSource` of that crate and pass the file to
+    /// [`ClassifierBuilder::from_weights`]. Without the feature, paths work, and tags of weights that are part of the
+    /// program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Source`] where the weights cannot be had, otherwise as [`ClassifierBuilder::from_weights`].
+    pub fn from_pretrained(name: &str) -> Result<Self> {
+        Self::builder().from_pretrained(name)
+    }
+
+    /// Builds the classifier of a weights file: safetensors, PyTorch or Paddle.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClassifierBuilder::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().load(path)
+    }
+
+    /// Classifies an image: a path, an [`Image`], or the content of an image file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadImage`], [`Error::ImageFile`] and [`Error::Image`] for an image that cannot be read,
+    /// [`Error::NotFinite`] where the network's output makes no sense.
+    pub fn classify<'a>(&self, image: impl Into<ImageInput<'a>>) -> Result<Classification> {
+        let (image, warnings) = image.into().decode()?;
+        let logits = self.logits(&[self.prepare(&image)?])?;
+        Ok(Classification::new(logits.into_vec(), Arc::clone(&self.0.labels), warnings))
+    }
+
+    /// Classifies images, which are decoded one after the other and computed together.
+    ///
+    /// For many files, [`evaluate`](Self::evaluate) decodes on several threads ahead of the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`classify`](Self::classify), for the first image that cannot be read.
+    pub fn classify_batch<'a>(
+        &self,
+        images: impl IntoIterator<Item = impl Into<ImageInput<'a>>>,
+    ) -> Result<Vec<Classification>> {
+        let mut resizer = Resizer::new();
+        let (mut tensors, mut lost) = (Vec::new(), Vec::new());
+        for image in images {
+            let (image, warnings) = image.into().decode()?;
+            tensors.push(self.prepare_with(&mut resizer, &image)?);
+            lost.push(warnings);
+        }
+        let logits = self.logits(&tensors)?;
+        let labels = || Arc::clone(&self.0.labels);
+        Ok(logits.rows().zip(lost).map(|(row, lost)| Classification::new(row.to_vec(), labels(), lost)).collect())
+    }
+
+    /// Turns an image into the tensor that [`logits`](Self::logits) takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`] where the image cannot be resized.
+    pub fn prepare(&self, image: &Image) -> Result<Vec<f32>> {
+        self.prepare_with(&mut Resizer::new(), image)
+    }
+
+    fn prepare_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Vec<f32>> {
+        let side = self.image_size();
+        let mut tensor = vec![0.0; 3 * side * side];
+        self.0.pipeline.tensor_with(resizer, image, &mut tensor).map_err(Error::Image)?;
+        Ok(tensor)
+    }
+
+    /// Computes the logits of images that are prepared, each a tensor `[channels, side, side]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ImageLength`] for a tensor of another size, [`Error::NotFinite`] where the output makes no sense.
+    pub fn logits<I: AsRef<[f32]>>(&self, images: &[I]) -> Result<Logits> {
+        let Inner { network, config, batch, weights, .. } = &*self.0;
+        let expected = config.in_channels * self.image_size().pow(2);
+        let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
+        if let Some((index, image)) = images.iter().enumerate().find(|(_, image)| image.len() != expected) {
+            return Err(Error::ImageLength { index, expected, found: image.len() });
+        }
+        let logits = network.logits(&images, *batch, config.classes())?;
+        if !logits.as_slice().iter().all(|logit| logit.is_finite()) {
+            return Err(Error::NotFinite { weights: weights.clone() });
+        }
+        Ok(logits)
+    }
+
+    /// Computes all `samples` with this classifier's preprocessing, as [`evaluate()`].
+    ///
+    /// ```no_run
+    /// use hardnet_classifier::Classifier;
+    /// use hardnet_data::Dataset;
+    /// use hardnet_eval::{EvalOptions, Tally};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let classifier = Classifier::load("flowers.safetensors")?;
+    /// let dataset = Dataset::from_class_folders("flowers/val", classifier.config().classes())?;
+    /// let mut tally = Tally::default();
+    /// classifier.evaluate(dataset.samples, &EvalOptions::default(), &mut tally)?;
+    /// println!("top-1 {:?} %", tally.top1().percent());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`evaluate()`].
+    pub fn evaluate(
+        &self,
+        samples: impl Into<Arc<Vec<Sample>>>,
+        options: &EvalOptions,
+        observer: &mut (impl Observer + ?Sized),
+    ) -> Result<EvalSummary, EvalError<Error>> {
+        evaluate(self, samples, self.pipeline(), options, observer)
+    }
+
+    /// Returns the network's description.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Returns the names of the classes.
+    pub fn labels(&self) -> &Labels {
+        &self.0.labels
+    }
+
+    /// Returns the preprocessing.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.0.pipeline
+    }
+
+    /// Returns the side of the square that the network sees, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.0.pipeline.crop as usize
+    }
+
+    /// Returns the engine that computes.
+    pub fn engine(&self) -> Engine {
+        self.0.network.engine()
+    }
+}
+
+impl ComputeLogits for Classifier {
+    type Error = Error;
+
+    fn compute_logits(&self, images: &[&[f32]]) -> Result<Logits> {
+        self.logits(images)
+    }
+
+    fn busy_threads(&self) -> usize {
+        self.0.threads
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { weights, .. } = &*self.0;
+        write!(f, "Classifier of `{weights}` on the {} engine", self.engine())
+    }
+}

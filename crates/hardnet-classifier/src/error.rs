@@ -1,0 +1,109 @@
+//! Errors of this crate.
+
+use std::io;
+use std::path::PathBuf;
+
+use hardnet_data::{ImageError, Pipeline};
+
+use crate::engine::Engine;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Error of a [`Classifier`](crate::Classifier) or its builder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Weights cannot be found or fetched by their name.
+    #[error(transparent)]
+    Source(#[from] hardnet_weights::Error),
+    /// A weights file cannot be read or does not fit its network.
+    #[error(transparent)]
+    Params(#[from] hardnet_params::Error),
+    /// The network does not fit the image size.
+    #[error(transparent)]
+    Graph(#[from] hardnet_graph::Error),
+    /// Error of the native engine.
+    #[error(transparent)]
+    Native(#[from] hardnet_engine::Error),
+    /// The weights are those of a backbone, which has no classes.
+    #[error("`{weights}` is a backbone without a classifier")]
+    NoHead {
+        /// The weights file.
+        weights: String,
+    },
+    /// There are more or fewer names than classes.
+    #[error("`{weights}` names {found} classes, its network has {expected}")]
+    LabelCount {
+        /// The weights file.
+        weights: String,
+        /// Classes of the network.
+        expected: usize,
+        /// Names.
+        found: usize,
+    },
+    /// A weights file names a pipeline that this version does not know.
+    #[error("unknown pipeline `{0}`, expected one of {names}", names = Pipeline::NAMES.join(", "))]
+    UnknownPipeline(String),
+    /// The pipeline in a weights file cannot be read.
+    #[error("the weights file's pipeline cannot be read")]
+    PipelineMetadata(#[source] serde_json::Error),
+    /// The pipeline makes no sense.
+    #[error(transparent)]
+    Pipeline(ImageError),
+    /// The engine does not compute on the device, or is not part of this build.
+    #[error("the {engine} engine {reason}")]
+    Engine {
+        /// The engine asked for.
+        engine: Engine,
+        /// Why it cannot be had.
+        reason: &'static str,
+    },
+    /// An image file cannot be read.
+    #[error("cannot read `{}`", .path.display())]
+    ReadImage {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// An image file is longer than any that is read.
+    #[error("`{}` has more than {limit} bytes", .path.display())]
+    ImageTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The largest size accepted.
+        limit: u64,
+    },
+    /// An image file cannot be decoded.
+    #[error("`{}`", .path.display())]
+    ImageFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImageError,
+    },
+    /// An image cannot be decoded or prepared.
+    #[error(transparent)]
+    Image(ImageError),
+    /// A tensor has another length than the network's input.
+    #[error("image {index} has {found} values, expected {expected}")]
+    ImageLength {
+        /// Its position among the images.
+        index: usize,
+        /// Values of the network's input.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// Logits are infinite or NaN.
+    #[error("the network's output is not finite: `{weights}` is damaged")]
+    NotFinite {
+        /// The weights file.
+        weights: String,
+    },
+    /// Error of the network on Candle.
+    #[cfg(feature = "candle")]
+    #[error(transparent)]
+    Candle(#[from] hardnet_model::Error),
+}

@@ -1,0 +1,117 @@
+//! Images as callers have them.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use hardnet_data::{DecodeLimits, DecodeWarning, Image, MAX_FILE_BYTES, decode};
+
+use crate::error::{Error, Result};
+
+/// An image to classify: a path, an [`Image`] of pixels, or the content of an image file.
+///
+/// Everything that converts into it can be given to [`classify`](crate::Classifier::classify): strings and paths,
+/// [`Image`]s, and bytes of a JPEG, PNG or BMP file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ImageInput<'a> {
+    /// A JPEG, PNG or BMP file.
+    Path(Cow<'a, Path>),
+    /// Pixels.
+    Image(Cow<'a, Image>),
+    /// The content of a JPEG, PNG or BMP file.
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl<'a> ImageInput<'a> {
+    /// Reads and decodes the image; also returns what decoding lost of it.
+    pub(crate) fn decode(self) -> Result<(Cow<'a, Image>, Vec<DecodeWarning>)> {
+        let decoded = match self {
+            Self::Image(image) => return Ok((image, Vec::new())),
+            Self::Bytes(bytes) => decode(&bytes, &DecodeLimits::default()).map_err(Error::Image),
+            Self::Path(path) => {
+                let failed = |source| Error::ImageFile { path: path.to_path_buf(), source };
+                decode(&read(&path)?, &DecodeLimits::default()).map_err(failed)
+            }
+        }?;
+        Ok((Cow::Owned(decoded.image), decoded.warnings))
+    }
+}
+
+/// Reads a file of at most [`MAX_FILE_BYTES`].
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let failed = |source| Error::ReadImage { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Error::ImageTooLarge { path: path.into(), limit: MAX_FILE_BYTES });
+    }
+    Ok(bytes)
+}
+
+impl<'a> From<&'a Path> for ImageInput<'a> {
+    fn from(path: &'a Path) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl<'a> From<&'a PathBuf> for ImageInput<'a> {
+    fn from(path: &'a PathBuf) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl From<PathBuf> for ImageInput<'_> {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl<'a> From<&'a str> for ImageInput<'a> {
+    fn from(path: &'a str) -> Self {
+        Self::Path(Path::new(path).into())
+    }
+}
+
+impl<'a> From<&'a String> for ImageInput<'a> {
+    fn from(path: &'a String) -> Self {
+        Self::Path(Path::new(path).into())
+    }
+}
+
+impl From<String> for ImageInput<'_> {
+    fn from(path: String) -> Self {
+        Self::Path(PathBuf::from(path).into())
+    }
+}
+
+impl<'a> From<&'a Image> for ImageInput<'a> {
+    fn from(image: &'a Image) -> Self {
+        Self::Image(Cow::Borrowed(image))
+    }
+}
+
+impl From<Image> for ImageInput<'_> {
+    fn from(image: Image) -> Self {
+        Self::Image(Cow::Owned(image))
+    }
+}
+
+impl<'a> From<&'a [u8]> for ImageInput<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for ImageInput<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl From<Vec<u8>> for ImageInput<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}

@@ -1,0 +1,38 @@
+//! Image classification with HarDNet.
+//!
+//! A [`Classifier`] holds a network with its weights, the preprocessing of its images and the names of its classes:
+//!
+//! ```no_run
+//! use hardnet_classifier::Classifier;
+//!
+//! # fn main() -> Result<(), hardnet_classifier::Error> {
+//! let classifier = Classifier::from_pretrained("hardnet68.upstream_in1k")?;
+//! for hit in classifier.classify("photo.jpg")?.top(5) {
+//!     println!("{:.1} % {}", 100.0 * hit.probability, hit.name);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`ClassifierBuilder`] sets threads, batch size, image size, preprocessing and the [`Engine`]. Weights come from a
+//! file, or by name with the feature `hub`. By default the native engine computes, on the CPU; Candle does with the
+//! feature `candle`.
+
+mod builder;
+mod classification;
+mod classifier;
+mod engine;
+mod error;
+mod input;
+mod labels;
+mod network;
+mod preprocessing;
+
+pub use builder::ClassifierBuilder;
+pub use classification::{Classification, Hit};
+pub use classifier::Classifier;
+pub use engine::{Engine, UnknownEngine};
+pub use error::{Error, Result};
+pub use input::ImageInput;
+pub use labels::Labels;
+pub use preprocessing::{PipelineOrigin, pipeline_of};

@@ -1,0 +1,155 @@
+//! The classifier on the demonstration: its weights and its images.
+
+use std::path::PathBuf;
+
+use hardnet_classifier::{Classifier, ClassifierBuilder, Engine, Error};
+use hardnet_data::{Dataset, DecodeLimits, Pipeline, decode};
+use hardnet_demo::fashion_mnist::{CLASSES, SAMPLE_TAR, VAL_LIST, WEIGHTS};
+use hardnet_eval::{EvalOptions, Tally};
+use hardnet_params::{Metadata, WeightsFile};
+
+/// Images of the demonstration whose class is the most probable, and among the five most probable.
+const CORRECT: (usize, usize) = (941, 998);
+
+fn weights() -> WeightsFile {
+    WeightsFile::from_bytes("demo", WEIGHTS.to_vec()).unwrap()
+}
+
+fn build(builder: ClassifierBuilder) -> Classifier {
+    builder.from_weights(weights()).unwrap()
+}
+
+/// The images in a folder that lives as long as the first value.
+fn images() -> (tempfile::TempDir, Dataset) {
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, list) = (folder.path().join("sample.tar"), folder.path().join("val_list.txt"));
+    std::fs::write(&archive, SAMPLE_TAR).unwrap();
+    std::fs::write(&list, VAL_LIST).unwrap();
+    let dataset = Dataset::from_list(&list, archive, CLASSES.len()).unwrap();
+    (folder, dataset)
+}
+
+/// The content of the first image files.
+fn files(count: usize) -> Vec<Vec<u8>> {
+    let (_folder, dataset) = images();
+    dataset.samples.iter().take(count).map(|sample| sample.archived().unwrap().read().unwrap()).collect()
+}
+
+#[test]
+fn the_demonstration_has_its_exact_count() {
+    let (_folder, dataset) = images();
+    let classifier = build(Classifier::builder());
+    assert_eq!((classifier.engine(), classifier.image_size()), (Engine::Native, 64));
+    assert!(CLASSES.iter().enumerate().all(|(index, name)| classifier.labels().name(index) == *name));
+    let mut tally = Tally::default();
+    let summary = classifier.evaluate(dataset.samples, &EvalOptions::default(), &mut tally).unwrap();
+    assert_eq!((tally.top1().correct, tally.top5().correct), CORRECT);
+    assert_eq!((summary.images, summary.failures, summary.stopped), (1000, 0, false));
+}
+
+#[test]
+fn paths_bytes_and_pixels_are_the_same_image() {
+    let file = files(1).remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("a.png");
+    std::fs::write(&path, &file).unwrap();
+    let image = decode(&file, &DecodeLimits::default()).unwrap().image;
+    let classifier = build(Classifier::builder());
+    let expected = classifier.classify(&file).unwrap();
+    let found = [
+        classifier.classify(&path).unwrap(),
+        classifier.classify(path.to_str().unwrap()).unwrap(),
+        classifier.classify(&image).unwrap(),
+        classifier.classify_batch([image.clone(), image]).unwrap().remove(1),
+    ];
+    assert!(found.iter().all(|found| found.logits() == expected.logits()));
+    let top = expected.top(3);
+    assert_eq!((top.len(), top[0].name.as_str()), (3, CLASSES[top[0].index]));
+    assert!(top[0].probability >= top[1].probability);
+}
+
+#[test]
+fn callers_at_the_same_time_get_what_one_alone_gets() {
+    let files = files(24);
+    let classifier = build(Classifier::builder().threads(2).batch_size(4));
+    let expected: Vec<_> = files.iter().map(|file| classifier.classify(file).unwrap().logits().to_vec()).collect();
+    let batch = classifier.classify_batch(&files).unwrap();
+    assert!(batch.iter().zip(&expected).all(|(found, expected)| found.logits() == expected));
+    std::thread::scope(|scope| {
+        for first in 0..6 {
+            let (classifier, files, expected) = (classifier.clone(), &files, &expected);
+            scope.spawn(move || {
+                for at in (first..files.len()).step_by(6) {
+                    assert_eq!(classifier.classify(&files[at]).unwrap().logits(), expected[at]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn threads_change_nothing() {
+    let files = files(5);
+    let logits = |threads: usize| {
+        let classifier = build(Classifier::builder().threads(threads));
+        files.iter().map(|file| classifier.classify(file).unwrap().logits().to_vec()).collect::<Vec<_>>()
+    };
+    assert_eq!(logits(1), logits(3));
+}
+
+#[test]
+fn options_replace_what_the_weights_say() {
+    let classifier = build(Classifier::builder().image_size(96).labels(CLASSES.map(|name| name.to_uppercase())));
+    assert_eq!((classifier.image_size(), classifier.pipeline().resize), (96, 96));
+    assert_eq!(classifier.labels().name(8), "BAG");
+    let classifier = build(Classifier::builder().pipeline(Pipeline::pil_bicubic().with_img_size(32)));
+    assert_eq!((classifier.image_size(), classifier.pipeline().resize), (32, 36));
+    let tensor = vec![0.5; 3 * 32 * 32];
+    assert_eq!(classifier.logits(&[tensor]).unwrap().row(0).len(), 10);
+}
+
+#[test]
+fn errors_say_what_was_expected() {
+    let classifier = build(Classifier::builder());
+    let message = |error: Error| error.to_string();
+    let images = [vec![0.0; 3 * 64 * 64], vec![0.0; 5]];
+    assert_eq!(message(classifier.logits(&images).unwrap_err()), "image 1 has 5 values, expected 12288");
+    let not_finite = classifier.logits(&[vec![f32::NAN; 3 * 64 * 64]]).unwrap_err();
+    assert!(matches!(not_finite, Error::NotFinite { .. }), "{not_finite}");
+    assert!(matches!(classifier.classify("no-such-file.jpg"), Err(Error::ReadImage { .. })));
+    assert!(matches!(classifier.classify(&b"no picture"[..]), Err(Error::Image(_))));
+    let labels = Classifier::builder().labels(["a"]).from_weights(weights()).unwrap_err();
+    assert_eq!(message(labels), "`demo` names 1 classes, its network has 10");
+    let side = Classifier::builder().image_size(0).from_weights(weights());
+    assert!(matches!(side, Err(Error::Pipeline(_))));
+    assert!(matches!(Classifier::load("no-such-file"), Err(Error::Params(_))));
+    let backbone = Metadata::new(weights().config().clone().without_head());
+    let backbone = Classifier::builder().from_parameters(&backbone, &weights().into_parameters());
+    assert!(matches!(backbone, Err(Error::NoHead { .. })));
+}
+
+#[test]
+fn a_classifier_can_be_shared() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<Classifier>();
+}
+
+#[cfg(not(feature = "candle"))]
+#[test]
+fn candle_is_refused_where_it_is_not_built_in() {
+    let error = Classifier::builder().engine(Engine::Candle).from_weights(weights()).unwrap_err();
+    assert_eq!(error.to_string(), "the candle engine is not part of this build");
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn both_engines_agree() {
+    let files = files(3);
+    let native = build(Classifier::builder()).classify_batch(&files).unwrap();
+    let candle = build(Classifier::builder().engine(Engine::Candle).batch_size(2)).classify_batch(&files).unwrap();
+    for (native, candle) in native.iter().zip(&candle) {
+        for (a, b) in native.logits().iter().zip(candle.logits()) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+}
