@@ -38,12 +38,12 @@ pub(crate) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOpti
     let avx512 = matches!(options.isa, Isa::Avx512(_));
     if pixels < if avx512 { FEW_PIXELS_AVX512 } else { FEW_PIXELS } {
         let tiles = size.height.div_ceil(4) * size.width.div_ceil(4) * options.chosen_batch();
-        let lean = avx512 && tiles == REGISTER_TILES;
-        return if lean { Algorithm::Winograd4Lean } else { Algorithm::Winograd2 };
+        let in_register = avx512 && tiles == REGISTER_TILES;
+        return if in_register { Algorithm::Winograd4OnTheFly } else { Algorithm::Winograd2 };
     }
     let (weights, channels) = (36 * node.in_channels * node.out_channels, node.in_channels + node.out_channels);
     if pixels >= MANY_PIXELS && weights / HEAVY > channels.saturating_mul(pixels) {
-        return Algorithm::Winograd4Lean;
+        return Algorithm::Winograd4OnTheFly;
     }
     Algorithm::Winograd4
 }

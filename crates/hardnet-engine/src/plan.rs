@@ -8,8 +8,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hardnet_graph::{Config, Graph, Grouping, Node, Op, Pointwise};
-use hardnet_kernels::{Builder, Map, Program, Range, Size};
+use hardnet_graph::{Config, Graph, Node, Op, Pointwise};
+use hardnet_kernels::{Builder, Clamp, FeatureMap, Program, Size};
 use hardnet_params::{Parameters, WeightsFile};
 
 use crate::choice;
@@ -87,7 +87,8 @@ impl Plan {
             let maps = compiler.node(id, node, image)?;
             compiler.maps.push(maps);
         }
-        let outputs: Vec<Map> = graph.outputs().iter().flat_map(|&node| compiler.maps[node].iter().copied()).collect();
+        let outputs: Vec<FeatureMap> =
+            graph.outputs().iter().flat_map(|&node| compiler.maps[node].iter().copied()).collect();
         let program = compiler.builder.finish(&outputs, options.batch)?;
         Ok(Self { config: config.clone(), program, names: compiler.names, options: *options })
     }
@@ -159,11 +160,10 @@ impl Plan {
     /// What the plan does, in order.
     pub fn steps(&self) -> Vec<PlanStep> {
         let infos = self.program.steps();
-        let computed = |from: usize| (from..infos.len()).find(|&at| !infos[at].is_in_the_next());
         let step = |(at, name): (usize, &String)| PlanStep {
             name: name.clone(),
             kernel: infos[at].kernel,
-            fused_into: computed(at).filter(|&other| other != at),
+            fused_into: infos[at].fused_into,
             macs: infos[at].macs,
             map_bytes: infos[at].bytes,
             weight_bytes: infos[at].weights,
@@ -176,7 +176,7 @@ impl Plan {
 struct Compiler<'a> {
     builder: Builder,
     /// What each node's output is the concatenation of: its map, or its inputs where it does nothing.
-    maps: Vec<Vec<Map>>,
+    maps: Vec<Vec<FeatureMap>>,
     names: Vec<String>,
     folder: Folder<'a>,
     options: &'a PlanOptions,
@@ -184,8 +184,8 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     /// Adds `node`, whose inputs have been added, and returns what its output is the concatenation of.
-    fn node(&mut self, id: usize, node: &Node, image: Map) -> Result<Vec<Map>> {
-        let inputs: Vec<Map> = node.inputs.iter().flat_map(|&input| self.maps[input].iter().copied()).collect();
+    fn node(&mut self, id: usize, node: &Node, image: FeatureMap) -> Result<Vec<FeatureMap>> {
+        let inputs: Vec<FeatureMap> = node.inputs.iter().flat_map(|&input| self.maps[input].iter().copied()).collect();
         // Only convolutions read several maps in a graph of a configuration.
         let single = || match inputs[..] {
             [input] => Ok(input),
@@ -196,27 +196,12 @@ impl Compiler<'_> {
             Op::Dropout(_) => return Ok(inputs),
             Op::Conv(conv) => {
                 let unknown = || Error::NoKernel { node: node.name.clone() };
-                let kernel = conv.square_kernel().ok_or_else(unknown)?;
                 let (low, high) = node.after.bounds().ok_or_else(unknown)?;
-                let range = Range { low, high };
-                let plain = !conv.bias && conv.dilation == 1 && node.before == Pointwise::NONE;
-                let Some(norm) = node.after.norm.filter(|_| plain) else { return Err(unknown()) };
-                let filter = self.folder.conv(id, norm)?;
-                let (stride, padding) = (conv.stride, conv.padding);
-                match conv.grouping {
-                    Grouping::Dense => {
-                        let input = self.builder.size(inputs[0])?;
-                        let algorithm = choice::algorithm(node, conv, input, self.options);
-                        let conv =
-                            hardnet_kernels::Conv { channels: node.out_channels, kernel, stride, padding, range };
-                        self.builder.conv(&inputs, &conv, algorithm, &filter.as_filter())?
-                    }
-                    Grouping::Depthwise if kernel == 3 => {
-                        let conv = hardnet_kernels::Depthwise { stride, padding, range };
-                        self.builder.depthwise(single()?, &conv, &filter.as_filter())?
-                    }
-                    _ => return Err(unknown()),
-                }
+                let norm = node.after.norm.filter(|_| !conv.bias && node.before == Pointwise::NONE);
+                let filter = self.folder.conv(id, norm.ok_or_else(unknown)?)?;
+                let input = self.builder.size(inputs[0])?;
+                let algorithm = choice::algorithm(node, conv, input, self.options);
+                self.builder.conv(&inputs, conv, Clamp { low, high }, algorithm, &filter.as_filter())?
             }
             Op::Pool(pool) => self.builder.pool(single()?, pool)?,
             &Op::GLOBAL_AVERAGE_POOL => self.builder.mean(single()?)?,

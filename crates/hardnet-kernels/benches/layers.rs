@@ -5,10 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hardnet_kernels::{Algorithm, Builder, Conv, Depthwise, Filter, Isa, Map, Padding, Program, Range, Size};
-
-const POINTWISE: Conv = Conv { channels: 0, kernel: 1, stride: 1, padding: Padding::all(0), range: Range::RELU6 };
-const THREE: Conv = Conv { kernel: 3, padding: Padding::all(1), ..POINTWISE };
+use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, FeatureMap, Filter, Isa, Program, Size};
 
 /// A convolution behind maps of `inputs` channels that a first layer makes of an image of one channel.
 struct Shape {
@@ -21,12 +18,12 @@ struct Shape {
 }
 
 const fn three(name: &'static str, inputs: &'static [usize], side: usize, channels: usize) -> Shape {
-    let algorithms = &[Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4Lean];
-    Shape { name, inputs, side, conv: Conv { channels, ..THREE }, algorithms, depthwise: None }
+    let algorithms = &[Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4OnTheFly];
+    Shape { name, inputs, side, conv: Conv::new(channels, 3), algorithms, depthwise: None }
 }
 
 const fn pair(name: &'static str, inputs: &'static [usize], side: usize, channels: usize, stride: usize) -> Shape {
-    let conv = Conv { channels, ..POINTWISE };
+    let conv = Conv::new(channels, 1);
     Shape { name, inputs, side, conv, algorithms: &[Algorithm::Direct], depthwise: Some(stride) }
 }
 
@@ -46,20 +43,20 @@ fn program(shape: &Shape, algorithm: Algorithm, threads: usize, bias: f64) -> Pr
     let size = Size { channels: 1, height: shape.side, width: shape.side };
     let (mut builder, image) = Builder::new(Isa::best(), threads, size).expect("a builder");
     let filter = |outputs: usize, each: usize| (vec![0.01; outputs * each], vec![1.0; outputs], vec![bias; outputs]);
-    let add = |builder: &mut Builder, inputs: &[Map], conv: &Conv, algorithm, each: usize| {
+    let add = |builder: &mut Builder, inputs: &[FeatureMap], conv: &Conv, algorithm, each: usize| {
         let (weights, scale, bias) = filter(conv.channels, each);
         let filter = Filter { weights: &weights, scale: &scale, bias: &bias };
-        builder.conv(inputs, conv, algorithm, &filter).expect("a convolution")
+        builder.conv(inputs, conv, Clamp::RELU6, algorithm, &filter).expect("a convolution")
     };
-    let first = |&channels: &usize| add(&mut builder, &[image], &Conv { channels, ..POINTWISE }, Algorithm::Direct, 1);
-    let inputs: Vec<Map> = shape.inputs.iter().map(first).collect();
-    let each = shape.inputs.iter().sum::<usize>() * shape.conv.kernel * shape.conv.kernel;
+    let first = |&channels: &usize| add(&mut builder, &[image], &Conv::new(channels, 1), Algorithm::Direct, 1);
+    let inputs: Vec<FeatureMap> = shape.inputs.iter().map(first).collect();
+    let each = shape.inputs.iter().sum::<usize>() * shape.conv.kernel.0 * shape.conv.kernel.1;
     let mut map = add(&mut builder, &inputs, &shape.conv, algorithm, each);
     if let Some(stride) = shape.depthwise {
         let (weights, scale, bias) = filter(shape.conv.channels, 9);
-        let conv = Depthwise { stride, padding: Padding::all(1), range: Range::ALL };
+        let conv = Conv::depthwise(shape.conv.channels).stride(stride);
         let filter = Filter { weights: &weights, scale: &scale, bias: &bias };
-        map = builder.depthwise(map, &conv, &filter).expect("a depthwise convolution");
+        map = builder.conv(&[map], &conv, Clamp::NONE, Algorithm::Direct, &filter).expect("a depthwise convolution");
     }
     builder.finish(&[map], 1).expect("a program")
 }
@@ -84,7 +81,7 @@ fn layers(criterion: &mut Criterion) {
     }
 }
 
-/// Values too small to be normal, through a whole layer, beside ordinary ones.
+/// Denormals through a whole layer, beside ordinary values.
 fn denormals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("denormals");
     for shape in [&SHAPES[2], &SHAPES[6]] {

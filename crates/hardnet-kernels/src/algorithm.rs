@@ -1,10 +1,10 @@
-//! The ways to compute a convolution.
+//! The algorithms of convolutions.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
-use crate::winograd::TileSide;
+use crate::ops::conv::winograd::TileSize;
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,41 +12,41 @@ use crate::winograd::TileSide;
 pub enum Algorithm {
     /// As it is defined.
     Direct,
-    /// By Winograd's filtering in tiles of 2x2 outputs; 3x3 kernels of stride 1 and padding 1 only.
+    /// Winograd's F(2x2, 3x3), tiles of 2x2 outputs; 3x3 kernels of stride 1 and padding 1 only.
     Winograd2,
-    /// By Winograd's filtering in tiles of 4x4 outputs; the same kernels.
+    /// Winograd's F(4x4, 3x3), tiles of 4x4 outputs; the same kernels.
     Winograd4,
-    /// As [`Algorithm::Winograd2`], with weights that are transformed as they are read: 16 values become 9.
-    Winograd2Lean,
-    /// As [`Algorithm::Winograd4`], with weights that are transformed as they are read: 36 values become 9, for layers whose
+    /// As [`Algorithm::Winograd2`], with filters that are transformed on the fly: 9 values are read instead of 16.
+    Winograd2OnTheFly,
+    /// As [`Algorithm::Winograd4`], with filters that are transformed on the fly: 9 values are read instead of 36, for layers whose
     /// weights are more than their maps.
-    Winograd4Lean,
+    Winograd4OnTheFly,
 }
 
 impl Algorithm {
     /// All of them.
     pub const ALL: [Self; 5] =
-        [Self::Direct, Self::Winograd2, Self::Winograd4, Self::Winograd2Lean, Self::Winograd4Lean];
+        [Self::Direct, Self::Winograd2, Self::Winograd4, Self::Winograd2OnTheFly, Self::Winograd4OnTheFly];
 
-    /// `direct`, `winograd-2x2`, `winograd-4x4`, `lean-2x2` or `lean-4x4`.
+    /// Name of the algorithm, which [`FromStr`] reads.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Winograd2 => "winograd-2x2",
             Self::Winograd4 => "winograd-4x4",
-            Self::Winograd2Lean => "lean-2x2",
-            Self::Winograd4Lean => "lean-4x4",
+            Self::Winograd2OnTheFly => "winograd-2x2-otf",
+            Self::Winograd4OnTheFly => "winograd-4x4-otf",
         }
     }
 
-    /// The side of Winograd's tiles, and whether weights are transformed as they are read.
-    pub(crate) fn winograd(self) -> Option<(TileSide, bool)> {
+    /// The size of Winograd's tiles, and whether filters are transformed on the fly.
+    pub(crate) fn winograd(self) -> Option<(TileSize, bool)> {
         match self {
             Self::Direct => None,
-            Self::Winograd2 => Some((TileSide::Two, false)),
-            Self::Winograd4 => Some((TileSide::Four, false)),
-            Self::Winograd2Lean => Some((TileSide::Two, true)),
-            Self::Winograd4Lean => Some((TileSide::Four, true)),
+            Self::Winograd2 => Some((TileSize::Two, false)),
+            Self::Winograd4 => Some((TileSize::Four, false)),
+            Self::Winograd2OnTheFly => Some((TileSize::Two, true)),
+            Self::Winograd4OnTheFly => Some((TileSize::Four, true)),
         }
     }
 }
@@ -60,8 +60,13 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = Error;
 
-    /// The algorithm of that [name](Algorithm::name).
+    /// Reads a [name](Algorithm::name), or `lean-2x2` and `lean-4x4`, earlier names of those on the fly.
     fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "lean-2x2" => return Ok(Self::Winograd2OnTheFly),
+            "lean-4x4" => return Ok(Self::Winograd4OnTheFly),
+            _ => {}
+        }
         let named = Self::ALL.into_iter().find(|algorithm| algorithm.name() == name);
         named.ok_or_else(|| Error::UnknownAlgorithm { name: name.to_owned() })
     }
@@ -76,7 +81,8 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.to_string().parse::<Algorithm>().unwrap(), algorithm);
         }
+        assert_eq!("lean-4x4".parse::<Algorithm>().unwrap(), Algorithm::Winograd4OnTheFly);
         let message = "fast".parse::<Algorithm>().unwrap_err().to_string();
-        assert!(message.contains("fast") && message.contains("lean-4x4"), "{message}");
+        assert!(message.contains("fast") && message.contains("winograd-4x4-otf"), "{message}");
     }
 }

@@ -1,11 +1,13 @@
-//! What can go wrong in this crate.
+//! The error type of this crate.
+
+use hardnet_graph::{Conv, Op, Padding};
 
 use crate::algorithm::Algorithm;
 
-/// A result of this crate.
+/// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error of this crate.
+/// Error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -61,13 +63,16 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// A combination that no kernel computes.
+    /// A layer that no kernel computes.
     #[error("no kernel for {0}")]
-    Unsupported(&'static str),
+    Unsupported(#[from] Unsupported),
+    /// A probability outside of [0, 1).
+    #[error("{0} is not a probability in [0, 1)")]
+    Probability(f64),
     /// Images or outputs of another size than the program's.
     #[error("{what} has {found} values, expected {expected}")]
     Length {
-        /// What.
+        /// The values.
         what: &'static str,
         /// Values that it needs.
         expected: usize,
@@ -80,4 +85,60 @@ pub enum Error {
     /// Threads could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
+}
+
+/// A layer that no kernel computes.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unsupported {
+    /// A convolution of a kernel, stride or grouping that is not supported.
+    #[error(
+        "a convolution of {}x{} by stride {}, dilation {}, {:?}",
+        .0.kernel.0, .0.kernel.1, .0.stride, .0.dilation, .0.grouping
+    )]
+    Conv(Conv),
+    /// An operation that no kernel computes.
+    #[error("{0}")]
+    Op(Op),
+    /// A Winograd algorithm for another kernel than 3x3, another stride or padding than 1, or for the image.
+    #[error("`{algorithm}` for another convolution of maps than 3x3, stride 1, padding 1")]
+    Algorithm {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// Side of the kernel.
+        kernel: usize,
+        /// Step in rows and columns.
+        stride: usize,
+        /// Zeros around the input.
+        padding: Padding,
+    },
+    /// The image and a map as one input.
+    #[error("the image and a map as one input")]
+    ImageBesideMaps,
+    /// The image as the input of an operation other than a convolution.
+    #[error("the image as the input of an operation other than a convolution")]
+    ImageInput,
+    /// Several maps as the input of an operation other than a convolution.
+    #[error("several maps as the input of an operation other than a convolution")]
+    SeveralInputs,
+    /// A pool whose windows reach beyond the padding.
+    #[error("a pool whose windows reach beyond the padding")]
+    CeilPool,
+    /// A linear layer on a map of more than one pixel.
+    #[error("a linear layer on a map of {height}x{width}")]
+    LinearOfPixels {
+        /// Rows of the map.
+        height: usize,
+        /// Columns of the map.
+        width: usize,
+    },
+    /// The gradient of the input of a convolution of this stride.
+    #[error("the gradient of the input of a convolution by stride {0}")]
+    StridedGradient(usize),
+    /// The gradient of a map that a linear layer and another layer read.
+    #[error("the gradient of a map that a linear layer and another read")]
+    LinearBesideReaders,
+    /// The gradient of a map that is neither read nor an output.
+    #[error("the gradient of a map that is neither read nor an output")]
+    Unread,
 }

@@ -1,101 +1,87 @@
 //! The micro-kernel of every convolution: a tile of pixels times a panel of output channels.
 //!
-//! Output channels lie in the lanes of `V` of the widest vectors, and the values of `P` pixels are broadcast, so pixels may lie
-//! anywhere: a stride, a border and a window cost nothing, and nothing is packed but the weights. What a pixel contributes
-//! along `K` is a list of [`Run`]s of consecutive values: a block of channels of one tap, or a row of the image's window.
-//! Each output is one sum in the order of the runs, whatever the tile: results depend on neither tiles nor threads.
+//! A convolution is a matrix product: `output[pixel][channel] = sum over k of input[pixel][k] * weight[k][channel]`, where `k` runs
+//! over the taps of the window and the input channels. The naive loop is
+//!
+//! ```text
+//! for pixel { for channel { for k { sum += input[pixel][k] * weight[k][channel] } } }
+//! ```
+//!
+//! It loads two values for each multiplication. As in the product of Goto and van de Geijn ("Anatomy of high-performance
+//! matrix multiplication", 2008; BLIS calls it the micro-kernel), the fast loop keeps a tile of sums in registers and makes
+//! each value that it loads count several times:
+//!
+//! ```text
+//!                          weight[k], a row of the panel
+//!                        | channels 0..8 | channels 8..16 |     two vectors, loaded once
+//! input[pixel 0][k]  ->  |  sums[0][0]   |   sums[0][1]   |
+//! input[pixel 1][k]  ->  |  sums[1][0]   |   sums[1][1]   |     one value a pixel, broadcast
+//!        ...             |     ...       |      ...       |
+//! input[pixel 5][k]  ->  |  sums[5][0]   |   sums[5][1]   |
+//!
+//! for panel { for tile of pixels { for k { sums += weight[k] * input[..][k] } } }
+//! ```
+//!
+//! With 6 pixels by 2 vectors, 8 loads serve 12 multiplications, and 12 independent sums hide the latency of fused multiply-add.
+//! [`max_tile_pixels`] has the sizes of other vectors.
+//!
+//! Unlike that product, only weights are packed: into panels of as many output channels as a tile has, `[k, blocks, 8]`, so that
+//! they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a halo, a window and a list of maps
+//! cost nothing. What a pixel contributes along `k` is a list of [`KSegment`]s of consecutive values: a block of channels of one tap, or a
+//! row of the image's window. Nor is `k` divided, as in BLIS: the inputs of a tile fit a cache since layers have at most some thousand
+//! products, and each output is one sum in the order of the segments. Results depend on neither tiles nor threads.
+//!
+//! While one panel is multiplied, the next one's weights are [prefetched](Panel::prefetch), some cache lines with each segment: the hardware
+//! does not know that a panel ends.
 #![allow(unsafe_code)]
 
+mod cursor;
+mod panel;
 mod tile;
-mod walk;
 
-use hardnet_simd::Isa;
+use hardnet_simd::Simd;
 
-use hardnet_simd::{Simd, widest_blocks};
-use tile::{Ahead, Tile};
-pub(crate) use walk::{Stride, Walk};
+pub(crate) use cursor::{Stride, TileCursor};
+pub use panel::Clamp;
+pub(crate) use panel::{KSegment, MAX_BLOCKS, Panel, panels};
+use tile::{Prefetcher, Tile};
 
 /// Most vectors of output channels in a tile.
 const MAX_VECTORS: usize = 3;
 
-/// Most blocks of output channels in a panel.
-pub(crate) const MAX_BLOCKS: usize = 2 * MAX_VECTORS;
-
 /// Most pixels of a tile.
 const MAX_PIXELS: usize = 14;
 
-/// Consecutive inputs along `K`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    /// Values from the pixel's address.
-    pub(crate) offset: usize,
-    /// Number of values.
-    pub(crate) count: usize,
-}
-
-/// Bounds of the results.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
-    /// The least result.
-    pub low: f32,
-    /// The greatest result.
-    pub high: f32,
-}
-
-impl Range {
-    /// Every number: no activation.
-    pub const ALL: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
-    /// `max(x, 0)`.
-    pub const RELU: Self = Self { low: 0.0, high: f32::INFINITY };
-    /// `min(max(x, 0), 6)`.
-    pub const RELU6: Self = Self { low: 0.0, high: 6.0 };
-}
-
-/// One panel: `blocks` blocks of output channels, their weights `[K, blocks, 8]`, behind which [`BEHIND`](crate::memory::BEHIND) values are readable, and
-/// biases `[blocks, 8]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Panel {
-    pub(crate) blocks: usize,
-    pub(crate) weights: *const f32,
-    /// Or null, where the sums go on from what the output holds.
-    pub(crate) bias: *const f32,
-    /// Output of the first block.
-    pub(crate) output: *mut f32,
-    /// Values from one block's output to the next's.
-    pub(crate) plane: usize,
-    pub(crate) range: Range,
-    /// Weights that are needed after these, which are fetched meanwhile: their address and number.
-    pub(crate) next: (*const f32, usize),
-}
-
-/// Computes `count` pixels of `walk` from `input` for one panel.
+/// Computes `count` pixels of `cursor` from `input` for one panel.
 ///
 /// # Safety
-/// For each pixel of the walk and each run, `input` plus both offsets is valid for reading the run's values; weights and
-/// biases are as [`Panel`] says; `output` plus the pixel's offset plus `plane` times any of the panel's blocks is valid
-/// for writing 8 values, which no other thread reads or writes, and which are set where the panel has no bias.
+/// * For each pixel of the cursor and each segment, `input` plus both offsets is valid for reading the segment's values.
+/// * Weights and biases are as [`Panel`] says.
+/// * `output` plus the pixel's offset plus `plane` times any of the panel's blocks is valid for writing 8 values, which no other thread
+///   reads or writes, and which are set where the panel has no bias.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(
     s: S,
-    runs: &[Run],
+    segments: &[KSegment],
     input: *const f32,
-    mut walk: Walk,
+    mut cursor: TileCursor,
     mut count: usize,
     panel: &Panel,
 ) {
     let s = s.widest();
     let vectors = panel.blocks.div_ceil(S::Widest::BLOCKS);
-    let most = most(S::Widest::BLOCKS, vectors);
-    let mut ahead = Ahead::new(panel, runs.len() * count.div_ceil(most));
+    let max_pixels = max_tile_pixels(S::Widest::BLOCKS, vectors);
+    let mut prefetcher = Prefetcher::new(panel, segments.len() * count.div_ceil(max_pixels));
     while count > 0 {
-        let pixels = tile(most, count);
+        let pixels = next_tile_pixels(max_pixels, count);
         count -= pixels;
-        let at = &walk.take(pixels);
+        let at = &cursor.advance(pixels);
         macro_rules! tiles {
             ($even:literal $(($vectors:literal, $pixels:literal))*) => {
                 match (vectors, pixels) {
                     $(($vectors, $pixels) => {
-                        s.call(Tile::<$pixels, $vectors, $even> { runs, input, at, panel, ahead });
+                        // SAFETY: the caller's promises for these pixels; `$even` is `at.even` or false.
+                        s.call(unsafe { Tile::<$pixels, $vectors, $even>::new(segments, input, at, panel, prefetcher) });
                     })*
                     _ => unreachable!("a tile of {pixels} pixels and {vectors} vectors"),
                 }
@@ -123,44 +109,24 @@ pub(crate) unsafe fn multiply<S: Simd>(
         } else {
             wide_tiles!(false);
         }
-        ahead.advance(runs.len());
+        prefetcher.skip(segments.len());
     }
 }
 
-/// The pixels of a tile of `vectors` vectors: with most, sums, weights and a value fit the registers, 16 of one block or 32
-/// of two. 6x2 has 12 sums and 5 loads to 12 products; 4x3 would have as many but leaves no register for the values.
-pub(crate) fn most(blocks: usize, vectors: usize) -> usize {
+/// The pixels of a tile of `vectors` vectors of `blocks` blocks: as many as sums, weights and a value leave room for in 16
+/// registers of one block or 32 of two. 6x2 has 12 sums and 8 loads for 12 products; 4x3 would have 7 loads, but leaves no
+/// register for the values.
+pub(crate) fn max_tile_pixels(blocks: usize, vectors: usize) -> usize {
     match blocks {
         1 => [8, 6, 3][vectors - 1],
         _ => [MAX_PIXELS, MAX_PIXELS, 9][vectors - 1],
     }
 }
 
-/// Pixels of the next tile of `count` that are left, so that the last tiles are even: a tile of one or two pixels takes
-/// as long as one of four, since a sum waits for its last product.
-fn tile(most: usize, count: usize) -> usize {
-    if count > most && count < 2 * most { count.div_ceil(2) } else { count.min(most) }
-}
-
-/// Products of a sum below which the time of a tile is not that of its products alone, and tiles of many pixels are worth more than
-/// those that read a value for three vectors.
-const SHALLOW: usize = 32;
-
-/// Blocks of each panel of `blocks` blocks of output channels that are sums of `products` products on `isa`.
-pub(crate) fn panels(isa: Isa, blocks: usize, products: usize) -> Vec<usize> {
-    cut(widest_blocks(isa), blocks, products)
-}
-
-/// [`panels`] for vectors of `wide` blocks: pairs of vectors, and where one is left a triple, or one by itself.
-fn cut(wide: usize, blocks: usize, products: usize) -> Vec<usize> {
-    let pair = 2 * wide;
-    let mut panels = vec![pair; blocks / pair];
-    match (blocks % pair, panels.last_mut()) {
-        (0, _) => {}
-        (rest, Some(last)) if rest <= wide && products >= SHALLOW => *last += rest,
-        (rest, _) => panels.push(rest),
-    }
-    panels
+/// Pixels of the next tile where `count` are left: the last two tiles are alike, since a tile of one or two pixels takes as
+/// long as one of four, because a sum waits for its last product.
+fn next_tile_pixels(max_pixels: usize, count: usize) -> usize {
+    if count > max_pixels && count < 2 * max_pixels { count.div_ceil(2) } else { count.min(max_pixels) }
 }
 
 #[cfg(test)]
@@ -168,33 +134,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panels_have_all_blocks() {
-        for blocks in 0..40 {
-            for products in [1, SHALLOW - 1, SHALLOW, 1000] {
-                for wide in [1, 2] {
-                    let panels = cut(wide, blocks, products);
-                    assert_eq!(panels.iter().sum::<usize>(), blocks);
-                    assert!(panels.iter().all(|panel| panel.div_ceil(wide) <= MAX_VECTORS));
-                }
-            }
-        }
-        assert_eq!((cut(1, 7, 1000), cut(1, 7, 9)), (vec![2, 2, 3], vec![2, 2, 2, 1]));
-        let wide = |blocks| cut(2, blocks, 1000);
-        assert_eq!((wide(9), wide(10), wide(11), wide(1)), (vec![4, 5], vec![4, 6], vec![4, 4, 3], vec![1]));
-    }
-
-    #[test]
-    fn tiles_are_even_and_have_all_pixels() {
-        for most in [3, 6, 8, 9, 14] {
+    fn tiles_are_alike_and_have_all_pixels() {
+        for max_pixels in [3, 6, 8, 9, 14] {
             for count in 1..100 {
                 let mut left = count;
                 let mut tiles = vec![];
                 while left > 0 {
-                    tiles.push(tile(most, left));
+                    tiles.push(next_tile_pixels(max_pixels, left));
                     left -= tiles.last().unwrap();
                 }
                 assert_eq!(tiles.iter().sum::<usize>(), count);
-                assert!(count < 5 || tiles.iter().all(|&tile| tile > 1 && tile <= most), "{count}: {tiles:?}");
+                assert!(count < 5 || tiles.iter().all(|&tile| tile > 1 && tile <= max_pixels), "{count}: {tiles:?}");
             }
         }
     }

@@ -1,16 +1,29 @@
-//! Where the values of a feature map lie.
+//! Memory layout of feature maps.
 //!
 //! A map of `C` channels is `ceil(C / 8)` blocks, each a plane of rows of pixels of eight consecutive channels,
-//! `[C / 8, rows, pitch, 8]`. Around the pixels lie rows and columns of zeros, as many as the readers' windows reach out, so
-//! that no reader asks where the map ends. Lanes past the last channel are zero. The image is the exception: its
-//! channels are interleaved, `[rows, pitch, C]`.
+//! `[C / 8, rows, pitch, 8]`. Around the pixels lies a [`Halo`], rows and columns of zeros, as many as the readers' windows reach out, so
+//! that no reader asks where the map ends:
+//!
+//! ```text
+//!      left      width
+//!   +--------+-----------+--+
+//!   | 0 0 0 0 0 0 0 0 0 0 0 |  top
+//!   | 0      | pixel 0 ..|  |
+//!   | 0      |           |  |  down: rows from the first of the map on
+//!   | 0 0 0 0 0 0 0 0 0 0 0 |
+//!   +--------+-----------+--+
+//!             right: columns from the first of the map on
+//! ```
+//!
+//! Lanes past the last channel are zero. The image is the exception: in inference its channels are interleaved,
+//! `[rows, pitch, C]`, since a block would be mostly empty.
 
 use crate::gemm::Stride;
 use hardnet_simd::LANES;
 
 /// A feature map of a program under construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Map(pub(crate) usize);
+pub struct FeatureMap(pub(crate) usize);
 
 /// Size of a map, in channels, rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +49,9 @@ impl Size {
     }
 }
 
-/// What readers need around a map: the first row and column and how many there are, borders included.
+/// Rows and columns that readers need of a map, with the zeros around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Frame {
+pub(crate) struct Halo {
     pub(crate) top: usize,
     pub(crate) left: usize,
     /// Rows from the first of the map on.
@@ -47,8 +60,8 @@ pub(crate) struct Frame {
     pub(crate) right: usize,
 }
 
-impl Frame {
-    /// The frame with room for both.
+impl Halo {
+    /// The least halo that contains both.
     pub(crate) fn union(self, other: Self) -> Self {
         Self {
             top: self.top.max(other.top),
@@ -73,10 +86,10 @@ impl Frame {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) size: Size,
-    pub(crate) frame: Frame,
+    pub(crate) halo: Halo,
     /// Values from the start of the image's memory.
     pub(crate) offset: usize,
-    /// Whether a pixel's channels lie together, as in the image, rather than in blocks.
+    /// Whether all channels of a pixel lie together, as in the image, rather than in blocks.
     pub(crate) interleaved: bool,
 }
 
@@ -88,7 +101,7 @@ impl Layout {
 
     /// Values from row to row.
     pub(crate) fn row(&self) -> usize {
-        self.frame.pitch() * self.pixel()
+        self.halo.pitch() * self.pixel()
     }
 
     /// The steps from pixel to pixel.
@@ -98,10 +111,10 @@ impl Layout {
 
     /// Values from block to block.
     pub(crate) fn plane(&self) -> usize {
-        self.frame.rows() * self.row()
+        self.halo.rows() * self.row()
     }
 
-    /// Values of the whole map, borders included.
+    /// Values of the whole map and its halo.
     pub(crate) fn len(&self) -> usize {
         self.planes() * self.plane()
     }
@@ -113,25 +126,25 @@ impl Layout {
 
     /// The first value of the pixel in row 0 and column 0 of the first block.
     pub(crate) fn origin(&self) -> usize {
-        self.offset + self.frame.top * self.row() + self.frame.left * self.pixel()
+        self.offset + self.halo.top * self.row() + self.halo.left * self.pixel()
     }
 
-    /// Zeros what lies around the pixels of plane `plane` of the image whose memory starts at `memory`.
+    /// Zeros the halo of plane `plane` of the image whose memory starts at `memory`.
     ///
     /// # Safety
-    /// The whole map lies in memory valid for writing, and no other thread reads or writes this border.
+    /// The whole map lies in memory valid for writing, and no other thread reads or writes this halo.
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn clear_border(&self, memory: *mut f32, plane: usize) {
-        let (row, frame) = (self.row(), self.frame);
+    pub(crate) unsafe fn clear_halo(&self, memory: *mut f32, plane: usize) {
+        let (row, halo) = (self.row(), self.halo);
         let clear = |start: usize, count: usize| {
             // SAFETY: rows and columns of one plane of the map, which the caller says is writable.
             unsafe { memory.add(self.offset + plane * self.plane() + start).write_bytes(0, count) }
         };
-        let (left, pixels) = (frame.left * self.pixel(), self.size.width * self.pixel());
+        let (left, pixels) = (halo.left * self.pixel(), self.size.width * self.pixel());
         // The end of a row and the start of the next are one run.
         let mut from = 0;
         for y in 0..self.size.height {
-            let pixel = (frame.top + y) * row + left;
+            let pixel = (halo.top + y) * row + left;
             clear(from, pixel - from);
             from = pixel + pixels;
         }

@@ -1,15 +1,14 @@
-//! What the processor could do at best.
+//! The peak of floating-point operations that the processor reaches.
 #![allow(unsafe_code)]
 
 use std::time::{Duration, Instant};
 
-use hardnet_simd::Isa;
+use hardnet_simd::{Isa, Kernel, LANES, Simd, dispatch, widest_blocks};
 
 use crate::error::Result;
-use crate::gemm::{Panel, Range, Run, Stride, Walk, most, multiply};
-use crate::memory::{BEHIND, Region};
-use crate::team::Team;
-use hardnet_simd::{Kernel, LANES, Simd, dispatch, widest_blocks};
+use crate::exec::buffer::{AlignedBuffer, READ_PADDING};
+use crate::exec::thread_pool::ThreadPool;
+use crate::gemm::{Clamp, KSegment, Panel, Stride, TileCursor, max_tile_pixels, multiply};
 
 /// Rows of weights: with the values of a tile, half of a level 1 cache.
 const DEPTH: usize = 128;
@@ -24,14 +23,14 @@ const VECTORS: usize = 2;
 ///
 /// [`Error::Thread`](crate::Error::Thread) where threads cannot be started.
 pub fn peak_flops(isa: Isa, threads: usize, time: Duration) -> Result<f64> {
-    let mut team = Team::new(threads)?;
+    let mut pool = ThreadPool::new(threads)?;
     let blocks = widest_blocks(isa);
-    let flops = (2 * DEPTH * most(blocks, VECTORS) * VECTORS * blocks * LANES * ROUND * team.size()) as f64;
+    let flops = (2 * DEPTH * max_tile_pixels(blocks, VECTORS) * VECTORS * blocks * LANES * ROUND * pool.size()) as f64;
     let begun = Instant::now();
     let mut best = 0_f64;
     while best == 0.0 || begun.elapsed() < time {
         let started = Instant::now();
-        team.run(&|_| dispatch(isa, Round));
+        pool.run(&|_| dispatch(isa, Round));
         best = best.max(flops / started.elapsed().as_secs_f64());
     }
     Ok(best)
@@ -48,25 +47,27 @@ impl Kernel for Round {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (pixels, blocks) = (most(S::Widest::BLOCKS, VECTORS), VECTORS * S::Widest::BLOCKS);
+        let (pixels, blocks) = (max_tile_pixels(S::Widest::BLOCKS, VECTORS), VECTORS * S::Widest::BLOCKS);
         // Pixels lie side by side, as in maps; their values overlap.
-        let values = Region::zeroed(pixels * LANES + DEPTH);
-        let weights = Region::zeroed(DEPTH * blocks * LANES + BEHIND);
-        let mut output = Region::zeroed(pixels * blocks * LANES);
+        let values = AlignedBuffer::zeroed(pixels * LANES + DEPTH);
+        let weights = AlignedBuffer::zeroed(DEPTH * blocks * LANES + READ_PADDING);
+        let mut output = AlignedBuffer::zeroed(pixels * blocks * LANES);
         let panel = Panel {
             blocks,
             weights: weights.as_ptr(),
             bias: weights.as_ptr(),
             output: output.as_mut_ptr(),
             plane: pixels * LANES,
-            range: Range::ALL,
-            next: (weights.as_ptr(), 0),
+            clamp: Clamp::NONE,
+            prefetch: (weights.as_ptr(), 0),
         };
-        let runs = [Run { offset: 0, count: DEPTH }];
+        let segments = [KSegment { offset: 0, count: DEPTH }];
         let step = Stride { row: 0, column: LANES };
         for _ in 0..ROUND {
-            // SAFETY: each region has the values of the tile.
-            unsafe { multiply(s, &runs, values.as_ptr(), Walk::new(usize::MAX, 0, step, step), pixels, &panel) };
+            // SAFETY: each buffer has the values of the tile.
+            unsafe {
+                multiply(s, &segments, values.as_ptr(), TileCursor::new(usize::MAX, 0, step, step), pixels, &panel)
+            };
         }
     }
 }

@@ -5,37 +5,22 @@
 //! parameters ([`Program::backward`]). Parameters, gradients and statistics are flat lists in the order in which layers were
 //! added:
 //!
-//! * a convolution has its weights, `[out, in, k, k]`, then the scales and biases of its normalisation, `[out]` each;
+//! * a convolution has its weights, `[out, in, k, k]`, then the scales and biases of its normalization, `[out]` each;
 //!   its statistics are the means and the unbiased variances of the batch, `[out]` each;
 //! * a linear layer has its weights, `[out, in]`, then its biases, `[out]`; it has no statistics.
 //!
 //! # How it computes
 //!
 //! Maps lie as in inference, in planes of eight channels, and a layer reads a list of them as if they were
-//! concatenated. Two maps are kept of each normalised layer for the backward pass: the convolution's output, which the gradient of that
-//! output later overwrites, and the layer's.
-//! The gradient of a map is *pulled*: one convolution, by the turned weights, of the gradients of all layers that read the map. Each
-//! gradient is thus written once, with no sums in memory and no concatenation to take apart. The gradient of weights is a
-//! product over pixels by outputs and inputs, both where they lie.
+//! concatenated. Two maps are saved of each normalized layer for the backward pass: the convolution's output, which the gradient of that
+//! output later overwrites, and the layer's. The gradient of a map is gathered: one convolution, by rotated filters, of the gradients of all
+//! layers that read the map, written once. The gradient of weights is a product over pixels by outputs and inputs, both where they lie.
 //!
 //! Results do not depend on the number of threads, nor does a sum's order on who computes it.
 
-mod builder;
-mod compile;
-mod context;
-mod depthwise;
-mod dropout;
-mod edge;
-mod emit;
-mod norm;
-mod pack;
-mod plane;
-mod pool;
-mod product;
 mod program;
-mod step;
-mod weight_gradient;
+pub(crate) mod step;
 
-pub use builder::Builder;
-pub use dropout::kept;
+pub use crate::lower::training::Builder;
+pub use crate::ops::dropout::kept;
 pub use program::Program;

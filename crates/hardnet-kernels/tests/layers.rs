@@ -3,13 +3,13 @@
 
 mod oracle;
 
-use hardnet_kernels::{Algorithm, Builder, Conv, Depthwise, Filter, Isa, Map, Padding, Pool, PoolKind, Range, Size};
-use oracle::{Tensor, random};
+use hardnet_kernels::{Algorithm, Builder, Clamp, FeatureMap, Filter, Isa, Padding, Pool, PoolKind, Size};
+use oracle::{Conv, Depthwise, Tensor, random};
 
 /// A network of one layer behind 1x1 convolutions that make its inputs, since an image is interleaved.
 struct Bench {
     builder: Builder,
-    inputs: Vec<Map>,
+    inputs: Vec<FeatureMap>,
     images: Vec<Vec<f32>>,
     /// For each image, the inputs.
     values: Vec<Vec<Tensor>>,
@@ -29,9 +29,9 @@ fn bench(isa: Isa, threads: usize, channels: &[usize], height: usize, width: usi
         // The identity on channels `first..first + count`.
         let mut weights = vec![0.0; count * total];
         (0..count).for_each(|channel| weights[channel * total + first + channel] = 1.0);
-        let conv = Conv { channels: count, kernel: 1, stride: 1, padding: Padding::default(), range: Range::ALL };
+        let conv = Conv { channels: count, kernel: 1, stride: 1, padding: Padding::default(), clamp: Clamp::NONE };
         let filter = Filter { weights: &weights, scale: &vec![1.0; count], bias: &vec![0.0; count] };
-        inputs.push(builder.conv(&[image], &conv, Algorithm::Direct, &filter).unwrap());
+        inputs.push(conv.add(&mut builder, &[image], Algorithm::Direct, &filter));
         first += count;
     }
     let values = images
@@ -51,12 +51,12 @@ fn bench(isa: Isa, threads: usize, channels: &[usize], height: usize, width: usi
 
 impl Bench {
     /// Runs the program whose output is `map` and compares every image's output with `expected` of its inputs.
-    fn check(self, map: Map, tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
+    fn check(self, map: FeatureMap, tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
         self.check_all(&[map], tolerance, what, expected);
     }
 
     /// The same with the concatenation of `maps`.
-    fn check_all(self, maps: &[Map], tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
+    fn check_all(self, maps: &[FeatureMap], tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
         // Two at a time, so that the last turn is smaller.
         let mut program = self.builder.finish(maps, 2).unwrap();
         let mut output = vec![f32::NAN; IMAGES * program.output_len()];
@@ -105,7 +105,7 @@ fn check_conv(channels: &[usize], height: usize, width: usize, conv: &Conv, algo
     for (isa, threads) in machines() {
         let what = format!("{isa} x{threads} {algorithm:?} {channels:?} {height}x{width} {conv:?}");
         let mut bench = bench(isa, threads, channels, height, width);
-        let map = bench.builder.conv(&bench.inputs, conv, algorithm, &parameters.filter()).unwrap();
+        let map = conv.add(&mut bench.builder, &bench.inputs, algorithm, &parameters.filter());
         bench.check(map, tolerance, &what, |inputs| {
             oracle::conv(&Tensor::concatenation(inputs), &parameters.filter(), conv)
         });
@@ -134,8 +134,8 @@ fn direct_convolutions() {
             (&[9, 24], 39, 15, 14),
             (&[40], 23, 3, 31),
         ] {
-            let range = Range { low: -0.75, high: 1.25 };
-            let conv = Conv { channels: outputs, kernel, stride, padding, range };
+            let clamp = Clamp { low: -0.75, high: 1.25 };
+            let conv = Conv { channels: outputs, kernel, stride, padding, clamp };
             check_conv(inputs, height, width, &conv, Algorithm::Direct, 1e-5);
         }
     }
@@ -143,8 +143,8 @@ fn direct_convolutions() {
 
 #[test]
 fn winograd_convolutions() {
-    use Algorithm::{Winograd2, Winograd2Lean, Winograd4, Winograd4Lean};
-    for algorithm in [Winograd2, Winograd4, Winograd2Lean, Winograd4Lean] {
+    use Algorithm::{Winograd2, Winograd2OnTheFly, Winograd4, Winograd4OnTheFly};
+    for algorithm in [Winograd2, Winograd4, Winograd2OnTheFly, Winograd4OnTheFly] {
         for (inputs, outputs, height, width) in [
             (&[1][..], 1, 1, 1),
             (&[7, 8, 9], 15, 2, 3),
@@ -152,15 +152,15 @@ fn winograd_convolutions() {
             (&[3, 17], 17, 7, 7),
             (&[9, 24], 24, 8, 9),
             (&[8, 1], 41, 14, 13),
-            // Several chunks of input channels, whose last is not whole, and several units of panels.
+            // Several chunks of input channels, whose last is not whole, and several tasks of panels.
             (&[90, 13], 70, 9, 6),
             // The same for four tiles of one image.
             (&[90, 13], 70, 7, 8),
-            // Strips of several to an image, and across images.
+            // Several tile blocks to an image, and across images.
             (&[5], 7, 32, 33),
         ] {
-            let range = Range { low: -0.75, high: 1.25 };
-            let conv = Conv { channels: outputs, kernel: 3, stride: 1, padding: Padding::all(1), range };
+            let clamp = Clamp { low: -0.75, high: 1.25 };
+            let conv = Conv { channels: outputs, kernel: 3, stride: 1, padding: Padding::all(1), clamp };
             check_conv(inputs, height, width, &conv, algorithm, 2e-5);
         }
     }
@@ -175,12 +175,12 @@ fn depthwise_convolutions() {
         (1, Padding::default()),
     ] {
         for (channels, height, width) in [(1, 3, 3), (7, 4, 5), (8, 7, 7), (9, 8, 6), (17, 29, 31)] {
-            let conv = Depthwise { stride, padding, range: Range { low: -0.75, high: 1.25 } };
+            let conv = Depthwise { stride, padding, clamp: Clamp { low: -0.75, high: 1.25 } };
             let parameters = Parameters::new(channels, 9);
             for (isa, threads) in machines() {
                 let what = format!("{isa} x{threads} {channels} {height}x{width} {conv:?}");
                 let mut bench = bench(isa, threads, &[channels], height, width);
-                let map = bench.builder.depthwise(bench.inputs[0], &conv, &parameters.filter()).unwrap();
+                let map = conv.add(&mut bench.builder, bench.inputs[0], &parameters.filter());
                 bench.check(map, 1e-5, &what, |inputs| oracle::depthwise(&inputs[0], &parameters.filter(), &conv));
             }
         }
@@ -215,7 +215,7 @@ fn pools_and_means() {
 fn linear_layers() {
     for (inputs, outputs) in [(1, 1), (7, 9), (8, 8), (9, 7), (64, 17), (33, 100)] {
         let parameters = Parameters::new(outputs, inputs);
-        let conv = Conv { channels: outputs, kernel: 1, stride: 1, padding: Padding::default(), range: Range::ALL };
+        let conv = Conv { channels: outputs, kernel: 1, stride: 1, padding: Padding::default(), clamp: Clamp::NONE };
         for (isa, threads) in machines() {
             let mut bench = bench(isa, threads, &[inputs], 3, 2);
             let mean = bench.builder.mean(bench.inputs[0]).unwrap();
@@ -235,12 +235,12 @@ fn wide_vectors_change_no_bit() {
         for algorithm in Algorithm::ALL {
             let run = |&isa: &Isa| {
                 let mut bench = bench(isa, 2, channels, height, width);
-                let range = Range::RELU6;
-                let conv = Conv { channels: outputs, kernel: 3, stride: 1, padding: Padding::all(1), range };
+                let clamp = Clamp::RELU6;
+                let conv = Conv { channels: outputs, kernel: 3, stride: 1, padding: Padding::all(1), clamp };
                 let parameters = Parameters::new(outputs, channels.iter().sum::<usize>() * 9);
-                let map = bench.builder.conv(&bench.inputs, &conv, algorithm, &parameters.filter()).unwrap();
-                let conv = Depthwise { stride: 1, padding: Padding::all(1), range };
-                let map = bench.builder.depthwise(map, &conv, &Parameters::new(outputs, 9).filter()).unwrap();
+                let map = conv.add(&mut bench.builder, &bench.inputs, algorithm, &parameters.filter());
+                let conv = Depthwise { stride: 1, padding: Padding::all(1), clamp };
+                let map = conv.add(&mut bench.builder, map, &Parameters::new(outputs, 9).filter());
                 let mut program = bench.builder.finish(&[map], 2).unwrap();
                 let mut output = vec![f32::NAN; IMAGES * program.output_len()];
                 program.run(&bench.images, &mut output).unwrap();
@@ -252,22 +252,22 @@ fn wide_vectors_change_no_bit() {
     }
 }
 
-/// Values that are not normal numbers, in images and filters, count as zeros.
+/// Denormals in images and filters are flushed to zero.
 #[test]
-fn denormals_are_zeros() {
+fn denormals_are_flushed() {
     let size = Size { channels: 3, height: 8, width: 8 };
-    // Sums of nine are not normal either.
+    // Sums of nine are denormal too.
     let tiny = f32::MIN_POSITIVE / 16.0;
     let run = |isa: Isa, algorithm: Algorithm, pixel: f32, weight: f32, bias: f32| {
         let (mut builder, image) = Builder::new(isa, 1, size).unwrap();
-        let conv = Conv { channels: 3, kernel: 3, stride: 1, padding: Padding::all(1), range: Range::ALL };
+        let conv = Conv { channels: 3, kernel: 3, stride: 1, padding: Padding::all(1), clamp: Clamp::NONE };
         let filter = |weight: f32, each: usize| (vec![weight; 3 * each], [1.0; 3], [f64::from(bias); 3]);
         let (weights, scale, bias) = filter(if weight == 1.0 { 1.0 } else { 0.5 }, 27);
         let first = Filter { weights: &weights, scale: &scale, bias: &[0.0; 3] };
-        let map = builder.conv(&[image], &conv, Algorithm::Direct, &first).unwrap();
+        let map = conv.add(&mut builder, &[image], Algorithm::Direct, &first);
         let (weights, ..) = filter(weight, 27);
         let filter = Filter { weights: &weights, scale: &scale, bias: &bias };
-        let map = builder.conv(&[map], &conv, algorithm, &filter).unwrap();
+        let map = conv.add(&mut builder, &[map], algorithm, &filter);
         let mut program = builder.finish(&[map], 1).unwrap();
         let mut output = vec![f32::NAN; program.output_len()];
         program.run(&[vec![pixel; size.count()]], &mut output).unwrap();
@@ -286,10 +286,10 @@ fn denormals_are_zeros() {
 /// Maps of other sizes lie where earlier ones died, so what is around the pixels is not zero before a layer writes it.
 #[test]
 fn borders_are_zero_where_other_maps_lay() {
-    let wide = Conv { channels: 16, kernel: 3, stride: 1, padding: Padding::all(1), range: Range::ALL };
+    let wide = Conv { channels: 16, kernel: 3, stride: 1, padding: Padding::all(1), clamp: Clamp::NONE };
     let strided = Conv { channels: 24, stride: 2, ..wide };
     let chain = [wide, strided, wide, Conv { channels: 40, ..wide }, strided, wide];
-    for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4Lean] {
+    for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4OnTheFly] {
         for (isa, threads) in machines() {
             let mut bench = bench(isa, threads, &[8], 19, 15);
             let mut map = bench.inputs[0];
@@ -297,7 +297,7 @@ fn borders_are_zero_where_other_maps_lay() {
             for conv in chain {
                 let parameters = Parameters::new(conv.channels, channels * conv.kernel * conv.kernel);
                 let algorithm = if conv.stride == 1 { algorithm } else { Algorithm::Direct };
-                map = bench.builder.conv(&[map], &conv, algorithm, &parameters.filter()).unwrap();
+                map = conv.add(&mut bench.builder, &[map], algorithm, &parameters.filter());
                 channels = conv.channels;
                 layers.push((conv, parameters));
             }
@@ -312,14 +312,14 @@ fn borders_are_zero_where_other_maps_lay() {
 /// An output is kept while later layers, whose maps would fit in its place, are computed.
 #[test]
 fn outputs_in_the_middle_are_kept() {
-    let conv = Conv { channels: 8, kernel: 3, stride: 1, padding: Padding::all(1), range: Range::RELU6 };
+    let conv = Conv { channels: 8, kernel: 3, stride: 1, padding: Padding::all(1), clamp: Clamp::RELU6 };
     let parameters = Parameters::new(8, 72);
     for (isa, threads) in machines() {
         let mut bench = bench(isa, threads, &[8], 7, 6);
         let mut maps = vec![bench.inputs[0]];
         for _ in 0..4 {
             let last = maps[maps.len() - 1];
-            maps.push(bench.builder.conv(&[last], &conv, Algorithm::Direct, &parameters.filter()).unwrap());
+            maps.push(conv.add(&mut bench.builder, &[last], Algorithm::Direct, &parameters.filter()));
         }
         bench.check_all(&[maps[1], maps[4]], 2e-4, &format!("{isa} x{threads}"), |inputs| {
             let layer = |map: &Tensor| oracle::conv(map, &parameters.filter(), &conv);
@@ -330,17 +330,17 @@ fn outputs_in_the_middle_are_kept() {
     }
 }
 
-/// A map that is read beside one map by a small window and beside another by a larger one: all three have the same frame.
+/// A map that is read beside one map by a small window and beside another by a larger one: all three have the same halo.
 #[test]
-fn maps_that_share_readers_have_one_frame() {
-    let one = Conv { channels: 5, kernel: 1, stride: 1, padding: Padding::default(), range: Range::ALL };
-    let five = Conv { channels: 9, kernel: 5, stride: 1, padding: Padding::all(2), range: Range::ALL };
+fn maps_that_share_readers_have_one_halo() {
+    let one = Conv { channels: 5, kernel: 1, stride: 1, padding: Padding::default(), clamp: Clamp::NONE };
+    let five = Conv { channels: 9, kernel: 5, stride: 1, padding: Padding::all(2), clamp: Clamp::NONE };
     let parameters = [Parameters::new(5, 12), Parameters::new(9, 13 * 25)];
     for (isa, threads) in machines() {
         let mut bench = bench(isa, threads, &[3, 9, 4], 7, 6);
         let [a, b, c] = bench.inputs[..] else { panic!("three inputs") };
-        let x = bench.builder.conv(&[a, b], &one, Algorithm::Direct, &parameters[0].filter()).unwrap();
-        let y = bench.builder.conv(&[b, c], &five, Algorithm::Direct, &parameters[1].filter()).unwrap();
+        let x = one.add(&mut bench.builder, &[a, b], Algorithm::Direct, &parameters[0].filter());
+        let y = five.add(&mut bench.builder, &[b, c], Algorithm::Direct, &parameters[1].filter());
         bench.check_all(&[x, y], 1e-4, &format!("{isa} x{threads}"), |inputs| {
             let x = oracle::conv(&Tensor::concatenation(&inputs[..2]), &parameters[0].filter(), &one);
             let y = oracle::conv(&Tensor::concatenation(&inputs[1..]), &parameters[1].filter(), &five);

@@ -1,55 +1,73 @@
-//! The micro-kernel.
+//! The register tile.
 #![allow(unsafe_code, clippy::needless_range_loop)]
 
-use super::walk::Pixels;
-use super::{Panel, Run};
 use hardnet_simd::{Kernel, LANES, Simd, unrolled};
 
-/// Weights to fetch while others are multiplied, some cache lines after each run.
+use super::cursor::TilePixels;
+use super::{KSegment, Panel};
+use crate::exec::buffer::CACHE_LINE;
+
+/// Weights to prefetch while others are multiplied, some cache lines with each segment.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead {
+pub(super) struct Prefetcher {
     at: *const f32,
     end: *const f32,
-    /// Cache lines for each run.
+    /// Cache lines for each segment.
     lines: usize,
 }
 
 /// Values of a cache line.
-const LINE: usize = 16;
+const LINE: usize = CACHE_LINE / size_of::<f32>();
 
-impl Ahead {
-    /// Spreads the fetching of the panel's next weights over the `runs` of all tiles.
+impl Prefetcher {
+    /// Spreads the panel's prefetch over the `segments` of all tiles.
     #[inline(always)]
-    pub(super) fn new(panel: &Panel, runs: usize) -> Self {
-        let (at, len) = panel.next;
-        Self { at, end: at.wrapping_add(len), lines: len.div_ceil(LINE * runs.max(1)) }
+    pub(super) fn new(panel: &Panel, segments: usize) -> Self {
+        let (at, len) = panel.prefetch;
+        Self { at, end: at.wrapping_add(len), lines: len.div_ceil(LINE * segments.max(1)) }
     }
 
     #[inline(always)]
-    fn fetch<S: Simd>(&mut self, s: S) {
+    fn prefetch<S: Simd>(&mut self, s: S) {
         if self.at < self.end {
             for line in 0..self.lines {
                 s.prefetch(self.at.wrapping_add(line * LINE));
             }
-            self.advance(1);
+            self.skip(1);
         }
     }
 
-    /// Passes over what `runs` runs fetch.
+    /// Passes over what `segments` segments prefetch.
     #[inline(always)]
-    pub(super) fn advance(&mut self, runs: usize) {
-        self.at = self.at.wrapping_add(runs * self.lines * LINE);
+    pub(super) fn skip(&mut self, segments: usize) {
+        self.at = self.at.wrapping_add(segments * self.lines * LINE);
     }
 }
 
-/// `P` pixels by `V` vectors; `EVEN` where the pixels' inputs are [`LANES`] values apart. To be made by
-/// [`multiply`](super::multiply) alone, whose promises it relies on.
+/// `P` pixels by `V` vectors; `EVEN` where the pixels' inputs are [`LANES`] values apart.
 pub(super) struct Tile<'a, const P: usize, const V: usize, const EVEN: bool> {
-    pub(super) runs: &'a [Run],
-    pub(super) input: *const f32,
-    pub(super) at: &'a Pixels,
-    pub(super) panel: &'a Panel,
-    pub(super) ahead: Ahead,
+    segments: &'a [KSegment],
+    input: *const f32,
+    at: &'a TilePixels,
+    panel: &'a Panel,
+    prefetcher: Prefetcher,
+}
+
+impl<'a, const P: usize, const V: usize, const EVEN: bool> Tile<'a, P, V, EVEN> {
+    /// # Safety
+    /// * The promises of [`multiply`](super::multiply) hold for the first `P` pixels of `at` until the tile is run.
+    /// * The panel has `V` vectors of blocks, of which the last may be in part.
+    /// * Where `EVEN`, so is `at`.
+    #[inline(always)]
+    pub(super) unsafe fn new(
+        segments: &'a [KSegment],
+        input: *const f32,
+        at: &'a TilePixels,
+        panel: &'a Panel,
+        prefetcher: Prefetcher,
+    ) -> Self {
+        Self { segments, input, at, panel, prefetcher }
+    }
 }
 
 impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V, EVEN> {
@@ -58,7 +76,7 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let panel = self.panel;
-        let row = Row::<S, V>::new(s, panel.blocks);
+        let row = PanelRow::<S, V>::new(s, panel.blocks);
         let output = |p: usize, v: usize| panel.output.wrapping_add(self.at.output[p] + v * S::BLOCKS * panel.plane);
         let mut sums = [[s.splat(0.0); V]; P];
         if panel.bias.is_null() {
@@ -73,18 +91,18 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
             sums = [unsafe { row.load(s, panel.bias) }; P];
         }
         let mut weights = panel.weights;
-        for run in self.runs {
-            // SAFETY: the promise of `multiply` for each pixel and run.
+        for segment in self.segments {
+            // SAFETY: the promise of `multiply` for each pixel and segment.
             let pixels: [*const f32; P] = std::array::from_fn(|p| unsafe {
                 let offset = if EVEN { self.at.input[0] + p * LANES } else { self.at.input[p] };
-                self.input.add(offset + run.offset)
+                self.input.add(offset + segment.offset)
             });
-            self.ahead.fetch(s);
+            self.prefetcher.prefetch(s);
             let mut k = 0;
-            // Tiles of two blocks are long enough without.
-            while S::BLOCKS == 1 && k + LANES <= run.count {
+            // Vectors of two blocks make tiles that are long enough without.
+            while S::BLOCKS == 1 && k + LANES <= segment.count {
                 for unrolled in 0..LANES {
-                    // SAFETY: `k + unrolled` is below the run's count, and the weights have a row for it.
+                    // SAFETY: `k + unrolled` is below the segment's count, and the weights have a row for it.
                     unsafe {
                         let row = row.load_whole(s, weights.add(unrolled * row.len()));
                         accumulate(s, &mut sums, &pixels, k + unrolled, &row);
@@ -94,15 +112,15 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
                 // SAFETY: the rows just read; one past the last is allowed.
                 weights = unsafe { weights.add(LANES * row.len()) };
             }
-            while k < run.count {
-                // SAFETY: `k` is below the run's count, and the weights have a row for it.
+            while k < segment.count {
+                // SAFETY: `k` is below the segment's count, and the weights have a row for it.
                 unsafe { accumulate(s, &mut sums, &pixels, k, &row.load_whole(s, weights)) };
                 k += 1;
                 // SAFETY: the row just read; one past the last is allowed.
                 weights = unsafe { weights.add(row.len()) };
             }
         }
-        let (low, high) = (s.splat(panel.range.low), s.splat(panel.range.high));
+        let (low, high) = (s.splat(panel.clamp.low), s.splat(panel.clamp.high));
         unrolled!(p in P, {
             for v in 0..V {
                 let sum = s.min(high, s.max(low, sums[p][v]));
@@ -113,15 +131,15 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
     }
 }
 
-/// A value for every output channel of a panel: as many blocks as `V` vectors have, or less by a part of the last.
+/// The shape of a row of a panel, a value for every output channel: as many blocks as `V` vectors have, or fewer in the last.
 #[derive(Clone, Copy)]
-struct Row<S: Simd, const V: usize> {
+struct PanelRow<S: Simd, const V: usize> {
     /// Blocks of the last vector.
     last: usize,
     mask: S::Mask,
 }
 
-impl<S: Simd, const V: usize> Row<S, V> {
+impl<S: Simd, const V: usize> PanelRow<S, V> {
     #[inline(always)]
     fn new(s: S, blocks: usize) -> Self {
         let last = if S::BLOCKS == 1 { 1 } else { blocks - (V - 1) * S::BLOCKS };
@@ -140,7 +158,7 @@ impl<S: Simd, const V: usize> Row<S, V> {
         if v + 1 < V { S::BLOCKS } else { self.last }
     }
 
-    /// The row at `from`, zeros behind it.
+    /// The row at `from`, zeros in the other lanes.
     ///
     /// # Safety
     /// `from` is valid for reading the row.
@@ -153,10 +171,10 @@ impl<S: Simd, const V: usize> Row<S, V> {
         })
     }
 
-    /// The row at `from` with what lies behind it.
+    /// The row at `from` with what lies behind it in the other lanes.
     ///
     /// # Safety
-    /// `from` is valid for reading the row and [`BEHIND`](crate::memory::BEHIND) values more.
+    /// `from` is valid for reading the row and [`READ_PADDING`](crate::exec::buffer::READ_PADDING) values more.
     #[inline(always)]
     unsafe fn load_whole(self, s: S, from: *const f32) -> [S::V; V] {
         // SAFETY: the caller's promise.

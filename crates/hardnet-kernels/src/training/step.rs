@@ -1,80 +1,62 @@
-//! One part of a layer's forward or backward pass.
+//! The steps of training: parts of a layer's forward or backward pass.
 #![allow(unsafe_code)]
 
-use super::context::Context;
-use super::depthwise::Depthwise;
-use super::dropout::Dropout;
-use super::edge::{BiasGradient, Load};
-use super::norm::Norm;
-use super::pack::Pack;
-use super::pool::PoolGradient;
-use super::product::Product;
-use super::weight_gradient::WeightGradient;
-use crate::window::Window;
-use hardnet_simd::{Kernel, Simd};
+use hardnet_simd::Simd;
 
-/// A step ready to run: units that may run at the same time.
+use crate::exec::context::Context;
+use crate::exec::program::{self, Scratch};
+use crate::ops::batch_norm::Norm;
+use crate::ops::conv::direct::Direct;
+use crate::ops::conv::pack::Pack;
+use crate::ops::conv::weight_gradient::WeightGradient;
+use crate::ops::depthwise::Depthwise;
+use crate::ops::depthwise::gradient::DepthwiseTraining;
+use crate::ops::dropout::Dropout;
+use crate::ops::linear::BiasGradient;
+use crate::ops::load::LoadBlocks;
+use crate::ops::pool::{PoolGradient, Pooling};
+
+/// A step ready to run, of one phase.
 #[derive(Debug)]
-pub(super) enum Step {
-    Load(Load),
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Step {
+    Load(LoadBlocks),
     Pack(Pack),
-    Product(Product),
+    /// A convolution, a linear layer, or the gradient of the input of some.
+    Conv(Direct),
     Measure(Norm),
     Scale(Norm),
-    Normalise(Norm),
-    DepthwisePack(Depthwise),
+    Normalize(Norm),
+    DepthwisePack(DepthwiseTraining),
     Depthwise(Depthwise),
-    Window(Window),
+    Pool(Pooling),
     Dropout(Dropout),
     Reduce(Norm),
     Combine(Norm),
     Apply(Norm),
     WeightGradient(WeightGradient),
     WeightFinish(WeightGradient),
-    DepthwiseInput(Depthwise),
-    DepthwiseWeights(Depthwise),
-    DepthwiseFinish(Depthwise),
+    DepthwiseInput(DepthwiseTraining),
+    DepthwiseWeights(DepthwiseTraining),
+    DepthwiseFinish(DepthwiseTraining),
     PoolGradient(PoolGradient),
     BiasGradient(BiasGradient),
 }
 
 impl Step {
-    /// Units of a pass over `images` images.
-    pub(super) fn units(&self, images: usize) -> usize {
-        match self {
-            Self::Load(load) => load.units(images),
-            Self::Pack(pack) => pack.units(),
-            Self::Product(product) => product.units(images),
-            Self::Measure(norm) | Self::Normalise(norm) | Self::Reduce(norm) | Self::Apply(norm) => {
-                norm.plane_units(images)
-            }
-            Self::Scale(norm) | Self::Combine(norm) => norm.block_units(),
-            Self::DepthwisePack(depthwise) | Self::DepthwiseFinish(depthwise) => depthwise.block_units(),
-            Self::Depthwise(depthwise) | Self::DepthwiseInput(depthwise) | Self::DepthwiseWeights(depthwise) => {
-                depthwise.plane_units(images)
-            }
-            Self::Window(window) => window.units(images),
-            Self::Dropout(dropout) => dropout.units(images),
-            Self::WeightGradient(gradient) => gradient.units(),
-            Self::WeightFinish(gradient) => gradient.finish_units(),
-            Self::PoolGradient(pool) => pool.units(images),
-            Self::BiasGradient(bias) => bias.units(),
-        }
-    }
-
-    /// What it does, for reports.
-    pub(super) fn name(&self) -> &'static str {
+    /// Name of its kind, for reports.
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Load(_) => "load",
             Self::Pack(_) | Self::DepthwisePack(_) => "pack weights",
-            Self::Product(_) => "convolution",
+            Self::Conv(_) => "convolution",
             Self::Measure(_) | Self::Scale(_) => "statistics",
-            Self::Normalise(_) => "normalisation",
+            Self::Normalize(_) => "normalization",
             Self::Depthwise(_) => "depthwise",
-            Self::Window(_) => "pool",
+            Self::Pool(_) => "pool",
             Self::Dropout(_) => "dropout",
             Self::Reduce(_) | Self::Combine(_) => "statistics of gradients",
-            Self::Apply(_) => "gradient of normalisation",
+            Self::Apply(_) => "gradient of normalization",
             Self::WeightGradient(_) => "gradient of weights",
             Self::WeightFinish(_) => "unpack gradients",
             Self::DepthwiseInput(_) => "gradient of depthwise input",
@@ -85,42 +67,65 @@ impl Step {
     }
 }
 
-/// One unit of a step. To be made where the promises of the steps hold.
-pub(super) struct Unit<'a> {
-    pub(super) step: &'a Step,
-    pub(super) unit: usize,
-    pub(super) context: &'a Context<'a>,
-}
+impl program::Step for Step {
+    type Part = ();
 
-impl Kernel for Unit<'_> {
-    type Output = ();
+    fn phases(&self, images: usize, push: &mut dyn FnMut((), usize)) {
+        let tasks = match self {
+            Self::Load(load) => load.tasks(images),
+            Self::Pack(pack) => pack.tasks(),
+            Self::Conv(conv) => conv.tasks(images),
+            Self::Measure(norm) | Self::Normalize(norm) | Self::Reduce(norm) | Self::Apply(norm) => {
+                norm.plane_tasks(images)
+            }
+            Self::Scale(norm) | Self::Combine(norm) => norm.block_tasks(),
+            Self::DepthwisePack(depthwise) | Self::DepthwiseFinish(depthwise) => depthwise.block_tasks(),
+            Self::Depthwise(depthwise) => depthwise.tasks(images),
+            Self::DepthwiseInput(depthwise) | Self::DepthwiseWeights(depthwise) => depthwise.plane_tasks(images),
+            Self::Pool(pool) => pool.tasks(images),
+            Self::Dropout(dropout) => dropout.tasks(images),
+            Self::WeightGradient(gradient) => gradient.tasks(),
+            Self::WeightFinish(gradient) => gradient.finish_tasks(),
+            Self::PoolGradient(pool) => pool.tasks(images),
+            Self::BiasGradient(bias) => bias.tasks(),
+        };
+        push((), tasks);
+    }
+
+    fn scratch(&self, images: usize) -> Scratch {
+        match self {
+            Self::Measure(norm) | Self::Reduce(norm) => Scratch::shared(norm.scratch(images)),
+            Self::WeightGradient(gradient) => Scratch::shared(gradient.scratch()),
+            Self::DepthwiseWeights(depthwise) => Scratch::shared(depthwise.scratch(images)),
+            _ => Scratch::default(),
+        }
+    }
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { step, unit, context } = self;
-        // SAFETY: promised by the maker of this unit.
+    unsafe fn run<S: Simd>(&self, s: S, (): (), task: usize, context: &Context<'_>) {
+        // SAFETY: the caller's promises are those of every step.
         unsafe {
-            match step {
-                Step::Load(load) => load.run(unit, context),
-                Step::Pack(pack) => pack.run(unit, context),
-                Step::Product(product) => product.run(s, unit, context),
-                Step::Measure(norm) => norm.measure(s, unit, context),
-                Step::Scale(norm) => norm.scale(unit, context),
-                Step::Normalise(norm) => norm.normalise(s, unit, context),
-                Step::DepthwisePack(depthwise) => depthwise.pack(unit, context),
-                Step::Depthwise(depthwise) => depthwise.forward(s, unit, context),
-                Step::Window(window) => window.run(s, unit, &context.base),
-                Step::Dropout(dropout) => dropout.run(unit, context),
-                Step::Reduce(norm) => norm.reduce(s, unit, context),
-                Step::Combine(norm) => norm.combine(unit, context),
-                Step::Apply(norm) => norm.apply(s, unit, context),
-                Step::WeightGradient(gradient) => gradient.run(s, unit, context),
-                Step::WeightFinish(gradient) => gradient.finish(unit, context),
-                Step::DepthwiseInput(depthwise) => depthwise.input_gradient(s, unit, context),
-                Step::DepthwiseWeights(depthwise) => depthwise.weight_gradient(s, unit, context),
-                Step::DepthwiseFinish(depthwise) => depthwise.finish(unit, context),
-                Step::PoolGradient(pool) => pool.run(s, unit, context),
-                Step::BiasGradient(bias) => bias.run(unit, context),
+            match self {
+                Self::Load(load) => load.run(task, context),
+                Self::Pack(pack) => pack.run(task, context),
+                Self::Conv(conv) => conv.run(s, task, context),
+                Self::Measure(norm) => norm.measure(s, task, context),
+                Self::Scale(norm) => norm.scale(task, context),
+                Self::Normalize(norm) => norm.normalize(s, task, context),
+                Self::DepthwisePack(depthwise) => depthwise.pack(task, context),
+                Self::Depthwise(depthwise) => depthwise.run(s, task, context),
+                Self::Pool(pool) => pool.run(s, task, context),
+                Self::Dropout(dropout) => dropout.run(task, context),
+                Self::Reduce(norm) => norm.reduce(s, task, context),
+                Self::Combine(norm) => norm.combine(task, context),
+                Self::Apply(norm) => norm.apply(s, task, context),
+                Self::WeightGradient(gradient) => gradient.run(s, task, context),
+                Self::WeightFinish(gradient) => gradient.finish(task, context),
+                Self::DepthwiseInput(depthwise) => depthwise.input_gradient(s, task, context),
+                Self::DepthwiseWeights(depthwise) => depthwise.weight_gradient(s, task, context),
+                Self::DepthwiseFinish(depthwise) => depthwise.finish(task, context),
+                Self::PoolGradient(pool) => pool.run(s, task, context),
+                Self::BiasGradient(bias) => bias.run(task, context),
             }
         }
     }

@@ -1,6 +1,30 @@
 //! The layers by their definitions, in f64.
 
-use hardnet_kernels::{Conv, Depthwise, Filter, Padding, Pool, PoolKind};
+mod layer;
+
+use hardnet_kernels::{Algorithm, Builder, FeatureMap, Filter, Padding, Pool, PoolKind};
+pub(crate) use layer::{Conv, Depthwise};
+
+impl Conv {
+    /// Adds the convolution of `inputs` to a program.
+    pub(crate) fn add(
+        &self,
+        builder: &mut Builder,
+        inputs: &[FeatureMap],
+        algorithm: Algorithm,
+        filter: &Filter<'_>,
+    ) -> FeatureMap {
+        builder.conv(inputs, &self.layer(), self.clamp, algorithm, filter).unwrap()
+    }
+}
+
+impl Depthwise {
+    /// Adds the convolution of `input` to a program.
+    pub(crate) fn add(&self, builder: &mut Builder, input: FeatureMap, filter: &Filter<'_>) -> FeatureMap {
+        let channels = builder.size(input).unwrap().channels;
+        builder.conv(&[input], &self.layer(channels), self.clamp, Algorithm::Direct, filter).unwrap()
+    }
+}
 
 /// `[channels, height, width]`.
 pub(crate) struct Tensor {
@@ -68,7 +92,7 @@ pub(crate) fn conv(input: &Tensor, filter: &Filter<'_>, conv: &Conv) -> Tensor {
                 }
             }
         }
-        clamp(sum * filter.scale[channel] + filter.bias[channel], conv.range.low, conv.range.high)
+        clamp(sum * filter.scale[channel] + filter.bias[channel], conv.clamp.low, conv.clamp.high)
     })
 }
 
@@ -81,7 +105,7 @@ pub(crate) fn depthwise(input: &Tensor, filter: &Filter<'_>, conv: &Depthwise) -
                 sum += f64::from(filter.weights[channel * 9 + i * 3 + j]) * value;
             }
         }
-        clamp(sum * filter.scale[channel] + filter.bias[channel], conv.range.low, conv.range.high)
+        clamp(sum * filter.scale[channel] + filter.bias[channel], conv.clamp.low, conv.clamp.high)
     })
 }
 

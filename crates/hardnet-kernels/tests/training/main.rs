@@ -5,8 +5,8 @@
 mod oracle;
 
 use hardnet_kernels::training::{Builder, Program};
-use hardnet_kernels::{Conv, Depthwise, Isa, Padding, Pool, PoolKind, Range, Size};
-use oracle::{Layer, Network, random};
+use hardnet_kernels::{Clamp, Isa, Padding, Pool, PoolKind, Size};
+use oracle::{Conv, Depthwise, Layer, Network, random};
 
 /// The program of `network` for as many images as it has.
 fn program(network: &Network, isa: Isa, threads: usize) -> Program {
@@ -15,8 +15,12 @@ fn program(network: &Network, isa: Isa, threads: usize) -> Program {
     for layer in &network.layers {
         let all = |inputs: &[usize]| inputs.iter().flat_map(|&input| maps[input].clone()).collect::<Vec<_>>();
         let next = match layer {
-            Layer::Conv(inputs, conv) => vec![builder.conv(&all(inputs), conv).unwrap()],
-            Layer::Depthwise(input, conv) => vec![builder.depthwise(maps[*input][0], conv).unwrap()],
+            Layer::Conv(inputs, conv) => vec![builder.conv(&all(inputs), &conv.layer(), conv.clamp).unwrap()],
+            Layer::Depthwise(input, conv) => {
+                let input = maps[*input][0];
+                let channels = builder.size(input).unwrap().channels;
+                vec![builder.conv(&[input], &conv.layer(channels), conv.clamp).unwrap()]
+            }
             Layer::Pool(input, pool) => vec![builder.pool(maps[*input][0], pool).unwrap()],
             Layer::Mean(input) => vec![builder.mean(maps[*input][0]).unwrap()],
             Layer::Dropout(inputs, probability) => builder.dropout(&all(inputs), *probability).unwrap(),
@@ -90,8 +94,8 @@ fn check_at(what: &str, network: &Network, sample: &[usize]) {
     }
 }
 
-fn conv(channels: usize, kernel: usize, stride: usize, padding: Padding, range: Range) -> Conv {
-    Conv { channels, kernel, stride, padding, range }
+fn conv(channels: usize, kernel: usize, stride: usize, padding: Padding, clamp: Clamp) -> Conv {
+    Conv { channels, kernel, stride, padding, clamp }
 }
 
 fn network(images: usize, size: (usize, usize, usize), layers: Vec<Layer>) -> Network {
@@ -102,7 +106,7 @@ fn network(images: usize, size: (usize, usize, usize), layers: Vec<Layer>) -> Ne
 
 /// A 1x1 convolution of the image, since gradients of images are not computed.
 fn first(channels: usize) -> Layer {
-    Layer::Conv(vec![0], conv(channels, 1, 1, Padding::default(), Range::ALL))
+    Layer::Conv(vec![0], conv(channels, 1, 1, Padding::default(), Clamp::NONE))
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn convolutions_of_the_image_agree() {
         (5, 2, Padding { top: 0, bottom: 3, left: 2, right: 1 }),
     ] {
         for (channels, height, width) in [(3, 6, 7), (1, 5, 5), (9, 5, 9)] {
-            let layer = Layer::Conv(vec![0], conv(5, kernel, stride, padding, Range::RELU6));
+            let layer = Layer::Conv(vec![0], conv(5, kernel, stride, padding, Clamp::RELU6));
             check(&format!("{kernel}x{kernel} by {stride}"), &network(2, (channels, height, width), vec![layer]));
         }
     }
@@ -128,7 +132,7 @@ fn convolutions_of_maps_agree() {
         [(1, Padding::default()), (3, Padding::all(1)), (3, Padding::top_left(1)), (5, Padding::all(2))]
     {
         for (inputs, outputs) in [(1, 1), (7, 8), (8, 9), (9, 17), (17, 24)] {
-            let layer = Layer::Conv(vec![1], conv(outputs, kernel, 1, padding, Range::RELU));
+            let layer = Layer::Conv(vec![1], conv(outputs, kernel, 1, padding, Clamp::RELU));
             let layers = vec![first(inputs), layer];
             check(&format!("{kernel}x{kernel} of {inputs} by {outputs}"), &network(2, (2, 5, 6), layers));
         }
@@ -138,8 +142,8 @@ fn convolutions_of_maps_agree() {
 /// Maps that several layers read in different places and by different kernels.
 #[test]
 fn links_agree() {
-    let three = |channels| conv(channels, 3, 1, Padding::all(1), Range::RELU6);
-    let one = |channels| conv(channels, 1, 1, Padding::default(), Range::RELU6);
+    let three = |channels| conv(channels, 3, 1, Padding::all(1), Clamp::RELU6);
+    let one = |channels| conv(channels, 1, 1, Padding::default(), Clamp::RELU6);
     let layers = vec![
         first(9),
         Layer::Conv(vec![1], three(6)),
@@ -167,21 +171,21 @@ fn depthwise_convolutions_agree() {
         (1, Padding::default()),
     ] {
         for (channels, height, width) in [(1, 5, 5), (8, 6, 4), (9, 7, 8), (18, 4, 5)] {
-            let depthwise = Depthwise { stride, padding, range: Range::ALL };
+            let depthwise = Depthwise { stride, padding, clamp: Clamp::NONE };
             let layers = vec![first(channels), Layer::Depthwise(1, depthwise)];
             check(&format!("depthwise by {stride}"), &network(3, (2, height, width), layers));
         }
     }
     // Also where the map has another reader.
     for stride in [1, 2] {
-        let depthwise = Depthwise { stride, padding: Padding::all(1), range: Range::RELU };
+        let depthwise = Depthwise { stride, padding: Padding::all(1), clamp: Clamp::RELU };
         let mut network = network(
             2,
             (2, 5, 6),
             vec![
                 first(9),
                 Layer::Depthwise(1, depthwise),
-                Layer::Conv(vec![1], conv(3, 3, 1, Padding::all(1), Range::RELU6)),
+                Layer::Conv(vec![1], conv(3, 3, 1, Padding::all(1), Clamp::RELU6)),
             ],
         );
         network.outputs = vec![2, 3];
@@ -196,9 +200,9 @@ fn sums_over_several_stretches_agree() {
     for (height, width) in [(23, 13), (11, 11)] {
         let layers = vec![
             first(3),
-            Layer::Conv(vec![1], conv(9, 3, 1, Padding::all(1), Range::RELU6)),
-            Layer::Depthwise(2, Depthwise { stride: 1, padding: Padding::all(1), range: Range::ALL }),
-            Layer::Conv(vec![3], conv(5, 1, 1, Padding::default(), Range::ALL)),
+            Layer::Conv(vec![1], conv(9, 3, 1, Padding::all(1), Clamp::RELU6)),
+            Layer::Depthwise(2, Depthwise { stride: 1, padding: Padding::all(1), clamp: Clamp::NONE }),
+            Layer::Conv(vec![3], conv(5, 1, 1, Padding::default(), Clamp::NONE)),
         ];
         let network = network(3, (1, height, width), layers);
         let sample: Vec<usize> = network.sample().into_iter().step_by(2).collect();
@@ -209,7 +213,7 @@ fn sums_over_several_stretches_agree() {
 /// Maps of so many channels that a convolution takes their pixels in parts, of which the last is smaller.
 #[test]
 fn wide_maps_agree() {
-    let layers = vec![first(600), Layer::Conv(vec![1], conv(11, 1, 1, Padding::default(), Range::RELU6))];
+    let layers = vec![first(600), Layer::Conv(vec![1], conv(11, 1, 1, Padding::default(), Clamp::RELU6))];
     let network = network(2, (3, 9, 11), layers);
     let sample: Vec<usize> = network.sample().into_iter().step_by(149).collect();
     check_at("600 channels", &network, &sample);
@@ -219,14 +223,14 @@ fn wide_maps_agree() {
 /// written.
 #[test]
 fn borders_are_zero_where_other_maps_lay() {
-    let three = |input, channels| Layer::Conv(vec![input], conv(channels, 3, 1, Padding::all(1), Range::RELU6));
+    let three = |input, channels| Layer::Conv(vec![input], conv(channels, 3, 1, Padding::all(1), Clamp::RELU6));
     let layers = vec![
         first(3),
         three(1, 17),
-        Layer::Depthwise(2, Depthwise { stride: 2, padding: Padding::all(1), range: Range::ALL }),
+        Layer::Depthwise(2, Depthwise { stride: 2, padding: Padding::all(1), clamp: Clamp::NONE }),
         three(3, 9),
         three(4, 24),
-        Layer::Depthwise(5, Depthwise { stride: 1, padding: Padding::all(1), range: Range::ALL }),
+        Layer::Depthwise(5, Depthwise { stride: 1, padding: Padding::all(1), clamp: Clamp::NONE }),
         three(6, 5),
     ];
     let network = network(2, (1, 7, 9), layers);
@@ -254,7 +258,7 @@ fn pools_agree() {
 fn pools_beside_convolutions_agree() {
     let pool = |kind| Layer::Pool(1, Pool::new(kind, 2, 2));
     for reader in [pool(PoolKind::Max), pool(PoolKind::Average), Layer::Mean(1)] {
-        let layers = vec![first(9), reader, Layer::Conv(vec![1], conv(4, 3, 1, Padding::all(1), Range::RELU))];
+        let layers = vec![first(9), reader, Layer::Conv(vec![1], conv(4, 3, 1, Padding::all(1), Clamp::RELU))];
         let mut network = network(2, (2, 4, 6), layers);
         network.outputs = vec![2, 3];
         check("a pool beside a convolution", &network);
@@ -271,7 +275,7 @@ fn equal_maxima_share_one_gradient() {
         first(8),
         pool(1, 3, 1, 1),
         pool(2, 2, 2, 0),
-        Layer::Conv(vec![3], conv(4, 1, 1, Padding::default(), Range::ALL)),
+        Layer::Conv(vec![3], conv(4, 1, 1, Padding::default(), Clamp::NONE)),
     ];
     check("ties", &network(2, (2, 6, 8), layers));
 }
@@ -281,9 +285,9 @@ fn equal_maxima_share_one_gradient() {
 fn gradients_end_at_bounds() {
     let pool = Pool::max(2, 2);
     let layers = vec![
-        Layer::Conv(vec![0], conv(8, 1, 1, Padding::default(), Range { low: -9.0, high: 0.0 })),
+        Layer::Conv(vec![0], conv(8, 1, 1, Padding::default(), Clamp { low: -9.0, high: 0.0 })),
         Layer::Pool(1, pool),
-        Layer::Conv(vec![2], conv(4, 1, 1, Padding::default(), Range::ALL)),
+        Layer::Conv(vec![2], conv(4, 1, 1, Padding::default(), Clamp::NONE)),
     ];
     check("bounds", &network(2, (2, 4, 6), layers));
 }
@@ -308,7 +312,7 @@ fn heads_agree() {
 /// Dropout of a concatenation, one of whose maps another layer reads.
 #[test]
 fn dropout_of_several_maps_agrees() {
-    let one = |channels| conv(channels, 1, 1, Padding::default(), Range::RELU6);
+    let one = |channels| conv(channels, 1, 1, Padding::default(), Clamp::RELU6);
     let layers =
         vec![first(9), Layer::Conv(vec![1], one(6)), Layer::Dropout(vec![1, 2], 0.3), Layer::Conv(vec![3], one(7))];
     check("dropout", &network(2, (2, 3, 5), layers));
@@ -330,7 +334,7 @@ fn one_forward_pass_has_one_backward_pass() {
 /// A program for more images computes fewer as one made for them.
 #[test]
 fn smaller_batches_agree() {
-    let layers = vec![first(9), Layer::Conv(vec![1], conv(5, 3, 1, Padding::all(1), Range::RELU6))];
+    let layers = vec![first(9), Layer::Conv(vec![1], conv(5, 3, 1, Padding::all(1), Clamp::RELU6))];
     let (large, small) = (network(4, (2, 5, 6), layers.clone()), network(3, (2, 5, 6), layers));
     let parameters = small.parameters();
     let pixels = random(11, 3 * small.size.count());

@@ -1,7 +1,11 @@
 //! Networks in training by their definitions, in f64.
 
 use hardnet_kernels::training::kept;
-use hardnet_kernels::{Conv, Depthwise, Padding, Pool, PoolKind, Range, Size};
+use hardnet_kernels::{Clamp, Padding, Pool, PoolKind, Size};
+
+#[path = "../oracle/layer.rs"]
+mod layer;
+pub(crate) use layer::{Conv, Depthwise};
 
 /// A layer and the layers that it reads; 0 is the image, the first layer is 1.
 #[derive(Clone)]
@@ -84,7 +88,7 @@ impl Batch {
     }
 
     /// Normalises every channel, and adds its mean and unbiased variance to `statistics`.
-    fn normalise(&mut self, parameters: &mut &[f64], range: Range, statistics: &mut Vec<f64>) {
+    fn normalise(&mut self, parameters: &mut &[f64], clamp: Clamp, statistics: &mut Vec<f64>) {
         let (weight, rest) = parameters.split_at(self.channels);
         let (bias, rest) = rest.split_at(self.channels);
         *parameters = rest;
@@ -103,7 +107,7 @@ impl Batch {
             variances.push(squares / (count - 1.0));
             for at in all {
                 let value = (self.values[at] - mean) / (squares / count + 1e-5).sqrt() * weight[c] + bias[c];
-                self.values[at] = value.max(f64::from(range.low)).min(f64::from(range.high));
+                self.values[at] = value.max(f64::from(clamp.low)).min(f64::from(clamp.high));
             }
         }
         statistics.extend(variances);
@@ -224,7 +228,7 @@ impl Network {
                         }
                         sum
                     });
-                    out.normalise(&mut parameters, conv.range, &mut statistics);
+                    out.normalise(&mut parameters, conv.clamp, &mut statistics);
                     out
                 }
                 Layer::Depthwise(input, conv) => {
@@ -237,7 +241,7 @@ impl Network {
                         });
                         taps.sum()
                     });
-                    out.normalise(&mut parameters, conv.range, &mut statistics);
+                    out.normalise(&mut parameters, conv.clamp, &mut statistics);
                     out
                 }
                 Layer::Pool(input, pool) => {

@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, DType, Result, Shape, Storage, Tensor, Var};
-use hardnet_graph::{BatchNorm, Conv, Graph, Grouping, Node, NodeId, Op, Pointwise};
-use hardnet_kernels::Error::Unsupported;
+use hardnet_graph::{BatchNorm, Conv, Graph, Node, NodeId, Op, Pointwise};
 use hardnet_kernels::training::{Builder, Program};
-use hardnet_kernels::{Depthwise, Isa, Map, Range, Size};
+use hardnet_kernels::{Clamp, FeatureMap, Isa, Size, Unsupported};
 
 use super::layer::{ConvNorm, Layer, Train};
 
@@ -120,48 +119,34 @@ fn compile(
     let size = Size { channels: graph.in_channels(), height, width };
     let (mut builder, image) = Builder::new(isa, candle_core::utils::get_num_threads(), size)?;
     // What each node's output is the concatenation of.
-    let mut maps: Vec<Vec<Map>> = Vec::new();
+    let mut maps: Vec<Vec<FeatureMap>> = Vec::new();
     for node in graph.nodes() {
-        let inputs: Vec<Map> = node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect();
+        let inputs: Vec<FeatureMap> = node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect();
         let single = || match inputs[..] {
             [input] => Ok(input),
-            _ => Err(Unsupported("several maps as the input of anything but a convolution")),
+            _ => Err(hardnet_kernels::Error::from(Unsupported::SeveralInputs)),
         };
         maps.push(match &node.op {
             Op::Input { .. } => vec![image],
-            Op::Conv(conv) => {
-                let (kernel, range) = known(node, conv)?;
-                let (channels, stride, padding) = (node.out_channels, conv.stride, conv.padding);
-                vec![match conv.grouping {
-                    Grouping::Dense => {
-                        builder.conv(&inputs, &hardnet_kernels::Conv { channels, kernel, stride, padding, range })?
-                    }
-                    Grouping::Depthwise if kernel == 3 => {
-                        builder.depthwise(single()?, &Depthwise { stride, padding, range })?
-                    }
-                    _ => return Err(Unsupported("a convolution in groups, or depthwise of other than 3x3")),
-                }]
-            }
+            Op::Conv(conv) => vec![builder.conv(&inputs, conv, clamp(node, conv)?)?],
             Op::Pool(pool) => vec![builder.pool(single()?, pool)?],
             Op::Dropout(probability) if *probability > 0.0 => builder.dropout(&inputs, *probability)?,
             Op::Dropout(_) => inputs,
             &Op::GLOBAL_AVERAGE_POOL => vec![builder.mean(single()?)?],
             Op::Linear { .. } => vec![builder.linear(single()?, node.out_channels)?],
-            _ => return Err(Unsupported("an operation that no HarDNet has")),
+            op => return Err(Unsupported::Op(*op).into()),
         });
     }
-    let outputs: Vec<Map> = outputs.iter().flat_map(|&output| maps[output].iter().copied()).collect();
+    let outputs: Vec<FeatureMap> = outputs.iter().flat_map(|&output| maps[output].iter().copied()).collect();
     builder.finish(&outputs, count)
 }
 
-/// The side of a convolution's kernel and the bounds of its results, if it is one that the kernels train.
-fn known(node: &Node, conv: &Conv) -> hardnet_kernels::Result<(usize, Range)> {
+/// The bounds of a convolution's results, if it is normalized as the kernels do it.
+fn clamp(node: &Node, conv: &Conv) -> hardnet_kernels::Result<Clamp> {
     let normalized = node.before == Pointwise::NONE && node.after.norm == Some(BatchNorm::DEFAULT);
-    match (conv.square_kernel(), node.after.bounds()) {
-        (Some(kernel), Some((low, high))) if normalized && !conv.bias && conv.dilation == 1 => {
-            Ok((kernel, Range { low, high }))
-        }
-        _ => Err(Unsupported("a convolution that is not square and dense, or normalized otherwise")),
+    match node.after.bounds() {
+        Some((low, high)) if normalized => Ok(Clamp { low, high }),
+        _ => Err(Unsupported::Conv(*conv).into()),
     }
 }
 

@@ -1,0 +1,91 @@
+//! The steps of inference.
+#![allow(unsafe_code)]
+
+use hardnet_simd::Simd;
+
+use crate::exec::context::Context;
+use crate::exec::program::{self, Scratch};
+use crate::ops::conv::direct::Direct;
+use crate::ops::conv::winograd::{Part, Winograd};
+use crate::ops::depthwise::Depthwise;
+use crate::ops::fused::FusedGroup;
+use crate::ops::load::Load;
+use crate::ops::pool::Pooling;
+
+/// Description of a step, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepInfo {
+    /// The kernel that computes it.
+    pub kernel: &'static str,
+    /// Multiply-adds of its definition for one image, however it is computed.
+    pub macs: u64,
+    /// Bytes of the maps that it reads and writes for one image.
+    pub bytes: u64,
+    /// Bytes of its packed weights, read once for a batch.
+    pub weights: u64,
+    /// The later step that computes this layer with its own and has its counts.
+    pub fused_into: Option<usize>,
+}
+
+impl StepInfo {
+    /// A step of `kernel` without counts.
+    pub(crate) const fn new(kernel: &'static str) -> Self {
+        Self { kernel, macs: 0, bytes: 0, weights: 0, fused_into: None }
+    }
+}
+
+/// A layer ready to run.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Step {
+    Load(Load),
+    /// A convolution as it is defined, or a linear layer.
+    Conv(Direct),
+    Winograd(Winograd),
+    Depthwise(Depthwise),
+    Pool(Pooling),
+    Fused(FusedGroup),
+    /// A layer that a later step computes.
+    FusedIntoLater,
+}
+
+impl program::Step for Step {
+    type Part = Part;
+
+    fn phases(&self, images: usize, push: &mut dyn FnMut(Part, usize)) {
+        match self {
+            Self::Load(load) => push(Part::Whole, load.tasks(images)),
+            Self::Conv(conv) => push(Part::Whole, conv.tasks(images)),
+            Self::Winograd(winograd) => winograd.phases(images, push),
+            Self::Depthwise(depthwise) => push(Part::Whole, depthwise.tasks(images)),
+            Self::Pool(pool) => push(Part::Whole, pool.tasks(images)),
+            Self::Fused(group) => push(Part::Whole, group.tasks(images)),
+            Self::FusedIntoLater => {}
+        }
+    }
+
+    fn scratch(&self, _images: usize) -> Scratch {
+        match self {
+            Self::Winograd(winograd) => winograd.scratch(),
+            Self::Fused(group) => Scratch { shared: 0, thread: group.scratch() },
+            _ => Scratch::default(),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self, s: S, part: Part, task: usize, context: &Context<'_>) {
+        // SAFETY: the caller's promises are those of every step.
+        unsafe {
+            match self {
+                Self::Load(load) => load.run(task, context),
+                Self::Conv(conv) => conv.run(s, task, context),
+                Self::Winograd(winograd) => winograd.run(s, part, task, context),
+                Self::Depthwise(depthwise) => depthwise.run(s, task, context),
+                Self::Pool(pool) => pool.run(s, task, context),
+                Self::Fused(group) => group.run(s, task, context),
+                Self::FusedIntoLater => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Lowering: from layers to steps.
+//!
+//! ```text
+//! Builder        checks each layer                             layers.rs, and inference.rs or training.rs
+//!   halo           zeros that readers need around each map     halo.rs
+//!   fuse           layers that are computed together           fuse.rs
+//!   arena          the place of each map in memory             arena.rs
+//! Program        steps with layouts and packed weights
+//! ```
+
+pub(crate) mod arena;
+pub(crate) mod fuse;
+pub(crate) mod halo;
+pub(crate) mod inference;
+pub(crate) mod layers;
+pub(crate) mod training;

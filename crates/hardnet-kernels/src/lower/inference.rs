@@ -1,0 +1,282 @@
+//! From layers to a program for inference.
+
+use hardnet_graph::{Conv, Padding, Pool};
+use hardnet_simd::{Isa, LANES};
+
+use super::arena::{Extent, place};
+use super::fuse::{Fuser, Span};
+use super::halo::{self, Demand};
+use super::layers::{IMAGE, Layer, Layers, Node, Op};
+use crate::algorithm::Algorithm;
+use crate::error::{Error, Result, Unsupported};
+use crate::exec::buffer::{PackedSlice, PackedWeights};
+use crate::exec::program::Executor;
+use crate::exec::thread_pool::ThreadPool;
+use crate::filter::Filter;
+use crate::gemm::{Clamp, MAX_BLOCKS};
+use crate::inference::Program;
+use crate::inference::step::{Step, StepInfo};
+use crate::map::{FeatureMap, Halo, Layout, Size};
+use crate::ops::conv::direct::{ConvGemm, ConvInput, Direct, Division, PackedFilter, RowOrder};
+use crate::ops::conv::pack::{pack_bias, pack_filter};
+use crate::ops::conv::winograd::{self, Winograd};
+use crate::ops::depthwise::{self, Depthwise, DepthwiseFilter};
+use crate::ops::linear::linear;
+use crate::ops::load::Load;
+use crate::ops::pool::Pooling;
+
+/// The packed weights of a layer, and the algorithm of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Data {
+    pub(super) filter: PackedFilter,
+    pub(super) algorithm: Algorithm,
+}
+
+/// A program under construction.
+pub struct Builder {
+    isa: Isa,
+    pool: ThreadPool,
+    weights: PackedWeights,
+    zeros: PackedSlice,
+    layers: Layers<Data>,
+    infos: Vec<StepInfo>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("isa", &self.isa).field("steps", &self.infos).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Starts a program for images of `size` that computes with `isa` on `threads` threads, at least the caller's; also gives the map
+    /// that is its image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Size`] for an empty or huge image, [`Error::Thread`] where threads cannot be started.
+    pub fn new(isa: Isa, threads: usize, size: Size) -> Result<(Self, FeatureMap)> {
+        let pool = ThreadPool::new(threads)?;
+        let mut weights = PackedWeights::default();
+        let zeros = weights.push(MAX_BLOCKS * LANES, |_| {});
+        let filter = PackedFilter { weights: zeros, bias: zeros, clamp: Clamp::NONE };
+        let layers = Layers::new(size, Data { filter, algorithm: Algorithm::Direct })?;
+        let info = StepInfo { bytes: 4 * size.count() as u64, ..StepInfo::new("load") };
+        Ok((Self { isa, pool, weights, zeros, layers, infos: vec![info] }, FeatureMap(IMAGE)))
+    }
+
+    /// Adds a convolution of the concatenation of `inputs` with bounds `clamp`, computed by `algorithm` unless it is depthwise. The
+    /// weights of `filter` are `[out, in, kernel, kernel]`, or `[channels, 1, 3, 3]` where depthwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SizesDiffer`] for inputs of different sizes, [`Error::Window`] where the kernel does not fit, [`Error::Filter`] for a filter
+    /// of another size, [`Error::Unsupported`] for a convolution that no kernel computes or `algorithm` does not.
+    pub fn conv(
+        &mut self,
+        inputs: &[FeatureMap],
+        conv: &Conv,
+        clamp: Clamp,
+        algorithm: Algorithm,
+        filter: &Filter<'_>,
+    ) -> Result<FeatureMap> {
+        let layer = self.layers.conv(inputs, conv)?;
+        check(filter, &layer)?;
+        let (channels, machine) = (layer.input.channels, (self.isa, self.pool.size()));
+        let (weights, kernel_name) = match (&layer.op, algorithm.winograd()) {
+            (Op::Conv { kernel, .. }, None) => {
+                let weights = pack_filter(filter, (channels, kernel * kernel), machine, &mut self.weights);
+                (weights, algorithm.name())
+            }
+            (&Op::Conv { kernel, stride, padding, .. }, Some(form)) => {
+                if (kernel, stride, padding) != (3, 1, Padding::all(1)) || inputs.contains(&FeatureMap(IMAGE)) {
+                    return Err(Unsupported::Algorithm { algorithm, kernel, stride, padding }.into());
+                }
+                (winograd::pack(form, filter, channels, machine, &mut self.weights), algorithm.name())
+            }
+            _ => (depthwise::pack(filter, &mut self.weights), "depthwise"),
+        };
+        let bias = pack_bias(filter, &mut self.weights);
+        self.push(layer, Data { filter: PackedFilter { weights, bias, clamp }, algorithm }, kernel_name)
+    }
+
+    /// Adds a pool over windows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image.
+    pub fn pool(&mut self, input: FeatureMap, pool: &Pool) -> Result<FeatureMap> {
+        let layer = self.layers.pool(input, pool)?;
+        self.push(layer, self.without_weights(), "pool")
+    }
+
+    /// Adds the mean of every channel, a map of one pixel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for the image.
+    pub fn mean(&mut self, input: FeatureMap) -> Result<FeatureMap> {
+        let layer = self.layers.mean(input)?;
+        self.push(layer, self.without_weights(), "mean")
+    }
+
+    /// Adds a linear layer on a map of one pixel; the weights of `filter` are `[out, in]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a map of more pixels or the image, [`Error::Filter`] for a filter of another size.
+    pub fn linear(&mut self, input: FeatureMap, channels: usize, filter: &Filter<'_>) -> Result<FeatureMap> {
+        let layer = self.layers.linear(input, channels)?;
+        check(filter, &layer)?;
+        let machine = (self.isa, self.pool.size());
+        let weights = pack_filter(filter, (layer.input.channels, 1), machine, &mut self.weights);
+        let bias = pack_bias(filter, &mut self.weights);
+        let filter = PackedFilter { weights, bias, clamp: Clamp::NONE };
+        self.push(layer, Data { filter, algorithm: Algorithm::Direct }, "linear")
+    }
+
+    /// The size of a map.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownMap`] for a map of another builder.
+    pub fn size(&self, map: FeatureMap) -> Result<Size> {
+        self.layers.size(map)
+    }
+
+    /// Plans the memory for `images` images at once; the program's output is the concatenation of `outputs`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoInputs`] without outputs, [`Error::SizesDiffer`] for outputs of different sizes.
+    pub fn finish(mut self, outputs: &[FeatureMap], images: usize) -> Result<Program> {
+        self.layers.concatenation(outputs)?;
+        let outputs: Vec<usize> = outputs.iter().map(|map| map.0).collect();
+        let images = images.max(1);
+        let nodes = self.layers.nodes();
+        let halos = halo::fit(nodes.iter().map(|node| node.layer.size), &demands(nodes));
+        let layout = |at: usize, offset: usize| {
+            let (size, halo) = (nodes[at].layer.size, halos[at]);
+            Layout { size, halo, offset, interleaved: at == IMAGE }
+        };
+        let unplaced: Vec<Layout> = (0..nodes.len()).map(|at| layout(at, 0)).collect();
+        let fuser = Fuser { nodes, isa: self.isa, threads: self.pool.size(), images };
+        let spans = fuser.spans(&unplaced, &outputs);
+        let (offsets, image_stride) = place(&extents(nodes, &unplaced, &spans, &outputs));
+        let layouts: Vec<Layout> = offsets.iter().enumerate().map(|(at, &offset)| layout(at, offset)).collect();
+        let step = |at: usize| match spans.iter().find(|span| span.contains(at)) {
+            Some(&span) if span.last == at => {
+                let group = fuser.group(span, &layouts);
+                Step::Fused(group.expect("whether it is worth it does not depend on offsets"))
+            }
+            Some(_) => Step::FusedIntoLater,
+            None => self.step(&nodes[at], layouts[at], &layouts, images, image_stride),
+        };
+        let steps = (0..nodes.len()).map(step).collect();
+        spans.iter().for_each(|&span| fuser.merge_infos(span, &mut self.infos));
+        let input = nodes[IMAGE].layer.size;
+        let outputs = outputs.iter().map(|&map| layouts[map]).collect();
+        #[allow(unsafe_code)]
+        // SAFETY: layouts were placed within `image_stride` values, each for its life; slices are of these weights; the tasks
+        // of a phase have different pixels, blocks or images.
+        let executor = unsafe { Executor::new(self.isa, self.pool, self.weights, steps, image_stride, images) };
+        Ok(Program::new(executor, self.infos, input, outputs))
+    }
+
+    fn without_weights(&self) -> Data {
+        self.layers.nodes()[IMAGE].data
+    }
+
+    fn push(&mut self, layer: Layer, data: Data, kernel: &'static str) -> Result<FeatureMap> {
+        let (pixels, maps) = (layer.size.height * layer.size.width, layer.input.count() + layer.size.count());
+        let has_weights = layer.weights() > 0;
+        let info = StepInfo {
+            macs: (pixels * layer.weights()) as u64,
+            bytes: 4 * maps as u64,
+            weights: if has_weights { 4 * data.filter.weights.len() as u64 } else { 0 },
+            ..StepInfo::new(kernel)
+        };
+        let map = self.layers.push(layer, data)?;
+        self.infos.push(info);
+        Ok(map)
+    }
+
+    /// The step of a layer that is not fused.
+    fn step(&self, node: &Node<Data>, output: Layout, layouts: &[Layout], images: usize, image_stride: usize) -> Step {
+        let Node { layer, data: Data { filter, algorithm } } = node;
+        let inputs: Vec<Layout> = layer.op.inputs().iter().map(|&map| layouts[map]).collect();
+        match layer.op {
+            Op::Image => Step::Load(Load::new(output)),
+            Op::Conv { kernel, stride, padding, .. } => match algorithm.winograd() {
+                None => {
+                    let inputs: Vec<ConvInput> =
+                        inputs.into_iter().map(|layout| ConvInput { layout, kernel, padding }).collect();
+                    let blocks = output.size.blocks();
+                    let gemm = ConvGemm::new(self.isa, &inputs, RowOrder::Taps, stride, blocks, *filter);
+                    Step::Conv(Direct::new(self.isa, &inputs, gemm, output, Division::Image))
+                }
+                Some((tile, on_the_fly)) => {
+                    let (isa, threads, zeros) = (self.isa, self.pool.size(), self.zeros);
+                    let spec = winograd::Spec { isa, threads, tile, on_the_fly, filter: *filter, zeros };
+                    Step::Winograd(Winograd::new(&inputs, output, &spec, images))
+                }
+            },
+            Op::Depthwise { stride, padding, .. } => {
+                let &PackedFilter { weights, bias, clamp } = filter;
+                let filter = DepthwiseFilter { weights, bias, clamp };
+                Step::Depthwise(Depthwise::new(inputs[0], output, stride, padding, filter))
+            }
+            Op::Pool { ref pool, .. } => Step::Pool(Pooling::pool(inputs[0], output, pool)),
+            Op::Mean { .. } => Step::Pool(Pooling::mean(inputs[0], output)),
+            Op::Linear { .. } => Step::Conv(linear(self.isa, inputs[0], output, *filter, image_stride)),
+            Op::Dropout { .. } => unreachable!("inference has no dropout"),
+        }
+    }
+}
+
+/// The halos that layers ask of their inputs.
+fn demands(nodes: &[Node<Data>]) -> Vec<Demand> {
+    let demands = nodes.iter().map(|Node { layer, data }| {
+        let halo = match layer.op {
+            Op::Conv { kernel, stride, padding, .. } => match data.algorithm.winograd() {
+                None => halo::reach(layer.size, kernel, stride, padding),
+                Some((tile, _)) => tile.input_halo(layer.size),
+            },
+            Op::Depthwise { stride, padding, .. } => halo::reach(layer.size, depthwise::SIDE, stride, padding),
+            // The same around all maps that are read together, though not more than they have.
+            _ => Halo::default(),
+        };
+        Demand { maps: layer.op.inputs().to_vec(), halo }
+    });
+    demands.collect()
+}
+
+/// The size and life of every map. Maps inside a fused group need no place, and its inputs live until its last layer.
+fn extents(nodes: &[Node<Data>], layouts: &[Layout], spans: &[Span], outputs: &[usize]) -> Vec<Extent> {
+    let mut extents: Vec<Extent> =
+        layouts.iter().enumerate().map(|(at, layout)| Extent { len: layout.len(), steps: (at, at) }).collect();
+    for (at, node) in nodes.iter().enumerate() {
+        node.layer.op.inputs().iter().for_each(|&map| extents[map].steps.1 = at);
+    }
+    for span in spans {
+        for &map in nodes[span.first].layer.op.inputs() {
+            extents[map].steps.1 = extents[map].steps.1.max(span.last);
+        }
+        extents[span.first..span.last].iter_mut().for_each(|extent| extent.len = 0);
+    }
+    outputs.iter().for_each(|&map| extents[map].steps.1 = nodes.len());
+    extents
+}
+
+fn check(filter: &Filter<'_>, layer: &Layer) -> Result<()> {
+    let channels = layer.size.channels;
+    let parts = [
+        ("the filter's weights", filter.weights.len(), layer.weights()),
+        ("the filter's scale", filter.scale.len(), channels),
+        ("the filter's bias", filter.bias.len(), channels),
+    ];
+    match parts.into_iter().find(|(_, found, expected)| found != expected) {
+        Some((what, found, expected)) => Err(Error::Filter { what, expected, found }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,448 @@
+//! Winograd's minimal filtering for 3x3 convolutions of stride 1 and padding 1.
+//!
+//! Four products of a filter of three taps with four inputs give two outputs, where the definition takes six. Winograd's F(m, r) computes
+//! `m` outputs of a filter of `r` taps by `m + r - 1` products: filter and inputs are read as polynomials, evaluated at `m + r - 1` points,
+//! multiplied there, and interpolated. In two dimensions that is `(m + r - 1)^2` products for `m^2` outputs (Lavin and Gray, "Fast algorithms
+//! for convolutional neural networks", 2015):
+//!
+//! ```text
+//!              outputs of a tile   products of the definition   products   quotient
+//! F(2x2, 3x3)        4                      36                     16         2.25
+//! F(4x4, 3x3)       16                     144                     36         4
+//! ```
+//!
+//! Inputs `d` of a tile, taps `g` and outputs `y` are transformed by constant matrices ([`transforms`] has them and their points):
+//!
+//! ```text
+//! y = A^T [ sum over input channels of (G g G^T) * (B^T d B) ] A        * element by element
+//!
+//!   tile of inputs        transform domain                  tile of outputs
+//!   +-------------+  B^T d B  +-------------+  sum over    +-------------+  A^T m A  +-------+
+//!   |  6 x 6      |  ------>  | 36 positions|  --------->  | 36 positions| --------> | 4 x 4 |
+//!   +-------------+           +-------------+   channels   +-------------+           +-------+
+//!    overlap by 2              [position, in / 8, tiles, 8]  [position, out / 8, tiles, 8]
+//! ```
+//!
+//! The sum over channels makes it pay: the transforms are done once for each channel, the products for each pair of channels. At one
+//! position of the transform domain the products of all tiles are a matrix product, by the [micro-kernel](crate::gemm) of all convolutions.
+//!
+//! Two schedules do it. *Per tile block*: one task takes some tiles through all three phases in its thread's scratch memory; for maps of images
+//! tiles and small weights. *Per phase*: all threads transform, multiply and transform back the tiles of some images together, so that
+//! each weight is read once; for deep layers. There, products are divided by position, or, with weights that are transformed
+//! [on the fly](on_the_fly), by output channels.
+#![allow(unsafe_code)]
+
+mod in_register;
+mod on_the_fly;
+mod pack;
+mod tiles;
+mod transforms;
+
+use std::ops::Range;
+
+use hardnet_graph::Padding;
+use hardnet_simd::{Isa, LANES, Simd};
+
+use crate::exec::buffer::PackedSlice;
+use crate::exec::context::Context;
+use crate::exec::program::Scratch;
+use crate::gemm::{Clamp, KSegment, Panel, Stride, TileCursor, multiply, panels};
+use crate::lower::halo;
+use crate::map::{Halo, Layout, Size};
+use crate::ops::conv::direct::PackedFilter;
+pub(crate) use pack::pack;
+use tiles::{TILES, input_tiles, output_tiles};
+use transforms::{F2x2_3x3, F4x4_3x3, WinogradTransform};
+
+/// Values of a tile block in the transform domain: most of a level 2 cache.
+const BLOCK_VALUES: usize = 80 << 10;
+
+/// Tiles of a tile block at least, below which weights are read too often.
+const BLOCK_TILES: usize = 12;
+
+/// Values between phases that stay in a level 3 cache.
+const PHASE_VALUES: usize = 2 << 20;
+
+/// From tile to tile in the transform domain.
+const TILE_STRIDE: Stride = Stride { row: 0, column: LANES };
+
+/// Side of the outputs of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TileSize {
+    Two,
+    Four,
+}
+
+impl TileSize {
+    /// Outputs of a side.
+    pub(crate) fn pixels(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    /// The halo of the inputs of a map of `size`: whole tiles.
+    pub(crate) fn input_halo(self, size: Size) -> Halo {
+        let round = |length: usize| length.next_multiple_of(self.pixels());
+        let whole = Size { height: round(size.height), width: round(size.width), ..size };
+        halo::reach(whole, 3, 1, Padding::all(1))
+    }
+
+    /// Positions of the transform domain.
+    fn positions(self) -> usize {
+        (self.pixels() + 2).pow(2)
+    }
+}
+
+/// How tiles are divided into tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Schedule {
+    /// Tasks of this many tiles, through all phases.
+    PerTileBlock(usize),
+    /// Phases of groups of this images images.
+    PerPhase(usize),
+}
+
+/// A convolution ready to run.
+#[derive(Debug)]
+pub(crate) struct Winograd {
+    tile: TileSize,
+    /// First pixel of the top left window of each block of inputs.
+    blocks: Vec<usize>,
+    input_row: usize,
+    /// One for each block of inputs, in the transformed inputs of one position.
+    segments: Vec<KSegment>,
+    output: Layout,
+    tiles: (usize, usize),
+    panels: Vec<usize>,
+    depth: usize,
+    weights: PackedSlice,
+    bias: PackedSlice,
+    /// Zeros to begin products with.
+    zeros: PackedSlice,
+    clamp: Clamp,
+    schedule: Schedule,
+    /// Whether weights are transformed as they are read.
+    on_the_fly: bool,
+    /// How products are divided into tasks then.
+    division: on_the_fly::Division,
+    /// Tiles that are computed together.
+    group: usize,
+}
+
+/// A phase: its kind, and where images are divided its first image and the number of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it, for steps of one phase: here the tasks are tile blocks.
+    Whole,
+    Inputs(usize, usize),
+    Products(usize, usize),
+    Outputs(usize, usize),
+}
+
+/// A convolution to make ready.
+pub(crate) struct Spec {
+    pub(crate) isa: Isa,
+    pub(crate) threads: usize,
+    pub(crate) tile: TileSize,
+    /// Whether weights are transformed as they are read.
+    pub(crate) on_the_fly: bool,
+    pub(crate) filter: PackedFilter,
+    pub(crate) zeros: PackedSlice,
+}
+
+impl Winograd {
+    /// The convolution of the concatenation of `inputs`, whose halos are alike, to `output`.
+    pub(crate) fn new(inputs: &[Layout], output: Layout, spec: &Spec, images: usize) -> Self {
+        let side = spec.tile.pixels();
+        let tiles = (output.size.height.div_ceil(side), output.size.width.div_ceil(side));
+        let count = tiles.0 * tiles.1;
+        let mut blocks = Vec::new();
+        let mut counts = Vec::new();
+        for input in inputs {
+            for block in 0..input.planes() {
+                // Padding is 1, and the halo has at least that.
+                blocks.push(input.origin() + block * input.plane() - input.row() - input.pixel());
+                counts.push(LANES.min(input.size.channels - block * LANES));
+            }
+        }
+        let depth = counts.iter().sum();
+        let per_tile = spec.tile.positions() * (blocks.len() + output.size.blocks()) * LANES;
+        let block = BLOCK_VALUES / per_tile / 12 * 12;
+        let (schedule, group) = if !spec.on_the_fly && block >= BLOCK_TILES && count >= 4 * BLOCK_TILES {
+            let tasks = (count * images).div_ceil(block).next_multiple_of(4);
+            let block = (count * images).div_ceil(tasks).next_multiple_of(6).min(block);
+            (Schedule::PerTileBlock(block), block)
+        } else {
+            let group = (PHASE_VALUES / (per_tile * count)).clamp(1, images);
+            (Schedule::PerPhase(group), group * count)
+        };
+        let panels = panels(spec.isa, output.size.blocks(), depth);
+        let segments =
+            counts.iter().enumerate().map(|(at, &count)| KSegment { offset: at * group * LANES, count }).collect();
+        Self {
+            tile: spec.tile,
+            input_row: inputs[0].row(),
+            segments,
+            blocks,
+            output,
+            tiles,
+            division: on_the_fly::Division::new(panels.len(), spec.threads),
+            panels,
+            depth,
+            weights: spec.filter.weights,
+            bias: spec.filter.bias,
+            zeros: spec.zeros,
+            clamp: spec.filter.clamp,
+            schedule,
+            on_the_fly: spec.on_the_fly,
+            group,
+        }
+    }
+
+    /// Values from position to position of the transformed inputs: an odd number of cache lines, since the values of one
+    /// tile lie so far apart and a cache's sets repeat at powers of two.
+    fn input_position_stride(&self) -> usize {
+        odd_lines(self.blocks.len() * self.group * LANES)
+    }
+
+    /// Values from position to position of the products.
+    fn output_position_stride(&self) -> usize {
+        odd_lines(self.output.size.blocks() * self.group * LANES)
+    }
+
+    /// The transform domain, and of each thread, weights that are transformed on the fly.
+    pub(crate) fn scratch(&self) -> Scratch {
+        let shared = self.tile.positions() * (self.input_position_stride() + self.output_position_stride());
+        match self.schedule {
+            Schedule::PerTileBlock(_) => Scratch { shared: 0, thread: shared },
+            Schedule::PerPhase(_) if self.on_the_fly => {
+                Scratch { shared, thread: on_the_fly::scratch(self.tile.positions(), &self.panels) }
+            }
+            Schedule::PerPhase(_) => Scratch::shared(shared),
+        }
+    }
+
+    /// The phases of a run of `images` images with their tasks.
+    pub(crate) fn phases(&self, images: usize, push: &mut dyn FnMut(Part, usize)) {
+        let count = self.tiles.0 * self.tiles.1;
+        match self.schedule {
+            Schedule::PerTileBlock(block) => push(Part::Whole, (count * images).div_ceil(block)),
+            Schedule::PerPhase(group) => {
+                for first in (0..images).step_by(group) {
+                    let group = group.min(images - first);
+                    push(Part::Inputs(first, group), group * self.blocks.len());
+                    let products = if self.on_the_fly { self.division.tasks() } else { self.tile.positions() };
+                    push(Part::Products(first, group), products);
+                    push(Part::Outputs(first, group), group * self.output.size.blocks());
+                }
+            }
+        }
+    }
+
+    /// Computes one task of `part`.
+    ///
+    /// # Safety
+    /// As [`Step::run`](crate::exec::program::Step::run).
+    #[inline(always)]
+    pub(crate) unsafe fn run<S: Simd>(&self, s: S, part: Part, task: usize, context: &Context<'_>) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            match self.tile {
+                TileSize::Two => self.run_for::<S, F2x2_3x3, 4, 2>(s, part, task, context),
+                TileSize::Four => self.run_for::<S, F4x4_3x3, 6, 4>(s, part, task, context),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Winograd::run`].
+    #[inline(always)]
+    unsafe fn run_for<S: Simd, P: WinogradTransform<A, M>, const A: usize, const M: usize>(
+        &self,
+        s: S,
+        part: Part,
+        task: usize,
+        context: &Context<'_>,
+    ) {
+        let count = self.tiles.0 * self.tiles.1;
+        let blocks = self.blocks.len();
+        let outputs = self.output.size.blocks();
+        // SAFETY: the caller's promises; a phase's tasks have different blocks, panels, positions or tiles.
+        unsafe {
+            match part {
+                Part::Whole => {
+                    let tiles = task * self.group..((task + 1) * self.group).min(count * context.images);
+                    for block in 0..blocks {
+                        self.inputs::<S, P, A, M>(
+                            s,
+                            block,
+                            tiles.clone(),
+                            tiles.start,
+                            context.thread_scratch,
+                            context,
+                        );
+                    }
+                    for position in 0..A * A {
+                        self.products(s, position, tiles.len(), context.thread_scratch, context);
+                    }
+                    for block in 0..outputs {
+                        self.outputs::<S, P, A, M>(
+                            s,
+                            block,
+                            tiles.clone(),
+                            tiles.start,
+                            context.thread_scratch,
+                            context,
+                        );
+                    }
+                }
+                Part::Inputs(first, images) => {
+                    let (block, image) = (task / images, first + task % images);
+                    let tiles = image * count..(image + 1) * count;
+                    self.inputs::<S, P, A, M>(s, block, tiles, first * count, context.scratch, context);
+                }
+                Part::Products(_, images) if self.on_the_fly => {
+                    on_the_fly::products::<S, P, A, M>(s, self, task, images * count, context);
+                }
+                Part::Products(_, images) => self.products(s, task, images * count, context.scratch, context),
+                Part::Outputs(first, images) => {
+                    let (block, image) = (task / images, first + task % images);
+                    let tiles = image * count..(image + 1) * count;
+                    self.outputs::<S, P, A, M>(s, block, tiles, first * count, context.scratch, context);
+                }
+            }
+        }
+    }
+
+    /// The image, row and column of a tile.
+    #[inline(always)]
+    fn locate(&self, tile: usize) -> (usize, usize, usize) {
+        let (rows, columns) = self.tiles;
+        (tile / (rows * columns), tile / columns % rows, tile % columns)
+    }
+
+    /// Transforms the inputs of `tiles` in one block; `first` is the group's first tile.
+    ///
+    /// # Safety
+    /// As [`Winograd::run`], for the memory at `scratch`.
+    #[inline(always)]
+    unsafe fn inputs<S: Simd, P: WinogradTransform<A, M>, const A: usize, const M: usize>(
+        &self,
+        s: S,
+        block: usize,
+        tiles: Range<usize>,
+        first: usize,
+        scratch: *mut f32,
+        context: &Context<'_>,
+    ) {
+        let position = self.input_position_stride();
+        let mut tile = tiles.start;
+        while tile < tiles.end {
+            let (image, row, column) = self.locate(tile);
+            let count = (tiles.end - tile).min(self.tiles.1 - column).min(TILES);
+            let from = self.blocks[block] + row * M * self.input_row + column * M * LANES;
+            let to = (block * self.group + tile - first) * LANES;
+            let (from, to) = (context.memory(image).wrapping_add(from), scratch.wrapping_add(to));
+            // SAFETY: the halo has room for the windows of all tiles; the transformed values of this block and these tiles are
+            // this task's alone.
+            unsafe { input_tiles::<S::Widest, P, A, M>(s.widest(), from, self.input_row, to, position, count) };
+            tile += count;
+        }
+    }
+
+    /// Multiplies `tiles` tiles at one position.
+    ///
+    /// # Safety
+    /// As [`Winograd::run`], for the memory at `scratch`.
+    #[inline(always)]
+    unsafe fn products<S: Simd>(&self, s: S, position: usize, tiles: usize, scratch: *mut f32, context: &Context<'_>) {
+        let inputs = scratch.wrapping_add(position * self.input_position_stride());
+        let products = scratch.wrapping_add(
+            self.tile.positions() * self.input_position_stride() + position * self.output_position_stride(),
+        );
+        let plane = self.group * LANES;
+        let weights = |block: usize, lanes: usize| {
+            let at = block * LANES * self.depth * self.tile.positions() + position * self.depth * lanes;
+            context.weights(self.weights).wrapping_add(at)
+        };
+        let mut block = 0;
+        for (at, &blocks) in self.panels.iter().enumerate() {
+            let lanes = blocks * LANES;
+            let next = self.panels.get(at + 1).map_or(0, |blocks| blocks * LANES);
+            let panel = Panel {
+                blocks,
+                weights: weights(block, lanes),
+                bias: context.weights(self.zeros),
+                output: products.wrapping_add(block * plane),
+                plane,
+                clamp: Clamp::NONE,
+                prefetch: (weights(block + blocks, next), next * self.depth),
+            };
+            // SAFETY: inputs and products of one position lie within the scratch memory, the products of this position are this
+            // task's alone; weights were packed for these panels, and the zeros are as images as a panel's lanes.
+            unsafe {
+                multiply(
+                    s,
+                    &self.segments,
+                    inputs,
+                    TileCursor::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE),
+                    tiles,
+                    &panel,
+                )
+            };
+            block += blocks;
+        }
+    }
+
+    /// Transforms the products of `tiles` back to outputs of one block.
+    ///
+    /// # Safety
+    /// As [`Winograd::run`], for the memory at `scratch`.
+    #[inline(always)]
+    unsafe fn outputs<S: Simd, P: WinogradTransform<A, M>, const A: usize, const M: usize>(
+        &self,
+        s: S,
+        block: usize,
+        tiles: Range<usize>,
+        first: usize,
+        scratch: *mut f32,
+        context: &Context<'_>,
+    ) {
+        let out = &self.output;
+        let position = self.output_position_stride();
+        let products = scratch.wrapping_add(A * A * self.input_position_stride());
+        // SAFETY: the bias has a value for each lane of each block.
+        let bias = unsafe { s.widest().repeat(context.weights(self.bias).wrapping_add(block * LANES)) };
+        let mut tile = tiles.start;
+        while tile < tiles.end {
+            let (image, row, column) = self.locate(tile);
+            let count = (tiles.end - tile).min(self.tiles.1 - column).min(TILES);
+            let memory = context.memory(image);
+            let from = products.wrapping_add((block * self.group + tile - first) * LANES);
+            let to = out.origin() + block * out.plane() + row * M * out.row() + column * M * LANES;
+            let output = tiles::Output {
+                to: memory.wrapping_add(to),
+                row: out.row(),
+                rows: out.size.height - row * M,
+                columns: out.size.width - column * M,
+            };
+            // SAFETY: the products of this block and these tiles are done; rows and columns are those that the map has, and the halo
+            // is this task's with the first tile.
+            unsafe {
+                if row == 0 && column == 0 {
+                    out.clear_halo(memory, block);
+                }
+                output_tiles::<S::Widest, P, A, M>(s.widest(), from, position, count, &output, bias, self.clamp);
+            }
+            tile += count;
+        }
+    }
+}
+
+/// The values in an odd number of cache lines, at least `values`.
+fn odd_lines(values: usize) -> usize {
+    const LINE: usize = 16;
+    (values.div_ceil(LINE) | 1) * LINE
+}
