@@ -12,6 +12,7 @@ mod windows;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
+use hardnet_kernels::Isa;
 
 pub use backbone::{Backbone, FeatureInfo, TapKind, Taps};
 pub use block::HarDBlock;
@@ -39,12 +40,19 @@ impl Layers {
             dropouts += u64::from(matches!(node.op, Op::Dropout(probability) if probability > 0.0));
         }
         let last_readers = graph.last_readers();
-        Ok(Self { graph, layers, last_readers, trainer: Trainer::default() })
+        Ok(Self { graph, layers, last_readers, trainer: Trainer::new(Isa::best()) })
     }
 
-    /// Computes the network for `images`, `[N, C, H, W]`, and returns the concatenation of each list of nodes in `wanted`.
+    /// Sets the instruction set that training on the CPU computes with.
+    fn set_isa(&mut self, isa: Isa) {
+        self.trainer = Trainer::new(isa);
+    }
+
+    /// Computes the network for `images`, `[N, C, H, W]`, and returns the concatenation of each list of nodes in
+    /// `wanted`.
     ///
-    /// A map is dropped once the last layer that reads it is done. In training, the [`Trainer`] computes instead where it can.
+    /// A map is dropped once the last layer that reads it is done. In training, the [`Trainer`] computes instead where
+    /// it can.
     fn run(&self, images: &Tensor, train: bool, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
         let train = train.then(|| Train { seed: self.trainer.next_seed() });
         self.pass(images, train, wanted)

@@ -1,14 +1,19 @@
-//! Gradients of the network on Candle's operations against central differences in f64, and of the CPU's training program against
-//! those.
+//! Gradients of the network on Candle's operations against central differences in f64, and of the CPU's training
+//! program against those.
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, ModuleT, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
 use hardnet_model::{
-    Activation, Backbone, BlockConfig, BlockSpec, Config, Downsample, Graph, HarDBlock, HarDNet, Head, ParamInfo,
+    Activation, Backbone, BlockConfig, BlockSpec, Config, Downsample, Graph, HarDBlock, HarDNet, Head, Isa, ParamInfo,
     StemPadding, TapKind, Taps, Variant,
 };
 use hardnet_params::synthetic;
+
+/// The instruction set that `HARDNET_ISA` forces, so that each can be tested.
+fn isa() -> Isa {
+    Isa::from_environment().unwrap()
+}
 
 /// A small network with every operation of `variant`'s.
 fn config(variant: Variant) -> Config {
@@ -99,7 +104,7 @@ fn check_classifier(config: &Config, (height, width): (usize, usize)) {
     let params = Graph::new(config).unwrap().params();
     let make = |dtype| {
         let all = parameters(&params, dtype);
-        let network = HarDNet::new(config, VarBuilder::from_varmap(&all, dtype, &Device::Cpu)).unwrap();
+        let network = HarDNet::new(config, VarBuilder::from_varmap(&all, dtype, &Device::Cpu)).unwrap().with_isa(isa());
         (all, network)
     };
     let run = |network: &HarDNet, dtype| loss(&[network.forward_train(&images(3, height, width, dtype), 3).unwrap()]);
@@ -148,7 +153,8 @@ fn maps_of_a_backbone() {
     let taps = Taps::Strides(vec![4, 8], TapKind::Block);
     let run = |dtype| {
         let all = parameters(&Graph::new(&config).unwrap().params(), dtype);
-        let backbone = Backbone::new(&config, &taps, VarBuilder::from_varmap(&all, dtype, &Device::Cpu)).unwrap();
+        let backbone =
+            Backbone::new(&config, &taps, VarBuilder::from_varmap(&all, dtype, &Device::Cpu)).unwrap().with_isa(isa());
         let maps = backbone.features_t(&images(2, 36, 44, dtype), true).unwrap();
         let dims: Vec<_> = maps.iter().map(|map| map.dims().to_vec()).collect();
         let gradients = loss(&maps).backward().unwrap();
@@ -172,7 +178,7 @@ fn inputs_that_are_variables_have_gradients() {
         activation: Activation::Relu6,
     };
     let all = VarMap::new();
-    let block = HarDBlock::new(&spec, VarBuilder::from_varmap(&all, DType::F32, &Device::Cpu)).unwrap();
+    let block = HarDBlock::new(&spec, VarBuilder::from_varmap(&all, DType::F32, &Device::Cpu)).unwrap().with_isa(isa());
     let input = Var::from_tensor(&Tensor::randn(0f32, 1.0, (2, 6, 7, 8), &Device::Cpu).unwrap()).unwrap();
     let gradients = loss(&[block.forward_t(input.as_tensor(), true).unwrap()]).backward().unwrap();
     assert_eq!(gradients.get(&input).unwrap().dims(), [2, 6, 7, 8]);
@@ -184,7 +190,8 @@ fn passes_that_live_together_are_apart() {
     let config = config(Variant::HarDNet39Ds);
     let params = Graph::new(&config).unwrap().params();
     let all = parameters(&params, DType::F32);
-    let network = HarDNet::new(&config, VarBuilder::from_varmap(&all, DType::F32, &Device::Cpu)).unwrap();
+    let network =
+        HarDNet::new(&config, VarBuilder::from_varmap(&all, DType::F32, &Device::Cpu)).unwrap().with_isa(isa());
     let pass = |batch| network.forward_train(&images(batch, 36, 44, DType::F32), batch as u64).unwrap();
     let name = "base.0.conv.weight";
     let weight = all.data().lock().unwrap()[name].clone();

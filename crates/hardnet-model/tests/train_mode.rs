@@ -1,11 +1,16 @@
-//! Training mode against PyTorch in float64: two small networks that have every operation of the published ones, and a step of
-//! each of those.
+//! Training mode against PyTorch in float64: two small networks that have every operation of the published ones, and a
+//! step of each of those.
 
 use candle_core::{DType, Device, ModuleT, Tensor};
 use candle_nn::{VarBuilder, VarMap};
-use hardnet_model::{BlockConfig, Config, HarDNet, Head, ParamKind, Variant};
+use hardnet_model::{BlockConfig, Config, HarDNet, Head, Isa, ParamKind, Variant};
 use hardnet_params::synthetic;
 use hardnet_testing::golden::{TrainMode, smooth_step, train_mode, train_step};
+
+/// The instruction set that `HARDNET_ISA` forces, so that each can be tested.
+fn isa() -> Isa {
+    Isa::from_environment().unwrap()
+}
 
 /// The networks of `tests/golden/train_mode.py`.
 fn config(variant: Variant) -> Config {
@@ -34,16 +39,17 @@ struct Tolerance {
 
 const TIGHT: Tolerance = Tolerance { logits: 1e-4, loss: 1e-5, norms: 1e-4 };
 
-/// For deep networks without depthwise layers, where norms jump by one flip: rounding moves a value across a bound of ReLU6, or the maximum
-/// of a window to another pixel, and a gradient is passed on or not. By `tests/training/step_noise.py`, in PyTorch's f64 images changed
-/// by 1e-6 of their values move a norm by up to 1.2e-2, or by 1e-6, and PyTorch's f32 lies by the number of threads 1.8e-3 or 7.4e-3
-/// from its f64; this project's lies up to 2.5e-2. How exactly sums are computed shows in the steps of [`SMOOTH`].
+/// For deep networks without depthwise layers, where norms jump by one flip: rounding moves a value across a bound of
+/// ReLU6, or the maximum of a window to another pixel, and a gradient is passed on or not. By
+/// `tests/training/step_noise.py`, in PyTorch's f64 images changed by 1e-6 of their values move a norm by up to 1.2e-2,
+/// or by 1e-6, and PyTorch's f32 lies by the number of threads 1.8e-3 or 7.4e-3 from its f64; this project's lies up to
+/// 2.5e-2. How exactly sums are computed shows in the steps of [`SMOOTH`].
 const DEEP: Tolerance = Tolerance { logits: 3e-4, loss: 5e-5, norms: 5e-2 };
 
-/// What the parameters of a network are made of.
+/// Values of a network's parameters.
 type Values = fn(&str, &[usize]) -> Vec<f32>;
 
-/// Those of `tests/training/train_step.py --smooth`: normalisations keep every value far from the bounds of ReLU6.
+/// Those of `tests/training/train_step.py --smooth`: normalizations keep every value far from the bounds of ReLU6.
 fn smooth(name: &str, shape: &[usize]) -> Vec<f32> {
     let more = match name.rsplit_once("norm.").map(|(_, last)| last) {
         Some("weight") => 0.0,
@@ -65,7 +71,8 @@ fn assert_parity(
 ) {
     let device = Device::Cpu;
     let parameters = VarMap::new();
-    let network = HarDNet::new(config, VarBuilder::from_varmap(&parameters, DType::F32, &device)).unwrap();
+    let network =
+        HarDNet::new(config, VarBuilder::from_varmap(&parameters, DType::F32, &device)).unwrap().with_isa(isa());
     let params = network.graph().params();
     for param in &params {
         let values = Tensor::from_vec(values(&param.name, &param.shape), &param.shape[..], &device).unwrap();
@@ -159,7 +166,7 @@ fn dropout_is_for_training_only() {
     config.head = Some(Head { classes: 5, dropout: 0.5 });
     let parameters = VarMap::new();
     let vb = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
-    let network = HarDNet::new(&config, vb).unwrap();
+    let network = HarDNet::new(&config, vb).unwrap().with_isa(isa());
     let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
     let run = |train| network.forward_t(&images, train).unwrap().to_vec2::<f32>().unwrap();
     assert_ne!(run(true), run(true));
@@ -172,7 +179,8 @@ fn seeded_dropout_is_repeated() {
     let mut config = config(Variant::HarDNet85);
     config.head = Some(Head { classes: 5, dropout: 0.5 });
     let parameters = VarMap::new();
-    let network = HarDNet::new(&config, VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu)).unwrap();
+    let network =
+        HarDNet::new(&config, VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu)).unwrap().with_isa(isa());
     let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
     let run = |seed| network.forward_train(&images, seed).unwrap().to_vec2::<f32>().unwrap();
     assert_eq!(run(1), run(1));

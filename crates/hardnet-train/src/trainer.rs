@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Var};
 use hardnet_data::{CoreBudget, DecodeWarning, Loader, LoaderOptions, Pipeline, Sample, SampleError, TrainingEpoch};
-use hardnet_model::{HarDNet, Metadata};
+use hardnet_model::{HarDNet, Isa, Metadata};
 
 use crate::average::Average;
 use crate::error::{Error, Result};
@@ -45,6 +45,8 @@ pub struct Job {
     pub threads: usize,
     /// Where the network is.
     pub device: Device,
+    /// Instruction set of the kernels that train on the CPU.
+    pub isa: Isa,
     /// Save the state every so many steps, not after each epoch alone.
     pub checkpoint_every: Option<usize>,
     /// Keep the weights of every epoch.
@@ -68,6 +70,7 @@ impl Job {
             workers: threads,
             threads,
             device: Device::Cpu,
+            isa: Isa::best(),
             checkpoint_every: None,
             keep_epochs: false,
             settings: serde_json::Value::Null,
@@ -171,7 +174,8 @@ impl Trainer {
             let expected = "fewer than all entries of the network";
             return Err(Error::Recipe { field: "freeze_until", found: job.freeze_until.to_string(), expected });
         }
-        let network = HarDNet::new(&job.metadata.config, weights.var_builder(is_trained, &job.device))?;
+        let network =
+            HarDNet::new(&job.metadata.config, weights.var_builder(is_trained, &job.device))?.with_isa(job.isa);
         let recipe = &job.recipe;
         let decay = |param: &hardnet_model::ParamInfo| match recipe.decayed {
             Decayed::All => recipe.weight_decay,

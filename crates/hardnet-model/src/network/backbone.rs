@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_graph::{Config, Graph, ModuleInfo, ModuleKind, NodeId};
+use hardnet_kernels::Isa;
 use hardnet_params::WeightsFile;
 
 use super::Layers;
@@ -16,8 +17,8 @@ use crate::parameters::var_builder;
 pub enum TapKind {
     /// The output of the last 1x1 transition at the stride (or of the stem): what segmentation heads and pyramids read.
     Transition,
-    /// The output of the last HarDBlock at the stride (or of the stem), before its transition: what CenterNet-HarDNet and
-    /// FC-HarDNet read.
+    /// The output of the last HarDBlock at the stride (or of the stem), before its transition: what CenterNet-HarDNet
+    /// and FC-HarDNet read.
     Block,
 }
 
@@ -95,8 +96,8 @@ impl Backbone {
         Ok(Self { layers: Layers::new(graph, &vb)?, info, outputs })
     }
 
-    /// The backbone in a safetensors file with or without a head, in f32. The whole file must fit its network, also what
-    /// `taps` leave out.
+    /// The backbone in a safetensors file with or without a head, in f32. The whole file must fit its network, also
+    /// what `taps` leave out.
     ///
     /// # Errors
     ///
@@ -104,6 +105,13 @@ impl Backbone {
     pub fn load(path: impl AsRef<Path>, taps: &Taps, device: &Device) -> crate::Result<Self> {
         let weights = WeightsFile::open(path)?;
         Self::new(weights.config(), taps, var_builder(&weights, device)?)
+    }
+
+    /// Sets the instruction set that training on the CPU computes with, the best of the processor by default.
+    #[must_use]
+    pub fn with_isa(mut self, isa: Isa) -> Self {
+        self.layers.set_isa(isa);
+        self
     }
 
     /// The maps, in the order in which [`Taps`] named them.
@@ -116,7 +124,7 @@ impl Backbone {
         &self.layers.graph
     }
 
-    /// The feature maps of normalised `images`, `[N, 3, H, W]`, by the running statistics.
+    /// The feature maps of normalized `images`, `[N, 3, H, W]`, by the running statistics.
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_graph::{BlockSpec, Graph};
+use hardnet_kernels::Isa;
 
 use super::Layers;
 
@@ -39,10 +40,17 @@ impl HarDBlock {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](hardnet_graph::Error::Config) where a number of `spec` makes no block; Candle's error for a parameter that
-    /// `vb` lacks.
+    /// [`Error::Config`](hardnet_graph::Error::Config) where a number of `spec` does not describe a block; Candle's
+    /// error for a parameter that `vb` lacks.
     pub fn new(spec: &BlockSpec, vb: VarBuilder) -> crate::Result<Self> {
         Ok(Self { layers: Layers::new(Graph::block(spec)?, &vb)? })
+    }
+
+    /// Sets the instruction set that training on the CPU computes with, the best of the processor by default.
+    #[must_use]
+    pub fn with_isa(mut self, isa: Isa) -> Self {
+        self.layers.set_isa(isa);
+        self
     }
 
     /// The block's output for `x`, by the running statistics.

@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::{Device, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_graph::{Config, Graph, NodeId};
+use hardnet_kernels::Isa;
 use hardnet_params::WeightsFile;
 
 use super::Layers;
@@ -38,15 +39,16 @@ impl HarDNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](hardnet_graph::Error::Config) for a configuration that makes no network; Candle's error for a parameter
-    /// that `vb` lacks or has in another shape. `vb` may hold more: [`HarDNet::load`] is strict about that too.
+    /// [`Error::Config`](hardnet_graph::Error::Config) for a configuration that does not describe a network; Candle's
+    /// error for a parameter that `vb` lacks or has in another shape. `vb` may hold more: [`HarDNet::load`] is strict
+    /// about that too.
     pub fn new(config: &Config, vb: VarBuilder) -> crate::Result<Self> {
         let graph = Graph::new(config)?;
         let outputs = vec![graph.outputs().to_vec()];
         Ok(Self { config: config.clone(), layers: Layers::new(graph, &vb)?, outputs })
     }
 
-    /// The network of a safetensors file in f32, described by its metadata or recognised by its tensors.
+    /// The network of a PyTorch, Paddle or safetensors file in f32, named by its metadata or recognized by its tensors.
     ///
     /// # Errors
     ///
@@ -64,7 +66,14 @@ impl HarDNet {
         Self::new(file.config(), var_builder(file, device)?)
     }
 
-    /// Logits `[N, classes]` of normalised `images`, `[N, 3, H, W]`, by the running statistics.
+    /// Sets the instruction set that training on the CPU computes with, the best of the processor by default.
+    #[must_use]
+    pub fn with_isa(mut self, isa: Isa) -> Self {
+        self.layers.set_isa(isa);
+        self
+    }
+
+    /// Logits `[N, classes]` of normalized `images`, `[N, 3, H, W]`, by the running statistics.
     ///
     /// # Errors
     ///
@@ -73,8 +82,8 @@ impl HarDNet {
         self.forward_t(images, false)
     }
 
-    /// Logits `[N, classes]` of a batch of the training set: by the batch's statistics, which update the running ones, and
-    /// with dropout, whose choice depends on `seed`, the layer and the place of the value alone.
+    /// Logits `[N, classes]` of a batch of the training set: by the batch's statistics, which update the running ones,
+    /// and with dropout, whose choice depends on `seed`, the layer and the place of the value alone.
     ///
     /// [`forward_t`](ModuleT::forward_t) with `train` is the same with another choice each time.
     ///
@@ -85,7 +94,7 @@ impl HarDNet {
         Ok(self.layers.pass(images, Some(Train { seed }), &self.outputs)?.remove(0))
     }
 
-    /// What the network is.
+    /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -95,8 +104,8 @@ impl HarDNet {
         &self.layers.graph
     }
 
-    /// The outputs of the modules at `positions` of [`Graph::modules`] for `images`, `[N, C, H, W]`: for finding where two
-    /// implementations part.
+    /// The outputs of the modules at `positions` of [`Graph::modules`] for `images`, `[N, C, H, W]`: for finding where
+    /// two implementations part.
     ///
     /// # Errors
     ///

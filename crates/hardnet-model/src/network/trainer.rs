@@ -1,11 +1,11 @@
 //! Training on the CPU by kernels of this project, as one operation of Candle's.
 //!
-//! Candle computes the gradients of these networks rightly but slowly: grouped convolutions and strided pools have to be
-//! spelled out in shifted views, and every operation passes over memory by itself. On the CPU in f32, a [`Program`] computes the
-//! whole network instead: a [`CustomOp2`] of the images and of all parameters, concatenated, whose backward pass gives
-//! the gradient of the latter. Everything else takes the path of single operations, which all devices have and which this
-//! one is tested against: other devices and types, images whose gradient is asked for, and networks that the
-//! kernels do not know.
+//! Candle computes the gradients of these networks rightly but slowly: grouped convolutions and strided pools have to
+//! be spelled out in shifted views, and every operation passes over memory by itself. On the CPU in f32, a [`Program`]
+//! computes the whole network instead: a [`CustomOp2`] of the images and of all parameters, concatenated, whose
+//! backward pass gives the gradient of the latter. Everything else takes the path of single operations, which all
+//! devices have and which this one is tested against: other devices and types, images whose gradient is asked for, and
+//! networks that the kernels do not know.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +18,9 @@ use hardnet_kernels::{Clamp, FeatureMap, Isa, Size, Unsupported};
 use super::layer::{ConvNorm, Layer, Train};
 
 /// Programs for a network's passes in training; clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Trainer {
+    isa: Isa,
     state: Arc<State>,
 }
 
@@ -42,13 +43,18 @@ struct Compiled {
 }
 
 impl Trainer {
+    /// A trainer whose programs compute with `isa`.
+    pub(super) fn new(isa: Isa) -> Self {
+        Self { isa, state: Arc::default() }
+    }
+
     /// The seed of a pass that is given none: the numbers from 0.
     pub(super) fn next_seed(&self) -> u64 {
         self.state.seed.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The concatenation of each list of nodes in `wanted` for `images`, by the batch's statistics, which update the running
-    /// ones; nothing where this is not for the kernels.
+    /// The concatenation of each list of nodes in `wanted` for `images`, by the batch's statistics, which update the
+    /// running ones; nothing where this is not for the kernels.
     pub(super) fn run(
         &self,
         graph: &Graph,
@@ -65,7 +71,9 @@ impl Trainer {
         }
         let (count, _, height, width) = images.dims4()?;
         let outputs: Vec<NodeId> = wanted.iter().flatten().copied().collect();
-        let Some(compiled) = self.state.program(graph, (count, height, width), &outputs)? else { return Ok(None) };
+        let Some(compiled) = self.state.program(graph, self.isa, (count, height, width), &outputs)? else {
+            return Ok(None);
+        };
         let flat = parameters.into_iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?;
         let statistics = Arc::new(Mutex::new(Vec::new()));
         let pass = Pass {
@@ -85,6 +93,7 @@ impl State {
     fn program(
         &self,
         graph: &Graph,
+        isa: Isa,
         (count, height, width): (usize, usize, usize),
         outputs: &[NodeId],
     ) -> Result<Option<Compiled>> {
@@ -98,7 +107,7 @@ impl State {
         if self.unknown.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        match compile(graph, (count, height, width), outputs) {
+        match compile(graph, isa, (count, height, width), outputs) {
             Ok(program) => Ok(Some(Compiled { height, width, outputs: outputs.to_vec(), program })),
             Err(hardnet_kernels::Error::Unsupported(_)) => {
                 self.unknown.store(true, Ordering::Relaxed);
@@ -112,13 +121,13 @@ impl State {
 /// The program of `graph` that gives the maps of `outputs`.
 fn compile(
     graph: &Graph,
+    isa: Isa,
     (count, height, width): (usize, usize, usize),
     outputs: &[NodeId],
 ) -> hardnet_kernels::Result<Program> {
-    let isa = Isa::from_environment().unwrap_or_else(|_| Isa::best());
     let size = Size { channels: graph.in_channels(), height, width };
     let (mut builder, image) = Builder::new(isa, candle_core::utils::get_num_threads(), size)?;
-    // What each node's output is the concatenation of.
+    // The maps whose concatenation each node's output is.
     let mut maps: Vec<Vec<FeatureMap>> = Vec::new();
     for node in graph.nodes() {
         let inputs: Vec<FeatureMap> = node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect();
@@ -273,7 +282,7 @@ fn slice<'a>(storage: &'a CpuStorage, layout: &candle_core::Layout) -> Result<&'
     }
 }
 
-/// What a lock guards is whole at any time.
+/// Locks, also after a panic of another holder: the guarded values are whole at any time.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
