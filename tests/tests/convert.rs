@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use hardnet_checkpoint::{Checkpoint, Format};
 use hardnet_model::{
-    Activation, BlockConfig, Config, Conversion, Downsample, Graph, HarDNet, Head, Precision, Scheme, Stem, StemConv,
-    StemPadding, Variant, WeightsFile,
+    Activation, BlockConfig, Config, Conversion, ConversionOptions, Downsample, Graph, HarDNet, Head, Scheme, Stem,
+    StemConv, StemPadding, Variant, WeightsFile,
 };
 use hardnet_params::synthetic;
 
@@ -88,7 +88,7 @@ fn files_of_torch_and_paddle_become_the_same_network() {
             assert_eq!(weights.config(), &expected, "{name}.{ending}");
 
             let mut bytes = Vec::new();
-            Conversion::new(&weights, Precision::F32, None, None).unwrap().write(&mut bytes).unwrap();
+            Conversion::new(&weights, &ConversionOptions::default()).unwrap().write(&mut bytes).unwrap();
             let converted = WeightsFile::from_checkpoint("converted", Checkpoint::from_bytes(bytes).unwrap()).unwrap();
             let tensors = converted.checkpoint();
             let params = Graph::new(&config).unwrap().params();

@@ -3,11 +3,13 @@
 //! HarDNet (Chao et al., "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>) is a
 //! convolutional network whose layer `l` reads the layers `l - 2^n`, so that most feature maps are needed only briefly.
 //!
-//! A [`Config`] is data: one value per published network ([`Variant`]), or any table of blocks of your own. It builds a
-//! [`Graph`]: layers, links, channels, strides and parameter names. Everything else reads that graph: the Candle networks
-//! ([`HarDNet`], [`Backbone`], [`HarDBlock`]), the strict reader of weights in any published format ([`WeightsFile`]),
-//! their conversion to safetensors ([`Conversion`]), the writer of new ones ([`write_weights`]), and the [`Plan`], which computes a classifier on the CPU by kernels of
-//! its own.
+//! [`HarDNet`] classifies images, [`Backbone`] gives feature maps for detection and segmentation, [`HarDBlock`] is one block
+//! for networks of your own. They run on every device of Candle and can be trained; on the CPU, training is computed by
+//! the kernels of `hardnet-kernels`, as one operation of Candle's.
+//!
+//! What they are made of comes from crates that do not need Candle, and is exported here: a [`Config`] describes a network
+//! and gives its [`Graph`] (`hardnet-graph`), a [`WeightsFile`] holds its parameters (`hardnet-params`), and a [`Plan`]
+//! computes it on the CPU several times faster than these networks do (`hardnet-engine`).
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -38,8 +40,8 @@ pub use hardnet_graph::{
 };
 pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
 pub use hardnet_params::{
-    Conversion, Differences, Examined, FileParameters, Metadata, NamedParam, OwnedParameters, Parameters, Precision,
-    Provenance, Recognized, Scheme, Shaped, WeightsFile, examine, write_weights,
+    Conversion, ConversionOptions, Differences, Examined, FileParameters, Metadata, NamedParam, OwnedParameters,
+    Parameters, Precision, Provenance, Recognized, Scheme, Shaped, WeightsFile, examine, write_weights,
 };
 pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
 pub use parameters::{VarParameters, var_builder};

@@ -1,8 +1,8 @@
 //! Weights of any format, written as safetensors with canonical names.
 //!
-//! A file is a little-endian length of 8 bytes, a JSON header of that length padded with blanks to a multiple of 8, and the
-//! values, C order, little-endian, one tensor behind the other in the order of PyTorch's `state_dict`. The header's only
-//! metadata key, `hardnet`, holds a [`Metadata`] as JSON with sorted keys: the same input gives the same bytes.
+//! A file is a little-endian length of 8 bytes, a JSON header of that length padded with blanks to a multiple of 8, and
+//! the values, C order, little-endian, one tensor behind the other in the order of PyTorch's `state_dict`. The header's
+//! only metadata key, `hardnet`, holds a [`Metadata`] as JSON with sorted keys: the same input gives the same bytes.
 
 use std::fmt;
 use std::io::Write;
@@ -67,14 +67,50 @@ impl FromStr for Precision {
     }
 }
 
-/// A conversion about to be written.
+/// Options of a [`Conversion`]. What is not given is taken from the metadata of the file that is converted.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ConversionOptions {
+    /// Type of the values.
+    pub precision: Precision,
+    /// Names of the classes in order.
+    pub labels: Option<Vec<String>>,
+    /// Preprocessing of the images: a name or a table.
+    pub pipeline: Option<serde_json::Value>,
+}
+
+impl ConversionOptions {
+    /// Sets the type of the values.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Sets the names of the classes in order.
+    #[must_use]
+    pub fn labels(mut self, labels: Vec<String>) -> Self {
+        self.labels = Some(labels);
+        self
+    }
+
+    /// Sets the preprocessing of the images: a name or a table.
+    #[must_use]
+    pub fn pipeline(mut self, pipeline: impl Into<serde_json::Value>) -> Self {
+        self.pipeline = Some(pipeline.into());
+        self
+    }
+}
+
+/// A weights file about to be written as safetensors.
 ///
 /// ```no_run
-/// use hardnet_params::{Conversion, Precision, WeightsFile};
+/// use hardnet_params::{Conversion, ConversionOptions, Precision, WeightsFile};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let weights = WeightsFile::open("hardnet68.pth")?;
-/// let conversion = Conversion::new(&weights, Precision::F16, None, None)?;
+/// let options = ConversionOptions::default().precision(Precision::F16);
+/// let conversion = Conversion::new(&weights, &options)?;
 /// conversion.write(std::fs::File::create("hardnet68.safetensors")?)?;
 /// # Ok(())
 /// # }
@@ -88,28 +124,23 @@ pub struct Conversion<'a> {
 }
 
 impl<'a> Conversion<'a> {
-    /// Prepares `weights` to be written in `precision`, with names of the classes in order and with the preprocessing that
-    /// they need, a name or a table. What is not given is taken from the metadata of `weights`.
+    /// Prepares `weights` to be written.
     ///
     /// # Errors
     ///
     /// [`Error::ClassNames`] where there is not one name for each class.
-    pub fn new(
-        weights: &'a WeightsFile,
-        precision: Precision,
-        labels: Option<Vec<String>>,
-        pipeline: Option<serde_json::Value>,
-    ) -> Result<Self> {
+    pub fn new(weights: &'a WeightsFile, options: &ConversionOptions) -> Result<Self> {
         let own = weights.metadata();
-        let labels = labels.or_else(|| own.and_then(|own| own.labels.clone()));
+        let labels = options.labels.clone().or_else(|| own.and_then(|own| own.labels.clone()));
         let expected = weights.config().classes();
         if let Some(found) = labels.as_ref().map(Vec::len).filter(|&found| found != expected) {
             return Err(Error::ClassNames { expected, found });
         }
+        let precision = options.precision;
         let checkpoint = weights.checkpoint();
         let mut metadata = Metadata::new(weights.config().clone());
         metadata.labels = labels;
-        metadata.pipeline = pipeline.or_else(|| own.and_then(|own| own.pipeline.clone()));
+        metadata.pipeline = options.pipeline.clone().or_else(|| own.and_then(|own| own.pipeline.clone()));
         metadata.scheme = Some(weights.scheme().name().into());
         metadata.source = Some(Provenance {
             sha256: weights.sha256(),
@@ -121,7 +152,7 @@ impl<'a> Conversion<'a> {
         Ok(Self { weights, precision, metadata, header })
     }
 
-    /// What the file will say of itself.
+    /// Metadata of the file that will be written.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
@@ -145,8 +176,8 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Write`] where `out` fails; [`Error::Overflow`] with every tensor that has values beyond the type asked for:
-    /// what was written is then of no use.
+    /// [`Error::Write`] where `out` fails; [`Error::Overflow`] with every tensor that has values beyond the type asked
+    /// for: the output is then incomplete.
     pub fn write(&self, mut out: impl Write) -> Result<()> {
         out.write_all(&self.header).map_err(Error::Write)?;
         let mut tensors = Vec::new();

@@ -1,9 +1,9 @@
 //! Parameters of HarDNets, and the files that hold them.
 //!
-//! A [`WeightsFile`] is a model file of PyTorch, Paddle or safetensors, told apart by content and read strictly: it fits its
-//! network, or one error says everything that differs. Its [`Metadata`] names the network, or the names and shapes of
-//! its tensors do, in any of the published naming [`Scheme`]s. [`Parameters`] is the trait by which engines and
-//! networks ask for values; [`Conversion`] and [`write_weights`] write safetensors with canonical names.
+//! A [`WeightsFile`] is a model file of PyTorch, Paddle or safetensors, told apart by content and read strictly: it
+//! fits its network, or one error says everything that differs. Its [`Metadata`] names the network, or the names and
+//! shapes of its tensors do, in any of the published naming [`Scheme`]s. [`Parameters`] is the trait by which engines
+//! and networks ask for values; [`Conversion`] and [`write_weights`] write safetensors with canonical names.
 //!
 //! ```no_run
 //! use hardnet_graph::Graph;
@@ -11,7 +11,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let file = WeightsFile::open("hardnet68.pth")?;
-//! println!("{} by the names of {}", file.config().variant().map_or("custom", |variant| variant.name()), file.scheme());
+//! println!("{} classes, by the names of {}", file.config().classes(), file.scheme());
 //! let parameters = file.parameters();
 //! for param in Graph::new(file.config())?.params() {
 //!     println!("{} has {} values", param.name, parameters.values(&param)?.len());
@@ -33,7 +33,7 @@ mod values;
 mod weights_file;
 mod writer;
 
-pub use convert::{Conversion, Precision};
+pub use convert::{Conversion, ConversionOptions, Precision};
 pub use error::{Differences, Error, Result, Shaped};
 pub use examine::{Examined, examine};
 pub use metadata::{Metadata, Provenance};

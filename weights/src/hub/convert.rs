@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use hardnet_graph::Variant;
-use hardnet_params::{Conversion, Error as ParamsError, Precision, WeightsFile};
+use hardnet_params::{Conversion, ConversionOptions, Error as ParamsError, WeightsFile};
 use tempfile::NamedTempFile;
 
 use crate::registry::RegistryEntry;
@@ -42,7 +42,8 @@ pub(crate) fn to_safetensors(
 ) -> Result<NamedTempFile, ConvertError> {
     let variant: Variant = entry.config.parse().map_err(ParamsError::from)?;
     let file = WeightsFile::open_as(downloaded, variant)?;
-    let conversion = Conversion::new(&file, Precision::F32, None, Some(entry.pipeline.as_str().into()))?;
+    let options = ConversionOptions::default().pipeline(entry.pipeline.as_str());
+    let conversion = Conversion::new(&file, &options)?;
     let folder = weights.parent().expect("the weights are in a folder");
     fs::create_dir_all(folder).map_err(ConvertError::Io)?;
     let mut temporary = NamedTempFile::new_in(folder).map_err(ConvertError::Io)?;

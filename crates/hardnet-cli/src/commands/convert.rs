@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use hardnet_data::Pipeline;
-use hardnet_model::{Conversion, Precision, Variant, WeightsFile};
+use hardnet_model::{Conversion, ConversionOptions, Precision, Variant, WeightsFile};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Hinted, Result};
@@ -112,8 +112,10 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
     let weights = open_weights(&args.input, args.model)?;
     let pipeline = args.pipeline(&weights, printer)?;
     let value = pipeline.as_ref().map(pipeline::to_value).transpose()?;
-    let conversion = Conversion::new(&weights, args.dtype, labels, value)
-        .hint(|| "--labels needs one line for each class of the network".into())?;
+    let mut options = ConversionOptions::default().precision(args.dtype);
+    (options.labels, options.pipeline) = (labels, value);
+    let conversion =
+        Conversion::new(&weights, &options).hint(|| "--labels needs one line for each class of the network".into())?;
     let report = report(args, &target, &weights, &conversion);
     printer.note(format_args!("{}, {} with {} classes", report.source, report.model, report.classes));
     if args.dry_run {

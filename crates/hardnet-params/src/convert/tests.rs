@@ -48,7 +48,7 @@ fn written(conversion: &Conversion<'_>) -> Vec<u8> {
 fn names_and_values_are_canonical_whatever_the_scheme() {
     for scheme in [Scheme::PyTorch, Scheme::Bare, Scheme::PaddleClas, Scheme::Notebook] {
         let weights = stored(&small(), scheme, |_, _| {});
-        let bytes = written(&Conversion::new(&weights, Precision::F32, None, None).unwrap());
+        let bytes = written(&Conversion::new(&weights, &ConversionOptions::default()).unwrap());
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let params = Graph::new(&small()).unwrap().params();
         assert_eq!(file.len(), params.len());
@@ -68,13 +68,15 @@ fn the_header_is_padded_and_has_one_key_of_metadata() {
     for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
         let labels: Vec<String> = ["\"a\\", "b\n", "\u{e9}"].map(String::from).to_vec();
         let pipeline = json!({"resize": 32, "crop": 24});
-        let conversion = Conversion::new(&weights, precision, Some(labels.clone()), Some(pipeline.clone())).unwrap();
+        let options =
+            ConversionOptions::default().precision(precision).labels(labels.clone()).pipeline(pipeline.clone());
+        let conversion = Conversion::new(&weights, &options).unwrap();
         let bytes = written(&conversion);
         let (length, header) = SafeTensors::read_metadata(&bytes).unwrap();
         assert_eq!(length % 8, 0);
         let texts = header.metadata().as_ref().unwrap();
         assert_eq!(texts.keys().collect::<Vec<_>>(), ["hardnet"]);
-        let metadata = Metadata::parse(&texts["hardnet"]).unwrap();
+        let metadata = Metadata::from_json(&texts["hardnet"]).unwrap();
         assert_eq!(&metadata, conversion.metadata());
         assert_eq!((metadata.config, metadata.labels, metadata.pipeline), (small(), Some(labels), Some(pipeline)));
         assert_eq!(metadata.scheme.as_deref(), Some("pytorch"));
@@ -88,11 +90,14 @@ fn the_header_is_padded_and_has_one_key_of_metadata() {
 fn the_same_input_gives_the_same_bytes_and_a_second_conversion_the_same_values() {
     let weights = stored(&small(), Scheme::Notebook, |_, _| {});
     let labels: Vec<String> = ["a", "b", "c"].map(String::from).to_vec();
-    let once = written(&Conversion::new(&weights, Precision::F32, Some(labels.clone()), None).unwrap());
-    assert_eq!(once, written(&Conversion::new(&weights, Precision::F32, Some(labels.clone()), None).unwrap()));
+    let once = written(&Conversion::new(&weights, &ConversionOptions::default().labels(labels.clone())).unwrap());
+    assert_eq!(
+        once,
+        written(&Conversion::new(&weights, &ConversionOptions::default().labels(labels.clone())).unwrap())
+    );
     let again = WeightsFile::from_checkpoint("again", Checkpoint::from_bytes(once.clone()).unwrap()).unwrap();
     assert_eq!(again.config(), &small().with_stem_padding(StemPadding::TopLeft));
-    let conversion = Conversion::new(&again, Precision::F32, None, None).unwrap();
+    let conversion = Conversion::new(&again, &ConversionOptions::default()).unwrap();
     assert_eq!(conversion.metadata().labels, Some(labels));
     let twice = written(&conversion);
     let data = |bytes: &[u8]| bytes[8 + SafeTensors::read_metadata(bytes).unwrap().0..].to_vec();
@@ -107,7 +112,9 @@ fn values_beyond_the_type_are_an_error_that_names_every_tensor() {
         "base.1.norm.bias" => values[0] = 65_519.0,
         _ => {}
     });
-    let error = |precision| Conversion::new(&weights, precision, None, None).unwrap().write(std::io::sink());
+    let error = |precision| {
+        Conversion::new(&weights, &ConversionOptions::default().precision(precision)).unwrap().write(std::io::sink())
+    };
     assert_eq!(
         error(Precision::F16).unwrap_err().to_string(),
         "2 tensors of `it` have values that overflow f16 (`base.0.norm.bias`, `base.1.conv.weight`)"
@@ -119,7 +126,8 @@ fn values_beyond_the_type_are_an_error_that_names_every_tensor() {
 #[test]
 fn class_names_are_counted() {
     let weights = stored(&small(), Scheme::PyTorch, |_, _| {});
-    let error = Conversion::new(&weights, Precision::F32, Some(vec!["a".into()]), None).unwrap_err().to_string();
+    let error =
+        Conversion::new(&weights, &ConversionOptions::default().labels(vec!["a".into()])).unwrap_err().to_string();
     assert_eq!(error, "1 class names for a network of 3 classes");
 }
 
