@@ -10,19 +10,19 @@ use crate::memory::{self, Keep, live, lives};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LayerFigures {
-    /// What it reads: the concatenation of its inputs; of a sum, one of them.
+    /// Its input: the concatenation of what it reads; of a sum, one of them.
     pub input: Shape,
-    /// What it writes.
+    /// Its output.
     pub output: Shape,
-    /// Trained values: weights, biases, scales and shifts of normalisations.
+    /// Trained values: weights, biases, scales and shifts of normalizations.
     pub params: u64,
-    /// Running statistics of normalisations, which are stored but not trained.
+    /// Running statistics of normalizations, which are stored but not trained.
     pub statistics: u64,
-    /// Multiply-accumulates of a convolution or linear layer by its definition, without bias and normalisation.
+    /// Multiply-accumulates of a convolution or linear layer by its definition, without bias and normalization.
     pub macs: u64,
     /// The paper's convolutional input and output: elements that a convolution reads and writes. 0 for other layers.
     pub cio: u64,
-    /// Elements that are normalised.
+    /// Elements that are normalized.
     pub norm_elements: u64,
     /// Elements that an activation is applied to.
     pub activation_elements: u64,
@@ -33,7 +33,7 @@ pub struct LayerFigures {
 }
 
 impl LayerFigures {
-    /// The paper's MACs over CIO, multiply-accumulates per element moved; none for what is no convolution.
+    /// The paper's MACs over CIO, multiply-accumulates per element moved; none for other layers than convolutions.
     pub fn moc(&self) -> Option<f64> {
         (self.cio > 0).then(|| self.macs as f64 / self.cio as f64)
     }
@@ -77,7 +77,7 @@ pub struct Totals {
     pub cio_out: u64,
     /// Elements that depthwise convolutions of a stride above 1 read and write, a part of both.
     pub cio_strided_depthwise: u64,
-    /// Elements that are normalised.
+    /// Elements that are normalized.
     pub norm_elements: u64,
     /// Elements that an activation is applied to.
     pub activation_elements: u64,
@@ -103,15 +103,15 @@ impl Totals {
         self.macs() as f64 / self.cio() as f64
     }
 
-    /// Multiply-accumulates, two operations for each normalised element and one for each activation: what some counters
+    /// Multiply-accumulates, two operations for each normalized element and one for each activation: what some counters
     /// of operations print as MACs.
     pub fn macs_and_pointwise(&self) -> u64 {
         self.macs() + 2 * self.norm_elements + self.activation_elements
     }
 }
 
-/// The memory of a block's maps, with them dropped after their last reader ("live") and with every layer of the block kept
-/// until its output was read ("kept").
+/// The memory of a block's maps, with them dropped after their last reader ("live") and with every layer of the block
+/// kept until its output was read ("kept").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BlockMemory {
@@ -212,8 +212,8 @@ fn count(layer: &Node, input: Shape, output: Shape) -> Option<LayerFigures> {
         let values = sides.iter().filter(|(pointwise, ..)| value(*pointwise));
         values.map(|&(_, channels, elements)| of(channels, elements)).try_fold(0_u64, u64::checked_add)
     };
-    let normalised = norms(|pointwise| pointwise.norm.is_some(), |channels, _| channels as u64)?;
-    let pair = normalised.checked_mul(2)?;
+    let normalized = norms(|pointwise| pointwise.norm.is_some(), |channels, _| channels as u64)?;
+    let pair = normalized.checked_mul(2)?;
     Some(LayerFigures {
         input,
         output,

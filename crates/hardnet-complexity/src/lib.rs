@@ -1,10 +1,11 @@
-//! Complexity of convolutional networks, counted from their structure in the terms of the HarDNet paper (Chao et al., "HarDNet:
-//! A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>).
+//! Complexity of convolutional networks, counted from their structure in the terms of the HarDNet paper (Chao et al.,
+//! "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>).
 //!
-//! [`Figures::new`] counts, for one image of any size, each layer's parameters, multiply-accumulates (MACs), convolutional
-//! input and output (CIO, the paper's stand-in for memory traffic), MACs over CIO (MoC) and the bytes of maps that exist
-//! while it runs. `docs/metrics.md` of the project defines each. It reads a [`Graph`](hardnet_graph::Graph): that of a
-//! HarDNet, of one of the networks that the paper compares with ([`Reference`]), or of any other network.
+//! [`Figures::new`] counts, for one image of any size, each layer's parameters, multiply-accumulates (MACs),
+//! convolutional input and output (CIO, the paper's stand-in for memory traffic), MACs over CIO (MoC) and the bytes of
+//! maps that exist while it runs. `docs/metrics.md` of the project defines each. It reads a
+//! [`Graph`](hardnet_graph::Graph): that of a HarDNet, of one of the networks that the paper compares with
+//! ([`Reference`]), or of any other network.
 //!
 //! [`paper`] has the figures that the paper prints. [`rank_correlation`] tells how far a count explains a time.
 //!

@@ -13,8 +13,8 @@ const ELEMENT_BYTES: u64 = 4;
 pub enum Keep {
     /// Until their last reader is done.
     Links,
-    /// As dense networks do: what a block reads and what each of its layers writes, until the block's output was read. Maps
-    /// between the convolutions of one layer are dropped.
+    /// As dense networks do: what a block reads and what each of its layers writes, until the block's output was read.
+    /// Maps between the convolutions of one layer are dropped.
     Blocks,
 }
 

@@ -1,8 +1,8 @@
 //! Figures that the HarDNet paper prints, and why some differ from those that are counted.
 //!
-//! Table 4 mixes conventions. Each printed figure names the one that gives it, so that [`compare`] can show three numbers:
-//! what the definition gives for the network as it is commonly built, what the paper prints, and what the paper's convention
-//! gives. The reasons are deduced from the numbers; the paper states none of them.
+//! Table 4 mixes conventions. Each printed figure names the one that gives it, so that [`compare`] can show three
+//! numbers: what the definition gives for the network as it is commonly built, what the paper prints, and what the
+//! paper's convention gives. The reasons are deduced from the numbers; the paper states none of them.
 
 mod table;
 
@@ -22,8 +22,8 @@ pub const SIDE: usize = 224;
 pub struct Row {
     /// The network, as printed.
     pub model: &'static str,
-    /// Name of the network's description: that of a [`Reference`], or of a HarDNet, as `hardnet68`. None where the paper
-    /// leaves open how it is built.
+    /// Name of the network's description: that of a [`Reference`], or of a HarDNet, as `hardnet68`. None where the
+    /// paper leaves open how it is built.
     pub network: Option<&'static str>,
     /// Parameters, in millions.
     pub params: Option<Printed>,
@@ -49,11 +49,11 @@ pub struct Printed {
     pub reasons: &'static [Reason],
 }
 
-/// Why a printed figure differs from the definition's for the network as it is commonly built.
+/// Reason why a printed figure differs from the definition's for the network as it is commonly built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Two operations for each normalised element and one for each activation count as MACs.
+    /// Two operations for each normalized element and one for each activation count as MACs.
     Pointwise,
     /// The stride-2 depthwise layers that halve the map are left out.
     StridedDepthwise,
@@ -73,7 +73,7 @@ impl Reason {
     /// The reason in words.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Pointwise => "counts 2 operations for each normalised element and 1 for each activation as MACs",
+            Self::Pointwise => "counts 2 operations for each normalized element and 1 for each activation as MACs",
             Self::StridedDepthwise => "leaves out the stride-2 depthwise layers that stand in for pools",
             Self::FirstVersion => {
                 "is of v1, whose bottlenecks stride in their first 1x1; built today is v1.5 (in the 3x3)"
@@ -86,7 +86,7 @@ impl Reason {
     }
 }
 
-/// Which of a row's figures.
+/// A figure of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quantity {
@@ -132,7 +132,7 @@ pub struct Comparison {
     pub computed: u64,
     /// By the convention that the reasons name; the same without any.
     pub as_counted: u64,
-    /// What is printed, if anything is.
+    /// The printed figure, if there is one.
     pub printed: Option<Printed>,
     /// Whether the definition's figure rounds to what is printed.
     pub agrees: bool,

@@ -1,7 +1,7 @@
 //! Pictures of what is counted, as SVG documents.
 //!
-//! Each has a background of its own, light or dark as the reader's system prefers, and is legible at its own size, at most
-//! 820 pixels wide, which is what a page shows.
+//! Each has a background of its own, light or dark as the reader's system prefers, and is legible at its own size, at
+//! most 820 pixels wide, which is what a page shows.
 
 mod axis;
 mod blocks;

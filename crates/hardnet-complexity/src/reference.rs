@@ -37,7 +37,7 @@ pub enum Reference {
     DenseNet121,
     /// DenseNet-201, growth rate 32.
     DenseNet201,
-    /// VGG-16 without normalisation.
+    /// VGG-16 without normalization.
     Vgg16,
     /// MobileNetV2.
     MobileNetV2,

@@ -25,7 +25,7 @@ fn totals_at_224_are_exact() {
         assert_eq!((totals.convs, totals.params), (convs, params), "{variant}");
         assert_eq!((totals.conv_macs, totals.linear_macs), (conv_macs, linear_macs), "{variant}");
         assert_eq!((totals.cio_in, totals.cio_out), (read, written), "{variant}");
-        // One normalisation behind every convolution.
+        // One normalization behind every convolution.
         assert_eq!(totals.norm_elements, written, "{variant}");
         assert_eq!(totals.params, Graph::new(&variant.into()).unwrap().param_count() as u64);
     }
@@ -180,8 +180,8 @@ fn live_memory_is_what_is_written_and_still_read() {
     }
 }
 
-/// Channels alive in a block whose layers all have one map size, from the link rule alone: layer `l` is needed until the last
-/// layer that reads it, or the transition.
+/// Channels alive in a block whose layers all have one map size, from the link rule alone: layer `l` is needed until
+/// the last layer that reads it, or the transition.
 #[test]
 fn a_blocks_live_channels_follow_from_the_link_rule() {
     let spec = BlockSpec {

@@ -1,34 +1,52 @@
-//! Which algorithm computes a convolution.
+//! The algorithm of a convolution.
 //!
-//! Winograd's tiles of 4x4 outputs need a quarter of the multiplications, and four times the weights; tiles of 2x2 need 2.25 times
-//! fewer and 1.8 times the weights. A layer of few pixels spends its time reading weights. In a batch, the last layers have
-//! enough pixels for tiles of 4x4 outputs, and their transformed weights would be most of the plan's memory. AVX-512 computes faster, so
-//! that more layers wait for weights, and has registers to transform those of four tiles without writing them anywhere. The times
-//! of all algorithms for the layers of the networks are in `docs/performance/choice-avx2.json` and
-//! `choice-avx512.json`, which `benches/choice.py` made; the portable kernels follow the former.
+//! Only 3x3 convolutions of stride 1 and padding 1 have a choice; all others are computed directly, as they are
+//! defined. Winograd's minimal filtering (Lavin and Gray 2015) trades multiplications for memory:
+//!
+//! | algorithm | multiplications | weights held |
+//! |---|---|---|
+//! | direct | 9 for each output | 9 for each pair of channels |
+//! | Winograd, tiles of 2x2 outputs | 4 (2.25 times fewer) | 16 |
+//! | Winograd, tiles of 4x4 outputs | 2.25 (4 times fewer) | 36 |
+//! | Winograd, filters transformed on the fly | as above, and the transforms | 9 |
+//!
+//! The choice follows from the pixels of the batch, the channels and the instruction set:
+//!
+//! * Many pixels: tiles of 4x4 outputs, the fewest multiplications.
+//! * Few pixels ([`FEW_PIXELS`]): reading weights takes the time, so tiles of 2x2 outputs, whose weights are fewer.
+//! * A batch of a deep layer ([`HEAVY`]): enough pixels for tiles of 4x4 outputs, but their weights would be most of
+//!   the plan's memory; they are transformed on the fly, which many pixels ([`MANY_PIXELS`]) pay for.
+//! * AVX-512: it multiplies faster, so that more layers wait for weights ([`FEW_PIXELS_AVX512`]), and it has registers
+//!   to transform the filters of [`REGISTER_TILES`] tiles without writing them anywhere.
+//!
+//! The number of threads is not part of it: results do not depend on threads. The times of all algorithms for the
+//! layers of the networks are in `docs/performance/choice-avx2.json` and `choice-avx512.json`, which
+//! `benches/choice.py` measures; the portable kernels follow the former.
 
 use hardnet_graph::{Conv, Node, Padding};
 use hardnet_kernels::{Algorithm, Isa, Size};
 
 use crate::options::PlanOptions;
 
-/// Pixels of a batch below which a layer is bound by its weights, and with AVX-512.
+/// Pixels of a batch below which a layer is bound by its weights.
 const FEW_PIXELS: usize = 100;
+
+/// The same with AVX-512.
 const FEW_PIXELS_AVX512: usize = 300;
 
 /// Tiles of 4x4 outputs of a batch that AVX-512 multiplies by weights in registers.
 const REGISTER_TILES: usize = 4;
 
-/// Pixels of a batch from which on it costs little to transform weights as they are read.
+/// Pixels of a batch from which on it costs little to transform filters on the fly.
 const MANY_PIXELS: usize = 300;
 
-/// Times that transformed weights must be as many as the values of all maps to be transformed as they are read.
+/// How many times the values of all maps the transformed weights must be to be transformed on the fly.
 const HEAVY: usize = 8;
 
-/// The algorithm for `node` on an input of `size`.
+/// Chooses the algorithm for `node` on an input of `size`.
 pub(crate) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOptions) -> Algorithm {
-    let filtered = conv.kernel == (3, 3) && conv.stride == 1 && conv.padding == Padding::all(1);
-    if !filtered || node.inputs == [0] {
+    let winograd = conv.kernel == (3, 3) && conv.stride == 1 && conv.padding == Padding::all(1);
+    if !winograd || node.inputs == [0] {
         return Algorithm::Direct;
     }
     if let Some(algorithm) = options.algorithm {

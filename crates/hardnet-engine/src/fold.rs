@@ -1,4 +1,15 @@
-//! Batch normalisation folded into the convolution before it, in f64.
+//! Batch normalization folded into the convolution before it.
+//!
+//! At inference, the statistics of a normalization are constants, and it is one multiplication and one addition for
+//! each channel. With the convolution `z = w * x`, the running mean `m` and variance `v`, `gamma` and `beta`:
+//!
+//! ```text
+//! y = gamma * (z - m) / sqrt(v + eps) + beta
+//!   = (s * w) * x + (beta - s * m)              s = gamma / sqrt(v + eps)
+//! ```
+//!
+//! so that a convolution with the weights `s * w` and the bias `beta - s * m` computes both. `s` and the bias are f64;
+//! the kernels multiply weights by `s` as they pack them, and round each packed weight once.
 
 use hardnet_graph::{BatchNorm, Graph, NodeId, ParamInfo, ParamKind};
 use hardnet_kernels::Filter;
@@ -6,7 +17,7 @@ use hardnet_params::Parameters;
 
 use crate::error::Result;
 
-/// A filter with its own memory.
+/// A [`Filter`] that owns its values.
 pub(crate) struct Folded {
     weights: Vec<f32>,
     scale: Vec<f64>,
@@ -19,7 +30,7 @@ impl Folded {
     }
 }
 
-/// The parameters of a graph, node by node.
+/// Reads the parameters of a graph, node by node.
 pub(crate) struct Folder<'a> {
     parameters: &'a dyn Parameters,
     params: Vec<ParamInfo>,
@@ -30,7 +41,7 @@ impl<'a> Folder<'a> {
         Self { parameters, params: graph.params() }
     }
 
-    /// The convolution at `node` with its normalization.
+    /// Folds `norm` into the convolution at `node`.
     pub(crate) fn conv(&self, node: NodeId, norm: BatchNorm) -> Result<Folded> {
         let [gamma, beta, mean, variance] =
             [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
@@ -50,7 +61,7 @@ impl<'a> Folder<'a> {
         Ok(Folded { weights: self.values(node, ParamKind::ConvWeight)?, scale, bias })
     }
 
-    /// The linear layer at `node`.
+    /// Reads the linear layer at `node`.
     pub(crate) fn linear(&self, node: NodeId) -> Result<Folded> {
         let bias: Vec<f64> = self.values(node, ParamKind::LinearBias)?.into_iter().map(f64::from).collect();
         let weights = self.values(node, ParamKind::LinearWeight)?;

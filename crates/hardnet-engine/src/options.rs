@@ -17,7 +17,8 @@ pub struct PlanOptions {
     pub height: usize,
     /// Columns of an image.
     pub width: usize,
-    /// Images computed at once; a run of more takes turns. More need more memory, and fewer read the weights more often.
+    /// Images computed at once; a run of more takes turns. More need more memory, and fewer read the weights more
+    /// often.
     pub batch: usize,
     /// Threads, the caller's among them.
     pub threads: usize,
@@ -25,10 +26,11 @@ pub struct PlanOptions {
     pub isa: Isa,
     /// Algorithm of the 3x3 convolutions of stride 1; by default each has the one that was the fastest for its shape.
     pub algorithm: Option<Algorithm>,
-    /// Whether an image's logits are the same, to the last bit, whatever the batch: algorithms are chosen as for one image.
+    /// Whether an image's logits are the same, to the last bit, whatever the batch: algorithms are chosen as for one
+    /// image.
     ///
-    /// Otherwise algorithms are chosen for the whole batch, and their rounding differs. Layers of few pixels are slower with
-    /// this in large batches, and hold more transformed weights.
+    /// Otherwise algorithms are chosen for the whole batch, and their rounding differs. Layers of few pixels are slower
+    /// with this in large batches, and hold more transformed weights.
     pub batch_invariant: bool,
 }
 

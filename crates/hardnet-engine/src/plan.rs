@@ -1,9 +1,11 @@
-//! A classifier compiled for the CPU.
+//! A network compiled for the CPU.
 //!
-//! A [`Plan`] walks the [`Graph`] once: batch normalisation is folded into the convolutions in f64, weights are packed for the
-//! kernel that [`choice`] picks for each layer, and all maps are placed in one arena by their lifetimes, which in a HarDNet
-//! are short. A layer reads the maps that its links name where they are; nothing is concatenated. The Candle network is the
-//! reference that it is tested against.
+//! Making a [`Plan`] walks the graph once. For each layer, batch normalization is folded into the convolution
+//! (`fold.rs`), an algorithm is chosen for its shape (`choice.rs`), and the weights are packed for the kernel that
+//! computes it. All maps then lie in one arena, placed by their lifetimes, which in a HarDNet are short. A layer reads
+//! the maps that its links name where they are: nothing is concatenated.
+//!
+//! The networks of `hardnet-model` on Candle are the reference that plans are tested against.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,14 +19,14 @@ use crate::error::{Error, Result};
 use crate::fold::Folder;
 use crate::options::PlanOptions;
 
-/// A network compiled for one size of image on the CPU.
+/// A network compiled for images of one size on the CPU.
 ///
 /// ```no_run
 /// use hardnet_engine::{Plan, PlanOptions};
 ///
 /// # fn main() -> Result<(), hardnet_engine::Error> {
 /// let mut plan = Plan::load("hardnet68.safetensors", &PlanOptions::default())?;
-/// let image = vec![0.0; 3 * 224 * 224]; // normalised, `[3, 224, 224]`
+/// let image = vec![0.0; 3 * 224 * 224]; // normalized, `[3, 224, 224]`
 /// let logits = plan.run(&[image])?;
 /// assert_eq!(logits.len(), 1000);
 /// # Ok(())
@@ -39,7 +41,7 @@ pub struct Plan {
     options: PlanOptions,
 }
 
-/// Bytes that a plan holds.
+/// Memory of a plan, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlanMemory {
@@ -70,12 +72,13 @@ pub struct PlanStep {
 }
 
 impl Plan {
-    /// The plan of `config` with its parameters from `parameters`.
+    /// Compiles the network of `config` with its parameters from `parameters`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a configuration that makes no network, [`Error::InputTooSmall`] and [`Error::InputTooLarge`] for
-    /// a size of image that does not fit it, [`Error::Parameter`] and what `parameters` says for parameters that do not fit.
+    /// [`Error::Graph`] for a configuration that does not describe a network and for a size of image that does not fit
+    /// it, [`Error::Params`] for parameters that cannot be read or do not fit, [`Error::Kernels`] where threads cannot
+    /// start.
     pub fn new(config: &Config, parameters: &dyn Parameters, options: &PlanOptions) -> Result<Self> {
         let graph = Graph::new(config)?;
         graph.shapes(options.height, options.width)?;
@@ -93,7 +96,8 @@ impl Plan {
         Ok(Self { config: config.clone(), program, names: compiler.names, options: *options })
     }
 
-    /// The plan of a safetensors file, described by its metadata or recognised by its tensors.
+    /// Compiles the network of a PyTorch, Paddle or safetensors file, named by its metadata or recognized by its
+    /// tensors.
     ///
     /// # Errors
     ///
@@ -102,7 +106,7 @@ impl Plan {
         Self::from_file(WeightsFile::open(path)?, options)
     }
 
-    /// The plan of a file that is open, whose memory is given back as its weights are packed.
+    /// Compiles the network of a file that is open, whose memory is given back as its weights are packed.
     ///
     /// # Errors
     ///
@@ -112,9 +116,11 @@ impl Plan {
         Self::new(&config, &file.into_parameters(), options)
     }
 
-    /// Logits `[N, classes]` of normalised images, each `[C, H, W]`; without a head, the last maps, `[N, C, H, W]`.
+    /// Computes the logits `[N, classes]` of normalized images, each `[C, H, W]`; without a head, the last maps,
+    /// `[N, C, H, W]`.
     ///
-    /// They are the same, to the last bit, for any number of threads.
+    /// They are the same, to the last bit, for any number of threads, and, with
+    /// [`batch_invariant`](PlanOptions::batch_invariant), for any other images in the batch.
     ///
     /// # Errors
     ///
@@ -125,7 +131,7 @@ impl Plan {
         Ok(output)
     }
 
-    /// As [`Plan::run`], and adds the time of each of the [steps](Plan::steps) to `times`.
+    /// Computes as [`Plan::run`] and adds the time of each of the [steps](Plan::steps) to `times`.
     ///
     /// # Errors
     ///
@@ -136,28 +142,28 @@ impl Plan {
         Ok(output)
     }
 
-    /// What the network is.
+    /// The network.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What the plan was made for.
+    /// The options that the plan was made with.
     pub fn options(&self) -> &PlanOptions {
         &self.options
     }
 
-    /// Values of one image's output: its classes, with a head.
+    /// Number of values of one image's output: of classes, with a head.
     pub fn output_len(&self) -> usize {
         self.program.output_len()
     }
 
-    /// Bytes that the plan holds.
+    /// The memory that the plan holds.
     pub fn memory(&self) -> PlanMemory {
         let memory = self.program.memory();
         PlanMemory { weights: memory.weights, arena: memory.maps, scratch: memory.scratch }
     }
 
-    /// What the plan does, in order.
+    /// The steps in order.
     pub fn steps(&self) -> Vec<PlanStep> {
         let infos = self.program.steps();
         let step = |(at, name): (usize, &String)| PlanStep {
@@ -175,7 +181,7 @@ impl Plan {
 /// A plan under construction.
 struct Compiler<'a> {
     builder: Builder,
-    /// What each node's output is the concatenation of: its map, or its inputs where it does nothing.
+    /// The maps whose concatenation each node's output is: its own, or its inputs where it does nothing.
     maps: Vec<Vec<FeatureMap>>,
     names: Vec<String>,
     folder: Folder<'a>,
@@ -183,7 +189,7 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// Adds `node`, whose inputs have been added, and returns what its output is the concatenation of.
+    /// Adds `node`, whose inputs have been added, and returns the maps whose concatenation is its output.
     fn node(&mut self, id: usize, node: &Node, image: FeatureMap) -> Result<Vec<FeatureMap>> {
         let inputs: Vec<FeatureMap> = node.inputs.iter().flat_map(|&input| self.maps[input].iter().copied()).collect();
         // Only convolutions read several maps in a graph of a configuration.

@@ -53,9 +53,9 @@ fn results_do_not_depend_on_threads_or_batches() {
     }
 }
 
-/// With algorithms chosen as for one image, an image in a batch has the logits that it has alone, to the last bit: whatever
-/// the batch, the threads, and how full a batch is. The sizes have maps of one to a few tiles of 4x4 outputs, for which
-/// batches would be computed by other algorithms.
+/// With algorithms chosen as for one image, an image in a batch has the logits that it has alone, to the last bit:
+/// whatever the batch, the threads, and how full a batch is. The sizes have maps of one to a few tiles of 4x4 outputs,
+/// for which batches would be computed by other algorithms.
 #[test]
 fn logits_of_a_batch_invariant_plan_are_those_of_each_image_alone() {
     for variant in Variant::ALL {

@@ -79,8 +79,8 @@ pub struct BlockConfig {
     pub growth: usize,
     /// Channel multiplier, the paper's `m`.
     pub multiplier: f64,
-    /// Probability of a dropout between block and transition. It keeps an index of its own in `base`, so that `None` and
-    /// `Some(0.0)` name the parameters behind it differently.
+    /// Probability of a dropout between block and transition. It keeps an index of its own in `base`, so that `None`
+    /// and `Some(0.0)` name the parameters behind it differently.
     pub dropout: Option<f64>,
     /// Output channels of the 1x1 transition behind the block.
     pub transition: usize,

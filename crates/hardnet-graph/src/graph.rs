@@ -1,8 +1,8 @@
 //! The graph of a network: what every reader of a [`Config`] walks.
 //!
-//! Nodes stand in an order in which they can be computed. A node reads the concatenation of its inputs' channels, so that
-//! links need no node of their own and a reader is free to copy or not. Normalization and activation belong to the node
-//! before or behind which they stand: an engine computes them in passing, and they write no map of their own.
+//! Nodes stand in an order in which they can be computed. A node reads the concatenation of its inputs' channels, so
+//! that links need no node of their own and a reader is free to copy or not. Normalization and activation belong to the
+//! node before or behind which they stand: an engine computes them in passing, and they write no map of their own.
 
 mod builder;
 mod hardnet;
@@ -39,7 +39,7 @@ pub struct Graph {
 pub struct Node {
     /// PyTorch's name of the module, as `base.3.layers.0.layer1`; `image` for the input.
     pub name: String,
-    /// What it computes.
+    /// The operation.
     pub op: Op,
     /// The nodes it reads, concatenated along the channels in this order; added, if it is an [`Op::Add`].
     pub inputs: Vec<NodeId>,
@@ -97,7 +97,7 @@ pub enum ModuleKind {
 pub struct Block {
     /// Its name.
     pub name: String,
-    /// What it reads: layer 0 of its numbering.
+    /// The nodes that it reads: layer 0 of its numbering.
     pub inputs: Vec<NodeId>,
     /// Its layers from number 1 on. One may be several convolutions in a row: the last writes what the others read.
     pub layers: Vec<Vec<NodeId>>,

@@ -1,16 +1,31 @@
-//! The harmonic link rule, the one thing that makes a HarDNet (paper, section 3).
+//! The harmonic link rule, which makes a network a HarDNet (Chao et al. 2019, section 3.1).
 //!
 //! A block numbers its input 0 and its layers from 1. Layer `l` reads layer `l - 2^n` for every `n` with `2^n` dividing
-//! `l`, and has `k * m^n` channels for the largest such `n`. The block's output is its odd layers and its last one.
+//! `l`. Drawn for a block of eight layers, each link from its source on the left to its reader on the right:
+//!
+//! ```text
+//! layer     0   1   2   3   4   5   6   7   8
+//! l - 1     o-->o-->o-->o-->o-->o-->o-->o-->o     every layer
+//! l - 2     o------>o------>o------>o------>o     every second layer
+//! l - 4     o-------------->o-------------->o     every fourth layer
+//! l - 8     o------------------------------>o     every eighth layer
+//! channels      k  km   k km^2  k  km   k km^3
+//! output        x       x       x       x   x
+//! ```
+//!
+//! Like the overtones of a string, longer links are rarer, hence the name. Once layer `2^n` is done, no layer after it
+//! reads one before it: those maps can be dropped, but for the odd layers, which are part of the block's output. A
+//! layer that many others read, one whose number has a high power of two, has more channels: `k * m^n` for the largest
+//! `n` with `2^n` dividing `l`, so that what it has summed up of the layers before it is not squeezed into `k`
+//! channels.
 
 /// The largest number of layers in a block.
 ///
-/// The reference implementation looks at powers up to `2^9` only, so that the rule and it agree below `2^10`.
+/// The reference implementation has powers up to `2^9` only: below `2^10` layers, the rule and it agree.
 pub const MAX_LAYERS: usize = 1023;
 
-/// The layers that `layer` reads, nearest first, in the order in which their channels are concatenated.
-///
-/// Empty for layer 0, the block's input.
+/// Layers that `layer` reads, nearest first, in the order in which their channels are concatenated; none for layer 0,
+/// the block's input.
 ///
 /// ```
 /// assert_eq!(hardnet_graph::link::sources(12).collect::<Vec<_>>(), [11, 10, 8]);
@@ -20,7 +35,7 @@ pub fn sources(layer: usize) -> impl Iterator<Item = usize> {
     (0..powers).map(move |n| layer - (1 << n))
 }
 
-/// Output channels of `layer` (1 or higher) for growth rate `k` and multiplier `m`.
+/// Output channels of `layer` (1 or higher) for growth rate `k` and multiplier `m`: the paper's `k * m^n`.
 ///
 /// The product is taken factor by factor in `f64` and rounded to an even number as the reference implementation does,
 /// `int(int(x + 1) / 2) * 2`: 22.4 gives 22 and 23.0 gives 24.
@@ -29,7 +44,7 @@ pub fn width(layer: usize, k: usize, m: f64) -> usize {
     (exact + 1.0) as usize / 2 * 2
 }
 
-/// The layers whose concatenation is the output of a block of `layers` layers: the odd ones and the last.
+/// Layers whose concatenation is the output of a block of `layers` layers: the odd ones and the last.
 pub fn outputs(layers: usize) -> impl Iterator<Item = usize> {
     (1..=layers).filter(move |layer| layer % 2 == 1 || *layer == layers)
 }

@@ -12,7 +12,7 @@ pub use pointwise::{Activation, BatchNorm, Pointwise};
 pub use pool::{Pool, PoolKind};
 pub use window::{Padding, output_size};
 
-/// What a layer computes.
+/// The operation of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Op {

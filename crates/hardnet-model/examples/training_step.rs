@@ -4,8 +4,8 @@
 //! cargo run --release -p hardnet-model --example training_step -- VARIANT SIDE BATCH STEPS
 //! ```
 //!
-//! Prints one line of JSON: milliseconds of each step, the first left out, and the peak of the process's memory in MiB. Threads are
-//! those of Candle, by `RAYON_NUM_THREADS`.
+//! Prints one line of JSON: milliseconds of each step, the first left out, and the peak of the process's memory in MiB.
+//! Threads are those of Candle, by `RAYON_NUM_THREADS`.
 
 use std::io::Write;
 use std::time::Instant;

@@ -13,12 +13,12 @@ pub enum Error {
     /// Parameters that cannot be read.
     #[error(transparent)]
     Params(#[from] hardnet_params::Error),
-    /// No module of the network is what a tap asks for.
+    /// A tap at a stride or index that the network does not have.
     #[error("no feature map at {wanted} in this network, which has {available}")]
     NoSuchTap {
-        /// What was asked for: a stride or an index.
+        /// The stride or index that was asked for.
         wanted: String,
-        /// What there is.
+        /// The strides or indices of the network.
         available: String,
     },
     /// An error of the CPU engine.

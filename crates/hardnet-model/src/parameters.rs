@@ -26,7 +26,8 @@ pub fn var_builder(file: &WeightsFile, device: &Device) -> Result<VarBuilder<'st
     Ok(VarBuilder::from_tensors(tensors, DType::F32, device))
 }
 
-/// The tensors of a [`VarBuilder`] as [`Parameters`], for a [`Plan`](crate::Plan) of a network that is trained on Candle.
+/// The tensors of a [`VarBuilder`] as [`Parameters`], for a [`Plan`](crate::Plan) of a network that is trained on
+/// Candle.
 pub struct VarParameters<'a>(pub VarBuilder<'a>);
 
 impl Parameters for VarParameters<'_> {

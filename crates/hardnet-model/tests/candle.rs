@@ -1,5 +1,5 @@
-//! What Candle 0.11.1 does where this project computes otherwise: the claims of `docs/candle-upstream.md`. A failure here means that
-//! Candle has changed, and that what works around it may go.
+//! What Candle 0.11.1 does where this project computes otherwise: the claims of `docs/candle-upstream.md`. A failure
+//! here means that Candle has changed, and that what works around it may go.
 
 use candle_core::{Device, Result, Tensor, Var};
 

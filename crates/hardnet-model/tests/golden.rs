@@ -100,8 +100,8 @@ fn images_that_do_not_fit_are_errors() {
     };
     let small = error(&[1, 3, 28, 224]);
     assert!(small.contains("`base.13` would have no output; the shorter side needs at least 29"), "{small}");
-    let grey = error(&[1, 1, 224, 224]);
-    assert!(grey.contains("expected images of 3 channels"), "{grey}");
+    let gray = error(&[1, 1, 224, 224]);
+    assert!(gray.contains("expected images of 3 channels"), "{gray}");
 }
 
 /// At even sizes the notebook's padding reads the same pixels as PyTorch's; at odd ones its map is a row smaller.

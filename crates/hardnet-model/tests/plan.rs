@@ -8,9 +8,7 @@ use hardnet_model::{
 use hardnet_params::synthetic::{self, Synthetic};
 
 fn options(height: usize, width: usize, batch: usize) -> PlanOptions {
-    let mut options = PlanOptions::default();
-    (options.height, options.width, options.batch) = (height, width, batch);
-    options
+    PlanOptions::default().size(height, width).batch(batch)
 }
 
 /// The Candle network of `config` with synthetic parameters.
@@ -59,14 +57,13 @@ fn every_variant_agrees_with_candle() {
     }
 }
 
-/// In a batch, deep layers transform their weights as they read them, and the plan holds little more than a plan for one image.
+/// In a batch, deep layers transform their weights as they read them, and the plan holds little more than a plan for
+/// one image.
 #[test]
 fn large_batches_agree_with_candle_in_little_memory() {
     let config = Config::from(Variant::HarDNet68).with_classes(10);
     let weights = |isa: Isa, batch: usize| {
-        let mut options = options(224, 224, batch);
-        options.isa = isa;
-        let plan = Plan::new(&config, &Synthetic, &options).unwrap();
+        let plan = Plan::new(&config, &Synthetic, &options(224, 224, batch).isa(isa)).unwrap();
         let lean = plan.steps().iter().filter(|step| step.kernel == "lean-4x4").count();
         (plan.memory().weights, lean)
     };
@@ -82,14 +79,14 @@ fn large_batches_agree_with_candle_in_little_memory() {
     assert!(worst < 2e-4, "logits differ by {worst}");
 }
 
-/// Networks that nobody published: ReLU, average pools, grey images, strides in both stem convolutions, no head, a dropout between
-/// block and transition, layers of one channel.
+/// Networks that nobody published: ReLU, average pools, gray images, strides in both stem convolutions, no head, a
+/// dropout between block and transition, layers of one channel.
 fn customs() -> Vec<(&'static str, Config)> {
     let dense = || Config::from(Variant::HarDNet68).with_classes(7);
-    let mut grey = dense();
-    (grey.in_channels, grey.activation, grey.downsample) = (1, Activation::Relu, Downsample::AveragePool);
-    grey.stem.convs[0].kernel = 5;
-    grey.blocks.truncate(2);
+    let mut gray = dense();
+    (gray.in_channels, gray.activation, gray.downsample) = (1, Activation::Relu, Downsample::AveragePool);
+    gray.stem.convs[0].kernel = 5;
+    gray.blocks.truncate(2);
     let mut narrow = Config::from(Variant::HarDNet39Ds).without_head();
     narrow.stem.convs[1].stride = 2;
     narrow.blocks.truncate(2);
@@ -97,7 +94,7 @@ fn customs() -> Vec<(&'static str, Config)> {
     let mut dropout = dense();
     dropout.blocks.truncate(1);
     dropout.blocks[0].dropout = Some(0.5);
-    vec![("grey", grey), ("narrow", narrow), ("dropout", dropout)]
+    vec![("gray", gray), ("narrow", narrow), ("dropout", dropout)]
 }
 
 #[test]
@@ -111,7 +108,8 @@ fn custom_networks_agree_with_candle() {
     }
 }
 
-/// Values that are no numbers, infinities and denormals in an image: the reference's class of answer, and no effect on others.
+/// Values that are no numbers, infinities and denormals in an image: the reference's class of answer, and no effect on
+/// others.
 #[test]
 fn strange_values_stay_with_their_image() {
     for variant in [Variant::HarDNet39Ds, Variant::HarDNet68] {
@@ -132,7 +130,8 @@ fn strange_values_stay_with_their_image() {
     }
 }
 
-/// Every variant at sizes from 33 to 321 and batches from 1 to 9, in both paddings of the stem: minutes, so not by default.
+/// Every variant at sizes from 33 to 321 and batches from 1 to 9, in both paddings of the stem: minutes, so not by
+/// default.
 #[test]
 #[ignore = "minutes long; after a change of kernels: cargo test -p hardnet-model --test plan -- --ignored"]
 fn sweep_of_sizes_and_batches() {

@@ -1,4 +1,4 @@
-//! What is in a checkpoint, whether or not it can be used.
+//! Examination of a checkpoint, whether or not it can be used.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -12,23 +12,23 @@ use crate::recognize::{FileTensor, Recognized, compare, recognize};
 use crate::scheme::Scheme;
 use crate::values;
 
-/// What a checkpoint holds.
+/// The network in a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Examined {
-    /// What the file says of itself, if it does.
+    /// The file's metadata, if it has any.
     pub metadata: Option<Metadata>,
     /// The network that the metadata names, or that the tensors are or come closest to; its differences have all that
     /// keeps the file from being used.
     pub recognized: Recognized,
 }
 
-/// Finds out which network a checkpoint holds and checks every tensor and value against it.
+/// Finds the network that a checkpoint holds and checks every tensor and value against it.
 ///
 /// # Errors
 ///
-/// [`Error::Metadata`] and [`Error::Config`] for metadata that describe no network; everything else that is wrong is in
-/// the differences. Errors call the checkpoint `name`.
+/// [`Error::Metadata`] and [`Error::Graph`] for metadata that do not describe a network; everything else that is wrong
+/// is in the differences. Errors call the checkpoint `name`.
 pub fn examine(name: impl AsRef<Path>, checkpoint: &Checkpoint) -> Result<Examined> {
     examine_as(checkpoint, None).map_err(|reason| reason.at(name.as_ref()))
 }
@@ -54,7 +54,7 @@ pub(crate) fn examine_as(
     wanted: Option<Variant>,
 ) -> std::result::Result<Examined, Unexamined> {
     let json = checkpoint.metadata().get(METADATA_KEY);
-    let metadata = json.map(|json| Metadata::parse(json)).transpose().map_err(Unexamined::Metadata)?;
+    let metadata = json.map(|json| Metadata::from_json(json)).transpose().map_err(Unexamined::Metadata)?;
     let format = checkpoint.format();
     let tensors: Vec<_> = checkpoint.tensors().iter().map(|info| FileTensor::new(info, format)).collect();
     let mut recognized = match &metadata {

@@ -1,4 +1,4 @@
-//! What a weights file says of itself.
+//! Metadata of a weights file.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(crate) const METADATA_KEY: &str = "hardnet";
 /// The version of [`Metadata`] that this crate reads.
 const SCHEMA: u32 = 1;
 
-/// What a weights file says of itself, as JSON under the metadata key `hardnet`.
+/// Description of a weights file, stored in it as JSON under the metadata key `hardnet`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -45,12 +45,12 @@ pub struct Provenance {
     pub sha256: String,
     /// Length.
     pub bytes: u64,
-    /// What wrote it, as `PyTorch, legacy`.
+    /// Its format, as `PyTorch, legacy`.
     pub format: String,
 }
 
 impl Metadata {
-    /// What is known of a network without names or a pipeline of its own.
+    /// Metadata of a network without class names or a pipeline of its own.
     pub fn new(config: Config) -> Self {
         Self { schema: SCHEMA, config, labels: None, pipeline: None, scheme: None, source: None, tool: None }
     }
@@ -61,8 +61,8 @@ impl Metadata {
         serde_json::to_string(&Sorted::from(value)).expect("every field is a JSON value")
     }
 
-    /// The table in `json`, or what is wrong with it.
-    pub(crate) fn parse(json: &str) -> Result<Self, String> {
+    /// Reads the table in `json`; the error says why it is none.
+    pub(crate) fn from_json(json: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Schema {
             schema: u32,
@@ -111,6 +111,6 @@ mod tests {
             json.ends_with("\"pipeline\":{\"crop\":224,\"resize\":256},\"schema\":1,\"tool\":\"hardnet 1\"}"),
             "{json}"
         );
-        assert_eq!(Metadata::parse(&json), Ok(metadata));
+        assert_eq!(Metadata::from_json(&json), Ok(metadata));
     }
 }

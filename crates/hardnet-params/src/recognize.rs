@@ -1,4 +1,4 @@
-//! Which network a file's tensors are, under which names.
+//! Recognition of a network by the names and shapes of a file's tensors.
 
 mod infer;
 
@@ -11,10 +11,11 @@ use crate::error::{Differences, Result, Shaped};
 use crate::scheme::{NamedParam, Scheme};
 use crate::values::FloatType;
 
-/// What PyTorch calls its count of batches beside the running statistics of a normalization; inference does not read it.
+/// PyTorch's name for the count of batches beside the running statistics of a normalization; inference does not read
+/// it.
 const COUNTER: &str = "num_batches_tracked";
 
-/// What a file says of one of its tensors.
+/// Name, shape and type of a tensor in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileTensor {
     /// Its name in the file.
@@ -28,7 +29,7 @@ pub(crate) struct FileTensor {
 impl FileTensor {
     /// The description of a tensor of a file of `format`.
     pub(crate) fn new(info: &TensorInfo, format: Format) -> Self {
-        let unreadable = FloatType::of(info.dtype, format).is_none().then(|| info.dtype.to_string());
+        let unreadable = FloatType::new(info.dtype, format).is_none().then(|| info.dtype.to_string());
         Self { name: info.name.clone(), shape: info.shape.clone(), unreadable }
     }
 }
@@ -48,8 +49,8 @@ pub struct Recognized {
 }
 
 /// The published network, and the scheme, that the tensors of a file fit or come closest to, with the file's number of
-/// classes; of `wanted` if one is given, unless the file fits another. A HarDNet of other sizes that they fit exactly comes
-/// before a published one that they do not.
+/// classes; of `wanted` if one is given, unless the file fits another. A HarDNet of other sizes that they fit exactly
+/// comes before a published one that they do not.
 ///
 /// The `num_batches_tracked` counters of its normalizations are ignored.
 ///
@@ -85,7 +86,7 @@ pub(crate) fn recognize(tensors: &[FileTensor], wanted: Option<Variant>) -> Resu
 ///
 /// # Errors
 ///
-/// [`Error::Config`](hardnet_graph::Error::Config) where `config` makes no network.
+/// [`Error::Config`](hardnet_graph::Error::Config) where `config` does not describe a network.
 pub(crate) fn compare(tensors: &[FileTensor], config: &Config, scheme: Scheme) -> Result<Recognized> {
     Table::new(tensors).compare(config, scheme)
 }
@@ -162,7 +163,7 @@ fn layer_and_leaf(name: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    /// What a file of `config` under the names of `scheme` holds.
+    /// The tensors of a file of `config` under the names of `scheme`.
     pub(super) fn tensors(config: &Config, scheme: Scheme) -> Vec<FileTensor> {
         let params = scheme.params(&Graph::new(config).unwrap());
         let tensor = |named: NamedParam| FileTensor { shape: named.shape(), name: named.key, unreadable: None };

@@ -1,7 +1,7 @@
 //! Names that published files give to a network's parameters.
 //!
-//! The canonical names are those of the authors' PyTorch code; every other scheme is a rule from the graph to its names, so
-//! that it holds for any table of blocks.
+//! The canonical names are those of the authors' PyTorch code; every other scheme is a rule from the graph to its
+//! names, so that it holds for any table of blocks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use hardnet_graph::{Graph, ModuleInfo, ModuleKind, ParamInfo, ParamKind};
 
 use crate::error::Error;
 
-/// A way to name parameters.
+/// A convention for the names of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
@@ -128,7 +128,8 @@ fn notebook_head(name: &str) -> String {
     }
 }
 
-/// The path in `pytorchcv` of every module: a stage ends with its downsampling layer, a unit is a block and its transition.
+/// The path in `pytorchcv` of every module: a stage ends with its downsampling layer, a unit is a block and its
+/// transition.
 fn pytorchcv_paths(graph: &Graph) -> Vec<String> {
     let (mut stage, mut unit, mut convs) = (0, 1, 0);
     let mut paths = Vec::new();

@@ -1,7 +1,7 @@
 //! Synthetic parameters: values that follow from names alone, for measurements and tests without a weights file.
 //!
-//! The same values as `tests/golden/formula.py` gives: SplitMix64, seeded by the FNV-1a hash of a tensor's name, in a range that its
-//! kind needs so that maps neither vanish nor grow.
+//! The same values as `tests/golden/formula.py` gives: SplitMix64, seeded by the FNV-1a hash of a tensor's name, in a
+//! range that its kind needs so that maps neither vanish nor grow.
 
 use hardnet_graph::{Config, Graph, ParamInfo};
 
@@ -48,18 +48,18 @@ pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     } else if name.ends_with("running_mean") {
         (-0.1, 0.2)
     } else if name.ends_with("conv.weight") {
-        return centred(name, shape, (6.0 / per_output as f64).sqrt());
+        return centered(name, shape, (6.0 / per_output as f64).sqrt());
     } else if name == "x" {
         (-2.0, 4.0)
     } else if name.ends_with(".weight") {
-        return centred(name, shape, (3.0 / inputs as f64).sqrt());
+        return centered(name, shape, (3.0 / inputs as f64).sqrt());
     } else {
         (-0.1, 0.2)
     };
     uniform(name, shape).map(|u| (least + length * u) as f32).collect()
 }
 
-fn centred(name: &str, shape: &[usize], bound: f64) -> Vec<f32> {
+fn centered(name: &str, shape: &[usize], bound: f64) -> Vec<f32> {
     uniform(name, shape).map(|u| ((2.0 * u - 1.0) * bound) as f32).collect()
 }
 

@@ -1,4 +1,4 @@
-//! The values of stored tensors as f32, and back into the types that are written.
+//! Values of stored tensors as f32, and back in the types that are written.
 
 use half::{bf16, f16};
 use hardnet_checkpoint::{Checkpoint, Dtype, Error, Format};
@@ -17,7 +17,7 @@ pub(crate) enum FloatType {
 impl FloatType {
     /// The type of a tensor of `dtype` in a file of `format`. Paddle writes bf16 as unsigned integers of 16 bits, which
     /// no parameter is.
-    pub(crate) fn of(dtype: Dtype, format: Format) -> Option<Self> {
+    pub(crate) fn new(dtype: Dtype, format: Format) -> Option<Self> {
         Some(match (dtype, format) {
             (Dtype::F64, _) => Self::F64,
             (Dtype::F32, _) => Self::F32,
@@ -28,19 +28,20 @@ impl FloatType {
     }
 }
 
-/// The values of tensor `index`; none if its type is no [`FloatType`]. An f64 is rounded to the nearest f32, ties to even.
+/// Reads the values of tensor `index`; none if its type is not a [`FloatType`]. An f64 is rounded to the nearest f32,
+/// ties to even.
 pub(crate) fn read(checkpoint: &Checkpoint, index: usize) -> Result<Vec<f32>, Error> {
-    let dtype = FloatType::of(checkpoint.tensors()[index].dtype, checkpoint.format());
+    let dtype = FloatType::new(checkpoint.tensors()[index].dtype, checkpoint.format());
     let bytes = checkpoint.read(index)?;
     Ok(dtype.map_or(Vec::new(), |dtype| decode(&bytes, dtype)))
 }
 
-/// What a file is refused for, of the values of tensor `index`: their greatest [`magnitude`], and whether one is below zero. Values
-/// that are f32 are not copied.
+/// Surveys the values of tensor `index` for what a file is refused for: their greatest [`magnitude`], and whether one
+/// is below zero. Values that are f32 are not copied.
 pub(crate) fn survey(checkpoint: &Checkpoint, index: usize) -> Result<(f32, bool), Error> {
     let bytes = checkpoint.read(index)?;
     let of = |values: &[f32]| (magnitude(values), values.iter().any(|&value| value < 0.0));
-    Ok(match FloatType::of(checkpoint.tensors()[index].dtype, checkpoint.format()) {
+    Ok(match FloatType::new(checkpoint.tensors()[index].dtype, checkpoint.format()) {
         Some(FloatType::F32) => {
             let (mut most, mut negative) = (0_f32, false);
             // Some at a time, in a cache.
@@ -95,9 +96,9 @@ pub(crate) fn greatest(precision: Precision) -> f32 {
     }
 }
 
-/// The greatest magnitude of `values`, or an infinity or no number if there is one.
+/// The greatest magnitude of `values`, or infinity or NaN if there is one.
 pub(crate) fn magnitude(values: &[f32]) -> f32 {
-    // As integers magnitudes are ordered, infinity above them and what is no number above infinity.
+    // As integers magnitudes are ordered, infinity above them and NaN above infinity.
     f32::from_bits(values.iter().fold(0, |most, value| most.max(value.to_bits() & 0x7fff_ffff)))
 }
 

@@ -1,8 +1,8 @@
-//! Weights in files of any format, read strictly.
+//! Model files of any format, read strictly.
 //!
 //! A file fits its network or it does not: every parameter must be there once, in its shape, with finite values and no
-//! variance below zero, and nothing else but PyTorch's `num_batches_tracked` counters, which inference does not use. Its
-//! names may be those of any [`Scheme`]; with metadata they are the canonical ones.
+//! variance below zero, and nothing else but PyTorch's `num_batches_tracked` counters, which inference does not use.
+//! Its names may be those of any [`Scheme`]; with metadata they are the canonical ones.
 
 mod parameters;
 
@@ -34,13 +34,13 @@ pub struct WeightsFile {
 }
 
 impl WeightsFile {
-    /// Reads a file; its metadata says which network it holds, or the names and shapes of its tensors do.
+    /// Reads a file whose network is named by its metadata, or recognized by the names and shapes of its tensors.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`], [`Error::Format`] and [`Error::Metadata`] for what is no whole model file; [`Error::Mismatch`] with
-    /// everything that is missing, unexpected, mis-shaped, of an unreadable type, not finite or negative, against the network
-    /// that the metadata names or the published one that comes closest.
+    /// [`Error::Read`], [`Error::Format`] and [`Error::Metadata`] for a file that is not a whole model file;
+    /// [`Error::Mismatch`] with everything that is missing, unexpected, mis-shaped, of an unreadable type, not finite
+    /// or negative, against the network that the metadata names or the published one that comes closest.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::new(path.as_ref(), open(path.as_ref())?, None)
     }
@@ -54,7 +54,7 @@ impl WeightsFile {
         Self::new(path.as_ref(), open(path.as_ref())?, Some(variant))
     }
 
-    /// The weights in a file's content, for example one that a program carries; errors call it `name`.
+    /// Reads the content of a file, for example one that a program carries; errors call it `name`.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl WeightsFile {
         Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, None)
     }
 
-    /// The weights in a file's content, which must be those of `variant`; errors call it `name`.
+    /// Reads the content of a file that must hold `variant`; errors call it `name`.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl WeightsFile {
         Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, Some(variant))
     }
 
-    /// The weights in a checkpoint that is open; errors call it `name`.
+    /// Reads a checkpoint that is open; errors call it `name`.
     ///
     /// # Errors
     ///
@@ -117,22 +117,22 @@ impl WeightsFile {
         &self.config
     }
 
-    /// How the file names parameters.
+    /// The scheme by which the file names parameters.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// What the file says of itself, if it does.
+    /// The file's metadata, if it has any.
     pub fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
     }
 
-    /// The file as a table of tensors.
+    /// The file as a table of tensors, as stored.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// The SHA-256 of the file in lower-case hexadecimal digits; computed by each call.
+    /// Computes the SHA-256 of the file, in lower-case hexadecimal digits.
     pub fn sha256(&self) -> String {
         sha256(self.checkpoint.bytes())
     }

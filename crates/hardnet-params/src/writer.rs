@@ -17,9 +17,9 @@ use crate::values::{encode, magnitude};
 ///
 /// # Errors
 ///
-/// [`Error::Config`] for a configuration that makes no network, [`Error::ClassNames`] where there is not one name for each
-/// class, [`Error::NotFinite`] and [`Error::Parameter`] for values that a reader would refuse, what `parameters` says, and
-/// [`Error::Write`] where `out` fails.
+/// [`Error::Graph`] for a configuration that does not describe a network, [`Error::ClassNames`] where there is not one
+/// name for each class, [`Error::NotFinite`] and [`Error::Parameter`] for values that a reader would refuse, what
+/// `parameters` says, and [`Error::Write`] where `out` fails.
 pub fn write_weights(metadata: &Metadata, parameters: &dyn Parameters, mut out: impl Write) -> Result<()> {
     let params = Graph::new(&metadata.config)?.params();
     let expected = metadata.config.classes();

@@ -3,15 +3,15 @@
 use super::WIDTH;
 use super::axis::{Axis, columns, number, range, rows};
 use super::labels;
-use super::svg::{COLOURS, Svg};
+use super::svg::{COLORS, Svg};
 
 /// One network of the picture.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Point {
-    /// What it is one of: families differ by colour and mark.
+    /// Its family: families differ by color and mark.
     pub family: String,
-    /// What tells it from others of its family.
+    /// Its name within the family.
     pub label: String,
     /// Top-1 accuracy, in percent.
     pub top1: f64,
@@ -62,7 +62,7 @@ pub fn efficiency(points: &[Point], published: &str, measured: &str) -> String {
         svg.text((x + 12.0, 53.5), "", family);
         x += 40.0 + 7.6 * family.len() as f64;
     }
-    let series = |point: &Point| families.iter().position(|family| *family == point.family).unwrap_or(0) % COLOURS;
+    let series = |point: &Point| families.iter().position(|family| *family == point.family).unwrap_or(0) % COLORS;
     for (at, cost) in shown.into_iter().enumerate() {
         let (left, top) = (LEFT + STEP.0 * (at % 2) as f64, TOP + STEP.1 * (at / 2) as f64);
         let panel = Panel::new(points, cost, (left, top));

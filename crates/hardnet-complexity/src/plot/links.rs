@@ -3,7 +3,7 @@
 use hardnet_graph::{Block, NodeId};
 
 use super::WIDTH;
-use super::svg::{COLOURS, Svg, n};
+use super::svg::{COLORS, Svg, n};
 use crate::figures::Figures;
 use crate::memory::{Keep, lives};
 
@@ -14,13 +14,14 @@ const ROW: f64 = 17.0;
 /// Pixels that an arc rises for each doubling of its length, and at least.
 const RISE: (f64, f64) = (20.0, 14.0);
 
-/// The links between the layers of `block`, one of the [blocks](hardnet_graph::Graph::blocks) of the figures' graph, and
-/// how long each layer's map lives.
+/// The links between the layers of `block`, one of the [blocks](hardnet_graph::Graph::blocks) of the figures' graph,
+/// and how long each layer's map lives.
 pub fn links(figures: &Figures, block: &Block) -> String {
     let Figures { graph: network, height, width, .. } = figures;
     let lives = lives(network, Keep::Links);
     let count = block.layers.len();
-    // What a layer's readers read: the last of its convolutions. Number 0 is the block's input, which may be several maps.
+    // The node that a layer's readers read: the last of its convolutions. Number 0 is the block's input, which may be
+    // several maps.
     let written = |number: usize| match number {
         0 => block.inputs.last().copied(),
         _ => block.layers[number - 1].last().copied(),
@@ -33,7 +34,7 @@ pub fn links(figures: &Figures, block: &Block) -> String {
     };
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     for (at, layer) in block.layers.iter().enumerate() {
-        // Several convolutions of one layer read each other, which is no link.
+        // Several convolutions of one layer read each other, which is not a link.
         let outside = layer.iter().flat_map(|&id| &network.nodes()[id].inputs).filter(|input| !layer.contains(input));
         for number in outside.filter_map(|&input| number_of(input)) {
             if !pairs.contains(&(number, at + 1)) {
@@ -50,23 +51,23 @@ pub fn links(figures: &Figures, block: &Block) -> String {
     let mut svg = Svg::new(WIDTH, page, title);
     let x = |number: f64| LEFT + (RIGHT - LEFT) * number / (count + 1) as f64;
 
-    // Arcs, coloured by their length; the most common lengths are the shortest.
+    // Arcs, colored by their length; the most common lengths are the shortest.
     let mut lengths: Vec<usize> = pairs.iter().map(|(from, to)| to - from).collect();
     lengths.sort_unstable();
     lengths.dedup();
-    let colour = |length: usize| lengths.iter().position(|&other| other == length).unwrap_or(0) % COLOURS;
+    let color = |length: usize| lengths.iter().position(|&other| other == length).unwrap_or(0) % COLORS;
     for &(from, to) in &pairs {
         let (start, end) = (x(from as f64), x(to as f64));
         // A cubic curve rises to three quarters of its handles.
         let handle = n(base - 8.0 - rise(to - from) / 0.75);
         let foot = n(base - 8.0);
         let curve = format!("M{} {foot}C{} {handle} {} {handle} {} {foot}", n(start), n(start), n(end), n(end));
-        svg.path(&curve, &format!("l{}", colour(to - from)));
+        svg.path(&curve, &format!("l{}", color(to - from)));
     }
-    if lengths.len() <= COLOURS {
+    if lengths.len() <= COLORS {
         let mut left = 16.0;
         for &length in &lengths {
-            svg.line((left, 50.0), (left + 24.0, 50.0), &format!("l{}", colour(length)));
+            svg.line((left, 50.0), (left + 24.0, 50.0), &format!("l{}", color(length)));
             svg.text((left + 30.0, 55.0), "", format!("reads l - {length}"));
             left += 122.0;
         }
@@ -121,7 +122,8 @@ pub fn links(figures: &Figures, block: &Block) -> String {
         (16.0, page - 18.0),
         "",
         format!(
-            "Image {height}x{width}: at most {:.2} MiB live, {:.2} if all were kept ({:.2} times); at the end {:.2} and {:.2} ({:.2} times).",
+            "Image {height}x{width}: at most {:.2} MiB live, {:.2} if all were kept ({:.2} times); \
+             at the end {:.2} and {:.2} ({:.2} times).",
             mib(memory.live_bytes),
             mib(memory.kept_bytes),
             memory.peak_saving(),

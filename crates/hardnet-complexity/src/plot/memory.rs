@@ -15,8 +15,8 @@ const TOP: f64 = 92.0;
 const FOOT: f64 = HEIGHT - 52.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// The bytes of maps that exist while each layer runs: with maps dropped after their last reader, and with every layer of
-/// a block kept until the block is read.
+/// The bytes of maps that exist while each layer runs: with maps dropped after their last reader, and with every layer
+/// of a block kept until the block is read.
 pub fn memory(figures: &Figures) -> String {
     let Figures { graph: network, height, width, .. } = figures;
     let title = format!("{}: memory of maps while each layer runs", network.name());

@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Write};
 
-/// Colours and fonts. Classes `f0` and on fill, `l0` and on draw lines; both schemes keep a contrast of 4.5 to the background
-/// for text.
+/// Colors and fonts. Classes `f0` and on fill, `l0` and on draw lines; both schemes keep a contrast of 4.5 to the
+/// background for text.
 const STYLE: &str = "\
 text{font-family:system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;font-size:13px;fill:#1f2328}
 .title{font-size:16px;font-weight:600}.note{fill:#59636e}.small{font-size:12px}
@@ -19,8 +19,8 @@ text{fill:#f0f6fc}.note{fill:#9198a1}
 .l0{stroke:#58a6ff}.l1{stroke:#f0883e}.l2{stroke:#3fb950}.l3{stroke:#bc8cff}.l4{stroke:#d29922}.l5{stroke:#ff7b72}.l6{stroke:#9198a1}
 }";
 
-/// Number of colours that [`STYLE`] has.
-pub(super) const COLOURS: usize = 7;
+/// Number of colors that [`STYLE`] has.
+pub(super) const COLORS: usize = 7;
 
 /// A document under construction.
 pub(super) struct Svg {
@@ -46,7 +46,7 @@ impl Svg {
         self.push(format_args!("<text x=\"{}\" y=\"{}\" class=\"{class}\">{text}</text>", n(at.0), n(at.1)));
     }
 
-    /// Text that reads upwards, centred at `at`.
+    /// Text that reads upwards, centered at `at`.
     pub(super) fn upwards(&mut self, at: (f64, f64), text: impl Display) {
         let ((x, y), text) = (at, escape(&text.to_string()));
         let (x, y) = (n(x), n(y));
@@ -81,10 +81,10 @@ impl Svg {
         self.push(format_args!("<path d=\"{commands}\" class=\"{class}\"/>"));
     }
 
-    /// One of several shapes around `at`, so that series differ by more than their colour.
+    /// One of several shapes around `at`, so that series differ by more than their color.
     pub(super) fn mark(&mut self, at: (f64, f64), series: usize) {
         let (x, y) = at;
-        let series = series % COLOURS;
+        let series = series % COLORS;
         let class = format!("f{series}");
         let shape = match series {
             0 => "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0",

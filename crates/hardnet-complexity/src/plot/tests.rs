@@ -30,7 +30,7 @@ fn count(text: &str, part: &str) -> usize {
 fn links_has_an_arc_for_each_link_and_a_bar_for_each_layer() {
     let figures = Figures::new(&harmonic(), 32, 32).unwrap();
     let svg = links(&figures, &figures.graph.blocks()[0]);
-    // 8 + 4 + 2 + 1 links, one colour for each of four lengths.
+    // 8 + 4 + 2 + 1 links, one color for each of four lengths.
     let arcs: Vec<usize> = (0..4).map(|length| count(&svg, &format!("class=\"l{length}\"/>")) - 1).collect();
     assert_eq!(arcs, [8, 4, 2, 1]);
     // Five nodes and bars of the output, and their key.

@@ -1,4 +1,4 @@
-//! DenseNet (Huang et al., 2016): normalisation and activation stand before the convolutions.
+//! DenseNet (Huang et al., 2016): normalization and activation stand before the convolutions.
 
 use hardnet_graph::{Conv, Graph, GraphBuilder, Padding, Pointwise, Pool, Result};
 

@@ -18,7 +18,7 @@ pub(super) enum Width {
 }
 
 impl Width {
-    fn of(self, channels: usize) -> usize {
+    fn scale(self, channels: usize) -> usize {
         match self {
             Self::Whole => channels,
             // Never less than 90 % of the exact number, which 1.4 times these tables' numbers are not near.
@@ -30,12 +30,12 @@ impl Width {
 
 pub(super) fn mobilenet_v2(name: &str, width: Width) -> Result<Graph> {
     let mut builder = GraphBuilder::new(name, 3);
-    let mut channels = width.of(32);
+    let mut channels = width.scale(32);
     let stem = Conv::new(channels, 3).stride(2);
     let mut current = builder.conv("features.0", &[builder.image()], stem, Pointwise::NORM_RELU6);
     let mut at = 1;
     for (expansion, out, blocks, first_stride) in STAGES {
-        let out = width.of(out);
+        let out = width.scale(out);
         for block in 0..blocks {
             let stride = if block == 0 { first_stride } else { 1 };
             let path = format!("features.{at}");
@@ -44,7 +44,7 @@ pub(super) fn mobilenet_v2(name: &str, width: Width) -> Result<Graph> {
             at += 1;
         }
     }
-    let last = Conv::new(width.of(1280), 1);
+    let last = Conv::new(width.scale(1280), 1);
     current = builder.conv(format!("features.{at}"), &[current], last, Pointwise::NORM_RELU6);
     let mean = builder.mean("avgpool", &[current]);
     let logits = builder.linear("classifier.1", &[mean], 1000, Pointwise::NONE);

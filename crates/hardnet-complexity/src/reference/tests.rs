@@ -3,7 +3,7 @@
 use super::Reference;
 use crate::{Error, Figures};
 
-/// Side of the image; parameters, running statistics, MACs of convolutions and linear layers, CIO, elements normalised,
+/// Side of the image; parameters, running statistics, MACs of convolutions and linear layers, CIO, elements normalized,
 /// elements activated. By torch 2.15.0 and torchvision 0.29.2.
 const COUNTS: [(Reference, usize, [u64; 6]); 20] = [
     (Reference::ResNet18, 224, [11_689_512, 9_600, 1_814_073_344, 4_666_368, 2_483_712, 2_308_096]),

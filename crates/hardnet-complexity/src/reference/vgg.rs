@@ -5,7 +5,7 @@ use hardnet_graph::{Conv, Graph, GraphBuilder, Op, Pointwise, Pool, Result};
 /// Channels of the 3x3 convolutions; a pool halves the map behind each row.
 const STAGES: [&[usize]; 5] = [&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]];
 
-/// Configuration D, without normalisation.
+/// Configuration D, without normalization.
 pub(super) fn vgg16(name: &str) -> Result<Graph> {
     let mut builder = GraphBuilder::new(name, 3);
     let mut current = builder.image();

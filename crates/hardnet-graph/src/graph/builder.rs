@@ -88,9 +88,9 @@ impl GraphBuilder {
     /// # Errors
     ///
     /// [`Error::NoInputs`], [`Error::UnknownLayer`] for inputs that are not earlier layers, [`Error::Field`] and
-    /// [`Error::Groups`] for a number that does not describe a layer, [`Error::NoFixedSize`] for a linear layer on a map
-    /// whose size depends on the image, [`Error::Block`] for a block of other layers. Sizes that depend on the image are
-    /// checked by [`Graph::shapes`].
+    /// [`Error::Groups`] for a number that does not describe a layer, [`Error::NoFixedSize`] for a linear layer on a
+    /// map whose size depends on the image, [`Error::Block`] for a block of other layers. Sizes that depend on the
+    /// image are checked by [`Graph::shapes`].
     pub fn finish(mut self, outputs: &[NodeId]) -> Result<Graph> {
         self.graph.outputs = outputs.to_vec();
         self.graph.validate()?;

@@ -6,11 +6,12 @@ use crate::op::Op;
 impl Graph {
     /// The graph without its dropouts, which do nothing at inference: their readers read their inputs.
     ///
-    /// Modules stay at their positions; one that was nothing but a dropout has no nodes, and the outputs of what it read.
+    /// Modules stay at their positions; one that was nothing but a dropout has no nodes, and the outputs of what it
+    /// read.
     #[must_use]
     pub fn inference(&self) -> Self {
         let mut nodes = Vec::with_capacity(self.nodes.len());
-        // What each node's output is the concatenation of, and how many nodes there are before it.
+        // The new nodes whose concatenation each node's output is, and the number of new nodes before it.
         let mut written: Vec<Vec<NodeId>> = Vec::with_capacity(self.nodes.len());
         let mut starts = Vec::with_capacity(self.nodes.len() + 1);
         let all = |written: &[Vec<NodeId>], ids: &[NodeId]| -> Vec<NodeId> {

@@ -56,9 +56,9 @@ impl ParamInfo {
 impl Graph {
     /// Every parameter and buffer in the order of PyTorch's `state_dict`, without the `num_batches_tracked` counters.
     ///
-    /// A convolution has `NAME.conv.weight`, or `NAME.dwconv.weight` if it is depthwise, and `NAME.norm.weight`, `.bias`,
-    /// `.running_mean` and `.running_var`; a normalization before it is `NAME.pre_norm`. A linear layer has `NAME.weight`
-    /// and `NAME.bias`.
+    /// A convolution has `NAME.conv.weight`, or `NAME.dwconv.weight` if it is depthwise, and `NAME.norm.weight`,
+    /// `.bias`, `.running_mean` and `.running_var`; a normalization before it is `NAME.pre_norm`. A linear layer has
+    /// `NAME.weight` and `NAME.bias`.
     pub fn params(&self) -> Vec<ParamInfo> {
         let mut params = Vec::new();
         for (id, node) in self.nodes().iter().enumerate() {

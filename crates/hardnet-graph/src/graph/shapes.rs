@@ -36,7 +36,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Why there are no shapes.
+/// Reason why shapes cannot be computed.
 enum Failure {
     /// No window of this node fits.
     Empty(NodeId),

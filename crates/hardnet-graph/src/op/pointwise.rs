@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// Constants of a batch normalization.
 ///
-/// With the mean `m` and the variance `v` of a channel, an element `x` becomes `(x - m) / sqrt(v + eps) * weight + bias`.
-/// In training, running statistics move towards the batch's by `momentum`: `r + momentum * (batch - r)`.
+/// With the mean `m` and the variance `v` of a channel, an element `x` becomes
+/// `(x - m) / sqrt(v + eps) * weight + bias`. In training, running statistics move towards the batch's by `momentum`:
+/// `r + momentum * (batch - r)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BatchNorm {

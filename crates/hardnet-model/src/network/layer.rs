@@ -9,7 +9,7 @@ use super::windows::{depthwise, pad, pool};
 
 /// A pass in training.
 pub(super) struct Train {
-    /// What dropout follows from.
+    /// Seed of the dropouts.
     pub(super) seed: u64,
 }
 
@@ -45,7 +45,7 @@ impl Layer {
         if let Self::Conv(conv) = self { Some(conv) } else { None }
     }
 
-    /// What training changes by gradients, in the order of [`Graph::params`](crate::Graph::params).
+    /// The tensors that training changes by gradients, in the order of [`Graph::params`](crate::Graph::params).
     pub(super) fn parameters(&self) -> Vec<&Tensor> {
         match self {
             Self::Conv(conv) => {
@@ -91,7 +91,7 @@ impl Dropout {
     }
 }
 
-/// A convolution, its batch normalisation and activation.
+/// A convolution, its batch normalization and activation.
 #[derive(Clone, Debug)]
 pub(super) struct ConvNorm {
     conv: Conv,

@@ -1,7 +1,7 @@
 //! The configuration of a HarDNet of any size, from the shapes of its convolutions.
 //!
-//! Shapes do not say everything: the first convolution of the stem is taken to stride by 2 and no other, pools to be maxima,
-//! the activation to be ReLU6. Whoever calls holds the result against the file.
+//! Shapes do not say everything: the first convolution of the stem is taken to stride by 2 and no other, pools to be
+//! maxima, the activation to be ReLU6. Whoever calls holds the result against the file.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const DROPOUT: f64 = 0.1;
 /// The highest index of `base` that is looked at: above that of any valid configuration.
 const MAX_INDEX: usize = 1024;
 
-/// What an index of `base` holds, as far as weights tell.
+/// An entry of `base`, as far as its weights tell.
 #[derive(Debug)]
 enum Entry {
     /// A convolution of `kernel`, from and to so many channels.

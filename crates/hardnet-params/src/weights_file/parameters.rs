@@ -36,7 +36,8 @@ impl Parameters for FileParameters<'_> {
     }
 }
 
-/// The parameters of a [`WeightsFile`] as f32, each of which can be asked for once; made by [`WeightsFile::into_parameters`].
+/// The parameters of a [`WeightsFile`] as f32, each of which can be asked for once; made by
+/// [`WeightsFile::into_parameters`].
 #[derive(Debug)]
 pub struct OwnedParameters {
     path: PathBuf,
@@ -55,7 +56,8 @@ struct Place {
 impl OwnedParameters {
     pub(super) fn new(file: WeightsFile) -> Self {
         let format = file.checkpoint.format();
-        let dtypes = file.checkpoint.tensors().iter().map(|info| FloatType::of(info.dtype, format)).collect::<Vec<_>>();
+        let dtypes =
+            file.checkpoint.tensors().iter().map(|info| FloatType::new(info.dtype, format)).collect::<Vec<_>>();
         let place = |(named, index): (NamedParam, usize)| {
             // Parameters of other types are a difference, and files with differences are refused.
             let dtype = dtypes[index].unwrap_or(FloatType::F32);
