@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hardnet_base::sha256;
 use hardnet_data::{Channels, Dataset, DecodeLimits, decode};
 use hardnet_demo::fashion_mnist::{CLASSES, NOTICE, SAMPLE_TAR, VAL_LIST};
 use sha2::{Digest, Sha256};
@@ -21,13 +22,9 @@ fn sample() -> (tempfile::TempDir, Dataset) {
     (folder, dataset)
 }
 
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
 fn the_sample_is_the_one_published() {
-    assert_eq!((SAMPLE_TAR.len(), hex(&Sha256::digest(SAMPLE_TAR))), (1_331_200, DIGEST.to_string()));
+    assert_eq!((SAMPLE_TAR.len(), sha256(SAMPLE_TAR)), (1_331_200, DIGEST.to_string()));
     let (_folder, dataset) = sample();
     let mut of_class = [0; 10];
     dataset.samples.iter().for_each(|sample| of_class[sample.label().unwrap() as usize] += 1);

@@ -8,7 +8,6 @@
 //! options, event                  configuration and progress
 //! ```
 
-mod atomic;
 mod convert;
 mod digests;
 mod event;

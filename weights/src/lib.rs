@@ -7,14 +7,12 @@
 //! later runs find it there without a request, and `open` goes from a name to an open file in one line.
 
 mod bundled;
-mod digest;
 mod error;
 #[cfg(feature = "hub")]
 mod hub;
 mod registry;
 mod source;
 
-pub use digest::sha256;
 pub use error::{DownloadError, Error, Result};
 #[cfg(feature = "hub")]
 pub use hub::*;

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
+
+use hardnet_base::{ReadError, read_regular_file};
 
 use crate::dtype::Dtype;
 use crate::elements::Elements;
@@ -158,7 +159,7 @@ impl Checkpoint {
         };
         data.read(&self.bytes, info.dtype, &info.shape).ok_or_else(|| Error::Tensor {
             offset: 0,
-            name: crate::error::excerpt(&info.name),
+            name: hardnet_base::excerpt(&info.name),
             expected: "bytes for all its elements",
         })
     }
@@ -191,23 +192,14 @@ impl Checkpoint {
 
 /// The content of a regular file of at most `limit` bytes.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
-    // Before the file is opened: opening a pipe waits for its writer, and a device may never end.
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::Error::other("not a regular file")));
-    }
-    let too_large = |bytes| Error::TooLarge { path: path.to_owned(), bytes, limit };
-    if metadata.len() > limit {
-        return Err(too_large(metadata.len()));
-    }
-    // A file may grow while it is read, and files in /proc report no length.
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        return Err(too_large(bytes.len() as u64));
-    }
-    Ok(bytes)
+    read_regular_file(path, limit).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            ReadError::Io(source) => Error::Read { path, source },
+            ReadError::TooLarge { bytes } => Error::TooLarge { path, bytes, limit },
+            _ => Error::Read { path, source: io::Error::other("not a regular file") },
+        }
+    })
 }
 
 fn read_contents(bytes: &[u8]) -> Result<Contents, Error> {

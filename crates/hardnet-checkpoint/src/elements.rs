@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use hardnet_base::excerpt;
+
 use crate::checkpoint::Checkpoint;
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 
 /// The elements of a checkpoint's tensors, each of which can be taken once; made by [`Checkpoint::into_elements`].
 ///

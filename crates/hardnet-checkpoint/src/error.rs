@@ -155,20 +155,3 @@ pub enum Error {
         count: usize,
     },
 }
-
-/// The first 80 characters of a name from a file, for an error message. Control characters, which a terminal would obey,
-/// become U+FFFD.
-pub(crate) fn excerpt(name: &str) -> String {
-    name.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_in_an_error_does_not_command_the_terminal() {
-        assert_eq!(excerpt("conv\u{1b}[2J\n.weight\u{9b}"), "conv\u{fffd}[2J\u{fffd}.weight\u{fffd}");
-        assert_eq!(excerpt(&"\u{f6}".repeat(81)), "\u{f6}".repeat(80));
-    }
-}

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use hardnet_base::excerpt;
+
 use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 use crate::pickle::{self, Arena, Id, Value};
 use crate::state_dict;
 use crate::tensor_data::{ElementOrder, TensorData};

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::fmt;
 
 use ::safetensors::{Dtype as SafeDtype, SafeTensorError, SafeTensors};
+use hardnet_base::excerpt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
 use crate::dtype::Dtype;
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 use crate::pickle::Payload;
 use crate::tensor_data::{ElementOrder, TensorData};
 

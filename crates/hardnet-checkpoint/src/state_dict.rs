@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use hardnet_base::excerpt;
+
 use crate::checkpoint::{TensorEntry, TensorInfo};
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 use crate::pickle::{Arena, Array, Id, Tensor, Value};
 use crate::tensor_data::{ElementOrder, TensorData, row_major};
 

@@ -5,7 +5,9 @@ pub(crate) mod zip;
 
 use std::collections::HashMap;
 
-use crate::error::{Error, excerpt};
+use hardnet_base::excerpt;
+
+use crate::error::Error;
 use crate::pickle::{Arena, Id, Storage, Value};
 
 /// The storages that the pickles refer to, by key. Views of one storage refer to it alike.

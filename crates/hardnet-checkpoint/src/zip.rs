@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use hardnet_base::excerpt;
+
 use crate::cursor::Cursor;
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 
 const END: [u8; 4] = *b"PK\x05\x06";
 const END_LENGTH: usize = 22;

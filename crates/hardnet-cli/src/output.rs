@@ -1,18 +1,17 @@
 //! Files that are there whole or not at all.
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
-use tempfile::NamedTempFile;
+use hardnet_base::AtomicFile;
 
 use crate::failure::{Failure, Result};
 
 /// A file that takes its name once it is written.
 #[derive(Debug)]
 pub(crate) struct OutputFile {
-    path: PathBuf,
-    file: NamedTempFile,
+    file: AtomicFile,
     force: bool,
 }
 
@@ -36,37 +35,32 @@ impl OutputFile {
     /// A file beside `path`, which replaces what is there only with `force`.
     pub(crate) fn create(path: &Path, force: bool) -> Result<Self> {
         check_free(path, force)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".hardnet-");
-        // As any program's new file, by the umask: a temporary file is its owner's alone unless told otherwise.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder).with_context(|| format!("cannot write in `{}`", folder.display()))?;
-        Ok(Self { path: path.into(), file, force })
+        let file = AtomicFile::create(path).with_context(|| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            format!("cannot write in `{}`", folder.display())
+        })?;
+        Ok(Self { file, force })
     }
 
     /// What writes to it.
     pub(crate) fn writer(&mut self) -> impl Write {
-        BufWriter::with_capacity(1 << 20, self.file.as_file_mut())
+        BufWriter::with_capacity(1 << 20, &mut self.file)
     }
 
     /// Writes `bytes` behind what was written before.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.file.as_file_mut().write_all(bytes);
-        Ok(written.with_context(|| format!("cannot write `{}`", self.path.display()))?)
+        let written = self.file.write_all(bytes);
+        Ok(written.with_context(|| format!("cannot write `{}`", self.file.path().display()))?)
     }
 
     /// Gives the file its name.
     pub(crate) fn finish(self) -> Result<()> {
-        let Self { path, file, force } = self;
-        let named = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+        let Self { file, force } = self;
+        let path = file.path().to_path_buf();
+        let named = if force { file.commit() } else { file.commit_new() };
         match named {
-            Ok(_) => Ok(()),
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken(&path)),
-            Err(error) => {
-                Err(anyhow::Error::from(error.error).context(format!("cannot write `{}`", path.display())).into())
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken(&path)),
+            named => Ok(named.with_context(|| format!("cannot write `{}`", path.display()))?),
         }
     }
 }

@@ -3,14 +3,12 @@
 //! Each has a background of its own, light or dark as the reader's system prefers, and is legible at its own size, at
 //! most 820 pixels wide, which is what a page shows.
 
-mod axis;
 mod blocks;
 mod density;
 mod efficiency;
 mod labels;
 mod links;
 mod memory;
-mod svg;
 
 pub use density::density;
 pub use efficiency::{Point, efficiency};

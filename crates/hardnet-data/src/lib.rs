@@ -7,7 +7,6 @@ mod core_budget;
 mod dataset;
 mod decode;
 mod encode;
-mod excerpt;
 mod image;
 pub mod imagenet;
 mod interpolation;
@@ -16,7 +15,6 @@ mod normalize;
 mod parallel_map;
 mod pipeline;
 mod random;
-mod regular_file;
 mod resize;
 mod shared_str;
 
@@ -29,6 +27,7 @@ pub use dataset::{
 };
 pub use decode::{ContentGuess, DecodeLimits, DecodeWarning, Decoded, ImageFormat, JPEG_DECODER, decode};
 pub use encode::encode_png;
+pub use hardnet_base::FileKind;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};
 pub use loader::{
@@ -38,5 +37,4 @@ pub use loader::{
 pub use parallel_map::ParallelMap;
 pub use pipeline::Pipeline;
 pub use random::{Purpose, RandomStream};
-pub use regular_file::FileKind;
 pub use resize::{Resizer, resize};

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use hardnet_checkpoint::Checkpoint;
 use hardnet_graph::{Config, Variant};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::examine::{self, Examined};
@@ -134,7 +133,7 @@ impl WeightsFile {
 
     /// Computes the SHA-256 of the file, in lower-case hexadecimal digits.
     pub fn sha256(&self) -> String {
-        sha256(self.checkpoint.bytes())
+        hardnet_base::sha256(self.checkpoint.bytes())
     }
 
     /// Canonical name and shape of every parameter in the order of [`Graph::params`](hardnet_graph::Graph::params).
@@ -184,11 +183,6 @@ fn open(path: &Path) -> Result<Checkpoint> {
 
 fn parse(name: &Path, bytes: Vec<u8>) -> Result<Checkpoint> {
     Checkpoint::from_bytes(bytes).map_err(|source| Error::Format { path: name.into(), source: Box::new(source) })
-}
-
-/// The SHA-256 of `bytes` in lower-case hexadecimal digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

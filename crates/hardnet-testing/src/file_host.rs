@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sha2::{Digest, Sha256};
+use hardnet_base::sha256;
 
 use crate::server::{Break, Request, Response, Server};
 
@@ -81,7 +81,7 @@ fn answer(state: &mut State, request: &Request) -> Response {
 
 /// The file, or the part of it that was asked for.
 pub(crate) fn file(bytes: &[u8], request: &Request, fault: Option<Fault>) -> Response {
-    let tag = format!("\"{}\"", hex(&Sha256::digest(bytes)));
+    let tag = format!("\"{}\"", sha256(bytes));
     let mut bytes = bytes.to_vec();
     match fault {
         Some(Fault::Truncate(length)) => bytes.truncate(length),
@@ -111,9 +111,4 @@ pub(crate) fn file(bytes: &[u8], request: &Request, fault: Option<Fault>) -> Res
 /// `a` of `bytes=a-`.
 fn first_byte(range: &str) -> Option<usize> {
     range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use hardnet_base::{hex, sha256};
+use sha1::{Digest, Sha1};
 
-use crate::file_host::{FileHost, file, hex};
+use crate::file_host::{FileHost, file};
 use crate::server::{Request, Response, Server};
 
 /// The commit that every branch of every repository here is at.
@@ -54,7 +54,7 @@ impl HubHost {
 
     /// Puts a large file into `repository`; its name in a cache is its SHA-256.
     pub fn put_large(&self, repository: &str, name: &str, bytes: &[u8]) {
-        let address = self.content.put(&format!("/large/{}", hex(&Sha256::digest(bytes))), bytes);
+        let address = self.content.put(&format!("/large/{}", sha256(bytes)), bytes);
         // A signature in the query, as content networks have it.
         let redirect = Some(format!("{address}?signature=secret"));
         self.put(repository, name, Stored { bytes: bytes.into(), redirect });
@@ -127,7 +127,7 @@ fn answer(state: &mut State, request: &Request) -> Response {
         Some(location) => Response::new(302, "")
             .header("Location", location)
             .header("X-Linked-Size", stored.bytes.len().to_string())
-            .header("X-Linked-ETag", format!("\"{}\"", hex(&Sha256::digest(&stored.bytes)))),
+            .header("X-Linked-ETag", format!("\"{}\"", sha256(&stored.bytes))),
         None => {
             let mut response = file(&stored.bytes, request, None);
             response.headers.retain(|(name, _)| name != "ETag");

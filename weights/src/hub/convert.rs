@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
+use hardnet_base::AtomicFile;
 use hardnet_graph::Variant;
 use hardnet_params::{Conversion, ConversionOptions, Error as ParamsError, WeightsFile};
-use tempfile::NamedTempFile;
 
 use crate::registry::RegistryEntry;
 
@@ -33,20 +33,20 @@ pub(crate) fn check(path: &Path, entry: &RegistryEntry) -> Result<(), ParamsErro
     WeightsFile::open_as(path, variant).map(drop)
 }
 
-/// Converts the file `downloaded`, of any format, which must hold the weights of `entry`. The result is a temporary file in
-/// the folder of `weights`.
+/// Converts the file `downloaded`, of any format, which must hold the weights of `entry`. The result becomes the file
+/// `weights` when it is committed.
 pub(crate) fn to_safetensors(
     downloaded: &Path,
     entry: &RegistryEntry,
     weights: &Path,
-) -> Result<NamedTempFile, ConvertError> {
+) -> Result<AtomicFile, ConvertError> {
     let variant: Variant = entry.config.parse().map_err(ParamsError::from)?;
-    let file = WeightsFile::open_as(downloaded, variant)?;
+    let source = WeightsFile::open_as(downloaded, variant)?;
     let options = ConversionOptions::default().pipeline(entry.pipeline.as_str());
-    let conversion = Conversion::new(&file, &options)?;
+    let conversion = Conversion::new(&source, &options)?;
     let folder = weights.parent().expect("the weights are in a folder");
     fs::create_dir_all(folder).map_err(ConvertError::Io)?;
-    let mut temporary = NamedTempFile::new_in(folder).map_err(ConvertError::Io)?;
-    conversion.write(BufWriter::new(&mut temporary))?;
-    Ok(temporary)
+    let mut file = AtomicFile::create(weights).map_err(ConvertError::Io)?;
+    conversion.write(BufWriter::new(&mut file))?;
+    Ok(file)
 }

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use hardnet_base::hex;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-
-use crate::digest::hex;
 
 /// Size of a read.
 const CHUNK: usize = 1 << 20;

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use hardnet_base::excerpt;
+
 use super::global::Global;
 use super::opcode as op;
 use super::reduce;
 use super::value::{Arena, Id, Payload, Value};
 use crate::cursor::Cursor;
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 
 /// Most marks open at a time. Writers open two or three.
 const MAX_MARKS: usize = 1024;

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use hardnet_base::excerpt;
+
 use crate::checkpoint::{Contents, Format};
 use crate::cursor::Cursor;
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 use crate::pickle::{self, Arena, Id, Value};
 use crate::state_dict;
 use crate::torch;

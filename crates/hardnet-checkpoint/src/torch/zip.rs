@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use hardnet_base::excerpt;
+
 use crate::checkpoint::{Contents, Format};
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 use crate::pickle::{self, Arena, Value};
 use crate::state_dict;
 use crate::torch;

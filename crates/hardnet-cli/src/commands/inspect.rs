@@ -86,7 +86,7 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
             if !args.json
                 && let Some(bytes) = readable(&args.file, &error)
             {
-                print_file(&path, bytes.len(), &hardnet_weights::sha256(&bytes), printer)?;
+                print_file(&path, bytes.len(), &hardnet_base::sha256(&bytes), printer)?;
             }
             return Err(anyhow::Error::from(error).context(format!("cannot read `{path}`")).into());
         }
@@ -120,7 +120,7 @@ fn findings(path: String, checkpoint: &Checkpoint) -> Findings {
     Findings {
         schema_version: 1,
         path,
-        sha256: hardnet_weights::sha256(checkpoint.bytes()),
+        sha256: hardnet_base::sha256(checkpoint.bytes()),
         bytes: checkpoint.bytes().len(),
         format: checkpoint.format().to_string(),
         wrapper: checkpoint.wrapper().map(Into::into),

@@ -1,8 +1,7 @@
 //! Bands behind the layers of each block.
 
+use hardnet_base::svg::Svg;
 use hardnet_graph::{Graph, NodeId};
-
-use super::svg::Svg;
 
 /// Shades the columns of each block and names it above; `left` and `right` are the sides of a layer's column.
 pub(super) fn shade(

@@ -1,11 +1,10 @@
 //! MoC of every convolution.
 
+use hardnet_base::svg::{Axis, COLORS, Svg, rows};
 use hardnet_graph::{Graph, NodeId, Op};
 
 use super::WIDTH;
-use super::axis::{Axis, rows};
 use super::blocks;
-use super::svg::Svg;
 use crate::figures::Figures;
 
 /// The limit that the authors' repository draws in its figure of computational density.
@@ -40,14 +39,14 @@ pub fn density(figures: &Figures) -> String {
         });
         let (x, top) = (left(id), y.at(moc.max(1.0)));
         let bar = (column * 0.8).max(1.0);
-        svg.rect((x + (column - bar) / 2.0, top), (bar, FOOT - top), &format!("f{}", series % super::svg::COLORS));
+        svg.rect((x + (column - bar) / 2.0, top), (bar, FOOT - top), &format!("f{}", series % COLORS));
     }
     svg.line((LEFT, FOOT), (RIGHT, FOOT), "axis");
     let limit = y.at(LIMIT);
     svg.line((LEFT, limit), (RIGHT, limit), "l5 dashed");
     let mut x = LEFT;
     for (series, kind) in kinds.iter().enumerate() {
-        svg.rect((x, 44.0), (12.0, 12.0), &format!("f{}", series % super::svg::COLORS));
+        svg.rect((x, 44.0), (12.0, 12.0), &format!("f{}", series % COLORS));
         svg.text((x + 18.0, 55.0), "", kind);
         x += 40.0 + 7.5 * kind.len() as f64;
     }

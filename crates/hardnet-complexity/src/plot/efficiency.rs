@@ -1,9 +1,9 @@
 //! Accuracy against what networks cost.
 
+use hardnet_base::svg::{Axis, COLORS, Svg, columns, number, range, rows};
+
 use super::WIDTH;
-use super::axis::{Axis, columns, number, range, rows};
 use super::labels;
-use super::svg::{COLORS, Svg};
 
 /// One network of the picture.
 #[derive(Clone, Debug, PartialEq)]

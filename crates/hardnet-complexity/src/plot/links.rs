@@ -1,9 +1,9 @@
 //! A block: its links and the lives of its layers.
 
+use hardnet_base::svg::{COLORS, Svg, coordinate};
 use hardnet_graph::{Block, NodeId};
 
 use super::WIDTH;
-use super::svg::{COLORS, Svg, n};
 use crate::figures::Figures;
 use crate::memory::{Keep, lives};
 
@@ -59,9 +59,15 @@ pub fn links(figures: &Figures, block: &Block) -> String {
     for &(from, to) in &pairs {
         let (start, end) = (x(from as f64), x(to as f64));
         // A cubic curve rises to three quarters of its handles.
-        let handle = n(base - 8.0 - rise(to - from) / 0.75);
-        let foot = n(base - 8.0);
-        let curve = format!("M{} {foot}C{} {handle} {} {handle} {} {foot}", n(start), n(start), n(end), n(end));
+        let handle = coordinate(base - 8.0 - rise(to - from) / 0.75);
+        let foot = coordinate(base - 8.0);
+        let curve = format!(
+            "M{} {foot}C{} {handle} {} {handle} {} {foot}",
+            coordinate(start),
+            coordinate(start),
+            coordinate(end),
+            coordinate(end)
+        );
         svg.path(&curve, &format!("l{}", color(to - from)));
     }
     if lengths.len() <= COLORS {
@@ -77,7 +83,7 @@ pub fn links(figures: &Figures, block: &Block) -> String {
     for number in 0..=count {
         let class = if number > 0 && is_output(number) { 2 } else { 6 };
         svg.path(
-            &format!("M{} {}m-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0", n(x(number as f64)), n(base - 4.0)),
+            &format!("M{} {}m-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0", coordinate(x(number as f64)), coordinate(base - 4.0)),
             &format!("f{class}"),
         );
         svg.text((x(number as f64), base + 18.0), "middle", number);

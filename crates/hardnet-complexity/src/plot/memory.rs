@@ -1,11 +1,10 @@
 //! Live bytes over the layers.
 
+use hardnet_base::svg::{Axis, Svg, coordinate, rows};
 use hardnet_graph::NodeId;
 
 use super::WIDTH;
-use super::axis::{Axis, rows};
 use super::blocks;
-use super::svg::{Svg, n};
 use crate::figures::{Figures, LayerFigures};
 
 const HEIGHT: f64 = 400.0;
@@ -31,13 +30,14 @@ pub fn memory(figures: &Figures) -> String {
     let outline = |bytes: fn(&LayerFigures) -> u64| {
         let steps = figures.layers.iter().enumerate();
         let steps = steps.map(|(id, layer)| {
-            let height = n(y.at(bytes(layer) as f64 / MIB));
-            format!("L{} {height}L{} {height}", n(x(id)), n(x(id + 1)))
+            let height = coordinate(y.at(bytes(layer) as f64 / MIB));
+            format!("L{} {height}L{} {height}", coordinate(x(id)), coordinate(x(id + 1)))
         });
         steps.collect::<String>()
     };
     let (live, kept) = (outline(|layer| layer.live_bytes), outline(|layer| layer.kept_bytes));
-    let closed = format!("M{} {}{live}L{} {}Z", n(LEFT), n(FOOT), n(RIGHT), n(FOOT));
+    let closed =
+        format!("M{} {}{live}L{} {}Z", coordinate(LEFT), coordinate(FOOT), coordinate(RIGHT), coordinate(FOOT));
     svg.path(&closed, "f0 area");
     // Below the other line, so that where both run together the continuous one shows.
     if !network.blocks().is_empty() {

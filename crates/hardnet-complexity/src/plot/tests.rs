@@ -117,15 +117,3 @@ fn labels_of_the_papers_networks_do_not_touch() {
         .collect();
     assert_eq!(efficiency::collisions(&points), 0);
 }
-
-#[test]
-fn axes_have_round_ticks() {
-    let ticks = |values: (f64, f64), count| axis::Axis::linear(values, (0.0, 1.0)).ticks(count);
-    assert_eq!(ticks((0.0, 47.0), 5), [0.0, 10.0, 20.0, 30.0, 40.0]);
-    assert_eq!(ticks((59.0, 79.4), 6), [60.0, 65.0, 70.0, 75.0]);
-    let ticks = axis::Axis::logarithmic((0.25, 21.0), (0.0, 1.0)).ticks(5);
-    assert_eq!(ticks, [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
-    assert_eq!(axis::number(0.5), "0.5");
-    assert_eq!(axis::number(20.0), "20");
-    assert_eq!(axis::number(100.0), "100");
-}

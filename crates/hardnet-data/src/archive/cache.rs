@@ -12,12 +12,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hardnet_base::{AtomicFile, read_regular_file};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::EntryKind;
 use super::index::{Entry, Index};
-use crate::regular_file::read_regular_file;
 
 /// Changes with the layout of the file.
 const FORMAT: &str = "hardnet tar index 1";
@@ -90,12 +90,11 @@ impl IndexCache {
             Head { crc32: sum.0.finalize(), archive: self.head.archive.clone(), format: FORMAT.into(), ..self.head };
         let folder = self.file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+        let mut file = BufWriter::new(AtomicFile::create(&self.file)?);
         serde_json::to_writer(&mut file, &head)?;
         file.write_all(b"\n")?;
         serde_json::to_writer(&mut file, &Rows(index))?;
-        file.into_inner()?.persist(&self.file)?;
-        Ok(())
+        file.into_inner()?.commit()
     }
 }
 

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use hardnet_base::excerpt;
+
 use super::header::{BLOCK, Header, Type, until_nul};
 use super::pax::Records;
 use super::positioned_file::PositionedFile;
 use super::{ArchiveError, EntryKind, HeaderFault, MAX_NAME_BYTES};
 use crate::MAX_SAMPLES;
-use crate::excerpt::excerpt;
 use crate::shared_str::{SharedStr, Span};
 
 /// The most bytes of pax records one entry may have; programs of macOS store icons and the like there.

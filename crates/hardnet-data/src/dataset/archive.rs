@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use hardnet_base::excerpt;
+
 use super::folders;
 use super::list::Entries;
 use super::walk::has_image_extension;
 use super::{Dataset, DatasetError, Sample};
 use crate::archive::{Archive, Entry, Index};
-use crate::excerpt::excerpt;
 use crate::shared_str::SharedStr;
 use crate::{ArchiveError, EntryKind, imagenet};
 

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hardnet_base::excerpt;
+
 use super::error::QUOTED;
 use super::list::looks_one_based;
 use super::walk::{self, images_below};
 use super::{Dataset, DatasetError, ImageRoot, MAX_SAMPLES, Opened, Sample, archive};
-use crate::excerpt::excerpt;
 use crate::imagenet;
 use crate::shared_str::{SharedStr, Span};
 

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use hardnet_base::excerpt;
+
 use super::walk::has_image_extension;
 use super::{Dataset, DatasetError};
-use crate::excerpt::excerpt;
 use crate::imagenet;
 
 /// The columns, compared without regard to case.

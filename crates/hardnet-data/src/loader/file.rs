@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use hardnet_base::excerpt;
+use hardnet_base::{ReadError, read_regular_file_into};
+
 use super::permits::ImagePermit;
 use super::{MAX_FILE_BYTES, SampleError};
 use crate::decode::{DecodeScratch, decode_with};
-use crate::excerpt::excerpt;
-use crate::regular_file::{ReadError, read_regular_file_into};
 use crate::{DecodeLimits, DecodeWarning, Image, ImageError, Resizer, Sample};
 
 /// What one thread needs for an image, and the next image uses again.

@@ -11,9 +11,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hardnet_base::AtomicFile;
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
-use crate::hub::atomic;
 use crate::source::HubFile;
 
 /// Paths of one file in a cache.
@@ -77,7 +77,7 @@ impl<'a> CachedFile<'a> {
         if self.file.revision != commit {
             let path = self.folder.join("refs").join(&self.file.revision);
             if fs::read_to_string(&path).ok().as_deref() != Some(commit) {
-                atomic::replace(&path, commit.as_bytes())?;
+                AtomicFile::replace(&path, commit.as_bytes())?;
             }
         }
         Ok(pointer)
@@ -105,10 +105,10 @@ fn link_or_copy(pointer: &Path, target: &Path, blob: &Path) -> io::Result<()> {
         // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(_) => {
-            let folder = pointer.parent().expect("a file is in a folder");
-            let mut copy = tempfile::NamedTempFile::new_in(folder)?;
+            let mut copy = AtomicFile::create(pointer)?;
             io::copy(&mut fs::File::open(blob)?, &mut copy)?;
-            atomic::publish(copy, pointer)
+            copy.sync()?;
+            copy.commit()
         }
     }
 }

@@ -76,7 +76,7 @@ impl Fixture {
     }
 
     fn part(&self) -> PathBuf {
-        let name = format!("{}.hardnet.part", crate::sha256(&content()));
+        let name = format!("{}.hardnet.part", hardnet_base::sha256(&content()));
         self.cache.path().join("models--someone--net/blobs").join(name)
     }
 }
@@ -92,7 +92,7 @@ fn a_file_is_fetched_once_and_laid_out_as_python_does() {
     assert_eq!(fs::read(&path).unwrap(), content());
     let repository = fixture.cache.path().join("models--someone--net");
     assert_eq!(path, repository.join("snapshots").join(COMMIT).join("model.safetensors"));
-    let blob = Path::new("../../blobs").join(crate::sha256(&content()));
+    let blob = Path::new("../../blobs").join(hardnet_base::sha256(&content()));
     assert_eq!(fs::read_link(&path).unwrap(), blob);
     assert_eq!(fs::read_to_string(repository.join("refs/main")).unwrap(), COMMIT);
     // A description and a download, which the Hub redirects.
@@ -285,7 +285,7 @@ fn a_wrong_hash_is_an_error_and_leaves_nothing() {
     let Error::Download { reason: DownloadError::HashMismatch { expected, found }, .. } = &error else {
         panic!("{error}")
     };
-    assert_eq!(*expected, crate::sha256(&content()));
+    assert_eq!(*expected, hardnet_base::sha256(&content()));
     assert!(error.to_string().contains(found.as_str()), "{error}");
     assert!(!fixture.part().exists());
     assert_eq!(fixture.finished(), 0);
@@ -470,7 +470,7 @@ fn a_branch_that_moves_meanwhile_changes_nothing() {
 fn a_body_longer_than_described_is_refused() {
     let fixture = fixture();
     let answer = Response::new(200, "").header("X-Repo-Commit", COMMIT).header("X-Linked-Size", "1000");
-    let description = answer.header("X-Linked-ETag", format!("\"{}\"", crate::sha256(&content())));
+    let description = answer.header("X-Linked-ETag", format!("\"{}\"", hardnet_base::sha256(&content())));
     fixture.hub.answer([description]);
     let error = fixture.model().unwrap_err();
     let reason = matches!(error, Error::Download { reason: DownloadError::LengthMismatch { expected: 1000, .. }, .. });

@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use hardnet_base::{AtomicFile, sha256};
+
 use super::cache_entry::{CacheEntry, Provenance, Verification};
-use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::hub::atomic::replace;
 use crate::hub::fetch::Fetched;
 use crate::hub::options::FetchOptions;
 use crate::registry::RegistryEntry;
@@ -28,7 +28,7 @@ pub(super) fn unpack(entry: &RegistryEntry, options: &FetchOptions) -> Result<Fe
     let path = cache.weights();
     let provenance =
         Provenance { address: entry.tag.clone(), sha256: sha256(content), verification: Verification::Verified };
-    let written = replace(&path, content).and_then(|()| cache.complete(&provenance));
+    let written = AtomicFile::replace(&path, content).and_then(|()| cache.complete(&provenance));
     written.map_err(|source| Error::Io { path: path.clone(), source })?;
     Ok(Fetched { path, provenance: Some(provenance) })
 }

@@ -12,9 +12,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hardnet_base::AtomicFile;
 use serde::{Deserialize, Serialize};
 
-use crate::hub::atomic::replace;
 use crate::registry::RegistryEntry;
 
 /// How a downloaded file was verified.
@@ -104,7 +104,7 @@ impl CacheEntry {
 
     /// Records the provenance, which marks the entry as complete.
     pub(super) fn complete(&self, provenance: &Provenance) -> io::Result<()> {
-        replace(&self.provenance(), &serde_json::to_vec_pretty(provenance)?)?;
+        AtomicFile::replace(&self.provenance(), &serde_json::to_vec_pretty(provenance)?)?;
         // Not empty if another source's part is kept for a later run.
         let _ = fs::remove_dir(self.folder.join("arriving"));
         Ok(())

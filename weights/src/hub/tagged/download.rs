@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::cache_entry::{CacheEntry, Provenance, Verification};
 use crate::error::{DownloadError, Error, Result};
-use crate::hub::atomic::publish;
 use crate::hub::convert::{self, ConvertError};
 use crate::hub::digests::Digests;
 use crate::hub::event::{Event, Observer};
@@ -137,7 +136,7 @@ impl Download<'_> {
             }
         };
         // Earlier weights stay until the new file is complete; without their provenance they are not mistaken for it.
-        let replaced = self.cache.invalidate().and_then(|()| publish(weights, &self.cache.weights()));
+        let replaced = self.cache.invalidate().and_then(|()| weights.sync()).and_then(|()| weights.commit());
         replaced.and_then(|()| discard(file)).and_then(|()| self.cache.complete(&provenance)).map_err(io_error)?;
         Ok(Fetched { path: self.cache.weights(), provenance: Some(provenance) })
     }

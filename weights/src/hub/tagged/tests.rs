@@ -87,7 +87,10 @@ fn a_download_is_converted_and_cached_once() {
     assert_eq!(metadata.pipeline, Some("pil-bilinear".into()));
     assert_eq!(file.config().variant(), Some(Variant::HarDNet39Ds));
     let provenance = fetched.provenance.clone().unwrap();
-    assert_eq!((provenance.verification, provenance.sha256), (Verification::Unverified, crate::sha256(&fixture.bytes)));
+    assert_eq!(
+        (provenance.verification, provenance.sha256),
+        (Verification::Unverified, hardnet_base::sha256(&fixture.bytes))
+    );
     assert!(!fetched.path.with_file_name("arriving").exists(), "nothing else is left");
     fixture.options.offline = Some("--offline was given".into());
     assert_eq!(fixture.fetch().unwrap(), fetched);
@@ -98,7 +101,7 @@ fn a_download_is_converted_and_cached_once() {
 fn matching_hashes_set_the_verification() {
     let bytes = weights();
     assert_eq!(fixture([verified(&git_blob_id(&bytes)), NONE]).verification(), Verification::Verified);
-    assert_eq!(fixture([inferred(&crate::sha256(&bytes)[..8]), NONE]).verification(), Verification::Inferred);
+    assert_eq!(fixture([inferred(&hardnet_base::sha256(&bytes)[..8]), NONE]).verification(), Verification::Inferred);
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn a_file_with_another_stated_hash_is_removed_and_the_next_source_tried() {
 fn a_file_with_another_hash_than_its_name_is_quarantined_until_accepted() {
     let mut fixture = fixture([inferred("00000000"), NONE]);
     let error = fixture.fetch().unwrap_err();
-    let found = crate::sha256(&fixture.bytes);
+    let found = hardnet_base::sha256(&fixture.bytes);
     for part in ["sha256:00000000", &found, "skipped"] {
         assert!(error.to_string().contains(part), "`{part}` in: {error}");
     }
@@ -142,7 +145,7 @@ fn an_accepted_digest_is_required_where_no_hash_is_known() {
     fixture.options.accept_sha256 = Some("1".repeat(64));
     let error = fixture.fetch().unwrap_err().to_string();
     assert!(error.contains(&"1".repeat(64)) && error.contains("removed"), "{error}");
-    fixture.options.accept_sha256 = Some(crate::sha256(&fixture.bytes));
+    fixture.options.accept_sha256 = Some(hardnet_base::sha256(&fixture.bytes));
     assert_eq!(fixture.verification(), Verification::Accepted);
     fixture.options.accept_sha256 = Some("c0ffee".into());
     assert!(matches!(fixture.fetch(), Err(Error::InvalidSha256(_))));
@@ -185,7 +188,7 @@ fn a_part_is_resumed_only_if_the_host_still_has_the_same_file() {
     changed[half / 2] ^= 1;
     fixture.host.put("/0/net.pth", changed.clone());
     let fetched = fixture.fetch().unwrap();
-    assert_eq!(fetched.provenance.unwrap().sha256, crate::sha256(&changed));
+    assert_eq!(fetched.provenance.unwrap().sha256, hardnet_base::sha256(&changed));
     let ranges = fixture.host.requests().iter().filter(|request| request.header("range").is_some()).count();
     assert!(ranges >= 2, "the part was to be continued");
 }
@@ -200,7 +203,7 @@ fn a_part_without_a_strong_validator_is_fetched_again() {
         response
     });
     fixture.entry.sources[0].url = format!("{}/net.pth", host.url());
-    assert_eq!(fixture.fetch().unwrap().provenance.unwrap().sha256, crate::sha256(&fixture.bytes));
+    assert_eq!(fixture.fetch().unwrap().provenance.unwrap().sha256, hardnet_base::sha256(&fixture.bytes));
     let ranges: Vec<_> = host.requests().iter().map(|request| request.header("range").is_some()).collect();
     assert_eq!(ranges, [false, false]);
 }
@@ -334,7 +337,8 @@ fn a_damaged_part_is_fetched_again() {
     let part = fixture.cache.path().join(&fixture.entry.tag).join("arriving/net.pth.part");
     fs::create_dir_all(part.parent().unwrap()).unwrap();
     fs::write(&part, [7; 1000]).unwrap();
-    fs::write(part.with_file_name("net.pth.part.validator"), format!("\"{}\"", crate::sha256(&fixture.bytes))).unwrap();
+    fs::write(part.with_file_name("net.pth.part.validator"), format!("\"{}\"", hardnet_base::sha256(&fixture.bytes)))
+        .unwrap();
     assert_eq!(fixture.verification(), Verification::Verified);
     assert_eq!(fixture.paths(), ["/0/net.pth?signature=secret"; 2]);
 }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use hardnet_base::excerpt;
+
 use super::lines::Lines;
 use super::{BLANKS, kaggle};
 use crate::dataset::error::QUOTED;
 use crate::dataset::{DatasetError, Sample};
-use crate::excerpt::excerpt;
 
 /// The samples of a list with their lines.
 #[derive(Debug)]

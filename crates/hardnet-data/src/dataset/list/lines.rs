@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Take};
 use std::path::Path;
 
+use hardnet_base::{ReadError, open_regular_file};
+
 use crate::dataset::{DatasetError, MAX_LIST_BYTES};
-use crate::regular_file::{ReadError, open_regular_file};
 
 /// Reads the lines of a text in UTF-8, which end in LF or CRLF.
 pub(super) struct Lines<'a, R> {

@@ -5,11 +5,12 @@ use std::io::BufRead;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use hardnet_base::excerpt;
+
 use super::entries::Entries;
 use super::lines::Lines;
 use super::{BLANKS, kaggle};
 use crate::dataset::{DatasetError, MAX_SAMPLES, Sample};
-use crate::excerpt::excerpt;
 use crate::shared_str::{SharedStr, Span};
 
 /// The samples of a list, below `folder`; labels not yet held against the number of classes.

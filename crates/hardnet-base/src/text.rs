@@ -1,11 +1,18 @@
 //! Text of foreign origin, made fit for a message.
 
-/// At most 80 characters of `text`, control characters escaped, so that a hostile file cannot drive the terminal.
-pub(crate) fn excerpt(text: &str) -> String {
-    const MAX_CHARS: usize = 80;
+/// At most 80 characters of `text`, fit for a terminal: [`excerpt_of`] with the length of messages.
+pub fn excerpt(text: &str) -> String {
+    excerpt_of(text, 80)
+}
+
+/// At most `max_chars` characters of `text` on one line, with `…` behind them if there are more.
+///
+/// Tabs become blanks and other control characters are escaped, so that a hostile file cannot drive the terminal that an
+/// error message is printed on.
+pub fn excerpt_of(text: &str, max_chars: usize) -> String {
     let mut excerpt = String::new();
     for (position, c) in text.chars().enumerate() {
-        if position == MAX_CHARS {
+        if position == max_chars {
             excerpt.push('…');
             break;
         }

@@ -1,10 +1,10 @@
 //! Scales and the frames of panels.
 
-use super::svg::Svg;
+use super::Svg;
 
 /// A scale from values to pixels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
+pub struct Axis {
     values: (f64, f64),
     pixels: (f64, f64),
     logarithmic: bool,
@@ -12,23 +12,24 @@ pub(super) struct Axis {
 
 impl Axis {
     /// A linear scale from `values` to `pixels`.
-    pub(super) fn linear(values: (f64, f64), pixels: (f64, f64)) -> Self {
+    pub fn linear(values: (f64, f64), pixels: (f64, f64)) -> Self {
         Self { values, pixels, logarithmic: false }
     }
 
     /// A logarithmic scale, of positive values.
-    pub(super) fn logarithmic(values: (f64, f64), pixels: (f64, f64)) -> Self {
+    pub fn logarithmic(values: (f64, f64), pixels: (f64, f64)) -> Self {
         Self { values: (values.0.log10(), values.1.log10()), pixels, logarithmic: true }
     }
 
-    pub(super) fn at(&self, value: f64) -> f64 {
+    /// The pixel of `value`.
+    pub fn at(&self, value: f64) -> f64 {
         let value = if self.logarithmic { value.log10() } else { value };
         let share = (value - self.values.0) / (self.values.1 - self.values.0);
         self.pixels.0 + share * (self.pixels.1 - self.pixels.0)
     }
 
     /// Round values to write at the axis: at most about `count`, or those of each decade.
-    pub(super) fn ticks(&self, count: usize) -> Vec<f64> {
+    pub fn ticks(&self, count: usize) -> Vec<f64> {
         let (from, to) = self.values;
         if self.logarithmic {
             let decades = from.floor() as i32..=to.ceil() as i32;
@@ -46,16 +47,19 @@ impl Axis {
 }
 
 /// Draws lines across a panel at the ticks of its vertical axis, and their values on its left.
-pub(super) fn rows(svg: &mut Svg, axis: &Axis, count: usize, left: f64, right: f64) {
-    for tick in axis.ticks(count) {
+pub fn rows(svg: &mut Svg, axis: &Axis, count: usize, left: f64, right: f64) {
+    let ticks = axis.ticks(count);
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let decimals = if step < 0.01 { (-step.log10()).ceil() as usize } else { 2 };
+    for tick in ticks {
         let y = axis.at(tick);
         svg.line((left, y), (right, y), "grid");
-        svg.text((left - 8.0, y + 4.5), "end", number(tick));
+        svg.text((left - 8.0, y + 4.5), "end", trimmed(tick, decimals));
     }
 }
 
 /// Draws the ticks of a panel's horizontal axis at its foot, and their values below.
-pub(super) fn columns(svg: &mut Svg, axis: &Axis, count: usize, top: f64, foot: f64) {
+pub fn columns(svg: &mut Svg, axis: &Axis, count: usize, top: f64, foot: f64) {
     for tick in axis.ticks(count) {
         let x = axis.at(tick);
         svg.line((x, top), (x, foot), "grid");
@@ -63,18 +67,49 @@ pub(super) fn columns(svg: &mut Svg, axis: &Axis, count: usize, top: f64, foot: 
     }
 }
 
-/// A value with no more digits than it needs.
-pub(super) fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
+/// `value` with at most two decimals, and no more than it needs.
+pub fn number(value: f64) -> String {
+    trimmed(value, 2)
+}
+
+fn trimmed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-/// The least and the greatest of `values`, and so much of their difference around them.
-pub(super) fn range(values: impl Iterator<Item = f64>, around: f64) -> (f64, f64) {
+/// The least and the greatest of `values`, widened on each side by `around` times their difference.
+pub fn range(values: impl Iterator<Item = f64>, around: f64) -> (f64, f64) {
     let (least, most) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
     if !least.is_finite() {
         return (0.0, 1.0);
     }
     let margin = if most > least { around * (most - least) } else { 1.0 };
     (least - margin, most + margin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_have_round_ticks() {
+        let ticks = |values: (f64, f64), count| Axis::linear(values, (0.0, 1.0)).ticks(count);
+        assert_eq!(ticks((0.0, 47.0), 5), [0.0, 10.0, 20.0, 30.0, 40.0]);
+        assert_eq!(ticks((59.0, 79.4), 6), [60.0, 65.0, 70.0, 75.0]);
+        let ticks = Axis::logarithmic((0.25, 21.0), (0.0, 1.0)).ticks(5);
+        assert_eq!(ticks, [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
+        assert_eq!(number(0.5), "0.5");
+        assert_eq!(number(20.0), "20");
+        assert_eq!(number(100.0), "100");
+    }
+
+    #[test]
+    fn ticks_close_together_have_the_decimals_that_tell_them_apart() {
+        let mut svg = Svg::new(10.0, 10.0, "");
+        rows(&mut svg, &Axis::linear((0.001, 0.0042), (9.0, 0.0)), 4, 1.0, 2.0);
+        let text = svg.finish();
+        for tick in ["0.001", "0.002", "0.003", "0.004"] {
+            assert!(text.contains(&format!(">{tick}<")), "{tick}: {text}");
+        }
+    }
 }

@@ -1,6 +1,12 @@
-//! The little of SVG that the pictures need.
+//! SVG documents of plots: a page with a title, text, lines, marks of series, and axes.
+//!
+//! Each page has a background of its own, light or dark as the reader's system prefers.
+
+mod axis;
 
 use std::fmt::{Display, Write};
+
+pub use axis::{Axis, columns, number, range, rows};
 
 /// Colors and fonts. Classes `f0` and on fill, `l0` and on draw lines; both schemes keep a contrast of 4.5 to the
 /// background for text.
@@ -19,11 +25,12 @@ text{fill:#f0f6fc}.note{fill:#9198a1}
 .l0{stroke:#58a6ff}.l1{stroke:#f0883e}.l2{stroke:#3fb950}.l3{stroke:#bc8cff}.l4{stroke:#d29922}.l5{stroke:#ff7b72}.l6{stroke:#9198a1}
 }";
 
-/// Number of colors that [`STYLE`] has.
-pub(super) const COLORS: usize = 7;
+/// Number of series that differ in color and mark.
+pub const COLORS: usize = 7;
 
-/// A document under construction.
-pub(super) struct Svg {
+/// An SVG document under construction; coordinates are in pixels from the upper left corner.
+#[derive(Debug)]
+pub struct Svg {
     width: f64,
     height: f64,
     title: String,
@@ -31,8 +38,8 @@ pub(super) struct Svg {
 }
 
 impl Svg {
-    /// A page of so many pixels; `title` is what a screen reader says of it, and stands on top.
-    pub(super) fn new(width: f64, height: f64, title: impl Into<String>) -> Self {
+    /// A page of `width` times `height` pixels; `title` stands on top, and is what a screen reader says of the page.
+    pub fn new(width: f64, height: f64, title: impl Into<String>) -> Self {
         let mut svg = Self { width, height, title: title.into(), body: String::new() };
         svg.rect((0.0, 0.0), (width, height), "page");
         let title = svg.title.clone();
@@ -40,49 +47,54 @@ impl Svg {
         svg
     }
 
-    /// A line of text whose baseline starts, or ends or has its middle, at `at`.
-    pub(super) fn text(&mut self, at: (f64, f64), class: &str, text: impl Display) {
+    /// A line of text whose baseline starts at `at`; with the class `end` it ends there, with `middle` it is centered.
+    pub fn text(&mut self, at: (f64, f64), class: &str, text: impl Display) {
         let text = escape(&text.to_string());
-        self.push(format_args!("<text x=\"{}\" y=\"{}\" class=\"{class}\">{text}</text>", n(at.0), n(at.1)));
+        self.push(format_args!(
+            "<text x=\"{}\" y=\"{}\" class=\"{class}\">{text}</text>",
+            coordinate(at.0),
+            coordinate(at.1)
+        ));
     }
 
     /// Text that reads upwards, centered at `at`.
-    pub(super) fn upwards(&mut self, at: (f64, f64), text: impl Display) {
+    pub fn upwards(&mut self, at: (f64, f64), text: impl Display) {
         let ((x, y), text) = (at, escape(&text.to_string()));
-        let (x, y) = (n(x), n(y));
+        let (x, y) = (coordinate(x), coordinate(y));
         self.push(format_args!(
             "<text x=\"{x}\" y=\"{y}\" class=\"middle\" transform=\"rotate(-90 {x} {y})\">{text}</text>"
         ));
     }
 
-    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), class: &str) {
+    /// A straight line.
+    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), class: &str) {
         self.push(format_args!(
             "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" class=\"{class}\"/>",
-            n(from.0),
-            n(from.1),
-            n(to.0),
-            n(to.1)
+            coordinate(from.0),
+            coordinate(from.1),
+            coordinate(to.0),
+            coordinate(to.1)
         ));
     }
 
     /// A rectangle by its upper left corner and its size.
-    pub(super) fn rect(&mut self, at: (f64, f64), size: (f64, f64), class: &str) {
+    pub fn rect(&mut self, at: (f64, f64), size: (f64, f64), class: &str) {
         self.push(format_args!(
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" class=\"{class}\"/>",
-            n(at.0),
-            n(at.1),
-            n(size.0),
-            n(size.1)
+            coordinate(at.0),
+            coordinate(at.1),
+            coordinate(size.0),
+            coordinate(size.1)
         ));
     }
 
     /// A path by its commands.
-    pub(super) fn path(&mut self, commands: &str, class: &str) {
+    pub fn path(&mut self, commands: &str, class: &str) {
         self.push(format_args!("<path d=\"{commands}\" class=\"{class}\"/>"));
     }
 
     /// One of several shapes around `at`, so that series differ by more than their color.
-    pub(super) fn mark(&mut self, at: (f64, f64), series: usize) {
+    pub fn mark(&mut self, at: (f64, f64), series: usize) {
         let (x, y) = at;
         let series = series % COLORS;
         let class = format!("f{series}");
@@ -95,12 +107,13 @@ impl Svg {
             5 => "m-2-5.5h4v3.5h3.5v4h-3.5v3.5h-4v-3.5h-3.5v-4h3.5z",
             _ => "m-6-3h12v6h-12z",
         };
-        self.path(&format!("M{} {}{shape}", n(x), n(y)), &class);
+        self.path(&format!("M{} {}{shape}", coordinate(x), coordinate(y)), &class);
     }
 
-    pub(super) fn finish(self) -> String {
+    /// The text of the document.
+    pub fn finish(self) -> String {
         let Self { width, height, title, body } = self;
-        let (width, height, title) = (n(width), n(height), escape(&title));
+        let (width, height, title) = (coordinate(width), coordinate(height), escape(&title));
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
              <title>{title}</title>\n<style>{STYLE}</style>\n{body}</svg>\n"
@@ -112,8 +125,8 @@ impl Svg {
     }
 }
 
-/// A coordinate, to a tenth of a pixel.
-pub(super) fn n(value: f64) -> String {
+/// A coordinate as text, to a tenth of a pixel.
+pub fn coordinate(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map_or(text.clone(), String::from)
 }

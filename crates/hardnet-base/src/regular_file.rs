@@ -1,13 +1,14 @@
-//! Reading a regular file of bounded size.
+//! Reading regular files of bounded size.
 //!
-//! Opening a pipe waits for a writer and a device may have no end, so what is not a regular file is refused unopened.
+//! Opening a pipe waits for a writer and a device may have no end, so what is not a regular file is refused before it is
+//! opened.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// What stands in the place of a regular file.
+/// The kind of a file that is not a regular one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -18,8 +19,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// The kind of a file that is not regular; `None` for a regular file.
-    pub(crate) fn irregular(metadata: &Metadata) -> Option<Self> {
+    /// The kind of a file that is not regular; `None` for a regular one.
+    pub fn irregular(metadata: &Metadata) -> Option<Self> {
         match metadata {
             metadata if metadata.is_file() => None,
             metadata if metadata.is_dir() => Some(Self::Folder),
@@ -37,24 +38,35 @@ impl fmt::Display for FileKind {
     }
 }
 
-pub(crate) enum ReadError {
+/// Error of a bounded read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The operating system refuses to read the file.
     Io(io::Error),
+    /// The path is not a regular file.
     NotAFile(FileKind),
-    /// At least `bytes` long.
+    /// The file is longer than allowed.
     TooLarge {
+        /// Its length in bytes, or a lower bound of it.
         bytes: u64,
     },
 }
 
-/// The content of the regular file `path`, links followed, if it is at most `limit` bytes long.
-pub(crate) fn read_regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+/// Reads the regular file `path`, links followed, of at most `limit` bytes.
+///
+/// # Errors
+/// A [`ReadError`] if the file cannot be read, is not a regular one, or is longer.
+pub fn read_regular_file(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     read_regular_file_into(&mut bytes, path, limit)?;
     Ok(bytes)
 }
 
-/// [`read_regular_file`] in place of what `bytes` holds.
-pub(crate) fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u64) -> Result<(), ReadError> {
+/// [`read_regular_file`] into `bytes`, in place of what they hold.
+///
+/// # Errors
+/// Those of [`read_regular_file`].
+pub fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u64) -> Result<(), ReadError> {
     let (file, length) = open_regular_file(path, limit)?;
     bytes.clear();
     bytes.reserve_exact(length as usize + 1);
@@ -65,11 +77,14 @@ pub(crate) fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u6
     }
 }
 
-/// The regular file `path`, links followed, with its length, if that is at most `limit` bytes.
+/// Opens the regular file `path`, links followed, and gives it with its length, at most `limit` bytes.
 ///
-/// The length is what the file system says. Files that grow, or say 0 as those of /proc do, may turn out longer than
-/// `limit`.
-pub(crate) fn open_regular_file(path: &Path, limit: u64) -> Result<(File, u64), ReadError> {
+/// The length is what the file system says. A file that grows, or whose length is said to be 0 as in `/proc`, may turn out
+/// to be longer than `limit`.
+///
+/// # Errors
+/// Those of [`read_regular_file`].
+pub fn open_regular_file(path: &Path, limit: u64) -> Result<(File, u64), ReadError> {
     let metadata = fs::metadata(path).map_err(ReadError::Io)?;
     if let Some(kind) = FileKind::irregular(&metadata) {
         return Err(ReadError::NotAFile(kind));

@@ -1,0 +1,22 @@
+//! What several HarDNet crates need and none owns, without dependencies unless a feature asks for one.
+//!
+//! * [`excerpt`]: text of foreign origin, fit for a message on a terminal.
+//! * [`read_regular_file`]: files of bounded size; pipes and devices are refused before they are opened.
+//! * [`hex`] and, with the feature `digest`, `sha256`.
+//! * `AtomicFile`, with the feature `atomic`: files that appear under their name only when they are complete.
+//! * [`svg`]: documents and axes of plots.
+
+#[cfg(feature = "atomic")]
+mod atomic_file;
+mod digest;
+mod regular_file;
+pub mod svg;
+mod text;
+
+#[cfg(feature = "atomic")]
+pub use atomic_file::AtomicFile;
+pub use digest::hex;
+#[cfg(feature = "digest")]
+pub use digest::sha256;
+pub use regular_file::{FileKind, ReadError, open_regular_file, read_regular_file, read_regular_file_into};
+pub use text::{excerpt, excerpt_of};
