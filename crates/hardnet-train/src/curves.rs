@@ -1,37 +1,36 @@
-//! The curves of a run as a picture.
+//! Plot of the loss and accuracy of a run.
 //!
 //! An SVG that needs nothing else: loss and top-1 over the epochs, training dashed and validation solid, each curve named
-//! where it ends. Colours follow the reader's preference for light or dark.
+//! where it ends.
 
 use std::fmt::Write;
+
+use hardnet_base::svg::{Axis, Svg, coordinate, range, rows};
 
 use crate::metrics::EpochMetrics;
 
 const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 340.0;
-/// The plots: left edge, top, width, height.
-const PLOTS: [(f64, f64, f64, f64); 2] = [(52.0, 48.0, 290.0, 236.0), (530.0, 48.0, 290.0, 236.0)];
+const HEIGHT: f64 = 380.0;
+/// Size of a panel.
+const PANEL: (f64, f64) = (290.0, 236.0);
+const TOP: f64 = 84.0;
+/// Left edges of the panels.
+const LEFTS: [f64; 2] = [52.0, 530.0];
 
-const STYLE: &str = "\
-text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#444}
-.title{font-size:14px;font-weight:600;fill:#111}.tick{font-size:11px}.name{font-weight:600}
-.paper{fill:#fff}.grid{stroke:#e4e4e4}.axis{stroke:#888}
-polyline{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
-.train{stroke:#c2570c}.validation{stroke:#1d5fae}polyline.train{stroke-dasharray:6 4}
-circle{stroke-width:2}circle.train,circle.validation{fill:#fff}
-text.train{fill:#c2570c;stroke:none}text.validation{fill:#1d5fae;stroke:none}
-@media (prefers-color-scheme:dark){text{fill:#bbb}.title{fill:#eee}.paper{fill:#15181c}.grid{stroke:#2c3138}.axis{stroke:#777}
-.train{stroke:#f29a55}.validation{stroke:#6fb1f5}circle.train,circle.validation{fill:#15181c}
-text.train{fill:#f29a55}text.validation{fill:#6fb1f5}}
-";
-
-/// One curve: its class and name, and its points by epoch.
+/// One curve: its name, and its points by epoch.
 struct Curve {
     name: &'static str,
     points: Vec<(f64, f64)>,
 }
 
-/// The picture of `history`, of a run of `epochs`.
+impl Curve {
+    /// Class of its line, and class of its marks and name.
+    fn classes(&self) -> (&'static str, &'static str) {
+        if self.name == "train" { ("l1 dashed", "f1") } else { ("l0", "f0") }
+    }
+}
+
+/// Plots `history`, the epochs so far of a run of `epochs`, as an SVG document.
 pub fn curves(history: &[EpochMetrics], epochs: u32) -> String {
     let curve = |name, value: &dyn Fn(&EpochMetrics) -> Option<f64>| {
         let point = |metrics: &EpochMetrics| Some((f64::from(metrics.epoch), value(metrics)?));
@@ -45,89 +44,56 @@ pub fn curves(history: &[EpochMetrics], epochs: u32) -> String {
         curve("train", &|metrics| Some(metrics.train_top1)),
         curve("validation", &|metrics| Some(metrics.validation?.top1)),
     ];
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
-         height=\"{HEIGHT}\" role=\"img\" aria-label=\"loss and accuracy over the epochs\">\n<style>{STYLE}</style>\n\
-         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n"
-    );
-    plot(&mut svg, PLOTS[0], "Loss (nats)", epochs, &losses, &|value| format!("{value:.3}"));
-    plot(&mut svg, PLOTS[1], "Top-1 (%)", epochs, &accuracies, &|value| format!("{value:.2}"));
+    let mut svg = Svg::new(WIDTH, HEIGHT, "Loss and accuracy over the epochs");
+    panel(&mut svg, LEFTS[0], "loss in nats", epochs, &losses, &|value| format!("{value:.3}"));
+    panel(&mut svg, LEFTS[1], "top-1 in %", epochs, &accuracies, &|value| format!("{value:.2}"));
     let best = history.iter().rev().find(|metrics| metrics.best);
     if let Some((best, validation)) = best.and_then(|best| Some((best, best.validation?))) {
-        let (left, top, width, _) = PLOTS[1];
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            svg,
-            "<text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">best {:.2} in epoch {}</text>",
-            left + width,
-            top - 20.0,
-            validation.top1,
-            best.epoch
-        );
+        let text = format!("best {:.2} in epoch {}", validation.top1, best.epoch);
+        svg.text((LEFTS[1] + PANEL.0, TOP - 14.0), "end", text);
     }
-    svg.push_str("</svg>\n");
-    svg
+    svg.finish()
 }
 
-fn plot(
-    svg: &mut String,
-    (left, top, width, height): (f64, f64, f64, f64),
-    title: &str,
-    epochs: u32,
-    curves: &[Curve],
-    label: &dyn Fn(f64) -> String,
-) {
-    let values = || curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1));
-    let least = values().fold(f64::INFINITY, f64::min).min(100.0);
-    let (ticks, decimals) = ticks(least, values().fold(least, f64::max), 5);
-    let (low, high) = (ticks[0], ticks[ticks.len() - 1]);
-    let last = f64::from(epochs.max(2));
-    let x = |epoch: f64| left + (epoch - 1.0) / (last - 1.0) * width;
-    let y = |value: f64| top + (high - value) / (high - low) * height;
-    let (right, bottom) = (left + width, top + height);
-
-    // Writing to a string cannot fail.
-    let mut line = |text: std::fmt::Arguments| {
-        let _ = writeln!(svg, "{text}");
-    };
-    line(format_args!("<text class=\"title\" x=\"{left}\" y=\"{}\">{title}</text>", top - 20.0));
-    for tick in &ticks {
-        let at = y(*tick);
-        line(format_args!("<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"));
-        let place = format_args!("x=\"{}\" y=\"{:.1}\" text-anchor=\"end\"", left - 8.0, at + 4.0);
-        line(format_args!("<text class=\"tick\" {place}>{tick:.decimals$}</text>"));
+fn panel(svg: &mut Svg, left: f64, title: &str, epochs: u32, curves: &[Curve], label: &dyn Fn(f64) -> String) {
+    let (right, foot) = (left + PANEL.0, TOP + PANEL.1);
+    let epochs = epochs.max(2);
+    let x = Axis::linear((1.0, epochs.into()), (left, right));
+    let y = Axis::linear(
+        range(curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1)), 0.05),
+        (foot, TOP),
+    );
+    svg.text((left, TOP - 14.0), "", title);
+    rows(svg, &y, 5, left, right);
+    for epoch in epoch_ticks(epochs) {
+        let at = x.at(epoch.into());
+        svg.line((at, foot), (at, foot + 4.0), "axis");
+        svg.text((at, foot + 18.0), "middle", epoch);
     }
-    for epoch in epoch_ticks(epochs.max(2)) {
-        let at = x(f64::from(epoch));
-        line(format_args!(
-            "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{bottom}\" y2=\"{}\"/>",
-            bottom + 4.0
-        ));
-        let place = format_args!("x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\"", bottom + 18.0);
-        line(format_args!("<text class=\"tick\" {place}>{epoch}</text>"));
-    }
-    line(format_args!("<line class=\"axis\" x1=\"{left}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>"));
-    let middle = left + width / 2.0;
-    line(format_args!("<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">epoch</text>", bottom + 38.0));
+    svg.line((left, foot), (right, foot), "axis");
+    svg.text((left + PANEL.0 / 2.0, foot + 38.0), "middle", "epoch");
 
-    for Curve { name, points } in curves {
-        let path: Vec<String> = points.iter().map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
-        line(format_args!("<polyline class=\"{name}\" points=\"{}\"/>", path.join(" ")));
+    for curve in curves {
+        let (line, mark) = curve.classes();
+        let mut path = String::new();
+        for &(epoch, value) in &curve.points {
+            let command = if path.is_empty() { 'M' } else { 'L' };
+            write!(path, "{command}{} {}", coordinate(x.at(epoch)), coordinate(y.at(value)))
+                .expect("a string takes any text");
+        }
+        if path.is_empty() {
+            continue;
+        }
+        svg.path(&path, line);
         // Single points would not be seen in a line, and many hide it.
-        let marked = if points.len() <= 20 { points.len() } else { 1 };
-        for &(at, value) in &points[points.len() - marked.min(points.len())..] {
-            line(format_args!("<circle class=\"{name}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x(at), y(value)));
+        let marked = if curve.points.len() <= 20 { curve.points.len() } else { 1 };
+        for &(epoch, value) in &curve.points[curve.points.len() - marked..] {
+            svg.rect((x.at(epoch) - 2.5, y.at(value) - 2.5), (5.0, 5.0), mark);
         }
     }
-    for (at, curve, place) in label_places(curves, &y) {
-        let name = curve.name;
-        let end = (x(at.0) + 10.0, place + 4.0);
-        line(format_args!(
-            "<text class=\"name {name}\" x=\"{:.1}\" y=\"{:.1}\">{name} {}</text>",
-            end.0,
-            end.1,
-            label(at.1)
-        ));
+    for (end, curve, height) in label_places(curves, &|value| y.at(value)) {
+        let text = format!("{} {}", curve.name, label(end.1));
+        svg.text((x.at(end.0) + 10.0, height + 4.0), curve.classes().1, text);
     }
 }
 
@@ -147,18 +113,6 @@ fn label_places<'a>(curves: &'a [Curve], y: &dyn Fn(f64) -> f64) -> Vec<((f64, f
     places
 }
 
-/// About `count` round numbers from at or below `low` to at or above `high`, and the decimals they need.
-fn ticks(low: f64, high: f64, count: usize) -> (Vec<f64>, usize) {
-    let span = (high - low).max(1e-3 * high.abs()).max(1e-6);
-    let raw = span / count as f64;
-    let power = 10f64.powf(raw.log10().floor());
-    let step = power * [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|step| raw <= power * step * 1.0001).unwrap_or(10.0);
-    let first = (low / step).floor();
-    let last = (high / step).ceil().max(first + 1.0);
-    let decimals = (0..6).find(|&decimals| (step * 10f64.powi(decimals)).fract().abs() < 1e-6).unwrap_or(6);
-    ((0..=(last - first) as usize).map(|at| (first + at as f64) * step).collect(), decimals as usize)
-}
-
 /// Whole epochs to name: the first, and some round ones.
 fn epoch_ticks(epochs: u32) -> Vec<u32> {
     let step = [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000].into_iter().find(|step| epochs / step <= 8);
@@ -174,18 +128,6 @@ fn epoch_ticks(epochs: u32) -> Vec<u32> {
 mod tests {
     use super::*;
     use crate::metrics::ValidationMetrics;
-
-    #[test]
-    fn ticks_are_round_and_hold_the_values() {
-        for (low, high, decimals) in [(0.31, 2.3, 1), (71.2, 93.1, 0), (0.0, 0.0, 6), (90.0, 90.0, 2)] {
-            let (found, found_decimals) = ticks(low, high, 5);
-            assert!(found[0] <= low && *found.last().unwrap() >= high, "{low}..{high}: {found:?}");
-            assert!(found.len() >= 2 && found.len() <= 8, "{low}..{high}: {found:?}");
-            assert!(found_decimals <= decimals.max(2), "{low}..{high}: {found_decimals} decimals");
-        }
-        assert_eq!(ticks(0.31, 2.3, 5), (vec![0.0, 0.5, 1.0, 1.5, 2.0, 2.5], 1));
-        assert_eq!(ticks(71.2, 93.1, 5).0, [70.0, 75.0, 80.0, 85.0, 90.0, 95.0]);
-    }
 
     #[test]
     fn epochs_are_named_by_round_numbers() {
