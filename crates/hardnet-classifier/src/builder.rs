@@ -16,9 +16,6 @@ use crate::labels::Labels;
 use crate::network::Network;
 use crate::preprocessing::pipeline_of;
 
-/// Images that a native network computes together at most: more need memory for their maps and gain little.
-const MAX_NATIVE_BATCH: usize = 8;
-
 /// Options of a [`Classifier`]; [`load`](Self::load) and its siblings build it.
 ///
 /// The network is planned when the classifier is built, for the image size and batch size given here: its weights are
@@ -52,7 +49,7 @@ impl Default for ClassifierBuilder {
     fn default() -> Self {
         Self {
             threads: PlanOptions::default().threads,
-            batch_size: MAX_NATIVE_BATCH,
+            batch_size: Self::MAX_NATIVE_BATCH,
             isa: Isa::best(),
             batch_invariant: false,
             engine: None,
@@ -66,13 +63,17 @@ impl Default for ClassifierBuilder {
 }
 
 impl ClassifierBuilder {
+    /// Images that the native engine computes together at most: more need memory for their maps and gain little.
+    pub const MAX_NATIVE_BATCH: usize = 8;
+
     /// Sets the threads of the native engine, the caller's among them. Results do not depend on it.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
         self
     }
 
-    /// Sets the number of images computed together, by default 8. The native engine takes at most 8.
+    /// Sets the number of images computed together, by default 8. The native engine takes at most
+    /// [`MAX_NATIVE_BATCH`](Self::MAX_NATIVE_BATCH).
     ///
     /// The native engine chooses its algorithms for this number, so it may change the last bits of logits, unless they
     /// are [`batch_invariant`](Self::batch_invariant). Fewer images than that may be given at any time.
@@ -205,7 +206,7 @@ impl ClassifierBuilder {
 
     fn native(self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Classifier> {
         let (pipeline, labels) = self.prepare(metadata, &weights)?;
-        let batch = self.batch_size.min(MAX_NATIVE_BATCH);
+        let batch = self.batch_size.min(Self::MAX_NATIVE_BATCH);
         let side = pipeline.crop as usize;
         let options = PlanOptions::default().size(side, side).batch(batch).threads(self.threads).isa(self.isa);
         let options = options.batch_invariant(self.batch_invariant);

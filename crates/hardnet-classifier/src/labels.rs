@@ -46,6 +46,11 @@ impl Labels {
         self.source == Source::ImageNet
     }
 
+    /// Returns whether the classes have names; otherwise they are called `class 0`, `class 1` and so on.
+    pub fn are_known(&self) -> bool {
+        self.source != Source::Unknown
+    }
+
     /// Returns the name of class `index`; `class 7` if it has none.
     pub fn name(&self, index: usize) -> Cow<'_, str> {
         let known = match &self.source {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use hardnet_simd::Isa;
+
 use crate::failure::{Hinted, Result};
 
 /// The device to compute on, as `--device`.
@@ -77,9 +79,9 @@ pub(crate) fn shows_download_bars() -> bool {
     std::env::var_os(NO_DOWNLOAD_BARS).is_none_or(|value| value == "0")
 }
 
-/// Refuses an instruction set that the processor does not have: libraries would take the best instead.
-pub(crate) fn check() -> Result<()> {
-    hardnet_simd::Isa::from_environment().map(|_| ()).hint(|| format!("set or unset {}", hardnet_simd::VARIABLE))
+/// The instruction set of the kernels that the environment gives.
+pub(crate) fn isa() -> Result<Isa> {
+    Isa::from_environment().hint(|| format!("set or unset {}", hardnet_simd::VARIABLE))
 }
 
 /// Makes Candle use `threads` threads. To be called before any other thread exists.

@@ -3,7 +3,6 @@
 mod args;
 mod commands;
 mod device;
-mod engine;
 mod failure;
 mod format;
 mod hints;
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     knobs::set_threads(arguments.global.threads);
     let printer = printer::Printer::new(arguments.global.quiet);
-    match knobs::check().and_then(|()| commands::run(arguments, &printer)) {
+    match knobs::isa().and_then(|_| commands::run(arguments, &printer)) {
         Ok(exit) => exit.into(),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {

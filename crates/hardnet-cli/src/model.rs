@@ -1,15 +1,15 @@
 //! `--model` and `--weights`: from flags to a network on a device.
 
 use candle_core::Device;
-use clap::Args;
-use hardnet_model::{Config, Graph, Variant, WeightsFile};
+use clap::{Args, ValueEnum};
+use hardnet_classifier::{Classifier, ClassifierBuilder, Engine};
+use hardnet_data::Pipeline;
+use hardnet_model::{Config, Graph, PlanOptions, Variant, WeightsFile};
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
-use crate::engine::{Engine, EngineChoice};
 use crate::failure::{Failure, Hinted, Result};
-use crate::labels::Labels;
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, Located, locate};
 
@@ -30,9 +30,28 @@ pub(crate) struct ModelArgs {
     /// Device to compute on: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
-    /// What computes: plan, the default on the CPU, or candle
+    /// Engine: native, the default on the CPU, or candle
     #[arg(long, value_enum, hide_possible_values = true)]
     engine: Option<EngineChoice>,
+}
+
+/// `--engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineChoice {
+    /// Our own kernels, on the CPU
+    #[value(alias = "plan")]
+    Native,
+    /// The network on Candle, on any device
+    Candle,
+}
+
+impl From<EngineChoice> for Engine {
+    fn from(choice: EngineChoice) -> Self {
+        match choice {
+            EngineChoice::Native => Self::Native,
+            EngineChoice::Candle => Self::Candle,
+        }
+    }
 }
 
 /// Where weights came from.
@@ -50,32 +69,22 @@ pub(crate) struct WeightsOrigin {
 /// A network ready to run.
 #[derive(Debug)]
 pub(crate) struct Model {
-    pub(crate) engine: Engine,
+    pub(crate) classifier: Classifier,
     pub(crate) device_name: String,
-    on_cpu: bool,
     /// The published network's name, or `custom`.
     pub(crate) name: String,
     pub(crate) weights: WeightsOrigin,
-    pub(crate) labels: Labels,
-    /// What the weights file says of preprocessing.
-    pub(crate) pipeline: Option<serde_json::Value>,
 }
 
 /// Weights that were read, of a network that is not built yet.
 pub(crate) struct OpenedModel {
     file: WeightsFile,
     weights: WeightsOrigin,
-    labels: Option<Vec<String>>,
     engine: Option<EngineChoice>,
     device: (Device, DeviceChoice),
 }
 
 impl ModelArgs {
-    /// Reads the weights and builds the network.
-    pub(crate) fn load(&self, printer: &Printer) -> Result<Model> {
-        self.open(printer)?.build(printer)
-    }
-
     /// Reads the weights, which say what the network is of.
     pub(crate) fn open(&self, printer: &Printer) -> Result<OpenedModel> {
         let source = self.weights.as_ref().ok_or_else(|| {
@@ -94,15 +103,15 @@ impl ModelArgs {
                 .hint("the library's `Backbone` reads it; this command needs a head"));
         }
         let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.verification };
-        let labels = file.metadata().and_then(|metadata| metadata.labels.clone());
-        if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != config.classes()) {
+        let labels = file.metadata().and_then(|metadata| metadata.labels.as_ref());
+        if let Some(labels) = labels.filter(|labels| labels.len() != config.classes()) {
             return Err(Failure::message(format!(
                 "`{source}` names {} classes, its network has {}",
                 labels.len(),
                 config.classes()
             )));
         }
-        Ok(OpenedModel { file, weights, labels, engine: self.engine, device })
+        Ok(OpenedModel { file, weights, engine: self.engine, device })
     }
 
     pub(crate) fn weights(&self) -> Option<&WeightsSource> {
@@ -142,26 +151,43 @@ impl OpenedModel {
         self.file.metadata().and_then(|metadata| metadata.pipeline.as_ref())
     }
 
-    /// Builds the network.
-    pub(crate) fn build(self, printer: &Printer) -> Result<Model> {
-        let pipeline = self.pipeline().cloned();
-        let Self { file, weights, labels, engine, device: (device, device_choice) } = self;
+    /// Builds the classifier for images that `pipeline` prepares, `batch` at a time.
+    pub(crate) fn build(self, pipeline: &Pipeline, batch: usize, printer: &Printer) -> Result<Model> {
+        let Self { file, weights, engine, device: (device, device_choice) } = self;
         let (name, classes) = (name_of(file.config()), file.config().classes());
-        let labels = Labels::new(labels, classes);
-        let engine = Engine::new(engine, file, &device)?;
+        check_side(file.config(), pipeline.crop as usize)?;
+        let mut builder = builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device);
+        if let Some(engine) = engine {
+            builder = builder.engine(engine.into());
+        }
+        let classifier = match builder.from_weights(file) {
+            Err(error @ hardnet_classifier::Error::Engine { .. }) => {
+                Err(error).hint(|| "pass --device cpu or --engine candle".into())
+            }
+            classifier => Ok(classifier?),
+        }?;
         printer.note(format_args!(
             "hardnet {} ({}), {name} with {classes} classes by {} on {device_choice}, {} threads, weights {} (sha256 {}...{})",
             env!("CARGO_PKG_VERSION"),
             env!("HARDNET_COMMIT"),
-            engine.name(),
+            classifier.engine(),
             crate::knobs::threads(),
             weights.path,
             &weights.sha256[..12],
             weights.check.map_or(String::new(), |check| format!(", {check}")),
         ));
-        let on_cpu = device.is_cpu();
-        Ok(Model { engine, device_name: device_choice.to_string(), on_cpu, name, weights, labels, pipeline })
+        Ok(Model { classifier, device_name: device_choice.to_string(), name, weights })
     }
+}
+
+/// The options of a plan with the threads and instruction set that flags and environment give.
+pub(crate) fn plan_options() -> Result<PlanOptions> {
+    Ok(PlanOptions::default().threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
+}
+
+/// The builder of a classifier with the threads and instruction set that flags and environment give.
+fn builder() -> Result<ClassifierBuilder> {
+    Ok(Classifier::builder().threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
 }
 
 /// Checks that images of `side` pixels survive the strides of the network.
@@ -172,28 +198,4 @@ pub(crate) fn check_side(config: &Config, side: usize) -> Result<()> {
 /// The published network's name, or `custom`.
 pub(crate) fn name_of(config: &Config) -> String {
     config.variant().map_or("custom".into(), |variant| variant.to_string())
-}
-
-impl Model {
-    /// Number of classes.
-    pub(crate) fn classes(&self) -> usize {
-        self.engine.config().classes()
-    }
-
-    /// Threads that [`logits`](Model::logits) keeps busy on this machine's processor.
-    pub(crate) fn busy_threads(&self) -> usize {
-        if self.on_cpu { crate::knobs::threads() } else { 1 }
-    }
-
-    /// Logits of each image of a batch of tensors `[3, side, side]`.
-    pub(crate) fn logits(&self, images: &[impl AsRef<[f32]>], side: usize) -> Result<Vec<Vec<f32>>> {
-        let logits = self.engine.logits(images, side)?;
-        if logits.iter().flatten().any(|logit| !logit.is_finite()) {
-            return Err(Failure::message(format!(
-                "the network's output is not finite: `{}` is damaged",
-                self.weights.path
-            )));
-        }
-        Ok(logits)
-    }
 }

@@ -1,11 +1,11 @@
 //! Which preprocessing runs, and why.
 
 use clap::Args;
+use hardnet_classifier::{PipelineOrigin, pipeline_of};
 use hardnet_data::{Interpolation, Pipeline};
+use hardnet_model::Config;
 
-use hardnet_model::{Config, StemPadding};
-
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Hinted, Result};
 use crate::printer::Printer;
 
 /// Preprocessing flags.
@@ -46,12 +46,9 @@ impl PipelineArgs {
         of_file: Option<&serde_json::Value>,
         printer: &Printer,
     ) -> Result<Pipeline> {
-        let notebook = config.is_some_and(|config| config.stem.padding == StemPadding::TopLeft);
-        let (mut pipeline, why) = match (&self.pipeline, of_file) {
-            (Some(name), _) => (named(name)?, "--pipeline"),
-            (None, Some(value)) => (of_weights(value)?, "the weights file"),
-            (None, None) if notebook => (Pipeline::pil_bicubic(), "the default for the notebook's weights"),
-            (None, None) => (Pipeline::pil_bilinear(), "the default"),
+        let (mut pipeline, why) = match &self.pipeline {
+            Some(name) => (named(name)?, "--pipeline"),
+            None => default_pipeline(config, of_file)?,
         };
         let mut by = vec![why];
         if let Some(crop) = self.img_size {
@@ -98,13 +95,13 @@ fn named(name: &str) -> Result<Pipeline> {
     })
 }
 
-/// The pipeline in a weights file's metadata: a name or a table.
-fn of_weights(value: &serde_json::Value) -> Result<Pipeline> {
-    match value.as_str() {
-        Some(name) => named(name),
-        None => serde_json::from_value(value.clone()).map_err(|error| {
-            Failure::from(anyhow::Error::from(error).context("the weights file's pipeline cannot be read"))
-                .hint("pass --pipeline to use another")
-        }),
-    }
+/// The pipeline that the weights file or the network asks for, and how it is called.
+fn default_pipeline(config: Option<&Config>, of_file: Option<&serde_json::Value>) -> Result<(Pipeline, &'static str)> {
+    let (pipeline, origin) = pipeline_of(config, of_file).hint(|| "pass --pipeline to use another".into())?;
+    let why = match origin {
+        PipelineOrigin::Weights => "the weights file",
+        PipelineOrigin::Notebook => "the default for the notebook's weights",
+        _ => "the default",
+    };
+    Ok((pipeline, why))
 }

@@ -99,7 +99,7 @@ pub struct EvalSummary {
 
 /// Error of [`evaluate`]; `E` is the network's.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_enums)]
 pub enum EvalError<E> {
     /// The loader cannot be started.
     #[error(transparent)]

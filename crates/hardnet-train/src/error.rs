@@ -89,9 +89,9 @@ pub enum Error {
     /// Parameters that cannot be read or written.
     #[error(transparent)]
     Params(#[from] hardnet_params::Error),
-    /// An error of the CPU engine, which evaluates.
+    /// An error of the evaluation.
     #[error(transparent)]
-    Engine(#[from] hardnet_engine::Error),
+    Classifier(#[from] hardnet_classifier::Error),
     /// An error of the network.
     #[error(transparent)]
     Model(#[from] hardnet_model::Error),

@@ -1,34 +1,38 @@
-//! How good weights are.
+//! Evaluation of weights on a validation set.
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use hardnet_data::{CoreBudget, Loader, LoaderOptions, Pipeline, Sample, SampleError};
-use hardnet_eval::{Metric, Proportion, Tally};
-use hardnet_model::{Config, HarDNet, Plan, PlanOptions};
+use candle_core::Device;
+use hardnet_classifier::Classifier;
+use hardnet_data::{LoaderOptions, Pipeline, Sample};
+use hardnet_engine::Isa;
+use hardnet_eval::{EvalError, EvalOptions, Observer, Proportion, Tally};
+use hardnet_model::{Config, HarDNet, Metadata};
 
 use crate::error::{Error, Result};
 use crate::metrics::{ValidationMetrics, rounded};
 use crate::weights::Weights;
 
-/// Images that a plan computes at once.
+/// Images computed together.
 const BATCH: usize = 8;
 
-/// Labelled images and what prepares them.
+/// A validation set and how it is evaluated.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Validation {
     /// The images, each with a label.
     pub samples: Arc<Vec<Sample>>,
-    /// How they are prepared.
+    /// Preprocessing of the images.
     pub pipeline: Pipeline,
-    /// Threads that read images; 0 reads them in between.
+    /// Threads that read images; 0 reads them between batches.
     pub workers: usize,
-    /// Threads and instruction set of the network on the CPU; the other fields follow from the images.
-    pub plan: PlanOptions,
+    /// Threads of the network on the CPU.
+    pub threads: usize,
+    /// Instruction set of the network on the CPU.
+    pub isa: Isa,
 }
 
-/// What an evaluation found.
+/// Result of an evaluation.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -52,23 +56,38 @@ impl Evaluation {
     }
 }
 
-/// What computes logits.
-enum Engine {
-    Plan(Box<Plan>),
-    Network(Box<HarDNet>, Device),
-}
-
 impl Validation {
-    /// An evaluation of `samples`, each with a label, with one thread for each processor.
+    /// Creates an evaluation of `samples`, each with a label, with a thread for each processor.
     pub fn new(samples: Arc<Vec<Sample>>, pipeline: Pipeline) -> Self {
         let LoaderOptions { workers, .. } = LoaderOptions::default();
-        Self { samples, pipeline, workers, plan: PlanOptions::default() }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { samples, pipeline, workers, threads, isa: Isa::best() }
     }
 
-    /// Evaluates the network of `config` with `weights`: on the CPU as a [`Plan`], elsewhere on Candle.
+    /// Sets [`workers`](Self::workers).
+    #[must_use]
+    pub fn workers(mut self, threads: usize) -> Self {
+        self.workers = threads;
+        self
+    }
+
+    /// Sets [`threads`](Self::threads).
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Sets [`isa`](Self::isa).
+    #[must_use]
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = isa;
+        self
+    }
+
+    /// Evaluates the network of `config` with `weights`: by the native engine on the CPU, by Candle on other devices.
     ///
-    /// `observe` gets each image that cannot be read and, after each batch, the number of images that are behind us; if it
-    /// says `false`, the evaluation ends with `None`.
+    /// Returns `None` if `observer` stops it before the last image.
     ///
     /// # Errors
     ///
@@ -78,61 +97,41 @@ impl Validation {
         config: &Config,
         weights: &Weights,
         device: &Device,
-        observe: &mut dyn FnMut(Option<&SampleError>, usize) -> bool,
+        observer: &mut impl Observer,
     ) -> Result<Option<Evaluation>> {
-        let cores = Arc::new(CoreBudget::detect());
-        let mut options = LoaderOptions::default();
-        (options.workers, options.batch_size, options.prefetch) = (self.workers, BATCH, 4 * BATCH);
-        options.cores = Some(Arc::clone(&cores));
-        let mut engine = self.engine(config, weights, device)?;
-        let mut evaluation = Evaluation { tally: Tally::default(), errors: 0 };
-        for batch in Loader::new(Arc::clone(&self.samples), self.pipeline.clone(), options)? {
-            for (_, error) in &batch.failures {
-                observe(Some(error), batch.range.start);
-            }
-            evaluation.errors += batch.failures.len();
-            if !batch.samples.is_empty() {
-                let _permit = cores.acquire(self.plan.threads);
-                let logits = engine.logits(&batch.images, self.pipeline.crop as usize)?;
-                let classes = logits.len() / batch.samples.len();
-                for (&index, logits) in batch.samples.iter().zip(logits.chunks(classes)) {
-                    evaluation.tally.add(index, logits, &(label(&self.samples[index])? as usize));
+        for sample in self.samples.iter() {
+            label(sample)?;
+        }
+        let classifier = self.classifier(config, weights, device)?;
+        let options = EvalOptions::default().batch_size(BATCH).prefetch(4 * BATCH).workers(self.workers);
+        let mut tally = Tally::default();
+        let summary =
+            classifier.evaluate(Arc::clone(&self.samples), &options, &mut (&mut tally, observer)).map_err(|error| {
+                match error {
+                    EvalError::Loader(error) => Error::Loader(error),
+                    EvalError::Network(error) => Error::Classifier(error),
                 }
-            }
-            if !observe(None, batch.range.end) {
-                return Ok(None);
-            }
-        }
-        Ok(Some(evaluation))
+            })?;
+        Ok((!summary.stopped).then_some(Evaluation { tally, errors: summary.failures }))
     }
 
-    fn engine(&self, config: &Config, weights: &Weights, device: &Device) -> Result<Engine> {
-        if !device.is_cpu() {
-            let network = HarDNet::new(config, weights.var_builder(|_| false, device))?;
-            return Ok(Engine::Network(Box::new(network), device.clone()));
+    fn classifier(&self, config: &Config, weights: &Weights, device: &Device) -> Result<Classifier> {
+        let builder = Classifier::builder()
+            .threads(self.threads)
+            .isa(self.isa)
+            .batch_size(BATCH.min(self.samples.len()))
+            .pipeline(self.pipeline.clone())
+            .device(device.clone());
+        let metadata = Metadata::new(config.clone());
+        if device.is_cpu() {
+            return Ok(builder.from_parameters(&metadata, weights)?);
         }
-        let side = self.pipeline.crop as usize;
-        let mut options = self.plan;
-        (options.height, options.width, options.batch) = (side, side, BATCH.min(self.samples.len()).max(1));
-        Ok(Engine::Plan(Box::new(Plan::new(config, weights, &options)?)))
-    }
-}
-
-impl Engine {
-    /// Logits `[N, classes]` of images, each `[3, side, side]`.
-    fn logits(&mut self, images: &[impl AsRef<[f32]>], side: usize) -> Result<Vec<f32>> {
-        match self {
-            Self::Plan(plan) => Ok(plan.run(images)?),
-            Self::Network(network, device) => {
-                let pixels = images.iter().map(AsRef::as_ref).collect::<Vec<_>>().concat();
-                let images = Tensor::from_vec(pixels, (images.len(), 3, side, side), device)?;
-                Ok(network.forward(&images)?.flatten_all()?.to_vec1()?)
-            }
-        }
+        let network = HarDNet::new(config, weights.var_builder(|_| false, device))?;
+        Ok(builder.from_network(&metadata, network)?)
     }
 }
 
-/// The label of a sample.
+/// Returns the label of a sample.
 pub(crate) fn label(sample: &Sample) -> Result<u32> {
     sample.label().ok_or_else(|| Error::NoLabel { name: sample.name().into() })
 }

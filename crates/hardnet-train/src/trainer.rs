@@ -3,11 +3,13 @@
 mod files;
 mod step;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Var};
 use hardnet_data::{CoreBudget, DecodeWarning, Loader, LoaderOptions, Pipeline, Sample, SampleError, TrainingEpoch};
+use hardnet_eval::{BatchDone, Observer};
 use hardnet_model::{HarDNet, Isa, Metadata};
 
 use crate::average::Average;
@@ -300,17 +302,18 @@ impl Trainer {
     /// What the weights come to on the validation set, if there is one; none if it was stopped.
     fn validate(&self, observe: &mut dyn FnMut(Event) -> Flow) -> Result<Option<Option<ValidationMetrics>>> {
         let Some(validation) = &self.job.validation else { return Ok(Some(None)) };
-        let total = validation.samples.len();
-        let mut watch = |failure: Option<&SampleError>, done: usize| match failure {
-            Some(failure) => observe(Event::Failure(failure)) == Flow::Continue,
-            None => observe(Event::Validated(done, total)) == Flow::Continue || done == total,
+        let (config, device) = (&self.job.metadata.config, &self.job.device);
+        let diverged = |loss: f32| {
+            let (epoch, batch) = (self.progress.epochs() + 1, self.progress.batch);
+            Error::Diverged { epoch, batch, loss }
         };
-        let weights = self.result();
-        let evaluation = validation.evaluate(&self.job.metadata.config, weights, &self.job.device, &mut watch)?;
+        let evaluation = match validation.evaluate(config, self.result(), device, &mut Events(observe)) {
+            Err(Error::Classifier(hardnet_classifier::Error::NotFinite { .. })) => return Err(diverged(f32::NAN)),
+            evaluation => evaluation?,
+        };
         let metrics = evaluation.map(|evaluation| evaluation.metrics());
         if let Some(loss) = metrics.map(|metrics| metrics.loss).filter(|loss| !loss.is_finite()) {
-            let (epoch, batch) = (self.progress.epochs() + 1, self.progress.batch);
-            return Err(Error::Diverged { epoch, batch, loss: loss as f32 });
+            return Err(diverged(loss as f32));
         }
         Ok(metrics.map(Some))
     }
@@ -362,6 +365,22 @@ impl Trainer {
             tensors.extend(average.weights().entries().map(|(param, var)| (format!("average.{}", param.name), var)));
         }
         tensors
+    }
+}
+
+/// Turns what an evaluation says into events of the run.
+struct Events<'a>(&'a mut dyn FnMut(Event) -> Flow);
+
+impl Observer for Events<'_> {
+    fn image_failed(&mut self, _: &Sample, error: &SampleError) {
+        (self.0)(Event::Failure(error));
+    }
+
+    fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
+        match (self.0)(Event::Validated(batch.done, batch.total())) {
+            Flow::Continue => ControlFlow::Continue(()),
+            Flow::Stop => ControlFlow::Break(()),
+        }
     }
 }
 

@@ -74,7 +74,7 @@ fn recipe() -> Recipe {
 fn job(recipe: Recipe) -> Job {
     let mut job = Job::new(Metadata::new(config()), recipe, samples(36, 1).into(), pipeline());
     let mut validation = Validation::new(samples(15, 2).into(), pipeline());
-    (validation.workers, validation.plan.threads) = (1, 1);
+    (validation.workers, validation.threads) = (1, 1);
     job.validation = Some(validation);
     (job.seed, job.workers, job.threads) = (7, 1, 1);
     job
@@ -196,7 +196,7 @@ fn what_is_learnt_is_written() {
         assert_eq!(weights.metadata(), Some(&job.metadata));
         let weights = Weights::from_file(&weights, 3, 0, &Device::Cpu).unwrap();
         let validation = job.validation.as_ref().unwrap();
-        let found = validation.evaluate(&config(), &weights, &Device::Cpu, &mut |_, _| true).unwrap().unwrap();
+        let found = validation.evaluate(&config(), &weights, &Device::Cpu, &mut ()).unwrap().unwrap();
         assert_eq!(found.tally.top1().correct, metrics.validation.unwrap().correct, "{file:?}");
     }
     let lines = fs::read_to_string(folder.path(RunFile::Metrics)).unwrap();

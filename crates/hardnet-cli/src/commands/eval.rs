@@ -4,13 +4,13 @@ mod demo;
 mod page;
 mod predictions;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{CoreBudget, Loader, LoaderOptions, Pipeline, Sample};
-use hardnet_eval::{Metric, Tally};
+use hardnet_data::{DecodeWarning, Pipeline, Sample, SampleError};
+use hardnet_eval::{BatchDone, EvalOptions, EvalSummary, Metric, Observer, ScoredImage, Tally};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
@@ -24,9 +24,6 @@ use crate::samples::{labelled, subsample_evenly};
 use demo::Demo;
 use page::{Page, PageArgs};
 use predictions::Predictions;
-
-/// Images decoded ahead of the network, in batches.
-const BATCHES_AHEAD: usize = 2;
 
 /// Measure accuracy on labelled images; given nothing, that of a network on images that both come with the program.
 #[derive(Args, Debug)]
@@ -86,36 +83,35 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     };
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
     let images = demo.map_or_else(|| Images::given(args), |demo| Ok(Images::Demo(demo)))?;
-    let side = pipeline.crop as usize;
-    check_side(model.config(), side)?;
+    check_side(model.config(), pipeline.crop as usize)?;
     let classes = model.config().classes();
     let samples = Arc::new(apart(|| images.samples(args, classes, printer))?);
     // After the list: what is wrong with it should not take seconds to be told.
-    let model = model.build(printer)?;
+    let model = model.build(&pipeline, args.batch_size.min(samples.len()), printer)?;
     let mut predictions = args.predictions.as_deref().map(|path| Predictions::create(path, args.force)).transpose()?;
     let mut page = args.page.open(args.force)?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let run = Run { args, model: &model, samples, pipeline: &pipeline, workers, printer };
-    let outcome = run.evaluate(&interrupt, predictions.as_mut(), page.as_mut())?;
+    let (tally, summary) = run.evaluate(&interrupt, predictions.as_mut(), page.as_mut())?;
     if let Some(predictions) = predictions {
         predictions.finish()?;
     }
-    let report = run.report(&outcome, images.name());
+    let report = run.report(&tally, &summary, images.name());
     if let Some(page) = page {
-        page.finish(&report, model.classes(), &model.labels, &run.samples, &pipeline)?;
+        page.finish(&report, model.classifier.labels(), &run.samples, &pipeline)?;
     }
     if args.json {
         printer.json(&report)?;
     } else {
-        for line in report::lines(&outcome.tally, &report) {
+        for line in report::lines(&tally, &report) {
             printer.line(line)?;
         }
     }
     if let Images::Demo(demo) = &images {
         demo.say_next(printer);
     }
-    Ok(verdict(args, &outcome, printer))
+    Ok(verdict(args, &tally, &summary, printer))
 }
 
 /// What is evaluated.
@@ -153,9 +149,9 @@ impl<'a> Images<'a> {
 }
 
 /// How the program ends after a run.
-fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
-    let errors = outcome.errors;
-    if outcome.partial {
+fn verdict(args: &EvalArgs, tally: &Tally, summary: &EvalSummary, printer: &Printer) -> Exit {
+    let errors = summary.failures;
+    if summary.stopped {
         return Exit::Interrupted;
     }
     if errors > args.allow_errors {
@@ -165,7 +161,7 @@ fn verdict(args: &EvalArgs, outcome: &Outcome, printer: &Printer) -> Exit {
         ));
         return Exit::Error;
     }
-    match (args.min_top1, outcome.tally.top1().percent()) {
+    match (args.min_top1, tally.top1().percent()) {
         (Some(least), found) if found.is_none_or(|found| found < least) => {
             printer.error(format_args!("top-1 is {:.2} %, below --min-top1 {least}", found.unwrap_or(0.0)));
             Exit::CheckFailed
@@ -192,88 +188,43 @@ struct Run<'a> {
     printer: &'a Printer,
 }
 
-/// What an evaluation counted.
-struct Outcome {
-    tally: Tally,
-    errors: usize,
-    seconds: Seconds,
-    partial: bool,
-}
-
 impl Run<'_> {
     fn evaluate(
         &self,
         interrupt: &Interrupt,
-        mut predictions: Option<&mut Predictions>,
-        mut page: Option<&mut Page>,
-    ) -> Result<Outcome> {
-        let mut options = LoaderOptions::default();
-        options.workers = self.workers;
-        options.batch_size = self.args.batch_size;
-        options.prefetch = self.args.batch_size * BATCHES_AHEAD;
-        let cores = Arc::new(CoreBudget::detect());
-        options.cores = Some(Arc::clone(&cores));
-        let samples = &self.samples;
-        let mut loader = Loader::new(Arc::clone(samples), self.pipeline.clone(), options)?;
-        let mut progress = Progress::new(*self.printer, samples.len());
-        let (mut tally, mut errors, mut network) = (Tally::default(), 0, Duration::ZERO);
-        let mut loading = Duration::ZERO;
-        let started = Instant::now();
-        let partial = loop {
-            let asked = Instant::now();
-            let Some(batch) = loader.next() else { break false };
-            loading += asked.elapsed();
-            progress.suspend(|| {
-                for (sample, warning) in &batch.warnings {
-                    self.printer.warn(format_args!("{}: {warning}", samples[*sample].path().display()));
-                }
-                for (_, failure) in &batch.failures {
-                    self.printer.cause(failure);
-                }
-            });
-            errors += batch.failures.len();
-            if !batch.samples.is_empty() {
-                let permit = cores.acquire(self.model.busy_threads());
-                let asked = Instant::now();
-                let logits = self.model.logits(&batch.images, self.pipeline.crop as usize)?;
-                network += asked.elapsed();
-                drop(permit);
-                for (&index, logits) in batch.samples.iter().zip(&logits) {
-                    let sample = &samples[index];
-                    let label = sample.label().expect("sources of an evaluation have labels") as usize;
-                    tally.add(index, logits, &label);
-                    if let Some(page) = page.as_deref_mut() {
-                        page.add(index, logits, label);
-                    }
-                    if let Some(predictions) = predictions.as_deref_mut() {
-                        predictions.write(sample.name(), label, logits, &self.model.labels)?;
-                    }
-                }
-            }
-            let top1 = tally.top1().percent().map_or(String::new(), |percent| format!("top-1 {percent:.2} %"));
-            progress.update(batch.range.end, top1);
-            if interrupt.asked() && batch.range.end < samples.len() {
-                break true;
-            }
+        predictions: Option<&mut Predictions>,
+        page: Option<&mut Page>,
+    ) -> Result<(Tally, EvalSummary)> {
+        let options = EvalOptions::default().batch_size(self.args.batch_size).workers(self.workers);
+        let mut counter = Counter {
+            run: self,
+            interrupt,
+            progress: Progress::new(*self.printer, self.samples.len()),
+            tally: Tally::default(),
+            predictions,
+            page,
+            failure: None,
         };
-        progress.finish();
-        let seconds = Seconds {
-            total: started.elapsed().as_secs_f64(),
-            loading: loading.as_secs_f64(),
-            network: network.as_secs_f64(),
-        };
-        Ok(Outcome { tally, errors, seconds, partial })
+        let summary = self.model.classifier.evaluate(Arc::clone(&self.samples), &options, &mut counter)?;
+        if let Some(failure) = counter.failure {
+            return Err(failure);
+        }
+        counter.progress.finish();
+        Ok((counter.tally, summary))
     }
 
-    fn report(&self, outcome: &Outcome, data_dir: String) -> Report {
-        let Outcome { tally, errors, seconds, partial } = outcome;
-        let read = tally.top1().total;
+    fn report(&self, tally: &Tally, summary: &EvalSummary, data_dir: String) -> Report {
+        let seconds = Seconds {
+            total: summary.total.as_secs_f64(),
+            loading: summary.loading.as_secs_f64(),
+            network: summary.network.as_secs_f64(),
+        };
         Report {
             schema_version: 1,
             tool: Tool::this(),
             model: self.model.name.clone(),
             weights: self.model.weights.clone(),
-            engine: self.model.engine.name(),
+            engine: self.model.classifier.engine().name(),
             device: self.model.device_name.clone(),
             threads: crate::knobs::threads(),
             workers: self.workers,
@@ -288,10 +239,59 @@ impl Run<'_> {
             top1: tally.top1().into(),
             top5: tally.top5().into(),
             loss: tally.loss(),
-            errors: *errors,
-            seconds: *seconds,
-            images_per_second: (seconds.total > 0.0).then(|| read as f64 / seconds.total),
-            partial: *partial,
+            errors: summary.failures,
+            seconds,
+            images_per_second: (seconds.total > 0.0).then(|| summary.images as f64 / seconds.total),
+            partial: summary.stopped,
         }
+    }
+}
+
+/// Counts, shows and writes what an evaluation finds.
+struct Counter<'a> {
+    run: &'a Run<'a>,
+    interrupt: &'a Interrupt,
+    progress: Progress,
+    tally: Tally,
+    predictions: Option<&'a mut Predictions>,
+    page: Option<&'a mut Page>,
+    /// Why the evaluation was stopped, unless by an interrupt.
+    failure: Option<Failure>,
+}
+
+impl Counter<'_> {
+    fn count(&mut self, batch: &BatchDone<'_>) -> Result<()> {
+        for ScoredImage { index, sample, logits, .. } in batch.images() {
+            let label = sample.label().expect("sources of an evaluation have labels") as usize;
+            self.tally.add(index, logits, &label);
+            if let Some(page) = self.page.as_deref_mut() {
+                page.add(index, logits, label);
+            }
+            if let Some(predictions) = self.predictions.as_deref_mut() {
+                predictions.write(sample.name(), label, logits, self.run.model.classifier.labels())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Counter<'_> {
+    fn image_warned(&mut self, sample: &Sample, warning: &DecodeWarning) {
+        let path = sample.path();
+        self.progress.suspend(|| self.run.printer.warn(format_args!("{}: {warning}", path.display())));
+    }
+
+    fn image_failed(&mut self, _: &Sample, error: &SampleError) {
+        self.progress.suspend(|| self.run.printer.cause(error));
+    }
+
+    fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
+        if let Err(failure) = self.count(batch) {
+            self.failure = Some(failure);
+            return ControlFlow::Break(());
+        }
+        let top1 = self.tally.top1().percent().map_or(String::new(), |percent| format!("top-1 {percent:.2} %"));
+        self.progress.update(batch.done, top1);
+        if self.interrupt.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -1,19 +1,20 @@
 //! `hardnet predict`.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use hardnet_data::{CoreBudget, Dataset, DecodeLimits, Loader, LoaderOptions, MAX_FILE_BYTES, Pipeline, decode};
-use hardnet_eval::top_k;
+use hardnet_classifier::{Classifier, Error as ClassifierError, Labels};
+use hardnet_data::{Dataset, DecodeWarning, MAX_FILE_BYTES, Sample, SampleError};
+use hardnet_eval::{BatchDone, EvalOptions, Observer, ScoredImage};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
-use crate::labels::Hit;
-use crate::model::{Model, ModelArgs, check_side};
+use crate::labels::{Hit, hits};
+use crate::model::ModelArgs;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
@@ -92,56 +93,69 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     for note in &dataset.notes {
         printer.note(note);
     }
-    let samples = Arc::new(dataset.samples);
-    let model = args.model.load(printer)?;
-    let pipeline = args.pipeline.resolve(Some(model.engine.config()), model.pipeline.as_ref(), printer)?;
-    let crop = pipeline.crop as usize;
-    check_side(model.engine.config(), crop)?;
+    let model = args.model.open(printer)?;
+    let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
+    let batch = args.batch_size.min(dataset.samples.len());
+    let classifier = model.build(&pipeline, batch, printer)?.classifier;
     let interrupt = Interrupt::watch()?;
-    let mut failed = 0;
-
+    let mut shown = Shown { args, labels: classifier.labels(), printer, interrupt, failed: 0, failure: None };
     if !stdin.is_empty() {
-        match read_stdin(&pipeline, printer) {
-            Ok(pixels) => args.show(STDIN, &model.logits(&[pixels], crop)?[0], &model, printer)?,
+        match classify_stdin(&classifier, printer) {
+            Ok(logits) => args.show(STDIN, &logits, classifier.labels(), printer)?,
             Err(failure) => {
                 printer.failure(&failure);
-                failed += 1;
+                shown.failed += 1;
             }
         }
     }
-    let mut options = LoaderOptions::default();
-    options.batch_size = args.batch_size;
-    options.prefetch = 2 * args.batch_size;
+    let mut options = EvalOptions::default().batch_size(args.batch_size);
     options.workers = args.workers.unwrap_or(options.workers);
-    let cores = Arc::new(CoreBudget::detect());
-    options.cores = Some(Arc::clone(&cores));
-    for batch in Loader::new(Arc::clone(&samples), pipeline, options)? {
-        for (sample, warning) in &batch.warnings {
-            printer.warn(format_args!("{}: {warning}", samples[*sample].path().display()));
-        }
-        for (_, failure) in &batch.failures {
-            printer.cause(failure);
-        }
-        failed += batch.failures.len();
-        if !batch.samples.is_empty() {
-            let logits = {
-                let _permit = cores.acquire(model.busy_threads());
-                model.logits(&batch.images, crop)?
-            };
-            for (&sample, logits) in batch.samples.iter().zip(&logits) {
-                args.show(&samples[sample].path().display().to_string(), logits, &model, printer)?;
+    classifier.evaluate(dataset.samples, &options, &mut shown)?;
+    let Shown { interrupt, failed, failure, .. } = shown;
+    match failure {
+        Some(failure) => Err(failure),
+        None if interrupt.asked() => Ok(Exit::Interrupted),
+        None => Ok(if failed > 0 { Exit::Error } else { Exit::Success }),
+    }
+}
+
+/// Shows what is found in files.
+struct Shown<'a> {
+    args: &'a PredictArgs,
+    labels: &'a Labels,
+    printer: &'a Printer,
+    interrupt: Interrupt,
+    /// Images that could not be read.
+    failed: usize,
+    /// Why nothing more is shown.
+    failure: Option<Failure>,
+}
+
+impl Observer for Shown<'_> {
+    fn image_warned(&mut self, sample: &Sample, warning: &DecodeWarning) {
+        self.printer.warn(format_args!("{}: {warning}", sample.path().display()));
+    }
+
+    fn image_failed(&mut self, _: &Sample, error: &SampleError) {
+        self.printer.cause(error);
+        self.failed += 1;
+    }
+
+    fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
+        for ScoredImage { sample, logits, .. } in batch.images() {
+            let path = sample.path().display().to_string();
+            if let Err(failure) = self.args.show(&path, logits, self.labels, self.printer) {
+                self.failure = Some(failure);
+                return ControlFlow::Break(());
             }
         }
-        if interrupt.asked() {
-            return Ok(Exit::Interrupted);
-        }
+        if self.interrupt.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
-    Ok(if failed > 0 { Exit::Error } else { Exit::Success })
 }
 
 impl PredictArgs {
-    fn show(&self, path: &str, logits: &[f32], model: &Model, printer: &Printer) -> Result<()> {
-        let top = model.labels.hits(&top_k(logits, self.topk));
+    fn show(&self, path: &str, logits: &[f32], labels: &Labels, printer: &Printer) -> Result<()> {
+        let top = hits(labels, logits, self.topk);
         if self.json || self.logits || self.format == Format::Jsonl {
             return printer.json_line(&Line {
                 path,
@@ -158,17 +172,19 @@ impl PredictArgs {
     }
 }
 
-/// The tensor of the image on standard input.
-fn read_stdin(pipeline: &Pipeline, printer: &Printer) -> Result<Vec<f32>> {
+/// The logits of the image on standard input.
+fn classify_stdin(classifier: &Classifier, printer: &Printer) -> Result<Vec<f32>> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Failure::message(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
     }
-    let context = |error| Failure::from(anyhow::Error::from(error).context("standard input"));
-    let decoded = decode(&bytes, &DecodeLimits::default()).map_err(context)?;
-    for warning in &decoded.warnings {
+    let found = classifier.classify(bytes).map_err(|error| match error {
+        ClassifierError::Image(error) => Failure::from(anyhow::Error::from(error).context("standard input")),
+        other => other.into(),
+    })?;
+    for warning in found.warnings() {
         printer.warn(format_args!("standard input: {warning}"));
     }
-    pipeline.tensor(&decoded.image).map_err(context)
+    Ok(found.logits().to_vec())
 }

@@ -9,7 +9,7 @@ use hardnet_model::HarDNet;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Result};
-use crate::model::{ModelArgs, check_side};
+use crate::model::{ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
@@ -61,14 +61,12 @@ struct Row<'a> {
 }
 
 pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
-    let model = args.model.weights().is_some().then(|| args.model.load(printer)).transpose()?;
-    let config = model.as_ref().map(|model| model.engine.config());
-    let of_file = model.as_ref().and_then(|model| model.pipeline.as_ref());
+    let model = args.model.weights().is_some().then(|| args.model.open(printer)).transpose()?;
+    let config = model.as_ref().map(OpenedModel::config);
+    let of_file = model.as_ref().and_then(OpenedModel::pipeline);
     let pipeline = args.pipeline.resolve(config, of_file, printer)?;
+    let model = model.map(|model| model.build(&pipeline, 1, printer)).transpose()?;
     let crop = pipeline.crop as usize;
-    if let Some(config) = config {
-        check_side(config, crop)?;
-    }
     if let Some(folder) = &args.save {
         std::fs::create_dir_all(folder)?;
     }
@@ -78,8 +76,8 @@ pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
     args.stage(printer, "tensor", &[3, crop, crop], &Values::Floats(&tensor), true)?;
     let Some(model) = model else { return Ok(Exit::Success) };
     args.modules(&tensor, crop, printer)?;
-    let logits = model.logits(&[tensor], crop)?;
-    args.stage(printer, "logits", &[logits[0].len()], &Values::Floats(&logits[0]), false)?;
+    let logits = model.classifier.logits(&[tensor])?;
+    args.stage(printer, "logits", &[logits.classes()], &Values::Floats(logits.row(0)), false)?;
     Ok(Exit::Success)
 }
 

@@ -148,9 +148,8 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     job.settings = settings.to_value()?;
     job.validation = match validation {
         Some(samples) => {
-            let mut validation = Validation::new(samples, settings.pipeline.clone());
-            (validation.workers, validation.plan) = (workers, crate::engine::options()?);
-            Some(validation)
+            let validation = Validation::new(samples, settings.pipeline.clone());
+            Some(validation.workers(workers).threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
         }
         None => None,
     };

@@ -275,8 +275,9 @@ fn a_report_is_one_page() {
 #[test]
 fn given_nothing_it_evaluates_what_comes_with_the_program() {
     let folder = Folder::new();
-    for engine in ["plan", "candle"] {
-        let run = folder.run(&format!("eval --json --engine {engine}")).exits(0).says("For ImageNet:");
+    // `plan` is the old name of the native engine.
+    for (flag, engine) in [("native", "native"), ("plan", "native"), ("candle", "candle")] {
+        let run = folder.run(&format!("eval --json --engine {flag}")).exits(0).says("For ImageNet:");
         let report = run.json();
         assert_eq!(report["weights"]["path"], "hardnet39ds.fashion_mnist");
         assert_eq!((&report["engine"], &report["top1"]["total"]), (&engine.into(), &1000.into()));

@@ -1,16 +1,18 @@
 //! `hardnet bench --data`: what decoding, resizing and loading cost, and where an evaluation would wait.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{CoreBudget, Dataset, Loader, LoaderOptions, Pipeline, Resizer, Sample, decode};
+use hardnet_data::{CoreBudget, Dataset, LoaderOptions, Pipeline, Resizer, Sample, decode};
+use hardnet_eval::{ComputeLogits, EvalOptions, EvalSummary, Logits, evaluate};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
-use crate::model::{Model, ModelArgs};
+use crate::model::{Model, ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::report::Tool;
@@ -101,14 +103,16 @@ struct EvalSpeed {
 pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     let mut dataset = Dataset::from_paths(&args.data)?;
     dataset.subsample_evenly(args.num_samples);
-    let model = args.model.weights().is_some().then(|| args.model.load(printer)).transpose()?;
-    let config = model.as_ref().map(|model| model.engine.config());
-    let of_file = model.as_ref().and_then(|model| model.pipeline.as_ref());
+    let model = args.model.weights().is_some().then(|| args.model.open(printer)).transpose()?;
+    let config = model.as_ref().map(OpenedModel::config);
+    let of_file = model.as_ref().and_then(OpenedModel::pipeline);
     let pipeline = args.pipeline.resolve(config, of_file, printer)?;
     let (samples, unreadable) = readable(dataset.samples, &pipeline, printer);
     if samples.is_empty() {
         return Err(Failure::message("none of the images can be read"));
     }
+    let batch = args.batch_size().min(samples.len());
+    let model = model.map(|model| model.build(&pipeline, batch, printer)).transpose()?;
     let report = Bench { args, samples: samples.into(), pipeline }.measure(model.as_ref())?;
     if args.json {
         printer.json(&report)?;
@@ -204,9 +208,9 @@ impl Bench<'_> {
                 decode_ms: mean(total.decode_ms),
                 prepare_ms: mean(total.prepare_ms),
             });
-            loaders.push(images as f64 / self.load(workers, |_, _| Ok(()))?.as_secs_f64());
+            loaders.push(images as f64 / self.evaluate(workers, &LoadOnly)?.total.as_secs_f64());
             if let Some(model) = model {
-                evals.push(self.evaluate(workers, model)?);
+                evals.push(self.speed(workers, model)?);
             }
         }
         let single = median(singles, Single::total_ms);
@@ -232,43 +236,42 @@ impl Bench<'_> {
         })
     }
 
-    /// The time to load all samples, each batch given to `consume`.
-    fn load(
+    /// Loads all samples and computes them by `network`.
+    fn evaluate<E: std::error::Error + Send + Sync + 'static>(
         &self,
         workers: usize,
-        mut consume: impl FnMut(hardnet_data::Batch, &CoreBudget) -> Result<()>,
-    ) -> Result<Duration> {
-        let cores = Arc::new(CoreBudget::detect());
-        let mut options = LoaderOptions::default();
-        (options.workers, options.batch_size) = (workers, self.args.batch_size());
-        options.prefetch = 2 * self.args.batch_size();
-        options.cores = Some(Arc::clone(&cores));
-        let started = Instant::now();
-        for batch in Loader::new(Arc::clone(&self.samples), self.pipeline.clone(), options)? {
-            consume(batch, &cores)?;
-        }
-        Ok(started.elapsed())
+        network: &impl ComputeLogits<Error = E>,
+    ) -> Result<EvalSummary> {
+        let options = EvalOptions::default().batch_size(self.args.batch_size()).workers(workers);
+        Ok(evaluate(network, Arc::clone(&self.samples), &self.pipeline, &options, &mut ())?)
     }
 
-    fn evaluate(&self, workers: usize, model: &Model) -> Result<EvalSpeed> {
-        let mut network = Duration::ZERO;
-        let total = self.load(workers, |batch, cores| {
-            let permit = cores.acquire(model.busy_threads());
-            let started = Instant::now();
-            model.logits(&batch.images, self.pipeline.crop as usize)?;
-            network += started.elapsed();
-            drop(permit);
-            Ok(())
-        })?;
+    fn speed(&self, workers: usize, model: &Model) -> Result<EvalSpeed> {
+        let EvalSummary { total, network, .. } = self.evaluate(workers, &model.classifier)?;
         let share = network.as_secs_f64() / total.as_secs_f64();
         Ok(EvalSpeed {
             model: model.name.clone(),
-            threads: model.busy_threads(),
+            threads: model.classifier.busy_threads(),
             batch_size: self.args.batch_size(),
             images_per_second: self.samples.len() as f64 / total.as_secs_f64(),
             network: share,
             waiting: 1.0 - share,
         })
+    }
+}
+
+/// A network that computes nothing: an evaluation by it measures the loader.
+struct LoadOnly;
+
+impl ComputeLogits for LoadOnly {
+    type Error = Infallible;
+
+    fn compute_logits(&self, _: &[&[f32]]) -> std::result::Result<Logits, Infallible> {
+        Ok(Logits::default())
+    }
+
+    fn busy_threads(&self) -> usize {
+        0
     }
 }
 

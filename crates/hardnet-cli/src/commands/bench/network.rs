@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use clap::Args;
+use hardnet_classifier::{ClassifierBuilder, Engine};
 use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, Variant, WeightsFile};
 use hardnet_params::synthetic;
 use profile::Profile;
 use serde::Serialize;
 
 use super::data::DataArgs;
-use crate::engine::{EngineChoice, MAX_BATCH, options};
 use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
-use crate::model::name_of;
+use crate::model::{EngineChoice, name_of, plan_options};
 use crate::printer::Printer;
 use crate::report::Tool;
 
@@ -132,11 +132,10 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     };
     let (device, choice) = shared.model.device().open()?;
     let engine =
-        shared.model.engine().unwrap_or(if device.is_cpu() { EngineChoice::Plan } else { EngineChoice::Candle });
+        shared.model.engine().unwrap_or(if device.is_cpu() { EngineChoice::Native } else { EngineChoice::Candle });
     let batch = shared.batch_size.unwrap_or(1);
     let side = shared.pipeline.img_size().unwrap_or(224) as usize;
-    let mut options = options()?;
-    (options.height, options.width, options.batch) = (side, side, batch.min(MAX_BATCH));
+    let mut options = plan_options()?.size(side, side).batch(batch.min(ClassifierBuilder::MAX_NATIVE_BATCH));
     options.algorithm = args.algorithm;
 
     let started = Instant::now();
@@ -147,7 +146,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     let images = images(&config, batch, side);
     let load;
     match engine {
-        EngineChoice::Plan => {
+        EngineChoice::Native => {
             let mut plan = weights.plan(&options)?;
             load = started.elapsed();
             let memory = plan.memory();
@@ -174,8 +173,8 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     drop(network);
     let max_logit_difference = match engine {
         EngineChoice::Candle => None,
-        EngineChoice::Plan if args.no_reference => None,
-        EngineChoice::Plan => {
+        EngineChoice::Native if args.no_reference => None,
+        EngineChoice::Native => {
             let images = Tensor::from_vec(images.concat(), (batch, config.in_channels, side, side), &Device::Cpu)?;
             let reference = open()?.candle(&Device::Cpu)?.forward(&images)?.flatten_all()?.to_vec1::<f32>()?;
             Some(difference(&logits, &reference))
@@ -186,8 +185,8 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
         tool: Tool::this(),
         model: name_of(&config),
         weights: shared.model.weights().map_or("formula".into(), ToString::to_string),
-        engine: if engine == EngineChoice::Plan { "plan" } else { "candle" },
-        isa: if engine == EngineChoice::Plan { options.isa.to_string() } else { choice.to_string() },
+        engine: Engine::from(engine).name(),
+        isa: if engine == EngineChoice::Native { options.isa.to_string() } else { choice.to_string() },
         threads: crate::knobs::threads(),
         batch_size: batch,
         img_size: side,

@@ -20,11 +20,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use hardnet_classifier::Labels;
 use hardnet_data::{Pipeline, Sample};
 use hardnet_eval::{Breakdown, Metric, Mistake};
 
 use crate::failure::Result;
-use crate::labels::Labels;
 use crate::output::OutputFile;
 use crate::report::Report;
 
@@ -59,9 +59,9 @@ impl Content<'_> {
     /// The name of a class where room is scarce: the first of ImageNet's synonyms.
     fn short_name(&self, class: usize) -> String {
         let name = self.labels.name(class);
-        match (self.labels, name.split_once(", ")) {
-            (Labels::ImageNet, Some((first, _))) => first.into(),
-            _ => name,
+        match name.split_once(", ") {
+            Some((first, _)) if self.labels.is_imagenet() => first.into(),
+            _ => name.into(),
         }
     }
 }
@@ -91,11 +91,10 @@ impl Page {
         self.breakdown.add(sample, logits, &label);
     }
 
-    /// Writes the page on a run that is over; `classes` is how many the network has.
+    /// Writes the page on a run that is over.
     pub(super) fn finish(
         mut self,
         report: &Report,
-        classes: usize,
         labels: &Labels,
         samples: &[Sample],
         pipeline: &Pipeline,
@@ -106,7 +105,8 @@ impl Page {
         let picture =
             |(mistake, png): (&Mistake, _)| Picture { mistake: *mistake, name: samples[mistake.image].name(), png };
         let pictures = mistakes.iter().zip(pngs).map(picture).collect();
-        let page = document::page(&Content { report, classes, labels, breakdown: &self.breakdown, pictures });
+        let page =
+            document::page(&Content { report, classes: labels.len(), labels, breakdown: &self.breakdown, pictures });
         let failed = || format!("cannot write `{}`", self.path.display());
         let mut writer = self.file.writer();
         writer.write_all(page.as_bytes()).and_then(|()| writer.flush()).with_context(failed)?;

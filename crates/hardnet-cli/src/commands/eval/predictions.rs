@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use hardnet_eval::top_k;
+use hardnet_classifier::Labels;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::labels::{Hit, Labels};
+use crate::labels::{Hit, hits};
 use crate::output::OutputFile;
 
 /// Bytes of lines that are written together.
@@ -34,7 +34,7 @@ impl Predictions {
     }
 
     pub(super) fn write(&mut self, path: &str, label: usize, logits: &[f32], labels: &Labels) -> Result<()> {
-        let top = labels.hits(&top_k(logits, 5));
+        let top = hits(labels, logits, 5);
         let correct = top.first().is_some_and(|hit| hit.index == label);
         serde_json::to_writer(&mut self.lines, &Line { path, label, correct, top })?;
         self.lines.push(b'\n');

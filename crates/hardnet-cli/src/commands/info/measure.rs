@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::Format;
 use super::subject::Subject;
-use crate::engine::options;
 use crate::failure::Result;
+use crate::model::plan_options;
 use crate::report::Tool;
 
 /// Runs before the first that counts.
@@ -58,8 +58,7 @@ pub(super) struct LayerMeasurement {
 impl Measurement {
     /// Runs the plan of `config`, with values that are synthetic, `iters` times.
     pub(super) fn take(config: &Config, side: usize, iters: usize) -> Result<Self> {
-        let mut options = options()?;
-        (options.height, options.width) = (side, side);
+        let options = plan_options()?.size(side, side);
         let mut plan = Plan::new(config, &synthetic::Synthetic, &options)?;
         let image = synthetic::values("x", &[1, config.in_channels, side, side]);
         let steps = plan.steps();

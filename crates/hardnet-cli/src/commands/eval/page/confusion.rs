@@ -6,7 +6,6 @@ use hardnet_eval::Confusion;
 
 use super::Content;
 use super::html::{Text, count, name, percent};
-use crate::labels::Labels;
 
 /// The most classes whose matrix is a table.
 const TABLE: usize = 24;
@@ -118,15 +117,16 @@ fn picture(confusion: &Confusion, classes: usize) -> String {
 
 /// The head of a row or column of the table.
 fn heading(content: &Content, class: usize) -> String {
-    match content.labels {
-        Labels::Numbers => class.to_string(),
-        _ => format!("<span class=\"label\">{}</span> {class}", name(&content.labels.name(class))),
+    if content.labels.are_known() {
+        format!("<span class=\"label\">{}</span> {class}", name(&content.labels.name(class)))
+    } else {
+        class.to_string()
     }
 }
 
 /// The name of a class with its number, which tells the two cranes apart.
 fn numbered(content: &Content, class: usize) -> String {
-    if let Labels::Numbers = content.labels {
+    if !content.labels.are_known() {
         return name(&content.labels.name(class));
     }
     format!("{} <small>{class}</small>", name(&content.short_name(class)))

@@ -1,10 +1,10 @@
 //! Pages of results that never were.
 
+use hardnet_classifier::Labels;
 use hardnet_data::Pipeline;
 use hardnet_eval::{Breakdown, Metric, Tally};
 
 use super::{Content, PICTURES, Picture, document};
-use crate::labels::Labels;
 use crate::model::WeightsOrigin;
 use crate::report::{Data, Report, Seconds, Tool};
 
@@ -15,7 +15,7 @@ fn report(tally: &Tally, text: &str) -> Report {
         tool: Tool::this(),
         model: text.into(),
         weights: WeightsOrigin { path: text.into(), sha256: "0123456789abcdef".repeat(4), check: None },
-        engine: "plan",
+        engine: "native",
         device: "cpu".into(),
         threads: 2,
         workers: 2,
@@ -69,7 +69,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
 #[test]
 fn a_page_of_imagenet_is_a_few_megabytes() {
     let (tally, breakdown) = counts(50_000, 1000);
-    let page = page(&report(&tally, "hardnet68"), 1000, &Labels::ImageNet, &breakdown, "val.JPEG");
+    let page = page(&report(&tally, "hardnet68"), 1000, &Labels::guess(1000), &breakdown, "val.JPEG");
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
     // One row for each class: the browser's own search finds any.
     assert_eq!(page.matches("class=\"n wide\"").count(), 2 * 1000 + 2);
@@ -81,7 +81,7 @@ fn a_page_of_imagenet_is_a_few_megabytes() {
 #[test]
 fn a_page_of_ten_classes_has_the_whole_matrix() {
     let (tally, breakdown) = counts(1000, 10);
-    let page = page(&report(&tally, "small"), 10, &Labels::Numbers, &breakdown, "a.png");
+    let page = page(&report(&tally, "small"), 10, &Labels::guess(10), &breakdown, "a.png");
     let matrix = between(&page, "<table class=\"matrix\"", "</table>")[0];
     let cells: usize = between(matrix, "\">", "</td>").iter().filter_map(|cell| cell.parse::<usize>().ok()).sum();
     assert_eq!((cells, matrix.matches("<tr>").count()), (1000, 11));
@@ -93,7 +93,7 @@ fn a_page_of_ten_classes_has_the_whole_matrix() {
 #[test]
 fn a_page_is_complete_in_itself() {
     let (tally, breakdown) = counts(100, 10);
-    let page = page(&report(&tally, "small"), 10, &Labels::Numbers, &breakdown, "a.png");
+    let page = page(&report(&tally, "small"), 10, &Labels::guess(10), &breakdown, "a.png");
     for never in ["http:", "https:", "<script", "<link", "url(", "@import", "onload", "<iframe"] {
         assert!(!page.contains(never), "{never}");
     }
@@ -105,7 +105,7 @@ fn names_are_never_markup() {
     const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></style></title><!--&lt;\u{202e}";
     let (tally, breakdown) = counts(100, 10);
     let named = |name: &str| {
-        let labels = Labels::OfWeights(vec![name.into(); 10]);
+        let labels = Labels::new(vec![name.into(); 10]);
         page(&report(&tally, name), 10, &labels, &breakdown, name)
     };
     let (harmless, hostile) = (named("small"), named(HOSTILE));
@@ -120,7 +120,7 @@ fn names_are_never_markup() {
 #[test]
 fn a_page_without_images_stands() {
     let (tally, breakdown) = (Tally::default(), Breakdown::new(PICTURES));
-    for (classes, labels) in [(10, Labels::Numbers), (1000, Labels::ImageNet)] {
+    for (classes, labels) in [(10, Labels::guess(10)), (1000, Labels::guess(1000))] {
         let mut report = report(&tally, "small");
         (report.errors, report.partial) = (2, true);
         let page = page(&report, classes, &labels, &breakdown, "");
@@ -135,6 +135,6 @@ fn a_file_that_is_gone_is_said_to_be() {
     let picture = |mistake: &_| Picture { mistake: *mistake, name: "a.png", png: None };
     let pictures = breakdown.mistakes().iter().map(picture).collect();
     let report = report(&tally, "small");
-    let content = Content { report: &report, classes: 10, labels: &Labels::Numbers, breakdown: &breakdown, pictures };
+    let content = Content { report: &report, classes: 10, labels: &Labels::guess(10), breakdown: &breakdown, pictures };
     assert!(document::page(&content).contains("cannot be read again") && breakdown.mistakes().len() > 3);
 }
