@@ -143,7 +143,7 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     let mut job = Job::new(settings.metadata.clone(), settings.recipe.clone(), training, settings.pipeline.clone());
     (job.seed, job.freeze_until) = (settings.seed, settings.freeze_until);
     (job.workers, job.threads, job.device) = (workers, crate::knobs::threads(), device);
-    job.isa = hardnet_simd::Isa::from_environment()?;
+    job.isa = crate::knobs::isa()?;
     (job.checkpoint_every, job.keep_epochs) = (args.checkpoint_every, settings.keep_epochs);
     job.settings = settings.to_value()?;
     job.validation = match validation {

@@ -1,0 +1,137 @@
+//! Image classification with HarDNet.
+//!
+//! HarDNet (Chao et al., "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>) is a
+//! family of convolutional networks. This crate classifies images with pretrained ones, on a CPU engine of its own.
+//!
+//! ```no_run
+//! # #[cfg(feature = "data")]
+//! # fn main() -> Result<(), hardnet::Error> {
+//! let classifier = hardnet::Classifier::from_pretrained("hardnet68.upstream_in1k")?;
+//! for hit in classifier.classify("photo.jpg")?.top(5) {
+//!     println!("{:.1} % {}", 100.0 * hit.probability, hit.name);
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "data"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Classify
+//!
+//! A [`Classifier`] holds network, weights, preprocessing and names of classes. It is cheap to clone, and threads may
+//! share it. [`Classifier::builder`] sets threads, batch size, image size, preprocessing and engine. Images may be paths,
+//! contents of files or pixels:
+//!
+//! ```
+//! # #[cfg(feature = "data")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use hardnet::{Classifier, Image};
+//!
+//! // A small network that is part of the program with the feature `demo`.
+//! let classifier = Classifier::builder().threads(1).from_pretrained("hardnet39ds.fashion_mnist")?;
+//! let image = Image::from_rgb8(28, 28, vec![200; 28 * 28 * 3])?;
+//! let found = classifier.classify(&image)?;
+//! assert_eq!(found.top(3).len(), 3);
+//!
+//! // The same in two steps: the tensor that the network reads, and its logits.
+//! let tensor = classifier.prepare(&image)?;
+//! assert_eq!(classifier.logits(&[tensor])?.row(0), found.logits());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "data"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Evaluate
+//!
+//! [`Classifier::evaluate`] reads a [`Dataset`](data::Dataset) on several threads and gives the logits to an
+//! [`Observer`](eval::Observer). A [`Tally`](eval::Tally) is one:
+//!
+//! ```no_run
+//! # #[cfg(feature = "data")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use hardnet::prelude::*;
+//!
+//! let classifier = Classifier::load("flowers.safetensors")?;
+//! let dataset = Dataset::from_class_folders("flowers/val", classifier.labels().len())?;
+//! let mut tally = Tally::default();
+//! classifier.evaluate(dataset.samples, &EvalOptions::default(), &mut tally)?;
+//! println!("top-1 {:?} %", tally.top1().percent());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "data"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Compute tensors
+//!
+//! Without any feature, the engine remains: [`Plan`] computes a network on tensors that you prepare, and depends on
+//! neither image decoders nor Candle.
+//!
+//! ```
+//! use hardnet::{Config, Plan, PlanOptions, Variant, graph::ParamInfo, params};
+//!
+//! /// Parameters of an untrained network; `Plan::load` reads a file.
+//! struct Constant;
+//!
+//! impl params::Parameters for Constant {
+//!     fn values(&self, param: &ParamInfo) -> params::Result<Vec<f32>> {
+//!         Ok(vec![0.01; param.count()])
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::from(Variant::HarDNet39Ds).with_classes(10);
+//! let mut plan = Plan::new(&config, &Constant, &PlanOptions::default().size(64, 64))?;
+//! assert_eq!(plan.run(&[vec![0.5; 3 * 64 * 64]])?.len(), 10);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `data` | [`Classifier`], the modules [`data`] and [`eval`] | yes |
+//! | `hub` | downloads of weights by tag and `hf://` address | yes |
+//! | `demo` | the weights `hardnet39ds.fashion_mnist` inside the program | |
+//! | `candle` | `model`: the networks on Candle, for other devices and for networks of your own | |
+//! | `train` | `train`: training, on Candle | |
+//!
+//! With `data` and `hub` alone, Candle is not compiled.
+
+#[cfg(feature = "data")]
+pub use hardnet_classifier::{
+    Classification, Classifier, ClassifierBuilder, Engine, Error, Hit, ImageInput, Labels, Result,
+};
+#[cfg(feature = "data")]
+pub use hardnet_data::{Image, Pipeline};
+#[cfg(feature = "data")]
+pub use hardnet_eval::{Logits, Prediction, top_k};
+
+pub use hardnet_engine::{Isa, Plan, PlanOptions};
+pub use hardnet_graph::{Config, Graph, Variant};
+pub use hardnet_params::{Metadata, WeightsFile};
+
+#[cfg(feature = "data")]
+#[doc(inline)]
+pub use hardnet_data as data;
+#[doc(inline)]
+pub use hardnet_engine as engine;
+#[cfg(feature = "data")]
+#[doc(inline)]
+pub use hardnet_eval as eval;
+#[doc(inline)]
+pub use hardnet_graph as graph;
+#[cfg(feature = "candle")]
+#[doc(inline)]
+pub use hardnet_model as model;
+#[doc(inline)]
+pub use hardnet_params as params;
+#[cfg(feature = "train")]
+#[doc(inline)]
+pub use hardnet_train as train;
+#[doc(inline)]
+pub use hardnet_weights as weights;
+
+pub mod prelude;
