@@ -17,44 +17,44 @@ pub(crate) struct Arguments {
 const LONG_VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("HARDNET_COMMIT"), ", ", env!("HARDNET_TARGET"), ")");
 
-/// Flags of every command.
+/// Options of every command.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Threads of the network; by default one for each physical core
+    /// Threads of the network [default: one for each physical core]
     #[arg(long, global = true, value_name = "N", env = crate::knobs::THREADS, value_parser = crate::format::at_least_one)]
     pub(crate) threads: Option<usize>,
-    /// No notes and no progress; twice: no warnings either
+    /// Print no notes and no progress; repeat to print no warnings either
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) quiet: u8,
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Measure accuracy on labelled images
+    /// Evaluate a network on labeled images
     #[command(visible_alias = "val")]
     Eval(eval::EvalArgs),
-    /// Name what images show
+    /// Classify images
     Predict(predict::PredictArgs),
     /// Train a network
     Train(Box<train::TrainArgs>),
     /// Measure speed
     Bench(bench::BenchArgs),
-    /// List the networks
+    /// List networks and published weights
     #[command(visible_alias = "models")]
     List(list::ListArgs),
-    /// Describe a network layer by layer
+    /// Describe a network layer by layer: parameters, MACs, memory
     Info(info::InfoArgs),
-    /// Write a model file as safetensors
+    /// Convert a model file to safetensors
     Convert(convert::ConvertArgs),
-    /// Fetch weights into the cache and print where they are
+    /// Download weights into the cache and print their path
     #[cfg(feature = "hub")]
     Download(crate::commands::download::DownloadArgs),
-    /// Say what a model file holds
+    /// Show the contents of a model file
     Inspect(inspect::InspectArgs),
-    /// Print every stage of one image: pixels, tensor, maps of each module, logits
+    /// Print every stage of a prediction: pixels, tensor, feature maps, logits
     Trace(trace::TraceArgs),
-    /// Print version, processor, devices and settings
+    /// Print version, processor and environment variables
     Env(env::EnvArgs),
     /// Print a completion script for a shell
     #[command(hide = true)]
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Arguments::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! One module for each command: its flags and what it does.
+//! The commands, one module each.
 
 pub(crate) mod bench;
 pub(crate) mod completions;
@@ -18,7 +18,7 @@ use crate::args::{Arguments, Command};
 use crate::failure::{Exit, Result};
 use crate::printer::Printer;
 
-/// Runs what was asked for.
+/// Runs the command.
 pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
     match arguments.command {
         Command::Eval(args) => eval::run(&args, printer),

@@ -7,14 +7,14 @@ use candle_core::Device;
 
 use crate::failure::{Failure, Result};
 
-/// A device as the user names it.
+/// Value of `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeviceChoice {
-    /// The first of CUDA, Metal and the CPU that is built in and there.
+    /// The first available of CUDA, Metal and the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// The CUDA device of this number.
+    /// The CUDA device with this number.
     Cuda(usize),
     /// The Metal device.
     Metal,
@@ -49,7 +49,7 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device, and the choice that it turned out to be.
+    /// Opens the device. Returns it with the actual choice.
     pub(crate) fn open(self) -> Result<(Device, Self)> {
         match self {
             Self::Auto => Ok([Self::Cuda(0), Self::Metal]
@@ -69,8 +69,8 @@ impl DeviceChoice {
         open: impl FnOnce() -> candle_core::Result<Device>,
     ) -> Result<(Device, Self)> {
         if !built_in {
-            return Err(Failure::message(format!("device `{self}` is not built in"))
-                .hint(format!("build with it: cargo run -p hardnet-cli --features {feature} -- ...")));
+            return Err(Failure::message(format!("this build does not support device `{self}`"))
+                .hint(format!("build with support: cargo run -p hardnet-cli --features {feature} -- ...")));
         }
         let device =
             open().map_err(|error| anyhow::Error::from(error).context(format!("cannot open device `{self}`")))?;

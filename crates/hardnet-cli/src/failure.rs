@@ -9,9 +9,9 @@ pub(crate) enum Exit {
     Success,
     /// It ran, but a requested check failed.
     CheckFailed,
-    /// Wrong usage, or something could not be done.
+    /// Wrong usage, or an error.
     Error,
-    /// Stopped by Ctrl-C after printing what was done.
+    /// Stopped by Ctrl-C, after printing the partial result.
     Interrupted,
 }
 
@@ -26,31 +26,31 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error and, where we know one, its remedy.
+/// An error and, if there is one, its remedy.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// What went wrong.
+    /// The error.
     pub(crate) error: anyhow::Error,
     /// What to do about it.
     pub(crate) hint: Option<String>,
 }
 
-/// A result of the program.
+/// Result type of the program.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// An error that is a message of our own.
+    /// An error with a message.
     pub(crate) fn message(text: impl Into<String>) -> Self {
         Self { error: anyhow::Error::msg(text.into()), hint: None }
     }
 
-    /// The same with a remedy.
+    /// Adds a remedy.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Whether the reader of stdout went away.
+    /// Whether stdout was closed by its reader.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         self.error.chain().any(|cause| {
             cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
@@ -66,7 +66,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// Adds a hint to the errors of a result.
 pub(crate) trait Hinted<T> {
-    /// The result, with `hint` on its error.
+    /// Adds `hint` to the error, if there is one.
     fn hint(self, hint: impl FnOnce() -> String) -> Result<T>;
 }
 

@@ -37,7 +37,8 @@ fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
         | CheckpointError::Truncated { .. }
         | CheckpointError::TrailingBytes { .. }
         | CheckpointError::ZipEntry { .. }
-        | CheckpointError::Storage { .. } => "the file may be damaged; download it again",
+        | CheckpointError::Storage { .. }
+        | CheckpointError::Safetensors(_) => "the file may be damaged; download it again",
         CheckpointError::UnknownFormat { .. } => "check that the download is complete and not a web page",
         CheckpointError::RefusedGlobal { .. } => "save the `state_dict()` instead of the whole object",
         CheckpointError::RefusedOpcode { .. } | CheckpointError::Unexpected { .. } => {

@@ -1,27 +1,27 @@
-//! Ctrl-C: finish the batch in hand, print what was done.
+//! Ctrl-C: the command finishes its current batch and prints the partial result.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the user asked to stop.
+/// Set when the user presses Ctrl-C.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Watches for Ctrl-C and SIGTERM from now on; a second one ends the program at once.
+    /// Handles Ctrl-C and SIGTERM from now on. The second one ends the program at once.
     pub(crate) fn watch() -> crate::failure::Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
-        let flag = asked.clone();
-        #[allow(clippy::exit, reason = "the user asked twice; nothing is left to say")]
+        let requested = Arc::new(AtomicBool::new(false));
+        let flag = requested.clone();
+        #[allow(clippy::exit, reason = "the user asked twice")]
         ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
         })?;
-        Ok(Self(asked))
+        Ok(Self(requested))
     }
 
-    pub(crate) fn asked(&self) -> bool {
+    pub(crate) fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }

@@ -3,7 +3,7 @@
 use hardnet_classifier::Labels;
 use serde::Serialize;
 
-/// A predicted class under its name. Field names are API.
+/// A predicted class with its name. Field names are API.
 #[derive(Serialize)]
 pub(crate) struct Hit {
     pub(crate) index: usize,

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Output files that appear only when they are complete.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -8,31 +8,31 @@ use hardnet_base::AtomicFile;
 
 use crate::failure::{Failure, Result};
 
-/// A file that takes its name once it is written.
+/// A file that gets its name when it is complete.
 #[derive(Debug)]
 pub(crate) struct OutputFile {
     file: AtomicFile,
     force: bool,
 }
 
-/// Refuses a path that is taken, unless `force` and it is a file.
+/// Returns an error if `path` exists, unless it is a file and `force` is set.
 pub(crate) fn check_free(path: &Path, force: bool) -> Result<()> {
     match std::fs::symlink_metadata(path) {
         Err(_) => Ok(()),
         Ok(metadata) if metadata.is_dir() => {
-            Err(Failure::message(format!("`{}` is a folder, expected the name of a file", path.display())))
+            Err(Failure::message(format!("`{}` is a folder, expected a file name", path.display())))
         }
         Ok(_) if force => Ok(()),
-        Ok(_) => Err(taken(path)),
+        Ok(_) => Err(already_exists(path)),
     }
 }
 
-fn taken(path: &Path) -> Failure {
-    Failure::message(format!("`{}` exists", path.display())).hint("pass --force to replace it")
+fn already_exists(path: &Path) -> Failure {
+    Failure::message(format!("`{}` already exists", path.display())).hint("pass --force to replace it")
 }
 
 impl OutputFile {
-    /// A file beside `path`, which replaces what is there only with `force`.
+    /// Creates a temporary file beside `path`, which replaces an existing file only with `force`.
     pub(crate) fn create(path: &Path, force: bool) -> Result<Self> {
         check_free(path, force)?;
         let file = AtomicFile::create(path).with_context(|| {
@@ -42,12 +42,12 @@ impl OutputFile {
         Ok(Self { file, force })
     }
 
-    /// What writes to it.
+    /// A buffered writer.
     pub(crate) fn writer(&mut self) -> impl Write {
         BufWriter::with_capacity(1 << 20, &mut self.file)
     }
 
-    /// Writes `bytes` behind what was written before.
+    /// Appends `bytes`.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let written = self.file.write_all(bytes);
         Ok(written.with_context(|| format!("cannot write `{}`", self.file.path().display()))?)
@@ -59,7 +59,7 @@ impl OutputFile {
         let path = file.path().to_path_buf();
         let named = if force { file.commit() } else { file.commit_new() };
         match named {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(taken(&path)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(already_exists(&path)),
             named => Ok(named.with_context(|| format!("cannot write `{}`", path.display()))?),
         }
     }

@@ -1,4 +1,4 @@
-//! Which preprocessing runs, and why.
+//! The choice of the preprocessing pipeline.
 
 use clap::Args;
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
@@ -8,20 +8,20 @@ use hardnet_model::Config;
 use crate::failure::{Failure, Hinted, Result};
 use crate::printer::Printer;
 
-/// Preprocessing flags.
+/// Options of the preprocessing.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Preprocessing")]
 pub(crate) struct PipelineArgs {
-    /// Named preprocessing: pil-bilinear (PyTorch) or pil-bicubic (the Paddle notebook); by default what the weights say
+    /// Preprocessing pipeline: pil-bilinear (PyTorch) or pil-bicubic (the Paddle notebook) [default: the one of the weights]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(Pipeline::NAMES))]
     pipeline: Option<String>,
-    /// Side of the square that the network sees, in pixels; the share of the image it shows stays the same
+    /// Input size of the network in pixels; the resize scales with it
     #[arg(long, value_name = "PIXELS")]
     img_size: Option<u32>,
-    /// Share of the resized image's short side that the crop keeps, as 0.875
+    /// Fraction of the resized image's short side that the crop keeps, such as 0.875
     #[arg(long, value_name = "FRACTION")]
     crop_pct: Option<f64>,
-    /// Filter of the resize: bilinear, bicubic, ...
+    /// Resize filter: bilinear, bicubic, ...
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Interpolation>,
 }
@@ -32,14 +32,14 @@ impl PipelineArgs {
         self.img_size
     }
 
-    /// Whether any flag is given.
+    /// Whether any option is given.
     pub(crate) fn is_given(&self) -> bool {
         let Self { pipeline, img_size, crop_pct, interpolation } = self;
         pipeline.is_some() || img_size.is_some() || crop_pct.is_some() || interpolation.is_some()
     }
 
-    /// The pipeline for the network of `config`, if one is known, of whose weights file `of_file` is the pipeline; what
-    /// decided it is said.
+    /// Chooses the pipeline, and prints the choice with its reason. `config` is the network, if it is known, and `of_file`
+    /// the pipeline in its weights file.
     pub(crate) fn resolve(
         &self,
         config: Option<&Config>,
@@ -50,38 +50,38 @@ impl PipelineArgs {
             Some(name) => (named(name)?, "--pipeline"),
             None => default_pipeline(config, of_file)?,
         };
-        let mut by = vec![why];
+        let mut reasons = vec![why];
         if let Some(crop) = self.img_size {
             pipeline = pipeline.with_img_size(crop);
-            by.push("--img-size");
+            reasons.push("--img-size");
         }
         if let Some(fraction) = self.crop_pct {
             pipeline = pipeline.with_crop_pct(fraction)?;
-            by.push("--crop-pct");
+            reasons.push("--crop-pct");
         }
         if let Some(interpolation) = self.interpolation {
             pipeline = pipeline.with_interpolation(interpolation);
-            by.push("--interpolation");
+            reasons.push("--interpolation");
         }
         pipeline.validate()?;
-        printer.note(format_args!("pipeline: {} (by {})", describe(&pipeline), by.join(", ")));
+        printer.note(format_args!("pipeline: {} ({})", describe(&pipeline), reasons.join(", ")));
         Ok(pipeline)
     }
 }
 
-/// A pipeline as a weights file holds it: its name, or a table if it has none.
+/// A pipeline as weights files store it: its name, or a table if it has none.
 pub(crate) fn to_value(pipeline: &Pipeline) -> Result<serde_json::Value> {
     Ok(match pipeline.name() {
         Some(name) => name.into(),
-        // By way of text, which has the shortest digits of an f32 where a value would have those of its f64.
+        // Through text, which has the shortest digits of an f32; a value would have the digits of its f64.
         None => serde_json::from_str(&serde_json::to_string(pipeline)?)?,
     })
 }
 
-/// One line on a pipeline.
+/// Describes a pipeline on one line.
 pub(crate) fn describe(pipeline: &Pipeline) -> String {
     format!(
-        "{}: short side to {} ({}), centre crop {}",
+        "{}: resize short side to {} ({}), center crop {}",
         pipeline.name().unwrap_or("custom"),
         pipeline.resize,
         pipeline.interpolation,
@@ -95,13 +95,13 @@ fn named(name: &str) -> Result<Pipeline> {
     })
 }
 
-/// The pipeline that the weights file or the network asks for, and how it is called.
+/// The pipeline of the weights file or the network, and the reason for the choice.
 fn default_pipeline(config: Option<&Config>, of_file: Option<&serde_json::Value>) -> Result<(Pipeline, &'static str)> {
-    let (pipeline, origin) = pipeline_of(config, of_file).hint(|| "pass --pipeline to use another".into())?;
+    let (pipeline, origin) = pipeline_of(config, of_file).hint(|| "pass --pipeline to choose another".into())?;
     let why = match origin {
-        PipelineOrigin::Weights => "the weights file",
-        PipelineOrigin::Notebook => "the default for the notebook's weights",
-        _ => "the default",
+        PipelineOrigin::Weights => "from the weights file",
+        PipelineOrigin::Notebook => "default for the notebook's weights",
+        _ => "default",
     };
     Ok((pipeline, why))
 }

@@ -1,4 +1,4 @@
-//! The result of an evaluation, for people and for programs.
+//! The result of an evaluation as text and as JSON.
 
 use hardnet_data::Pipeline;
 use hardnet_eval::{Proportion, Tally};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::model::WeightsOrigin;
 
-/// What `hardnet eval --json` prints. Field names are API.
+/// Output of `hardnet eval --json`. Field names are API.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) schema_version: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Report {
     pub(crate) top5: Share,
     /// Mean cross entropy in nats.
     pub(crate) loss: Option<f64>,
-    /// Images that could not be read; they are in no other figure.
+    /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
     pub(crate) seconds: Seconds,
     pub(crate) images_per_second: Option<f64>,
@@ -33,23 +33,23 @@ pub(crate) struct Report {
     pub(crate) partial: bool,
 }
 
-/// Which program made a result.
+/// The program that made a result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tool {
     pub(crate) version: &'static str,
     pub(crate) commit: &'static str,
 }
 
-/// Which images were asked for.
+/// The images that were requested.
 #[derive(Debug, Serialize)]
 pub(crate) struct Data {
     pub(crate) data_dir: String,
     pub(crate) val_list: Option<String>,
-    /// Images chosen, read or not.
+    /// Number of images, including unreadable ones.
     pub(crate) images: usize,
 }
 
-/// A pipeline under its name.
+/// A pipeline with its name.
 #[derive(Debug, Serialize)]
 pub(crate) struct PipelineReport {
     name: Option<&'static str>,
@@ -57,7 +57,7 @@ pub(crate) struct PipelineReport {
     pipeline: Pipeline,
 }
 
-/// A share of the images read.
+/// A fraction of the images that were read.
 #[derive(Debug, Serialize)]
 pub(crate) struct Share {
     pub(crate) correct: usize,
@@ -67,12 +67,12 @@ pub(crate) struct Share {
     pub(crate) ci95: Option<(f64, f64)>,
 }
 
-/// Where the time went.
+/// Time by activity.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Seconds {
-    /// From the first image asked for to the last counted.
+    /// From the first request for an image to the last result.
     pub(crate) total: f64,
-    /// Waiting for images: what loading took that the network did not hide.
+    /// Waiting for images: loading time that the network did not hide.
     pub(crate) loading: f64,
     /// In the network.
     pub(crate) network: f64,
@@ -102,16 +102,16 @@ impl From<Proportion> for Share {
     }
 }
 
-/// The lines that people read.
+/// The result as lines of text.
 pub(crate) fn lines(tally: &Tally, report: &Report) -> Vec<String> {
     let share = |name: &str, share: Proportion| match (share.percent(), share.interval95()) {
         (Some(percent), Some((low, high))) => {
             format!(
-                "{name}  {percent:.2} %  ({} of {}, 95 % between {low:.2} and {high:.2})",
+                "{name}  {percent:.2} %  ({} of {}, 95 % interval {low:.2} to {high:.2})",
                 share.correct, share.total
             )
         }
-        _ => format!("{name}  -  (no image was read)"),
+        _ => format!("{name}  -  (no readable image)"),
     };
     let Seconds { total, loading, network } = report.seconds;
     let mut lines = vec![share("top-1", tally.top1()), share("top-5", tally.top5())];
@@ -123,7 +123,7 @@ pub(crate) fn lines(tally: &Tally, report: &Report) -> Vec<String> {
         report.images_per_second.unwrap_or(0.0)
     ));
     if report.errors > 0 {
-        lines.push(format!("errors {} images could not be read and are in no figure above", report.errors));
+        lines.push(format!("errors {} images could not be read and are not included above", report.errors));
     }
     if report.partial {
         let done = tally.top1().total + report.errors;

@@ -1,4 +1,4 @@
-//! Labelled images as commands are given them.
+//! Labeled images from the paths of the command line.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use hardnet_data::{Dataset, ImageRoot};
 use crate::failure::{Failure, Result};
 use crate::printer::Printer;
 
-/// The images of `list` below `root`, or without a list those of the class folders or of the IDX file `root`.
-pub(crate) fn labelled(root: &Path, list: Option<&Path>, classes: usize, printer: &Printer) -> Result<Dataset> {
+/// Finds the images of `list` in `root`, or without a list those of its class folders, or of the IDX file `root`.
+pub(crate) fn labeled(root: &Path, list: Option<&Path>, classes: usize, printer: &Printer) -> Result<Dataset> {
     let dataset = if Dataset::is_idx(root) {
         if let Some(list) = list {
             return Err(Failure::message(format!(
-                "`{}` has its own labels, not those of `{}`",
+                "`{}` has its own labels, `{}` cannot replace them",
                 root.display(),
                 list.display()
             ))
-            .hint("drop the list: the labels of an IDX file are in the file beside it"));
+            .hint("drop the list: the labels of an IDX file are in a file beside it"));
         }
         Dataset::from_idx(root, classes)?
     } else {
@@ -35,11 +35,11 @@ pub(crate) fn labelled(root: &Path, list: Option<&Path>, classes: usize, printer
     Ok(dataset)
 }
 
-/// Keeps `count` images spread evenly, if so many are asked for.
+/// Keeps `count` evenly spaced images, if a count is given.
 pub(crate) fn subsample_evenly(dataset: &mut Dataset, count: Option<usize>, printer: &Printer) {
     let all = dataset.samples.len();
     if let Some(count) = count.filter(|&count| count < all) {
         dataset.subsample_evenly(count);
-        printer.note(format_args!("{count} of {all} images, spread evenly"));
+        printer.note(format_args!("{count} of {all} images, evenly spaced"));
     }
 }

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Result};
 
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 

@@ -20,9 +20,9 @@ use crate::printer::Printer;
 use crate::weights::open_weights;
 use hub::{Card, CardArgs};
 
-/// Write a PyTorch file, a Paddle file or safetensors as safetensors under PyTorch's names.
+/// Convert a PyTorch, Paddle or safetensors file to safetensors with PyTorch's names.
 ///
-/// The file's format, its naming scheme and its network are found from its content. Nothing in it is executed.
+/// Format, naming scheme and network are detected from the content. Nothing in the file is executed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -31,28 +31,28 @@ Examples:
   hardnet convert checkpoint.pth.tar flowers.safetensors --labels flowers.txt --pipeline pil-bicubic
   hardnet convert hardnet68.pth --hub-layout hardnet68 --license mit --top1 76.48 --top5 93.01")]
 pub(crate) struct ConvertArgs {
-    /// PyTorch file, Paddle file or safetensors
+    /// PyTorch, Paddle or safetensors file
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// Safetensors file to write
     #[arg(value_name = "OUT", required_unless_present = "hub_layout", conflicts_with = "hub_layout")]
     output: Option<PathBuf>,
-    /// Folder to write as a model repository: model.safetensors, config.json, README.md
+    /// Write a model repository to this folder: model.safetensors, config.json, README.md
     #[arg(long, value_name = "DIR")]
     hub_layout: Option<PathBuf>,
-    /// Network that the file must be of; by default what it holds
+    /// Network that the file must hold [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<Variant>,
-    /// Type of the values: f32, f16 or bf16
+    /// Element type: f32, f16 or bf16
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Precision,
-    /// File with the name of a class on every line, in the order of the classes
+    /// File of class names, one on each line
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Replace files that exist
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
-    /// Check everything, write nothing
+    /// Check the conversion without writing files
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -88,7 +88,7 @@ struct Origin {
     path: String,
     sha256: String,
     format: String,
-    /// The entry that the tensors are inside of, such as `state_dict_ema`.
+    /// Key of the dictionary that holds the tensors, such as `state_dict_ema`.
     wrapper: Option<String>,
     scheme: &'static str,
 }
@@ -97,9 +97,9 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.format)?;
         if let Some(wrapper) = &self.wrapper {
-            write!(f, ", inside `{wrapper}`")?;
+            write!(f, ", from `{wrapper}`")?;
         }
-        write!(f, ", names of {}", self.scheme)
+        write!(f, ", {} names", self.scheme)
     }
 }
 
@@ -115,22 +115,21 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
     let mut options = ConversionOptions::default().precision(args.dtype);
     (options.labels, options.pipeline) = (labels, value);
     let conversion =
-        Conversion::new(&weights, &options).hint(|| "--labels needs one line for each class of the network".into())?;
+        Conversion::new(&weights, &options).hint(|| "--labels needs one name for each class of the network".into())?;
     let report = report(args, &target, &weights, &conversion);
     printer.note(format_args!("{}, {} with {} classes", report.source, report.model, report.classes));
     if args.dry_run {
         conversion.write(io::sink())?;
-        printer.note("dry run: nothing is written");
+        printer.note("dry run: nothing was written");
     } else {
         args.write(&target, &conversion, pipeline.as_ref())?;
     }
     if args.json {
         printer.json(&report)?;
     } else {
-        let verb = if args.dry_run { "would be" } else { "are" };
         printer.note(format_args!(
-            "{} tensors with {} values {verb} {} bytes of {}",
-            report.tensors, report.values, report.bytes, report.dtype
+            "{} tensors with {} values as {}: {} bytes",
+            report.tensors, report.values, report.dtype, report.bytes
         ));
         for path in &report.written {
             printer.line(path)?;
@@ -139,9 +138,9 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Where a conversion goes.
+/// Output of a conversion.
 struct Target {
-    /// Of the model repository, if one is asked for.
+    /// Folder of the model repository, if there is one.
     folder: Option<PathBuf>,
     /// The weights first.
     files: Vec<PathBuf>,
@@ -150,20 +149,20 @@ struct Target {
 impl ConvertArgs {
     fn target(&self) -> Result<Target> {
         match (&self.output, &self.hub_layout) {
-            // Not by clap's `requires`, which says nothing of a flag that OUT excludes.
+            // clap's `requires` cannot express this for an option that OUT excludes.
             (Some(_), None) if self.card.is_given() => {
-                Err(Failure::message("the model card's flags need --hub-layout, which writes one"))
+                Err(Failure::message("the options of the model card need --hub-layout"))
             }
             (Some(file), None) => Ok(Target { folder: None, files: vec![file.clone()] }),
             (None, Some(folder)) => {
                 let files = hub::FILES.map(|name| folder.join(name)).to_vec();
                 Ok(Target { folder: Some(folder.clone()), files })
             }
-            _ => Err(Failure::message("expected one of OUT and --hub-layout")),
+            _ => Err(Failure::message("expected OUT or --hub-layout")),
         }
     }
 
-    /// The preprocessing to record: what is asked for or in the file; that of published networks is known.
+    /// The preprocessing to record: from the options or the file, or the default for published networks.
     fn pipeline(&self, weights: &WeightsFile, printer: &Printer) -> Result<Option<Pipeline>> {
         let own = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
         let published = weights.config().variant().is_some() && weights.config().classes() == IMAGENET_CLASSES;
@@ -193,7 +192,7 @@ impl ConvertArgs {
     }
 }
 
-/// The number of classes that the published networks tell apart.
+/// Number of classes of the published networks.
 const IMAGENET_CLASSES: usize = 1000;
 
 fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion: &Conversion<'_>) -> Report {
@@ -220,16 +219,14 @@ fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion
     }
 }
 
-/// The lines of a file of class names, without the blank ones at its end.
+/// Reads a file of class names, without trailing blank lines.
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
     match names.iter().position(String::is_empty) {
-        Some(line) => Err(Failure::message(format!(
-            "line {} of `{}` is empty, expected the name of a class",
-            line + 1,
-            path.display()
-        ))),
+        Some(line) => {
+            Err(Failure::message(format!("line {} of `{}` is empty, expected a class name", line + 1, path.display())))
+        }
         None => Ok(names),
     }
 }

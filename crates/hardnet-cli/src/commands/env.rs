@@ -16,7 +16,7 @@ pub(crate) struct EnvArgs {
     json: bool,
 }
 
-/// All that a report of a problem should say.
+/// What a bug report needs. Field names are API.
 #[derive(Serialize)]
 struct Environment {
     version: &'static str,
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         threads: knobs::threads(),
         isa: hardnet_simd::Isa::from_environment()?.name(),
         decoder: hardnet_data::JPEG_DECODER,
-        variables: knobs::TABLE.iter().map(|(name, _)| (*name, knobs::shown(name))).collect(),
+        variables: knobs::TABLE.iter().map(|(name, _)| (*name, knobs::redacted_value(name))).collect(),
     };
     if args.json {
         printer.json(&environment)?;
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The vector extensions that this processor has, of those that kernels are written for.
+/// Vector extensions of this processor that matter to the kernels.
 fn cpu_features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     let found = [

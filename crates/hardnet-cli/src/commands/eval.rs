@@ -20,7 +20,7 @@ use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::{self, Data, Report, Seconds, Tool};
-use crate::samples::{labelled, subsample_evenly};
+use crate::samples::{labeled, subsample_evenly};
 use demo::Demo;
 use page::{Page, PageArgs};
 use predictions::Predictions;
@@ -140,7 +140,7 @@ impl<'a> Images<'a> {
 
     fn samples(&self, args: &EvalArgs, classes: usize, printer: &Printer) -> Result<Vec<Sample>> {
         let mut dataset = match self {
-            Self::Given(path) => labelled(path, args.val_list.as_deref(), classes, printer)?,
+            Self::Given(path) => labeled(path, args.val_list.as_deref(), classes, printer)?,
             Self::Demo(demo) => demo.dataset(classes)?,
         };
         subsample_evenly(&mut dataset, args.num_samples, printer);
@@ -292,6 +292,6 @@ impl Observer for Counter<'_> {
         }
         let top1 = self.tally.top1().percent().map_or(String::new(), |percent| format!("top-1 {percent:.2} %"));
         self.progress.update(batch.done, top1);
-        if self.interrupt.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -21,10 +21,10 @@ use measure::Measurement;
 use plot::Plot;
 use subject::{Name, Subject};
 
-/// Say what a network is made of and what it costs: parameters, MACs, CIO, MoC, live memory.
+/// Describe a network layer by layer: parameters, MACs, CIO, MoC, live memory.
 ///
-/// CIO is the HarDNet paper's stand-in for memory traffic: the elements that convolutions read and write. MoC is MACs over
-/// CIO. Live memory is that of the maps that exist while a layer runs. All are of one image.
+/// CIO is the HarDNet paper's estimate of memory traffic: the elements that convolutions read and write. MoC is MACs
+/// divided by CIO. Live memory is the size of the feature maps that exist while a layer runs. All are for one image.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -36,54 +36,54 @@ Examples:
   hardnet info hardnet68 --plot links -o links.svg
   hardnet info --plot efficiency --measure -o efficiency.svg")]
 pub(crate) struct InfoArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or one that the paper compares with, as resnet50
+    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or one from the paper, such as resnet50
     #[arg(value_name = "MODEL", required_unless_present_any = ["weights", "paper", "measure", "plot"])]
     model: Option<Name>,
-    /// Describe what this weights file holds
+    /// Describe the network in this weights file
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<WeightsSource>,
     #[command(flatten)]
     fetch: FetchArgs,
-    /// Side of the input in pixels; 224 by default
+    /// Input size in pixels [default: 224]
     #[arg(long, value_name = "PIXELS")]
     img_size: Option<usize>,
-    /// Compare what is counted with the paper's Table 4
+    /// Compare with Table 4 of the paper
     #[arg(long, conflicts_with_all = ["model", "weights", "img_size", "measure"])]
     paper: bool,
-    /// Also run each layer on this machine, by the plan; without MODEL, all four HarDNets, in short
+    /// Measure each layer on this machine; without MODEL, summarize all four HarDNets
     #[arg(long)]
     measure: bool,
-    /// Runs that count
+    /// Timed iterations
     #[arg(long, value_name = "N", default_value = "30", value_parser = at_least_one, requires = "measure")]
     iters: usize,
-    /// Draw instead, as SVG
+    /// Draw a plot as SVG
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["paper", "format", "json"])]
     plot: Option<Plot>,
-    /// Block to draw the links of, as base.6; the first of the longest by default
+    /// Block of --plot links, such as base.6 [default: the first of the longest]
     #[arg(long, value_name = "NAME", requires = "plot")]
     block: Option<String>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value = "table", conflicts_with = "json")]
     format: Format,
-    /// Print JSON, as --format json
+    /// Print JSON; same as --format json
     #[arg(long)]
     json: bool,
-    /// Write to this file instead
+    /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Replace the file if it exists
+    /// Overwrite an existing file
     #[arg(long, requires = "output")]
     force: bool,
 }
 
-/// How results are printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people
+    /// Text
     Table,
-    /// One document
+    /// One JSON document
     Json,
-    /// A line for each layer or network
+    /// CSV, one line for each layer or network
     Csv,
 }
 
@@ -111,32 +111,33 @@ fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
     }
     let side = args.img_size.unwrap_or(hardnet_complexity::paper::SIDE);
     let subject = match (&args.weights, args.model) {
-        (Some(source), name) => Subject::of_weights(source, name, &args.fetch, printer)?,
-        (None, Some(name)) => Subject::named(name),
-        (None, None) => return of_all(args, side, format),
+        (Some(source), name) => Subject::from_weights(source, name, &args.fetch, printer)?,
+        (None, Some(name)) => Subject::from_name(name),
+        (None, None) => return for_all_networks(args, side, format),
     };
     subject.check_side(side)?;
     if let Some(plot) = args.plot {
-        return plot::of_network(plot, &subject, side, args.block.as_deref());
+        return plot::network(plot, &subject, side, args.block.as_deref());
     }
     let measurement = args.measure.then(|| measure_subject(&subject, side, args.iters)).transpose()?;
     layers::text(&subject, side, measurement.as_ref(), format)
 }
 
-/// What needs no network's name.
-fn of_all(args: &InfoArgs, side: usize, format: Format) -> Result<String> {
+/// The outputs for all networks.
+fn for_all_networks(args: &InfoArgs, side: usize, format: Format) -> Result<String> {
     match args.plot {
         None => measure::summary(side, args.iters, format),
         Some(Plot::Efficiency) => {
             let measured = if args.measure { measure::all(side, args.iters)? } else { vec![] };
             plot::efficiency(&measured, side)
         }
-        Some(_) => Err(Failure::message("no network named").hint("name one, as hardnet68")),
+        Some(_) => Err(Failure::message("no network given").hint("name one, such as hardnet68")),
     }
 }
 
 fn measure_subject(subject: &Subject, side: usize, iters: usize) -> Result<Measurement> {
-    let config =
-        subject.config().ok_or_else(|| Failure::message(format!("`{}` is described, not built", subject.name())));
-    Measurement::take(config.hint(|| "--measure is for HarDNets".into())?, side, iters)
+    let config = subject
+        .config()
+        .ok_or_else(|| Failure::message(format!("`{}` cannot be measured, only described", subject.name())));
+    Measurement::take(config.hint(|| "--measure works for HarDNets".into())?, side, iters)
 }

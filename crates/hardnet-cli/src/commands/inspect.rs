@@ -12,14 +12,14 @@ use crate::failure::{Exit, Result};
 use crate::model::name_of;
 use crate::printer::Printer;
 
-/// Say what a model file holds, also one that cannot be used.
+/// Show the contents of a model file, even of one that this program cannot use.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   hardnet inspect hardnet68.pth
   hardnet inspect --tensors hardnet_best.pdparams")]
 pub(crate) struct InspectArgs {
-    /// PyTorch file, Paddle file or safetensors
+    /// PyTorch, Paddle or safetensors file
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// List every tensor
@@ -30,7 +30,7 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-/// What is known of a file. Field names are API.
+/// The contents of a file. Field names are API.
 #[derive(Serialize)]
 struct Findings {
     schema_version: u32,
@@ -38,16 +38,16 @@ struct Findings {
     sha256: String,
     bytes: usize,
     format: String,
-    /// The entry that the tensors were inside of.
+    /// Key of the dictionary that holds the tensors.
     wrapper: Option<String>,
-    /// What a safetensors file says of itself; texts that are JSON are shown as JSON.
+    /// Metadata of a safetensors file; texts that are JSON are shown as JSON.
     metadata: BTreeMap<String, serde_json::Value>,
     tensors: Vec<Tensor>,
     /// Tensors, values and bytes of each type.
     totals: BTreeMap<String, Total>,
     #[serde(flatten)]
     network: Network,
-    /// Whether `hardnet convert` and `--weights` take the file.
+    /// Whether `hardnet convert` and `--weights` accept the file.
     usable: bool,
 }
 
@@ -65,15 +65,15 @@ struct Total {
     bytes: usize,
 }
 
-/// The network in a file, or the published one that comes closest.
+/// The network in a file, or the most similar published one.
 #[derive(Serialize)]
 struct Network {
     model: Option<String>,
     classes: Option<usize>,
     scheme: Option<&'static str>,
-    /// What keeps the file from being that network.
+    /// Differences between the file and that network.
     differences: Option<Differences>,
-    /// Why no network was looked for.
+    /// Why no network could be searched for.
     error: Option<String>,
 }
 
@@ -82,9 +82,9 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
     let checkpoint = match Checkpoint::open(&args.file) {
         Ok(checkpoint) => checkpoint,
         Err(error) => {
-            // A file that cannot be understood has a length and a digest all the same.
+            // Length and hash are useful even for a file that cannot be read.
             if !args.json
-                && let Some(bytes) = readable(&args.file, &error)
+                && let Some(bytes) = raw_content(&args.file, &error)
             {
                 print_file(&path, bytes.len(), &hardnet_base::sha256(&bytes), printer)?;
             }
@@ -100,8 +100,8 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The content of a file that is no model file, if the system gives it and it is not too long.
-fn readable(path: &Path, error: &hardnet_checkpoint::Error) -> Option<Vec<u8>> {
+/// The content of a file that is not a model file, if it can be read and is not too long.
+fn raw_content(path: &Path, error: &hardnet_checkpoint::Error) -> Option<Vec<u8>> {
     use hardnet_checkpoint::Error::{Read, TooLarge};
     (!matches!(error, Read { .. } | TooLarge { .. })).then(|| std::fs::read(path).ok()).flatten()
 }
@@ -154,8 +154,8 @@ fn print_file(path: &str, bytes: usize, sha256: &str, printer: &Printer) -> Resu
 
 fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     print_file(&findings.path, findings.bytes, &findings.sha256, printer)?;
-    let inside = findings.wrapper.as_ref().map_or(String::new(), |wrapper| format!(", inside `{wrapper}`"));
-    printer.line(format_args!("format    {}, {} tensors{inside}", findings.format, findings.tensors.len()))?;
+    let wrapper = findings.wrapper.as_ref().map_or(String::new(), |wrapper| format!(", from `{wrapper}`"));
+    printer.line(format_args!("format    {}, {} tensors{wrapper}", findings.format, findings.tensors.len()))?;
     for (dtype, total) in &findings.totals {
         printer.line(format_args!(
             "{:<9} {} tensors, {} values, {} bytes",
@@ -168,12 +168,11 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     let Network { model, classes, scheme, differences, error } = &findings.network;
     let (model, scheme) = (model.as_deref().unwrap_or("none"), scheme.unwrap_or("none"));
     match (error, differences) {
-        (Some(error), _) => printer.line(format_args!("network   none: {error}"))?,
-        (None, Some(differences)) => printer.line(format_args!(
-            "network   none that is known; closest is {model} with names of {scheme}: {differences}"
-        ))?,
+        (Some(error), _) => printer.line(format_args!("network   unknown: {error}"))?,
+        (None, Some(differences)) => printer
+            .line(format_args!("network   unknown; the most similar is {model} with {scheme} names: {differences}"))?,
         (None, None) => {
-            printer.line(format_args!("network   {model} with {} classes, names of {scheme}", classes.unwrap_or(0)))?
+            printer.line(format_args!("network   {model} with {} classes, {scheme} names", classes.unwrap_or(0)))?
         }
     }
     if tensors {
@@ -185,10 +184,10 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     Ok(())
 }
 
-/// The start of a text that may be long; `--json` has all of it.
+/// The start of a long text; `--json` prints all of it.
 fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 300;
-    let start: String = text.chars().take(LONGEST).collect();
+    const MAX_LENGTH: usize = 300;
+    let start: String = text.chars().take(MAX_LENGTH).collect();
     if start.len() < text.len() { format!("{start}...") } else { start }
 }
 

@@ -12,7 +12,7 @@ use crate::printer::Printer;
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
-    /// List the weights that are known by tag instead, and which of them are here
+    /// List published weights by tag, and which of them are cached
     #[arg(long)]
     weights: bool,
     /// Print JSON
@@ -54,6 +54,8 @@ pub(crate) fn run(args: &ListArgs, printer: &Printer) -> Result<Exit> {
         let parameters = row.parameters as f64 / 1e6;
         printer.line(format_args!("{:<14} {parameters:>8.2} M {top1:>17} {top5:>9}", row.model))?;
     }
-    printer.note("\nPublished by the authors for ImageNet's validation set: Pillow, bilinear, 256 to 224.");
+    printer.note(
+        "\nTop-1 and top-5: published by the authors for the ImageNet validation set; Pillow, bilinear, 256 to 224.",
+    );
     Ok(Exit::Success)
 }

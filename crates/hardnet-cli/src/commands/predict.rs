@@ -114,7 +114,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let Shown { interrupt, failed, failure, .. } = shown;
     match failure {
         Some(failure) => Err(failure),
-        None if interrupt.asked() => Ok(Exit::Interrupted),
+        None if interrupt.requested() => Ok(Exit::Interrupted),
         None => Ok(if failed > 0 { Exit::Error } else { Exit::Success }),
     }
 }
@@ -149,7 +149,7 @@ impl Observer for Shown<'_> {
                 return ControlFlow::Break(());
             }
         }
-        if self.interrupt.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

@@ -26,7 +26,7 @@ use recipe::RecipeArgs;
 use settings::{Origin, Settings};
 use show::Show;
 
-/// Train a network on labelled images.
+/// Train a network on labeled images.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,32 +35,32 @@ Examples:
   hardnet train -o run --recipe notebook --weights hardnet68.pdparams --data-dir train --train-list train_list.txt
   hardnet train --resume run")]
 pub(crate) struct TrainArgs {
-    /// Folder of the run: weights, state, metrics and curves
+    /// Output folder: weights, state, metrics and curves
     #[arg(short, long, value_name = "FOLDER", required_unless_present = "resume")]
     output: Option<PathBuf>,
-    /// Go on with the run in this folder, to the last bit as if it had not stopped
+    /// Resume the run in this folder (bit-exact)
     #[arg(
         long, value_name = "FOLDER",
-        // A group of arguments that has another in it is empty, so these are named.
+        // clap reports a group of arguments that contains another group as empty, so these are named.
         conflicts_with_all = [
             "output", "force", "keep_epochs", "model", "weights", "labels", "freeze_until", "seed",
             "FetchArgs", "DataArgs", "RecipeArgs", "PipelineArgs",
         ]
     )]
     resume: Option<PathBuf>,
-    /// Replace the run that is in the folder
+    /// Replace an existing run in the output folder
     #[arg(long)]
     force: bool,
-    /// Stop after this many epochs of the run; --resume goes on
+    /// Stop after N epochs; --resume continues
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     stop_after: Option<usize>,
-    /// Save the state every N steps too, not after each epoch alone
+    /// Save the state every N steps, in addition to the end of each epoch
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     checkpoint_every: Option<usize>,
-    /// Keep the weights of every epoch, as epoch-0001.safetensors
+    /// Keep the weights of every epoch as epoch-0001.safetensors, ...
     #[arg(long)]
     keep_epochs: bool,
-    /// Threads that read images; by default one for each processor
+    /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
     /// Print the result as JSON
@@ -70,7 +70,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
     #[command(flatten)]
-    source: SourceArgs,
+    start: StartArgs,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -79,27 +79,26 @@ pub(crate) struct TrainArgs {
     pipeline: PipelineArgs,
 }
 
-const WEIGHTS_HELP: &str =
-    "Weights to begin with: a file, a tag, or hf://owner/name[@revision][/file]; by default random ones";
+const WEIGHTS_HELP: &str = "Initial weights: a file, a tag, or hf://owner/name[@revision][/file] [default: random]";
 
-/// What a run begins with.
+/// Network and initial weights of a run.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
-pub(crate) struct SourceArgs {
-    /// Network to train from random weights, or that the weights must be of: hardnet39ds, hardnet68ds, hardnet68 or hardnet85
+pub(crate) struct StartArgs {
+    /// Network: hardnet39ds, hardnet68ds, hardnet68 or hardnet85; required without --weights
     #[arg(short, long, value_name = "NAME", required_unless_present_any = ["weights", "resume"])]
     model: Option<Variant>,
     #[arg(help = WEIGHTS_HELP, long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<WeightsSource>,
     #[command(flatten)]
     fetch: FetchArgs,
-    /// Names of the classes, one on each line, to be kept with the weights; by default those of class folders
+    /// File of class names, one on each line [default: names of the class folders]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Leave the weights of the first N entries of `base` as they are; hardnet info lists them
+    /// Freeze the first N modules of `base`, as listed by hardnet info
     #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
     freeze_until: usize,
-    /// Number that decides all that is random
+    /// Random seed
     #[arg(long, value_name = "NUMBER", default_value = "0")]
     seed: u64,
 }
@@ -109,21 +108,21 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (settings, data, folder, weights) = match &args.resume {
         Some(path) => {
-            let folder = RunFolder::open(path).map_err(explained)?;
-            let settings = Settings::parse(Progress::read(&folder)?.settings)?;
+            let folder = RunFolder::open(path).map_err(with_hint)?;
+            let settings = Settings::from_value(Progress::read(&folder)?.settings)?;
             let data = data::load(&settings.data, settings.metadata.config.classes(), printer)?;
             (settings, data, folder, None)
         }
         None => {
             let (settings, data, weights) = prepare(args, &device, printer)?;
-            let output = args.output.as_deref().expect("clap asks for a folder");
-            let folder = RunFolder::create(output, args.force).map_err(explained)?;
+            let output = args.output.as_deref().expect("clap requires a folder");
+            let folder = RunFolder::create(output, args.force).map_err(with_hint)?;
             (settings, data, folder, Some(weights))
         }
     };
     let resumes = weights.is_none();
     printer.note(format_args!(
-        "hardnet {} ({}), {} with {} classes on {device_choice}, {} threads, {workers} readers",
+        "hardnet {} ({}), {} with {} classes on {device_choice}, {} threads, {workers} loader threads",
         env!("CARGO_PKG_VERSION"),
         env!("HARDNET_COMMIT"),
         name_of(&settings.metadata.config),
@@ -154,13 +153,13 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
         None => None,
     };
     let mut trainer = match weights {
-        Some(weights) => Trainer::start(job, weights, folder).map_err(explained)?,
-        None => Trainer::resume(job, folder).map_err(explained)?,
+        Some(weights) => Trainer::start(job, weights, folder).map_err(with_hint)?,
+        None => Trainer::resume(job, folder).map_err(with_hint)?,
     };
     train(args, &mut trainer, settings.recipe.epochs, resumes, printer)
 }
 
-/// Runs what is left, tells how it goes, and prints what came out.
+/// Runs the remaining epochs, shows their progress and prints the result.
 fn train(args: &TrainArgs, trainer: &mut Trainer, epochs: u32, resumes: bool, printer: &Printer) -> Result<Exit> {
     let interrupt = Interrupt::watch()?;
     let mut show = Show::new(*printer, args.json, epochs);
@@ -168,20 +167,20 @@ fn train(args: &TrainArgs, trainer: &mut Trainer, epochs: u32, resumes: bool, pr
         show.resumed(trainer.progress());
     }
     let mut failed = None;
-    let mut asked = false;
+    let mut interrupted = false;
     let ending = trainer.run(&mut |event| {
         let last = matches!(event, Event::Epoch(metrics) if args.stop_after.is_some_and(|most| metrics.epoch as usize >= most));
         if let Err(failure) = show.event(event) {
             failed.get_or_insert(failure);
         }
-        asked |= interrupt.asked();
-        if asked || last || failed.is_some() { Flow::Stop } else { Flow::Continue }
+        interrupted |= interrupt.requested();
+        if interrupted || last || failed.is_some() { Flow::Stop } else { Flow::Continue }
     });
     show.finish();
     if let Some(failure) = failed {
         return Err(failure);
     }
-    let ending = ending.map_err(explained)?;
+    let ending = ending.map_err(with_hint)?;
     let folder = trainer.folder();
     if args.json {
         printer.json(&show::report(trainer, ending))?;
@@ -193,23 +192,23 @@ fn train(args: &TrainArgs, trainer: &mut Trainer, epochs: u32, resumes: bool, pr
     }
     if ending == Ending::Stopped {
         let path = folder.as_path().display();
-        printer.note(format_args!("stopped and saved; hardnet train --resume {path} goes on"));
+        printer.note(format_args!("stopped; resume with: hardnet train --resume {path}"));
     }
-    Ok(if asked && ending == Ending::Stopped { Exit::Interrupted } else { Exit::Success })
+    Ok(if interrupted && ending == Ending::Stopped { Exit::Interrupted } else { Exit::Success })
 }
 
-/// What a new run is, its images, and the weights it begins with.
+/// Settings, images and initial weights of a new run.
 fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) -> Result<(Settings, Data, Weights)> {
-    let source = &args.source;
-    let file = match &source.weights {
+    let start = &args.start;
+    let file = match &start.weights {
         Some(weights) => {
-            let located = locate(weights, &source.fetch, printer)?;
-            Some((weights.to_string(), located.open(source.model)?))
+            let located = locate(weights, &start.fetch, printer)?;
+            Some((weights.to_string(), located.open(start.model)?))
         }
         None => None,
     };
     let file_config = file.as_ref().map(|(_, file)| file.config());
-    let own_config = || source.model.map(Config::from).expect("clap asks for a model where there are no weights");
+    let own_config = || start.model.map(Config::from).expect("clap requires a model without weights");
     let base = file_config.cloned().unwrap_or_else(own_config);
     let data_settings = args.data.settings()?;
     let classes = match args.data.num_classes {
@@ -222,18 +221,18 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
     let pipeline = args.pipeline.resolve(Some(&config), of_file, printer)?;
     let weights = match &file {
         Some((name, file)) => {
-            say_head(name, file, classes, printer);
-            Weights::from_file(file, classes, source.seed, device)?
+            report_new_head(name, file, classes, printer);
+            Weights::from_file(file, classes, start.seed, device)?
         }
-        None => Weights::random(&config, source.seed, device)?,
+        None => Weights::random(&config, start.seed, device)?,
     };
     let mut metadata = Metadata::new(config);
-    metadata.labels = match &source.labels {
+    metadata.labels = match &start.labels {
         Some(path) => Some(read_labels(path)?),
         None => labels(file.as_ref().map(|(_, file)| file), data.classes.clone(), classes),
     };
     if let Some(found) = metadata.labels.as_ref().map(Vec::len).filter(|&found| found != classes) {
-        return Err(Failure::message(format!("{found} class names for {classes} classes")));
+        return Err(Failure::message(format!("{found} class names for a network of {classes} classes")));
     }
     metadata.pipeline = Some(to_value(&pipeline)?);
     metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
@@ -242,47 +241,46 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
         data: data_settings,
         recipe_name: args.recipe.name().into(),
         recipe: args.recipe.resolve()?,
-        seed: source.seed,
-        freeze_until: source.freeze_until,
+        seed: start.seed,
+        freeze_until: start.freeze_until,
         keep_epochs: args.keep_epochs,
         ..Settings::new(metadata, pipeline)
     };
     Ok((settings, data, weights))
 }
 
-/// Says that the head of a file does not fit.
-fn say_head(name: &str, file: &WeightsFile, classes: usize, printer: &Printer) {
+/// Reports that the head of the weights is replaced.
+fn report_new_head(name: &str, file: &WeightsFile, classes: usize, printer: &Printer) {
     let own = file.config().classes();
     if own == 0 {
-        printer.note(format_args!("`{name}` has no head: one for {classes} classes is drawn at random"));
+        printer.note(format_args!("`{name}` has no head; adding a random one for {classes} classes"));
     } else if own != classes {
-        printer.warn(format_args!(
-            "the head of `{name}` is for {own} classes: it is replaced by one for {classes}, drawn at random"
-        ));
+        printer
+            .warn(format_args!("the head of `{name}` has {own} classes; replacing it with a random one for {classes}"));
     }
 }
 
-/// Names of the classes: those of the folders, or else those of the weights where their head is kept.
+/// Class names: those of the folders, or those of the weights if their head is kept.
 fn labels(file: Option<&WeightsFile>, of_folders: Option<Vec<String>>, classes: usize) -> Option<Vec<String>> {
     let of_file = || file?.metadata()?.labels.clone();
     of_folders.or_else(of_file).filter(|labels| labels.len() == classes)
 }
 
-/// An error with what can be done about it, where that is known.
-fn explained(error: Error) -> Failure {
-    let go_on = |path: &Path| {
+/// Adds a hint to an error, if there is a remedy.
+fn with_hint(error: Error) -> Failure {
+    let resume = |path: &Path| {
         let folder = path.parent().unwrap_or(path).display().to_string();
-        format!("what was saved before is whole: hardnet train --resume {folder} goes on")
+        format!("the last saved state is intact; continue with: hardnet train --resume {folder}")
     };
     let hint = match &error {
         Error::Diverged { .. } => {
-            Some("lower --lr, warm up by --warmup-epochs, or limit gradients by --clip-norm".into())
+            Some("lower --lr, warm up with --warmup-epochs, or clip gradients with --clip-norm".into())
         }
         Error::Taken { path } => {
-            Some(format!("hardnet train --resume {} goes on with it, --force replaces it", path.display()))
+            Some(format!("continue it with: hardnet train --resume {}; or pass --force to replace it", path.display()))
         }
-        Error::File { action: "write", path, .. } => Some(go_on(path)),
-        Error::NothingReadable { .. } => Some("the errors above name the images".into()),
+        Error::File { action: "write", path, .. } => Some(resume(path)),
+        Error::NothingReadable { .. } => Some("see the errors above for the images".into()),
         _ => None,
     };
     match hint {

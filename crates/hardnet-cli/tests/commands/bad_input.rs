@@ -131,7 +131,7 @@ fn devices_that_are_not_built_in_name_their_feature() {
         folder
             .run(&format!("{EVAL} --device cuda:1"))
             .exits(2)
-            .says("device `cuda:1` is not built in")
+            .says("this build does not support device `cuda:1`")
             .says("--features cuda");
     }
     if !cfg!(feature = "metal") {

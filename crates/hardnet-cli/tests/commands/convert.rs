@@ -13,7 +13,7 @@ fn real(name: &str) -> String {
 fn convert_writes_the_same_bytes_each_time_and_prints_the_path() {
     let folder = Folder::new();
     let input = real("dense.notebook.p2.pdparams");
-    let run = folder.run(&format!("convert {input} a.safetensors")).exits(0).says("Paddle, names of notebook");
+    let run = folder.run(&format!("convert {input} a.safetensors")).exits(0).says("Paddle, notebook names");
     assert_eq!(run.stdout, "a.safetensors\n");
     folder.run(&format!("convert {input} b.safetensors")).exits(0);
     assert!(fs::read(folder.path("a.safetensors")).unwrap() == fs::read(folder.path("b.safetensors")).unwrap());
@@ -33,9 +33,9 @@ fn convert_replaces_nothing_unless_told() {
     folder.small_weights();
     folder.write("out.safetensors", "mine");
     let run = folder.run("convert small.safetensors out.safetensors").exits(2);
-    run.says("`out.safetensors` exists").says("hint: pass --force");
+    run.says("`out.safetensors` already exists").says("hint: pass --force");
     assert_eq!(fs::read(folder.path("out.safetensors")).unwrap(), b"mine");
-    folder.run("convert --dry-run --force small.safetensors out.safetensors").exits(0).says("nothing is written");
+    folder.run("convert --dry-run --force small.safetensors out.safetensors").exits(0).says("nothing was written");
     assert_eq!(fs::read(folder.path("out.safetensors")).unwrap(), b"mine");
     folder.run("convert --force small.safetensors out.safetensors").exits(0);
     folder.run("convert --force small.safetensors small.safetensors").exits(0);
@@ -98,7 +98,7 @@ fn every_format_is_evaluated_as_it_is_and_converted() {
         assert_eq!(logits(&real(name)), expected, "{name}");
         let run = folder.run(&format!("convert --force {} out.safetensors", real(name))).exits(0);
         if name.contains("checkpoint") {
-            run.says("inside `state_dict`, names of pytorch");
+            run.says("from `state_dict`, pytorch names");
         }
         assert_eq!(logits("out.safetensors"), expected, "{name}");
     }
@@ -123,7 +123,10 @@ fn a_hub_folder_has_weights_configuration_and_card() {
     }
     assert!(!card.contains("top-5"), "{card}");
     folder.run("predict --weights hub/model.safetensors nothing.png").exits(2).says("nothing.png");
-    folder.run("convert hardnet39ds.safetensors --hub-layout hub").exits(2).says("`hub/model.safetensors` exists");
+    folder
+        .run("convert hardnet39ds.safetensors --hub-layout hub")
+        .exits(2)
+        .says("`hub/model.safetensors` already exists");
     folder.run("convert hardnet39ds.safetensors --hub-layout new --license a:b").exits(2).says("expected a short name");
 }
 
@@ -150,7 +153,11 @@ fn inspect_says_why_convert_refuses() {
     let last = bytes.len() - 4;
     bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     folder.write("nan.safetensors", &bytes);
-    folder.run("convert nan.safetensors out.safetensors").exits(2).says("1 not finite (").says("hint: hardnet inspect");
+    folder
+        .run("convert nan.safetensors out.safetensors")
+        .exits(2)
+        .says("1 not finite (")
+        .says("hint: `hardnet inspect");
     assert!(!folder.path("out.safetensors").exists());
     let json = folder.run("inspect --json nan.safetensors").exits(0).json();
     assert_eq!(json["usable"], false);

@@ -68,10 +68,13 @@ fn inspect_tells_networks_and_formats() {
 
     let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../hardnet-checkpoint/tests/fixtures/nested.legacy.pth");
     let run = folder.run(&format!("inspect --tensors {foreign}")).exits(0);
-    for part in ["PyTorch, legacy, 8 tensors, inside `model.state_dict`", "none that is known", "f32    [", "0.weight"]
-    {
+    for part in ["PyTorch, legacy, 8 tensors, from `model.state_dict`", "network   unknown", "f32    [", "0.weight"] {
         assert!(run.stdout.contains(part), "{part} in {}", run.stdout);
     }
     folder.write("page.pth", "<!DOCTYPE html>");
-    folder.run("inspect page.pth").exits(2).says("cannot read `page.pth`").says("no web page");
+    folder
+        .run("inspect page.pth")
+        .exits(2)
+        .says("cannot read `page.pth`")
+        .says("hint: check that the download is complete and not a web page");
 }

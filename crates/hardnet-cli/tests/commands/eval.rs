@@ -64,7 +64,7 @@ fn people_get_lines() {
     let run = ready()
         .run(EVAL)
         .exits(0)
-        .says("pipeline: custom: short side to 32 (bicubic), centre crop 24 (by the weights file)");
+        .says("pipeline: custom: resize short side to 32 (bicubic), center crop 24 (from the weights file)");
     let starts: Vec<_> = run.stdout.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
     assert_eq!(starts, ["top-1", "top-5", "loss", "speed"]);
 }
@@ -78,15 +78,14 @@ fn quiet_leaves_only_results() {
 #[test]
 fn flags_override_the_pipeline_of_the_weights() {
     let folder = ready();
-    let run = folder
-        .run(&format!("{EVAL} --json --img-size 48 --interpolation bilinear"))
-        .exits(0)
-        .says("short side to 64 (bilinear), centre crop 48 (by the weights file, --img-size, --interpolation)");
+    let run = folder.run(&format!("{EVAL} --json --img-size 48 --interpolation bilinear")).exits(0).says(
+        "resize short side to 64 (bilinear), center crop 48 (from the weights file, --img-size, --interpolation)",
+    );
     assert_eq!(run.json()["pipeline"]["resize"], 64);
     folder
         .run(&format!("{EVAL} --pipeline pil-bilinear --img-size 64 --crop-pct 1.0"))
         .exits(0)
-        .says("custom: short side to 64 (bilinear), centre crop 64 (by --pipeline, --img-size, --crop-pct)");
+        .says("custom: resize short side to 64 (bilinear), center crop 64 (--pipeline, --img-size, --crop-pct)");
     folder.run(&format!("{EVAL} --crop-pct 1.5")).exits(2).says("error: ");
 }
 
@@ -96,14 +95,14 @@ fn the_notebooks_weights_are_resized_bicubically() {
     let (config, metadata) = notebook_metadata();
     folder.write("notebook.safetensors", weights(&config, Some(&metadata)));
     let run = folder.run("eval --weights notebook.safetensors --data-dir images --val-list list.txt").exits(0);
-    run.says("pil-bicubic: short side to 256 (bicubic), centre crop 224 (by the default for the notebook's weights)");
+    run.says("pil-bicubic: resize short side to 256 (bicubic), center crop 224 (default for the notebook's weights)");
 }
 
 #[test]
 fn a_number_of_samples_is_spread_over_the_list() {
     let folder = ready();
     let run = folder.run(&format!("{EVAL} --num-samples 3 --predictions p.jsonl")).exits(0);
-    run.says("3 of 9 images, spread evenly");
+    run.says("3 of 9 images, evenly spaced");
     let lines = std::fs::read_to_string(folder.path("p.jsonl")).unwrap();
     let names: Vec<_> = lines
         .lines()
@@ -264,7 +263,9 @@ fn a_report_is_one_page() {
     let percent = report["top1"]["percent"].as_f64().unwrap();
     assert!(page.contains(&format!("{percent:.2}&nbsp;%")), "{percent}");
     assert!(page.contains(report["weights"]["sha256"].as_str().unwrap()));
-    assert!(page.contains("<bdi>shoe</bdi>") && page.contains("custom: short side to 32 (bicubic), centre crop 24"));
+    assert!(
+        page.contains("<bdi>shoe</bdi>") && page.contains("custom: resize short side to 32 (bicubic), center crop 24")
+    );
     // Every mistake is a picture.
     let mistakes = 9 - report["top1"]["correct"].as_u64().unwrap() as usize;
     assert!(mistakes > 0);
@@ -298,7 +299,11 @@ fn given_nothing_it_evaluates_what_comes_with_the_program() {
 fn predictions_replace_others_only_with_force() {
     let folder = ready();
     folder.write("p.jsonl", "old");
-    folder.run(&format!("{EVAL} --predictions p.jsonl")).exits(2).says("p.jsonl` exists").says("hint: pass --force");
+    folder
+        .run(&format!("{EVAL} --predictions p.jsonl"))
+        .exits(2)
+        .says("p.jsonl` already exists")
+        .says("hint: pass --force");
     assert_eq!(std::fs::read_to_string(folder.path("p.jsonl")).unwrap(), "old");
     folder.run(&format!("{EVAL} --predictions p.jsonl --force")).exits(0);
     assert_eq!(std::fs::read_to_string(folder.path("p.jsonl")).unwrap().lines().count(), 9);
@@ -310,8 +315,11 @@ fn a_report_replaces_another_only_with_force() {
     folder.write("page/index.html", "old");
     let old = || std::fs::read_to_string(folder.path("page/index.html")).unwrap() == "old";
     // It is refused before any image is read.
-    let run =
-        folder.run(&format!("{EVAL} --report page")).exits(2).says("index.html` exists").says("hint: pass --force");
+    let run = folder
+        .run(&format!("{EVAL} --report page"))
+        .exits(2)
+        .says("index.html` already exists")
+        .says("hint: pass --force");
     assert!(run.stdout.is_empty() && old());
     folder.run(&format!("{EVAL} --report page --force")).exits(0);
     assert!(!old());

@@ -24,9 +24,9 @@ hardnet68: 1000 classes, 337 tensors, input 224x224
  73  base.16.3          linear               1024x1x1     1000x1x1     1025000     1.02         -       -         7  72
 
 total   17.57 M parameters, 4246.11 MMACs, 11.47 M CIO (7.30 read, 4.17 written), MoC 370.2
-memory  4704 KiB of maps at most, 4949 if a block's layers were all kept until it is read
+memory  4704 KiB of feature maps at peak, 4949 if all layers of a block were kept until its end
 
-live KiB          at most     kept   times less   at the end     kept   times less
+live KiB             peak     kept    reduction       at end     kept    reduction
 base.3               3087     4949         1.60         1519     3381         2.23
 base.6               1659     2842         1.71          802     2058         2.56
 base.8               2370     3840         1.62         1004     2860         2.85
@@ -75,7 +75,7 @@ fn info_reads_weights() {
     let json = folder.run("info --weights small.safetensors --json").exits(0).json();
     assert_eq!((&json["model"], &json["classes"]), (&"custom".into(), &3.into()));
     folder.run("info").exits(2).says("MODEL");
-    folder.run("info resnet50 --weights small.safetensors").exits(2).says("`resnet50` has no weights here");
+    folder.run("info resnet50 --weights small.safetensors").exits(2).says("weights of `resnet50` cannot be read");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn info_describes_the_papers_other_networks() {
     let json = folder.run("info resnet50-v1 --json").exits(0).json();
     assert_eq!((&json["totals"]["cio"], &json["config"]), (&20_722_688.into(), &serde_json::Value::Null));
     let run = folder.run("info vgg16").exits(0);
-    assert!(run.stdout.ends_with("KiB of maps at most\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("KiB of feature maps at peak\n"), "{}", run.stdout);
     folder.run("info squeezenet --img-size 10").exits(2).says("would have no output; the shorter side needs at least");
 }
 
@@ -137,7 +137,7 @@ fn measure_adds_what_the_plan_does() {
     }
     let run = folder.run("info hardnet39ds --img-size 32 --measure --iters 1").exits(0);
     assert!(run.stdout.contains("on this machine") && run.stdout.contains("maps KiB  kernel"), "{}", run.stdout);
-    folder.run("info resnet18 --measure").exits(2).says("`resnet18` is described, not built");
+    folder.run("info resnet18 --measure").exits(2).says("`resnet18` cannot be measured, only described");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn plot_draws_what_it_is_asked_for() {
         .exits(2)
         .says("no block `base.4`, expected `base.3`, `base.6`");
     folder.run("info vgg16 --plot links").exits(2).says("`vgg16` has no blocks");
-    folder.run("info --plot density").exits(2).says("no network named");
-    folder.run("info hardnet68 --plot efficiency").exits(2).says("leave out the network");
+    folder.run("info --plot density").exits(2).says("no network given");
+    folder.run("info hardnet68 --plot efficiency").exits(2).says("hint: drop the network");
     folder.run("info hardnet68 --plot density --json").exits(2).says("cannot be used with");
 }

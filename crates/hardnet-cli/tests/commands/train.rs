@@ -35,14 +35,14 @@ fn a_run_is_resumed_and_its_weights_are_evaluated() {
     let run = folder
         .run(TRAIN)
         .exits(0)
-        .says("6 of 24 training images are held out for validation")
-        .says("recipe upstream: 2 epochs of batches of 6, SGD, momentum 0.9 (Nesterov), weight decay 0.00006 on all parameters")
-        .says("learning rate 0.05, along a cosine to 0, changed each epoch");
+        .says("holding out 6 of 24 training images for validation")
+        .says("recipe upstream: 2 epochs, batch size 6, SGD, momentum 0.9 (Nesterov), weight decay 0.00006 on all parameters")
+        .says("learning rate 0.05, cosine schedule to 0, updated each epoch");
     let starts: Vec<_> = run.stdout.lines().map(|line| line.split("  ").next().unwrap()).collect();
     assert_eq!(starts, ["epoch 1/2", "epoch 2/2", "run/best.safetensors"]);
 
     let halves = TRAIN.replace("-o run", "-o halves");
-    folder.run(&format!("{halves} --stop-after 1")).exits(0).says("hardnet train --resume halves goes on");
+    folder.run(&format!("{halves} --stop-after 1")).exits(0).says("resume with: hardnet train --resume halves");
     let run = folder.run("train --resume halves --threads 1 -j 0").exits(0).says("resumed after 1 epoch");
     assert_eq!(run.stdout.lines().count(), 2);
     for file in ["last.safetensors", "best.safetensors"] {
@@ -53,7 +53,7 @@ fn a_run_is_resumed_and_its_weights_are_evaluated() {
     let report = folder
         .run(&format!("eval --weights {weights} --data-dir train-images-idx3-ubyte --json"))
         .exits(0)
-        .says("pipeline: custom: short side to 32 (bicubic), centre crop 24 (by the weights file)")
+        .says("pipeline: custom: resize short side to 32 (bicubic), center crop 24 (from the weights file)")
         .json();
     assert_eq!(report["top1"]["total"], 24);
     let predicted = folder.run(&format!("predict --weights {weights} images/0.png")).exits(0);
@@ -111,7 +111,7 @@ fn a_folder_with_a_run_is_not_overwritten() {
         .run(TRAIN)
         .exits(2)
         .says("`run` holds a run already")
-        .says("hint: hardnet train --resume run goes on with it");
+        .says("hint: continue it with: hardnet train --resume run");
     assert!(bytes(&folder, "run/last.safetensors") == before);
     folder.run(&format!("{TRAIN} --force --seed 1")).exits(0);
     assert!(bytes(&folder, "run/last.safetensors") != before);
@@ -127,7 +127,7 @@ fn flags_of_a_new_run_do_not_go_with_resume() {
     folder.run("train -o run --data-dir images").exits(2).says("--model <NAME>");
 }
 
-/// Class folders give classes and their names; a head for other classes is replaced, and that is said.
+/// Class folders define the classes and their names. A head for other classes is replaced, with a warning.
 #[test]
 fn classes_come_from_the_images() {
     let folder = ready();
@@ -137,15 +137,15 @@ fn classes_come_from_the_images() {
     let run = folder
         .run("train -o run --weights small.safetensors --data-dir animals --epochs 1 -b 4 --threads 1 -j 1 --freeze-until 3")
         .exits(0)
-        .says("warning: there is no validation set")
-        .says("warning: the head of `small.safetensors` is for 3 classes: it is replaced by one for 4, drawn at random")
-        .says("the first 3 entries frozen");
+        .says("warning: no validation set; pass --val-dir or --hold-out")
+        .says("warning: the head of `small.safetensors` has 3 classes; replacing it with a random one for 4")
+        .says("first 3 modules frozen");
     assert_eq!(last_line(&run), "run/last.safetensors");
     let predicted = folder.run("predict --weights run/last.safetensors images/0.png").exits(0);
     assert!(["ant", "bee", "cat", "dog"].iter().all(|name| predicted.stdout.contains(name)), "{predicted:?}");
 }
 
-/// From random weights, with a list for training and another for validation, and one image that is none.
+/// From random weights, with a list for training and another for validation, and one file that is not an image.
 #[test]
 fn lists_are_trained_with_and_bad_images_counted() {
     let folder = ready();
@@ -158,8 +158,8 @@ fn lists_are_trained_with_and_bad_images_counted() {
         )
         .exits(0)
         .says("images/3.png")
-        .says("9 images, validated on 2");
-    assert!(run.stdout.contains("1 images unreadable"), "{run:?}");
+        .says("9 training images, 2 validation images");
+    assert!(run.stdout.contains("1 unreadable image "), "{run:?}");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_file_that_cannot_be_written_costs_nothing_that_was_saved() {
     let run: Run = command.output().unwrap().into();
     run.exits(2)
         .says("error: cannot write `run/")
-        .says("hint: what was saved before is whole: hardnet train --resume run");
+        .says("hint: the last saved state is intact; continue with: hardnet train --resume run");
     assert!(bytes(&folder, "run/state.safetensors") == before);
     assert!(
         !fs::read_dir(folder.path("run"))
@@ -220,6 +220,6 @@ fn an_interrupt_saves_and_is_resumed() {
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let run: Run = child.wait_with_output().unwrap().into();
-    run.exits(130).says("stopped and saved; hardnet train --resume run goes on");
+    run.exits(130).says("stopped; resume with: hardnet train --resume run");
     folder.run("train --resume run --stop-after 1 --threads 1").says("resumed after");
 }

@@ -121,9 +121,9 @@ fn broken_metadata_is_an_error() {
     let config = Config::from(Variant::HarDNet39Ds);
     let tensors = tensors(&config);
     let cases = [
-        ("{", "cannot be used: `hardnet`: EOF while parsing"),
-        ("{\"schema\": 2, \"config\": 0}", "cannot be used: `hardnet` has schema 2, this version reads 1"),
-        ("{\"schema\": 1}", "cannot be used: `hardnet`: missing field `config`"),
+        ("{", "invalid metadata: `hardnet`: EOF while parsing"),
+        ("{\"schema\": 2, \"config\": 0}", "invalid metadata: `hardnet` has schema 2, this version reads 1"),
+        ("{\"schema\": 1}", "invalid metadata: `hardnet`: missing field `config`"),
     ];
     for (json, expected) in cases {
         let error = WeightsFile::open(save(&tensors, Encoding::F16, Some(json)).path()).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! A folder as model repositories on the Hugging Face Hub are: weights, `config.json` as timm writes it, a model card.
+//! A folder in the layout of a Hub repository: weights, `config.json` as timm writes it, a model card.
 
 use clap::Args;
 use hardnet_data::Pipeline;
@@ -12,14 +12,14 @@ use crate::pipeline::describe;
 /// The files of the folder, the weights first.
 pub(super) const FILES: [&str; 3] = ["model.safetensors", "config.json", "README.md"];
 
-/// What only the user knows of weights.
+/// Facts about the weights that only the user knows.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model card, with --hub-layout")]
 pub(super) struct CardArgs {
-    /// Licence of the weights, as the Hub names it: mit, apache-2.0, ...
+    /// License of the weights, by its name on the Hub: mit, apache-2.0, ...
     #[arg(long, value_name = "ID", value_parser = license)]
     license: Option<String>,
-    /// Where the weights were had: an address, a paper, a person
+    /// Source of the weights: a URL, a paper, a person
     #[arg(long, value_name = "TEXT", value_parser = one_line)]
     source: Option<String>,
     /// Top-1 accuracy in percent
@@ -28,13 +28,13 @@ pub(super) struct CardArgs {
     /// Top-5 accuracy in percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     top5: Option<f64>,
-    /// What the accuracy was measured on, and by whom
+    /// Dataset and author of the accuracy
     #[arg(long, value_name = "TEXT", value_parser = one_line)]
     measured_on: Option<String>,
 }
 
 impl CardArgs {
-    /// Whether any flag is given.
+    /// Whether any option is given.
     pub(super) fn is_given(&self) -> bool {
         let Self { license, source, top1, top5, measured_on } = self;
         let texts = [license, source, measured_on];
@@ -42,7 +42,7 @@ impl CardArgs {
     }
 }
 
-/// What is written beside the weights.
+/// The files beside the weights.
 pub(super) struct Card<'a> {
     pub(super) args: &'a CardArgs,
     pub(super) conversion: &'a Conversion<'a>,
@@ -60,7 +60,7 @@ impl Card<'_> {
         let module = |name: &str| name.rsplit_once('.').map_or(name, |(module, _)| module).to_owned();
         let classifier = params.last().filter(|_| config.head.is_some());
         let mut pretrained = json!({ "custom_load": false });
-        // What is not known is left to whoever reads it, as the card leaves it.
+        // Unknown preprocessing is left out, as in the card.
         if let Some(pipeline) = self.pipeline {
             pretrained["input_size"] = json!([config.in_channels, pipeline.crop, pipeline.crop]);
             pretrained["fixed_input_size"] = false.into();
@@ -108,13 +108,14 @@ impl Card<'_> {
         text += &format!("license: {}\n---\n\n", self.args.license.as_deref().unwrap_or("unknown"));
         text += &format!("# {name}\n\n{}\n\n", introduction(config));
         text += "| | |\n|---|---|\n";
-        text += &format!("| licence | {} |\n", self.args.license.as_deref().unwrap_or("not stated"));
+        text += &format!("| license | {} |\n", self.args.license.as_deref().unwrap_or("not stated"));
         text += &format!("| source | {} |\n", self.args.source.as_deref().unwrap_or("not stated"));
         if let Some(source) = &metadata.source {
             text +=
                 &format!("| source file | {}, {} bytes, SHA-256 `{}` |\n", source.format, source.bytes, source.sha256);
         }
-        text += &format!("| names in the source file | {} |\n", metadata.scheme.as_deref().unwrap_or("pytorch"));
+        text +=
+            &format!("| naming scheme of the source file | {} |\n", metadata.scheme.as_deref().unwrap_or("pytorch"));
         text += &format!(
             "| values | {} in {} tensors, {} |\n",
             self.conversion.value_count(),
@@ -133,9 +134,9 @@ impl Card<'_> {
             text += &format!("| measured on | {measured} |\n");
         }
         text += &format!(
-            "\nConverted by `hardnet convert` ({}) without running anything in the source file: names are those of the \
-             authors' PyTorch code, linear weights are `[out, in]`, batch counters are left out. The key `hardnet` of the \
-             metadata of `model.safetensors` holds the network's configuration.\n",
+            "\nConverted by `hardnet convert` ({}), which executes nothing in the source file. Names are those of the authors' \
+             PyTorch code, linear weights are `[out, in]`, and batch counters are left out. The network's configuration is in \
+             the metadata of `model.safetensors`, under the key `hardnet`.\n",
             metadata.tool.as_deref().unwrap_or("hardnet")
         );
         text += "\n```sh\nhardnet predict --weights model.safetensors photo.jpg\n```\n";
@@ -146,21 +147,21 @@ impl Card<'_> {
 fn introduction(config: &Config) -> String {
     let kind = match config.variant() {
         Some(_) => "A HarDNet image classifier",
-        None => "An image classifier of the HarDNet family with blocks of its own",
+        None => "An image classifier of the HarDNet family with custom blocks",
     };
     format!("{kind} ([Chao et al., ICCV 2019](https://arxiv.org/abs/1909.00948)) as safetensors.")
 }
 
-/// Numbers with the digits of an f32.
+/// Numbers with the shortest digits of an f32.
 fn shortest(numbers: &[f32]) -> Result<Value> {
     Ok(serde_json::from_str(&serde_json::to_string(numbers)?)?)
 }
 
-/// A licence's short name, which goes into the card's YAML.
+/// The short name of a license, which goes into the card's YAML.
 fn license(text: &str) -> std::result::Result<String, String> {
-    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '+');
-    if text.is_empty() || !text.chars().all(sound) {
-        return Err("expected a short name of letters, digits, `-`, `.`, `_` and `+`, as apache-2.0".into());
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '+');
+    if text.is_empty() || !text.chars().all(is_allowed) {
+        return Err("expected a short name of letters, digits, `-`, `.`, `_` and `+`, such as apache-2.0".into());
     }
     Ok(text.to_ascii_lowercase())
 }

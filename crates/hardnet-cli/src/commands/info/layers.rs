@@ -1,4 +1,4 @@
-//! `hardnet info MODEL`: every layer and what it costs.
+//! `hardnet info MODEL`: every layer and its cost.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use super::measure::{LayerMeasurement, Measurement};
 use super::subject::Subject;
 use crate::failure::Result;
 
-/// A network at one size of input. Field names are API.
+/// A network at one input size. Field names are API.
 #[derive(Serialize)]
 struct Description<'a> {
     schema_version: u32,
@@ -19,18 +19,18 @@ struct Description<'a> {
     img_size: usize,
     parameters: u64,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
-    own: Option<Own<'a>>,
+    details: Option<HarDNetDetails<'a>>,
     totals: Sums,
     layers: Vec<Row<'a>>,
-    /// Of every block, the memory of maps in bytes.
+    /// Memory of the feature maps of every block, in bytes.
     blocks: &'a [BlockMemory],
     #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<&'a Measurement>,
 }
 
-/// What only a HarDNet has.
+/// Details that only a HarDNet has.
 #[derive(Serialize)]
-struct Own<'a> {
+struct HarDNetDetails<'a> {
     classes: usize,
     tensors: usize,
     config: &'a Config,
@@ -50,7 +50,7 @@ struct Module {
     parameters: u64,
 }
 
-/// Sums over all layers, under the names of their definitions.
+/// Totals over all layers.
 #[derive(Serialize)]
 pub(super) struct Sums {
     parameters: u64,
@@ -94,7 +94,7 @@ struct Row<'a> {
     layer: NodeId,
     name: &'a str,
     kind: String,
-    /// Numbers of the layers that it reads.
+    /// Indices of the layers that it reads.
     links: &'a [NodeId],
     input: Shape,
     output: Shape,
@@ -140,7 +140,7 @@ pub(super) fn text(subject: &Subject, side: usize, measured: Option<&Measurement
                 model: subject.name(),
                 img_size: side,
                 parameters: figures.totals.params,
-                own: own(subject, &figures),
+                details: details(subject, &figures),
                 totals: (&figures.totals).into(),
                 layers: rows,
                 blocks: &figures.blocks,
@@ -151,7 +151,7 @@ pub(super) fn text(subject: &Subject, side: usize, measured: Option<&Measurement
     }
 }
 
-fn own<'a>(subject: &'a Subject, figures: &Figures) -> Option<Own<'a>> {
+fn details<'a>(subject: &'a Subject, figures: &Figures) -> Option<HarDNetDetails<'a>> {
     let (graph, config) = (subject.graph(), subject.config()?);
     let shapes = graph.shapes(figures.height, figures.width).ok()?;
     let params = graph.params();
@@ -169,7 +169,7 @@ fn own<'a>(subject: &'a Subject, figures: &Figures) -> Option<Own<'a>> {
             parameters: own.map(ParamInfo::count).sum::<usize>() as u64,
         }
     });
-    Some(Own { classes: config.classes(), tensors: params.len(), config, modules: modules.collect() })
+    Some(HarDNetDetails { classes: config.classes(), tensors: params.len(), config, modules: modules.collect() })
 }
 
 fn kind(kind: ModuleKind) -> &'static str {
@@ -220,7 +220,7 @@ fn csv(rows: &Vec<Row<'_>>) -> Result<String> {
     Ok(text)
 }
 
-/// Numbers of layers, separated by blanks.
+/// Indices of layers, separated by spaces.
 fn links(links: &[NodeId]) -> String {
     links.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
@@ -229,8 +229,9 @@ fn table(subject: &Subject, figures: &Figures, rows: &Vec<Row<'_>>, measured: Op
     let mut text = String::new();
     let totals = &figures.totals;
     let side = figures.height;
-    let own = own(subject, figures);
-    let classes = own.map_or(String::new(), |own| format!("{} classes, {} tensors, ", own.classes, own.tensors));
+    let details = details(subject, figures);
+    let classes =
+        details.map_or(String::new(), |details| format!("{} classes, {} tensors, ", details.classes, details.tensors));
     writeln!(text, "{}: {classes}input {side}x{side}\n", subject.name())?;
     let name_width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max("layer".len());
     write!(
@@ -290,14 +291,14 @@ fn table(subject: &Subject, figures: &Figures, rows: &Vec<Row<'_>>, measured: Op
 fn memory(text: &mut String, figures: &Figures) -> Result<()> {
     let kib = |bytes: u64| bytes / 1024;
     let totals = &figures.totals;
-    write!(text, "memory  {} KiB of maps at most", kib(totals.peak_live_bytes))?;
+    write!(text, "memory  {} KiB of feature maps at peak", kib(totals.peak_live_bytes))?;
     if figures.blocks.is_empty() {
         text.push('\n');
         return Ok(());
     }
     writeln!(
         text,
-        ", {} if a block's layers were all kept until it is read\n\nlive KiB          at most     kept   times less   at the end     kept   times less",
+        ", {} if all layers of a block were kept until its end\n\nlive KiB             peak     kept    reduction       at end     kept    reduction",
         kib(totals.peak_kept_bytes)
     )?;
     for block in &figures.blocks {

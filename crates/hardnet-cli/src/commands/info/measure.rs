@@ -1,4 +1,4 @@
-//! `hardnet info --measure`: what the plan moves and how long it takes, beside what is counted.
+//! `hardnet info --measure`: measured time and memory traffic of each layer, beside the computed costs.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::failure::Result;
 use crate::model::plan_options;
 use crate::report::Tool;
 
-/// Runs before the first that counts.
+/// Warm-up runs.
 const WARM_UP: usize = 3;
 
-/// A network computed by a plan on this machine, one image at a time. Field names are API.
+/// A network measured on this machine, one image at a time. Field names are API.
 #[derive(Debug, Serialize)]
 pub(super) struct Measurement {
     pub(super) isa: String,
@@ -25,11 +25,11 @@ pub(super) struct Measurement {
     iters: usize,
     /// Median time of all layers together.
     pub(super) ms: f64,
-    /// Bytes of maps that the steps read and write.
+    /// Bytes of feature maps that the steps read and write.
     map_bytes: u64,
     /// Bytes of packed weights that they read.
     weight_bytes: u64,
-    /// Bytes of the memory that maps are placed in.
+    /// Bytes of the arena that holds the feature maps.
     arena_bytes: usize,
     steps: Vec<Step>,
 }
@@ -42,7 +42,7 @@ struct Step {
     measured: LayerMeasurement,
 }
 
-/// What one layer takes.
+/// Measurement of one layer.
 #[derive(Debug, Serialize)]
 pub(super) struct LayerMeasurement {
     pub(super) kernel: &'static str,
@@ -99,29 +99,29 @@ impl Measurement {
         })
     }
 
-    /// The layer of that name, if the plan has a step for it.
+    /// The measurement of a layer, if the plan has a step for it.
     pub(super) fn layer(&self, name: &str) -> Option<&LayerMeasurement> {
         self.steps.iter().find(|step| step.name == name).map(|step| &step.measured)
     }
 
-    /// Appends the sums.
+    /// Appends the totals.
     pub(super) fn print(&self, text: &mut String, totals: &Totals) -> Result<()> {
         let kib = |bytes: u64| bytes / 1024;
         writeln!(
             text,
-            "\nplan    {:.2} ms in the median of {} runs on this machine ({}, {} threads)",
+            "\ntime    {:.2} ms, median of {} runs on this machine ({}, {} threads)",
             self.ms, self.iters, self.isa, self.threads
         )?;
         writeln!(
             text,
-            "        reads and writes {} KiB of maps, CIO is {}; reads {} KiB of weights",
+            "traffic {} KiB of feature maps (CIO {} KiB), {} KiB of weights",
             kib(self.map_bytes),
             kib(4 * totals.cio()),
             kib(self.weight_bytes)
         )?;
         writeln!(
             text,
-            "        keeps maps in {} KiB, of which {} are live at most",
+            "arena   {} KiB of feature maps, at most {} KiB live",
             kib(self.arena_bytes as u64),
             kib(totals.peak_live_bytes)
         )?;
@@ -135,7 +135,7 @@ fn median_ms(mut times: Vec<Duration>) -> f64 {
     500.0 * (middle(times.len().saturating_sub(1) / 2) + middle(times.len() / 2)).as_secs_f64()
 }
 
-/// Counts and times of the steps with convolutions of one or more networks. Layers that are computed together are one step.
+/// Costs and times of the steps with convolutions, of one or more networks. Fused layers are one step.
 #[derive(Default)]
 struct Pairs {
     cio: Vec<f64>,
@@ -153,7 +153,7 @@ impl Pairs {
         }));
     }
 
-    /// Adds the layers of one network in order: CIO and MACs, and what was measured.
+    /// Adds the layers of one network in order: CIO and MACs, and their measurement.
     fn extend<'a>(&mut self, layers: impl Iterator<Item = ((u64, u64), &'a LayerMeasurement)>) {
         let (mut cio, mut macs, mut bytes, mut ms) = (0, 0, 0, 0.0);
         for ((own_cio, own_macs), measured) in layers {
@@ -191,11 +191,11 @@ struct Correlations {
     steps: usize,
     cio: Option<f64>,
     macs: Option<f64>,
-    /// Of the bytes of maps and weights together.
+    /// Rank correlation of the bytes of feature maps and weights.
     bytes: Option<f64>,
 }
 
-/// All networks. Field names are API.
+/// The summary. Field names are API.
 #[derive(Serialize)]
 struct Summary {
     schema_version: u32,
@@ -204,13 +204,13 @@ struct Summary {
     threads: usize,
     img_size: usize,
     iters: usize,
-    networks: Vec<Line>,
+    networks: Vec<NetworkSummary>,
     /// Over the steps of all networks.
     all: Correlations,
 }
 
 #[derive(Serialize)]
-struct Line {
+struct NetworkSummary {
     model: &'static str,
     cio: u64,
     macs: u64,
@@ -222,24 +222,24 @@ struct Line {
     rank_correlation: Correlations,
 }
 
-/// Every HarDNet by its plan: `(variant, measurement)`.
+/// Measures every HarDNet.
 pub(super) fn all(side: usize, iters: usize) -> Result<Vec<(Variant, Measurement)>> {
     Variant::ALL.into_iter().map(|variant| Ok((variant, Measurement::take(&variant.into(), side, iters)?))).collect()
 }
 
-/// All networks in short.
+/// Summary of all HarDNets.
 pub(super) fn summary(side: usize, iters: usize, format: Format) -> Result<String> {
-    let mut everything = Pairs::default();
+    let mut all_pairs = Pairs::default();
     let mut networks = Vec::new();
     let (mut isa, mut threads) = (String::new(), 0);
     for (variant, measurement) in all(side, iters)? {
-        let subject = Subject::of_variant(variant);
+        let subject = Subject::from_variant(variant);
         let figures = Figures::new(subject.graph(), side, side)?;
         let totals = figures.totals;
         let mut pairs = Pairs::default();
         pairs.add(&figures, &measurement);
-        everything.add(&figures, &measurement);
-        networks.push(Line {
+        all_pairs.add(&figures, &measurement);
+        networks.push(NetworkSummary {
             model: variant.name(),
             cio: totals.cio(),
             macs: totals.macs(),
@@ -252,7 +252,7 @@ pub(super) fn summary(side: usize, iters: usize, format: Format) -> Result<Strin
         });
         (isa, threads) = (measurement.isa, measurement.threads);
     }
-    let all = everything.correlations();
+    let all = all_pairs.correlations();
     let summary = Summary { schema_version: 1, tool: Tool::this(), isa, threads, img_size: side, iters, networks, all };
     match format {
         Format::Json => Ok(serde_json::to_string_pretty(&summary)?),
@@ -294,16 +294,16 @@ impl Summary {
         let Self { isa, threads, img_size, iters, .. } = self;
         writeln!(
             text,
-            "one image of {img_size}x{img_size} pixels by the plan ({isa}, {threads} threads), medians of {iters} runs on this machine\n"
+            "one image of {img_size}x{img_size} pixels on this machine ({isa}, {threads} threads), medians of {iters} runs\n"
         )?;
         let (mib, million) = (|bytes: u64| bytes as f64 / f64::from(1 << 20), |count: u64| count as f64 / 1e6);
         writeln!(
             text,
-            "                                  CIO in   maps moved   weights   live at    arena   rank correlation with time of"
+            "                                     CIO         maps   weights      live    arena   rank correlation with time"
         )?;
         writeln!(
             text,
-            "model             ms    MMACs        MiB          MiB       MiB  most MiB      MiB    steps    CIO   MACs   bytes"
+            "model             ms    MMACs        MiB    moved MiB       MiB  peak MiB      MiB    steps    CIO   MACs   bytes"
         )?;
         let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
         for line in &self.networks {
@@ -327,8 +327,8 @@ impl Summary {
         }
         let Correlations { steps, cio, macs, bytes } = &self.all;
         writeln!(text, "{:<82} {:>8} {:>6} {:>6} {:>7}", "all", steps, number(*cio), number(*macs), number(*bytes))?;
-        text.push_str("\nSteps compute convolutions; layers that the plan computes together are one, and the maps between them do not move.\n\
-         Times, and correlations with them, are this machine's; all else follows from the networks and the plan.\n");
+        text.push_str("\nSteps are those with convolutions. Fused layers are one step, and the feature maps between them are not moved.\n\
+         Times and their correlations were measured on this machine; all other numbers are computed.\n");
         Ok(text)
     }
 }
@@ -338,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_computed_together_are_one_step() {
+    fn fused_layers_are_one_step() {
         let measured = |kernel, ms| LayerMeasurement {
             kernel,
             fused_into: (kernel == "in the next").then_some(4),

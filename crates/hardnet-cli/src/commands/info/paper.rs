@@ -1,4 +1,4 @@
-//! `hardnet info --paper`: the paper's Table 4, computed beside printed.
+//! `hardnet info --paper`: Table 4 of the paper, computed and printed numbers side by side.
 
 use std::fmt::Write;
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::Format;
 use crate::failure::Result;
 
-/// A row of the table with what is computed. Field names are API.
+/// A row of the table with the computed numbers. Field names are API.
 #[derive(Serialize)]
-struct Compared {
+struct ComparedRow {
     model: &'static str,
-    /// What `hardnet info` calls it; none where the paper leaves open how it is built.
+    /// Name for `hardnet info`; `None` if the paper does not define the network.
     network: Option<&'static str>,
-    /// Whether the row is in the paper's table, rather than in the authors' repository.
+    /// Whether the row is from the paper's table and not from the authors' repository.
     in_table: bool,
     parameters: Figure,
     macs: Figure,
@@ -25,7 +25,7 @@ struct Compared {
     top1: f64,
 }
 
-/// One figure.
+/// A computed number and the printed one.
 #[derive(Serialize)]
 struct Figure {
     computed: Option<u64>,
@@ -33,7 +33,7 @@ struct Figure {
     printed: Option<&'static str>,
     /// Whether the computed figure rounds to the printed one.
     agrees: Option<bool>,
-    /// By the paper's convention, where that differs.
+    /// Value by the paper's convention, if it differs.
     as_counted: Option<u64>,
     reasons: Vec<&'static str>,
     #[serde(skip)]
@@ -45,11 +45,11 @@ struct Figure {
 struct Document {
     schema_version: u32,
     img_size: usize,
-    rows: Vec<Compared>,
+    rows: Vec<ComparedRow>,
     rank_correlation_with_gpu_ms: Ranks,
 }
 
-/// Spearman's rank correlation of the printed figures with the printed GPU time, over the table's rows.
+/// Spearman's rank correlation of the printed numbers with the printed GPU time, over the rows of the table.
 #[derive(Serialize)]
 struct Ranks {
     networks: usize,
@@ -69,8 +69,8 @@ pub(super) fn text(format: Format) -> Result<String> {
     }
 }
 
-fn compared(row: &Row, in_table: bool) -> Result<Compared> {
-    Ok(Compared {
+fn compared(row: &Row, in_table: bool) -> Result<ComparedRow> {
+    Ok(ComparedRow {
         model: row.model,
         network: row.network,
         in_table,
@@ -92,7 +92,7 @@ fn figure(row: &Row, quantity: Quantity, printed: Option<&'static str>) -> Resul
             agrees: None,
             as_counted: None,
             reasons: vec![
-                "cannot be computed: the paper leaves open where its bottlenecks stand, and no code was found",
+                "cannot be computed: the paper does not say where its bottlenecks are, and no code was found",
             ],
             unit,
         });
@@ -109,11 +109,12 @@ fn figure(row: &Row, quantity: Quantity, printed: Option<&'static str>) -> Resul
     })
 }
 
-fn ranks(rows: &[Compared]) -> Ranks {
-    let rows: Vec<&Compared> = rows.iter().filter(|row| row.in_table).collect();
-    let column = |value: fn(&Compared) -> Option<f64>| rows.iter().filter_map(|row| value(row)).collect::<Vec<f64>>();
+fn ranks(rows: &[ComparedRow]) -> Ranks {
+    let rows: Vec<&ComparedRow> = rows.iter().filter(|row| row.in_table).collect();
+    let column =
+        |value: fn(&ComparedRow) -> Option<f64>| rows.iter().filter_map(|row| value(row)).collect::<Vec<f64>>();
     let ms = column(|row| row.gpu_ms);
-    let with_time = |value: fn(&Compared) -> Option<f64>| rank_correlation(&column(value), &ms);
+    let with_time = |value: fn(&ComparedRow) -> Option<f64>| rank_correlation(&column(value), &ms);
     Ranks {
         networks: ms.len(),
         parameters: with_time(|row| row.parameters.printed?.parse().ok()),
@@ -143,10 +144,10 @@ fn csv(document: &Document) -> Result<String> {
 
 fn table(document: &Document) -> Result<String> {
     let mut text = format!(
-        "Table 4 of the paper: computed for one image of {SIDE}x{SIDE} pixels | printed\n\n{:<17} {:>20} {:>20} {:>20} {:>8} {:>8} {:>6}\n",
+        "Table 4 of the paper, computed | printed, for one image of {SIDE}x{SIDE} pixels\n\n{:<17} {:>20} {:>20} {:>20} {:>8} {:>8} {:>6}\n",
         "network", "parameters M    ", "MACs G    ", "CIO M    ", "GPU ms", "Nano ms", "top-1"
     );
-    // Every combination of reasons has one note, numbered in the order of the table.
+    // Each combination of reasons has one note, numbered in the order of the table.
     let mut notes: Vec<(&Vec<&'static str>, Vec<String>)> = Vec::new();
     for row in &document.rows {
         write!(text, "{:<17}", row.model)?;
@@ -174,7 +175,7 @@ fn table(document: &Document) -> Result<String> {
         let ms = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.1}"));
         writeln!(text, " {:>8} {:>8} {:>6.1}", ms(row.gpu_ms), ms(row.nano_ms), row.top1)?;
     }
-    text.push_str("\nWhy a printed figure differs, and what its convention gives; the paper states none of it:\n");
+    text.push_str("\nWhy a printed number differs, and its value by that convention (the paper does not state these conventions):\n");
     for (at, (reasons, figures)) in notes.iter().enumerate() {
         writeln!(text, "[{}] {}\n    {}", at + 1, reasons.join(", and "), figures.join("; "))?;
     }
@@ -182,7 +183,7 @@ fn table(document: &Document) -> Result<String> {
     let number = |value: &Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
     writeln!(
         text,
-        "\nRank correlation of the printed figures with the printed GPU time, {networks} networks: CIO {}, MACs {}, parameters {}.",
+        "\nRank correlation of the printed numbers with the printed GPU time over {networks} networks: CIO {}, MACs {}, parameters {}.",
         number(cio),
         number(macs),
         number(parameters)

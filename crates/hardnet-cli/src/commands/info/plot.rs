@@ -1,4 +1,4 @@
-//! `hardnet info --plot`: pictures of what is counted.
+//! `hardnet info --plot`: plots of links, density, memory and efficiency.
 
 use clap::ValueEnum;
 use hardnet_complexity::Figures;
@@ -10,28 +10,28 @@ use super::measure::Measurement;
 use super::subject::Subject;
 use crate::failure::{Failure, Result};
 
-/// A picture.
+/// Kind of plot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Plot {
-    /// A block, its links and the lives of its layers
+    /// Links of a block, and the lifetimes of its layers
     Links,
-    /// MACs per element moved of every convolution
+    /// MACs per element moved, for every convolution
     Density,
-    /// Live bytes over the layers
+    /// Live memory over the layers
     Memory,
     /// Accuracy of the paper's networks against CIO, MACs and time
     Efficiency,
 }
 
-/// The picture of a network, as SVG.
-pub(super) fn of_network(plot: Plot, subject: &Subject, side: usize, block: Option<&str>) -> Result<String> {
+/// Plot of one network, as SVG.
+pub(super) fn network(plot: Plot, subject: &Subject, side: usize, block: Option<&str>) -> Result<String> {
     let figures = Figures::new(subject.graph(), side, side)?;
     Ok(match plot {
         Plot::Links => plot::links(&figures, choose(&figures.graph, block)?),
         Plot::Density => plot::density(&figures),
         Plot::Memory => plot::memory(&figures),
         Plot::Efficiency => {
-            return Err(Failure::message("--plot efficiency is of all networks").hint("leave out the network"));
+            return Err(Failure::message("--plot efficiency compares all networks").hint("drop the network"));
         }
     })
 }
@@ -52,18 +52,18 @@ fn choose<'a>(network: &'a Graph, name: Option<&str>) -> Result<&'a Block> {
     })
 }
 
-/// Accuracy against cost of the paper's networks and HarDNet-85, with the times of ours where they were measured.
+/// Plot of accuracy against cost for the paper's networks and HarDNet-85, with measured times if there are any.
 pub(super) fn efficiency(measured: &[(Variant, Measurement)], side: usize) -> Result<String> {
     let rows = TABLE_4.iter().chain([&HARDNET_85]);
     let points = rows.map(|row| point(row, measured)).collect::<Result<Vec<_>>>()?;
-    let here = measured.first().map_or(String::new(), |(_, first)| {
+    let caption = measured.first().map_or(String::new(), |(_, first)| {
         let threads = if first.threads == 1 { "one thread".into() } else { format!("{} threads", first.threads) };
-        format!("here: {}, {threads}, {side}x{side}", first.isa)
+        format!("this machine: {}, {threads}, {side}x{side}", first.isa)
     });
-    Ok(plot::efficiency(&points, "GTX 1080, PyTorch 1.1.0, 1024x1024", &here))
+    Ok(plot::efficiency(&points, "GTX 1080, PyTorch 1.1.0, 1024x1024", &caption))
 }
 
-/// A row by the definitions, or as printed where it cannot be computed.
+/// A row with computed costs, or with printed ones that cannot be computed.
 fn point(row: &Row, measured: &[(Variant, Measurement)]) -> Result<Point> {
     let variant = |name: &str| name.parse::<Variant>().ok();
     let cost = |quantity: Quantity, printed: Option<&'static str>| -> Result<Option<f64>> {

@@ -1,4 +1,4 @@
-//! What `hardnet info` describes: one of our networks, what a file holds, or a network of the paper.
+//! The network that `hardnet info` describes: a HarDNet, the network of a weights file, or one from the paper.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use crate::model::name_of;
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, locate};
 
-/// A network by name.
+/// Name of a network.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Name {
     Variant(Variant),
@@ -27,7 +27,7 @@ impl FromStr for Name {
         }
         text.parse().map(Self::Variant).map_err(|error| {
             let names = Reference::ALL.map(|reference| format!("`{}`", reference.name()));
-            format!("{error}, or of {}", names.join(", "))
+            format!("{error}, {}", names.join(", "))
         })
     }
 }
@@ -36,25 +36,25 @@ impl FromStr for Name {
 #[derive(Debug)]
 pub(super) struct Subject {
     graph: Graph,
-    /// Of a HarDNet.
+    /// Configuration and graph of a HarDNet.
     config: Option<Config>,
 }
 
 impl Subject {
-    pub(super) fn named(name: Name) -> Self {
+    pub(super) fn from_name(name: Name) -> Self {
         match name {
-            Name::Variant(variant) => Self::of_variant(variant),
+            Name::Variant(variant) => Self::from_variant(variant),
             Name::Reference(reference) => Self { graph: reference.graph(), config: None },
         }
     }
 
-    pub(super) fn of_variant(variant: Variant) -> Self {
+    pub(super) fn from_variant(variant: Variant) -> Self {
         let config = Config::from(variant);
         let graph = Graph::new(&config).expect("published configurations are valid");
         Self { graph, config: Some(config) }
     }
 
-    pub(super) fn of_weights(
+    pub(super) fn from_weights(
         source: &WeightsSource,
         name: Option<Name>,
         fetch: &FetchArgs,
@@ -62,7 +62,10 @@ impl Subject {
     ) -> Result<Self> {
         let variant = match name {
             Some(Name::Reference(reference)) => {
-                return Err(Failure::message(format!("`{}` has no weights here", reference.name())));
+                return Err(Failure::message(format!(
+                    "weights of `{}` cannot be read, only those of HarDNets",
+                    reference.name()
+                )));
             }
             Some(Name::Variant(variant)) => Some(variant),
             None => None,

@@ -8,7 +8,7 @@ use crate::format::megabytes;
 use crate::printer::Printer;
 use crate::weights::cached;
 
-/// One set of weights. Field names are API.
+/// A set of published weights. Field names are API.
 #[derive(Serialize)]
 struct Row {
     tag: &'static str,
@@ -17,15 +17,15 @@ struct Row {
     tensor_bytes: u64,
     licence: &'static str,
     pipeline: &'static str,
-    /// The images that accuracies are of.
+    /// Dataset of the accuracies.
     images: &'static str,
     published: Vec<Accuracy>,
     sources: Vec<Source>,
-    /// Whether they come with the program.
+    /// Whether the program embeds them.
     bundled: bool,
-    /// Where they are on this machine, if they are.
+    /// Path of the cached file.
     cached: Option<String>,
-    /// How far the file was checked when it was fetched.
+    /// How the file was verified when it was downloaded.
     check: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! Which images are trained with, and which are kept back.
+//! The training images and the validation images.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,39 +10,39 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 use crate::printer::Printer;
-use crate::samples::{labelled, subsample_evenly};
+use crate::samples::{labeled, subsample_evenly};
 
-/// Seed of the choice of held-out images: the same whatever the run's seed, so that runs can be compared.
+/// Seed of the validation split. It does not depend on the run's seed, so that runs can be compared.
 const HOLD_OUT_SEED: u64 = 0;
 
-/// Where images come from.
+/// Options that name the images.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Images")]
 pub(crate) struct DataArgs {
-    /// Training images: a folder or tar archive as for hardnet eval, or an IDX file such as train-images-idx3-ubyte.gz
+    /// Training images: a folder or tar archive, as in hardnet eval, or an IDX file such as train-images-idx3-ubyte.gz
     #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
     data_dir: Option<PathBuf>,
-    /// List of the training images and their classes, as --val-list of hardnet eval
+    /// List of training images and their classes, in the format of --val-list of hardnet eval
     #[arg(long, value_name = "FILE")]
     train_list: Option<PathBuf>,
-    /// Validation images; by default where the training images are, if --val-list is given
+    /// Validation images [default: --data-dir, if --val-list is given]
     #[arg(long, value_name = "FOLDER", conflicts_with = "hold_out")]
     val_dir: Option<PathBuf>,
-    /// List of the validation images and their classes
+    /// List of validation images and their classes
     #[arg(long, value_name = "FILE", conflicts_with = "hold_out")]
     val_list: Option<PathBuf>,
-    /// Keep N training images back for validation, chosen at random, the same whatever the seed
+    /// Hold out N random training images for validation; the choice does not depend on --seed
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     hold_out: Option<usize>,
-    /// Train with this many images only, spread evenly over the others
+    /// Train on N evenly spaced images only
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     num_samples: Option<usize>,
-    /// Number of classes; by default what the images have, or else the weights
+    /// Number of classes [default: from the images, or else from the weights]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) num_classes: Option<usize>,
 }
 
-/// The same as it is saved.
+/// The options as a run stores them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DataSettings {
@@ -58,20 +58,20 @@ pub(crate) struct DataSettings {
 pub(crate) struct Data {
     pub(crate) training: Arc<Vec<Sample>>,
     pub(crate) validation: Option<Arc<Vec<Sample>>>,
-    /// Names of the classes, if folders give them.
+    /// Class names, if the images are in class folders.
     pub(crate) classes: Option<Vec<String>>,
 }
 
 impl DataArgs {
-    /// What is saved: paths from the root, so that a run can be resumed from another folder.
+    /// The options as a run stores them, with absolute paths, so that it can be resumed from another folder.
     pub(crate) fn settings(&self) -> Result<DataSettings> {
-        let whole = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
-        let data_dir = whole(&self.data_dir)?.expect("clap asks for images");
-        let val_list = whole(&self.val_list)?;
-        let val_dir = whole(&self.val_dir)?.or_else(|| val_list.as_ref().map(|_| data_dir.clone()));
+        let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+        let data_dir = absolute(&self.data_dir)?.expect("clap requires images");
+        let val_list = absolute(&self.val_list)?;
+        let val_dir = absolute(&self.val_dir)?.or_else(|| val_list.as_ref().map(|_| data_dir.clone()));
         Ok(DataSettings {
             data_dir,
-            train_list: whole(&self.train_list)?,
+            train_list: absolute(&self.train_list)?,
             val_dir,
             val_list,
             hold_out: self.hold_out,
@@ -80,7 +80,7 @@ impl DataArgs {
     }
 }
 
-/// How many classes the images are of, where they say so: class folders or an IDX file.
+/// Number of classes, if class folders or an IDX file define it.
 pub(crate) fn count_classes(settings: &DataSettings) -> Result<Option<usize>> {
     if settings.train_list.is_some() {
         return Ok(None);
@@ -95,20 +95,22 @@ pub(crate) fn count_classes(settings: &DataSettings) -> Result<Option<usize>> {
 
 /// Finds the images.
 pub(crate) fn load(settings: &DataSettings, classes: usize, printer: &Printer) -> Result<Data> {
-    let mut training = labelled(&settings.data_dir, settings.train_list.as_deref(), classes, printer)?;
+    let mut training = labeled(&settings.data_dir, settings.train_list.as_deref(), classes, printer)?;
     let validation = match (&settings.val_dir, settings.hold_out) {
-        (Some(root), _) => Some(labelled(root, settings.val_list.as_deref(), classes, printer)?),
+        (Some(root), _) => Some(labeled(root, settings.val_list.as_deref(), classes, printer)?),
         (None, Some(count)) => {
             let all = training.samples.len();
             let held = training.split_off_random(count, HOLD_OUT_SEED);
             if training.samples.is_empty() {
-                return Err(Failure::message(format!("--hold-out {count} leaves none of {all} images to train with")));
+                return Err(Failure::message(format!(
+                    "--hold-out {count} leaves none of the {all} images for training"
+                )));
             }
-            printer.note(format_args!("{} of {all} training images are held out for validation", held.samples.len()));
+            printer.note(format_args!("holding out {} of {all} training images for validation", held.samples.len()));
             Some(held)
         }
         (None, None) => {
-            printer.warn("there is no validation set: --val-dir or --hold-out gives one");
+            printer.warn("no validation set; pass --val-dir or --hold-out to validate");
             None
         }
     };

@@ -1,4 +1,4 @@
-//! From flags to a recipe.
+//! From options to a recipe.
 
 use clap::{Args, ValueEnum};
 use hardnet_data::RandomCrop;
@@ -7,79 +7,79 @@ use hardnet_train::{Decay, Decayed, Interval, Recipe, Warmup};
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 
-/// How to train. What is not given is the recipe's.
+/// Options that change a published recipe.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Recipe")]
 pub(crate) struct RecipeArgs {
-    /// Published settings that the flags below change: upstream (the authors' for ImageNet) or notebook (the Paddle notebook's)
+    /// Recipe to start from: upstream (the authors' for ImageNet) or notebook (the Paddle notebook's)
     #[arg(long, value_name = "NAME", default_value = "upstream", hide_possible_values = true,
         value_parser = clap::builder::PossibleValuesParser::new(Recipe::NAMES))]
     recipe: String,
-    /// Passes over the training images
+    /// Number of epochs
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Images of a step
+    /// Batch size
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     batch_size: Option<usize>,
     /// Learning rate
     #[arg(long, visible_alias = "learning-rate", value_name = "RATE")]
     lr: Option<f64>,
-    /// Momentum; 0 for none
-    #[arg(long, value_name = "SHARE")]
+    /// Momentum; 0 disables it
+    #[arg(long, value_name = "FRACTION")]
     momentum: Option<f64>,
-    /// Nesterov's momentum: true or false
+    /// Use Nesterov momentum: true or false
     #[arg(long, value_name = "BOOL")]
     nesterov: Option<bool>,
     /// Weight decay
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "FRACTION")]
     weight_decay: Option<f64>,
-    /// What decays: all parameters, or the weights of convolutions and linear layers
+    /// Parameters that decay: all, or only the weights of convolutions and linear layers
     #[arg(long, value_enum, value_name = "WHICH")]
     decay: Option<DecayChoice>,
-    /// How the learning rate falls: constant, cosine or step
+    /// Learning rate schedule: constant, cosine or step
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     schedule: Option<ScheduleChoice>,
-    /// Where the cosine ends; by default 0
+    /// Final learning rate of --schedule cosine [default: 0]
     #[arg(long, value_name = "RATE")]
     lr_min: Option<f64>,
-    /// Epochs between two steps of --schedule step; by default 30
+    /// Epochs between two steps of --schedule step [default: 30]
     #[arg(long, value_name = "N")]
     step_epochs: Option<u32>,
-    /// What a step multiplies the learning rate by; by default 0.1
+    /// Factor of the learning rate at each step of --schedule step [default: 0.1]
     #[arg(long, value_name = "FACTOR")]
     step_factor: Option<f64>,
-    /// Epochs in which the learning rate rises to its full value
+    /// Epochs of linear warm-up
     #[arg(long, value_name = "N")]
     warmup_epochs: Option<u32>,
-    /// Share of the learning rate that they begin with; by default 0.01
-    #[arg(long, value_name = "SHARE")]
+    /// Fraction of the learning rate at the start of the warm-up [default: 0.01]
+    #[arg(long, value_name = "FRACTION")]
     warmup_start: Option<f64>,
-    /// When the learning rate changes: epoch or batch
+    /// Update the learning rate before each epoch or each batch
     #[arg(long, value_enum, value_name = "WHEN", hide_possible_values = true)]
     lr_per: Option<IntervalChoice>,
-    /// Share of the target that is spread over all classes
-    #[arg(long, value_name = "SHARE")]
+    /// Label smoothing
+    #[arg(long, value_name = "FRACTION")]
     label_smoothing: Option<f64>,
-    /// Shorten longer gradients to this norm
+    /// Clip gradients to this norm
     #[arg(long, value_name = "NORM")]
     clip_norm: Option<f64>,
-    /// Evaluate and write a running average of the weights that keeps this share at each step, as 0.999
-    #[arg(long, value_name = "SHARE")]
+    /// Evaluate and save an exponential moving average of the weights with this decay, such as 0.999
+    #[arg(long, value_name = "FRACTION")]
     ema: Option<f64>,
-    /// Which part of an image is seen: none (as in evaluation), resized (a random rectangle) or padded (shifted)
+    /// Random crop: none (as in evaluation), resized (a random rectangle) or padded (a random shift)
     #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
     crop: Option<CropChoice>,
-    /// Least and greatest share of the area for --crop resized, as 0.08,1
+    /// Range of the area of --crop resized, such as 0.08,1
     #[arg(long, value_name = "MIN,MAX", value_parser = pair)]
     crop_scale: Option<[f64; 2]>,
-    /// Least and greatest width over height for --crop resized, as 0.75,1.33
+    /// Range of the aspect ratio of --crop resized, such as 0.75,1.33
     #[arg(long, value_name = "MIN,MAX", value_parser = pair)]
     crop_ratio: Option<[f64; 2]>,
-    /// Pixels by which --crop padded shifts at most
+    /// Largest shift of --crop padded, in pixels
     #[arg(long, value_name = "PIXELS")]
     crop_padding: Option<u32>,
-    /// Probability that an image is mirrored
-    #[arg(long, value_name = "SHARE")]
+    /// Probability of a horizontal flip
+    #[arg(long, value_name = "FRACTION")]
     flip: Option<f64>,
 }
 
@@ -110,14 +110,14 @@ enum CropChoice {
 }
 
 impl RecipeArgs {
-    /// The published recipe that it begins with.
+    /// Name of the recipe to start from.
     pub(crate) fn name(&self) -> &str {
         &self.recipe
     }
 
     /// The recipe.
     pub(crate) fn resolve(&self) -> Result<Recipe> {
-        let mut recipe = Recipe::named(&self.recipe).expect("clap takes the names of recipes only");
+        let mut recipe = Recipe::named(&self.recipe).expect("clap accepts only the names of recipes");
         let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
         set(&mut recipe.learning_rate, self.lr);
         set(&mut recipe.momentum, self.momentum);
@@ -126,7 +126,7 @@ impl RecipeArgs {
         set(&mut recipe.augmentation.flip, self.flip);
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
         recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
-        // Without momentum there is none of Nesterov's either, unless it is asked for.
+        // Without momentum, Nesterov momentum is off unless it is requested.
         recipe.nesterov = self.nesterov.unwrap_or(recipe.nesterov && recipe.momentum > 0.0);
         recipe.clip_norm = self.clip_norm.or(recipe.clip_norm);
         recipe.average_decay = self.ema.or(recipe.average_decay);
@@ -145,70 +145,70 @@ impl RecipeArgs {
             let start = self.warmup_start.unwrap_or(0.01);
             recipe.schedule.warmup = (epochs > 0).then_some(Warmup { epochs, start });
         } else if self.warmup_start.is_some() {
-            return Err(needs("--warmup-start", "--warmup-epochs"));
+            return Err(requires("--warmup-start", "--warmup-epochs"));
         }
         recipe.augmentation.crop = self.crop(recipe.augmentation.crop)?;
         recipe.validate()?;
         Ok(recipe)
     }
 
-    /// The schedule, which is `own` unless flags change it.
-    fn decay(&self, own: Decay) -> Result<Decay> {
-        let decay = match (self.schedule, own) {
+    /// The schedule: `recipe` with the changes of the options.
+    fn decay(&self, recipe: Decay) -> Result<Decay> {
+        let decay = match (self.schedule, recipe) {
             (Some(ScheduleChoice::Constant), _) => Decay::Constant,
             (Some(ScheduleChoice::Cosine), _) => Decay::Cosine { least: self.lr_min.unwrap_or(0.0) },
             (Some(ScheduleChoice::Step), _) => {
                 Decay::Step { every: self.step_epochs.unwrap_or(30), factor: self.step_factor.unwrap_or(0.1) }
             }
             (None, Decay::Cosine { least }) => Decay::Cosine { least: self.lr_min.unwrap_or(least) },
-            (None, own) => own,
+            (None, recipe) => recipe,
         };
         if self.lr_min.is_some() && !matches!(decay, Decay::Cosine { .. }) {
-            return Err(needs("--lr-min", "--schedule cosine"));
+            return Err(requires("--lr-min", "--schedule cosine"));
         }
         if (self.step_epochs.is_some() || self.step_factor.is_some()) && !matches!(decay, Decay::Step { .. }) {
-            return Err(needs("--step-epochs and --step-factor", "--schedule step"));
+            return Err(requires("--step-epochs and --step-factor", "--schedule step"));
         }
         Ok(decay)
     }
 
-    /// The crop, which is `own` unless flags change it.
-    fn crop(&self, own: RandomCrop) -> Result<RandomCrop> {
-        let usual = ([0.08, 1.0], [3.0 / 4.0, 4.0 / 3.0]);
-        let (scale, ratio) = match own {
+    /// The crop: `recipe` with the changes of the options.
+    fn crop(&self, recipe: RandomCrop) -> Result<RandomCrop> {
+        let default = ([0.08, 1.0], [3.0 / 4.0, 4.0 / 3.0]);
+        let (scale, ratio) = match recipe {
             RandomCrop::Resized { scale, ratio } => (scale, ratio),
-            _ => usual,
+            _ => default,
         };
         let resized =
             RandomCrop::Resized { scale: self.crop_scale.unwrap_or(scale), ratio: self.crop_ratio.unwrap_or(ratio) };
-        let crop = match (self.crop, own) {
+        let crop = match (self.crop, recipe) {
             (Some(CropChoice::None), _) => RandomCrop::None,
             (Some(CropChoice::Resized), _) | (None, RandomCrop::Resized { .. }) => resized,
             (Some(CropChoice::Padded), _) => {
-                let padding = self.crop_padding.ok_or_else(|| needs("--crop padded", "--crop-padding"))?;
+                let padding = self.crop_padding.ok_or_else(|| requires("--crop padded", "--crop-padding"))?;
                 RandomCrop::Padded { padding }
             }
-            (None, own) => own,
+            (None, recipe) => recipe,
         };
         if self.crop_padding.is_some() && !matches!(crop, RandomCrop::Padded { .. }) {
-            return Err(needs("--crop-padding", "--crop padded"));
+            return Err(requires("--crop-padding", "--crop padded"));
         }
         if (self.crop_scale.is_some() || self.crop_ratio.is_some()) && !matches!(crop, RandomCrop::Resized { .. }) {
-            return Err(needs("--crop-scale and --crop-ratio", "--crop resized"));
+            return Err(requires("--crop-scale and --crop-ratio", "--crop resized"));
         }
         Ok(crop)
     }
 }
 
-fn needs(flag: &str, other: &str) -> Failure {
-    Failure::message(format!("{flag} needs {other}"))
+fn requires(flag: &str, other: &str) -> Failure {
+    Failure::message(format!("{flag} requires {other}"))
 }
 
 /// Two numbers with a comma between them.
 fn pair(text: &str) -> std::result::Result<[f64; 2], String> {
     let numbers =
         text.split_once(',').and_then(|(low, high)| Some([low.trim().parse().ok()?, high.trim().parse().ok()?]));
-    numbers.ok_or_else(|| "expected two numbers, as 0.5,1".into())
+    numbers.ok_or_else(|| "expected two numbers, such as 0.5,1".into())
 }
 
 #[cfg(test)]
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_change_the_published_recipes() {
+    fn options_change_the_published_recipes() {
         assert_eq!(recipe("").unwrap(), Recipe::upstream());
         assert_eq!(recipe("--recipe notebook").unwrap(), Recipe::notebook());
         let mut expected = Recipe::upstream();
@@ -250,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_would_do_nothing_are_errors() {
+    fn options_without_effect_are_errors() {
         for (flags, message) in [
-            ("--warmup-start 0.1", "--warmup-start needs --warmup-epochs"),
-            ("--recipe notebook --lr-min 0.1", "--lr-min needs --schedule cosine"),
-            ("--step-factor 0.5", "--step-epochs and --step-factor needs --schedule step"),
-            ("--crop padded", "--crop padded needs --crop-padding"),
-            ("--crop-padding 3", "--crop-padding needs --crop padded"),
-            ("--crop none --crop-scale 0.5,1", "--crop-scale and --crop-ratio needs --crop resized"),
+            ("--warmup-start 0.1", "--warmup-start requires --warmup-epochs"),
+            ("--recipe notebook --lr-min 0.1", "--lr-min requires --schedule cosine"),
+            ("--step-factor 0.5", "--step-epochs and --step-factor requires --schedule step"),
+            ("--crop padded", "--crop padded requires --crop-padding"),
+            ("--crop-padding 3", "--crop-padding requires --crop padded"),
+            ("--crop none --crop-scale 0.5,1", "--crop-scale and --crop-ratio requires --crop resized"),
             ("--momentum 1", "`momentum` is 1, expected 0 or more and less than 1"),
         ] {
             assert_eq!(recipe(flags).unwrap_err().error.to_string(), message);

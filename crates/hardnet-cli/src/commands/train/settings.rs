@@ -1,4 +1,4 @@
-//! All that a run was started with, as `run.json` and the state hold it.
+//! The settings of a run, as `run.json` and its state store them.
 
 use hardnet_data::{Pipeline, RandomCrop};
 use hardnet_model::Metadata;
@@ -9,19 +9,19 @@ use super::data::DataSettings;
 use crate::failure::{Failure, Result};
 use crate::model::name_of;
 
-/// The version of [`Settings`] that this program reads.
+/// Version of [`Settings`].
 const SCHEMA: u32 = 1;
 
-/// What a run was started with. Field names are API.
+/// The settings that a run was started with. Field names are API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) schema_version: u32,
-    /// The program, with version and commit.
+    /// Name, version and commit of the program.
     pub(crate) tool: String,
     /// The published network's name, or `custom`.
     pub(crate) model: String,
-    /// The weights it began with; random ones if there are none.
+    /// Initial weights; `None` for random ones.
     pub(crate) origin: Option<Origin>,
     pub(crate) data: DataSettings,
     pub(crate) recipe_name: String,
@@ -30,11 +30,11 @@ pub(crate) struct Settings {
     pub(crate) freeze_until: usize,
     pub(crate) keep_epochs: bool,
     pub(crate) pipeline: Pipeline,
-    /// What the files of weights say of themselves.
+    /// Metadata of the weights files.
     pub(crate) metadata: Metadata,
 }
 
-/// A file of weights.
+/// A weights file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     pub(crate) path: String,
@@ -42,7 +42,7 @@ pub(crate) struct Origin {
 }
 
 impl Settings {
-    /// A run of the authors' recipe from random weights, without images.
+    /// Settings of the authors' recipe with random weights and without images.
     pub(crate) fn new(metadata: Metadata, pipeline: Pipeline) -> Self {
         Self {
             schema_version: SCHEMA,
@@ -60,23 +60,25 @@ impl Settings {
         }
     }
 
-    /// The settings of a saved run.
-    pub(crate) fn parse(value: serde_json::Value) -> Result<Self> {
+    /// The settings in the state of a saved run.
+    pub(crate) fn from_value(value: serde_json::Value) -> Result<Self> {
         let settings: Self = serde_json::from_value(value)
-            .map_err(|error| anyhow::Error::from(error).context("the settings of the run cannot be read"))?;
+            .map_err(|error| anyhow::Error::from(error).context("cannot read the settings of the run"))?;
         if settings.schema_version != SCHEMA {
             let version = settings.schema_version;
-            return Err(Failure::message(format!("the run has settings of version {version}, expected {SCHEMA}")));
+            return Err(Failure::message(format!(
+                "unsupported version {version} of the run's settings, expected {SCHEMA}"
+            )));
         }
         Ok(settings)
     }
 
-    /// The same as JSON, by way of text, which has the shortest digits of an f32.
+    /// The settings as JSON. They go through text, which has the shortest digits of an f32.
     pub(crate) fn to_value(&self) -> Result<serde_json::Value> {
         Ok(serde_json::from_str(&serde_json::to_string(self)?)?)
     }
 
-    /// Writes them for people and programs.
+    /// Writes `run.json`.
     pub(crate) fn save(&self, folder: &RunFolder) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         folder.write(RunFile::Settings, |out| {
@@ -85,7 +87,7 @@ impl Settings {
         Ok(())
     }
 
-    /// What runs, in a few lines.
+    /// The settings as a few lines of text.
     pub(crate) fn lines(&self, training: usize, validation: Option<usize>) -> Vec<String> {
         let Recipe { epochs, batch_size, learning_rate, momentum, weight_decay, .. } = self.recipe;
         let from = match &self.origin {
@@ -103,22 +105,19 @@ impl Settings {
         for (name, value) in [
             ("label smoothing", Some(self.recipe.label_smoothing).filter(|&share| share > 0.0)),
             ("gradients clipped to", self.recipe.clip_norm),
-            ("weights averaged by", self.recipe.average_decay),
+            ("weights averaged with decay", self.recipe.average_decay),
         ] {
             if let Some(value) = value {
                 more += &format!(", {name} {value}");
             }
         }
-        let frozen = if self.freeze_until > 0 {
-            format!(", the first {} entries frozen", self.freeze_until)
-        } else {
-            String::new()
-        };
-        let validation = validation.map_or("no validation".into(), |count| format!("validated on {count}"));
+        let frozen =
+            if self.freeze_until > 0 { format!(", first {} modules frozen", self.freeze_until) } else { String::new() };
+        let validation = validation.map_or("no validation images".into(), |count| format!("{count} validation images"));
         vec![
-            format!("{from}{frozen}, {training} images, {validation}, seed {}", self.seed),
+            format!("{from}{frozen}, {training} training images, {validation}, seed {}", self.seed),
             format!(
-                "recipe {}: {epochs} epochs of batches of {batch_size}, SGD, momentum {momentum}{nesterov}, weight decay \
+                "recipe {}: {epochs} epochs, batch size {batch_size}, SGD, momentum {momentum}{nesterov}, weight decay \
                  {weight_decay}{decayed}{more}",
                 self.recipe_name
             ),
@@ -130,8 +129,8 @@ impl Settings {
     fn schedule(&self) -> String {
         let schedule = &self.recipe.schedule;
         let decay = match schedule.decay {
-            Decay::Cosine { least } => format!("along a cosine to {least}"),
-            Decay::Step { every, factor } => format!("times {factor} every {every} epochs"),
+            Decay::Cosine { least } => format!("cosine schedule to {least}"),
+            Decay::Step { every, factor } => format!("multiplied by {factor} every {every} epochs"),
             _ => "constant".into(),
         };
         let interval = match schedule.interval {
@@ -139,20 +138,20 @@ impl Settings {
             _ => "epoch",
         };
         let warmup = schedule.warmup.map_or(String::new(), |warmup| {
-            format!(", rising from {} times it in {} epochs", warmup.start, warmup.epochs)
+            format!(", warm-up from {} of it over {} epochs", warmup.start, warmup.epochs)
         });
-        format!("{decay}{warmup}, changed each {interval}")
+        format!("{decay}{warmup}, updated each {interval}")
     }
 
     fn augmentation(&self) -> String {
         let augmentation = &self.recipe.augmentation;
         let crop = match augmentation.crop {
             RandomCrop::Resized { scale: [least, most], ratio: [narrow, wide] } => {
-                format!("random rectangles of {least} to {most} of the area, {narrow:.3} to {wide:.3} wide for high")
+                format!("random crops of {least} to {most} of the area, aspect ratio {narrow:.3} to {wide:.3}")
             }
-            RandomCrop::Padded { padding } => format!("shifted by up to {padding} pixels"),
-            _ => "cropped as in evaluation".into(),
+            RandomCrop::Padded { padding } => format!("random shifts of up to {padding} pixels"),
+            _ => "crops as in evaluation".into(),
         };
-        format!("{crop}, mirrored with probability {}, {} pixels a side", augmentation.flip, self.pipeline.crop)
+        format!("{crop}, horizontal flips with probability {}, size {}", augmentation.flip, self.pipeline.crop)
     }
 }

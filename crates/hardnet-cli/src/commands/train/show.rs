@@ -1,4 +1,4 @@
-//! How a run goes, for those who watch, and what came out, for programs.
+//! Progress of a run on the terminal, and its result as JSON.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::progress::Progress;
 /// Shows the events of a run.
 pub(super) struct Show {
     printer: Printer,
-    /// Whether stdout is for the final report alone.
+    /// Whether stdout is reserved for the final report.
     json: bool,
     bar: Option<Progress>,
-    /// Seconds of an epoch beside its steps, once known.
-    beside: f64,
+    /// Seconds of an epoch outside its steps, once known.
+    overhead: f64,
     epochs: u32,
 }
 
-/// What `hardnet train --json` prints. Field names are API.
+/// Output of `hardnet train --json`. Field names are API.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     schema_version: u32,
@@ -47,7 +47,7 @@ pub(super) fn report(trainer: &Trainer, ending: Ending) -> Report {
 
 impl Show {
     pub(super) fn new(printer: Printer, json: bool, epochs: u32) -> Self {
-        Self { printer, json, bar: None, beside: 0.0, epochs }
+        Self { printer, json, bar: None, overhead: 0.0, epochs }
     }
 
     /// Shows where a saved run resumes.
@@ -58,7 +58,7 @@ impl Show {
             steps => self.printer.note(format_args!("resumed after {epochs} and {}", counted(steps, "step"))),
         }
         if let Some(last) = saved.history.last() {
-            self.beside = beside(last);
+            self.overhead = overhead(last);
         }
     }
 
@@ -70,13 +70,13 @@ impl Show {
                     bar.update_message(format!("validation {done}/{total}"));
                 }
             }
-            Event::Failure(error) => self.aside(|printer| printer.cause(error)),
+            Event::Failure(error) => self.suspended(|printer| printer.cause(error)),
             Event::Warning(sample, warning) => {
-                self.aside(|printer| printer.warn(format_args!("{}: {warning}", sample.path().display())));
+                self.suspended(|printer| printer.warn(format_args!("{}: {warning}", sample.path().display())));
             }
             Event::Epoch(metrics) => {
                 self.finish();
-                self.beside = beside(metrics);
+                self.overhead = overhead(metrics);
                 if !self.json {
                     self.printer.line(self.line(metrics))?;
                 }
@@ -90,7 +90,7 @@ impl Show {
         let (done, total) = report.images;
         let images = (total - done) + total * (report.epoch.1 - report.epoch.0) as usize;
         let rest = f64::from(report.epoch.1 - report.epoch.0 + 1);
-        let left = images as f64 / report.images_per_second + self.beside * rest;
+        let left = images as f64 / report.images_per_second + self.overhead * rest;
         let message = format!(
             "epoch {}/{}  loss {:.4}  top-1 {:.2} %  {} left",
             report.epoch.0,
@@ -103,8 +103,8 @@ impl Show {
         bar.update_at(done, report.images_per_second, message);
     }
 
-    /// Prints with the bar out of the way.
-    fn aside(&self, print: impl FnOnce(&Printer)) {
+    /// Prints with the bar hidden.
+    fn suspended(&self, print: impl FnOnce(&Printer)) {
         match &self.bar {
             Some(bar) => bar.suspend(|| print(&self.printer)),
             None => print(&self.printer),
@@ -127,20 +127,20 @@ impl Show {
             line += &format!("  validation loss {:.4}  top-1 {:.2} %", validation.loss, validation.top1);
         }
         if metrics.train_errors > 0 {
-            line += &format!("  {} images unreadable", metrics.train_errors);
+            line += &format!("  {}", counted(metrics.train_errors, "unreadable image"));
         }
         line += &format!("  {:.1} images/s  {}", metrics.images_per_second, time(metrics.seconds));
         if metrics.best { line + "  best" } else { line }
     }
 }
 
-/// Seconds of an epoch that are none of its steps.
-fn beside(metrics: &EpochMetrics) -> f64 {
+/// Seconds of an epoch outside its steps: validation and files.
+fn overhead(metrics: &EpochMetrics) -> f64 {
     let steps = metrics.train_images as f64 / metrics.images_per_second;
     if steps.is_finite() { (metrics.seconds - steps).max(0.0) } else { 0.0 }
 }
 
-/// A time as people say it.
+/// A duration for people.
 fn time(seconds: f64) -> String {
     let Ok(duration) = Duration::try_from_secs_f64(seconds) else { return "unknown".into() };
     let (hours, minutes, seconds) = (duration.as_secs() / 3600, duration.as_secs() / 60 % 60, duration.as_secs() % 60);
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_as_people_do() {
+    fn durations_are_readable() {
         for (seconds, expected) in [(0.4, "0 s"), (59.9, "59 s"), (61.0, "1 min 01 s"), (7500.0, "2 h 05 min")] {
             assert_eq!(time(seconds), expected);
         }
