@@ -1,7 +1,6 @@
-//! Plot of the loss and accuracy of a run.
+//! The training curves of a run as a self-contained SVG.
 //!
-//! An SVG that needs nothing else: loss and top-1 over the epochs, training dashed and validation solid, each curve named
-//! where it ends.
+//! Loss and top-1 over the epochs, training dashed and validation solid, each curve labeled at its end.
 
 use std::fmt::Write;
 
@@ -30,8 +29,8 @@ impl Curve {
     }
 }
 
-/// Plots `history`, the epochs so far of a run of `epochs`, as an SVG document.
-pub fn curves(history: &[EpochMetrics], epochs: u32) -> String {
+/// Plots loss and top-1 of `history`, of a run of `epochs` epochs, as an SVG document.
+pub fn plot_curves(history: &[EpochMetrics], epochs: u32) -> String {
     let curve = |name, value: &dyn Fn(&EpochMetrics) -> Option<f64>| {
         let point = |metrics: &EpochMetrics| Some((f64::from(metrics.epoch), value(metrics)?));
         Curve { name, points: history.iter().filter_map(point).filter(|point| point.1.is_finite()).collect() }
@@ -85,20 +84,20 @@ fn panel(svg: &mut Svg, left: f64, title: &str, epochs: u32, curves: &[Curve], l
             continue;
         }
         svg.path(&path, line);
-        // Single points would not be seen in a line, and many hide it.
+        // A single point is invisible as a line, and many markers hide it.
         let marked = if curve.points.len() <= 20 { curve.points.len() } else { 1 };
         for &(epoch, value) in &curve.points[curve.points.len() - marked..] {
             svg.rect((x.at(epoch) - 2.5, y.at(value) - 2.5), (5.0, 5.0), mark);
         }
     }
-    for (end, curve, height) in label_places(curves, &|value| y.at(value)) {
+    for (end, curve, height) in label_positions(curves, &|value| y.at(value)) {
         let text = format!("{} {}", curve.name, label(end.1));
         svg.text((x.at(end.0) + 10.0, height + 4.0), curve.classes().1, text);
     }
 }
 
-/// The last point of each curve and the height of its name, so far from the others that both can be read.
-fn label_places<'a>(curves: &'a [Curve], y: &dyn Fn(f64) -> f64) -> Vec<((f64, f64), &'a Curve, f64)> {
+/// The last point of each curve and the height of its label, far enough from the other label to be readable.
+fn label_positions<'a>(curves: &'a [Curve], y: &dyn Fn(f64) -> f64) -> Vec<((f64, f64), &'a Curve, f64)> {
     const APART: f64 = 15.0;
     let mut places: Vec<_> =
         curves.iter().filter_map(|curve| curve.points.last().map(|&last| (last, curve, y(last.1)))).collect();
@@ -160,7 +159,7 @@ mod tests {
         };
         for epochs in [0, 1, 2, 40] {
             let history: Vec<_> = (1..=epochs).map(metrics).collect();
-            let svg = curves(&history, epochs.max(1));
+            let svg = plot_curves(&history, epochs.max(1));
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             assert_eq!(svg.contains("best 82.00 in epoch 2"), epochs > 1);

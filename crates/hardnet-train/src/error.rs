@@ -1,26 +1,29 @@
-//! Why training cannot begin or go on.
+//! Errors of training.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A result of this crate.
+/// Result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error of this crate.
+/// Error type of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A number of a [`Recipe`](crate::Recipe) makes no sense.
+    /// A value of a [`Recipe`](crate::Recipe) is out of range.
     #[error("`{field}` is {found}, expected {expected}")]
     Recipe {
         /// The field.
         field: &'static str,
         /// Its value.
         found: String,
-        /// What would do.
+        /// The valid values.
         expected: &'static str,
     },
-    /// The loss became infinite or no number; what was saved before stays.
+    /// No published recipe has this name.
+    #[error("unknown recipe `{0}`, expected one of {names}", names = crate::Recipe::NAMES.join(", "))]
+    UnknownRecipe(String),
+    /// The loss became infinite or NaN. The saved state is unchanged.
     #[error("the loss is {loss} in epoch {epoch}, batch {batch}: training has diverged")]
     Diverged {
         /// The epoch, from 1.
@@ -30,12 +33,12 @@ pub enum Error {
         /// The loss.
         loss: f32,
     },
-    /// There are no images to train with.
-    #[error("no images to train with")]
+    /// There are fewer than two training images.
+    #[error("no training images, expected at least two")]
     NoImages,
-    /// No image of an epoch could be read.
-    #[error("none of the {failures} images of epoch {epoch} could be read")]
-    NothingReadable {
+    /// All images of an epoch are unreadable.
+    #[error("cannot read any of the {failures} images of epoch {epoch}")]
+    NoReadableImages {
         /// The epoch, from 1.
         epoch: u32,
         /// Images that failed.
@@ -49,35 +52,35 @@ pub enum Error {
     },
     /// A file of the run cannot be read or written.
     #[error("cannot {action} `{}`", .path.display())]
-    File {
-        /// What was tried: `write`, `read`, ...
+    Io {
+        /// The failed action: `write`, `read`, ...
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Another process trains in the folder.
+    /// Another process is training in the folder.
     #[error("another process is training in `{}`", .path.display())]
-    Busy {
+    FolderLocked {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder has a run already.
-    #[error("`{}` holds a run already", .path.display())]
-    Taken {
+    /// The folder already has a run.
+    #[error("`{}` already holds a run", .path.display())]
+    RunExists {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder has no run to go on with.
+    /// The folder has no run to resume.
     #[error("`{}` holds no run to resume", .path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,
     },
-    /// The saved state of a run cannot be used.
-    #[error("`{}` is no state of this run: {reason}", .path.display())]
-    State {
+    /// The saved state is damaged, or that of another run.
+    #[error("`{}` is not a state of this run: {reason}", .path.display())]
+    InvalidState {
         /// The file.
         path: PathBuf,
         /// What was expected and found.

@@ -1,7 +1,7 @@
-//! The folder of a run: files that are there whole or not at all.
+//! The folder of a run. Its files are written atomically.
 //!
-//! A file is written under the name `NAME.partial`, made durable, and then renamed: whatever happens, `NAME` is either what it was
-//! or what it is to be. The state is written last, so that it never speaks of files that are not there.
+//! A file is written as `NAME.partial`, synced to disk and renamed: whatever happens, `NAME` has either the old content or
+//! the new one. The state is written last, so that it never refers to missing files.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -19,18 +19,18 @@ pub enum RunFile {
     Best,
     /// The weights after this epoch, from 1.
     Epoch(u32),
-    /// What is needed to go on.
+    /// The state from which a run resumes.
     State,
-    /// A line of JSON for each finished epoch.
+    /// Metrics: a line of JSON for each finished epoch.
     Metrics,
-    /// The curves of loss and accuracy.
+    /// Plot of loss and accuracy.
     Curves,
-    /// What runs, for people and programs.
+    /// Settings of the run as JSON.
     Settings,
 }
 
 impl RunFile {
-    /// Its name in the folder.
+    /// Name of the file.
     pub fn name(self) -> String {
         match self {
             Self::Last => "last.safetensors".into(),
@@ -44,7 +44,7 @@ impl RunFile {
     }
 }
 
-/// The folder of a run, of which no other process has hold.
+/// The folder of a run, locked against other processes.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -52,41 +52,41 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Takes hold of `path` for a new run; makes the folder if it is missing. With `replace`, a run that is there is
-    /// forgotten: its files are removed, the state first.
+    /// Locks `path` for a new run, and creates the folder if it is missing. With `replace`, the files of an existing run are
+    /// removed, the state first.
     ///
     /// # Errors
     ///
-    /// [`Error::Taken`] where there is a run, [`Error::Busy`] where another process has hold of it, [`Error::File`].
+    /// [`Error::RunExists`] if there is a run, [`Error::FolderLocked`] if another process uses the folder, [`Error::Io`].
     pub fn create(path: impl Into<PathBuf>, replace: bool) -> Result<Self> {
-        let folder = Self::hold(path.into())?;
+        let folder = Self::lock(path.into())?;
         if folder.has(RunFile::State) {
             if !replace {
-                return Err(Error::Taken { path: folder.path });
+                return Err(Error::RunExists { path: folder.path });
             }
             folder.clear()?;
         }
         Ok(folder)
     }
 
-    /// Takes hold of `path` to go on with the run in it.
+    /// Locks `path` to resume the run in it.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRun`] where there is none, [`Error::Busy`], [`Error::File`].
+    /// [`Error::NoRun`] if there is none, [`Error::FolderLocked`], [`Error::Io`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if !path.join(RunFile::State.name()).is_file() {
             return Err(Error::NoRun { path });
         }
-        Self::hold(path)
+        Self::lock(path)
     }
 
     /// Removes every file of a run.
     fn clear(&self) -> Result<()> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
-            move |source| Error::File { action, path, source }
+            move |source| Error::Io { action, path, source }
         };
         let state = self.path(RunFile::State);
         fs::remove_file(&state).map_err(failed("remove", &state))?;
@@ -103,51 +103,51 @@ impl RunFolder {
         Ok(())
     }
 
-    fn hold(path: PathBuf) -> Result<Self> {
+    fn lock(path: PathBuf) -> Result<Self> {
         let failed = |action: &'static str| {
             let path = path.clone();
-            move |source| Error::File { action, path, source }
+            move |source| Error::Io { action, path, source }
         };
-        fs::create_dir_all(&path).map_err(failed("make"))?;
+        fs::create_dir_all(&path).map_err(failed("create"))?;
         let lock = path.join(".lock");
-        // Not truncated: another process may hold it.
-        let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed("write in"))?;
+        // Not truncated: another process may have locked it.
+        let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed("write to"))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy { path }),
-            // Where the file system knows no locks there is none.
+            Err(TryLockError::WouldBlock) => return Err(Error::FolderLocked { path }),
+            // On a file system without locks there is none.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
         }
         Ok(Self { path, _lock: file })
     }
 
-    /// The folder.
+    /// Path of the folder.
     pub fn as_path(&self) -> &Path {
         &self.path
     }
 
-    /// Where a file is, or would be.
+    /// Path of a file, whether or not it exists.
     pub fn path(&self, file: RunFile) -> PathBuf {
         self.path.join(file.name())
     }
 
-    /// Whether a file is there.
+    /// Whether a file exists.
     pub fn has(&self, file: RunFile) -> bool {
         self.path(file).is_file()
     }
 
-    /// Gives `file` the content that `write` writes; if that fails, the file stays what it was.
+    /// Writes `file` atomically with `write`. If that fails, the file is unchanged.
     ///
     /// # Errors
     ///
-    /// [`Error::File`], also for [`hardnet_params::Error::Write`] from `write`; its other errors as they are.
+    /// [`Error::Io`], also for [`hardnet_params::Error::Write`] from `write`; its other errors as they are.
     pub fn write(&self, file: RunFile, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let path = self.path(file);
         let partial = self.path.join(format!("{}.partial", file.name()));
         let result = self.write_partial(&partial, &path, write);
         if result.is_err() {
-            // What is left is of no use, and its space may be what is missing.
+            // The partial file is useless, and its space may be needed.
             let _ = fs::remove_file(&partial);
         }
         result
@@ -159,7 +159,7 @@ impl RunFolder {
         path: &Path,
         write: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<()> {
-        let failed = |source| Error::File { action: "write", path: path.into(), source };
+        let failed = |source| Error::Io { action: "write", path: path.into(), source };
         let mut out = BufWriter::with_capacity(1 << 20, File::create(partial).map_err(failed)?);
         match write(&mut out) {
             Err(Error::Params(hardnet_params::Error::Write(source))) => return Err(failed(source)),
@@ -169,7 +169,7 @@ impl RunFolder {
         out.get_ref().sync_all().map_err(failed)?;
         drop(out);
         fs::rename(partial, path).map_err(failed)?;
-        // The new name is durable once the folder is; not every system can do it.
+        // The rename is durable once the folder is synced, which not every system supports.
         if let Ok(folder) = File::open(&self.path) {
             let _ = folder.sync_all();
         }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_leaves_the_file_as_it_was() {
+    fn a_failed_write_leaves_the_file_unchanged() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(temporary.path().join("a/run"), false).unwrap();
         write(&folder, "whole").unwrap();
@@ -196,7 +196,7 @@ mod tests {
             out.write_all(&[0; 3 << 20]).unwrap();
             Err(Error::Params(hardnet_params::Error::Write(io::ErrorKind::StorageFull.into())))
         });
-        assert!(matches!(failed, Err(Error::File { action: "write", .. })), "{failed:?}");
+        assert!(matches!(failed, Err(Error::Io { action: "write", .. })), "{failed:?}");
         assert_eq!(fs::read(folder.path(RunFile::State)).unwrap(), b"whole");
         let mut names: Vec<_> =
             fs::read_dir(folder.as_path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -210,10 +210,10 @@ mod tests {
         let path = temporary.path();
         assert!(matches!(RunFolder::open(path), Err(Error::NoRun { .. })));
         let folder = RunFolder::create(path, false).unwrap();
-        assert!(matches!(RunFolder::create(path, false), Err(Error::Busy { .. })));
+        assert!(matches!(RunFolder::create(path, false), Err(Error::FolderLocked { .. })));
         write(&folder, "state").unwrap();
         drop(folder);
-        assert!(matches!(RunFolder::create(path, false), Err(Error::Taken { .. })));
+        assert!(matches!(RunFolder::create(path, false), Err(Error::RunExists { .. })));
         drop(RunFolder::open(path).unwrap());
         for name in ["epoch-0003.safetensors", "last.safetensors", "notes.txt"] {
             fs::write(path.join(name), "").unwrap();

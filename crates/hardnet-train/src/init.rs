@@ -1,7 +1,7 @@
 //! Initial values.
 //!
-//! The authors' training script draws convolutions by `xavier_normal_` and leaves the rest as PyTorch makes it:
-//! normalisations that do nothing, and a linear layer within one over the root of its inputs.
+//! The authors' training script initializes convolutions with `xavier_normal_` and leaves the rest to PyTorch: batch norms
+//! that are the identity, and a linear layer uniform within one over the square root of its inputs.
 
 use hardnet_data::{Purpose, RandomStream};
 use hardnet_model::{ParamInfo, ParamKind};

@@ -1,9 +1,9 @@
 //! Training of HarDNet classifiers.
 //!
-//! A [`Recipe`] is data: optimizer, [`Schedule`], loss, augmentation; [`Recipe::notebook`] and [`Recipe::upstream`] are the
-//! published ones. A [`Trainer`] takes a [`Job`], what is to be trained with what, runs it epoch by epoch and keeps it in a
-//! [`RunFolder`], from which it goes on, to the last bit, wherever it was stopped. It says what happens by [`Event`]s and
-//! prints nothing.
+//! A [`Recipe`] describes how to train, as data: optimizer, [`Schedule`], loss, augmentation. [`Recipe::upstream`] and
+//! [`Recipe::notebook`] are the published ones. A [`Job`] adds network, images and device. A [`Trainer`] runs it epoch by
+//! epoch and saves its state in a [`RunFolder`], from which it resumes bit for bit wherever it was stopped. Progress is
+//! reported as [`Event`]s; the crate prints nothing.
 
 mod average;
 mod curves;
@@ -21,16 +21,16 @@ mod trainer;
 mod update;
 mod weights;
 
-pub use average::Average;
-pub use curves::curves;
+pub use average::WeightAverage;
+pub use curves::plot_curves;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, Validation};
 pub use folder::{RunFile, RunFolder};
 pub use loss::cross_entropy;
-pub use metrics::{BatchReport, EpochMetrics, ValidationMetrics};
+pub use metrics::{BatchMetrics, EpochMetrics, ValidationMetrics};
 pub use optimizer::{Sgd, clip_factor};
-pub use recipe::{Decayed, Recipe};
-pub use schedule::{Decay, Interval, Schedule, Warmup};
-pub use state::Progress;
-pub use trainer::{Ending, Event, Flow, Job, Trainer};
+pub use recipe::{DecayedParams, Recipe};
+pub use schedule::{LrDecay, LrInterval, Schedule, Warmup};
+pub use state::RunState;
+pub use trainer::{Event, Job, Outcome, Trainer};
 pub use weights::Weights;

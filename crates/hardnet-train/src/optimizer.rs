@@ -7,12 +7,11 @@ use candle_core::{DType, Result, Var};
 
 use crate::update::{Factors, blend};
 
-/// Gradient descent with momentum and weight decay, as `torch.optim.SGD` without dampening.
+/// Gradient descent with momentum and weight decay: `torch.optim.SGD` without dampening.
 #[derive(Debug)]
 pub struct Sgd {
     momentum: f64,
     nesterov: bool,
-    /// What is trained: the parameter, the share of it that is added to its gradient, and its direction so far.
     parameters: Vec<Parameter>,
 }
 
@@ -20,34 +19,34 @@ pub struct Sgd {
 struct Parameter {
     value: Var,
     decay: f64,
-    direction: Var,
+    momentum_buffer: Var,
 }
 
 impl Sgd {
-    /// An optimizer of `parameters`, each with its weight decay, whose directions are zero.
+    /// An optimizer of `parameters`, each with its weight decay, with momentum buffers of zero.
     ///
     /// # Errors
     ///
-    /// Candle's.
+    /// Errors of Candle.
     pub fn new(parameters: impl IntoIterator<Item = (Var, f64)>, momentum: f64, nesterov: bool) -> Result<Self> {
         let parameter = |(value, decay): (Var, f64)| {
-            let direction = Var::zeros(value.shape(), value.dtype(), value.device())?;
-            Ok(Parameter { value, decay, direction })
+            let momentum_buffer = Var::zeros(value.shape(), value.dtype(), value.device())?;
+            Ok(Parameter { value, decay, momentum_buffer })
         };
         let parameters = parameters.into_iter().map(parameter).collect::<Result<_>>()?;
         Ok(Self { momentum, nesterov, parameters })
     }
 
-    /// The directions, in the order of the parameters: what has to be kept to go on.
-    pub fn directions(&self) -> impl Iterator<Item = &Var> {
-        self.parameters.iter().map(|parameter| &parameter.direction)
+    /// The momentum buffers in the order of the parameters: the state of the optimizer.
+    pub fn momentum_buffers(&self) -> impl Iterator<Item = &Var> {
+        self.parameters.iter().map(|parameter| &parameter.momentum_buffer)
     }
 
     /// The Euclidean norm of all gradients together.
     ///
     /// # Errors
     ///
-    /// Candle's.
+    /// Errors of Candle.
     pub fn gradient_norm(&self, gradients: &GradStore) -> Result<f64> {
         let mut sum = 0.0;
         for parameter in &self.parameters {
@@ -59,30 +58,30 @@ impl Sgd {
         Ok(sum.sqrt())
     }
 
-    /// Moves every parameter that has a gradient, of which `share` is used, by `rate`.
+    /// Updates every parameter that has a gradient. `rate` is the learning rate, `scale` multiplies the gradients.
     ///
     /// # Errors
     ///
-    /// Candle's.
-    pub fn step(&mut self, gradients: &GradStore, rate: f64, share: f64) -> Result<()> {
+    /// Errors of Candle.
+    pub fn step(&mut self, gradients: &GradStore, rate: f64, scale: f64) -> Result<()> {
         let momentum = self.momentum;
-        for Parameter { value, decay, direction } in &self.parameters {
+        for Parameter { value, decay, momentum_buffer } in &self.parameters {
             let Some(gradient) = gradients.get(value) else { continue };
-            let turned = Factors { keep: momentum, own: 0.0, first: share, second: *decay };
-            blend(direction, turned, gradient, value)?;
-            let moved = if self.nesterov {
-                // The gradient, with what decays, once more: value -= rate * (gradient + momentum * direction).
-                Factors { keep: 1.0, own: -rate * decay, first: -rate * share, second: -rate * momentum }
+            let update = Factors { keep: momentum, target: 0.0, first: scale, second: *decay };
+            blend(momentum_buffer, update, gradient, value)?;
+            let step = if self.nesterov {
+                // With the decayed gradient: value -= rate * (gradient + momentum * buffer).
+                Factors { keep: 1.0, target: -rate * decay, first: -rate * scale, second: -rate * momentum }
             } else {
-                Factors { keep: 1.0, own: 0.0, first: 0.0, second: -rate }
+                Factors { keep: 1.0, target: 0.0, first: 0.0, second: -rate }
             };
-            blend(value, moved, gradient, direction)?;
+            blend(value, step, gradient, momentum_buffer)?;
         }
         Ok(())
     }
 }
 
-/// The share of gradients of Euclidean norm `norm` that is at most `most` long: `clip_grad_norm_`'s factor.
-pub fn clip_factor(norm: f64, most: f64) -> f64 {
-    (most / (norm + 1e-6)).min(1.0)
+/// The factor that scales gradients of norm `norm` to at most `max_norm`, as `clip_grad_norm_` computes it.
+pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
+    (max_norm / (norm + 1e-6)).min(1.0)
 }

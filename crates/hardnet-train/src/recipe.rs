@@ -1,69 +1,79 @@
-//! How a network is trained, as data.
+//! Training recipes, as data.
+
+use std::str::FromStr;
 
 use hardnet_data::Augmentation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::schedule::{Decay, Interval, Schedule, Warmup};
+use crate::schedule::{LrDecay, LrInterval, Schedule, Warmup};
 
-/// How a network is trained: by stochastic gradient descent on the cross entropy.
+/// A training recipe: stochastic gradient descent on the cross entropy.
+///
+/// The published recipes can be parsed by name and changed by chained setters:
+///
+/// ```
+/// let recipe: hardnet_train::Recipe = "upstream".parse()?;
+/// let recipe = recipe.epochs(30).batch_size(64).learning_rate(0.01);
+/// # Ok::<(), hardnet_train::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Recipe {
-    /// Passes over the training set.
+    /// Number of epochs.
     pub epochs: u32,
-    /// Images of a step.
+    /// Batch size.
     pub batch_size: usize,
-    /// Learning rate that the schedule starts from or warms up to.
+    /// Base learning rate of the schedule.
     pub learning_rate: f64,
-    /// How it changes.
+    /// Learning rate schedule.
     pub schedule: Schedule,
-    /// Share of the last step's direction that is kept; 0 for none.
+    /// Momentum; 0 disables it.
     pub momentum: f64,
-    /// Whether the momentum is applied before the gradient is used, as Nesterov does.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
-    /// Share of a weight that is added to its gradient.
+    /// Weight decay (L2 penalty).
     pub weight_decay: f64,
-    /// Which parameters decay.
-    pub decayed: Decayed,
-    /// Share of the target that is spread evenly over all classes.
+    /// Parameters that decay.
+    pub decayed: DecayedParams,
+    /// Label smoothing: fraction of the target that is spread evenly over all classes.
     pub label_smoothing: f64,
-    /// Greatest Euclidean norm of all gradients together; longer ones are shortened to it.
+    /// Largest Euclidean norm of all gradients; longer gradients are scaled down to it.
     pub clip_norm: Option<f64>,
-    /// Share of the average of weights that each step keeps; with it the average is what is evaluated and written.
+    /// Decay of the exponential moving average of the weights. If set, the average is evaluated and saved.
     pub average_decay: Option<f64>,
-    /// What is done to the images.
+    /// Augmentation of the training images.
     pub augmentation: Augmentation,
 }
 
-/// Which parameters weight decay applies to.
+/// Parameters that weight decay applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Decayed {
-    /// All of them, as PyTorch's optimizers do unless told otherwise.
+pub enum DecayedParams {
+    /// All parameters, the default of PyTorch's optimizers.
     All,
-    /// Weights of convolutions and linear layers: neither biases nor what belongs to a batch normalisation.
+    /// Weights of convolutions and linear layers, but not biases or batch norms.
     Weights,
 }
 
 impl Recipe {
-    /// The names that [`Recipe::named`] knows.
+    /// Names of the published recipes, for [`FromStr`].
     pub const NAMES: &[&str] = &["upstream", "notebook"];
 
-    /// The authors' recipe for ImageNet: 150 epochs of 256 images, Nesterov momentum 0.9, learning rate 0.05 along a cosine,
-    /// weight decay 6e-5 on everything, random-resized crops and mirrors.
+    /// The authors' recipe for ImageNet: 150 epochs of 256 images, Nesterov momentum 0.9, learning rate 0.05 with a cosine schedule,
+    /// weight decay 6e-5 on all parameters, random resized crops and horizontal flips.
     pub fn upstream() -> Self {
         Self {
             epochs: 150,
             batch_size: 256,
             learning_rate: 0.05,
-            schedule: Schedule { decay: Decay::Cosine { least: 0.0 }, warmup: None, interval: Interval::Epoch },
+            schedule: Schedule { decay: LrDecay::Cosine { min_rate: 0.0 }, warmup: None, interval: LrInterval::Epoch },
             momentum: 0.9,
             nesterov: true,
             weight_decay: 6e-5,
-            decayed: Decayed::All,
+            decayed: DecayedParams::All,
             label_smoothing: 0.0,
             clip_norm: None,
             average_decay: None,
@@ -77,7 +87,7 @@ impl Recipe {
         Self {
             epochs: 2,
             learning_rate: 1e-4,
-            schedule: Schedule { decay: Decay::Constant, warmup: None, interval: Interval::Epoch },
+            schedule: Schedule { decay: LrDecay::Constant, warmup: None, interval: LrInterval::Epoch },
             momentum: 0.0,
             nesterov: false,
             augmentation: Augmentation::none(),
@@ -85,68 +95,143 @@ impl Recipe {
         }
     }
 
-    /// The recipe of one of [`Recipe::NAMES`].
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "upstream" => Some(Self::upstream()),
-            "notebook" => Some(Self::notebook()),
-            _ => None,
-        }
+    /// Sets the number of epochs.
+    pub fn epochs(mut self, epochs: u32) -> Self {
+        self.epochs = epochs;
+        self
     }
 
-    /// Checks that every number makes sense.
+    /// Sets the batch size.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// Sets the base learning rate.
+    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
+        self.learning_rate = learning_rate;
+        self
+    }
+
+    /// Sets the learning rate schedule.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sets the momentum.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Sets whether to use Nesterov momentum.
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.nesterov = nesterov;
+        self
+    }
+
+    /// Sets the weight decay.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Sets the parameters that decay.
+    pub fn decayed(mut self, decayed: DecayedParams) -> Self {
+        self.decayed = decayed;
+        self
+    }
+
+    /// Sets the label smoothing.
+    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
+        self.label_smoothing = label_smoothing;
+        self
+    }
+
+    /// Sets the largest norm of the gradients.
+    pub fn clip_norm(mut self, clip_norm: Option<f64>) -> Self {
+        self.clip_norm = clip_norm;
+        self
+    }
+
+    /// Sets the decay of the moving average of the weights.
+    pub fn average_decay(mut self, average_decay: Option<f64>) -> Self {
+        self.average_decay = average_decay;
+        self
+    }
+
+    /// Sets the augmentation of the training images.
+    pub fn augmentation(mut self, augmentation: Augmentation) -> Self {
+        self.augmentation = augmentation;
+        self
+    }
+
+    /// Checks the range of every value.
     ///
     /// # Errors
     ///
-    /// [`Error::Recipe`] for the first that makes none.
+    /// [`Error::Recipe`] for the first value that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        let share = |value: f64| (0.0..1.0).contains(&value);
+        let is_positive = |value: f64| value.is_finite() && value > 0.0;
+        let is_fraction = |value: f64| (0.0..1.0).contains(&value);
         check("epochs", self.epochs, self.epochs > 0, "a whole number from 1")?;
         check(
             "batch_size",
             self.batch_size,
             self.batch_size > 1,
-            "a whole number from 2: statistics of a batch need two",
+            "a whole number from 2, as batch statistics need two images",
         )?;
-        check("learning_rate", self.learning_rate, positive(self.learning_rate), "a number above 0")?;
-        check("momentum", self.momentum, share(self.momentum), "0 or more and less than 1")?;
-        check("nesterov", self.nesterov, !self.nesterov || self.momentum > 0.0, "a momentum above 0 with it")?;
+        check("learning_rate", self.learning_rate, is_positive(self.learning_rate), "a number above 0")?;
+        check("momentum", self.momentum, is_fraction(self.momentum), "0 or more and less than 1")?;
+        check("nesterov", self.nesterov, !self.nesterov || self.momentum > 0.0, "false without momentum")?;
         check(
             "weight_decay",
             self.weight_decay,
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
             "0 or more",
         )?;
-        check("label_smoothing", self.label_smoothing, share(self.label_smoothing), "0 or more and less than 1")?;
+        check("label_smoothing", self.label_smoothing, is_fraction(self.label_smoothing), "0 or more and less than 1")?;
         if let Some(norm) = self.clip_norm {
-            check("clip_norm", norm, positive(norm), "a number above 0")?;
+            check("clip_norm", norm, is_positive(norm), "a number above 0")?;
         }
         if let Some(decay) = self.average_decay {
-            check("average_decay", decay, share(decay), "0 or more and less than 1")?;
+            check("average_decay", decay, is_fraction(decay), "0 or more and less than 1")?;
         }
         match self.schedule.decay {
-            Decay::Constant => {}
-            Decay::Cosine { least } => {
-                let sound = least >= 0.0 && least <= self.learning_rate;
-                check("schedule.decay.least", least, sound, "0 to the learning rate")?;
+            LrDecay::Constant => {}
+            LrDecay::Cosine { min_rate } => {
+                let is_valid = min_rate >= 0.0 && min_rate <= self.learning_rate;
+                check("schedule.decay.least", min_rate, is_valid, "0 to the learning rate")?;
             }
-            Decay::Step { every, factor } => {
+            LrDecay::Step { every, factor } => {
                 check("schedule.decay.every", every, every > 0, "a whole number from 1")?;
-                check("schedule.decay.factor", factor, positive(factor), "a number above 0")?;
+                check("schedule.decay.factor", factor, is_positive(factor), "a number above 0")?;
             }
         }
         if let Some(Warmup { epochs, start }) = self.schedule.warmup {
             check("schedule.warmup.epochs", epochs, epochs < self.epochs, "fewer than all epochs")?;
-            check("schedule.warmup.start", start, positive(start) && start <= 1.0, "above 0 and at most 1")?;
+            check("schedule.warmup.start", start, is_positive(start) && start <= 1.0, "above 0 and at most 1")?;
         }
         let augmentation = self.augmentation.validate();
         augmentation.map_err(|error| Error::Loader(hardnet_data::LoaderError::Pipeline(error)))
     }
 }
 
-fn check(field: &'static str, found: impl ToString, sound: bool, expected: &'static str) -> Result<()> {
-    if sound { Ok(()) } else { Err(Error::Recipe { field, found: found.to_string(), expected }) }
+impl FromStr for Recipe {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "upstream" => Ok(Self::upstream()),
+            "notebook" => Ok(Self::notebook()),
+            _ => Err(Error::UnknownRecipe(name.into())),
+        }
+    }
+}
+
+fn check(field: &'static str, found: impl ToString, is_valid: bool, expected: &'static str) -> Result<()> {
+    if is_valid { Ok(()) } else { Err(Error::Recipe { field, found: found.to_string(), expected }) }
 }
 
 #[cfg(test)]
@@ -154,25 +239,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn published_recipes_are_sound_and_survive_json() {
+    fn published_recipes_are_valid_and_survive_json() {
         for name in Recipe::NAMES {
-            let recipe = Recipe::named(name).unwrap();
+            let recipe: Recipe = name.parse().unwrap();
             recipe.validate().unwrap();
             let json = serde_json::to_string(&recipe).unwrap();
             assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe, "{json}");
         }
-        assert_eq!(Recipe::named("other"), None);
+        assert!(matches!("other".parse::<Recipe>(), Err(Error::UnknownRecipe(_))));
     }
 
     #[test]
-    fn a_number_without_sense_is_named() {
+    fn a_value_out_of_range_is_named() {
         type Change = fn(&mut Recipe);
         let cases: [(&str, Change); 8] = [
             ("`epochs` is 0, expected a whole number from 1", |r| r.epochs = 0),
-            ("`batch_size` is 1, expected a whole number from 2: statistics of a batch need two", |r| r.batch_size = 1),
+            ("`batch_size` is 1, expected a whole number from 2, as batch statistics need two images", |r| {
+                r.batch_size = 1
+            }),
             ("`learning_rate` is NaN, expected a number above 0", |r| r.learning_rate = f64::NAN),
             ("`momentum` is 1, expected 0 or more and less than 1", |r| r.momentum = 1.0),
-            ("`nesterov` is true, expected a momentum above 0 with it", |r| r.momentum = 0.0),
+            ("`nesterov` is true, expected false without momentum", |r| r.momentum = 0.0),
             ("`clip_norm` is 0, expected a number above 0", |r| r.clip_norm = Some(0.0)),
             ("`schedule.warmup.epochs` is 150, expected fewer than all epochs", |r| {
                 r.schedule.warmup = Some(Warmup { epochs: 150, start: 0.1 });

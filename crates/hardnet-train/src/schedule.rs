@@ -1,58 +1,59 @@
-//! The learning rate over a run.
+//! Learning rate schedules.
 //!
 //! Oracle: PyTorch's `SequentialLR` of `LinearLR` and `CosineAnnealingLR`, `StepLR` or `ConstantLR`, held by
 //! `tests/oracle.rs`.
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes.
+/// A learning rate schedule: an optional linear warm-up, then a decay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Schedule {
-    /// What it does once it is warm.
-    pub decay: Decay,
-    /// How it begins; at once if there is none.
+    /// Decay after the warm-up.
+    pub decay: LrDecay,
+    /// Warm-up; `None` starts at the full learning rate.
     pub warmup: Option<Warmup>,
-    /// When it changes.
-    pub interval: Interval,
+    /// When the learning rate is updated.
+    pub interval: LrInterval,
 }
 
-/// What the learning rate does once it is warm.
+/// Decay of the learning rate after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
-pub enum Decay {
-    /// It stays.
+pub enum LrDecay {
+    /// No decay.
     Constant,
-    /// Half a cosine down to `least`, which it would reach after the last epoch.
+    /// Half a cosine down to `min_rate`, which is reached after the last epoch.
     Cosine {
-        /// Where it ends.
-        least: f64,
+        /// Final learning rate.
+        #[serde(rename = "least")]
+        min_rate: f64,
     },
-    /// A factor every so many epochs.
+    /// Multiplication by `factor` every `every` epochs.
     Step {
-        /// Epochs between two changes.
+        /// Epochs between two steps.
         every: u32,
-        /// What it is multiplied by.
+        /// Factor of each step.
         factor: f64,
     },
 }
 
-/// A linear beginning.
+/// A linear warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Warmup {
-    /// Epochs until the learning rate is whole.
+    /// Epochs until the full learning rate is reached.
     pub epochs: u32,
-    /// Share of it to begin with.
+    /// Initial fraction of the learning rate.
     pub start: f64,
 }
 
-/// When the learning rate changes.
+/// When the learning rate is updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Interval {
+pub enum LrInterval {
     /// Before each epoch.
     Epoch,
     /// Before each step.
@@ -60,21 +61,33 @@ pub enum Interval {
 }
 
 impl Schedule {
-    /// A schedule that changes the learning rate before each epoch, without a warm-up.
-    pub fn new(decay: Decay) -> Self {
-        Self { decay, warmup: None, interval: Interval::Epoch }
+    /// A schedule that is updated before each epoch, without a warm-up.
+    pub fn new(decay: LrDecay) -> Self {
+        Self { decay, warmup: None, interval: LrInterval::Epoch }
     }
 
-    /// The learning rate of step `batch` of `epoch`, both from 0, of a run of `epochs` with `batches` steps each, which
-    /// starts from or warms up to `rate`.
+    /// Sets the warm-up.
+    pub fn warmup(mut self, warmup: Option<Warmup>) -> Self {
+        self.warmup = warmup;
+        self
+    }
+
+    /// Sets when the learning rate is updated.
+    pub fn interval(mut self, interval: LrInterval) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// The learning rate of step `batch` of `epoch`, both from 0, in a run of `epochs` epochs of `batches` steps each. `rate`
+    /// is the base learning rate.
     pub fn rate(&self, rate: f64, epochs: u32, batches: usize, epoch: u32, batch: usize) -> f64 {
         let units = |epochs: u32| match self.interval {
-            Interval::Epoch => f64::from(epochs),
-            Interval::Batch => f64::from(epochs) * batches as f64,
+            LrInterval::Epoch => f64::from(epochs),
+            LrInterval::Batch => f64::from(epochs) * batches as f64,
         };
         let at = match self.interval {
-            Interval::Epoch => f64::from(epoch),
-            Interval::Batch => units(epoch) + batch as f64,
+            LrInterval::Epoch => f64::from(epoch),
+            LrInterval::Batch => units(epoch) + batch as f64,
         };
         let warm = self.warmup.map_or(0.0, |warmup| units(warmup.epochs));
         if let Some(Warmup { start, .. }) = self.warmup
@@ -83,12 +96,12 @@ impl Schedule {
             return rate * (start + (1.0 - start) * at / warm);
         }
         match self.decay {
-            Decay::Constant => rate,
-            Decay::Cosine { least } => {
+            LrDecay::Constant => rate,
+            LrDecay::Cosine { min_rate } => {
                 let turn = std::f64::consts::PI * (at - warm) / (units(epochs) - warm).max(1.0);
-                least + (rate - least) * (1.0 + turn.cos()) / 2.0
+                min_rate + (rate - min_rate) * (1.0 + turn.cos()) / 2.0
             }
-            Decay::Step { every, factor } => rate * factor.powf(((at - warm) / units(every.max(1))).floor()),
+            LrDecay::Step { every, factor } => rate * factor.powf(((at - warm) / units(every.max(1))).floor()),
         }
     }
 }

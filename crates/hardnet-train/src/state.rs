@@ -1,5 +1,5 @@
-//! What is needed to go on with a run: a safetensors file of weights, directions and averages, and in its metadata, under
-//! the key `hardnet-train`, how far the run is.
+//! The saved state of a run: a safetensors file of weights, momentum buffers and averages. Its metadata holds the progress
+//! and the history under the key `hardnet-train`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,33 +16,34 @@ use crate::weights::values_of;
 
 const METADATA_KEY: &str = "hardnet-train";
 
-/// The version of [`Progress`] that this crate reads.
+/// Version of [`RunState`].
 const SCHEMA: u32 = 1;
 
-/// How far a run is.
+/// Progress and history of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Progress {
-    /// Version of this table.
+pub struct RunState {
+    /// Version of this format.
     pub schema: u32,
-    /// What the caller needs to build the same [`Job`](crate::Job) again.
+    /// Data of the caller for building the same [`Job`](crate::Job) again.
     pub settings: serde_json::Value,
     /// Images of the training set.
     pub samples: usize,
-    /// Steps since the run began.
+    /// Steps since the start of the run.
     pub steps: u64,
-    /// Steps of the epoch in hand, the one after those of the history.
+    /// Steps of the current epoch, the one after those of the history.
     pub batch: usize,
-    /// What the epoch in hand has come to.
-    pub(crate) sums: Sums,
+    /// Totals of the current epoch.
+    #[serde(rename = "sums")]
+    pub(crate) totals: EpochTotals,
     /// The finished epochs.
     pub history: Vec<EpochMetrics>,
 }
 
-/// What an epoch has come to so far.
+/// Totals of an epoch so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Sums {
-    /// The sum of the losses of its images, as the bits of an f64: decimal digits need not give the same number back.
+pub(crate) struct EpochTotals {
+    /// Sum of the losses of its images, as the bits of an f64, because decimal digits may not give the same number back.
     loss_bits: u64,
     pub(crate) correct: usize,
     pub(crate) images: usize,
@@ -50,12 +51,12 @@ pub(crate) struct Sums {
     pub(crate) seconds: f64,
 }
 
-impl Sums {
+impl EpochTotals {
     pub(crate) fn loss(&self) -> f64 {
         f64::from_bits(self.loss_bits)
     }
 
-    /// Adds a step of so many images of mean loss `loss`, and of `errors` that could not be read.
+    /// Adds a step with the mean loss `loss`.
     pub(crate) fn add(&mut self, loss: f32, correct: usize, images: usize) {
         self.loss_bits = (self.loss() + f64::from(loss) * images as f64).to_bits();
         self.correct += correct;
@@ -63,22 +64,30 @@ impl Sums {
     }
 }
 
-impl Progress {
+impl RunState {
     pub(crate) fn new(settings: serde_json::Value, samples: usize) -> Self {
-        Self { schema: SCHEMA, settings, samples, steps: 0, batch: 0, sums: Sums::default(), history: Vec::new() }
+        Self {
+            schema: SCHEMA,
+            settings,
+            samples,
+            steps: 0,
+            batch: 0,
+            totals: EpochTotals::default(),
+            history: Vec::new(),
+        }
     }
 
-    /// How far the run in `folder` is.
+    /// Reads the state of the run in `folder`.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] where its state cannot be read or is of another version.
+    /// [`Error::InvalidState`] if the state cannot be read or has another version.
     pub fn read(folder: &RunFolder) -> Result<Self> {
         let path = folder.path(RunFile::State);
-        Self::of(&open(&path)?).map_err(|reason| Error::State { path, reason })
+        Self::from_checkpoint(&open(&path)?).map_err(|reason| Error::InvalidState { path, reason })
     }
 
-    fn of(checkpoint: &Checkpoint) -> std::result::Result<Self, String> {
+    fn from_checkpoint(checkpoint: &Checkpoint) -> std::result::Result<Self, String> {
         #[derive(Deserialize)]
         struct Schema {
             schema: u32,
@@ -91,18 +100,18 @@ impl Progress {
         serde_json::from_str(json).map_err(|error| error.to_string())
     }
 
-    /// Finished epochs.
+    /// Number of finished epochs.
     pub fn epochs(&self) -> u32 {
         self.history.len() as u32
     }
 }
 
 fn open(path: &Path) -> Result<Checkpoint> {
-    Checkpoint::open(path).map_err(|error| Error::State { path: path.into(), reason: error.to_string() })
+    Checkpoint::open(path).map_err(|error| Error::InvalidState { path: path.into(), reason: error.to_string() })
 }
 
-/// Writes `progress` with `tensors`, each under its name.
-pub(crate) fn save(folder: &RunFolder, progress: &Progress, tensors: &[(String, &Var)]) -> Result<()> {
+/// Writes `state` with the named `tensors`.
+pub(crate) fn save(folder: &RunFolder, state: &RunState, tensors: &[(String, &Var)]) -> Result<()> {
     let bytes = |(name, var): &(String, &Var)| {
         let values = values_of(var)?;
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -111,36 +120,36 @@ pub(crate) fn save(folder: &RunFolder, progress: &Progress, tensors: &[(String, 
     let encoded: Vec<_> = tensors.iter().map(bytes).collect::<candle_core::Result<_>>()?;
     let views = encoded.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes);
-        (name, view.expect("a variable has as many values as its shape says"))
+        (name, view.expect("a variable has as many values as its shape"))
     });
-    let json = serde_json::to_string(progress).expect("progress is a table of numbers and the caller's JSON");
+    let json = serde_json::to_string(state).expect("the state consists of numbers and the caller's JSON");
     let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
-    let file = serialize(views, Some(metadata)).expect("names of parameters are different");
+    let file = serialize(views, Some(metadata)).expect("names of parameters are unique");
     folder.write(RunFile::State, |out| {
         out.write_all(&file).map_err(|error| Error::Params(hardnet_params::Error::Write(error)))
     })
 }
 
-/// How far the run is; its tensors are put into the variables of their names, of which none may be left over.
-pub(crate) fn load(folder: &RunFolder, tensors: &[(String, &Var)]) -> Result<Progress> {
+/// Reads the state, and copies its tensors to the variables with their names. The names must be the same.
+pub(crate) fn load(folder: &RunFolder, tensors: &[(String, &Var)]) -> Result<RunState> {
     let path = folder.path(RunFile::State);
     let checkpoint = open(&path)?;
-    let wrong = |reason: String| Error::State { path: path.clone(), reason };
-    let progress = Progress::of(&checkpoint).map_err(wrong)?;
-    let places: HashMap<&str, usize> =
+    let invalid = |reason: String| Error::InvalidState { path: path.clone(), reason };
+    let state = RunState::from_checkpoint(&checkpoint).map_err(invalid)?;
+    let indices: HashMap<&str, usize> =
         checkpoint.tensors().iter().zip(0..).map(|(tensor, index)| (tensor.name.as_str(), index)).collect();
-    if places.len() != tensors.len() {
-        return Err(wrong(format!("{} tensors, expected {}", places.len(), tensors.len())));
+    if indices.len() != tensors.len() {
+        return Err(invalid(format!("{} tensors, expected {}", indices.len(), tensors.len())));
     }
     for (name, var) in tensors {
-        let index = *places.get(name.as_str()).ok_or_else(|| wrong(format!("no tensor `{name}`")))?;
+        let index = *indices.get(name.as_str()).ok_or_else(|| invalid(format!("no tensor `{name}`")))?;
         let info = &checkpoint.tensors()[index];
         if info.shape != var.dims() || info.dtype != Dtype::F32 {
-            return Err(wrong(format!("`{name}` has the shape {:?}, expected {:?} of f32", info.shape, var.dims())));
+            return Err(invalid(format!("`{name}` has the shape {:?}, expected {:?} of f32", info.shape, var.dims())));
         }
-        let bytes = checkpoint.read(index).map_err(|error| wrong(error.to_string()))?;
+        let bytes = checkpoint.read(index).map_err(|error| invalid(error.to_string()))?;
         let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
         var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu)?.to_device(var.device())?)?;
     }
-    Ok(progress)
+    Ok(state)
 }

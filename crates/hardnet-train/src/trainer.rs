@@ -1,4 +1,4 @@
-//! The loop.
+//! The training loop.
 
 mod files;
 mod step;
@@ -12,48 +12,48 @@ use hardnet_data::{CoreBudget, DecodeWarning, Loader, LoaderOptions, Pipeline, S
 use hardnet_eval::{BatchDone, Observer};
 use hardnet_model::{HarDNet, Isa, Metadata};
 
-use crate::average::Average;
+use crate::average::WeightAverage;
 use crate::error::{Error, Result};
 use crate::evaluate::{Validation, label};
 use crate::folder::RunFolder;
-use crate::metrics::{BatchReport, EpochMetrics, ValidationMetrics, rounded};
+use crate::metrics::{BatchMetrics, EpochMetrics, ValidationMetrics, rounded};
 use crate::optimizer::Sgd;
-use crate::recipe::{Decayed, Recipe};
-use crate::state::{self, Progress};
+use crate::recipe::{DecayedParams, Recipe};
+use crate::state::{self, RunState};
 use crate::weights::Weights;
 
-/// What is trained with what.
+/// A training job: network, recipe, images and device.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Job {
-    /// What the files of weights say of themselves: the network, its classes and its pipeline.
+    /// Metadata of the weights files: network, class names and pipeline.
     pub metadata: Metadata,
-    /// How it is trained.
+    /// Training recipe.
     pub recipe: Recipe,
-    /// Seed of all that is random: the order and augmentation of images, and dropout.
+    /// Random seed: order and augmentation of images, dropout.
     pub seed: u64,
-    /// Entries of the network's `base`, from the first, whose weights stay as they are. Their running statistics follow the
-    /// images all the same, as in PyTorch where weights need no gradient.
+    /// Number of modules of the network's `base`, from the first, whose weights are frozen. Their running statistics are still
+    /// updated, as in PyTorch for weights without a gradient.
     pub freeze_until: usize,
-    /// The training set, each image with a label.
+    /// Training images, each with a label.
     pub training: Arc<Vec<Sample>>,
-    /// The size and normalisation of the images.
+    /// Size and normalization of the images.
     pub pipeline: Pipeline,
-    /// What each epoch is evaluated on.
+    /// Validation after each epoch.
     pub validation: Option<Validation>,
-    /// Threads that read images; 0 reads them in between.
+    /// Threads that load images; 0 loads them between the steps.
     pub workers: usize,
-    /// Threads that the network keeps busy.
+    /// Threads of the network.
     pub threads: usize,
-    /// Where the network is.
+    /// Device of the network.
     pub device: Device,
     /// Instruction set of the kernels that train on the CPU.
     pub isa: Isa,
-    /// Save the state every so many steps, not after each epoch alone.
+    /// Save the state every N steps, in addition to the end of each epoch.
     pub checkpoint_every: Option<usize>,
     /// Keep the weights of every epoch.
     pub keep_epochs: bool,
-    /// What the caller needs to build this job again.
+    /// Data of the caller for building this job again; saved with the state.
     pub settings: serde_json::Value,
 }
 
@@ -78,84 +78,135 @@ impl Job {
             settings: serde_json::Value::Null,
         }
     }
+
+    /// Sets the random seed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the number of frozen modules.
+    pub fn freeze_until(mut self, freeze_until: usize) -> Self {
+        self.freeze_until = freeze_until;
+        self
+    }
+
+    /// Sets the validation after each epoch.
+    pub fn validation(mut self, validation: Option<Validation>) -> Self {
+        self.validation = validation;
+        self
+    }
+
+    /// Sets the number of threads that load images.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Sets the number of threads of the network.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Sets the device of the network.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Sets the instruction set of the kernels on the CPU.
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = isa;
+        self
+    }
+
+    /// Sets the number of steps between two saved states.
+    pub fn checkpoint_every(mut self, checkpoint_every: Option<usize>) -> Self {
+        self.checkpoint_every = checkpoint_every;
+        self
+    }
+
+    /// Sets whether to keep the weights of every epoch.
+    pub fn keep_epochs(mut self, keep_epochs: bool) -> Self {
+        self.keep_epochs = keep_epochs;
+        self
+    }
+
+    /// Sets the data of the caller that is saved with the state.
+    pub fn settings(mut self, settings: serde_json::Value) -> Self {
+        self.settings = settings;
+        self
+    }
 }
 
-/// What happens in a run.
+/// An event of a run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A step was made.
-    Batch(&'a BatchReport),
+    /// A step is done.
+    Batch(&'a BatchMetrics),
     /// An image could not be read and is left out.
     Failure(&'a SampleError),
-    /// Decoding lost something of an image.
+    /// An image was decoded with a loss.
     Warning(&'a Sample, &'a DecodeWarning),
-    /// So many of the images of the validation set have been evaluated, of how many.
+    /// Number of validated images, and number of validation images.
     Validated(usize, usize),
     /// An epoch is finished and saved.
     Epoch(&'a EpochMetrics),
 }
 
-/// Whether to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Save the state and stop.
-    Stop,
-}
-
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
-pub enum Ending {
+pub enum Outcome {
     /// All epochs are done.
     Finished,
-    /// It was asked to stop; [`Trainer::resume`] goes on.
+    /// The observer stopped it; [`Trainer::resume`] continues.
     Stopped,
 }
 
-/// A run in its folder.
+/// Runs a job and saves its state in a folder.
 #[derive(Debug)]
 pub struct Trainer {
     job: Job,
     folder: RunFolder,
     network: HarDNet,
     weights: Weights,
-    average: Option<Average>,
+    average: Option<WeightAverage>,
     optimizer: Sgd,
-    progress: Progress,
+    state: RunState,
     cores: Arc<CoreBudget>,
 }
 
 impl Trainer {
-    /// A new run that begins with `weights`. Its state is saved at once.
+    /// Starts a new run with the initial `weights`. Its state is saved at once.
     ///
     /// # Errors
     ///
-    /// [`Error::Recipe`] and others for a job that makes no sense, [`Error::File`] where the folder cannot be written.
+    /// [`Error::Recipe`] and others for an invalid job, [`Error::Io`] if the folder cannot be written to.
     pub fn start(job: Job, weights: Weights, folder: RunFolder) -> Result<Self> {
         let trainer = Self::new(job, weights, folder)?;
         trainer.save_state()?;
         Ok(trainer)
     }
 
-    /// The run in `folder`, at the step where it was saved. The job must be the one it was started with, but for threads and
-    /// workers, which change nothing, and for how often it is saved.
+    /// Resumes the run in `folder` at the step where it was saved. The job must be the one that the run was started with,
+    /// except for threads, workers and [`Job::checkpoint_every`], which do not change the result.
     ///
     /// # Errors
     ///
-    /// [`Error::State`] where the state is damaged or of another job.
+    /// [`Error::InvalidState`] if the state is damaged or that of another job.
     pub fn resume(job: Job, folder: RunFolder) -> Result<Self> {
         let weights = Weights::random(&job.metadata.config, job.seed, &job.device)?;
         let mut trainer = Self::new(job, weights, folder)?;
-        let progress = state::load(&trainer.folder, &trainer.tensors())?;
-        if progress.samples != trainer.job.training.len() {
-            let reason = format!("{} training images, there are {}", progress.samples, trainer.job.training.len());
-            return Err(Error::State { path: trainer.folder.path(crate::RunFile::State), reason });
+        let state = state::load(&trainer.folder, &trainer.tensors())?;
+        if state.samples != trainer.job.training.len() {
+            let reason =
+                format!("it has {} training images, the job has {}", state.samples, trainer.job.training.len());
+            return Err(Error::InvalidState { path: trainer.folder.path(crate::RunFile::State), reason });
         }
-        trainer.progress = progress;
+        trainer.state = state;
         Ok(trainer)
     }
 
@@ -173,29 +224,29 @@ impl Trainer {
         let frozen = graph.modules().iter().take(job.freeze_until).map(|module| module.nodes.end).max().unwrap_or(0);
         let is_trained = |param: &hardnet_model::ParamInfo| param.kind.is_trained() && param.node >= frozen;
         if frozen == graph.nodes().len() {
-            let expected = "fewer than all entries of the network";
+            let expected = "fewer than all modules of the network";
             return Err(Error::Recipe { field: "freeze_until", found: job.freeze_until.to_string(), expected });
         }
         let network =
             HarDNet::new(&job.metadata.config, weights.var_builder(is_trained, &job.device))?.with_isa(job.isa);
         let recipe = &job.recipe;
         let decay = |param: &hardnet_model::ParamInfo| match recipe.decayed {
-            Decayed::All => recipe.weight_decay,
-            Decayed::Weights if param.shape.len() > 1 => recipe.weight_decay,
-            Decayed::Weights => 0.0,
+            DecayedParams::All => recipe.weight_decay,
+            DecayedParams::Weights if param.shape.len() > 1 => recipe.weight_decay,
+            DecayedParams::Weights => 0.0,
         };
         let trained = weights.entries().filter(|(param, _)| is_trained(param));
         let optimizer =
             Sgd::new(trained.map(|(param, var)| (var.clone(), decay(param))), recipe.momentum, recipe.nesterov)?;
-        let average = recipe.average_decay.map(|decay| Average::new(&weights, decay)).transpose()?;
-        let progress = Progress::new(job.settings.clone(), job.training.len());
+        let average = recipe.average_decay.map(|decay| WeightAverage::new(&weights, decay)).transpose()?;
+        let state = RunState::new(job.settings.clone(), job.training.len());
         let cores = Arc::new(CoreBudget::detect());
-        Ok(Self { job, folder, network, weights, average, optimizer, progress, cores })
+        Ok(Self { job, folder, network, weights, average, optimizer, state, cores })
     }
 
-    /// How far the run is.
-    pub fn progress(&self) -> &Progress {
-        &self.progress
+    /// Progress and history of the run.
+    pub fn state(&self) -> &RunState {
+        &self.state
     }
 
     /// The folder of the run.
@@ -203,86 +254,86 @@ impl Trainer {
         &self.folder
     }
 
-    /// The weights that the run gives: their average, if the recipe has one.
+    /// The resulting weights: their moving average, if the recipe has one.
     pub fn result(&self) -> &Weights {
-        self.average.as_ref().map_or(&self.weights, Average::weights)
+        self.average.as_ref().map_or(&self.weights, WeightAverage::weights)
     }
 
-    /// Trains until all epochs are done or `observe` says to stop; the state is saved in either case.
+    /// Trains until all epochs are done or `observe` returns `Break`. The state is saved in either case.
     ///
     /// # Errors
     ///
-    /// [`Error::Diverged`], [`Error::NothingReadable`] and errors of files, images and the network. What was saved before
-    /// stays as it is.
-    pub fn run(&mut self, observe: &mut dyn FnMut(Event) -> Flow) -> Result<Ending> {
-        while self.progress.epochs() < self.job.recipe.epochs {
-            let (started, before) = (Instant::now(), self.progress.sums.seconds);
+    /// [`Error::Diverged`], [`Error::NoReadableImages`] and errors of files, images and the network. The last saved
+    /// state is unchanged.
+    pub fn run(&mut self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome> {
+        while self.state.epochs() < self.job.recipe.epochs {
+            let (started, before) = (Instant::now(), self.state.totals.seconds);
             let flow = self.steps(observe)?;
-            if flow == Flow::Stop {
+            if flow.is_break() {
                 self.save_state()?;
-                return Ok(Ending::Stopped);
+                return Ok(Outcome::Stopped);
             }
             let Some(validation) = self.validate(observe)? else {
                 self.save_state()?;
-                return Ok(Ending::Stopped);
+                return Ok(Outcome::Stopped);
             };
-            let steps = self.progress.sums.seconds - before;
-            let beside = (started.elapsed().as_secs_f64() - steps).max(0.0);
-            let flow = self.finish_epoch(validation, beside, observe)?;
-            if flow == Flow::Stop && self.progress.epochs() < self.job.recipe.epochs {
-                return Ok(Ending::Stopped);
+            let steps = self.state.totals.seconds - before;
+            let overhead = (started.elapsed().as_secs_f64() - steps).max(0.0);
+            let flow = self.finish_epoch(validation, overhead, observe)?;
+            if flow.is_break() && self.state.epochs() < self.job.recipe.epochs {
+                return Ok(Outcome::Stopped);
             }
         }
-        Ok(Ending::Finished)
+        Ok(Outcome::Finished)
     }
 
-    /// The rest of the steps of the epoch in hand.
-    fn steps(&mut self, observe: &mut dyn FnMut(Event) -> Flow) -> Result<Flow> {
-        let (epoch, size) = (self.progress.epochs(), self.job.recipe.batch_size);
+    /// Runs the remaining steps of the current epoch.
+    fn steps(&mut self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<ControlFlow<()>> {
+        let (epoch, size) = (self.state.epochs(), self.job.recipe.batch_size);
         let images = images_of_an_epoch(self.job.training.len(), size);
         let batches = images.div_ceil(size);
         let seed = self.job.seed;
         let mut pass = TrainingEpoch::new(self.job.recipe.augmentation, self.job.training.len(), seed, epoch);
         pass.order.truncate(images);
-        pass.order.drain(..(self.progress.batch * size).min(images));
+        pass.order.drain(..(self.state.batch * size).min(images));
         let loader = Loader::training(Arc::clone(&self.job.training), self.job.pipeline.clone(), pass, self.loading())?;
-        let (began, before, seconds) = (Instant::now(), self.progress.sums.images, self.progress.sums.seconds);
+        let (began, before, seconds) = (Instant::now(), self.state.totals.images, self.state.totals.seconds);
         for batch in loader {
             for (sample, warning) in &batch.warnings {
-                observe(Event::Warning(&self.job.training[*sample], warning));
+                let _ = observe(Event::Warning(&self.job.training[*sample], warning));
             }
             for (_, failure) in &batch.failures {
-                observe(Event::Failure(failure));
+                let _ = observe(Event::Failure(failure));
             }
-            self.progress.sums.errors += batch.failures.len();
-            let learning_rate = self.learning_rate(epoch, self.progress.batch, batches);
+            self.state.totals.errors += batch.failures.len();
+            let learning_rate = self.learning_rate(epoch, self.state.batch, batches);
             let batch_loss = self.step(&batch, learning_rate)?;
-            self.progress.batch += 1;
+            self.state.batch += 1;
             let elapsed = began.elapsed().as_secs_f64();
-            self.progress.sums.seconds = seconds + elapsed;
-            let sums = &self.progress.sums;
-            let report = BatchReport {
+            self.state.totals.seconds = seconds + elapsed;
+            let totals = &self.state.totals;
+            let report = BatchMetrics {
                 epoch: (epoch + 1, self.job.recipe.epochs),
-                batch: (self.progress.batch, batches),
-                images: ((self.progress.batch * size).min(images), images),
-                loss: sums.loss() / sums.images.max(1) as f64,
-                top1: 100.0 * sums.correct as f64 / sums.images.max(1) as f64,
+                batch: (self.state.batch, batches),
+                images: ((self.state.batch * size).min(images), images),
+                loss: totals.loss() / totals.images.max(1) as f64,
+                top1: 100.0 * totals.correct as f64 / totals.images.max(1) as f64,
                 batch_loss,
                 learning_rate,
-                images_per_second: (sums.images - before) as f64 / elapsed,
+                images_per_second: (totals.images - before) as f64 / elapsed,
             };
-            if observe(Event::Batch(&report)) == Flow::Stop {
-                return Ok(Flow::Stop);
+            if observe(Event::Batch(&report)) == ControlFlow::Break(()) {
+                return Ok(ControlFlow::Break(()));
             }
-            let due = self.job.checkpoint_every.is_some_and(|every| self.progress.batch.is_multiple_of(every.max(1)));
-            if due && self.progress.batch < batches {
+            let due = self.job.checkpoint_every.is_some_and(|every| self.state.batch.is_multiple_of(every.max(1)));
+            if due && self.state.batch < batches {
                 self.save_state()?;
             }
         }
-        if self.progress.sums.images == 0 {
-            return Err(Error::NothingReadable { epoch: epoch + 1, failures: self.progress.sums.errors });
+        if self.state.totals.images == 0 {
+            return Err(Error::NoReadableImages { epoch: epoch + 1, failures: self.state.totals.errors });
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 
     fn loading(&self) -> LoaderOptions {
@@ -299,12 +350,12 @@ impl Trainer {
         recipe.schedule.rate(recipe.learning_rate, recipe.epochs, batches, epoch, batch)
     }
 
-    /// What the weights come to on the validation set, if there is one; none if it was stopped.
-    fn validate(&self, observe: &mut dyn FnMut(Event) -> Flow) -> Result<Option<Option<ValidationMetrics>>> {
+    /// Evaluates the weights on the validation set, if there is one. Returns `None` if the observer stopped it.
+    fn validate(&self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Option<Option<ValidationMetrics>>> {
         let Some(validation) = &self.job.validation else { return Ok(Some(None)) };
         let (config, device) = (&self.job.metadata.config, &self.job.device);
         let diverged = |loss: f32| {
-            let (epoch, batch) = (self.progress.epochs() + 1, self.progress.batch);
+            let (epoch, batch) = (self.state.epochs() + 1, self.state.batch);
             Error::Diverged { epoch, batch, loss }
         };
         let evaluation = match validation.evaluate(config, self.result(), device, &mut Events(observe)) {
@@ -318,49 +369,49 @@ impl Trainer {
         Ok(metrics.map(Some))
     }
 
-    /// Adds the epoch in hand, whose work beside its steps took `beside` seconds, to the history and saves everything.
+    /// Adds the current epoch to the history and saves everything. Its work outside the steps took `overhead` seconds.
     fn finish_epoch(
         &mut self,
         validation: Option<ValidationMetrics>,
-        beside: f64,
-        observe: &mut dyn FnMut(Event) -> Flow,
-    ) -> Result<Flow> {
-        let epoch = self.progress.epochs();
-        let sums = std::mem::take(&mut self.progress.sums);
-        let batch = std::mem::take(&mut self.progress.batch);
+        overhead: f64,
+        observe: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let epoch = self.state.epochs();
+        let totals = std::mem::take(&mut self.state.totals);
+        let batch = std::mem::take(&mut self.state.batch);
         let best = validation.map(|validation| {
-            let before = self.progress.history.iter().filter_map(|metrics| metrics.validation);
+            let before = self.state.history.iter().filter_map(|metrics| metrics.validation);
             before.map(|other| other.correct).max().is_none_or(|most| validation.correct > most)
         });
-        let images = sums.images as f64;
-        self.progress.history.push(EpochMetrics {
+        let images = totals.images as f64;
+        self.state.history.push(EpochMetrics {
             epoch: epoch + 1,
-            steps: self.progress.steps,
+            steps: self.state.steps,
             learning_rate: rounded_rate(self.learning_rate(epoch, batch.saturating_sub(1), batch)),
-            train_loss: rounded(sums.loss() / images),
-            train_top1: rounded(100.0 * sums.correct as f64 / images),
-            train_images: sums.images,
-            train_errors: sums.errors,
+            train_loss: rounded(totals.loss() / images),
+            train_top1: rounded(100.0 * totals.correct as f64 / images),
+            train_images: totals.images,
+            train_errors: totals.errors,
             validation,
             best: best.unwrap_or(false),
-            images_per_second: rounded(images / sums.seconds.max(1e-9)),
-            seconds: rounded(sums.seconds + beside),
+            images_per_second: rounded(images / totals.seconds.max(1e-9)),
+            seconds: rounded(totals.seconds + overhead),
         });
         if let Err(error) = self.save_epoch() {
-            // The epoch in hand stays in hand: what is on the disk does not know of it either.
-            self.progress.history.pop();
-            (self.progress.sums, self.progress.batch) = (sums, batch);
+            // The epoch stays the current one, as it is on disk.
+            self.state.history.pop();
+            (self.state.totals, self.state.batch) = (totals, batch);
             return Err(error);
         }
-        let metrics = self.progress.history.last().expect("an epoch was just added");
+        let metrics = self.state.history.last().expect("an epoch was just added");
         Ok(observe(Event::Epoch(metrics)))
     }
 
-    /// The variables of the state under their names.
+    /// The variables of the state with their names.
     fn tensors(&self) -> Vec<(String, &Var)> {
         let mut tensors: Vec<(String, &Var)> =
             self.weights.entries().map(|(param, var)| (format!("weight.{}", param.name), var)).collect();
-        tensors.extend(self.optimizer.directions().enumerate().map(|(at, var)| (format!("direction.{at}"), var)));
+        tensors.extend(self.optimizer.momentum_buffers().enumerate().map(|(at, var)| (format!("direction.{at}"), var)));
         if let Some(average) = &self.average {
             tensors.extend(average.weights().entries().map(|(param, var)| (format!("average.{}", param.name), var)));
         }
@@ -368,28 +419,25 @@ impl Trainer {
     }
 }
 
-/// Turns what an evaluation says into events of the run.
-struct Events<'a>(&'a mut dyn FnMut(Event) -> Flow);
+/// Turns the progress of an evaluation into events of the run.
+struct Events<'a>(&'a mut dyn FnMut(Event) -> ControlFlow<()>);
 
 impl Observer for Events<'_> {
     fn image_failed(&mut self, _: &Sample, error: &SampleError) {
-        (self.0)(Event::Failure(error));
+        let _ = (self.0)(Event::Failure(error));
     }
 
     fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
-        match (self.0)(Event::Validated(batch.done, batch.total())) {
-            Flow::Continue => ControlFlow::Continue(()),
-            Flow::Stop => ControlFlow::Break(()),
-        }
+        (self.0)(Event::Validated(batch.done, batch.total()))
     }
 }
 
-/// Images of an epoch: all but one that would be a batch of its own, which has no statistics.
+/// Number of images of an epoch. An image that would be a batch of its own, which has no statistics, is left out.
 fn images_of_an_epoch(samples: usize, batch_size: usize) -> usize {
     if samples % batch_size == 1 { samples - 1 } else { samples }
 }
 
-/// To nine significant digits.
+/// Rounds to nine significant digits.
 fn rounded_rate(rate: f64) -> f64 {
     format!("{rate:.8e}").parse().unwrap_or(rate)
 }

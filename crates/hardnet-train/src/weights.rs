@@ -1,4 +1,4 @@
-//! The parameters and running statistics of a network that is trained.
+//! Parameters and running statistics of a network in training.
 
 use std::collections::HashMap;
 
@@ -9,30 +9,30 @@ use hardnet_model::{Config, Graph, ParamInfo, ParamKind, Parameters, WeightsFile
 use crate::error::Result;
 use crate::init;
 
-/// Every parameter and running statistic of a network as a variable of its own.
+/// The parameters and running statistics of a network, each as a variable.
 #[derive(Debug)]
 pub struct Weights {
     entries: Vec<(ParamInfo, Var)>,
-    places: HashMap<String, usize>,
+    indices: HashMap<String, usize>,
 }
 
 impl Weights {
     /// Random weights for `config` by the authors' rules: Xavier's normal distribution for convolutions, PyTorch's own
-    /// for the rest. They depend on `seed` alone.
+    /// for the rest. They depend only on `seed`.
     ///
     /// # Errors
     ///
-    /// [`hardnet_graph::Error::Config`] where `config` makes no network.
+    /// [`hardnet_graph::Error::Config`] if `config` does not describe a network.
     pub fn random(config: &Config, seed: u64, device: &Device) -> Result<Self> {
         Self::build(config, device, |index, param, fan_in| Ok(init::values(param, index, fan_in, seed)))
     }
 
-    /// The weights of a file for a network of `classes` classes. If the file has another number of classes, or no head, the
-    /// head is drawn anew as in [`Weights::random`]: compare [`WeightsFile::config`].
+    /// The weights of a file, for a network of `classes` classes. If the file has another number of classes, or no head, the
+    /// head is random, as in [`Weights::random`].
     ///
     /// # Errors
     ///
-    /// What the file says of its tensors.
+    /// Errors of reading the file.
     pub fn from_file(file: &WeightsFile, classes: usize, seed: u64, device: &Device) -> Result<Self> {
         let config = file.config().clone().with_classes(classes);
         let (own, kept) = (file.parameters(), file.config().classes() == classes);
@@ -58,22 +58,22 @@ impl Weights {
     }
 
     fn new(entries: Vec<(ParamInfo, Var)>) -> Self {
-        let places = entries.iter().enumerate().map(|(at, (param, _))| (param.name.clone(), at)).collect();
-        Self { entries, places }
+        let indices = entries.iter().enumerate().map(|(at, (param, _))| (param.name.clone(), at)).collect();
+        Self { entries, indices }
     }
 
-    /// Weights of the same values in memory of their own.
+    /// A deep copy.
     ///
     /// # Errors
     ///
-    /// Candle's.
+    /// Errors of Candle.
     pub fn copy(&self) -> candle_core::Result<Self> {
         let copy =
             |(param, var): &(ParamInfo, Var)| Ok((param.clone(), Var::from_tensor(&var.as_detached_tensor().copy()?)?));
         Ok(Self::new(self.entries.iter().map(copy).collect::<candle_core::Result<_>>()?))
     }
 
-    /// Every parameter in the order of [`Graph::params`], with its variable.
+    /// The parameters in the order of [`Graph::params`], with their variables.
     pub fn entries(&self) -> impl Iterator<Item = (&ParamInfo, &Var)> {
         self.entries.iter().map(|(param, var)| (param, var))
     }
@@ -83,8 +83,8 @@ impl Weights {
         self.entries.iter().map(|(_, var)| var)
     }
 
-    /// A builder of a network that shares these variables. Gradients reach the parameters for which `is_trained`; running
-    /// statistics follow the batches in either case.
+    /// A builder of a network that shares these variables. Parameters get gradients if `is_trained` returns true for them;
+    /// running statistics are updated in any case.
     pub fn var_builder(&self, is_trained: impl Fn(&ParamInfo) -> bool, device: &Device) -> VarBuilder<'static> {
         let tensor = |(param, var): &(ParamInfo, Var)| {
             let shared = !param.kind.is_trained() || is_trained(param);
@@ -108,7 +108,7 @@ pub(crate) fn values_of(var: &Var) -> candle_core::Result<Vec<f32>> {
 
 impl Parameters for Weights {
     fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
-        match self.places.get(&param.name) {
+        match self.indices.get(&param.name) {
             Some(&at) => self
                 .values_at(at)
                 .map_err(|error| hardnet_params::Error::Source { name: param.name.clone(), source: Box::new(error) }),

@@ -1,7 +1,7 @@
 //! Optimizer, loss, clipping and schedules against PyTorch's, whose numbers `torch/optim.py` wrote.
 
 use candle_core::{Device, Tensor, Var};
-use hardnet_train::{Decay, Interval, Schedule, Sgd, Warmup, clip_factor, cross_entropy};
+use hardnet_train::{LrDecay, LrInterval, Schedule, Sgd, Warmup, clip_factor, cross_entropy};
 use serde_json::Value;
 
 fn table() -> Value {
@@ -92,9 +92,9 @@ fn losses_and_their_gradients_are_those_of_cross_entropy_loss() {
 fn learning_rates_are_those_of_the_schedulers() {
     for case in table()["schedules"].as_array().unwrap() {
         let decay = match case["decay"].as_str().unwrap() {
-            "constant" => Decay::Constant,
-            "cosine" => Decay::Cosine { least: number(&case["least"]) },
-            _ => Decay::Step { every: case["every"].as_u64().unwrap() as u32, factor: number(&case["factor"]) },
+            "constant" => LrDecay::Constant,
+            "cosine" => LrDecay::Cosine { min_rate: number(&case["least"]) },
+            _ => LrDecay::Step { every: case["every"].as_u64().unwrap() as u32, factor: number(&case["factor"]) },
         };
         let warmup = case["warmup"].as_u64().unwrap() as u32;
         let mut schedule = Schedule::new(decay);
@@ -105,12 +105,12 @@ fn learning_rates_are_those_of_the_schedulers() {
         assert_close(found, &rates, 1e-9, &format!("{case}"));
 
         // With a change at each batch, epochs of one batch are the same, and of more the first batches are.
-        schedule.interval = Interval::Batch;
+        schedule.interval = LrInterval::Batch;
         for batches in [1, 5] {
             let found = (0..epochs).map(|epoch| schedule.rate(rate, epochs, batches, epoch, 0));
             assert_close(found, &rates, 1e-9, &format!("{batches} batches of {case}"));
         }
-        if !matches!(decay, Decay::Step { .. }) && warmup > 0 {
+        if !matches!(decay, LrDecay::Step { .. }) && warmup > 0 {
             let within = schedule.rate(rate, epochs, 5, 0, 3);
             assert!(within > rates[0] && within < rates[1], "{within} in {case}");
         }

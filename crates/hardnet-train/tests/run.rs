@@ -1,6 +1,7 @@
 //! Runs of a small network on a few small images.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
@@ -8,7 +9,7 @@ use hardnet_checkpoint::Checkpoint;
 use hardnet_data::{Augmentation, Dataset, Pipeline, RandomCrop, Sample};
 use hardnet_model::{BlockConfig, Config, Head, Metadata, ParamKind, Parameters, Variant, WeightsFile, write_weights};
 use hardnet_train::{
-    Ending, EpochMetrics, Error, Event, Flow, Job, Progress, Recipe, RunFile, RunFolder, Trainer, Validation, Weights,
+    EpochMetrics, Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, Trainer, Validation, Weights,
 };
 
 const SIDE: usize = 16;
@@ -86,8 +87,8 @@ fn start(job: Job, path: &Path) -> Trainer {
 }
 
 fn finish(trainer: &mut Trainer) -> Vec<EpochMetrics> {
-    assert_eq!(trainer.run(&mut |_| Flow::Continue).unwrap(), Ending::Finished);
-    trainer.progress().history.clone()
+    assert_eq!(trainer.run(&mut |_| ControlFlow::Continue(())).unwrap(), Outcome::Finished);
+    trainer.state().history.clone()
 }
 
 /// Every tensor of the state by name.
@@ -132,14 +133,14 @@ fn a_resumed_run_is_the_same_to_the_last_bit() {
         let mut trainer = start(job(recipe()), &path);
         let ending = trainer.run(&mut |event| {
             steps += usize::from(matches!(event, Event::Batch(_)));
-            if steps == stop { Flow::Stop } else { Flow::Continue }
+            if steps == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert_eq!(ending.unwrap(), Ending::Stopped);
+        assert_eq!(ending.unwrap(), Outcome::Stopped);
         drop(trainer);
         let mut job = job(recipe());
         job.workers = workers;
         let folder = RunFolder::open(&path).unwrap();
-        assert_eq!(Progress::read(&folder).unwrap().steps, stop as u64);
+        assert_eq!(RunState::read(&folder).unwrap().steps, stop as u64);
         let mut trainer = Trainer::resume(job, folder).unwrap();
         assert_eq!(figures(&finish(&mut trainer)), figures(&history), "stopped after {stop} steps");
         assert_same(&whole, &path);
@@ -153,8 +154,10 @@ fn one_epoch_and_one_more_are_two() {
     let (whole, halves) = (temporary.path().join("whole"), temporary.path().join("halves"));
     finish(&mut start(job(recipe()), &whole));
     let mut trainer = start(job(recipe()), &halves);
-    let ending = trainer.run(&mut |event| if matches!(event, Event::Epoch(_)) { Flow::Stop } else { Flow::Continue });
-    assert_eq!(ending.unwrap(), Ending::Stopped);
+    let ending = trainer.run(&mut |event| {
+        if matches!(event, Event::Epoch(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(ending.unwrap(), Outcome::Stopped);
     drop(trainer);
     finish(&mut Trainer::resume(job(recipe()), RunFolder::open(&halves).unwrap()).unwrap());
     assert_same(&whole, &halves);
@@ -212,7 +215,7 @@ fn a_run_that_diverges_keeps_its_last_good_state() {
     let mut recipe = recipe();
     (recipe.clip_norm, recipe.average_decay) = (None, None);
     // The second epoch's rate is 1e38 times the first's.
-    recipe.schedule = hardnet_train::Schedule::new(hardnet_train::Decay::Step { every: 1, factor: 1e38 });
+    recipe.schedule = hardnet_train::Schedule::new(hardnet_train::LrDecay::Step { every: 1, factor: 1e38 });
     recipe.learning_rate = 0.01;
     let mut trainer = start(job(recipe), temporary.path());
     let mut saved = Vec::new();
@@ -220,7 +223,7 @@ fn a_run_that_diverges_keeps_its_last_good_state() {
         if matches!(event, Event::Epoch(_)) {
             saved = state(temporary.path());
         }
-        Flow::Continue
+        ControlFlow::Continue(())
     });
     assert!(matches!(error, Err(Error::Diverged { epoch: 2, .. })), "{error:?}");
     assert!(!saved.is_empty() && state(temporary.path()) == saved);
@@ -241,15 +244,15 @@ fn unreadable_images_are_counted_and_left_out() {
     trainer
         .run(&mut |event| {
             told += usize::from(matches!(event, Event::Failure(_)));
-            Flow::Continue
+            ControlFlow::Continue(())
         })
         .unwrap();
-    let history = &trainer.progress().history;
+    let history = &trainer.state().history;
     assert_eq!((told, history[1].train_errors, history[1].train_images), (6, 3, 33));
 
     own.training = vec![Sample::new("no-such-file.png", Some(0), "a"); 9].into();
-    let error = start(own, &temporary.path().join("none")).run(&mut |_| Flow::Continue);
-    assert!(matches!(error, Err(Error::NothingReadable { epoch: 1, failures: 8 })), "{error:?}");
+    let error = start(own, &temporary.path().join("none")).run(&mut |_| ControlFlow::Continue(()));
+    assert!(matches!(error, Err(Error::NoReadableImages { epoch: 1, failures: 8 })), "{error:?}");
 }
 
 #[test]
@@ -275,7 +278,7 @@ fn a_network_frozen_as_a_whole_is_refused() {
     job.freeze_until = 99;
     let weights = Weights::random(&config(), 7, &Device::Cpu).unwrap();
     let error = Trainer::start(job, weights, RunFolder::create(temporary.path(), false).unwrap()).unwrap_err();
-    assert_eq!(error.to_string(), "`freeze_until` is 99, expected fewer than all entries of the network");
+    assert_eq!(error.to_string(), "`freeze_until` is 99, expected fewer than all modules of the network");
 }
 
 /// Weights of another number of classes keep all but their head.
@@ -308,7 +311,7 @@ fn a_state_of_another_job_is_refused() {
     assert_eq!(resume(job(recipe())), None);
     let mut fewer = job(recipe());
     fewer.training = samples(20, 1).into();
-    assert!(resume(fewer).unwrap().contains("36 training images, there are 20"));
+    assert!(resume(fewer).unwrap().contains("it has 36 training images, the job has 20"));
     let mut wider = job(recipe());
     wider.metadata.config.blocks[0].transition = 14;
     assert!(resume(wider).unwrap().contains("has the shape"));
@@ -326,7 +329,7 @@ fn a_state_of_another_job_is_refused() {
 fn averages_are_exponential() {
     let one = Weights::random(&config(), 1, &Device::Cpu).unwrap();
     let two = Weights::random(&config(), 2, &Device::Cpu).unwrap();
-    let mut average = hardnet_train::Average::new(&one, 0.9).unwrap();
+    let mut average = hardnet_train::WeightAverage::new(&one, 0.9).unwrap();
     average.update(&two).unwrap();
     average.update(&two).unwrap();
     for (param, _) in one.entries() {

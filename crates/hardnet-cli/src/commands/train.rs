@@ -5,11 +5,12 @@ mod recipe;
 mod settings;
 mod show;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hardnet_model::{Config, Metadata, Variant, WeightsFile};
-use hardnet_train::{Ending, Error, Event, Flow, Job, Progress, RunFile, RunFolder, Trainer, Validation, Weights};
+use hardnet_train::{Error, Event, Job, Outcome, RunFile, RunFolder, RunState, Trainer, Validation, Weights};
 use hardnet_weights::WeightsSource;
 
 use crate::commands::convert::read_labels;
@@ -109,7 +110,7 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     let (settings, data, folder, weights) = match &args.resume {
         Some(path) => {
             let folder = RunFolder::open(path).map_err(with_hint)?;
-            let settings = Settings::from_value(Progress::read(&folder)?.settings)?;
+            let settings = Settings::from_value(RunState::read(&folder)?.settings)?;
             let data = data::load(&settings.data, settings.metadata.config.classes(), printer)?;
             (settings, data, folder, None)
         }
@@ -139,19 +140,24 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     }
 
     let Data { training, validation, .. } = data;
-    let mut job = Job::new(settings.metadata.clone(), settings.recipe.clone(), training, settings.pipeline.clone());
-    (job.seed, job.freeze_until) = (settings.seed, settings.freeze_until);
-    (job.workers, job.threads, job.device) = (workers, crate::knobs::threads(), device);
-    job.isa = crate::knobs::isa()?;
-    (job.checkpoint_every, job.keep_epochs) = (args.checkpoint_every, settings.keep_epochs);
-    job.settings = settings.to_value()?;
-    job.validation = match validation {
+    let validation = match validation {
         Some(samples) => {
             let validation = Validation::new(samples, settings.pipeline.clone());
             Some(validation.workers(workers).threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
         }
         None => None,
     };
+    let job = Job::new(settings.metadata.clone(), settings.recipe.clone(), training, settings.pipeline.clone())
+        .seed(settings.seed)
+        .freeze_until(settings.freeze_until)
+        .workers(workers)
+        .threads(crate::knobs::threads())
+        .device(device)
+        .isa(crate::knobs::isa()?)
+        .checkpoint_every(args.checkpoint_every)
+        .keep_epochs(settings.keep_epochs)
+        .settings(settings.to_value()?)
+        .validation(validation);
     let mut trainer = match weights {
         Some(weights) => Trainer::start(job, weights, folder).map_err(with_hint)?,
         None => Trainer::resume(job, folder).map_err(with_hint)?,
@@ -164,37 +170,37 @@ fn train(args: &TrainArgs, trainer: &mut Trainer, epochs: u32, resumes: bool, pr
     let interrupt = Interrupt::watch()?;
     let mut show = Show::new(*printer, args.json, epochs);
     if resumes {
-        show.resumed(trainer.progress());
+        show.resumed(trainer.state());
     }
     let mut failed = None;
     let mut interrupted = false;
-    let ending = trainer.run(&mut |event| {
+    let outcome = trainer.run(&mut |event| {
         let last = matches!(event, Event::Epoch(metrics) if args.stop_after.is_some_and(|most| metrics.epoch as usize >= most));
         if let Err(failure) = show.event(event) {
             failed.get_or_insert(failure);
         }
         interrupted |= interrupt.requested();
-        if interrupted || last || failed.is_some() { Flow::Stop } else { Flow::Continue }
+        if interrupted || last || failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     show.finish();
     if let Some(failure) = failed {
         return Err(failure);
     }
-    let ending = ending.map_err(with_hint)?;
+    let outcome = outcome.map_err(with_hint)?;
     let folder = trainer.folder();
     if args.json {
-        printer.json(&show::report(trainer, ending))?;
+        printer.json(&show::report(trainer, outcome))?;
     } else {
         let result = [RunFile::Best, RunFile::Last].into_iter().find(|file| folder.has(*file));
         if let Some(file) = result {
             printer.line(folder.path(file).display())?;
         }
     }
-    if ending == Ending::Stopped {
+    if outcome == Outcome::Stopped {
         let path = folder.as_path().display();
         printer.note(format_args!("stopped; resume with: hardnet train --resume {path}"));
     }
-    Ok(if interrupted && ending == Ending::Stopped { Exit::Interrupted } else { Exit::Success })
+    Ok(if interrupted && outcome == Outcome::Stopped { Exit::Interrupted } else { Exit::Success })
 }
 
 /// Settings, images and initial weights of a new run.
@@ -276,11 +282,11 @@ fn with_hint(error: Error) -> Failure {
         Error::Diverged { .. } => {
             Some("lower --lr, warm up with --warmup-epochs, or clip gradients with --clip-norm".into())
         }
-        Error::Taken { path } => {
+        Error::RunExists { path } => {
             Some(format!("continue it with: hardnet train --resume {}; or pass --force to replace it", path.display()))
         }
-        Error::File { action: "write", path, .. } => Some(resume(path)),
-        Error::NothingReadable { .. } => Some("see the errors above for the images".into()),
+        Error::Io { action: "write", path, .. } => Some(resume(path)),
+        Error::NoReadableImages { .. } => Some("see the errors above for the images".into()),
         _ => None,
     };
     match hint {

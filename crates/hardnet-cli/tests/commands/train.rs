@@ -110,7 +110,7 @@ fn a_folder_with_a_run_is_not_overwritten() {
     folder
         .run(TRAIN)
         .exits(2)
-        .says("`run` holds a run already")
+        .says("`run` already holds a run")
         .says("hint: continue it with: hardnet train --resume run");
     assert!(bytes(&folder, "run/last.safetensors") == before);
     folder.run(&format!("{TRAIN} --force --seed 1")).exits(0);

@@ -1,23 +1,23 @@
-//! What a run leaves in its folder.
+//! The files of a run.
 
 use hardnet_model::write_weights;
 
 use super::Trainer;
-use crate::curves::curves;
+use crate::curves::plot_curves;
 use crate::error::{Error, Result};
 use crate::folder::RunFile;
 use crate::state;
 
 impl Trainer {
-    /// Saves how far the run is.
+    /// Saves the state of the run.
     pub(super) fn save_state(&self) -> Result<()> {
-        state::save(&self.folder, &self.progress, &self.tensors())
+        state::save(&self.folder, &self.state, &self.tensors())
     }
 
-    /// Saves what an epoch that was just added to the history gives, and the state behind it: until that is written, the
-    /// epoch is not finished, and going on makes it again.
+    /// Saves the files of the epoch that was just added to the history, and then the state. Until the state is written, the
+    /// epoch does not count as finished, and a resumed run repeats it.
     pub(super) fn save_epoch(&self) -> Result<()> {
-        let metrics = self.progress.history.last().expect("an epoch was just added");
+        let metrics = self.state.history.last().expect("an epoch was just added");
         if self.job.keep_epochs {
             self.save_weights(RunFile::Epoch(metrics.epoch))?;
         }
@@ -25,16 +25,16 @@ impl Trainer {
             self.save_weights(RunFile::Best)?;
         }
         self.save_weights(RunFile::Last)?;
-        let lines: String = self.progress.history.iter().map(line).collect();
+        let lines: String = self.state.history.iter().map(line).collect();
         self.save_text(RunFile::Metrics, &lines)?;
-        self.save_text(RunFile::Curves, &curves(&self.progress.history, self.job.recipe.epochs))?;
+        self.save_text(RunFile::Curves, &plot_curves(&self.state.history, self.job.recipe.epochs))?;
         self.save_state()
     }
 
     fn save_weights(&self, file: RunFile) -> Result<()> {
         self.folder.write(file, |out| match write_weights(&self.job.metadata, self.result(), out) {
             Err(hardnet_params::Error::NotFinite { .. }) => {
-                let (epoch, batch) = (self.progress.epochs(), self.progress.batch);
+                let (epoch, batch) = (self.state.epochs(), self.state.batch);
                 Err(Error::Diverged { epoch, batch, loss: f32::NAN })
             }
             other => Ok(other?),

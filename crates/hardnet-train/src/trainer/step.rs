@@ -1,4 +1,4 @@
-//! One step: loss, gradients, new weights.
+//! One step: loss, gradients, update.
 
 use candle_core::Tensor;
 use hardnet_data::{Batch, Purpose, RandomStream};
@@ -10,9 +10,9 @@ use crate::loss::cross_entropy;
 use crate::optimizer::clip_factor;
 
 impl Trainer {
-    /// Makes a step with the images of `batch` and gives their mean loss.
+    /// Runs a step with the images of `batch` and returns their mean loss.
     ///
-    /// A batch of fewer than two readable images is passed over: it has no statistics.
+    /// A batch with fewer than two readable images is skipped, because it has no statistics.
     pub(super) fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<f32> {
         let count = batch.samples.len();
         if count < 2 {
@@ -26,35 +26,35 @@ impl Trainer {
         let images = Tensor::from_vec(batch.stacked(), (count, 3, side, side), device)?;
         let targets = Tensor::from_slice(&labels, count, device)?;
 
-        let epoch = self.progress.epochs();
-        let place = [epoch, self.progress.batch as u32];
-        let mut random = RandomStream::new(self.job.seed, Purpose::Dropout, place);
+        let epoch = self.state.epochs();
+        let position = [epoch, self.state.batch as u32];
+        let mut random = RandomStream::new(self.job.seed, Purpose::Dropout, position);
         let seed = u64::from(random.bits()) << 32 | u64::from(random.bits());
         let logits = self.network.forward_train(&images, seed)?;
         let loss = cross_entropy(&logits, &targets, self.job.recipe.label_smoothing)?;
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
-            return Err(Error::Diverged { epoch: epoch + 1, batch: self.progress.batch + 1, loss: value });
+            return Err(Error::Diverged { epoch: epoch + 1, batch: self.state.batch + 1, loss: value });
         }
         let gradients = loss.backward()?;
-        let share = match self.job.recipe.clip_norm {
-            Some(most) => clip_factor(self.optimizer.gradient_norm(&gradients)?, most),
+        let scale = match self.job.recipe.clip_norm {
+            Some(max_norm) => clip_factor(self.optimizer.gradient_norm(&gradients)?, max_norm),
             None => 1.0,
         };
-        self.optimizer.step(&gradients, learning_rate, share)?;
+        self.optimizer.step(&gradients, learning_rate, scale)?;
         if let Some(average) = &mut self.average {
             average.update(&self.weights)?;
         }
         let logits = logits.to_vec2::<f32>()?;
-        let correct = logits.iter().zip(&labels).filter(|(logits, label)| is_right(logits, **label)).count();
-        self.progress.sums.add(value, correct, count);
-        self.progress.steps += 1;
+        let correct = logits.iter().zip(&labels).filter(|(logits, label)| is_correct(logits, **label)).count();
+        self.state.totals.add(value, correct, count);
+        self.state.steps += 1;
         Ok(value)
     }
 }
 
-/// Whether `label` has the greatest logit, the first of them if there are several.
-fn is_right(logits: &[f32], label: u32) -> bool {
+/// Whether `label` has the largest logit, or is the first of several.
+fn is_correct(logits: &[f32], label: u32) -> bool {
     let label = label as usize;
     let Some(&own) = logits.get(label) else { return false };
     logits.iter().enumerate().all(|(index, &logit)| logit < own || (logit == own && index >= label))

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use hardnet_data::RandomCrop;
-use hardnet_train::{Decay, Decayed, Interval, Recipe, Warmup};
+use hardnet_train::{DecayedParams, LrDecay, LrInterval, Recipe, Warmup};
 
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
@@ -117,7 +117,7 @@ impl RecipeArgs {
 
     /// The recipe.
     pub(crate) fn resolve(&self) -> Result<Recipe> {
-        let mut recipe = Recipe::named(&self.recipe).expect("clap accepts only the names of recipes");
+        let mut recipe: Recipe = self.recipe.parse()?;
         let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
         set(&mut recipe.learning_rate, self.lr);
         set(&mut recipe.momentum, self.momentum);
@@ -131,14 +131,14 @@ impl RecipeArgs {
         recipe.clip_norm = self.clip_norm.or(recipe.clip_norm);
         recipe.average_decay = self.ema.or(recipe.average_decay);
         recipe.decayed = match self.decay {
-            Some(DecayChoice::All) => Decayed::All,
-            Some(DecayChoice::Weights) => Decayed::Weights,
+            Some(DecayChoice::All) => DecayedParams::All,
+            Some(DecayChoice::Weights) => DecayedParams::Weights,
             None => recipe.decayed,
         };
         recipe.schedule.decay = self.decay(recipe.schedule.decay)?;
         recipe.schedule.interval = match self.lr_per {
-            Some(IntervalChoice::Epoch) => Interval::Epoch,
-            Some(IntervalChoice::Batch) => Interval::Batch,
+            Some(IntervalChoice::Epoch) => LrInterval::Epoch,
+            Some(IntervalChoice::Batch) => LrInterval::Batch,
             None => recipe.schedule.interval,
         };
         if let Some(epochs) = self.warmup_epochs {
@@ -153,20 +153,20 @@ impl RecipeArgs {
     }
 
     /// The schedule: `recipe` with the changes of the options.
-    fn decay(&self, recipe: Decay) -> Result<Decay> {
+    fn decay(&self, recipe: LrDecay) -> Result<LrDecay> {
         let decay = match (self.schedule, recipe) {
-            (Some(ScheduleChoice::Constant), _) => Decay::Constant,
-            (Some(ScheduleChoice::Cosine), _) => Decay::Cosine { least: self.lr_min.unwrap_or(0.0) },
+            (Some(ScheduleChoice::Constant), _) => LrDecay::Constant,
+            (Some(ScheduleChoice::Cosine), _) => LrDecay::Cosine { min_rate: self.lr_min.unwrap_or(0.0) },
             (Some(ScheduleChoice::Step), _) => {
-                Decay::Step { every: self.step_epochs.unwrap_or(30), factor: self.step_factor.unwrap_or(0.1) }
+                LrDecay::Step { every: self.step_epochs.unwrap_or(30), factor: self.step_factor.unwrap_or(0.1) }
             }
-            (None, Decay::Cosine { least }) => Decay::Cosine { least: self.lr_min.unwrap_or(least) },
+            (None, LrDecay::Cosine { min_rate }) => LrDecay::Cosine { min_rate: self.lr_min.unwrap_or(min_rate) },
             (None, recipe) => recipe,
         };
-        if self.lr_min.is_some() && !matches!(decay, Decay::Cosine { .. }) {
+        if self.lr_min.is_some() && !matches!(decay, LrDecay::Cosine { .. }) {
             return Err(requires("--lr-min", "--schedule cosine"));
         }
-        if (self.step_epochs.is_some() || self.step_factor.is_some()) && !matches!(decay, Decay::Step { .. }) {
+        if (self.step_epochs.is_some() || self.step_factor.is_some()) && !matches!(decay, LrDecay::Step { .. }) {
             return Err(requires("--step-epochs and --step-factor", "--schedule step"));
         }
         Ok(decay)
@@ -234,18 +234,18 @@ mod tests {
         assert_eq!(recipe("--recipe notebook").unwrap(), Recipe::notebook());
         let mut expected = Recipe::upstream();
         (expected.epochs, expected.batch_size, expected.learning_rate) = (30, 64, 0.1);
-        expected.schedule.decay = Decay::Cosine { least: 1e-4 };
+        expected.schedule.decay = LrDecay::Cosine { min_rate: 1e-4 };
         expected.schedule.warmup = Some(Warmup { epochs: 2, start: 0.1 });
-        expected.schedule.interval = Interval::Batch;
+        expected.schedule.interval = LrInterval::Batch;
         (expected.label_smoothing, expected.clip_norm, expected.average_decay) = (0.1, Some(5.0), Some(0.999));
-        expected.decayed = Decayed::Weights;
+        expected.decayed = DecayedParams::Weights;
         expected.augmentation = expected.augmentation.with_crop(RandomCrop::Padded { padding: 8 }).with_flip(0.25);
         let flags = "--epochs 30 -b 64 --lr 0.1 --lr-min 1e-4 --warmup-epochs 2 --warmup-start 0.1 --lr-per batch \
                      --label-smoothing 0.1 --clip-norm 5 --ema 0.999 --decay weights --crop padded --crop-padding 8 --flip 0.25";
         assert_eq!(recipe(flags).unwrap(), expected);
         let resized = RandomCrop::Resized { scale: [0.5, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
         assert_eq!(recipe("--crop-scale 0.5,1").unwrap().augmentation.crop, resized);
-        assert_eq!(recipe("--schedule step").unwrap().schedule.decay, Decay::Step { every: 30, factor: 0.1 });
+        assert_eq!(recipe("--schedule step").unwrap().schedule.decay, LrDecay::Step { every: 30, factor: 0.1 });
         assert!(!recipe("--momentum 0").unwrap().nesterov);
     }
 

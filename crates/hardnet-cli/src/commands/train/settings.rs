@@ -2,7 +2,7 @@
 
 use hardnet_data::{Pipeline, RandomCrop};
 use hardnet_model::Metadata;
-use hardnet_train::{Decay, Decayed, Error, Interval, Recipe, RunFile, RunFolder};
+use hardnet_train::{DecayedParams, Error, LrDecay, LrInterval, Recipe, RunFile, RunFolder};
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
@@ -98,7 +98,7 @@ impl Settings {
         };
         let nesterov = if self.recipe.nesterov { " (Nesterov)" } else { "" };
         let decayed = match self.recipe.decayed {
-            Decayed::Weights => " on weights",
+            DecayedParams::Weights => " on weights",
             _ => " on all parameters",
         };
         let mut more = String::new();
@@ -129,12 +129,12 @@ impl Settings {
     fn schedule(&self) -> String {
         let schedule = &self.recipe.schedule;
         let decay = match schedule.decay {
-            Decay::Cosine { least } => format!("cosine schedule to {least}"),
-            Decay::Step { every, factor } => format!("multiplied by {factor} every {every} epochs"),
+            LrDecay::Cosine { min_rate } => format!("cosine schedule to {min_rate}"),
+            LrDecay::Step { every, factor } => format!("multiplied by {factor} every {every} epochs"),
             _ => "constant".into(),
         };
         let interval = match schedule.interval {
-            Interval::Batch => "batch",
+            LrInterval::Batch => "batch",
             _ => "epoch",
         };
         let warmup = schedule.warmup.map_or(String::new(), |warmup| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hardnet_train::{BatchReport, Ending, EpochMetrics, Event, Progress as Saved, RunFile, Trainer};
+use hardnet_train::{BatchMetrics, EpochMetrics, Event, Outcome, RunFile, RunState, Trainer};
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -32,16 +32,16 @@ pub(super) struct Report {
     epochs: Vec<EpochMetrics>,
 }
 
-pub(super) fn report(trainer: &Trainer, ending: Ending) -> Report {
+pub(super) fn report(trainer: &Trainer, outcome: Outcome) -> Report {
     let folder = trainer.folder();
     let path = |file| folder.has(file).then(|| folder.path(file).display().to_string());
     Report {
         schema_version: 1,
         output: folder.as_path().display().to_string(),
-        finished: ending == Ending::Finished,
+        finished: outcome == Outcome::Finished,
         best: path(RunFile::Best),
         last: path(RunFile::Last),
-        epochs: trainer.progress().history.clone(),
+        epochs: trainer.state().history.clone(),
     }
 }
 
@@ -51,7 +51,7 @@ impl Show {
     }
 
     /// Shows where a saved run resumes.
-    pub(super) fn resumed(&mut self, saved: &Saved) {
+    pub(super) fn resumed(&mut self, saved: &RunState) {
         let epochs = counted(saved.epochs() as usize, "epoch");
         match saved.batch {
             0 => self.printer.note(format_args!("resumed after {epochs}")),
@@ -86,7 +86,7 @@ impl Show {
         Ok(())
     }
 
-    fn batch(&mut self, report: &BatchReport) {
+    fn batch(&mut self, report: &BatchMetrics) {
         let (done, total) = report.images;
         let images = (total - done) + total * (report.epoch.1 - report.epoch.0) as usize;
         let rest = f64::from(report.epoch.1 - report.epoch.0 + 1);
