@@ -86,7 +86,7 @@ impl Classifier {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadImage`], [`Error::ImageFile`] and [`Error::Image`] for an image that cannot be read,
+    /// [`Error::ReadImage`], [`Error::ImageFile`], [`Error::Decode`] and [`Error::Preprocess`] for an image that cannot be read,
     /// [`Error::NotFinite`] where the network's output makes no sense.
     pub fn classify<'a>(&self, image: impl Into<ImageInput<'a>>) -> Result<Classification> {
         let (image, warnings) = image.into().decode()?;
@@ -121,7 +121,7 @@ impl Classifier {
     ///
     /// # Errors
     ///
-    /// [`Error::Image`] where the image cannot be resized.
+    /// [`Error::Preprocess`] where the image cannot be resized.
     pub fn prepare(&self, image: &Image) -> Result<Vec<f32>> {
         self.prepare_with(&mut Resizer::new(), image)
     }
@@ -129,7 +129,7 @@ impl Classifier {
     fn prepare_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Vec<f32>> {
         let side = self.image_size();
         let mut tensor = vec![0.0; 3 * side * side];
-        self.0.pipeline.tensor_with(resizer, image, &mut tensor).map_err(Error::Image)?;
+        self.0.pipeline.tensor_with(resizer, image, &mut tensor).map_err(Error::Preprocess)?;
         Ok(tensor)
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use hardnet_data::{ImageError, Pipeline};
+use hardnet_data::{DecodeError, PipelineError};
 
 use crate::engine::Engine;
 
@@ -43,14 +43,14 @@ pub enum Error {
         found: usize,
     },
     /// A weights file names a pipeline that this version does not know.
-    #[error("unknown pipeline `{0}`, expected one of {names}", names = Pipeline::NAMES.join(", "))]
-    UnknownPipeline(String),
+    #[error(transparent)]
+    UnknownPipeline(#[from] hardnet_data::UnknownPipeline),
     /// The pipeline in a weights file cannot be read.
     #[error("the weights file's pipeline cannot be read")]
     PipelineMetadata(#[source] serde_json::Error),
     /// The pipeline makes no sense.
     #[error(transparent)]
-    Pipeline(ImageError),
+    Pipeline(PipelineError),
     /// The engine does not compute on the device, or is not part of this build.
     #[error("the {engine} engine {reason}")]
     Engine {
@@ -81,11 +81,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: ImageError,
+        source: DecodeError,
     },
-    /// An image cannot be decoded or prepared.
+    /// An image in memory cannot be decoded.
     #[error(transparent)]
-    Image(ImageError),
+    Decode(DecodeError),
+    /// An image cannot be preprocessed.
+    #[error(transparent)]
+    Preprocess(PipelineError),
     /// A tensor has another length than the network's input.
     #[error("image {index} has {found} values, expected {expected}")]
     ImageLength {

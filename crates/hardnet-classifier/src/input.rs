@@ -29,7 +29,7 @@ impl<'a> ImageInput<'a> {
     pub(crate) fn decode(self) -> Result<(Cow<'a, Image>, Vec<DecodeWarning>)> {
         let decoded = match self {
             Self::Image(image) => return Ok((image, Vec::new())),
-            Self::Bytes(bytes) => decode(&bytes, &DecodeLimits::default()).map_err(Error::Image),
+            Self::Bytes(bytes) => decode(&bytes, &DecodeLimits::default()).map_err(Error::Decode),
             Self::Path(path) => {
                 let failed = |source| Error::ImageFile { path: path.to_path_buf(), source };
                 decode(&read(&path)?, &DecodeLimits::default()).map_err(failed)

@@ -35,7 +35,7 @@ pub fn pipeline_of(config: Option<&Config>, metadata: Option<&Value>) -> Result<
 /// Reads a pipeline of a weights file's metadata: a name or a table.
 fn parse(value: &Value) -> Result<Pipeline> {
     match value.as_str() {
-        Some(name) => Pipeline::named(name).ok_or_else(|| Error::UnknownPipeline(name.into())),
+        Some(name) => Ok(name.parse()?),
         None => serde_json::from_value(value.clone()).map_err(Error::PipelineMetadata),
     }
 }

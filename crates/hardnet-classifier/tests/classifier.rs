@@ -117,7 +117,7 @@ fn errors_say_what_was_expected() {
     let not_finite = classifier.logits(&[vec![f32::NAN; 3 * 64 * 64]]).unwrap_err();
     assert!(matches!(not_finite, Error::NotFinite { .. }), "{not_finite}");
     assert!(matches!(classifier.classify("no-such-file.jpg"), Err(Error::ReadImage { .. })));
-    assert!(matches!(classifier.classify(&b"no picture"[..]), Err(Error::Image(_))));
+    assert!(matches!(classifier.classify(&b"no picture"[..]), Err(Error::Decode(_))));
     let labels = Classifier::builder().labels(["a"]).from_weights(weights()).unwrap_err();
     assert_eq!(message(labels), "`demo` names 1 classes, its network has 10");
     let side = Classifier::builder().image_size(0).from_weights(weights());

@@ -90,9 +90,7 @@ pub(crate) fn describe(pipeline: &Pipeline) -> String {
 }
 
 fn named(name: &str) -> Result<Pipeline> {
-    Pipeline::named(name).ok_or_else(|| {
-        Failure::message(format!("unknown pipeline `{name}`, expected one of {}", Pipeline::NAMES.join(", ")))
-    })
+    Ok(name.parse()?)
 }
 
 /// The pipeline of the weights file or the network, and the reason for the choice.

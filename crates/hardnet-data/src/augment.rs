@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::normalize::TensorWriter;
-use crate::{Image, ImageError, Pipeline, RandomStream, Resizer};
+use crate::{Image, Pipeline, PipelineError, RandomStream, Resizer};
 
 /// What is done at random to a picture of the training set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,11 +67,11 @@ impl Augmentation {
     /// Checks that every number makes sense.
     ///
     /// # Errors
-    /// [`ImageError::Augmentation`] for a probability outside 0 to 1, a share of the area outside 0 (exclusive) to 1, a
+    /// [`PipelineError::Augmentation`] for a probability outside 0 to 1, a share of the area outside 0 (exclusive) to 1, a
     /// ratio that is not above 0 and finite, an interval whose ends are exchanged, and a border wider than
     /// [`Pipeline::MAX_SIDE`].
-    pub fn validate(&self) -> Result<(), ImageError> {
-        let wrong = |name, value, expected| Err(ImageError::Augmentation { name, value, expected });
+    pub fn validate(&self) -> Result<(), PipelineError> {
+        let wrong = |name, value, expected| Err(PipelineError::Augmentation { name, value, expected });
         if !(0.0..=1.0).contains(&self.flip) {
             return wrong("flip", self.flip, "a probability from 0 to 1");
         }
@@ -110,13 +110,13 @@ impl Augmentation {
         image: &Image,
         random: &mut RandomStream,
         out: &mut [f32],
-    ) -> Result<(), ImageError> {
+    ) -> Result<(), PipelineError> {
         self.validate()?;
         pipeline.validate()?;
         let side = pipeline.crop as usize;
         let expected = 3 * side * side;
         if out.len() != expected {
-            return Err(ImageError::OutputLength { expected, found: out.len() });
+            return Err(PipelineError::OutputLength { expected, found: out.len() });
         }
         let (seen, (x, y)) = self.seen(pipeline, resizer, image, random)?;
         let mirrored = random.uniform() < self.flip;
@@ -148,7 +148,7 @@ impl Augmentation {
         resizer: &mut Resizer,
         image: &Image,
         random: &mut RandomStream,
-    ) -> Result<(Image, (i64, i64)), ImageError> {
+    ) -> Result<(Image, (i64, i64)), PipelineError> {
         match self.crop {
             RandomCrop::None => Ok((pipeline.crop_image(resizer, image)?, (0, 0))),
             RandomCrop::Padded { padding } => {

@@ -11,6 +11,7 @@
 //! Oracle: Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
 
 mod bmp;
+mod error;
 mod jpeg;
 mod png;
 mod scratch;
@@ -18,7 +19,8 @@ mod sniff;
 
 use std::fmt;
 
-use crate::image::{Image, ImageError};
+use crate::image::{Channels, Image, ImageError};
+pub use error::DecodeError;
 pub(crate) use scratch::DecodeScratch;
 pub use sniff::ContentGuess;
 
@@ -63,14 +65,20 @@ impl Default for DecodeLimits {
 }
 
 impl DecodeLimits {
+    /// Accepts at most `count` pixels.
+    pub fn max_pixels(mut self, count: u64) -> Self {
+        self.max_pixels = count;
+        self
+    }
+
     /// Checks sizes a header announces.
-    fn check(&self, format: ImageFormat, width: u64, height: u64) -> Result<(), ImageError> {
+    fn check(&self, format: ImageFormat, width: u64, height: u64) -> Result<(), DecodeError> {
         if width == 0 || height == 0 {
             let reason = format!("the header announces {width}x{height} pixels");
-            return Err(ImageError::Malformed { format, reason });
+            return Err(DecodeError::Malformed { format, reason });
         }
         if width.saturating_mul(height) > self.max_pixels {
-            return Err(ImageError::TooManyPixels { width, height, max_pixels: self.max_pixels });
+            return Err(DecodeError::TooManyPixels { width, height, max_pixels: self.max_pixels });
         }
         Ok(())
     }
@@ -121,13 +129,13 @@ impl fmt::Display for DecodeWarning {
 /// Decodes a whole file.
 ///
 /// # Errors
-/// [`ImageError::UnknownFormat`], [`ImageError::Truncated`], [`ImageError::Malformed`], [`ImageError::Unsupported`], and
-/// [`ImageError::TooManyPixels`] before anything is allocated.
+/// [`DecodeError::UnknownFormat`], [`DecodeError::Truncated`], [`DecodeError::Malformed`], [`DecodeError::Unsupported`], and
+/// [`DecodeError::TooManyPixels`] before anything is allocated.
 ///
 /// A JPEG must reach its end-of-image marker, so a cut file is an error as it is for Pillow; a cut file to which someone
 /// appended that marker decodes, here and in Pillow, with arbitrary content below the cut. A PNG must be complete to its
 /// last pixel and a BMP to the padding of its last row; Pillow does without the padding.
-pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
+pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     decode_with(&mut DecodeScratch::default(), bytes, limits)
 }
 
@@ -136,23 +144,34 @@ pub(crate) fn decode_with(
     scratch: &mut DecodeScratch,
     bytes: &[u8],
     limits: &DecodeLimits,
-) -> Result<Decoded, ImageError> {
+) -> Result<Decoded, DecodeError> {
     match sniff::format(bytes) {
         Ok(ImageFormat::Jpeg) => jpeg::decode(scratch, bytes, limits),
         Ok(ImageFormat::Png) => png::decode(bytes, limits),
         Ok(ImageFormat::Bmp) => bmp::decode(bytes, limits),
-        Err(found) => Err(ImageError::UnknownFormat { found }),
+        Err(found) => Err(DecodeError::UnknownFormat { found }),
     }
 }
 
+/// The image of a decoder's samples.
+fn to_image(
+    format: ImageFormat,
+    (width, height): (usize, usize),
+    channels: Channels,
+    samples: Vec<u8>,
+) -> Result<Image, DecodeError> {
+    let malformed = |error: ImageError| DecodeError::Malformed { format, reason: error.to_string() };
+    Image::new(width, height, channels, samples).map_err(malformed)
+}
+
 /// The library's error, told in terms of the file.
-fn raster_error(format: ImageFormat, len: usize, error: image::ImageError) -> ImageError {
+fn raster_error(format: ImageFormat, len: usize, error: image::ImageError) -> DecodeError {
     match error {
         image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            ImageError::Truncated { format, len, missing: "pixel data" }
+            DecodeError::Truncated { format, len, missing: "pixel data" }
         }
-        image::ImageError::Unsupported(error) => ImageError::Unsupported { format, feature: one_line(&error) },
-        error => ImageError::Malformed { format, reason: one_line(&error) },
+        image::ImageError::Unsupported(error) => DecodeError::Unsupported { format, feature: one_line(&error) },
+        error => DecodeError::Malformed { format, reason: one_line(&error) },
     }
 }
 

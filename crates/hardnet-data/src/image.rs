@@ -1,12 +1,10 @@
-//! One picture in memory, and the error of everything that happens to a picture before it becomes a tensor.
+//! One image in memory.
 //!
 //! Samples are 8-bit, row-major and interleaved (`[height, width, channels]`), rows without padding: the layout a decoder
 //! produces and a resampler reads.
 
 use std::fmt;
 use std::ops::Range;
-
-use crate::decode::{ContentGuess, ImageFormat};
 
 /// The color channels of an [`Image`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,54 +119,10 @@ impl fmt::Debug for Image {
     }
 }
 
-/// What can go wrong with one picture, from its bytes to its tensor.
+/// Error of making an [`Image`]: from samples, by [`resize`](crate::resize()), or as a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// The bytes are of no format that [`decode`](crate::decode()) reads.
-    #[error("not a jpeg, png or bmp image: {found}")]
-    UnknownFormat {
-        /// What the bytes look like.
-        found: ContentGuess,
-    },
-    /// The bytes end before the picture does.
-    #[error("the {format} data is truncated: {len} bytes end before `{missing}`; fetch the file again")]
-    Truncated {
-        /// The format of the data.
-        format: ImageFormat,
-        /// Length of the data in bytes.
-        len: usize,
-        /// The part that was expected next.
-        missing: &'static str,
-    },
-    /// The bytes contradict their format.
-    #[error("the {format} data is malformed: {reason}; fetch or export the file again")]
-    Malformed {
-        /// The format of the data.
-        format: ImageFormat,
-        /// What the decoder objects to.
-        reason: String,
-    },
-    /// The bytes may be sound, but use a feature that is not read here.
-    #[error("the {format} data uses `{feature}`, which is not supported; save it as a baseline jpeg or a png")]
-    Unsupported {
-        /// The format of the data.
-        format: ImageFormat,
-        /// The feature, as its standard calls it.
-        feature: String,
-    },
-    /// The header announces more pixels than [`DecodeLimits::max_pixels`](crate::DecodeLimits::max_pixels).
-    #[error(
-        "`{width}x{height}` pixels are more than the limit of {max_pixels}; shrink the picture or raise `max_pixels`"
-    )]
-    TooManyPixels {
-        /// Announced columns.
-        width: u64,
-        /// Announced rows.
-        height: u64,
-        /// The limit in force.
-        max_pixels: u64,
-    },
     /// A side is 0.
     #[error("a picture of `{width}x{height}` pixels has no pixel, expected both sides to be at least 1")]
     NoPixels {
@@ -199,14 +153,6 @@ pub enum ImageError {
         /// The largest accepted size.
         max: u64,
     },
-    /// The crop does not fit into the picture it is cut from.
-    #[error("`crop` of {crop} pixels is larger than `resize` of {resize}, expected crop <= resize")]
-    CropTooLarge {
-        /// Side of the crop in pixels.
-        crop: u64,
-        /// Side of the picture it is cut from, in pixels.
-        resize: u64,
-    },
     /// A window lies partly outside the resized picture.
     #[error("window {start}..{end} along `{axis}` leaves a picture of {size} pixels")]
     WindowOutside {
@@ -219,39 +165,15 @@ pub enum ImageError {
         /// Size of the picture along the axis.
         size: u64,
     },
-    /// A crop fraction outside 0 (exclusive) to 1.
-    #[error("`crop_pct` is {value}, expected a number above 0 and at most 1, such as 0.875")]
-    CropPct {
-        /// The fraction given.
-        value: f64,
-    },
-    /// A mean that is not finite, or a standard deviation that is not finite or not above 0.
-    #[error("`{name}[{channel}]` is {value}, expected a finite number{}", if *.name == "std" { " above 0" } else { "" })]
-    Normalization {
-        /// `"mean"` or `"std"`.
-        name: &'static str,
-        /// 0 red, 1 green, 2 blue.
-        channel: usize,
-        /// The number given.
-        value: f32,
-    },
-    /// A number of an [`Augmentation`](crate::Augmentation) makes no sense.
-    #[error("`{name}` is {value}, expected {expected}")]
-    Augmentation {
-        /// The field.
-        name: &'static str,
-        /// The number given.
-        value: f64,
-        /// What would do.
-        expected: &'static str,
-    },
-    /// The caller's buffer has the wrong length.
-    #[error("the output holds {found} values, expected 3 * crop * crop = {expected}")]
-    OutputLength {
-        /// Values needed.
-        expected: usize,
-        /// Values offered.
-        found: usize,
+    /// A resized image would have more pixels than are computed at once.
+    #[error("`{width}x{height}` pixels are more than the limit of {max_pixels}")]
+    TooManyPixels {
+        /// Columns asked for.
+        width: u64,
+        /// Rows asked for.
+        height: u64,
+        /// The limit in force.
+        max_pixels: u64,
     },
 }
 
@@ -289,9 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_name_the_remedy() {
-        let error = ImageError::Normalization { name: "std", channel: 2, value: 0.0 };
-        assert_eq!(error.to_string(), "`std[2]` is 0, expected a finite number above 0");
+    fn messages_say_what_is_expected() {
         let error = Image::new(2, 2, Channels::Rgb, vec![0; 4]).unwrap_err();
         assert_eq!(error.to_string(), "`2x2` rgb needs width * height * 3 samples, found 4");
     }

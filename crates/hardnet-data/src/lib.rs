@@ -25,7 +25,7 @@ pub use dataset::{
     Dataset, DatasetError, IMAGE_EXTENSIONS, IdxError, IdxImage, ImageRoot, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES,
     Sample,
 };
-pub use decode::{ContentGuess, DecodeLimits, DecodeWarning, Decoded, ImageFormat, JPEG_DECODER, decode};
+pub use decode::{ContentGuess, DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, JPEG_DECODER, decode};
 pub use encode::encode_png;
 pub use hardnet_base::FileKind;
 pub use image::{Channels, Image, ImageError};
@@ -35,6 +35,6 @@ pub use loader::{
     TrainingEpoch,
 };
 pub use parallel_map::ParallelMap;
-pub use pipeline::Pipeline;
+pub use pipeline::{Pipeline, PipelineError, UnknownPipeline};
 pub use random::{Purpose, RandomStream};
 pub use resize::{Resizer, resize};

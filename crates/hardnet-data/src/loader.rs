@@ -18,7 +18,7 @@ pub use error::{LoaderError, SampleError};
 pub use image_tensor::ImageTensor;
 
 use crate::{
-    Augmentation, CoreBudget, DecodeLimits, DecodeWarning, Image, ImageError, ParallelMap, Pipeline, Purpose,
+    Augmentation, CoreBudget, DecodeLimits, DecodeWarning, Image, ParallelMap, Pipeline, PipelineError, Purpose,
     RandomStream, Resizer, Sample,
 };
 use image_tensor::TensorPool;
@@ -52,6 +52,44 @@ pub struct LoaderOptions {
     ///
     /// Without workers every image is waited for.
     pub timeout: Duration,
+}
+
+impl LoaderOptions {
+    /// Decodes on `count` threads; 0 decodes in the thread that asks for a batch.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// Puts `count` consecutive samples in a batch.
+    pub fn batch_size(mut self, count: usize) -> Self {
+        self.batch_size = count;
+        self
+    }
+
+    /// Decodes at most `count` images ahead.
+    pub fn prefetch(mut self, count: usize) -> Self {
+        self.prefetch = count;
+        self
+    }
+
+    /// Limits what a file may make the decoder allocate.
+    pub fn limits(mut self, limits: DecodeLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Shares a budget of cores with the network.
+    pub fn cores(mut self, cores: Arc<CoreBudget>) -> Self {
+        self.cores = Some(cores);
+        self
+    }
+
+    /// Waits at most `timeout` for one image.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
 }
 
 impl Default for LoaderOptions {
@@ -190,7 +228,7 @@ impl Loader {
         order: Order,
         crop: u32,
         options: LoaderOptions,
-        prepare: impl Fn(usize, &mut Resizer, &Image, &mut [f32]) -> Result<(), ImageError> + Send + Sync + 'static,
+        prepare: impl Fn(usize, &mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError> + Send + Sync + 'static,
     ) -> Result<Self, LoaderError> {
         let limits = options.limits.clone();
         // As many as images were ever in work at once; one that a panic cut short is not used again.

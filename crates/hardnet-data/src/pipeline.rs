@@ -4,14 +4,18 @@
 //! of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue.
 //! Oracle: Pillow 13.0.0 and numpy, held by `tests/pipeline.rs`.
 
+mod error;
+
 use std::ops::Range;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Image, ImageError};
+use crate::image::Image;
 use crate::interpolation::Interpolation;
 use crate::normalize::TensorWriter;
 use crate::resize::Resizer;
+pub use error::{PipelineError, UnknownPipeline};
 
 /// How a picture becomes a tensor; one value per evaluation protocol.
 ///
@@ -33,7 +37,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// The names that [`Pipeline::named`] knows.
+    /// The names that [`FromStr`] reads.
     pub const NAMES: &[&str] = &["pil-bilinear", "pil-bicubic"];
 
     /// The largest accepted `resize` and `crop`, in pixels.
@@ -58,18 +62,9 @@ impl Pipeline {
         Self::pil_bilinear().with_interpolation(Interpolation::Bicubic)
     }
 
-    /// The pipeline of one of [`Pipeline::NAMES`].
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "pil-bilinear" => Some(Self::pil_bilinear()),
-            "pil-bicubic" => Some(Self::pil_bicubic()),
-            _ => None,
-        }
-    }
-
     /// Which of [`Pipeline::NAMES`] this value is, if any.
     pub fn name(&self) -> Option<&'static str> {
-        Self::NAMES.iter().copied().find(|name| Self::named(name).as_ref() == Some(self))
+        Self::NAMES.iter().copied().find(|name| name.parse().as_ref() == Ok(self))
     }
 
     /// Another crop with the same crop fraction: `resize` becomes `crop * resize / old crop`, rounded down as timm does.
@@ -84,11 +79,11 @@ impl Pipeline {
     /// The same crop cut from a picture of short side `floor(crop / pct)`, timm's `crop_pct`.
     ///
     /// # Errors
-    /// [`ImageError::CropPct`] unless 0 < `pct` <= 1, [`ImageError::Side`] if the short side exceeds
+    /// [`PipelineError::CropPct`] unless 0 < `pct` <= 1, [`PipelineError::Side`] if the short side exceeds
     /// [`MAX_SIDE`](Pipeline::MAX_SIDE).
-    pub fn with_crop_pct(self, pct: f64) -> Result<Self, ImageError> {
+    pub fn with_crop_pct(self, pct: f64) -> Result<Self, PipelineError> {
         if !(pct > 0.0 && pct <= 1.0) {
-            return Err(ImageError::CropPct { value: pct });
+            return Err(PipelineError::CropPct { value: pct });
         }
         // `as` saturates, and a saturated side is out of range.
         let resize = (f64::from(self.crop) / pct).floor() as u32;
@@ -104,21 +99,21 @@ impl Pipeline {
     /// Checks that every number makes sense.
     ///
     /// # Errors
-    /// [`ImageError::Side`] if `resize` or `crop` is 0 or above [`MAX_SIDE`](Pipeline::MAX_SIDE),
-    /// [`ImageError::CropTooLarge`] if `crop` exceeds `resize`, [`ImageError::Normalization`] if a mean is not finite or a
+    /// [`PipelineError::Side`] if `resize` or `crop` is 0 or above [`MAX_SIDE`](Pipeline::MAX_SIDE),
+    /// [`PipelineError::CropTooLarge`] if `crop` exceeds `resize`, [`PipelineError::Normalization`] if a mean is not finite or a
     /// deviation not finite and above 0.
-    pub fn validate(&self) -> Result<(), ImageError> {
+    pub fn validate(&self) -> Result<(), PipelineError> {
         check_side("resize", self.resize)?;
         check_side("crop", self.crop)?;
         if self.crop > self.resize {
-            return Err(ImageError::CropTooLarge { crop: self.crop.into(), resize: self.resize.into() });
+            return Err(PipelineError::CropTooLarge { crop: self.crop.into(), resize: self.resize.into() });
         }
         for (channel, (&mean, &std)) in self.mean.iter().zip(&self.std).enumerate() {
             if !mean.is_finite() {
-                return Err(ImageError::Normalization { name: "mean", channel, value: mean });
+                return Err(PipelineError::Normalization { name: "mean", channel, value: mean });
             }
             if !(std.is_finite() && std > 0.0) {
-                return Err(ImageError::Normalization { name: "std", channel, value: std });
+                return Err(PipelineError::Normalization { name: "std", channel, value: std });
             }
         }
         Ok(())
@@ -130,17 +125,17 @@ impl Pipeline {
     ///
     /// # Errors
     /// Those of [`validate`](Pipeline::validate); as [`resize`](crate::resize) where the picture would be too large.
-    pub fn resized_pixels(&self, image: &Image) -> Result<Image, ImageError> {
+    pub fn resized_pixels(&self, image: &Image) -> Result<Image, PipelineError> {
         self.validate()?;
         let ((width, height), _) = self.geometry(image);
-        Resizer::new().window(image, (width, height), (0..width, 0..height), self.interpolation)
+        Ok(Resizer::new().window(image, (width, height), (0..width, 0..height), self.interpolation)?)
     }
 
     /// The resized and cropped picture, RGB, `crop` x `crop`: what Pillow holds before `ToTensor`.
     ///
     /// # Errors
     /// Those of [`validate`](Pipeline::validate).
-    pub fn crop_pixels(&self, image: &Image) -> Result<Image, ImageError> {
+    pub fn crop_pixels(&self, image: &Image) -> Result<Image, PipelineError> {
         self.crop_pixels_with(&mut Resizer::new(), image)
     }
 
@@ -148,15 +143,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// Those of [`validate`](Pipeline::validate).
-    pub fn crop_pixels_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, ImageError> {
+    pub fn crop_pixels_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, PipelineError> {
         self.validate()?;
         Ok(self.crop_image(resizer, image)?.into_rgb())
     }
 
     /// The same in the channels of `image`; the pipeline has been validated.
-    pub(crate) fn crop_image(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, ImageError> {
+    pub(crate) fn crop_image(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, PipelineError> {
         let (size, window) = self.geometry(image);
-        resizer.window(image, size, window, self.interpolation)
+        Ok(resizer.window(image, size, window, self.interpolation)?)
     }
 
     /// The tensor `[3, crop, crop]`: `(sample / 255 - mean) / std` in f32, bit-equal to torchvision's `ToTensor` and
@@ -164,7 +159,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Those of [`validate`](Pipeline::validate).
-    pub fn tensor(&self, image: &Image) -> Result<Vec<f32>, ImageError> {
+    pub fn tensor(&self, image: &Image) -> Result<Vec<f32>, PipelineError> {
         self.validate()?;
         let mut out = vec![0.0; self.tensor_len()];
         self.tensor_into(image, &mut out)?;
@@ -174,8 +169,8 @@ impl Pipeline {
     /// [`tensor`](Pipeline::tensor) into `out` of exactly `3 * crop * crop` values.
     ///
     /// # Errors
-    /// Those of [`validate`](Pipeline::validate), and [`ImageError::OutputLength`]; `out` is then unchanged.
-    pub fn tensor_into(&self, image: &Image, out: &mut [f32]) -> Result<(), ImageError> {
+    /// Those of [`validate`](Pipeline::validate), and [`PipelineError::OutputLength`]; `out` is then unchanged.
+    pub fn tensor_into(&self, image: &Image, out: &mut [f32]) -> Result<(), PipelineError> {
         self.tensor_with(&mut Resizer::new(), image, out)
     }
 
@@ -184,14 +179,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`tensor_into`](Pipeline::tensor_into).
-    pub fn tensor_with(&self, resizer: &mut Resizer, image: &Image, out: &mut [f32]) -> Result<(), ImageError> {
+    pub fn tensor_with(&self, resizer: &mut Resizer, image: &Image, out: &mut [f32]) -> Result<(), PipelineError> {
         self.validate()?;
         if out.len() != self.tensor_len() {
-            return Err(ImageError::OutputLength { expected: self.tensor_len(), found: out.len() });
+            return Err(PipelineError::OutputLength { expected: self.tensor_len(), found: out.len() });
         }
         let (size, window) = self.geometry(image);
         let mut normalized = TensorWriter::new(self.mean, self.std, image.channels(), out);
-        resizer.each_row(image, size, window, self.interpolation, |row, samples| normalized.write(row, samples))
+        resizer.each_row(image, size, window, self.interpolation, |row, samples| normalized.write(row, samples))?;
+        Ok(())
     }
 
     /// Length of the tensor: `3 * crop * crop`.
@@ -206,9 +202,22 @@ impl Pipeline {
     }
 }
 
-fn check_side(name: &'static str, side: u32) -> Result<(), ImageError> {
+impl FromStr for Pipeline {
+    type Err = UnknownPipeline;
+
+    /// The pipeline of one of [`Pipeline::NAMES`].
+    fn from_str(name: &str) -> Result<Self, UnknownPipeline> {
+        match name {
+            "pil-bilinear" => Ok(Self::pil_bilinear()),
+            "pil-bicubic" => Ok(Self::pil_bicubic()),
+            _ => Err(UnknownPipeline { name: name.to_owned() }),
+        }
+    }
+}
+
+fn check_side(name: &'static str, side: u32) -> Result<(), PipelineError> {
     if side == 0 || side > Pipeline::MAX_SIDE {
-        return Err(ImageError::Side { name, value: side.into(), max: Pipeline::MAX_SIDE.into() });
+        return Err(PipelineError::Side { name, value: side.into(), max: Pipeline::MAX_SIDE.into() });
     }
     Ok(())
 }
@@ -271,9 +280,9 @@ mod tests {
             assert_eq!(base.clone().with_crop_pct(pct).unwrap().resize, resize);
         }
         for pct in [0.0, -0.5, 1.01, f64::NAN, f64::INFINITY] {
-            assert!(matches!(base.clone().with_crop_pct(pct), Err(ImageError::CropPct { .. })), "{pct}");
+            assert!(matches!(base.clone().with_crop_pct(pct), Err(PipelineError::CropPct { .. })), "{pct}");
         }
-        assert!(matches!(base.clone().with_crop_pct(1e-12), Err(ImageError::Side { name: "resize", .. })));
+        assert!(matches!(base.clone().with_crop_pct(1e-12), Err(PipelineError::Side { name: "resize", .. })));
         let zero = Pipeline { crop: 0, ..base };
         assert!(zero.clone().validate().is_err() && zero.with_img_size(224).validate().is_err());
     }

@@ -57,7 +57,7 @@ pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpo
 ///     let image = Image::from_rgb8(40, 30, vec![level; 40 * 30 * 3])?;
 ///     pipeline.tensor_with(&mut resizer, &image, &mut tensor)?;
 /// }
-/// # Ok::<(), hardnet_data::ImageError>(())
+/// # Ok::<(), hardnet_data::PipelineError>(())
 /// ```
 pub struct Resizer {
     columns: Axis,

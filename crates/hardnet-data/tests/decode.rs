@@ -3,7 +3,7 @@
 mod common;
 
 use common::{file, fixtures, fnv1a, from_hex};
-use hardnet_data::{Channels, ContentGuess, DecodeLimits, DecodeWarning, ImageError, decode};
+use hardnet_data::{Channels, ContentGuess, DecodeError, DecodeLimits, DecodeWarning, decode};
 
 fn warnings(name: &str) -> Vec<DecodeWarning> {
     decode(&file(name), &DecodeLimits::default()).unwrap_or_else(|error| panic!("{name}: {error}")).warnings
@@ -131,13 +131,13 @@ fn damaged_jpegs_are_read_or_refused_as_by_pillow() {
 fn truncation_is_named() {
     let bytes = file("rgb420.jpg");
     let error = decode(&bytes[..1000], &DecodeLimits::default()).unwrap_err();
-    assert!(matches!(error, ImageError::Truncated { len: 1000, .. }), "{error}");
+    assert!(matches!(error, DecodeError::Truncated { len: 1000, .. }), "{error}");
     assert_eq!(
         error.to_string(),
         "the jpeg data is truncated: 1000 bytes end before `end of image`; fetch the file again"
     );
     let error = decode(&file("rgb.png")[..300], &DecodeLimits::default()).unwrap_err();
-    assert!(matches!(error, ImageError::Truncated { .. }), "{error}");
+    assert!(matches!(error, DecodeError::Truncated { .. }), "{error}");
 }
 
 /// Pillow warns and goes on; half a picture of garbage is no input for an evaluation.
@@ -151,7 +151,7 @@ fn a_broken_code_in_the_scan_is_an_error() {
             *byte = if offset % 2 == 0 { 0xff } else { 0x00 };
         }
         let error = decode(&bytes, &DecodeLimits::default()).unwrap_err();
-        assert!(matches!(error, ImageError::Malformed { .. }), "{name}: {error}");
+        assert!(matches!(error, DecodeError::Malformed { .. }), "{name}: {error}");
     }
 }
 
@@ -177,7 +177,7 @@ fn unsupported_features_are_named() {
         let mut bytes = bytes.clone();
         change(&mut bytes);
         match decode(&bytes, &DecodeLimits::default()).unwrap_err() {
-            ImageError::Unsupported { feature, .. } => feature,
+            DecodeError::Unsupported { feature, .. } => feature,
             error => error.to_string(),
         }
     };
@@ -207,7 +207,7 @@ fn other_files_are_named() {
         assert_eq!(decode(bytes, &DecodeLimits::default()).unwrap_err().to_string(), message);
     }
     let error = decode(b"<!doctype html><title>404</title>", &DecodeLimits::default()).unwrap_err();
-    assert!(matches!(error, ImageError::UnknownFormat { found: ContentGuess::Html }));
+    assert!(matches!(error, DecodeError::UnknownFormat { found: ContentGuess::Html }));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_pixel_limit_is_checked_against_the_header() {
         decode(&file(name), &limits).unwrap();
         limits.max_pixels = pixels - 1;
         let error = decode(&file(name), &limits).unwrap_err();
-        assert!(matches!(error, ImageError::TooManyPixels { max_pixels, .. } if max_pixels == pixels - 1), "{error}");
+        assert!(matches!(error, DecodeError::TooManyPixels { max_pixels, .. } if max_pixels == pixels - 1), "{error}");
     }
 }
 
@@ -233,7 +233,7 @@ fn a_bomb_is_refused_before_it_is_decoded() {
     bmp[18..26].copy_from_slice(&[0x60, 0xea, 0, 0, 0x60, 0xea, 0, 0]);
     for bytes in [jpeg, png, bmp] {
         let error = decode(&bytes, &DecodeLimits::default()).unwrap_err();
-        assert!(matches!(error, ImageError::TooManyPixels { max_pixels: 178_956_970, .. }), "{error}");
+        assert!(matches!(error, DecodeError::TooManyPixels { max_pixels: 178_956_970, .. }), "{error}");
     }
 }
 
@@ -272,9 +272,9 @@ fn a_palette_that_ends_inside_an_entry_is_malformed() {
     for length in [length - 1, length - 2] {
         let error = decode(&with_palette(&palette[..length]), &DecodeLimits::default()).expect_err("half an entry");
         let expected = format!("a palette of {length} bytes is not of at most 256 entries of 3 bytes");
-        assert!(matches!(&error, ImageError::Malformed { reason, .. } if *reason == expected), "{error}");
+        assert!(matches!(&error, DecodeError::Malformed { reason, .. } if *reason == expected), "{error}");
     }
     let error = decode(&with_palette(&[0; 3 * 257]), &DecodeLimits::default()).expect_err("an entry too many");
-    assert!(matches!(error, ImageError::Malformed { .. }), "{error}");
+    assert!(matches!(error, DecodeError::Malformed { .. }), "{error}");
     assert!(decode(&with_palette(palette), &DecodeLimits::default()).is_ok());
 }

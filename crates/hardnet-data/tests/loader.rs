@@ -118,7 +118,7 @@ fn failures_keep_their_place_and_do_not_move_batches() {
             let right = match index {
                 1 | 7 => matches!(error, SampleError::Io { path, .. } if *path == samples[*index].path()),
                 6 => matches!(error, SampleError::NotAFile { path, .. } if *path == samples[*index].path()),
-                _ => matches!(error, SampleError::Image { .. }),
+                _ => matches!(error, SampleError::Decode { .. }),
             };
             assert!(right, "sample {index}: {error}");
         }
@@ -174,7 +174,7 @@ fn decoder_limits_are_handed_on() {
     let mut options = options(1, 1, 1);
     options.limits.max_pixels = (WIDTH * HEIGHT) as u64 - 1;
     let refused = batches(vec![write(folder.path(), 1)], options.clone());
-    assert!(matches!(refused[0].failures[..], [(0, SampleError::Image { .. })]));
+    assert!(matches!(refused[0].failures[..], [(0, SampleError::Decode { .. })]));
     options.limits.max_pixels += 1;
     assert_eq!(batches(vec![write(folder.path(), 1)], options)[0].samples, [0]);
 }

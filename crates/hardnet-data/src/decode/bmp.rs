@@ -5,10 +5,10 @@ use std::io::Cursor;
 use image::codecs::bmp::BmpDecoder;
 use image::{ColorType, ImageDecoder};
 
-use super::{DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error};
-use crate::image::{Image, ImageError};
+use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error, to_image};
+use crate::image::Channels;
 
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let format = ImageFormat::Bmp;
     let error = |error| raster_error(format, bytes.len(), error);
     let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(error)?;
@@ -20,12 +20,12 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Ima
     decoder.read_image(&mut samples).map_err(error)?;
     let (width, height) = (width as usize, height as usize);
     match color {
-        ColorType::Rgb8 => Ok(Decoded::lossless(Image::from_rgb8(width, height, samples)?)),
+        ColorType::Rgb8 => Ok(Decoded::lossless(to_image(format, (width, height), Channels::Rgb, samples)?)),
         ColorType::Rgba8 => {
             let samples = samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
-            let image = Image::from_rgb8(width, height, samples)?;
+            let image = to_image(format, (width, height), Channels::Rgb, samples)?;
             Ok(Decoded { image, warnings: vec![DecodeWarning::AlphaDropped] })
         }
-        other => Err(ImageError::Unsupported { format, feature: format!("{other:?}") }),
+        other => Err(DecodeError::Unsupported { format, feature: format!("{other:?}") }),
     }
 }

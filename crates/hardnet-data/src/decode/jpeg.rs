@@ -13,8 +13,8 @@ mod ycbcr;
 #[cfg(not(feature = "exact-jpeg"))]
 mod zune;
 
-use super::{DecodeLimits, DecodeScratch, DecodeWarning, Decoded, ImageFormat};
-use crate::image::{Channels, Image, ImageError};
+use super::{DecodeError, DecodeLimits, DecodeScratch, DecodeWarning, Decoded, ImageFormat, to_image};
+use crate::image::Channels;
 use color::Encoding;
 use segments::Layout;
 #[cfg(feature = "exact-jpeg")]
@@ -26,7 +26,7 @@ pub(super) use zune::NAME;
 #[cfg(not(feature = "exact-jpeg"))]
 use zune::samples;
 
-pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
+pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let layout = Layout::read(bytes)?;
     limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
     let encoding = Encoding::try_from(&layout)?;
@@ -36,10 +36,10 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeL
         Encoding::Cmyk | Encoding::Ycck => vec![DecodeWarning::CmykConverted],
         _ => vec![],
     };
-    let image = Image::new(layout.width.into(), layout.height.into(), channels, samples)?;
+    let image = to_image(ImageFormat::Jpeg, (layout.width.into(), layout.height.into()), channels, samples)?;
     Ok(Decoded { image, warnings })
 }
 
-fn malformed(reason: impl Into<String>) -> ImageError {
-    ImageError::Malformed { format: ImageFormat::Jpeg, reason: reason.into() }
+fn malformed(reason: impl Into<String>) -> DecodeError {
+    DecodeError::Malformed { format: ImageFormat::Jpeg, reason: reason.into() }
 }

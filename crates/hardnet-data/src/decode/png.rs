@@ -5,13 +5,13 @@ use std::io::Cursor;
 use image::ImageDecoder;
 use image::codecs::png::PngDecoder;
 
-use super::{DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error};
-use crate::image::{Channels, Image, ImageError};
+use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error, to_image};
+use crate::image::Channels;
 
 /// Memory the decoder may take beside the pixels, for its window, palette and color profile.
 const OVERHEAD_BYTES: u64 = 16 << 20;
 
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, ImageError> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let format = ImageFormat::Png;
     let header = Header::read(bytes)?;
     limits.check(format, header.width, header.height)?;
@@ -45,11 +45,11 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Ima
         3 => (Channels::Rgb, samples),
         _ => (Channels::Rgb, samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect()),
     };
-    Ok(Decoded { image: Image::new(width as usize, height as usize, channels, samples)?, warnings })
+    Ok(Decoded { image: to_image(format, (width as usize, height as usize), channels, samples)?, warnings })
 }
 
 /// Checks that palettes are of whole entries, at most 256: the `png` crate panics on a palette that ends inside an entry.
-fn check_palette(bytes: &[u8]) -> Result<(), ImageError> {
+fn check_palette(bytes: &[u8]) -> Result<(), DecodeError> {
     const SIGNATURE: usize = 8;
     let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
     while let Some(&[l0, l1, l2, l3, t0, t1, t2, t3]) = rest.first_chunk() {
@@ -57,7 +57,7 @@ fn check_palette(bytes: &[u8]) -> Result<(), ImageError> {
         match &[t0, t1, t2, t3] {
             b"PLTE" if !length.is_multiple_of(3) || length > 3 * 256 => {
                 let reason = format!("a palette of {length} bytes is not of at most 256 entries of 3 bytes");
-                return Err(ImageError::Malformed { format: ImageFormat::Png, reason });
+                return Err(DecodeError::Malformed { format: ImageFormat::Png, reason });
             }
             b"IEND" => break,
             _ => {}
@@ -87,15 +87,15 @@ impl Header {
     const INDEXED: u8 = 3;
 
     /// Reads the chunk that must follow the signature: length, `IHDR`, width, height, depth, color type.
-    fn read(bytes: &[u8]) -> Result<Header, ImageError> {
+    fn read(bytes: &[u8]) -> Result<Header, DecodeError> {
         let format = ImageFormat::Png;
         let Some(&[t0, t1, t2, t3, w0, w1, w2, w3, h0, h1, h2, h3, _depth, color_type]) =
             bytes.get(12..).and_then(|rest| rest.first_chunk())
         else {
-            return Err(ImageError::Truncated { format, len: bytes.len(), missing: "IHDR" });
+            return Err(DecodeError::Truncated { format, len: bytes.len(), missing: "IHDR" });
         };
         if [t0, t1, t2, t3] != *b"IHDR" {
-            return Err(ImageError::Malformed { format, reason: "the first chunk is not `IHDR`".to_owned() });
+            return Err(DecodeError::Malformed { format, reason: "the first chunk is not `IHDR`".to_owned() });
         }
         Ok(Header {
             width: u32::from_be_bytes([w0, w1, w2, w3]).into(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{FileKind, ImageError};
+use crate::{DecodeError, FileKind, PipelineError};
 
 /// Why one image could not be loaded. The others are not affected.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,21 @@ pub enum SampleError {
         /// The largest size accepted.
         limit: u64,
     },
-    /// The content cannot be decoded or preprocessed.
+    /// The content is not an image that can be read.
     #[error("`{}`", .path.display())]
-    Image {
+    Decode {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: ImageError,
+        source: DecodeError,
+    },
+    /// The image cannot be preprocessed.
+    #[error("`{}`", .path.display())]
+    Preprocess {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PipelineError,
     },
     /// Decoding panicked, which is a bug of the decoder or of this crate.
     ///
@@ -97,5 +105,5 @@ pub enum LoaderError {
     },
     /// The pipeline or the augmentation makes no sense.
     #[error(transparent)]
-    Pipeline(#[from] ImageError),
+    Pipeline(#[from] PipelineError),
 }

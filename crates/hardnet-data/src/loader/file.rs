@@ -9,7 +9,7 @@ use hardnet_base::{ReadError, read_regular_file_into};
 use super::permits::ImagePermit;
 use super::{MAX_FILE_BYTES, SampleError};
 use crate::decode::{DecodeScratch, decode_with};
-use crate::{DecodeLimits, DecodeWarning, Image, ImageError, Resizer, Sample};
+use crate::{DecodeLimits, DecodeWarning, Image, PipelineError, Resizer, Sample};
 
 /// What one thread needs for an image, and the next image uses again.
 #[derive(Debug, Default)]
@@ -24,16 +24,16 @@ pub(super) fn load<'a>(
     sample: &Sample,
     limits: &DecodeLimits,
     acquire: impl FnOnce() -> ImagePermit<'a>,
-    prepare: impl FnOnce(&mut Resizer, &Image, &mut [f32]) -> Result<(), ImageError>,
+    prepare: impl FnOnce(&mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError>,
     workspace: &mut Workspace,
     out: &mut [f32],
 ) -> Result<Vec<DecodeWarning>, SampleError> {
     let path = || sample.path().into_owned();
-    let image_error = |source| SampleError::Image { path: path(), source };
+    let preprocess = |source| SampleError::Preprocess { path: path(), source };
     let Workspace { resizer, scratch } = workspace;
     if let Some(stored) = sample.in_memory() {
         let _permit = acquire();
-        return prepare(resizer, &stored.image(), out).map(|()| Vec::new()).map_err(image_error);
+        return prepare(resizer, &stored.image(), out).map(|()| Vec::new()).map_err(preprocess);
     }
     let mut bytes = std::mem::take(&mut scratch.file);
     content(sample, &mut bytes).map_err(|error| match error {
@@ -42,9 +42,10 @@ pub(super) fn load<'a>(
         ReadError::TooLarge { bytes } => SampleError::TooLarge { path: path(), bytes, limit: MAX_FILE_BYTES },
     })?;
     let _permit = acquire();
-    let decoded = decode_with(scratch, &bytes, limits).map_err(image_error)?;
+    let decoded =
+        decode_with(scratch, &bytes, limits).map_err(|source| SampleError::Decode { path: path(), source })?;
     scratch.file = bytes;
-    prepare(resizer, &decoded.image, out).map_err(image_error)?;
+    prepare(resizer, &decoded.image, out).map_err(preprocess)?;
     scratch.reclaim(decoded.image);
     Ok(decoded.warnings)
 }

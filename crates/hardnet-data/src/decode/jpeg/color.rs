@@ -1,8 +1,7 @@
 //! Which colors the components of a JPEG are, and Pillow's way from CMYK to RGB.
 
 use super::segments::Layout;
-use crate::decode::ImageFormat;
-use crate::image::ImageError;
+use crate::decode::{DecodeError, ImageFormat};
 
 /// The meaning of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +14,10 @@ pub(super) enum Encoding {
 }
 
 impl TryFrom<&Layout> for Encoding {
-    type Error = ImageError;
+    type Error = DecodeError;
 
     /// libjpeg's rule: JFIF means YCbCr, else Adobe's flag decides, else the component identifiers.
-    fn try_from(layout: &Layout) -> Result<Encoding, ImageError> {
+    fn try_from(layout: &Layout) -> Result<Encoding, DecodeError> {
         match layout.component_ids[..] {
             [_] => Ok(Encoding::Gray),
             [_, _, _] if layout.jfif => Ok(Encoding::YCbCr),
@@ -32,7 +31,7 @@ impl TryFrom<&Layout> for Encoding {
             }),
             _ => {
                 let feature = format!("{} components", layout.component_ids.len());
-                Err(ImageError::Unsupported { format: ImageFormat::Jpeg, feature })
+                Err(DecodeError::Unsupported { format: ImageFormat::Jpeg, feature })
             }
         }
     }

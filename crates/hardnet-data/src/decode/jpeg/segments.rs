@@ -6,8 +6,7 @@
 use std::ops::Range;
 
 use super::malformed;
-use crate::decode::ImageFormat;
-use crate::image::ImageError;
+use crate::decode::{DecodeError, ImageFormat};
 
 /// Marker codes, the byte after `0xFF`.
 mod marker {
@@ -58,7 +57,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Walks `bytes` from its start-of-image marker to its end-of-image marker.
-    pub(super) fn read(bytes: &[u8]) -> Result<Layout, ImageError> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Layout, DecodeError> {
         let mut walk = Walk { bytes, position: 2 };
         let mut frame: Option<Frame> = None;
         let mut essentials = Vec::new();
@@ -103,7 +102,7 @@ impl Layout {
                         marker::SOF5..=marker::SOF7 => "hierarchical coding",
                         _ => "arithmetic coding",
                     };
-                    return Err(ImageError::Unsupported { format: ImageFormat::Jpeg, feature: feature.to_owned() });
+                    return Err(DecodeError::Unsupported { format: ImageFormat::Jpeg, feature: feature.to_owned() });
                 }
                 // The thresholds of libjpeg, below which it takes the segment for someone else's. Motion JPEG is told
                 // by its APP0 and may then lack Huffman tables.
@@ -142,13 +141,13 @@ struct Frame {
 }
 
 impl Frame {
-    fn read(code: u8, payload: &[u8]) -> Result<Frame, ImageError> {
+    fn read(code: u8, payload: &[u8]) -> Result<Frame, DecodeError> {
         let Some((&[precision, h1, h0, w1, w0, count], components)) = payload.split_first_chunk() else {
             return Err(malformed("the frame header is too short"));
         };
         if precision != 8 {
             let feature = format!("{precision} bits a sample");
-            return Err(ImageError::Unsupported { format: ImageFormat::Jpeg, feature });
+            return Err(DecodeError::Unsupported { format: ImageFormat::Jpeg, feature });
         }
         let (components, rest) = components.as_chunks::<3>();
         if components.len() != usize::from(count) || !rest.is_empty() {
@@ -171,7 +170,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// The next marker, over junk and fill bytes: where its (last) `0xFF` is, and its code. The position is then behind it.
-    fn next_marker(&mut self, missing: &'static str) -> Result<(usize, u8), ImageError> {
+    fn next_marker(&mut self, missing: &'static str) -> Result<(usize, u8), DecodeError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let found = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF));
         let start = self.position + found.ok_or_else(|| self.truncated(missing))?;
@@ -180,7 +179,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The payload of the segment whose marker was just read. The position is then behind it.
-    fn segment(&mut self) -> Result<&'a [u8], ImageError> {
+    fn segment(&mut self) -> Result<&'a [u8], DecodeError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let (length, _) = rest.split_first_chunk().ok_or_else(|| self.truncated("segment length"))?;
         let length = usize::from(u16::from_be_bytes(*length));
@@ -196,7 +195,7 @@ impl<'a> Walk<'a> {
     ///
     /// A sequential picture in one `interleaved` scan ends with the first marker other than a restart; between it and
     /// the end-of-image marker only comments and application data may stand. All others have more scans.
-    fn end_of_scans(&mut self, progressive: bool, interleaved: bool, components: usize) -> Result<usize, ImageError> {
+    fn end_of_scans(&mut self, progressive: bool, interleaved: bool, components: usize) -> Result<usize, DecodeError> {
         let one_scan = interleaved && !progressive;
         let max_scans = if progressive { MAX_SCANS } else { components };
         let mut scans = 1;
@@ -226,7 +225,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn truncated(&self, missing: &'static str) -> ImageError {
-        ImageError::Truncated { format: ImageFormat::Jpeg, len: self.bytes.len(), missing }
+    fn truncated(&self, missing: &'static str) -> DecodeError {
+        DecodeError::Truncated { format: ImageFormat::Jpeg, len: self.bytes.len(), missing }
     }
 }

@@ -8,8 +8,7 @@ use turbojpeg::{Decompressor, PixelFormat};
 use super::color::{self, Encoding};
 use super::malformed;
 use super::segments::Layout;
-use crate::decode::{DecodeScratch, one_line};
-use crate::image::ImageError;
+use crate::decode::{DecodeError, DecodeScratch, one_line};
 
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
@@ -20,7 +19,7 @@ pub(super) fn samples(
     bytes: &[u8],
     layout: &Layout,
     encoding: Encoding,
-) -> Result<Vec<u8>, ImageError> {
+) -> Result<Vec<u8>, DecodeError> {
     let (width, height) = (usize::from(layout.width), usize::from(layout.height));
     let format = match encoding {
         Encoding::Gray => PixelFormat::GRAY,

@@ -11,8 +11,7 @@ use zune_jpeg::errors::DecodeErrors;
 use super::color::{self, Encoding};
 use super::segments::Layout;
 use super::{malformed, ycbcr};
-use crate::decode::{DecodeScratch, ImageFormat, one_line};
-use crate::image::ImageError;
+use crate::decode::{DecodeError, DecodeScratch, ImageFormat, one_line};
 
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
@@ -26,7 +25,7 @@ pub(super) fn samples(
     bytes: &[u8],
     layout: &Layout,
     encoding: Encoding,
-) -> Result<Vec<u8>, ImageError> {
+) -> Result<Vec<u8>, DecodeError> {
     layout.essential(bytes, &[], &mut scratch.data);
     let components = components(scratch, layout.component_ids.len())?;
     Ok(match encoding {
@@ -38,7 +37,7 @@ pub(super) fn samples(
 }
 
 /// The components as stored, upsampled and interleaved: `[height, width, count]`.
-fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, ImageError> {
+fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, DecodeError> {
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
     let data = std::mem::take(&mut scratch.data);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&data[..]), options);
@@ -56,10 +55,10 @@ fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, Imag
     Ok(components)
 }
 
-fn decoder_error(error: DecodeErrors) -> ImageError {
+fn decoder_error(error: DecodeErrors) -> DecodeError {
     match error {
         DecodeErrors::Unsupported(feature) => {
-            ImageError::Unsupported { format: ImageFormat::Jpeg, feature: format!("{feature:?}") }
+            DecodeError::Unsupported { format: ImageFormat::Jpeg, feature: format!("{feature:?}") }
         }
         // Its `Display` is meant for developers; `Format` and its like carry a sentence.
         DecodeErrors::Format(reason)
