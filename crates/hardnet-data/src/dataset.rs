@@ -4,10 +4,11 @@
 //! before any work begins, because an evaluation that fails after an hour costs an hour.
 
 mod archive;
+mod class_folders;
 mod error;
-mod folders;
+mod from_list;
 mod idx;
-mod kaggle;
+mod labels;
 mod list;
 mod paths;
 mod root;
@@ -22,7 +23,6 @@ pub use root::ImageRoot;
 pub use sample::Sample;
 
 use crate::random::{Purpose, RandomStream};
-use root::Opened;
 
 /// The extensions by which folders are searched for images, compared without regard to case: those of torchvision's
 /// `IMG_EXTENSIONS`, and `jpe`.
@@ -73,7 +73,7 @@ impl Dataset {
     /// there; also if the list is empty, not UTF-8 or longer than [`MAX_LIST_BYTES`], or if the archive is compressed,
     /// cut short, damaged, or has a listed image twice or as a link.
     pub fn from_list(list: &Path, root: impl Into<ImageRoot>, classes: usize) -> Result<Self, DatasetError> {
-        list::read(list, &root.into(), classes)
+        from_list::read(list, &root.into(), classes)
     }
 
     /// The images of `root/<class>/`, at any depth, labeled by the name of the class folder.
@@ -92,7 +92,7 @@ impl Dataset {
     ///
     /// A [`DatasetError`] if the folders cannot be read or be matched with the classes, or hold no image at all.
     pub fn from_class_folders(root: impl Into<ImageRoot>, classes: usize) -> Result<Self, DatasetError> {
-        folders::read(&root.into(), classes)
+        class_folders::read(&root.into(), classes)
     }
 
     /// The gray images of the IDX file `images`, as `t10k-images-idx3-ubyte.gz` of MNIST and Fashion-MNIST, plain or

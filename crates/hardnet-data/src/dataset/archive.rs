@@ -5,10 +5,9 @@ use std::path::Path;
 
 use hardnet_base::excerpt;
 
-use super::folders;
-use super::list::Entries;
+use super::list::ParsedList;
 use super::walk::has_image_extension;
-use super::{Dataset, DatasetError, Sample};
+use super::{DatasetError, Sample};
 use crate::archive::{Archive, Entry, Index};
 use crate::shared_str::SharedStr;
 use crate::{ArchiveError, EntryKind, imagenet};
@@ -23,9 +22,9 @@ const MAX_COMMON_FOLDERS: usize = 16;
 ///
 /// A line means the entry of the same name. If there is none, it means the one entry that has the same name but for
 /// folders before it in the archive or in the list.
-pub(super) fn find(root: &Path, archive: &Archive, listed: &mut Entries) -> Result<(), DatasetError> {
+pub(super) fn find(root: &Path, archive: &Archive, listed: &mut ParsedList) -> Result<(), DatasetError> {
     let index = &archive.index;
-    let names = Names::new(index);
+    let names = NameLookup::new(index);
     let mut missing = Vec::new();
     // The line of each entry, or 0.
     let mut taken = vec![0; index.len()];
@@ -50,13 +49,13 @@ pub(super) fn find(root: &Path, archive: &Archive, listed: &mut Entries) -> Resu
 }
 
 /// The entries by their names.
-struct Names<'a> {
+struct NameLookup<'a> {
     index: &'a Index,
     /// Positions of the entries by file name, whatever the folder, then by whole name, then in the archive's order.
     order: Vec<u32>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> NameLookup<'a> {
     fn new(index: &'a Index) -> Self {
         let mut order: Vec<u32> = (0..).take(index.len()).collect();
         let key = |position: &u32| {
@@ -72,7 +71,7 @@ impl<'a> Names<'a> {
     }
 
     /// The position of the entry that sample `number` of a list means.
-    fn find(&self, root: &Path, listed: &Entries, number: usize) -> Result<Option<usize>, DatasetError> {
+    fn find(&self, root: &Path, listed: &ParsedList, number: usize) -> Result<Option<usize>, DatasetError> {
         let relative = &*with_slashes(listed.samples()[number].relative());
         let name = |position: &u32| self.entry(*position).name;
         let file = last_component(relative);
@@ -92,7 +91,7 @@ impl<'a> Names<'a> {
             if let Some(second) = few[first..].iter().map(name).find(differs) {
                 let line = listed.line(number);
                 return Err(DatasetError::AmbiguousName {
-                    list: listed.list().into(),
+                    list: listed.path().into(),
                     line: line as usize,
                     text: listed.excerpt(line),
                     first: excerpt(first_name),
@@ -173,60 +172,91 @@ fn is_hidden(entry: Entry<'_>) -> bool {
     entry.name.split('/').any(|part| part.starts_with('.'))
 }
 
-/// The images of `<class>/` in the archive, after folders that hold all of them.
-pub(super) fn class_folders(root: &Path, archive: &Archive, classes: usize) -> Result<Dataset, DatasetError> {
-    let index = &archive.index;
-    check_nested(root, index)?;
-    let top = common_folder(index, classes);
-    let (mut names, mut images, mut loose) = (BTreeSet::new(), Vec::new(), 0);
-    for (position, entry) in (0..).zip(index.entries()).filter(|(_, entry)| !is_hidden(*entry)) {
-        let Some(name) = entry.name.strip_prefix(&top).filter(|name| !name.is_empty()) else { continue };
-        match name.split_once('/') {
-            Some((class, _)) => {
-                names.insert(class);
-                if is_image(entry) {
-                    images.push(position);
+/// The class folders of an archive, after folders that hold all of them.
+pub(super) struct ArchivedClassFolders<'a> {
+    root: &'a Path,
+    archive: &'a Archive,
+    /// What the names of all begin with: empty, or folders with `/` behind each.
+    top: String,
+    /// Sorted, without `top`.
+    names: Vec<String>,
+    /// Positions of the images in the order of class folders on a disk: by the folder as a whole, then by the file.
+    images: Vec<u32>,
+    /// Images that are in no class folder.
+    unsorted: usize,
+}
+
+impl<'a> ArchivedClassFolders<'a> {
+    pub(super) fn find(root: &'a Path, archive: &'a Archive, classes: usize) -> Result<Self, DatasetError> {
+        let index = &archive.index;
+        check_nested(root, index)?;
+        let top = common_folder(index, classes);
+        let (mut names, mut images, mut unsorted) = (BTreeSet::new(), Vec::new(), 0);
+        for (position, entry) in (0..).zip(index.entries()).filter(|(_, entry)| !is_hidden(*entry)) {
+            let Some(name) = entry.name.strip_prefix(&top).filter(|name| !name.is_empty()) else { continue };
+            match name.split_once('/') {
+                Some((class, _)) => {
+                    names.insert(class);
+                    if is_image(entry) {
+                        images.push(position);
+                    }
                 }
+                None if entry.kind == Some(EntryKind::Folder) => {
+                    names.insert(name);
+                }
+                None => unsorted += usize::from(is_image(entry)),
             }
-            None if entry.kind == Some(EntryKind::Folder) => {
-                names.insert(name);
+        }
+        let names = names.into_iter().map(str::to_owned).collect();
+        images.sort_by_key(|position| split_name(&index.entry(*position as usize).name[top.len()..]));
+        for pair in images.windows(2) {
+            let [first, second] = [pair[0], pair[1]].map(|position| index.entry(position as usize));
+            if first.name == second.name {
+                return Err(duplicate(root, first, second));
             }
-            None => loose += usize::from(is_image(entry)),
         }
+        Ok(Self { root, archive, top, names, images, unsorted })
     }
-    // The order of class folders on a disk: by the folder as a whole, then by the file.
-    let key = |position: &u32| {
-        let name = &index.entry(*position as usize).name[top.len()..];
-        let (class, inner) = name.split_once('/').unwrap_or((name, ""));
-        let (below, file) = inner.rsplit_once('/').unwrap_or(("", inner));
-        (class, below, file)
-    };
-    images.sort_by_key(key);
-    for pair in images.windows(2) {
-        let [first, second] = [pair[0], pair[1]].map(|position| index.entry(position as usize));
-        if first.name == second.name {
-            return Err(duplicate(root, first, second));
-        }
+
+    /// The names of the class folders, sorted.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.names.iter().map(String::as_str).collect()
     }
-    let names: Vec<_> = names.into_iter().collect();
-    let mut dataset = folders::build(root, &names, loose, classes, |labels| {
-        let labels: HashMap<_, _> = names.iter().copied().zip(labels.iter().copied()).collect();
-        let (mut samples, mut filled) = (Vec::with_capacity(images.len()), BTreeSet::new());
-        for &position in &images {
-            let (class, ..) = key(&position);
-            let (entry, whole) = (index.entry(position as usize), index.name(position as usize));
-            check_file(root, entry)?;
+
+    /// How many images are in no class folder.
+    pub(super) fn unsorted(&self) -> usize {
+        self.unsorted
+    }
+
+    /// The samples in the order of the folders, from the label of each folder, and the names of folders without an image.
+    pub(super) fn samples(&self, labels: &[u32]) -> Result<(Vec<Sample>, Vec<&str>), DatasetError> {
+        let labels: HashMap<_, _> = self.names().into_iter().zip(labels.iter().copied()).collect();
+        let index = &self.archive.index;
+        let (mut samples, mut filled) = (Vec::with_capacity(self.images.len()), BTreeSet::new());
+        for position in self.images.iter().map(|&position| position as usize) {
+            let (entry, whole) = (index.entry(position), index.name(position));
+            check_file(self.root, entry)?;
+            let below_top = &entry.name[self.top.len()..];
+            let (class, ..) = split_name(below_top);
             filled.insert(class);
-            let name = whole.suffix(&entry.name[top.len()..]).unwrap_or_else(|| whole.clone());
-            samples.push(Sample::inside(archive.file(entry), whole, Some(labels[class]), name));
+            let name = whole.suffix(below_top).unwrap_or_else(|| whole.clone());
+            samples.push(Sample::inside(self.archive.file(entry), whole, Some(labels[class]), name));
         }
-        Ok((samples, names.iter().copied().filter(|name| !filled.contains(name)).collect()))
-    })?;
-    if !top.is_empty() {
-        let (folder, root) = (excerpt(top.trim_end_matches('/')), root.display());
-        dataset.notes.push(format!("the class folders are those below `{folder}` in `{root}`"));
+        Ok((samples, self.names().into_iter().filter(|name| !filled.contains(name)).collect()))
     }
-    Ok(dataset)
+
+    /// Where the class folders are, if not directly in the archive, as a sentence.
+    pub(super) fn note(&self) -> Option<String> {
+        let (folder, root) = (excerpt(self.top.trim_end_matches('/')), self.root.display());
+        (!self.top.is_empty()).then(|| format!("the class folders are those below `{folder}` in `{root}`"))
+    }
+}
+
+/// Class folder, folders below it, and file.
+fn split_name(name: &str) -> (&str, &str, &str) {
+    let (class, inner) = name.split_once('/').unwrap_or((name, ""));
+    let (below, file) = inner.rsplit_once('/').unwrap_or(("", inner));
+    (class, below, file)
 }
 
 /// The folders that all images and folders are below and that are not themselves a class, with `/` behind each.

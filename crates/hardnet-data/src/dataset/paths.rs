@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::list::is_absence;
-use super::walk::{has_image_extension, images_below};
+use super::walk::{has_image_extension, images_below, is_absence};
 use super::{Dataset, DatasetError, MAX_SAMPLES, Sample, archive};
 use crate::FileKind;
 use crate::archive::Archive;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::DatasetError;
-use super::list::is_absence;
+use super::walk::is_absence;
 use crate::archive::Archive;
 
 /// A folder or a tar archive of images.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, DirEntry};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::{DatasetError, IMAGE_EXTENSIONS, MAX_SAMPLES};
@@ -96,4 +97,13 @@ pub(super) fn images_below(root: &Path, limit: usize) -> Result<Vec<Found>, Data
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether an error says that there is no such file: also for names that no file can have, with a NUL, too long, or below a
+/// file.
+pub(super) fn is_absence(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename
+    )
 }

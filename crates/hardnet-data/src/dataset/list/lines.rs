@@ -9,8 +9,8 @@ use hardnet_base::{ReadError, open_regular_file};
 use crate::dataset::{DatasetError, MAX_LIST_BYTES};
 
 /// Reads the lines of a text in UTF-8, which end in LF or CRLF.
-pub(super) struct Lines<'a, R> {
-    list: &'a Path,
+pub(super) struct ListLines<'a, R> {
+    path: &'a Path,
     reader: Take<R>,
     limit: u64,
     /// The bytes of the current line.
@@ -19,7 +19,7 @@ pub(super) struct Lines<'a, R> {
     number: usize,
 }
 
-impl<'a> Lines<'a, BufReader<File>> {
+impl<'a> ListLines<'a, BufReader<File>> {
     pub(super) fn open(list: &'a Path) -> Result<Self, DatasetError> {
         let (file, _) = open_regular_file(list, MAX_LIST_BYTES).map_err(|error| match error {
             ReadError::Io(source) => DatasetError::Io { path: list.into(), source },
@@ -32,19 +32,19 @@ impl<'a> Lines<'a, BufReader<File>> {
     }
 }
 
-impl<'a, R: BufRead> Lines<'a, R> {
+impl<'a, R: BufRead> ListLines<'a, R> {
     /// The lines that `reader` gives of `list`, which may have `limit` bytes.
     pub(super) fn new(list: &'a Path, reader: R, limit: u64) -> Self {
-        Self { list, reader: reader.take(limit + 1), limit, line: Vec::new(), number: 0 }
+        Self { path: list, reader: reader.take(limit + 1), limit, line: Vec::new(), number: 0 }
     }
 
-    pub(super) fn list(&self) -> &'a Path {
-        self.list
+    pub(super) fn path(&self) -> &'a Path {
+        self.path
     }
 
     /// The next line with its number from 1, without its end and without a byte order mark; `None` behind the last.
     pub(super) fn next_line(&mut self) -> Result<Option<(usize, &str)>, DatasetError> {
-        let list = || self.list.to_path_buf();
+        let list = || self.path.to_path_buf();
         self.line.clear();
         let read = self.reader.read_until(b'\n', &mut self.line);
         let length = read.map_err(|source| DatasetError::Io { path: list(), source })?;
@@ -69,7 +69,7 @@ mod tests {
 
     /// The lines of `bytes`, or what is wrong with them.
     fn lines(bytes: &[u8], limit: u64) -> Result<Vec<(usize, String)>, DatasetError> {
-        let (mut lines, mut found) = (Lines::new(Path::new("list"), bytes, limit), Vec::new());
+        let (mut lines, mut found) = (ListLines::new(Path::new("list"), bytes, limit), Vec::new());
         while let Some((number, line)) = lines.next_line()? {
             found.push((number, line.to_owned()));
         }

@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use hardnet_base::excerpt;
 
-use super::entries::Entries;
-use super::lines::Lines;
+use super::lines::ListLines;
+use super::parsed::ParsedList;
 use super::{BLANKS, kaggle};
 use crate::dataset::{DatasetError, MAX_SAMPLES, Sample};
 use crate::shared_str::{SharedStr, Span};
 
 /// The samples of a list, below `folder`; labels not yet held against the number of classes.
-pub(super) fn parse<'a>(mut lines: Lines<'a, impl BufRead>, folder: &Path) -> Result<Entries<'a>, DatasetError> {
+pub(super) fn parse<'a>(mut lines: ListLines<'a, impl BufRead>, folder: &Path) -> Result<ParsedList<'a>, DatasetError> {
     let mut parser = Parser {
         folder: folder.into(),
         names: String::new(),
         unwritten: Arc::default(),
-        entries: Entries { list: lines.list(), is_kaggle: false, samples: Vec::new(), lines: Vec::new() },
+        list: ParsedList { path: lines.path(), is_kaggle: false, samples: Vec::new(), lines: Vec::new() },
     };
     while let Some((number, text)) = lines.next_line()? {
         if let Err(error) = parser.line(number, text) {
@@ -37,12 +37,12 @@ struct Parser<'a> {
     names: String,
     /// Stands for the text of all names while there are more to come.
     unwritten: Arc<String>,
-    entries: Entries<'a>,
+    list: ParsedList<'a>,
 }
 
 impl<'a> Parser<'a> {
     fn line(&mut self, line: usize, text: &str) -> Result<(), DatasetError> {
-        let list = self.entries.list;
+        let list = self.list.path;
         if text.contains('\r') {
             return Err(DatasetError::LoneCarriageReturn { list: list.into(), line, text: excerpt(text) });
         }
@@ -50,12 +50,12 @@ impl<'a> Parser<'a> {
         if text.is_empty() {
             return Ok(());
         }
-        let is_first = self.entries.samples.is_empty();
-        if is_first && !self.entries.is_kaggle && kaggle::is_header(text) {
-            self.entries.is_kaggle = true;
+        let is_first = self.list.samples.is_empty();
+        if is_first && !self.list.is_kaggle && kaggle::is_header(text) {
+            self.list.is_kaggle = true;
             return Ok(());
         }
-        let (name, label) = match self.entries.is_kaggle {
+        let (name, label) = match self.list.is_kaggle {
             true => kaggle::parse_row(list, line, text)?,
             false => parse_entry(list, line, text, is_first)?,
         };
@@ -63,27 +63,27 @@ impl<'a> Parser<'a> {
             return Err(DatasetError::UnsafeName { list: list.into(), line, text: excerpt(text) });
         };
         let too_many = || DatasetError::TooManySamples { path: list.into(), limit: MAX_SAMPLES };
-        if self.entries.len() == MAX_SAMPLES {
+        if self.list.len() == MAX_SAMPLES {
             return Err(too_many());
         }
         let line = u32::try_from(line).map_err(|_| too_many())?;
         let name = Span::push(&mut self.names, &name).ok_or_else(too_many)?;
         let name = SharedStr::new(&self.unwritten, name);
-        self.entries.samples.push(Sample::below(&self.folder, relative.map(SharedStr::from), label, name));
-        self.entries.lines.push(line);
+        self.list.samples.push(Sample::below(&self.folder, relative.map(SharedStr::from), label, name));
+        self.list.lines.push(line);
         Ok(())
     }
 
-    fn finish(self) -> Result<Entries<'a>, DatasetError> {
-        let Self { mut names, mut entries, .. } = self;
-        if entries.samples.is_empty() {
-            return Err(DatasetError::ListEmpty { list: entries.list.into() });
+    fn finish(self) -> Result<ParsedList<'a>, DatasetError> {
+        let Self { mut names, mut list, .. } = self;
+        if list.samples.is_empty() {
+            return Err(DatasetError::ListEmpty { list: list.path.into() });
         }
         names.shrink_to_fit();
-        entries.samples.shrink_to_fit();
+        list.samples.shrink_to_fit();
         let names = Arc::new(names);
-        entries.samples.iter_mut().for_each(|sample| sample.name_from(&names));
-        Ok(entries)
+        list.samples.iter_mut().for_each(|sample| sample.name_from(&names));
+        Ok(list)
     }
 }
 
@@ -147,8 +147,8 @@ fn below(name: &str) -> Result<Option<String>, Outside> {
 mod tests {
     use super::*;
 
-    fn entries(bytes: &[u8]) -> Result<Entries<'static>, DatasetError> {
-        parse(Lines::new(Path::new("list"), bytes, 1 << 20), Path::new("folder"))
+    fn entries(bytes: &[u8]) -> Result<ParsedList<'static>, DatasetError> {
+        parse(ListLines::new(Path::new("list"), bytes, 1 << 20), Path::new("folder"))
     }
 
     fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, u32)>, DatasetError> {

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use hardnet_base::excerpt;
 
-use super::walk::has_image_extension;
-use super::{Dataset, DatasetError};
+use crate::dataset::DatasetError;
+use crate::dataset::walk::has_image_extension;
 use crate::imagenet;
 
 /// The columns, compared without regard to case.
@@ -72,10 +72,6 @@ pub(super) fn class_from_name(name: &str) -> Option<&str> {
 pub(super) fn check_classes(list: &Path, classes: usize) -> Result<(), DatasetError> {
     let known = imagenet::classes().len();
     if classes == known { Ok(()) } else { Err(DatasetError::WordNetClasses { list: list.into(), classes, known }) }
-}
-
-pub(super) fn note(dataset: &mut Dataset) {
-    dataset.notes.push("labels are the WordNet ids of Kaggle's solution file".into());
 }
 
 /// The two columns, which may be quoted, or `None` if there is another number of them.

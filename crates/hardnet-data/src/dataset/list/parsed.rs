@@ -1,18 +1,18 @@
-//! What a list names, and what errors say of it.
+//! The samples that a list names, with their lines for error messages.
 
 use std::path::{Path, PathBuf};
 
 use hardnet_base::excerpt;
 
-use super::lines::Lines;
+use super::lines::ListLines;
 use super::{BLANKS, kaggle};
 use crate::dataset::error::QUOTED;
 use crate::dataset::{DatasetError, Sample};
 
 /// The samples of a list with their lines.
 #[derive(Debug)]
-pub(in crate::dataset) struct Entries<'a> {
-    pub(super) list: &'a Path,
+pub(in crate::dataset) struct ParsedList<'a> {
+    pub(super) path: &'a Path,
     /// The labels are WordNet ids.
     pub(super) is_kaggle: bool,
     /// All of them below one folder, until they are found elsewhere.
@@ -21,9 +21,19 @@ pub(in crate::dataset) struct Entries<'a> {
     pub(super) lines: Vec<u32>,
 }
 
-impl<'a> Entries<'a> {
-    pub(in crate::dataset) fn list(&self) -> &'a Path {
-        self.list
+impl<'a> ParsedList<'a> {
+    /// The path of the list.
+    pub(in crate::dataset) fn path(&self) -> &'a Path {
+        self.path
+    }
+
+    /// Whether the labels are WordNet ids.
+    pub(in crate::dataset) fn is_kaggle(&self) -> bool {
+        self.is_kaggle
+    }
+
+    pub(in crate::dataset) fn into_samples(self) -> Vec<Sample> {
+        self.samples
     }
 
     pub(in crate::dataset) fn len(&self) -> usize {
@@ -45,7 +55,7 @@ impl<'a> Entries<'a> {
 
     /// Looks for the images in folders of their classes if the first is there and not in `root` itself, as those of
     /// Kaggle's `LOC_train_solution.csv` are; says so.
-    pub(super) fn move_below_class_folders(&mut self, root: &Path) -> Option<String> {
+    pub(in crate::dataset) fn move_below_class_folders(&mut self, root: &Path) -> Option<String> {
         let below_class =
             |sample: &Sample| Some(Path::new(kaggle::class_from_name(sample.name())?).join(sample.relative()));
         let first = self.samples.first()?;
@@ -63,7 +73,7 @@ impl<'a> Entries<'a> {
     /// A line without blanks around it, fit for a message; empty if it cannot be read again.
     pub(in crate::dataset) fn excerpt(&self, line: u32) -> String {
         let text = || {
-            let mut lines = Lines::open(self.list).ok()?;
+            let mut lines = ListLines::open(self.path).ok()?;
             while let Some((number, text)) = lines.next_line().ok()? {
                 if number == line as usize {
                     return Some(excerpt(text.trim_matches(BLANKS)));
@@ -77,7 +87,7 @@ impl<'a> Entries<'a> {
     /// The error of line `line`, whose file line `first` names too.
     pub(in crate::dataset) fn duplicate(&self, first: u32, line: u32) -> DatasetError {
         let (first_line, text) = (first as usize, self.excerpt(line));
-        DatasetError::DuplicateName { list: self.list.into(), first_line, line: line as usize, text }
+        DatasetError::DuplicateName { list: self.path.into(), first_line, line: line as usize, text }
     }
 
     /// The error of images that are not in `root`, of which there is at least one.
@@ -89,7 +99,7 @@ impl<'a> Entries<'a> {
     ) -> DatasetError {
         let quoted = |&number: &usize| (self.lines[number] as usize, excerpt(self.samples[number].name()));
         DatasetError::MissingImages {
-            list: self.list.into(),
+            list: self.path.into(),
             root: root.into(),
             count: numbers.len(),
             total: self.len(),
@@ -111,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let list = folder.path().join("list");
         fs::write(&list, "\u{feff} a.jpg 1\r\n\n\tb.jpg 2 \nc.jpg 3").expect("the list is written");
-        let entries = parse(Lines::open(&list).expect("a file"), folder.path()).expect("a good list");
+        let entries = parse(ListLines::open(&list).expect("a file"), folder.path()).expect("a good list");
         assert_eq!((entries.len(), entries.line(1), entries.line(2)), (3, 3, 4));
         let quoted = || [1, 3, 4].map(|line| entries.excerpt(line));
         assert_eq!(quoted(), ["a.jpg 1", "b.jpg 2", "c.jpg 3"]);
