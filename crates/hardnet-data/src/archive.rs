@@ -1,6 +1,6 @@
 //! Images inside tar archives, read where they lie: nothing is unpacked and nothing is written.
 //!
-//! One pass over the headers gives an [`Index`]: plain data, names and byte ranges. Images are then read by their
+//! One pass over the headers gives an [`ArchiveIndex`]: plain data, names and byte ranges. Images are then read by their
 //! ranges, from any thread and in any order. Archives are refused rather than guessed at: one that was cut short, or of
 //! which a header is damaged, gives an error with the offset, because what lies behind that place cannot be known.
 
@@ -20,7 +20,7 @@ pub use error::{ArchiveError, EntryKind, HeaderFault};
 use crate::FileKind;
 use cache::IndexCache;
 use header::{BLOCK, Header};
-pub(crate) use index::{Entry, Index};
+pub(crate) use index::{ArchiveEntry, ArchiveIndex};
 use positioned_file::PositionedFile;
 
 /// The longest name of an entry in bytes, folders included.
@@ -28,7 +28,7 @@ pub const MAX_NAME_BYTES: usize = 4096;
 
 /// An open tar archive and what it holds.
 pub(crate) struct Archive {
-    pub(crate) index: Index,
+    pub(crate) index: ArchiveIndex,
     /// What came of keeping the index, if the user should hear of it.
     pub(crate) note: Option<String>,
     file: Arc<ArchiveFile>,
@@ -60,7 +60,7 @@ impl Archive {
         let (index, note) = match kept.as_ref().and_then(IndexCache::read) {
             Some(index) => (index, None),
             None => {
-                let Some(index) = Index::read(path, &handle)? else { return Ok(None) };
+                let Some(index) = ArchiveIndex::read(path, &handle)? else { return Ok(None) };
                 let written = kept.as_ref().map_or(Ok(()), |kept| kept.write(&index));
                 let note = written.err().map(|error| {
                     let folder = indices.unwrap_or(path).display();
@@ -73,7 +73,7 @@ impl Archive {
     }
 
     /// The entry as a file that can be read.
-    pub(crate) fn file(&self, entry: Entry<'_>) -> ArchivedFile {
+    pub(crate) fn file(&self, entry: ArchiveEntry<'_>) -> ArchivedFile {
         ArchivedFile { archive: Arc::clone(&self.file), offset: entry.offset, bytes: entry.bytes }
     }
 }

@@ -233,11 +233,12 @@ impl Loader {
         let limits = options.limits.clone();
         // As many as images were ever in work at once; one that a panic cut short is not used again.
         let free = Mutex::new(Vec::new());
-        let load = move |sample: &Sample, permits: &ImagePermits, place: Place, out: &mut [f32]| {
+        let load = move |sample: &Sample, permits: &ImagePermits, ordered: OrderedSample, out: &mut [f32]| {
             let mut workspace: file::Workspace = lock(&free).pop().unwrap_or_default();
             let prepare =
-                |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(place.index, resizer, image, out);
-            let loaded = file::load(sample, &limits, || permits.acquire(place.position), prepare, &mut workspace, out);
+                |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(ordered.index, resizer, image, out);
+            let loaded =
+                file::load(sample, &limits, || permits.acquire(ordered.position), prepare, &mut workspace, out);
             lock(&free).push(workspace);
             loaded
         };
@@ -250,7 +251,7 @@ impl Loader {
         order: Order,
         crop: u32,
         options: &LoaderOptions,
-        load: impl Fn(&Sample, &ImagePermits, Place, &mut [f32]) -> Result<Vec<DecodeWarning>, SampleError>
+        load: impl Fn(&Sample, &ImagePermits, OrderedSample, &mut [f32]) -> Result<Vec<DecodeWarning>, SampleError>
         + Send
         + Sync
         + 'static,
@@ -266,12 +267,13 @@ impl Loader {
         let pool = TensorPool::new(3 * crop as usize * crop as usize, most);
         let permits = Arc::new(ImagePermits::new(options.cores.clone()));
         let order = Arc::new(order);
-        let (all, shared, places) = (Arc::clone(&samples), Arc::clone(&permits), Arc::clone(&order));
+        let (all, shared, sample_order) = (Arc::clone(&samples), Arc::clone(&permits), Arc::clone(&order));
         let images = ParallelMap::new(options.workers, options.prefetch, total, move |position| {
-            let index = places.index(position);
+            let index = sample_order.index(position);
             let sample = &all[index];
             let mut tensor = pool.take();
-            let loaded = file::guarded(sample, || load(sample, &shared, Place { position, index }, &mut tensor));
+            let loaded =
+                file::guarded(sample, || load(sample, &shared, OrderedSample { position, index }, &mut tensor));
             (index, loaded.map(|warnings| (tensor, warnings)))
         });
         let seconds = options.timeout.as_secs();
@@ -286,7 +288,7 @@ impl Loader {
 
 /// Where a sample stands in the order, and which it is.
 #[derive(Clone, Copy)]
-struct Place {
+struct OrderedSample {
     position: usize,
     index: usize,
 }
@@ -432,9 +434,9 @@ mod tests {
         };
         let (release, stuck) = std::sync::mpsc::channel::<()>();
         let stuck = Mutex::new(stuck);
-        let mut loader = Loader::with(samples(10), all(10), 1, &options, move |_, permits, place, out| {
-            let index = place.index;
-            let _permit = permits.acquire(place.position);
+        let mut loader = Loader::with(samples(10), all(10), 1, &options, move |_, permits, ordered, out| {
+            let index = ordered.index;
+            let _permit = permits.acquire(ordered.position);
             out.fill(index as f32);
             // Not before the other end is gone.
             if index == 5 {

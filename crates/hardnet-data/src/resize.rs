@@ -24,7 +24,7 @@ use hardnet_simd::Isa;
 
 use crate::image::{Image, ImageError};
 use crate::interpolation::Interpolation;
-use kernels::{Axis, Rows};
+use kernels::{Axis, SampleRows};
 use stripes::{Buffers, Passes};
 
 /// The largest side of a resampled window, in pixels.
@@ -132,7 +132,7 @@ impl Resizer {
         let count = image.channels().count();
         let stride = image.width() * count;
         let samples = &image.samples()[rows.start * stride + columns.start * count..];
-        let source = Rows { samples, stride };
+        let source = SampleRows { samples, stride };
         let passes = Passes { channels: image.channels(), source, columns: &self.columns, rows: &self.rows };
         if rows_first((image.width() as u64, image.height() as u64), size) {
             passes.rows_first(columns.len(), &mut self.buffers, each);

@@ -17,7 +17,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::EntryKind;
-use super::index::{Entry, Index};
+use super::index::{ArchiveEntry, ArchiveIndex};
 
 /// Changes with the layout of the file.
 const FORMAT: &str = "hardnet tar index 1";
@@ -29,7 +29,7 @@ const MAX_BYTES: u64 = 1 << 30;
 const SETTLED: Duration = Duration::from_secs(2);
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
+struct CacheHeader {
     format: String,
     archive: PathBuf,
     bytes: u64,
@@ -40,15 +40,15 @@ struct Head {
 
 /// Name, offset, length and kind of an entry.
 #[derive(Deserialize)]
-struct Row<'a>(#[serde(borrow)] Cow<'a, str>, u64, u64, Option<EntryKind>);
+struct CachedEntry<'a>(#[serde(borrow)] Cow<'a, str>, u64, u64, Option<EntryKind>);
 
-/// An index as an array of rows, which are neither written nor read all at once.
-struct Rows<T>(T);
+/// An index as an array of entries, which are neither written nor read all at once.
+struct EntryArray<T>(T);
 
 /// Where the index of one state of an archive is kept.
 pub(super) struct IndexCache {
     file: PathBuf,
-    head: Head,
+    head: CacheHeader,
 }
 
 impl IndexCache {
@@ -60,7 +60,7 @@ impl IndexCache {
         SystemTime::now().duration_since(changed).ok().filter(|age| *age >= SETTLED)?;
         let stem = archive.file_stem()?.to_string_lossy().into_owned();
         let digest = crc32fast::hash(archive.as_os_str().as_encoded_bytes());
-        let head = Head {
+        let head = CacheHeader {
             format: FORMAT.into(),
             archive,
             bytes: metadata.len(),
@@ -71,55 +71,60 @@ impl IndexCache {
     }
 
     /// The index, if the file is there, whole and for this state of the archive.
-    pub(super) fn read(&self) -> Option<Index> {
+    pub(super) fn read(&self) -> Option<ArchiveIndex> {
         let bytes = read_regular_file(&self.file, MAX_BYTES).ok()?;
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let (head, rows) = (&bytes[..end], &bytes[end + 1..]);
-        let head: Head = serde_json::from_slice(head).ok()?;
-        if head.crc32 != crc32fast::hash(rows) || (Head { crc32: 0, ..head }) != self.head {
+        let (head, entries) = (&bytes[..end], &bytes[end + 1..]);
+        let head: CacheHeader = serde_json::from_slice(head).ok()?;
+        if head.crc32 != crc32fast::hash(entries) || (CacheHeader { crc32: 0, ..head }) != self.head {
             return None;
         }
-        serde_json::from_slice(rows).ok().map(|Rows(index)| index)
+        serde_json::from_slice(entries).ok().map(|EntryArray(index)| index)
     }
 
     /// Writes the index: a whole file or none.
-    pub(super) fn write(&self, index: &Index) -> io::Result<()> {
-        let mut sum = Sum::default();
-        serde_json::to_writer(&mut sum, &Rows(index))?;
-        let head =
-            Head { crc32: sum.0.finalize(), archive: self.head.archive.clone(), format: FORMAT.into(), ..self.head };
+    pub(super) fn write(&self, index: &ArchiveIndex) -> io::Result<()> {
+        let mut sum = CrcWriter::default();
+        serde_json::to_writer(&mut sum, &EntryArray(index))?;
+        let head = CacheHeader {
+            crc32: sum.0.finalize(),
+            archive: self.head.archive.clone(),
+            format: FORMAT.into(),
+            ..self.head
+        };
         let folder = self.file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut file = BufWriter::new(AtomicFile::create(&self.file)?);
         serde_json::to_writer(&mut file, &head)?;
         file.write_all(b"\n")?;
-        serde_json::to_writer(&mut file, &Rows(index))?;
+        serde_json::to_writer(&mut file, &EntryArray(index))?;
         file.into_inner()?.commit()
     }
 }
 
-impl Serialize for Rows<&Index> {
+impl Serialize for EntryArray<&ArchiveIndex> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.entries().map(|Entry { name, offset, bytes, kind }| (name, offset, bytes, kind)))
+        serializer
+            .collect_seq(self.0.entries().map(|ArchiveEntry { name, offset, bytes, kind }| (name, offset, bytes, kind)))
     }
 }
 
-impl<'de> Deserialize<'de> for Rows<Index> {
+impl<'de> Deserialize<'de> for EntryArray<ArchiveIndex> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Rows(Index::default()))
+        deserializer.deserialize_seq(EntryArray(ArchiveIndex::default()))
     }
 }
 
-impl<'de> Visitor<'de> for Rows<Index> {
+impl<'de> Visitor<'de> for EntryArray<ArchiveIndex> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of entries")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut rows: A) -> Result<Self, A::Error> {
-        while let Some(Row(name, offset, bytes, kind)) = rows.next_element()? {
-            let entry = Entry { name: &name, offset, bytes, kind };
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut entries: A) -> Result<Self, A::Error> {
+        while let Some(CachedEntry(name, offset, bytes, kind)) = entries.next_element()? {
+            let entry = ArchiveEntry { name: &name, offset, bytes, kind };
             self.0.push(entry).ok_or_else(|| A::Error::custom("too many entries"))?;
         }
         Ok(self)
@@ -128,9 +133,9 @@ impl<'de> Visitor<'de> for Rows<Index> {
 
 /// The CRC-32 of what is written.
 #[derive(Default)]
-struct Sum(crc32fast::Hasher);
+struct CrcWriter(crc32fast::Hasher);
 
-impl Write for Sum {
+impl Write for CrcWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

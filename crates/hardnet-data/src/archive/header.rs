@@ -5,7 +5,7 @@ pub(super) const BLOCK: usize = 512;
 
 /// What an entry is, by the header's type flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Type {
+pub(super) enum EntryType {
     File,
     Folder,
     Link,
@@ -42,20 +42,20 @@ impl<'a> Header<'a> {
         sums.contains(&i64::try_from(expected).ok()?).then_some(Self(block))
     }
 
-    pub(super) fn kind(&self) -> Type {
+    pub(super) fn kind(&self) -> EntryType {
         match self.0[156] {
             // Before ustar a folder was told by its name.
-            0 | b'0' | b'7' if self.name_field().ends_with(b"/") => Type::Folder,
-            0 | b'0' | b'7' => Type::File,
-            b'1' | b'2' => Type::Link,
-            b'3' | b'4' | b'6' => Type::Special,
-            b'5' => Type::Folder,
-            b'S' => Type::Sparse,
-            b'L' => Type::LongName,
-            b'K' => Type::LongLink,
-            b'x' | b'X' => Type::Pax,
-            b'g' => Type::GlobalPax,
-            _ => Type::Unknown,
+            0 | b'0' | b'7' if self.name_field().ends_with(b"/") => EntryType::Folder,
+            0 | b'0' | b'7' => EntryType::File,
+            b'1' | b'2' => EntryType::Link,
+            b'3' | b'4' | b'6' => EntryType::Special,
+            b'5' => EntryType::Folder,
+            b'S' => EntryType::Sparse,
+            b'L' => EntryType::LongName,
+            b'K' => EntryType::LongLink,
+            b'x' | b'X' => EntryType::Pax,
+            b'g' => EntryType::GlobalPax,
+            _ => EntryType::Unknown,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hardnet_base::excerpt;
 
-use super::header::{BLOCK, Header, Type, until_nul};
+use super::header::{BLOCK, EntryType, Header, until_nul};
 use super::pax::Records;
 use super::positioned_file::PositionedFile;
 use super::{ArchiveError, EntryKind, HeaderFault, MAX_NAME_BYTES};
@@ -20,7 +20,7 @@ const MAX_HEADERS: usize = 4 * MAX_SAMPLES;
 
 /// One entry of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct ArchiveEntry<'a> {
     /// Components between single `/`, none of them empty, `.` or `..`; what is not UTF-8 is replaced.
     pub(crate) name: &'a str,
     /// Where the content begins.
@@ -33,64 +33,64 @@ pub(crate) struct Entry<'a> {
 
 /// The entries of an archive in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Index {
+pub(crate) struct ArchiveIndex {
     names: Arc<String>,
-    rows: Vec<Row>,
+    records: Vec<EntryRecord>,
 }
 
 /// An entry whose name lies in the text of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row {
+struct EntryRecord {
     name: Span,
     offset: u64,
     bytes: u64,
     kind: Option<EntryKind>,
 }
 
-impl Index {
+impl ArchiveIndex {
     /// The number of entries.
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.records.len()
     }
 
     /// The entry at `position`.
-    pub(crate) fn entry(&self, position: usize) -> Entry<'_> {
-        let Row { name, offset, bytes, kind } = self.rows[position];
-        Entry { name: name.slice(&self.names), offset, bytes, kind }
+    pub(crate) fn entry(&self, position: usize) -> ArchiveEntry<'_> {
+        let EntryRecord { name, offset, bytes, kind } = self.records[position];
+        ArchiveEntry { name: name.slice(&self.names), offset, bytes, kind }
     }
 
     /// All entries.
-    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> + Clone {
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = ArchiveEntry<'_>> + Clone {
         (0..self.len()).map(|position| self.entry(position))
     }
 
     /// The name of the entry at `position`.
     pub(crate) fn name(&self, position: usize) -> SharedStr {
-        SharedStr::new(&self.names, self.rows[position].name)
+        SharedStr::new(&self.names, self.records[position].name)
     }
 
     /// Appends an entry, unless there are too many already.
-    pub(super) fn push(&mut self, entry: Entry<'_>) -> Option<()> {
-        let Entry { name, offset, bytes, kind } = entry;
+    pub(super) fn push(&mut self, entry: ArchiveEntry<'_>) -> Option<()> {
+        let ArchiveEntry { name, offset, bytes, kind } = entry;
         if self.len() == MAX_SAMPLES {
             return None;
         }
         let name = Span::push(Arc::make_mut(&mut self.names), name)?;
-        self.rows.push(Row { name, offset, bytes, kind });
+        self.records.push(EntryRecord { name, offset, bytes, kind });
         Some(())
     }
 }
 
 /// What the headers before an entry said of it.
 #[derive(Default)]
-struct Extended {
+struct EntryExtensions {
     name: Option<Vec<u8>>,
     records: Option<Records>,
     /// The offset of the first of those headers.
     offset: Option<u64>,
 }
 
-impl Index {
+impl ArchiveIndex {
     /// `None` if the file does not begin as a tar archive does, nor as a compressed file.
     pub(super) fn read(path: &Path, file: &PositionedFile) -> Result<Option<Self>, ArchiveError> {
         let length = file.length().map_err(|source| ArchiveError::Io { archive: path.into(), source })?;
@@ -128,14 +128,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn index(&self) -> Result<Index, ArchiveError> {
-        let mut index = Index::default();
-        let mut extended = Extended::default();
+    fn index(&self) -> Result<ArchiveIndex, ArchiveError> {
+        let mut index = ArchiveIndex::default();
+        let mut extensions = EntryExtensions::default();
         let mut offset = 0;
         for _ in 0..MAX_HEADERS {
             let block = self.block(offset)?;
             if block == [0; BLOCK] {
-                return match extended.offset {
+                return match extensions.offset {
                     Some(offset) => Err(self.fault(offset, HeaderFault::NoEntry)),
                     None => Ok(index),
                 };
@@ -144,20 +144,20 @@ impl Reader<'_> {
             let content = offset + BLOCK as u64;
             let size = header.size().ok_or_else(|| self.fault(offset, HeaderFault::Size))?;
             offset = match header.kind() {
-                Type::LongName => {
+                EntryType::LongName => {
                     let name = self.content(offset, size, MAX_NAME_BYTES as u64 + 1)?;
-                    extended.name = Some(until_nul(&name).to_vec());
-                    extended.offset.get_or_insert(offset);
+                    extensions.name = Some(until_nul(&name).to_vec());
+                    extensions.offset.get_or_insert(offset);
                     self.behind(offset, content, size, "long name")?
                 }
-                Type::LongLink => self.behind(offset, content, size, "long link")?,
-                Type::Pax => {
+                EntryType::LongLink => self.behind(offset, content, size, "long link")?,
+                EntryType::Pax => {
                     let records = Records::parse(&self.content(offset, size, MAX_RECORD_BYTES)?);
-                    extended.records = Some(records.ok_or_else(|| self.fault(offset, HeaderFault::PaxRecords))?);
-                    extended.offset.get_or_insert(offset);
+                    extensions.records = Some(records.ok_or_else(|| self.fault(offset, HeaderFault::PaxRecords))?);
+                    extensions.offset.get_or_insert(offset);
                     self.behind(offset, content, size, "pax records")?
                 }
-                Type::GlobalPax => {
+                EntryType::GlobalPax => {
                     let records = Records::parse(&self.content(offset, size, MAX_RECORD_BYTES)?);
                     // Times and comments may be common to all entries; a name or size cannot be.
                     if records != Some(Records::default()) {
@@ -165,7 +165,7 @@ impl Reader<'_> {
                     }
                     self.behind(offset, content, size, "pax records")?
                 }
-                kind => self.entry(offset, &header, kind, size, std::mem::take(&mut extended), &mut index)?,
+                kind => self.entry(offset, &header, kind, size, std::mem::take(&mut extensions), &mut index)?,
             };
         }
         Err(self.too_many())
@@ -176,18 +176,18 @@ impl Reader<'_> {
         &self,
         offset: u64,
         header: &Header,
-        kind: Type,
+        kind: EntryType,
         size: u64,
-        extended: Extended,
-        index: &mut Index,
+        extensions: EntryExtensions,
+        index: &mut ArchiveIndex,
     ) -> Result<u64, ArchiveError> {
-        let records = extended.records.unwrap_or_default();
-        let raw = records.path.or(extended.name).unwrap_or_else(|| header.name());
+        let records = extensions.records.unwrap_or_default();
+        let raw = records.path.or(extensions.name).unwrap_or_else(|| header.name());
         let name = self.name(offset, &raw)?;
         // A name that is too long for its field is cut there, so its last character shows only here.
-        let kind = if kind == Type::File && raw.ends_with(b"/") { Type::Folder } else { kind };
+        let kind = if kind == EntryType::File && raw.ends_with(b"/") { EntryType::Folder } else { kind };
         let mut content = offset + BLOCK as u64;
-        if kind == Type::Sparse && header.map_continues() {
+        if kind == EntryType::Sparse && header.map_continues() {
             loop {
                 let map = self.block(content)?;
                 content += BLOCK as u64;
@@ -198,20 +198,20 @@ impl Reader<'_> {
         }
         let bytes = match kind {
             // Some programs write the size of what a link leads to, or of the folder on the disk.
-            Type::Folder | Type::Link | Type::Special => 0,
+            EntryType::Folder | EntryType::Link | EntryType::Special => 0,
             _ => records.size.unwrap_or(size),
         };
         let next = self.behind(offset, content, bytes, &name)?;
         let kind = match kind {
-            Type::File if records.sparse => Some(EntryKind::Sparse),
-            Type::File => None,
-            Type::Folder => Some(EntryKind::Folder),
-            Type::Link => Some(EntryKind::Link),
-            Type::Sparse => Some(EntryKind::Sparse),
+            EntryType::File if records.sparse => Some(EntryKind::Sparse),
+            EntryType::File => None,
+            EntryType::Folder => Some(EntryKind::Folder),
+            EntryType::Link => Some(EntryKind::Link),
+            EntryType::Sparse => Some(EntryKind::Sparse),
             _ => Some(EntryKind::Special),
         };
         if !name.is_empty() {
-            let entry = Entry { name: &name, offset: content, bytes, kind };
+            let entry = ArchiveEntry { name: &name, offset: content, bytes, kind };
             index.push(entry).ok_or_else(|| self.too_many())?;
         }
         Ok(next)

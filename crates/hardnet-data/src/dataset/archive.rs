@@ -8,7 +8,7 @@ use hardnet_base::excerpt;
 use super::list::ParsedList;
 use super::walk::has_image_extension;
 use super::{DatasetError, Sample};
-use crate::archive::{Archive, Entry, Index};
+use crate::archive::{Archive, ArchiveEntry, ArchiveIndex};
 use crate::shared_str::SharedStr;
 use crate::{ArchiveError, EntryKind, imagenet};
 
@@ -50,13 +50,13 @@ pub(super) fn find(root: &Path, archive: &Archive, listed: &mut ParsedList) -> R
 
 /// The entries by their names.
 struct NameLookup<'a> {
-    index: &'a Index,
+    index: &'a ArchiveIndex,
     /// Positions of the entries by file name, whatever the folder, then by whole name, then in the archive's order.
     order: Vec<u32>,
 }
 
 impl<'a> NameLookup<'a> {
-    fn new(index: &'a Index) -> Self {
+    fn new(index: &'a ArchiveIndex) -> Self {
         let mut order: Vec<u32> = (0..).take(index.len()).collect();
         let key = |position: &u32| {
             let name = index.entry(*position as usize).name;
@@ -66,7 +66,7 @@ impl<'a> NameLookup<'a> {
         Self { index, order }
     }
 
-    fn entry(&self, position: u32) -> Entry<'a> {
+    fn entry(&self, position: u32) -> ArchiveEntry<'a> {
         self.index.entry(position as usize)
     }
 
@@ -110,7 +110,7 @@ impl<'a> NameLookup<'a> {
     }
 }
 
-fn duplicate(root: &Path, first: Entry<'_>, another: Entry<'_>) -> DatasetError {
+fn duplicate(root: &Path, first: ArchiveEntry<'_>, another: ArchiveEntry<'_>) -> DatasetError {
     let (archive, name) = (root.into(), excerpt(first.name));
     ArchiveError::DuplicateEntry { archive, name, first_offset: first.offset, offset: another.offset }.into()
 }
@@ -130,14 +130,14 @@ fn is_below(long: &str, short: &str) -> bool {
     long.strip_suffix(short).is_some_and(|folder| folder.ends_with('/'))
 }
 
-fn check_file(root: &Path, entry: Entry<'_>) -> Result<(), DatasetError> {
+fn check_file(root: &Path, entry: ArchiveEntry<'_>) -> Result<(), DatasetError> {
     entry.kind.map_or(Ok(()), |kind| {
         Err(ArchiveError::NotAFile { archive: root.into(), name: excerpt(entry.name), kind }.into())
     })
 }
 
 /// ImageNet's training set comes as an archive of one archive per class.
-fn check_nested(root: &Path, index: &Index) -> Result<(), DatasetError> {
+fn check_nested(root: &Path, index: &ArchiveIndex) -> Result<(), DatasetError> {
     let mut archives = index.entries().filter(|entry| entry.name.ends_with(".tar"));
     match archives.next() {
         Some(first) if !index.entries().any(is_image) => {
@@ -149,7 +149,7 @@ fn check_nested(root: &Path, index: &Index) -> Result<(), DatasetError> {
 }
 
 /// Whether the entry counts as an image, by its name and not being a folder.
-fn is_image(entry: Entry<'_>) -> bool {
+fn is_image(entry: ArchiveEntry<'_>) -> bool {
     entry.kind != Some(EntryKind::Folder) && has_image_extension(Path::new(last_component(entry.name)))
 }
 
@@ -168,7 +168,7 @@ pub(super) fn unlabeled(root: &Path, archive: &Archive) -> Result<Vec<Sample>, D
     Ok(images)
 }
 
-fn is_hidden(entry: Entry<'_>) -> bool {
+fn is_hidden(entry: ArchiveEntry<'_>) -> bool {
     entry.name.split('/').any(|part| part.starts_with('.'))
 }
 
@@ -260,7 +260,7 @@ fn split_name(name: &str) -> (&str, &str, &str) {
 }
 
 /// The folders that all images and folders are below and that are not themselves a class, with `/` behind each.
-fn common_folder(index: &Index, classes: usize) -> String {
+fn common_folder(index: &ArchiveIndex, classes: usize) -> String {
     let seen = || index.entries().filter(|entry| !is_hidden(*entry));
     let images = || seen().filter(|entry| is_image(*entry));
     let folders = || seen().filter(|entry| entry.kind == Some(EntryKind::Folder));
@@ -274,10 +274,12 @@ fn common_folder(index: &Index, classes: usize) -> String {
             break;
         }
         let next = format!("{top}{first}/");
-        let holds_image = |image: Entry<'_>| image.name.strip_prefix(&next).is_some_and(|rest| rest.contains('/'));
+        let holds_image =
+            |image: ArchiveEntry<'_>| image.name.strip_prefix(&next).is_some_and(|rest| rest.contains('/'));
         // The folder may have an entry itself, and so may those above it.
-        let is_above = |folder: Entry<'_>| next.strip_prefix(folder.name).is_some_and(|rest| rest.starts_with('/'));
-        let holds_folder = |folder: Entry<'_>| folder.name.starts_with(&next) || is_above(folder);
+        let is_above =
+            |folder: ArchiveEntry<'_>| next.strip_prefix(folder.name).is_some_and(|rest| rest.starts_with('/'));
+        let holds_folder = |folder: ArchiveEntry<'_>| folder.name.starts_with(&next) || is_above(folder);
         if !images().all(holds_image) || !folders().all(holds_folder) {
             break;
         }

@@ -28,11 +28,11 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Two are equal if they are the same image of files of the same path.
 #[derive(Clone)]
 pub struct IdxImage {
-    file: Arc<Images>,
+    file: Arc<IdxImages>,
     index: usize,
 }
 
-struct Images {
+struct IdxImages {
     path: PathBuf,
     rows: usize,
     columns: usize,
@@ -42,7 +42,7 @@ struct Images {
 impl IdxImage {
     /// The picture, in gray.
     pub fn image(&self) -> Image {
-        let Images { rows, columns, values, .. } = &*self.file;
+        let IdxImages { rows, columns, values, .. } = &*self.file;
         let length = rows * columns;
         let samples = values[self.index * length..][..length].to_vec();
         Image::new(*columns, *rows, Channels::Gray, samples).expect("the file's sides were checked against its length")
@@ -145,7 +145,7 @@ pub(super) fn read(images: &Path, classes: usize) -> Result<Dataset, DatasetErro
     if let Some(index) = label_values.iter().position(|&label| usize::from(label) >= classes) {
         return Err(DatasetError::IdxLabel { labels, index, label: label_values[index], classes });
     }
-    let file = Arc::new(Images { path: images.into(), rows, columns, values });
+    let file = Arc::new(IdxImages { path: images.into(), rows, columns, values });
     let sample = |(index, &label): (usize, &u8)| {
         let image = IdxImage { file: Arc::clone(&file), index };
         Sample::stored(image, label.into())

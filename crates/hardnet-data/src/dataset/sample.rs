@@ -16,16 +16,16 @@ use crate::shared_str::SharedStr;
 /// Two are equal if everything they tell is.
 #[derive(Clone)]
 pub struct Sample {
-    place: Place,
-    /// The path below the place, unless it is the name, as it nearly always is.
+    location: Location,
+    /// The path below the location, unless it is the name, as it nearly always is.
     relative: Option<Box<SharedStr>>,
     label: Option<u32>,
     name: SharedStr,
 }
 
-/// What a sample lies in.
+/// Where the content of a sample is.
 #[derive(Clone)]
-enum Place {
+enum Location {
     /// Nothing it shares with others: the file itself.
     File(Box<Path>),
     Folder(Arc<Path>),
@@ -41,13 +41,13 @@ impl Sample {
 
     /// [`Sample::new`] with a name that may share its text.
     pub(super) fn file(path: PathBuf, label: Option<u32>, name: SharedStr) -> Self {
-        Self { place: Place::File(path.into()), relative: None, label, name }
+        Self { location: Location::File(path.into()), relative: None, label, name }
     }
 
     /// A sample in a file below `folder`, at `relative` if its path there is not its name.
     pub(super) fn below(folder: &Arc<Path>, relative: Option<SharedStr>, label: u32, name: SharedStr) -> Self {
-        let place = Place::Folder(Arc::clone(folder));
-        Self { place, relative: relative.map(Box::new), label: Some(label), name }
+        let location = Location::Folder(Arc::clone(folder));
+        Self { location, relative: relative.map(Box::new), label: Some(label), name }
     }
 
     /// A sample in an archive, where its name is `entry`.
@@ -55,7 +55,7 @@ impl Sample {
         // The same text for both, if there is one, lets go of the other.
         let name = entry.suffix(name.as_str()).unwrap_or(name);
         let relative = (entry.as_str() != name.as_str()).then(|| Box::new(entry));
-        Self { place: Place::Archive(archived), relative, label, name }
+        Self { location: Location::Archive(archived), relative, label, name }
     }
 
     /// Turns a sample below a folder into one in an archive, where its name is `entry`.
@@ -76,17 +76,17 @@ impl Sample {
     /// A sample in memory, under its number in the file that it came from.
     pub(super) fn stored(image: IdxImage, label: u32) -> Self {
         let name = SharedStr::from(image.index().to_string());
-        Self { place: Place::Memory(image), relative: None, label: Some(label), name }
+        Self { location: Location::Memory(image), relative: None, label: Some(label), name }
     }
 
     /// The file; of an image in an archive or an IDX file, that file and below it the entry's name or number, for messages.
     pub fn path(&self) -> Cow<'_, Path> {
         let relative = self.relative();
-        match &self.place {
-            Place::File(path) => (&**path).into(),
-            Place::Folder(folder) => folder.join(relative).into(),
-            Place::Archive(archived) => archived.archive().join(relative).into(),
-            Place::Memory(image) => image.path().join(relative).into(),
+        match &self.location {
+            Location::File(path) => (&**path).into(),
+            Location::Folder(folder) => folder.join(relative).into(),
+            Location::Archive(archived) => archived.archive().join(relative).into(),
+            Location::Memory(image) => image.path().join(relative).into(),
         }
     }
 
@@ -97,16 +97,16 @@ impl Sample {
 
     /// Where the content is, if it is an entry of an archive.
     pub fn archived(&self) -> Option<&ArchivedFile> {
-        match &self.place {
-            Place::Archive(archived) => Some(archived),
-            Place::File(_) | Place::Folder(_) | Place::Memory(_) => None,
+        match &self.location {
+            Location::Archive(archived) => Some(archived),
+            Location::File(_) | Location::Folder(_) | Location::Memory(_) => None,
         }
     }
 
     /// The picture, if it is in memory.
     pub fn in_memory(&self) -> Option<&IdxImage> {
-        match &self.place {
-            Place::Memory(image) => Some(image),
+        match &self.location {
+            Location::Memory(image) => Some(image),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use super::{DatasetError, IMAGE_EXTENSIONS, MAX_SAMPLES};
 
 /// An image found below a folder.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
+pub(super) struct FoundImage {
     /// The folder it is in, relative to where the walk began, `/` between components.
     folder: String,
     /// The encoded bytes of the file name, which decide the order.
@@ -17,7 +17,7 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
 }
 
-impl Found {
+impl FoundImage {
     /// The path relative to where the walk began, `/` between components.
     pub(super) fn relative(&self) -> String {
         let name = String::from_utf8_lossy(&self.name);
@@ -26,16 +26,16 @@ impl Found {
 }
 
 /// What a folder holds; hidden entries and files without a known extension are left out.
-pub(super) struct Listing {
+pub(super) struct FolderListing {
     /// Sorted by name.
     pub(super) folders: Vec<(String, PathBuf)>,
     pub(super) images: Vec<PathBuf>,
 }
 
 /// The folders and images directly in `folder`. A link counts as what it leads to, as an image if that is missing.
-pub(super) fn list(folder: &Path) -> Result<Listing, DatasetError> {
+pub(super) fn list(folder: &Path) -> Result<FolderListing, DatasetError> {
     let fail = |source| DatasetError::Io { path: folder.into(), source };
-    let mut listing = Listing { folders: Vec::new(), images: Vec::new() };
+    let mut listing = FolderListing { folders: Vec::new(), images: Vec::new() };
     for entry in fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let name = entry.file_name();
@@ -72,7 +72,7 @@ pub(super) fn has_image_extension(path: &Path) -> bool {
 ///
 /// Links to folders are followed, but each real folder is visited once, by the first of its names: cycles of links
 /// end, and links across cannot multiply the files.
-pub(super) fn images_below(root: &Path, limit: usize) -> Result<Vec<Found>, DatasetError> {
+pub(super) fn images_below(root: &Path, limit: usize) -> Result<Vec<FoundImage>, DatasetError> {
     let mut found = Vec::new();
     let mut visited = HashSet::new();
     let mut pending = vec![(String::new(), root.to_path_buf())];
@@ -84,7 +84,7 @@ pub(super) fn images_below(root: &Path, limit: usize) -> Result<Vec<Found>, Data
         let listing = list(&folder)?;
         for path in listing.images {
             let name = path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
-            found.push(Found { folder: relative.clone(), name, path });
+            found.push(FoundImage { folder: relative.clone(), name, path });
         }
         // The last is popped first, so the first in order is pushed last.
         for (name, path) in listing.folders.into_iter().rev() {

@@ -16,7 +16,7 @@ mod zune;
 use super::{DecodeError, DecodeLimits, DecodeScratch, DecodeWarning, Decoded, ImageFormat, to_image};
 use crate::image::Channels;
 use color::Encoding;
-use segments::Layout;
+use segments::JpegLayout;
 #[cfg(feature = "exact-jpeg")]
 pub(super) use turbo::NAME;
 #[cfg(feature = "exact-jpeg")]
@@ -27,7 +27,7 @@ pub(super) use zune::NAME;
 use zune::samples;
 
 pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
-    let layout = Layout::read(bytes)?;
+    let layout = JpegLayout::read(bytes)?;
     limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
     let encoding = Encoding::try_from(&layout)?;
     let samples = samples(scratch, bytes, &layout, encoding)?;

@@ -41,17 +41,17 @@ pub(super) struct Axis {
 
 /// Rows of samples in one slice: row `i` begins at `i * stride`.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(super) struct SampleRows<'a> {
     /// From the first sample of the first row to the last sample of the last row at least.
     pub(super) samples: &'a [u8],
     /// Samples from one row to the next.
     pub(super) stride: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> SampleRows<'a> {
     /// Row `index` and those after it.
-    pub(super) fn from(self, index: usize) -> Rows<'a> {
-        Rows { samples: &self.samples[index * self.stride..], ..self }
+    pub(super) fn from(self, index: usize) -> SampleRows<'a> {
+        SampleRows { samples: &self.samples[index * self.stride..], ..self }
     }
 }
 
@@ -97,7 +97,7 @@ impl Axis {
     pub(super) fn horizontal(
         &self,
         channels: Channels,
-        input: Rows<'_>,
+        input: SampleRows<'_>,
         count: usize,
         output: &mut [u8],
         stride: usize,
@@ -120,7 +120,7 @@ impl Axis {
     fn horizontal_vectorized(
         &self,
         channels: Channels,
-        input: Rows<'_>,
+        input: SampleRows<'_>,
         count: usize,
         output: &mut [u8],
         stride: usize,
@@ -135,7 +135,7 @@ impl Axis {
     }
 
     /// Row `index` of the vertical pass, into the whole of `output`; `input` begins with the first row of its window.
-    pub(super) fn vertical(&self, index: usize, input: Rows<'_>, output: &mut [u8]) {
+    pub(super) fn vertical(&self, index: usize, input: SampleRows<'_>, output: &mut [u8]) {
         let weights = self.plan.window(index).weights;
         match self.isa.avx2() {
             #[cfg(target_arch = "x86_64")]

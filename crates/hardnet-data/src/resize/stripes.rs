@@ -3,7 +3,7 @@
 //! Neither a row of the horizontal pass nor a column of the vertical one depends on its neighbors: the first pass makes
 //! only what the second reads, and shortly before.
 
-use super::kernels::{Axis, BATCH, PADDING, Rows};
+use super::kernels::{Axis, BATCH, PADDING, SampleRows};
 use crate::image::Channels;
 
 /// Rows between the passes beyond those of one window, so that they are moved to the front of their buffer now and then
@@ -22,7 +22,7 @@ pub(super) struct Buffers {
 /// Both axes of a resize; the source begins with the first row and column that their windows read.
 pub(super) struct Passes<'a> {
     pub(super) channels: Channels,
-    pub(super) source: Rows<'a>,
+    pub(super) source: SampleRows<'a>,
     pub(super) columns: &'a Axis,
     pub(super) rows: &'a Axis,
 }
@@ -54,7 +54,7 @@ impl Passes<'_> {
                 self.columns.horizontal(self.channels, self.source.from(held.end), until - held.end, output, stride);
                 held.end = until;
             }
-            let narrowed = Rows { samples: &between[(window.start - held.start) * stride..], stride };
+            let narrowed = SampleRows { samples: &between[(window.start - held.start) * stride..], stride };
             self.rows.vertical(index, narrowed, finished);
             each(index, finished);
         }
@@ -74,7 +74,7 @@ impl Passes<'_> {
             for (index, lowered) in (first..first + count).zip(between.chunks_exact_mut(lowered_length)) {
                 self.rows.vertical(index, self.source.from(windows.window(index).start), lowered);
             }
-            let lowered = Rows { samples: between, stride: lowered_length };
+            let lowered = SampleRows { samples: between, stride: lowered_length };
             self.columns.horizontal(self.channels, lowered, count, finished, stride);
             for (index, row) in (first..first + count).zip(finished.chunks_exact(stride)) {
                 each(index, &row[..length]);

@@ -1,6 +1,6 @@
 //! Which colors the components of a JPEG are, and Pillow's way from CMYK to RGB.
 
-use super::segments::Layout;
+use super::segments::JpegLayout;
 use crate::decode::{DecodeError, ImageFormat};
 
 /// The meaning of the components.
@@ -13,11 +13,11 @@ pub(super) enum Encoding {
     Ycck,
 }
 
-impl TryFrom<&Layout> for Encoding {
+impl TryFrom<&JpegLayout> for Encoding {
     type Error = DecodeError;
 
     /// libjpeg's rule: JFIF means YCbCr, else Adobe's flag decides, else the component identifiers.
-    fn try_from(layout: &Layout) -> Result<Encoding, DecodeError> {
+    fn try_from(layout: &JpegLayout) -> Result<Encoding, DecodeError> {
         match layout.component_ids[..] {
             [_] => Ok(Encoding::Gray),
             [_, _, _] if layout.jfif => Ok(Encoding::YCbCr),

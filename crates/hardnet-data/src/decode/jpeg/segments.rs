@@ -38,7 +38,7 @@ mod marker {
 const MAX_SCANS: usize = 100;
 
 /// What the segments say, and where they are.
-pub(super) struct Layout {
+pub(super) struct JpegLayout {
     /// Columns in pixels.
     pub(super) width: u16,
     /// Rows in pixels.
@@ -55,9 +55,9 @@ pub(super) struct Layout {
     scans: Range<usize>,
 }
 
-impl Layout {
+impl JpegLayout {
     /// Walks `bytes` from its start-of-image marker to its end-of-image marker.
-    pub(super) fn read(bytes: &[u8]) -> Result<Layout, DecodeError> {
+    pub(super) fn read(bytes: &[u8]) -> Result<JpegLayout, DecodeError> {
         let mut walk = Walk { bytes, position: 2 };
         let mut frame: Option<Frame> = None;
         let mut essentials = Vec::new();
@@ -76,7 +76,7 @@ impl Layout {
                     let frame = frame.ok_or_else(|| malformed("the image data comes before its frame header"))?;
                     let interleaved = payload.first().is_some_and(|&count| usize::from(count) == frame.ids.len());
                     let end = walk.end_of_scans(frame.progressive, interleaved, frame.ids.len())?;
-                    return Ok(Layout {
+                    return Ok(JpegLayout {
                         width: frame.width,
                         height: frame.height,
                         component_ids: frame.ids,

@@ -7,7 +7,7 @@ use turbojpeg::{Decompressor, PixelFormat};
 
 use super::color::{self, Encoding};
 use super::malformed;
-use super::segments::Layout;
+use super::segments::JpegLayout;
 use crate::decode::{DecodeError, DecodeScratch, one_line};
 
 /// The decoder's name and version.
@@ -17,7 +17,7 @@ pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     bytes: &[u8],
-    layout: &Layout,
+    layout: &JpegLayout,
     encoding: Encoding,
 ) -> Result<Vec<u8>, DecodeError> {
     let (width, height) = (usize::from(layout.width), usize::from(layout.height));

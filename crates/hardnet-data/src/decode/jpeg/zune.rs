@@ -9,7 +9,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use super::color::{self, Encoding};
-use super::segments::Layout;
+use super::segments::JpegLayout;
 use super::{malformed, ycbcr};
 use crate::decode::{DecodeError, DecodeScratch, ImageFormat, one_line};
 
@@ -23,7 +23,7 @@ const MAX_SIDE: usize = u16::MAX as usize;
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     bytes: &[u8],
-    layout: &Layout,
+    layout: &JpegLayout,
     encoding: Encoding,
 ) -> Result<Vec<u8>, DecodeError> {
     layout.essential(bytes, &[], &mut scratch.data);

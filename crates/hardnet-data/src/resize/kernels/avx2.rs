@@ -14,7 +14,7 @@ use std::arch::x86_64::*;
 use hardnet_simd::Avx2;
 
 use super::quads::{Quad, Quads, TAPS};
-use super::{BATCH, HALF, PADDING, Rows};
+use super::{BATCH, HALF, PADDING, SampleRows};
 use crate::image::Channels;
 use crate::resize::weights::PRECISION_BITS;
 
@@ -30,7 +30,7 @@ const RGB_ROWS: usize = 4;
 pub(super) fn horizontal(
     _: Avx2,
     channels: Channels,
-    input: Rows<'_>,
+    input: SampleRows<'_>,
     count: usize,
     starts: &[usize],
     quads: &Quads,
@@ -62,7 +62,7 @@ pub(super) fn horizontal(
 }
 
 /// The weighted sum of `taps` rows of `input` into the whole of `output`, which has at least [`SAMPLES`] samples.
-pub(super) fn vertical(_: Avx2, input: Rows<'_>, taps: usize, quads: &[Quad], output: &mut [u8]) {
+pub(super) fn vertical(_: Avx2, input: SampleRows<'_>, taps: usize, quads: &[Quad], output: &mut [u8]) {
     assert!(taps > 0 && output.len() >= SAMPLES);
     assert!((taps - 1) * input.stride + output.len() <= input.samples.len());
     // The last block may overlap the one before and then makes the same samples again.
@@ -114,7 +114,7 @@ impl Sums {
 /// # Safety
 /// That many samples from `at` on lie in `output` and in each of the first `taps` rows of `input`.
 #[target_feature(enable = "avx2")]
-unsafe fn block(input: Rows<'_>, at: usize, taps: usize, quads: &[Quad], output: &mut [u8]) {
+unsafe fn block(input: SampleRows<'_>, at: usize, taps: usize, quads: &[Quad], output: &mut [u8]) {
     let mut sums = [Sums::new(); 4];
     for (index, quad) in quads[..taps.div_ceil(TAPS)].iter().enumerate() {
         let row = |tap: usize| {
@@ -146,7 +146,7 @@ unsafe fn block(input: Rows<'_>, at: usize, taps: usize, quads: &[Quad], output:
 /// From each of `starts`, in pixels, `12 * quads.per_window() + 4` samples can be read in each of `rows` (at least 1) rows
 /// of `input`. There are quads for each start, and `3 * starts.len() + 1` samples can be written to each row of `output`.
 #[target_feature(enable = "avx2")]
-unsafe fn rgb(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
+unsafe fn rgb(input: SampleRows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
     // From four pixels, the four bytes of red, then of green, then of blue.
     let by_channel = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, -1, -1, -1, -1));
     let pointers: [*const u8; RGB_ROWS] =
@@ -199,7 +199,7 @@ unsafe fn load_halves(lower: *const u8, upper: *const u8) -> __m256i {
 /// From each of `starts`, `4 * quads.per_window()` samples can be read in each of `rows` (at least 1) rows of `input`.
 /// There are quads for each start, and `starts.len()` samples can be written to each row of `output`.
 #[target_feature(enable = "avx2")]
-unsafe fn gray(input: Rows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
+unsafe fn gray(input: SampleRows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
     let pointers: [*const u8; BATCH] =
         std::array::from_fn(|row| input.samples[row.min(rows - 1) * input.stride..].as_ptr());
     for (column, (&start, quads)) in starts.iter().zip(quads.all().chunks_exact(quads.per_window())).enumerate() {

@@ -1,6 +1,6 @@
 //! The two passes in plain Rust, which the compiler vectorizes for the least processor of the target.
 
-use super::{HALF, Rows};
+use super::{HALF, SampleRows};
 use crate::image::Channels;
 use crate::resize::weights::{AxisPlan, PRECISION_BITS};
 
@@ -31,7 +31,7 @@ fn horizontal_channels<const CHANNELS: usize>(pixels: &[u8], plan: &AxisPlan, fr
 const BLOCK: usize = 64;
 
 /// The sum of the rows of `input`, one for each weight, into the whole of `output`.
-pub(super) fn vertical(input: Rows<'_>, weights: &[i32], output: &mut [u8]) {
+pub(super) fn vertical(input: SampleRows<'_>, weights: &[i32], output: &mut [u8]) {
     let (blocks, rest) = output.as_chunks_mut::<BLOCK>();
     let done = blocks.len() * BLOCK;
     for (index, block) in blocks.iter_mut().enumerate() {

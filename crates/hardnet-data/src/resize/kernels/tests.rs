@@ -38,7 +38,7 @@ fn vertical_equals_sums_in_64_bits() {
                     let stride = length + noise.below(3) as usize;
                     // The last row ends with the slice, as the last row of a picture does.
                     let samples = noise.bytes((read.len() - 1) * stride + length);
-                    let rows = Rows { samples: &samples, stride };
+                    let rows = SampleRows { samples: &samples, stride };
                     for (index, window) in axis.windows().windows().enumerate() {
                         let mut found = vec![7; length];
                         axis.vertical(index, rows.from(window.start), &mut found);
@@ -79,7 +79,7 @@ fn check_horizontal(axis: &Axis, channels: Channels, columns: usize, count: usiz
     let input = noise.bytes((count - 1) * stride + row);
     let output_stride = length + PADDING + noise.below(3) as usize;
     let mut found = vec![7; count * output_stride + 5];
-    axis.horizontal(channels, Rows { samples: &input, stride }, count, &mut found, output_stride);
+    axis.horizontal(channels, SampleRows { samples: &input, stride }, count, &mut found, output_stride);
     for y in 0..count {
         for (x, window) in axis.windows().windows().enumerate() {
             for channel in 0..samples {
