@@ -5,7 +5,7 @@ use hardnet_classifier::{PipelineOrigin, pipeline_of};
 use hardnet_data::{Interpolation, Pipeline};
 use hardnet_model::Config;
 
-use crate::failure::{Failure, Hinted, Result};
+use crate::failure::{Hinted, Result};
 use crate::printer::Printer;
 
 /// Options of the preprocessing.

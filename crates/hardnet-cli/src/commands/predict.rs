@@ -180,7 +180,8 @@ fn classify_stdin(classifier: &Classifier, printer: &Printer) -> Result<Vec<f32>
         return Err(Failure::message(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
     }
     let found = classifier.classify(bytes).map_err(|error| match error {
-        ClassifierError::Image(error) => Failure::from(anyhow::Error::from(error).context("standard input")),
+        ClassifierError::Decode(error) => Failure::from(anyhow::Error::from(error).context("standard input")),
+        ClassifierError::Preprocess(error) => Failure::from(anyhow::Error::from(error).context("standard input")),
         other => other.into(),
     })?;
     for warning in found.warnings() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use candle_core::{Device, Tensor};
 use clap::Args;
 use hardnet_data::{DecodeLimits, Image, Pipeline, decode};
@@ -84,10 +85,10 @@ pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
 impl TraceArgs {
     /// Prints the stages of pixels; gives the tensor.
     fn pixels(&self, pipeline: &Pipeline, printer: &Printer) -> Result<Vec<f32>> {
-        let context = |error| anyhow::Error::from(error).context(format!("`{}`", self.image.display()));
+        let file = || format!("`{}`", self.image.display());
         let bytes = std::fs::read(&self.image)
             .map_err(|error| anyhow::Error::from(error).context(format!("cannot read `{}`", self.image.display())))?;
-        let decoded = decode(&bytes, &DecodeLimits::default()).map_err(context)?;
+        let decoded = decode(&bytes, &DecodeLimits::default()).with_context(file)?;
         for warning in &decoded.warnings {
             printer.warn(format_args!("{}: {warning}", self.image.display()));
         }
@@ -99,8 +100,8 @@ impl TraceArgs {
                 printer.warn(format_args!("the picture is not resized as a whole, only where it is cropped: {error}"))
             }
         }
-        self.picture(printer, "cropped", pipeline.crop_pixels(&image).map_err(context)?)?;
-        Ok(pipeline.tensor(&image).map_err(context)?)
+        self.picture(printer, "cropped", pipeline.crop_pixels(&image).with_context(file)?)?;
+        Ok(pipeline.tensor(&image).with_context(file)?)
     }
 
     fn picture(&self, printer: &Printer, name: &str, picture: Image) -> Result<()> {
