@@ -160,7 +160,7 @@ impl Graph {
 
     /// Channels of the image.
     pub fn in_channels(&self) -> usize {
-        self.nodes[0].out_channels
+        self.nodes[0].in_channels
     }
 
     /// The node of that name.
