@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hardnet_graph::{Config, Graph, Node, Op, Pointwise};
+use hardnet_graph::{Config, Graph, Node, Op, Pointwise, Shape};
 use hardnet_kernels::{Builder, Clamp, FeatureMap, Program, Size};
 use hardnet_params::{Parameters, WeightsFile};
 
@@ -34,10 +34,10 @@ use crate::options::PlanOptions;
 /// ```
 #[derive(Debug)]
 pub struct Plan {
-    config: Config,
+    /// Each node is a step of the program.
+    graph: Graph,
     program: Program,
-    /// The node that each step of the program computes.
-    names: Vec<String>,
+    output: Shape,
     options: PlanOptions,
 }
 
@@ -80,20 +80,46 @@ impl Plan {
     /// it, [`Error::Params`] for parameters that cannot be read or do not fit, [`Error::Kernels`] where threads cannot
     /// start.
     pub fn new(config: &Config, parameters: &dyn Parameters, options: &PlanOptions) -> Result<Self> {
-        let graph = Graph::new(config)?;
-        graph.shapes(options.height, options.width)?;
+        Self::from_graph(&Graph::new(config)?, parameters, options)
+    }
+
+    /// Compiles `graph`, a network of your own or a part of one, with its parameters from `parameters`.
+    ///
+    /// ```
+    /// use hardnet_engine::{Plan, PlanOptions};
+    /// use hardnet_graph::{Config, Graph, Variant};
+    /// # use hardnet_params::synthetic::Synthetic;
+    ///
+    /// # fn main() -> Result<(), hardnet_engine::Error> {
+    /// # let parameters = Synthetic;
+    /// // The feature map at an eighth of the image's size, the output of `base.7`.
+    /// let graph = Graph::new(&Config::from(Variant::HarDNet39Ds))?.truncated(7);
+    /// let mut plan = Plan::from_graph(&graph, &parameters, &PlanOptions::default().size(64, 96))?;
+    /// assert_eq!(plan.output_shape().to_string(), "320x8x12");
+    /// let features = plan.run(&[vec![0.0; 3 * 64 * 96]])?;
+    /// assert_eq!(features.len(), 320 * 8 * 12);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`]; [`Error::NoKernel`] for a layer that no kernel computes.
+    pub fn from_graph(graph: &Graph, parameters: &dyn Parameters, options: &PlanOptions) -> Result<Self> {
+        let graph = graph.inference();
+        let shapes = graph.shapes(options.height, options.width)?;
         let size = Size { channels: graph.in_channels(), height: options.height, width: options.width };
         let (builder, image) = Builder::new(options.isa, options.threads, size)?;
-        let mut compiler =
-            Compiler { builder, maps: vec![], names: vec![], folder: Folder::new(&graph, parameters), options };
-        for (id, node) in graph.nodes().iter().enumerate() {
-            let maps = compiler.node(id, node, image)?;
-            compiler.maps.push(maps);
+        let mut compiler = Compiler { builder, maps: vec![image], folder: Folder::new(&graph, parameters), options };
+        for (id, node) in graph.nodes().iter().enumerate().skip(1) {
+            let map = compiler.node(id, node)?;
+            compiler.maps.push(map);
         }
-        let outputs: Vec<FeatureMap> =
-            graph.outputs().iter().flat_map(|&node| compiler.maps[node].iter().copied()).collect();
+        let outputs: Vec<FeatureMap> = graph.outputs().iter().map(|&node| compiler.maps[node]).collect();
         let program = compiler.builder.finish(&outputs, options.batch)?;
-        Ok(Self { config: config.clone(), program, names: compiler.names, options: *options })
+        let channels = graph.outputs().iter().map(|&node| shapes[node].channels).sum();
+        let output = Shape { channels, ..shapes[graph.outputs()[0]] };
+        Ok(Self { graph, program, output, options: *options })
     }
 
     /// Compiles the network of a PyTorch, Paddle or safetensors file, named by its metadata or recognized by its
@@ -142,14 +168,19 @@ impl Plan {
         Ok(output)
     }
 
-    /// The network.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// The graph that is computed, without dropout.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// The options that the plan was made with.
     pub fn options(&self) -> &PlanOptions {
         &self.options
+    }
+
+    /// Channels, rows and columns of one image's output: the classes in one pixel, with a head.
+    pub fn output_shape(&self) -> Shape {
+        self.output
     }
 
     /// Number of values of one image's output: of classes, with a head.
@@ -165,43 +196,39 @@ impl Plan {
 
     /// The steps in order.
     pub fn steps(&self) -> Vec<PlanStep> {
-        let infos = self.program.steps();
-        let step = |(at, name): (usize, &String)| PlanStep {
-            name: name.clone(),
-            kernel: infos[at].kernel,
-            fused_into: infos[at].fused_into,
-            macs: infos[at].macs,
-            map_bytes: infos[at].bytes,
-            weight_bytes: infos[at].weights,
-        };
-        self.names.iter().enumerate().map(step).collect()
+        let steps = self.graph.nodes().iter().zip(self.program.steps()).map(|(node, info)| PlanStep {
+            name: node.name.clone(),
+            kernel: info.kernel,
+            fused_into: info.fused_into,
+            macs: info.macs,
+            map_bytes: info.bytes,
+            weight_bytes: info.weights,
+        });
+        steps.collect()
     }
 }
 
 /// A plan under construction.
 struct Compiler<'a> {
     builder: Builder,
-    /// The maps whose concatenation each node's output is: its own, or its inputs where it does nothing.
-    maps: Vec<Vec<FeatureMap>>,
-    names: Vec<String>,
+    /// The map of each node so far.
+    maps: Vec<FeatureMap>,
     folder: Folder<'a>,
     options: &'a PlanOptions,
 }
 
 impl Compiler<'_> {
-    /// Adds `node`, whose inputs have been added, and returns the maps whose concatenation is its output.
-    fn node(&mut self, id: usize, node: &Node, image: FeatureMap) -> Result<Vec<FeatureMap>> {
-        let inputs: Vec<FeatureMap> = node.inputs.iter().flat_map(|&input| self.maps[input].iter().copied()).collect();
-        // Only convolutions read several maps in a graph of a configuration.
+    /// Adds `node`, whose inputs have been added, and returns its map.
+    fn node(&mut self, id: usize, node: &Node) -> Result<FeatureMap> {
+        let inputs: Vec<FeatureMap> = node.inputs.iter().map(|&input| self.maps[input]).collect();
+        let unknown = || Error::NoKernel { node: node.name.clone() };
+        // Only convolutions read several maps as one.
         let single = || match inputs[..] {
             [input] => Ok(input),
-            _ => Err(Error::NoKernel { node: node.name.clone() }),
+            _ => Err(unknown()),
         };
-        let map = match &node.op {
-            Op::Input { .. } => image,
-            Op::Dropout(_) => return Ok(inputs),
+        Ok(match &node.op {
             Op::Conv(conv) => {
-                let unknown = || Error::NoKernel { node: node.name.clone() };
                 let (low, high) = node.after.bounds().ok_or_else(unknown)?;
                 let norm = node.after.norm.filter(|_| !conv.bias && node.before == Pointwise::NONE);
                 let filter = self.folder.conv(id, norm.ok_or_else(unknown)?)?;
@@ -209,15 +236,14 @@ impl Compiler<'_> {
                 let algorithm = choice::algorithm(node, conv, input, self.options);
                 self.builder.conv(&inputs, conv, Clamp { low, high }, algorithm, &filter.as_filter())?
             }
+            _ if (node.before, node.after) != (Pointwise::NONE, Pointwise::NONE) => return Err(unknown()),
             Op::Pool(pool) => self.builder.pool(single()?, pool)?,
             &Op::GLOBAL_AVERAGE_POOL => self.builder.mean(single()?)?,
-            Op::Linear { .. } if node.after == Pointwise::NONE => {
+            Op::Linear { channels } => {
                 let filter = self.folder.linear(id)?;
-                self.builder.linear(single()?, node.out_channels, &filter.as_filter())?
+                self.builder.linear(single()?, *channels, &filter.as_filter())?
             }
-            _ => return Err(Error::NoKernel { node: node.name.clone() }),
-        };
-        self.names.push(node.name.clone());
-        Ok(vec![map])
+            _ => return Err(unknown()),
+        })
     }
 }

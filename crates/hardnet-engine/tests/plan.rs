@@ -1,7 +1,7 @@
 //! Plans without Candle: against PyTorch in float64, and against themselves by other threads and batches.
 
 use hardnet_engine::{Isa, Plan, PlanOptions};
-use hardnet_graph::{Config, ParamInfo, Variant};
+use hardnet_graph::{Config, Conv, GraphBuilder, ParamInfo, Pointwise, Pool, Variant};
 use hardnet_params::Parameters;
 use hardnet_params::synthetic::{self, Synthetic};
 use hardnet_testing::golden::golden;
@@ -90,6 +90,27 @@ fn algorithms_are_chosen_for_the_batch_or_for_one_image() {
     let options = |batch: usize| options(64, 64, batch).isa(Isa::Portable);
     assert_ne!(kernels(&options(16)), kernels(&options(1)));
     assert_eq!(kernels(&options(16).batch_invariant(true)), kernels(&options(1)));
+}
+
+/// A network of your own: what the kernels compute is what the graph says, and what they do not is named.
+#[test]
+fn other_networks_are_compiled_or_refused_by_the_name_of_the_layer() {
+    let image = vec![0.5; 3 * 16 * 16];
+    let build = |after: Pointwise| {
+        let mut builder = GraphBuilder::new("own", 3);
+        let stem = builder.conv("stem", &[0], Conv::new(8, 3).stride(2), Pointwise::NORM_RELU);
+        let a = builder.conv("a", &[stem], Conv::new(16, 3), Pointwise::NORM_RELU6);
+        let b = builder.conv("b", &[stem, a], Conv::new(8, 1), after);
+        let pool = builder.pool("pool", &[b], Pool::max(2, 2));
+        builder.finish(&[pool]).unwrap()
+    };
+    let options = options(16, 16, 1);
+    let mut plan = Plan::from_graph(&build(Pointwise::NORM), &Synthetic, &options).unwrap();
+    assert_eq!(plan.output_shape().to_string(), "8x4x4");
+    assert_eq!(plan.run(&[image]).unwrap().len(), plan.output_len());
+    // Normalization is what a convolution's bias comes from.
+    let error = Plan::from_graph(&build(Pointwise::RELU), &Synthetic, &options).unwrap_err();
+    assert_eq!(error.to_string(), "no kernel computes `b`");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_model::{
-    Activation, Config, Downsample, Graph, HarDNet, Isa, ParamInfo, Parameters, Plan, PlanOptions, StemPadding, Variant,
+    Activation, Backbone, Config, Downsample, Graph, HarDNet, Isa, ParamInfo, Parameters, Plan, PlanOptions,
+    StemPadding, Taps, Variant,
 };
 use hardnet_params::synthetic::{self, Synthetic};
 
@@ -13,13 +14,18 @@ fn options(height: usize, width: usize, batch: usize) -> PlanOptions {
 
 /// The Candle network of `config` with synthetic parameters.
 fn candle(config: &Config) -> HarDNet {
+    HarDNet::new(config, var_builder(config)).unwrap()
+}
+
+/// Synthetic parameters of `config`.
+fn var_builder(config: &Config) -> VarBuilder<'static> {
     let params = Graph::new(config).unwrap().params();
     let tensor = |param: &ParamInfo| {
         let values = Synthetic.values(param).unwrap();
         (param.name.clone(), Tensor::from_vec(values, param.shape.as_slice(), &Device::Cpu).unwrap())
     };
     let tensors = params.iter().map(tensor).collect();
-    HarDNet::new(config, VarBuilder::from_tensors(tensors, candle_core::DType::F32, &Device::Cpu)).unwrap()
+    VarBuilder::from_tensors(tensors, candle_core::DType::F32, &Device::Cpu)
 }
 
 fn images(config: &Config, count: usize, height: usize, width: usize) -> Vec<Vec<f32>> {
@@ -57,6 +63,21 @@ fn every_variant_agrees_with_candle() {
     }
 }
 
+#[test]
+fn maps_of_a_truncated_graph_are_the_backbones() {
+    for (variant, index) in [(Variant::HarDNet39Ds, 7), (Variant::HarDNet68, 9), (Variant::HarDNet85, 11)] {
+        let config = Config::from(variant);
+        let graph = Graph::new(&config).unwrap().truncated(index);
+        let mut plan = Plan::from_graph(&graph, &Synthetic, &options(96, 64, 2)).unwrap();
+        let images = images(&config, 2, 96, 64);
+        let backbone = Backbone::new(&config, &Taps::Indices(vec![index]), var_builder(&config)).unwrap();
+        let tensor = Tensor::from_vec(images.concat(), (2, 3, 96, 64), &Device::Cpu).unwrap();
+        let expected = backbone.features(&tensor).unwrap().remove(0).flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let worst = worst(&plan.run(&images).unwrap(), &expected);
+        assert!(worst < 2e-4, "{variant}: maps differ by {worst}");
+    }
+}
+
 /// In a batch, deep layers transform their weights as they read them, and the plan holds little more than a plan for
 /// one image.
 #[test]
@@ -64,7 +85,7 @@ fn large_batches_agree_with_candle_in_little_memory() {
     let config = Config::from(Variant::HarDNet68).with_classes(10);
     let weights = |isa: Isa, batch: usize| {
         let plan = Plan::new(&config, &Synthetic, &options(224, 224, batch).isa(isa)).unwrap();
-        let lean = plan.steps().iter().filter(|step| step.kernel == "lean-4x4").count();
+        let lean = plan.steps().iter().filter(|step| step.kernel == "winograd-4x4-otf").count();
         (plan.memory().weights, lean)
     };
     let ((one, none), (eight, lean)) = (weights(Isa::Portable, 1), weights(Isa::Portable, 8));
