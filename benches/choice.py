@@ -14,7 +14,7 @@ from collections import defaultdict
 
 import record
 
-ALGORITHMS = ("direct", "winograd-2x2", "winograd-4x4", "lean-2x2", "lean-4x4")
+ALGORITHMS = ("direct", "winograd-2x2", "winograd-4x4", "winograd-2x2-otf", "winograd-4x4-otf")
 CHOICE = "choice"
 # The DS networks have no such layer.
 MODELS = ("hardnet68", "hardnet85")
@@ -74,9 +74,9 @@ def write(rows, report):
         "choice",
         isa=report["isa"],
         title="Which algorithm computes a 3x3 convolution",
-        text="Milliseconds of all 3x3 convolutions of stride 1 with maps of one side that are computed alike, in a batch, by each algorithm "
-        "alone and as chosen; `chosen / best` divides by the sum of each layer's fastest. In a batch, "
-        "the smallest maps are computed by the leaner algorithm for the memory of its weights.",
+        text="Total milliseconds of the 3x3 convolutions of stride 1, grouped by the side of their maps and the algorithm "
+        "chosen, with each algorithm forced and with the choice. `chosen / best` divides by the sum of the fastest times of "
+        "each layer. In a batch, the smallest maps use the on-the-fly transform to save memory for weights.",
         command="python benches/choice.py",
         commit=report["tool"]["commit"],
         versions={"hardnet": report["tool"]["version"]},

@@ -32,13 +32,14 @@ def main():
 
     record.write(
         "cio",
-        title="What CIO and MACs say of time",
-        text="One image of 224x224 pixels by the plan, median of "
-        f"{ITERS} runs, one thread, {measured['isa']}. CIO, maps (what the plan reads and writes of them), weights "
-        "(packed), live (maps at most, by their lifetimes) and arena (where the plan places them) in MiB of f32. The last three columns "
-        "are Spearman's rank correlation with time, over the steps of the plan that compute convolutions, of CIO, of MACs and of the bytes "
-        "of maps and weights together; layers that are computed together are one step. Times and correlations are this machine's: "
-        "the paper argues for processors whose memory is slow for what they compute. For whole networks on the paper's GPU, the correlations of its Table 4 are "
+        title="How well CIO and MACs explain time",
+        text="One image of 224x224 pixels on the native engine, median of "
+        f"{ITERS} runs, one thread, {measured['isa']}. CIO, maps (bytes of them read and written), weights "
+        "(packed), live (the peak of maps by lifetime) and arena (the memory that holds them) in MiB of f32. The last three "
+        "columns are Spearman's rank correlation with time, over the plan's convolution steps, of CIO, of MACs and of the bytes "
+        "of maps and weights together; a fused group is one step. Times and correlations are those of this machine; the paper "
+        "argues for processors with slow memory relative to their arithmetic. For whole networks on the paper's GPU, the "
+        "correlations in its Table 4 are "
         f"{whole['cio']:.2f} (CIO) and {whole['macs']:.2f} (MACs).",
         command="python benches/cio.py PROGRAM",
         commit=measured["tool"]["commit"],

@@ -14,7 +14,7 @@ import subprocess
 import record
 
 CRITERION = record.ROOT / "target" / "criterion"
-KERNELS = {"Direct": "direct", "Winograd2": "winograd-2x2", "Winograd4": "winograd-4x4", "Winograd4Lean": "lean-4x4"}
+KERNELS = {"Direct": "direct", "Winograd2": "winograd-2x2", "Winograd4": "winograd-4x4", "Winograd4Lean": "winograd-4x4-otf"}
 
 
 def results():
@@ -47,8 +47,8 @@ def main():
         "layers",
         isa=about["isa"],
         title="Single layers",
-        text="Milliseconds in the median of layers with the shapes that they have in the networks, behind 1x1 convolutions of one channel "
-        "that make the maps they read and are counted. GFLOP/s count the operations of direct convolutions.",
+        text="Median milliseconds of layers in the shapes they have in the networks, including the 1x1 convolutions of one "
+        "channel that produce their inputs. GFLOP/s count the operations of direct convolution.",
         columns=["layer", "kernel", "threads", "ms", "GFLOP/s"],
         rows=layers,
         **common,
@@ -56,8 +56,8 @@ def main():
     record.write(
         "denormals",
         isa=about["isa"],
-        title="Values too small to be normal",
-        text="Milliseconds in the median on one thread of a layer whose inputs are 0.5, and 1e-39, which is not a normal number.",
+        title="Denormals",
+        text="Median milliseconds of a layer on one thread, for inputs of 0.5 and of 1e-39, a denormal.",
         columns=["layer", "kernel", "ordinary", "denormal", "denormal / ordinary"],
         rows=[
             [*key, round(times["ordinary"], 3), round(times["denormal"], 3), round(times["denormal"] / times["ordinary"], 2)]

@@ -12,7 +12,7 @@ from collections import defaultdict
 
 import record
 
-KINDS = {"in the next": "chain", "mean": "other", "pool": "other", "load": "other", "linear": "other"}
+KINDS = {"in the next": "fused", "mean": "other", "pool": "other", "load": "other", "linear": "other"}
 
 
 def profile(arguments, model, batch):
@@ -61,11 +61,11 @@ def main():
         isa=report["isa"],
         title="Where the time goes",
         text=f"Milliseconds of a batch by kernel, the median of {arguments.rounds} runs. GFLOP/s count the operations of "
-        "direct convolutions, whatever computes them, so that Winograd may be above the peak, which is what the micro-kernel reaches on values "
-        f"in a level 1 cache, here {peak:.0f} GFLOP/s. `direct` are 1x1 convolutions and those of stride 2, `chain` "
-        "layers that are computed together row by row. What keeps networks from the goals: of one image, layers of few pixels "
-        "(`winograd-2x2`, `lean-4x4`) wait for their weights to come from memory; the DS networks are mostly 1x1 convolutions, of which no "
-        "transform saves multiplications.",
+        "direct convolution whatever the algorithm, so Winograd may exceed the peak, which is what the micro-kernel reaches on "
+        f"data in the level 1 cache, here {peak:.0f} GFLOP/s. `direct` covers 1x1 and strided convolutions, `fused` the fused "
+        "groups. What keeps networks from the goals: for one image, layers of few pixels (`winograd-2x2`, `winograd-4x4-otf`) "
+        "wait for weights from memory; the DS networks consist mostly of 1x1 convolutions, where no transform saves "
+        "multiplications.",
         command="python benches/profile.py",
         commit=tool["commit"],
         versions={"hardnet": tool["version"]},

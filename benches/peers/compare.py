@@ -195,15 +195,15 @@ def write(model, batch, threads, times, memory, ours, peers):
     record.write(
         "networks",
         isa=ours["isa"],
-        title="Networks beside other engines",
-        text="Median milliseconds for a batch of images of 224x224 pixels in f32, all engines measured one after the other in the same "
-        "minutes. `ratio` is our time by the fastest other engine's, `goal` what is aimed at. Memory is the greatest resident set of "
-        "the process in MiB, with the weights file as source; the others' include Python and NumPy, and choose their instruction set "
-        "by themselves. `logits` is the greatest difference of a logit to the Candle network's, `commit` that of our program.",
+        title="Comparison with other engines",
+        text="Median milliseconds for a batch of images of 224x224 pixels in f32, all engines interleaved in the same "
+        "minutes. `ratio` is our time divided by that of the fastest peer, `goal` the target. Memory is the peak resident set "
+        "of the process in MiB; peers include Python and NumPy, and choose their instruction set themselves. `logits` is the "
+        "largest difference of a logit from Candle's, `commit` our program's.",
         command="python benches/peers/compare.py",
         commit=record.commit(),
         versions={name: importlib.metadata.version(package) for name, package in PEERS.items()},
-        columns=["model", "batch", "threads", "hardnet", *PEERS, "ratio", "goal", "MiB", "leanest other MiB", "logits", "commit"],
+        columns=["model", "batch", "threads", "hardnet", *PEERS, "ratio", "goal", "MiB", "lowest peer MiB", "logits", "commit"],
         rows=[rows[key] for key in sorted(rows, key=order)],
     )
 

@@ -83,17 +83,18 @@ fn json(program: &Path, arguments: &[&str]) -> Result<Value> {
 
 /// Every network by both engines.
 fn engines(program: &Program) -> Result<Table> {
-    let columns =
-        ["model", "engine", "batch", "threads", "ms", "images/s", "MiB", "plan MiB", "ready after ms", "logits"];
+    let columns = ["model", "engine", "batch", "threads", "ms", "images/s", "MiB", "plan MiB", "load ms", "logits"];
     let mut table = Table::new(
-        "Networks by engine",
-        "Median milliseconds for a batch of images of 224x224 pixels with the formula's weights. `MiB` is the greatest resident set of \
-         the process, `plan MiB` what the plan holds, `logits` the greatest difference of a logit to the Candle network's.",
+        "Native engine and Candle",
+        "Median milliseconds for a batch of images of 224x224 pixels with synthetic weights. `MiB` is the peak \
+         resident set of the process, `plan MiB` the memory of the plan, `logits` the largest difference of a logit from \
+         Candle's.",
         &columns,
         program.tool(),
     );
     let threads = program.threads;
-    let choices = [("plan", 1, 1, 30), ("plan", 1, threads, 30), ("plan", 8, threads, 10), ("candle", 1, threads, 3)];
+    let choices =
+        [("native", 1, 1, 30), ("native", 1, threads, 30), ("native", 8, threads, 10), ("candle", 1, threads, 3)];
     for model in &program.models {
         for (engine, batch, threads, iters) in choices {
             let [batch, threads, iters] = [batch, threads, iters].map(|number: usize| number.to_string());
@@ -123,8 +124,8 @@ fn sizes(program: &Program) -> Result<Table> {
     let columns = ["model", "side", "ms", "GMAC", "GFLOP/s", "time by multiply-adds"];
     let mut table = Table::new(
         "Sizes of images",
-        "Median milliseconds of the plan for one image on all threads. GFLOP/s count the operations of direct convolutions. The last column \
-         is the time for a multiply-add by that at 224x224 pixels.",
+        "Median milliseconds of the native engine for one image on all threads. GFLOP/s count the operations of direct \
+         convolution. The last column is the time per multiply-add relative to 224x224 pixels.",
         &columns,
         program.tool(),
     );
