@@ -103,14 +103,7 @@ fn moc_of_layers_is_exact() {
 fn a_growth_rate_changes_what_follows_from_it() {
     // One block of two layers on a map of 4 channels: widths k and 2k, inputs 4 and k + 4.
     for k in [8_u64, 10] {
-        let spec = BlockSpec {
-            in_channels: 4,
-            layers: 2,
-            growth: k as usize,
-            multiplier: 2.0,
-            depthwise: false,
-            activation: Activation::Relu,
-        };
+        let spec = BlockSpec::new(4, 2, k as usize).multiplier(2.0).activation(Activation::Relu);
         let figures = Figures::new(&Graph::block(&spec).unwrap(), 6, 5).unwrap();
         assert_eq!(figures.totals.conv_macs, 30 * 9 * (4 * k + (k + 4) * 2 * k));
         assert_eq!(figures.totals.cio(), 30 * ((4 + k) + (k + 4 + 2 * k)));
@@ -184,14 +177,7 @@ fn live_memory_is_what_is_written_and_still_read() {
 /// the last layer that reads it, or the transition.
 #[test]
 fn a_blocks_live_channels_follow_from_the_link_rule() {
-    let spec = BlockSpec {
-        in_channels: 128,
-        layers: 16,
-        growth: 16,
-        multiplier: 1.7,
-        depthwise: false,
-        activation: Activation::Relu6,
-    };
+    let spec = BlockSpec::new(128, 16, 16);
     let figures = Figures::new(&Graph::block(&spec).unwrap(), 28, 28).unwrap();
     let width = |l: usize| if l == 0 { 128 } else { link::width(l, 16, 1.7) };
     let needed = |l: usize, now: usize| {

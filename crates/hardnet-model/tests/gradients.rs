@@ -169,14 +169,7 @@ fn maps_of_a_backbone() {
 /// A block by itself reads a map, whose gradient the program does not give: Candle's operations do.
 #[test]
 fn inputs_that_are_variables_have_gradients() {
-    let spec = BlockSpec {
-        in_channels: 6,
-        layers: 4,
-        growth: 4,
-        multiplier: 1.6,
-        depthwise: false,
-        activation: Activation::Relu6,
-    };
+    let spec = BlockSpec::new(6, 4, 4).multiplier(1.6);
     let all = VarMap::new();
     let block = HarDBlock::new(&spec, VarBuilder::from_varmap(&all, DType::F32, &Device::Cpu)).unwrap().with_isa(isa());
     let input = Var::from_tensor(&Tensor::randn(0f32, 1.0, (2, 6, 7, 8), &Device::Cpu).unwrap()).unwrap();

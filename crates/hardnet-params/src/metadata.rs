@@ -55,6 +55,20 @@ impl Metadata {
         Self { schema: SCHEMA, config, labels: None, pipeline: None, scheme: None, source: None, tool: None }
     }
 
+    /// Sets the names of the classes in order.
+    #[must_use]
+    pub fn labels(mut self, labels: Vec<String>) -> Self {
+        self.labels = Some(labels);
+        self
+    }
+
+    /// Sets how images are prepared: a name or a table.
+    #[must_use]
+    pub fn pipeline(mut self, pipeline: impl Into<Value>) -> Self {
+        self.pipeline = Some(pipeline.into());
+        self
+    }
+
     /// Compact JSON with sorted keys: the same table gives the same bytes.
     pub fn to_json(&self) -> String {
         let value = serde_json::to_value(self).expect("every field is a JSON value");

@@ -7,7 +7,18 @@ use crate::link;
 use crate::op::{Activation, Conv, Op, Padding, Pointwise, Pool, PoolKind};
 
 /// One HarDBlock by itself, for networks of your own.
+///
+/// ```
+/// use hardnet_graph::{BlockSpec, Graph};
+///
+/// # fn main() -> Result<(), hardnet_graph::Error> {
+/// let block = Graph::block(&BlockSpec::new(48, 4, 16).multiplier(1.6).depthwise(true))?;
+/// assert_eq!(block.modules()[0].channels, 72);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BlockSpec {
     /// Channels of its input.
     pub in_channels: usize,
@@ -24,6 +35,33 @@ pub struct BlockSpec {
 }
 
 impl BlockSpec {
+    /// A block of `layers` layers with growth rate `growth` and, as in HarDNet-68, the multiplier 1.7, 3x3 convolutions
+    /// and ReLU6.
+    pub fn new(in_channels: usize, layers: usize, growth: usize) -> Self {
+        Self { in_channels, layers, growth, multiplier: 1.7, depthwise: false, activation: Activation::Relu6 }
+    }
+
+    /// Sets the channel multiplier, the paper's `m`.
+    #[must_use]
+    pub fn multiplier(mut self, multiplier: f64) -> Self {
+        self.multiplier = multiplier;
+        self
+    }
+
+    /// Sets whether a layer is a 1x1 and a depthwise 3x3 convolution instead of a 3x3 one.
+    #[must_use]
+    pub fn depthwise(mut self, depthwise: bool) -> Self {
+        self.depthwise = depthwise;
+        self
+    }
+
+    /// Sets the activation behind all but the depthwise convolutions.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         config::channels("in_channels", self.in_channels)?;
         config::layers("block", self.layers, self.growth, self.multiplier)

@@ -162,14 +162,7 @@ fn every_map_but_the_outputs_has_a_later_reader() {
 
 #[test]
 fn a_block_by_itself_has_names_of_its_own() {
-    let spec = BlockSpec {
-        in_channels: 48,
-        layers: 4,
-        growth: 16,
-        multiplier: 1.6,
-        depthwise: true,
-        activation: Activation::Relu,
-    };
+    let spec = BlockSpec::new(48, 4, 16).multiplier(1.6).depthwise(true).activation(Activation::Relu);
     let graph = Graph::block(&spec).unwrap();
     assert_eq!(graph.params()[0].name, "layers.0.layer1.conv.weight");
     assert_eq!(graph.modules().len(), 1);

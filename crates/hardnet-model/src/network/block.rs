@@ -15,14 +15,7 @@ use super::Layers;
 /// use hardnet_model::{Activation, BlockSpec, HarDBlock};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let spec = BlockSpec {
-///     in_channels: 48,
-///     layers: 4,
-///     growth: 10,
-///     multiplier: 1.7,
-///     depthwise: false,
-///     activation: Activation::Relu,
-/// };
+/// let spec = BlockSpec::new(48, 4, 10).activation(Activation::Relu);
 /// let parameters = VarMap::new();
 /// let block = HarDBlock::new(&spec, VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu))?;
 /// let x = Tensor::zeros((1, 48, 32, 32), DType::F32, &Device::Cpu)?;
