@@ -1,7 +1,7 @@
 //! A top-down feature pyramid (Lin et al., 2017) on a HarDNet backbone: four maps of 64 channels at strides 4 to 32.
 //!
 //! ```sh
-//! cargo run --release -p hardnet-examples --example feature_pyramid
+//! cargo run -p hardnet-examples --example feature_pyramid
 //! ```
 //!
 //! The weights are random; `Backbone::load` reads those of a file instead, with or without a classifier in it.
@@ -9,7 +9,8 @@
 use anyhow::Result;
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{Conv2d, VarBuilder, VarMap, conv2d};
-use hardnet_model::{Backbone, Config, TapKind, Taps, Variant};
+use hardnet::model::{Backbone, TapKind, Taps};
+use hardnet::{Config, Variant};
 
 const CHANNELS: usize = 64;
 

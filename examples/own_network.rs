@@ -5,8 +5,8 @@
 //! ```
 
 use anyhow::Result;
+use hardnet::graph::{Conv, Graph, GraphBuilder, Pointwise, Pool};
 use hardnet_complexity::{Figures, plot};
-use hardnet_graph::{Conv, Graph, GraphBuilder, Pointwise, Pool};
 
 fn main() -> Result<()> {
     let figures = Figures::new(&describe()?, 224, 224)?;
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
 }
 
 /// A block of six layers of which each reads the one before, and every second also the one four layers back.
-fn describe() -> Result<Graph, hardnet_graph::Error> {
+fn describe() -> Result<Graph, hardnet::graph::Error> {
     let mut network = GraphBuilder::new("mine", 3);
     let stem = Conv::new(32, 3).stride(2);
     let stem = network.conv("stem", &[network.image()], stem, Pointwise::NORM_RELU);
