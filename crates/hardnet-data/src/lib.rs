@@ -3,7 +3,6 @@
 mod archive;
 mod augment;
 mod core_budget;
-
 mod dataset;
 mod decode;
 mod encode;
@@ -28,6 +27,7 @@ pub use dataset::{
 pub use decode::{ContentGuess, DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, JPEG_DECODER, decode};
 pub use encode::encode_png;
 pub use hardnet_base::FileKind;
+pub use hardnet_simd::Isa;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};
 pub use loader::{

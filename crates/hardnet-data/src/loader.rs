@@ -17,6 +17,8 @@ use std::time::Duration;
 pub use error::{LoaderError, SampleError};
 pub use image_tensor::ImageTensor;
 
+use hardnet_simd::Isa;
+
 use crate::{
     Augmentation, CoreBudget, DecodeLimits, DecodeWarning, Image, ParallelMap, Pipeline, PipelineError, Purpose,
     RandomStream, Resizer, Sample,
@@ -42,6 +44,8 @@ pub struct LoaderOptions {
     pub prefetch: usize,
     /// What a file may make the decoder allocate.
     pub limits: DecodeLimits,
+    /// Instruction set of the resize, by default the best of this processor; the tensors do not depend on it.
+    pub isa: Isa,
     /// Budget of cores shared with the network: an image is decoded only while it holds one of them. By default there is
     /// no budget, and an image is decoded whenever a worker is free. Reading the file takes no core.
     ///
@@ -79,6 +83,12 @@ impl LoaderOptions {
         self
     }
 
+    /// Resizes with an instruction set.
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = isa;
+        self
+    }
+
     /// Shares a budget of cores with the network.
     pub fn cores(mut self, cores: Arc<CoreBudget>) -> Self {
         self.cores = Some(cores);
@@ -100,6 +110,7 @@ impl Default for LoaderOptions {
             batch_size: 32,
             prefetch: 64,
             limits: DecodeLimits::default(),
+            isa: Isa::best(),
             cores: None,
             timeout: Duration::from_secs(60),
         }
@@ -230,11 +241,11 @@ impl Loader {
         options: LoaderOptions,
         prepare: impl Fn(usize, &mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError> + Send + Sync + 'static,
     ) -> Result<Self, LoaderError> {
-        let limits = options.limits.clone();
+        let (limits, isa) = (options.limits.clone(), options.isa);
         // As many as images were ever in work at once; one that a panic cut short is not used again.
         let free = Mutex::new(Vec::new());
         let load = move |sample: &Sample, permits: &ImagePermits, ordered: OrderedSample, out: &mut [f32]| {
-            let mut workspace: file::Workspace = lock(&free).pop().unwrap_or_default();
+            let mut workspace: file::Workspace = lock(&free).pop().unwrap_or_else(|| file::Workspace::new(isa));
             let prepare =
                 |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(ordered.index, resizer, image, out);
             let loaded =

@@ -18,7 +18,6 @@ mod weights;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use hardnet_simd::Isa;
 
@@ -66,16 +65,12 @@ pub struct Resizer {
 }
 
 impl Resizer {
-    /// A resizer on the instruction set that the environment variable `HARDNET_ISA` names.
-    ///
-    /// It is the best that the processor has if the variable is unset, or names none that it has:
-    /// [`Isa::from_environment`] gives the error. The variable is read once in a process.
+    /// Creates a resizer for the best instruction set of this processor.
     pub fn new() -> Self {
-        static ISA: OnceLock<Isa> = OnceLock::new();
-        Self::with_isa(*ISA.get_or_init(|| Isa::from_environment().unwrap_or_else(|_| Isa::best())))
+        Self::with_isa(Isa::best())
     }
 
-    /// A resizer on a given instruction set.
+    /// Creates a resizer for an instruction set.
     pub fn with_isa(isa: Isa) -> Self {
         Self { columns: Axis::new(isa), rows: Axis::new(isa), buffers: Buffers::default() }
     }

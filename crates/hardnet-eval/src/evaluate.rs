@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hardnet_data::{CoreBudget, Loader, LoaderError, LoaderOptions, Pipeline, Sample};
+use hardnet_data::{CoreBudget, Isa, Loader, LoaderError, LoaderOptions, Pipeline, Sample};
 
 use crate::logits::Logits;
 use crate::observer::{BatchDone, Observer};
@@ -42,11 +42,13 @@ pub struct EvalOptions {
     pub workers: usize,
     /// Images decoded ahead of the network, by default two batches.
     pub prefetch: Option<usize>,
+    /// Instruction set of the resize, by default the best of this processor; the tensors do not depend on it.
+    pub isa: Isa,
 }
 
 impl Default for EvalOptions {
     fn default() -> Self {
-        Self { batch_size: 16, workers: LoaderOptions::default().workers, prefetch: None }
+        Self { batch_size: 16, workers: LoaderOptions::default().workers, prefetch: None, isa: Isa::best() }
     }
 }
 
@@ -69,13 +71,19 @@ impl EvalOptions {
         self
     }
 
+    /// Sets [`isa`](Self::isa).
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = isa;
+        self
+    }
+
     fn loader(&self, cores: &Arc<CoreBudget>) -> LoaderOptions {
-        let mut options = LoaderOptions::default();
-        options.workers = self.workers;
-        options.batch_size = self.batch_size;
-        options.prefetch = self.prefetch.unwrap_or(self.batch_size.saturating_mul(2));
-        options.cores = Some(Arc::clone(cores));
-        options
+        LoaderOptions::default()
+            .workers(self.workers)
+            .batch_size(self.batch_size)
+            .prefetch(self.prefetch.unwrap_or(self.batch_size.saturating_mul(2)))
+            .isa(self.isa)
+            .cores(Arc::clone(cores))
     }
 }
 

@@ -103,7 +103,7 @@ impl Validation {
             label(sample)?;
         }
         let classifier = self.classifier(config, weights, device)?;
-        let options = EvalOptions::default().batch_size(BATCH).prefetch(4 * BATCH).workers(self.workers);
+        let options = EvalOptions::default().batch_size(BATCH).prefetch(4 * BATCH).workers(self.workers).isa(self.isa);
         let mut tally = Tally::default();
         let summary =
             classifier.evaluate(Arc::clone(&self.samples), &options, &mut (&mut tally, observer)).map_err(|error| {

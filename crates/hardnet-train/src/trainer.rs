@@ -337,12 +337,12 @@ impl Trainer {
     }
 
     fn loading(&self) -> LoaderOptions {
-        let mut options = LoaderOptions::default();
-        options.workers = self.job.workers;
-        options.batch_size = self.job.recipe.batch_size;
-        options.prefetch = 2 * self.job.recipe.batch_size;
-        options.cores = Some(Arc::clone(&self.cores));
-        options
+        LoaderOptions::default()
+            .workers(self.job.workers)
+            .batch_size(self.job.recipe.batch_size)
+            .prefetch(2 * self.job.recipe.batch_size)
+            .isa(self.job.isa)
+            .cores(Arc::clone(&self.cores))
     }
 
     fn learning_rate(&self, epoch: u32, batch: usize, batches: usize) -> f64 {

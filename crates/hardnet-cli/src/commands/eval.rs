@@ -195,7 +195,8 @@ impl Run<'_> {
         predictions: Option<&mut Predictions>,
         page: Option<&mut Page>,
     ) -> Result<(Tally, EvalSummary)> {
-        let options = EvalOptions::default().batch_size(self.args.batch_size).workers(self.workers);
+        let options =
+            EvalOptions::default().batch_size(self.args.batch_size).workers(self.workers).isa(crate::knobs::isa()?);
         let mut counter = Counter {
             run: self,
             interrupt,

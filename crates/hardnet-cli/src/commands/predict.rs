@@ -108,7 +108,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
             }
         }
     }
-    let mut options = EvalOptions::default().batch_size(args.batch_size);
+    let mut options = EvalOptions::default().batch_size(args.batch_size).isa(crate::knobs::isa()?);
     options.workers = args.workers.unwrap_or(options.workers);
     classifier.evaluate(dataset.samples, &options, &mut shown)?;
     let Shown { interrupt, failed, failure, .. } = shown;

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hardnet_base::excerpt;
 use hardnet_base::{ReadError, read_regular_file_into};
+use hardnet_simd::Isa;
 
 use super::permits::ImagePermit;
 use super::{MAX_FILE_BYTES, SampleError};
@@ -12,10 +13,16 @@ use crate::decode::{DecodeScratch, decode_with};
 use crate::{DecodeLimits, DecodeWarning, Image, PipelineError, Resizer, Sample};
 
 /// What one thread needs for an image, and the next image uses again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Workspace {
     resizer: Resizer,
     scratch: DecodeScratch,
+}
+
+impl Workspace {
+    pub(super) fn new(isa: Isa) -> Self {
+        Self { resizer: Resizer::with_isa(isa), scratch: DecodeScratch::default() }
+    }
 }
 
 /// Reads and decodes the file, unless it is in memory, and prepares it into `out`, `[3, crop, crop]`; after the reading, on

@@ -242,7 +242,8 @@ impl Bench<'_> {
         workers: usize,
         network: &impl ComputeLogits<Error = E>,
     ) -> Result<EvalSummary> {
-        let options = EvalOptions::default().batch_size(self.args.batch_size()).workers(workers);
+        let options =
+            EvalOptions::default().batch_size(self.args.batch_size()).workers(workers).isa(crate::knobs::isa()?);
         Ok(evaluate(network, Arc::clone(&self.samples), &self.pipeline, &options, &mut ())?)
     }
 
