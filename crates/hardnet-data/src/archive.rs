@@ -1,8 +1,19 @@
-//! Images inside tar archives, read where they lie: nothing is unpacked and nothing is written.
+//! Images in tar archives, read in place: nothing is unpacked and nothing is written.
 //!
-//! One pass over the headers gives an [`ArchiveIndex`]: plain data, names and byte ranges. Images are then read by their
-//! ranges, from any thread and in any order. Archives are refused rather than guessed at: one that was cut short, or of
-//! which a header is damaged, gives an error with the offset, because what lies behind that place cannot be known.
+//! A tar archive is a sequence of 512-byte blocks without a table of contents:
+//!
+//! ```text
+//!   header | content, padded to blocks | header | content .. | two blocks of zeros
+//! ```
+//!
+//! A header holds name, size, type and a checksum. Names that do not fit come before it, as the content of an entry of their
+//! own (GNU), or as pax records, which may also replace the size. One pass that reads a header and jumps over its content
+//! thus finds every entry, and gives an [`ArchiveIndex`]: names and byte ranges. Images are then read by their ranges, from
+//! any thread and in any order. The index may be kept in a file (`cache`), since the headers of a large archive on a slow
+//! disk take minutes.
+//!
+//! An archive that was cut short, or that has a damaged header, is an error with the offset: what lies behind that place
+//! cannot be known, so nothing is guessed.
 
 mod cache;
 mod error;

@@ -1,4 +1,43 @@
-//! Images as ImageNet evaluations need them: lists and folders of samples, decoding, and Pillow's exact preprocessing.
+//! Images for training and evaluating classifiers: data sets, decoding, and preprocessing that equals Pillow's bit for bit.
+//!
+//! * [`Dataset`] names samples with their labels: from a list, class folders, Kaggle's solution file, an IDX file or a tar
+//!   archive, which is read in place. What can be known to be wrong is an error before any image is opened.
+//! * [`decode`] reads JPEG, PNG and BMP as Pillow's `convert("RGB")` does.
+//! * [`Pipeline`] resizes, crops and normalizes: torchvision's geometry and arithmetic, Pillow's resampling.
+//! * [`Loader`] does all of this on worker threads ahead of the network, in order; [`CoreBudget`] keeps workers and network
+//!   from using more cores than there are.
+//!
+//! Tensors are f32, `[3, crop, crop]`: planes red, green, blue. They do not depend on the number of threads or on the
+//! instruction set.
+//!
+//! ```
+//! use hardnet_data::{Dataset, Loader, LoaderOptions, Pipeline};
+//! # use hardnet_data::{Image, encode_png};
+//! # let folder = std::env::temp_dir().join(format!("hardnet-data-{}", std::process::id()));
+//! # std::fs::create_dir_all(folder.join("val"))?;
+//! # for (name, level) in [("a.png", 0), ("b.png", 255)] {
+//! #     let image = Image::from_rgb8(40, 30, vec![level; 40 * 30 * 3])?;
+//! #     std::fs::write(folder.join("val").join(name), encode_png(&image)?)?;
+//! # }
+//! # std::fs::write(folder.join("val.txt"), "a.png 17\nb.png 3\n")?;
+//!
+//! // A line of the list: `ILSVRC2012_val_00000001.JPEG 65`.
+//! let dataset = Dataset::from_list(&folder.join("val.txt"), &folder.join("val"), 1000)?;
+//! let labels: Vec<_> = dataset.samples.iter().map(|sample| sample.label()).collect();
+//!
+//! let options = LoaderOptions::default().workers(2).batch_size(16);
+//! for batch in Loader::new(dataset.samples, Pipeline::pil_bilinear(), options)? {
+//!     for (tensor, &index) in batch.images.iter().zip(&batch.samples) {
+//!         assert_eq!(tensor.len(), 3 * 224 * 224);
+//!         println!("sample {index}, class {:?}", labels[index]);
+//!     }
+//!     for (index, error) in &batch.failures {
+//!         eprintln!("sample {index} is left out: {error}");
+//!     }
+//! }
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod archive;
 mod augment;

@@ -1,10 +1,21 @@
-//! An ordered parallel map of bounded lookahead on plain threads.
+//! A parallel map that keeps the order of its items and bounds how far it runs ahead.
 //!
-//! Decoding is slow and uneven, and results must come in list order whatever the number of workers. rayon's bridges
-//! give up either the order or the bound; a pool that runs at most `window` items ahead of its consumer keeps both.
-//! The invariant: with c items handed to the consumer, only the items c .. c + window are in work or finished.
+//! Decoding is slow and uneven, and results must come in the order of the list for any number of workers. A queue of
+//! finished items gives up the order; collecting everything first gives up the bound on memory. Here the items between the
+//! consumer and the workers form a window of fixed size:
 //!
-//! A thread cannot be stopped from outside. One that does not come back is left behind, and another takes its place.
+//! ```text
+//!   0 1 2 3 | 4 5 6 7 8 9 | 10 11 ..
+//!   taken   | window of 6 | not started
+//!             F W F F W W   F finished, W in work
+//! ```
+//!
+//! A worker claims the next item that is not started, if the window has room, and leaves its result in the item's slot. The
+//! consumer waits for the first slot, here 4, takes it, and the window moves by one. The invariant: with `c` items taken,
+//! only the items `c .. c + window` are in work or finished.
+//!
+//! A thread cannot be stopped from outside. With a timeout, the consumer gives up an item that is not ready in time: it
+//! uses a substitute, leaves the thread behind, and starts another in its place.
 
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
@@ -18,7 +29,7 @@ const MAX_WORKERS: usize = 512;
 
 type Function<T> = Arc<dyn Fn(usize) -> T + Send + Sync>;
 
-/// For how long an item is waited for, and what then stands for it.
+/// How long the consumer waits for an item, and the substitute for one that is late.
 struct Fallback<T> {
     timeout: Duration,
     instead: Box<dyn Fn(usize) -> T + Send + Sync>,
@@ -27,7 +38,7 @@ struct Fallback<T> {
 /// An iterator over f(0), f(1), .. f(count - 1), in this order, computed ahead by worker threads.
 ///
 /// Never more than `window` items are in work or finished and not yet taken. Dropping the iterator starts no further
-/// item, waits for those in work, as long as [`with_timeout`](Self::with_timeout) allows, and joins the threads.
+/// item, waits for those in work, at most for the [timeout](Self::with_timeout), and joins the threads.
 ///
 /// A panic inside `f` is re-raised, with its payload, by the [`next`](Iterator::next) call whose turn that item is; if
 /// the caller catches it, the iterator goes on with the following item.
@@ -77,10 +88,10 @@ impl<T: Send + 'static> ParallelMap<T> {
         map
     }
 
-    /// Gives `instead(index)` for an item that a call waited for longer than `timeout`.
+    /// Yields `instead(index)` in place of an item that a call has waited for longer than `timeout`.
     ///
-    /// The thread that is at it is left behind: it ends when the item does, if ever, and what it then has is dropped.
-    /// Another is started in its place. With 0 workers every item is waited for.
+    /// The thread that computes it is left behind: it ends when the item does, if ever, and its result is dropped. Another
+    /// thread is started in its place. With 0 workers every item is waited for.
     pub fn with_timeout(mut self, timeout: Duration, instead: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
         self.fallback = Some(Fallback { timeout, instead: Box::new(instead) });
         self
@@ -107,7 +118,7 @@ impl<T: Send + 'static> ParallelMap<T> {
             (Item::Finished(result), _) => Some(result),
             (Item::InWork(thread), Some(fallback)) => {
                 let instead = catch_unwind(AssertUnwindSafe(|| (fallback.instead)(index)));
-                self.leave(thread);
+                self.abandon(thread);
                 // Without a thread left the consumer computes the rest.
                 self.spawn();
                 Some(instead)
@@ -119,7 +130,7 @@ impl<T: Send + 'static> ParallelMap<T> {
 
 impl<T> ParallelMap<T> {
     /// Forgets a thread that does not come back.
-    fn leave(&mut self, id: ThreadId) {
+    fn abandon(&mut self, id: ThreadId) {
         self.threads.retain(|thread| thread.thread().id() != id);
     }
 }
@@ -253,7 +264,7 @@ impl<T> Drop for ParallelMap<T> {
         self.shared.lock().stopped = true;
         self.shared.room.notify_all();
         let stuck = self.shared.busy(self.fallback.as_ref().map(|fallback| fallback.timeout));
-        stuck.into_iter().for_each(|thread| self.leave(thread));
+        stuck.into_iter().for_each(|thread| self.abandon(thread));
         for thread in self.threads.drain(..) {
             // A worker catches the panics of its items, so there is no result to look at.
             let _ = thread.join();

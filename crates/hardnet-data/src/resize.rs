@@ -1,13 +1,30 @@
-//! Resampling by Pillow's rule (`Image.resize`, its C function `ImagingResample` for 8-bit samples), bit for bit.
+//! Resampling as Pillow does it (`Image.resize`, its C function `ImagingResample` for 8-bit samples), bit for bit.
 //!
-//! The rule is separable. Along each axis an output pixel is a weighted sum of a window of input pixels; the filter widens
-//! by the scale when shrinking (antialiasing) and keeps its width when enlarging. Weights are normalized in f64, rounded to
-//! 22-bit fixed point, and each pass rounds back to 8 bits. Because an output pixel depends on
-//! its own window only, the part that a crop keeps can be computed alone and equals the same part of the whole picture:
-//! memory and time then follow the crop and the input, never the resized picture.
+//! The resize is separable: a pass along each axis. In one pass an output pixel is a weighted sum of a window of input
+//! pixels. With `scale = input / output`,
 //!
-//! [`Resizer`] validates and plans; [`weights`] holds filters and windows, [`stripes`] leads rows through the two passes, and
-//! [`kernels`] has their loops, once for each instruction set.
+//! ```text
+//!   center = (i + 1/2) * scale
+//!   window = pixels x with |x + 1/2 - center| < support * max(scale, 1)
+//!   weight = filter((x + 1/2 - center) / max(scale, 1)), divided by the sum of the window's weights
+//! ```
+//!
+//! so that the filter widens with the scale when the image shrinks (antialiasing) and keeps its width when it grows.
+//!
+//! Three details decide the bits:
+//!
+//! * **Fixed point.** Weights are computed in f64 and rounded to multiples of 2^-22. A sum of 8-bit samples times such
+//!   weights needs 30 bits, which leaves an i32 its sign and one bit for filters that overshoot. Integer sums are exact, so
+//!   neither the order of additions nor the width of vectors shows in the result.
+//! * **Two roundings.** Each pass rounds half up and clips to 0..=255: what lies between the passes is 8 bits wide.
+//! * **The order.** Because of that rounding, rows first and columns first differ by single levels. [`rows_first`] has
+//!   Pillow's rule.
+//!
+//! An output pixel depends on its own window only. The part that a crop keeps is therefore computed alone and equals that
+//! part of the whole image: time and memory follow the crop and the input, never the resized image.
+//!
+//! [`Resizer`] validates and plans, [`weights`] has filters and windows, [`stripes`] leads rows through the two passes, and
+//! [`kernels`] has the loops for each instruction set.
 //! Oracle: Pillow 13.0.0, held by `tests/resize.rs` over stored results.
 
 mod kernels;
