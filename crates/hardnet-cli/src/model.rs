@@ -1,4 +1,4 @@
-//! `--model` and `--weights`: from flags to a network on a device.
+//! `--model`, `--weights`, `--device` and `--engine`: from options to a classifier.
 
 use candle_core::Device;
 use clap::{Args, ValueEnum};
@@ -13,24 +13,23 @@ use crate::failure::{Failure, Hinted, Result};
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, Located, locate};
 
-const WEIGHTS_HELP: &str =
-    "PyTorch file, Paddle file or safetensors, a tag of `hardnet list --weights`, or hf://owner/name[@revision][/file]";
+const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a tag of `hardnet list --weights`, or hf://owner/name[@revision][/file]";
 
-/// Which network, with which weights, where.
+/// Options of the network, its weights and its device.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// Network that the weights must be of: hardnet39ds, hardnet68ds, hardnet68 or hardnet85; by default what the file holds
+    /// Network that the weights must hold: hardnet39ds, hardnet68ds, hardnet68 or hardnet85 [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<Variant>,
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE", help = WEIGHTS_HELP)]
     weights: Option<WeightsSource>,
     #[command(flatten)]
     fetch: FetchArgs,
-    /// Device to compute on: auto, cpu, cuda, cuda:N or metal
+    /// Device: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
-    /// Engine: native, the default on the CPU, or candle
+    /// Engine: native or candle [default: native on the CPU, candle elsewhere]
     #[arg(long, value_enum, hide_possible_values = true)]
     engine: Option<EngineChoice>,
 }
@@ -38,10 +37,10 @@ pub(crate) struct ModelArgs {
 /// `--engine`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineChoice {
-    /// Our own kernels, on the CPU
+    /// This project's kernels, on the CPU
     #[value(alias = "plan")]
     Native,
-    /// The network on Candle, on any device
+    /// Candle, on any device
     Candle,
 }
 
@@ -54,29 +53,29 @@ impl From<EngineChoice> for Engine {
     }
 }
 
-/// Where weights came from.
+/// Origin of weights.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct WeightsOrigin {
-    /// As the user gave it.
+    /// Path, tag or address, as the user gave it.
     pub(crate) path: String,
-    /// Digest of the file.
+    /// SHA-256 of the file.
     pub(crate) sha256: String,
-    /// How far the file of a tag was checked when it was fetched: `verified`, `as named`, `accepted` or `unverified`.
+    /// How the file of a tag was verified when it was downloaded: `verified`, `as named`, `accepted` or `unverified`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check: Option<&'static str>,
 }
 
-/// A network ready to run.
+/// A network that is ready to run.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) classifier: Classifier,
     pub(crate) device_name: String,
-    /// The published network's name, or `custom`.
+    /// Name of the published network, or `custom`.
     pub(crate) name: String,
     pub(crate) weights: WeightsOrigin,
 }
 
-/// Weights that were read, of a network that is not built yet.
+/// Opened weights, whose network is not built yet.
 pub(crate) struct OpenedModel {
     file: WeightsFile,
     weights: WeightsOrigin,
@@ -85,13 +84,12 @@ pub(crate) struct OpenedModel {
 }
 
 impl ModelArgs {
-    /// Reads the weights, which say what the network is of.
+    /// Opens the weights, which define the network.
     pub(crate) fn open(&self, printer: &Printer) -> Result<OpenedModel> {
         let source = self.weights.as_ref().ok_or_else(|| {
-            let of = self.model.map_or(String::new(), |model| format!(" for {model}"));
-            Failure::message(format!("no weights given{of}")).hint(
-                "pass --weights FILE, a PyTorch file, a Paddle file or safetensors, --weights hf://owner/name, or a tag that hardnet list --weights prints; \
-                 \"Weights\" in README.md says how to get some",
+            let network = self.model.map_or(String::new(), |model| format!(" for {model}"));
+            Failure::message(format!("no weights given{network}")).hint(
+                "pass --weights with a PyTorch, Paddle or safetensors file, a tag of `hardnet list --weights`, or hf://owner/name",
             )
         })?;
         let device = self.device.open()?;
@@ -100,13 +98,13 @@ impl ModelArgs {
         let config = file.config();
         if config.classes() == 0 {
             return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
-                .hint("the library's `Backbone` reads it; this command needs a head"));
+                .hint("this command needs a network with a head; in a program, `Backbone` reads this file"));
         }
         let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.verification };
         let labels = file.metadata().and_then(|metadata| metadata.labels.as_ref());
         if let Some(labels) = labels.filter(|labels| labels.len() != config.classes()) {
             return Err(Failure::message(format!(
-                "`{source}` names {} classes, its network has {}",
+                "`{source}` has {} class names for a network of {} classes",
                 labels.len(),
                 config.classes()
             )));
@@ -118,12 +116,12 @@ impl ModelArgs {
         self.weights.as_ref()
     }
 
-    /// What `--weights` names, if it is given.
+    /// The weights of `--weights`, if it is given.
     pub(crate) fn locate(&self, printer: &Printer) -> Result<Option<Located>> {
         self.weights.as_ref().map(|source| locate(source, &self.fetch, printer)).transpose()
     }
 
-    /// The same with other weights.
+    /// The options with other weights.
     pub(crate) fn with_weights(&self, source: WeightsSource) -> Self {
         Self { weights: Some(source), ..self.clone() }
     }
@@ -146,12 +144,12 @@ impl OpenedModel {
         self.file.config()
     }
 
-    /// What the weights file says of preprocessing.
+    /// The preprocessing in the weights file.
     pub(crate) fn pipeline(&self) -> Option<&serde_json::Value> {
         self.file.metadata().and_then(|metadata| metadata.pipeline.as_ref())
     }
 
-    /// Builds the classifier for images that `pipeline` prepares, `batch` at a time.
+    /// Builds the classifier with preprocessing by `pipeline`, in batches of `batch` images.
     pub(crate) fn build(self, pipeline: &Pipeline, batch: usize, printer: &Printer) -> Result<Model> {
         let Self { file, weights, engine, device: (device, device_choice) } = self;
         let (name, classes) = (name_of(file.config()), file.config().classes());
@@ -167,7 +165,7 @@ impl OpenedModel {
             classifier => Ok(classifier?),
         }?;
         printer.note(format_args!(
-            "hardnet {} ({}), {name} with {classes} classes by {} on {device_choice}, {} threads, weights {} (sha256 {}...{})",
+            "hardnet {} ({}), {name} with {classes} classes, {} engine on {device_choice}, {} threads, weights {} (sha256 {}...{})",
             env!("CARGO_PKG_VERSION"),
             env!("HARDNET_COMMIT"),
             classifier.engine(),
@@ -180,22 +178,22 @@ impl OpenedModel {
     }
 }
 
-/// The options of a plan with the threads and instruction set that flags and environment give.
+/// Plan options with the threads and the instruction set of options and environment.
 pub(crate) fn plan_options() -> Result<PlanOptions> {
     Ok(PlanOptions::default().threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
 }
 
-/// The builder of a classifier with the threads and instruction set that flags and environment give.
+/// A classifier builder with the threads and the instruction set of options and environment.
 fn builder() -> Result<ClassifierBuilder> {
     Ok(Classifier::builder().threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
 }
 
-/// Checks that images of `side` pixels survive the strides of the network.
+/// Checks that images of `side` pixels are large enough for the network.
 pub(crate) fn check_side(config: &Config, side: usize) -> Result<()> {
     Graph::new(config)?.shapes(side, side).map(|_| ()).hint(|| "pass a larger --img-size".into())
 }
 
-/// The published network's name, or `custom`.
+/// Name of the published network, or `custom`.
 pub(crate) fn name_of(config: &Config) -> String {
     config.variant().map_or("custom".into(), |variant| variant.to_string())
 }

@@ -18,7 +18,7 @@ Examples:
   hardnet bench --data photos/
   hardnet bench --data ILSVRC2012_img_val.tar --num-samples 500 --weights hardnet68.safetensors")]
 pub(crate) struct BenchArgs {
-    /// Measure this network, with the values of a formula unless --weights gives its weights
+    /// Network to measure; its weights are synthetic unless --weights is given
     #[arg(id = "network", value_name = "MODEL", conflicts_with = "data")]
     network: Option<Variant>,
     #[command(flatten)]

@@ -25,7 +25,7 @@ use demo::Demo;
 use page::{Page, PageArgs};
 use predictions::Predictions;
 
-/// Measure accuracy on labelled images; given nothing, that of a network on images that both come with the program.
+/// Evaluate a network on labeled images. Without options, evaluate the bundled network on the bundled images.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -34,41 +34,41 @@ Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json
   hardnet eval --weights hardnet68.safetensors --data-dir val --report result")]
 pub(crate) struct EvalArgs {
-    /// Folder or tar archive of the images: with --val-list where its names start, without it one folder for each class;
-    /// or an IDX file of images such as t10k-images-idx3-ubyte.gz, with that of the labels beside it
+    /// Images: a folder or tar archive, with one folder for each class unless --val-list is given; or an IDX file such as
+    /// t10k-images-idx3-ubyte.gz, with the file of labels beside it
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// File with an image's name and the index of its class on every line, as `ILSVRC2012_val_00000001.JPEG 65`, or
-    /// Kaggle's LOC_val_solution.csv
+    /// List of images: a name and a class index on each line, such as `ILSVRC2012_val_00000001.JPEG 65`, or Kaggle's
+    /// LOC_val_solution.csv
     #[arg(long, value_name = "FILE")]
     val_list: Option<PathBuf>,
-    /// Images computed at once
+    /// Batch size
     #[arg(short, long, value_name = "N", default_value = "16", value_parser = at_least_one)]
     batch_size: usize,
-    /// Threads that read images; by default one for each processor
+    /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
-    /// Evaluate only this many images, spread evenly over the list
+    /// Evaluate N evenly spaced images only
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     num_samples: Option<usize>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Write each image's prediction as a line of JSON
+    /// Write the prediction for each image to this file as JSON lines
     #[arg(long, value_name = "FILE", group = "written")]
     predictions: Option<PathBuf>,
-    /// Replace predictions or a report that exist
+    /// Overwrite existing output files
     #[arg(long, requires = "written")]
     force: bool,
-    /// Unreadable images that still count as success
+    /// Number of unreadable images to tolerate
     #[arg(long, value_name = "N", default_value = "0")]
     allow_errors: usize,
-    /// End with exit code 1 if top-1 is below this many percent
+    /// Exit with code 1 if top-1 is below this percentage
     #[arg(long, value_name = "PERCENT")]
     min_top1: Option<f64>,
     #[command(flatten)]
     page: PageArgs,
-    // Headings of these groups hold for all that follows, so they come last.
+    // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub(crate) struct EvalArgs {
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
-    let demo = Demo::asked(args)?;
+    let demo = Demo::from_args(args)?;
     let model = match &demo {
         Some(demo) => demo.model(&args.model)?.open(printer)?,
         None => args.model.open(printer)?,
@@ -85,8 +85,8 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let images = demo.map_or_else(|| Images::given(args), |demo| Ok(Images::Demo(demo)))?;
     check_side(model.config(), pipeline.crop as usize)?;
     let classes = model.config().classes();
-    let samples = Arc::new(apart(|| images.samples(args, classes, printer))?);
-    // After the list: what is wrong with it should not take seconds to be told.
+    let samples = Arc::new(on_own_thread(|| images.samples(args, classes, printer))?);
+    // After the list, so that its errors are reported at once.
     let model = model.build(&pipeline, args.batch_size.min(samples.len()), printer)?;
     let mut predictions = args.predictions.as_deref().map(|path| Predictions::create(path, args.force)).transpose()?;
     let mut page = args.page.open(args.force)?;
@@ -109,14 +109,14 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
         }
     }
     if let Images::Demo(demo) = &images {
-        demo.say_next(printer);
+        demo.print_next_step(printer);
     }
-    Ok(verdict(args, &tally, &summary, printer))
+    Ok(exit_code(args, &tally, &summary, printer))
 }
 
-/// What is evaluated.
+/// The images to evaluate.
 enum Images<'a> {
-    /// The images in a folder or file.
+    /// Images in a folder or file.
     Given(&'a Path),
     Demo(Demo),
 }
@@ -124,9 +124,8 @@ enum Images<'a> {
 impl<'a> Images<'a> {
     fn given(args: &'a EvalArgs) -> Result<Self> {
         let none = || {
-            Failure::message("no images given").hint(
-                "pass --data-dir FOLDER, with --val-list FILE where the images are not in one folder for each class",
-            )
+            Failure::message("no images given")
+                .hint("pass --data-dir FOLDER, and --val-list FILE unless there is one folder for each class")
         };
         args.data_dir.as_deref().map(Self::Given).ok_or_else(none)
     }
@@ -148,15 +147,15 @@ impl<'a> Images<'a> {
     }
 }
 
-/// How the program ends after a run.
-fn verdict(args: &EvalArgs, tally: &Tally, summary: &EvalSummary, printer: &Printer) -> Exit {
+/// Exit code after an evaluation.
+fn exit_code(args: &EvalArgs, tally: &Tally, summary: &EvalSummary, printer: &Printer) -> Exit {
     let errors = summary.failures;
     if summary.stopped {
         return Exit::Interrupted;
     }
     if errors > args.allow_errors {
         printer.error(format_args!(
-            "{errors} images could not be read, {} allowed; --allow-errors N accepts more",
+            "{errors} images could not be read, {} allowed; see --allow-errors",
             args.allow_errors
         ));
         return Exit::Error;
@@ -170,15 +169,15 @@ fn verdict(args: &EvalArgs, tally: &Tally, summary: &EvalSummary, printer: &Prin
     }
 }
 
-/// Runs `read` on a thread of its own.
+/// Runs `read` on a new thread.
 ///
-/// Matching 50,000 names with an archive's index takes more memory than what it gives. An allocator that keeps a heap for each
-/// thread hands that of an ended thread to the next, a worker, which needs it; in this thread's it would lie idle.
-fn apart<T: Send>(read: impl FnOnce() -> T + Send) -> T {
+/// Matching 50,000 names with the index of an archive takes more memory than the result. An allocator with a heap for each
+/// thread gives the heap of an ended thread to the next one, a worker, which uses it; on this thread it would be idle.
+fn on_own_thread<T: Send>(read: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(read).join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)))
 }
 
-/// An evaluation about to run.
+/// An evaluation.
 struct Run<'a> {
     args: &'a EvalArgs,
     model: &'a Model,
@@ -248,7 +247,7 @@ impl Run<'_> {
     }
 }
 
-/// Counts, shows and writes what an evaluation finds.
+/// Counts, shows and writes the results of an evaluation.
 struct Counter<'a> {
     run: &'a Run<'a>,
     interrupt: &'a Interrupt,
@@ -256,14 +255,14 @@ struct Counter<'a> {
     tally: Tally,
     predictions: Option<&'a mut Predictions>,
     page: Option<&'a mut Page>,
-    /// Why the evaluation was stopped, unless by an interrupt.
+    /// The error that stopped the evaluation.
     failure: Option<Failure>,
 }
 
 impl Counter<'_> {
     fn count(&mut self, batch: &BatchDone<'_>) -> Result<()> {
         for ScoredImage { index, sample, logits, .. } in batch.images() {
-            let label = sample.label().expect("sources of an evaluation have labels") as usize;
+            let label = sample.label().expect("images of an evaluation have labels") as usize;
             self.tally.add(index, logits, &label);
             if let Some(page) = self.page.as_deref_mut() {
                 page.add(index, logits, label);

@@ -18,10 +18,10 @@ use crate::model::ModelArgs;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
-/// The name of standard input among paths, and in results.
+/// Name of standard input among paths and in results.
 const STDIN: &str = "-";
 
-/// Name what images show.
+/// Classify images.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -30,28 +30,28 @@ Examples:
   hardnet predict --weights hardnet68.safetensors --format jsonl photos/ > predictions.jsonl
   cat photo.jpg | hardnet predict --weights hardnet68.safetensors -")]
 pub(crate) struct PredictArgs {
-    /// Images, folders of images, or - for an image on standard input
+    /// Images, folders of images, or - for standard input
     #[arg(value_name = "IMAGE", required = true)]
     paths: Vec<PathBuf>,
-    /// Classes shown for each image
+    /// Number of classes to show for each image
     #[arg(short = 'k', long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     topk: usize,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Print JSON lines, as --format jsonl
+    /// Print JSON lines; same as --format jsonl
     #[arg(long)]
     json: bool,
-    /// Print the logits of all classes too, in JSON lines
+    /// Include the logits of all classes; implies --json
     #[arg(long)]
     logits: bool,
-    /// Images computed at once
+    /// Batch size
     #[arg(short, long, value_name = "N", default_value = "8", value_parser = at_least_one)]
     batch_size: usize,
-    /// Threads that read images; by default one for each processor
+    /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
-    // Headings of these groups hold for all that follows, so they come last.
+    // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -60,9 +60,9 @@ pub(crate) struct PredictArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people
+    /// Text
     Table,
-    /// One JSON document a line
+    /// JSON lines, one document for each image
     Jsonl,
 }
 
@@ -70,7 +70,7 @@ enum Format {
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a str,
-    /// The JPEG decoder, on which the logits of a JPEG depend a little.
+    /// The JPEG decoder, on which logits depend slightly.
     decoder: &'static str,
     top: Vec<Hit>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,12 +82,12 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
         let model = args.model.variant().map_or("hardnet68".into(), |variant| variant.to_string());
         return Err(Failure::message("no weights given")).hint(|| {
             format!(
-                "for ImageNet's classes pass --weights {model}.upstream_in1k, which is fetched, or --weights FILE (\"Weights\" in \
-                 README.md); for clothing on a plain ground, --weights hardnet39ds.fashion_mnist, which comes with the program"
+                "pass --weights {model}.upstream_in1k, which is downloaded, or --weights FILE for ImageNet's classes; or \
+                 --weights hardnet39ds.fashion_mnist, which is bundled, for clothing on a plain background"
             )
         });
     }
-    // Paths are checked before the network is read: a wrong name should not take seconds to be told.
+    // Paths are checked before the network is read, so that a wrong name is reported at once.
     let (stdin, paths): (Vec<_>, Vec<_>) = args.paths.iter().cloned().partition(|path| path == Path::new(STDIN));
     let dataset = if paths.is_empty() { Dataset::default() } else { Dataset::from_paths(&paths)? };
     for note in &dataset.notes {
@@ -98,7 +98,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let batch = args.batch_size.min(dataset.samples.len());
     let classifier = model.build(&pipeline, batch, printer)?.classifier;
     let interrupt = Interrupt::watch()?;
-    let mut shown = Shown { args, labels: classifier.labels(), printer, interrupt, failed: 0, failure: None };
+    let mut shown =
+        PredictionPrinter { args, labels: classifier.labels(), printer, interrupt, failed: 0, failure: None };
     if !stdin.is_empty() {
         match classify_stdin(&classifier, printer) {
             Ok(logits) => args.show(STDIN, &logits, classifier.labels(), printer)?,
@@ -111,7 +112,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let mut options = EvalOptions::default().batch_size(args.batch_size).isa(crate::knobs::isa()?);
     options.workers = args.workers.unwrap_or(options.workers);
     classifier.evaluate(dataset.samples, &options, &mut shown)?;
-    let Shown { interrupt, failed, failure, .. } = shown;
+    let PredictionPrinter { interrupt, failed, failure, .. } = shown;
     match failure {
         Some(failure) => Err(failure),
         None if interrupt.requested() => Ok(Exit::Interrupted),
@@ -119,19 +120,19 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     }
 }
 
-/// Shows what is found in files.
-struct Shown<'a> {
+/// Prints the predictions.
+struct PredictionPrinter<'a> {
     args: &'a PredictArgs,
     labels: &'a Labels,
     printer: &'a Printer,
     interrupt: Interrupt,
     /// Images that could not be read.
     failed: usize,
-    /// Why nothing more is shown.
+    /// The error that stopped the output.
     failure: Option<Failure>,
 }
 
-impl Observer for Shown<'_> {
+impl Observer for PredictionPrinter<'_> {
     fn image_warned(&mut self, sample: &Sample, warning: &DecodeWarning) {
         self.printer.warn(format_args!("{}: {warning}", sample.path().display()));
     }

@@ -1,4 +1,4 @@
-//! `hardnet trace`: every stage of one image, for finding where it parts from PyTorch.
+//! `hardnet trace`: every stage of a prediction, for finding where it differs from PyTorch.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,10 @@ use crate::model::{ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
-/// The first values of a stage that are printed.
+/// Number of values printed of each stage.
 const FIRST: usize = 6;
 
-/// Print every stage of one image: pixels, tensor, maps of each module, logits.
+/// Print every stage of a prediction: pixels, tensor, feature maps of each module, logits.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,16 +25,16 @@ Examples:
   hardnet trace --weights hardnet68.safetensors photo.jpg > ours.txt
   python tests/parity/trace.py --weights hardnet68.safetensors photo.jpg | diff ours.txt -")]
 pub(crate) struct TraceArgs {
-    /// The image
+    /// Image
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
-    /// Write each stage to this folder, as STAGE.npy
+    /// Write each stage to this folder as STAGE.npy
     #[arg(long, value_name = "FOLDER")]
     save: Option<PathBuf>,
     /// Print JSON lines
     #[arg(long)]
     json: bool,
-    // Headings of these groups hold for all that follows, so they come last.
+    // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -47,16 +47,16 @@ enum Values<'a> {
     Floats(&'a [f32]),
 }
 
-/// What is printed of a stage. Field names are API.
+/// Summary of a stage. Field names are API.
 #[derive(Serialize)]
-struct Row<'a> {
+struct StageSummary<'a> {
     stage: &'a str,
     shape: &'a [usize],
     min: f64,
     max: f64,
     mean: f64,
     first: Vec<f64>,
-    /// CRC-32 of the values in little-endian order, where another program is to have the same bits.
+    /// CRC-32 of the values in little-endian order, for stages that are compared bit by bit.
     #[serde(skip_serializing_if = "Option::is_none")]
     crc32: Option<String>,
 }
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
 }
 
 impl TraceArgs {
-    /// Prints the stages of pixels; gives the tensor.
+    /// Prints the stages of pixels and returns the tensor.
     fn pixels(&self, pipeline: &Pipeline, printer: &Printer) -> Result<Vec<f32>> {
         let file = || format!("`{}`", self.image.display());
         let bytes = std::fs::read(&self.image)
@@ -93,24 +93,22 @@ impl TraceArgs {
             printer.warn(format_args!("{}: {warning}", self.image.display()));
         }
         let image = decoded.image;
-        self.picture(printer, "decoded", image.clone())?;
+        self.image(printer, "decoded", image.clone())?;
         match pipeline.resized_pixels(&image) {
-            Ok(resized) => self.picture(printer, "resized", resized)?,
-            Err(error) => {
-                printer.warn(format_args!("the picture is not resized as a whole, only where it is cropped: {error}"))
-            }
+            Ok(resized) => self.image(printer, "resized", resized)?,
+            Err(error) => printer.warn(format_args!("cannot show the resized image: {error}")),
         }
-        self.picture(printer, "cropped", pipeline.crop_pixels(&image).with_context(file)?)?;
+        self.image(printer, "cropped", pipeline.crop_pixels(&image).with_context(file)?)?;
         Ok(pipeline.tensor(&image).with_context(file)?)
     }
 
-    fn picture(&self, printer: &Printer, name: &str, picture: Image) -> Result<()> {
-        let picture = picture.into_rgb();
-        let shape = [picture.height(), picture.width(), 3];
-        self.stage(printer, name, &shape, &Values::Levels(picture.samples()), true)
+    fn image(&self, printer: &Printer, name: &str, image: Image) -> Result<()> {
+        let image = image.into_rgb();
+        let shape = [image.height(), image.width(), 3];
+        self.stage(printer, name, &shape, &Values::Levels(image.samples()), true)
     }
 
-    /// Prints what every module of the Candle network makes of the tensor.
+    /// Prints the output of every module of the Candle network.
     fn modules(&self, tensor: &[f32], crop: usize, printer: &Printer) -> Result<()> {
         let located = self.model.locate(printer)?.ok_or_else(|| Failure::message("no weights given"))?;
         let file = located.open(self.model.variant())?;
@@ -144,12 +142,12 @@ impl Values<'_> {
         }
     }
 
-    fn row<'a>(&self, stage: &'a str, shape: &'a [usize], exact: bool) -> Row<'a> {
+    fn row<'a>(&self, stage: &'a str, shape: &'a [usize], exact: bool) -> StageSummary<'a> {
         let all: Vec<f64> = match self {
             Self::Levels(levels) => levels.iter().map(|&level| level.into()).collect(),
             Self::Floats(floats) => floats.iter().map(|&value| value.into()).collect(),
         };
-        Row {
+        StageSummary {
             stage,
             shape,
             min: all.iter().copied().fold(f64::INFINITY, f64::min),
@@ -160,9 +158,9 @@ impl Values<'_> {
         }
     }
 
-    /// The row for people, the same text as that of `tests/parity/trace.py`.
-    fn line(&self, row: &Row) -> String {
-        // Levels are whole; what is not compared bit by bit is printed as far as two float32 sums agree.
+    /// The summary as text, in the format of `tests/parity/trace.py`.
+    fn line(&self, row: &StageSummary) -> String {
+        // Levels are integers. Stages that are not compared bit by bit have the digits in which two f32 sums agree.
         let digits = match (self, &row.crc32) {
             (Self::Levels(_), _) => 0,
             (Self::Floats(_), Some(_)) => 5,
@@ -196,7 +194,7 @@ fn save(path: &Path, shape: &[usize], values: &Values) -> Result<()> {
     };
     let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({extents}), }}");
-    // Magic, version and length take 10 bytes; with them the header ends at a multiple of 64.
+    // With magic, version and length, 10 bytes, the header ends at a multiple of 64.
     let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
     header = format!("{header:<width$}\n", width = length - 1);
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();

@@ -283,7 +283,7 @@ fn given_nothing_it_evaluates_what_comes_with_the_program() {
         assert_eq!(report["weights"]["path"], "hardnet39ds.fashion_mnist");
         assert_eq!((&report["engine"], &report["top1"]["total"]), (&engine.into(), &1000.into()));
         assert_eq!((&report["top1"]["correct"], &report["top5"]["correct"]), (&CORRECT[0].into(), &CORRECT[1].into()));
-        assert_eq!(report["data"]["data_dir"], "Fashion-MNIST's test set, a sample in the program");
+        assert_eq!(report["data"]["data_dir"], "bundled sample of the Fashion-MNIST test set");
     }
     let run = folder.run("eval --weights hardnet39ds.fashion_mnist --num-samples 10").exits(0);
     run.says("10 of 1000 images");
@@ -323,7 +323,7 @@ fn a_report_replaces_another_only_with_force() {
     assert!(run.stdout.is_empty() && old());
     folder.run(&format!("{EVAL} --report page --force")).exits(0);
     assert!(!old());
-    folder.run(&format!("{EVAL} --report list.txt")).exits(2).says("cannot make the folder `list.txt`");
+    folder.run(&format!("{EVAL} --report list.txt")).exits(2).says("cannot create folder `list.txt`");
     folder.run(&format!("{EVAL} --force")).exits(2).says("--report");
 }
 

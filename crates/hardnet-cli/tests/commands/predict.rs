@@ -66,8 +66,8 @@ fn without_weights_it_says_which_model_it_would_need() {
         .run("predict photo.jpg")
         .exits(2)
         .says("error: no weights given")
-        .says("hint: for ImageNet's classes pass --weights hardnet68.upstream_in1k")
-        .says("--weights hardnet39ds.fashion_mnist, which comes with the program");
+        .says("hint: pass --weights hardnet68.upstream_in1k")
+        .says("--weights hardnet39ds.fashion_mnist, which is bundled");
     folder.run("predict -m hardnet85 photo.jpg").exits(2).says("pass --weights hardnet85.upstream_in1k");
 }
 

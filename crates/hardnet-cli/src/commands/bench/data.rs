@@ -1,4 +1,4 @@
-//! `hardnet bench --data`: what decoding, resizing and loading cost, and where an evaluation would wait.
+//! `hardnet bench --data`: the cost of decoding, resizing and loading, and the waiting time of an evaluation.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -17,28 +17,28 @@ use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::report::Tool;
 
-/// Flags of the measurement of data.
+/// Options of the data benchmark.
 #[derive(Args, Debug)]
 pub(crate) struct DataArgs {
-    /// Measure loading, on these images, folders of images or tar archives
+    /// Measure loading of these images, folders of images or tar archives
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(super) data: Vec<PathBuf>,
-    /// Use this many images, spread evenly
+    /// Use N evenly spaced images
     #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one)]
     num_samples: usize,
-    /// Rounds over the images; the median round counts
+    /// Rounds over the images; the median round is reported
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     rounds: usize,
-    /// Threads that read images; by default one for each processor
+    /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
-    /// Images computed at once; by default 1, with --data 16
+    /// Batch size [default: 1, with --data 16]
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     pub(super) batch_size: Option<usize>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
-    // Headings of these groups hold for all that follows, so they come last.
+    // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     pub(super) model: ModelArgs,
     #[command(flatten)]
@@ -51,7 +51,7 @@ impl DataArgs {
     }
 }
 
-/// What was measured. Field names are API.
+/// Result of the benchmark. Field names are API.
 #[derive(Serialize)]
 struct Report {
     schema_version: u32,
@@ -63,19 +63,19 @@ struct Report {
     rounds: usize,
     cores: usize,
     workers: usize,
-    /// One image after the other on one thread.
+    /// One image at a time on one thread.
     single: Single,
     loader: LoaderSpeed,
     #[serde(skip_serializing_if = "Option::is_none")]
     eval: Option<EvalSpeed>,
 }
 
-/// Milliseconds of a mean image, in the median round.
+/// Milliseconds for the mean image, in the median round.
 #[derive(Clone, Copy, Default, Serialize)]
 struct Single {
     read_ms: f64,
     decode_ms: f64,
-    /// Resize, crop and normalise.
+    /// Resize, crop and normalize.
     prepare_ms: f64,
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     let pipeline = args.pipeline.resolve(config, of_file, printer)?;
     let (samples, unreadable) = readable(dataset.samples, &pipeline, printer);
     if samples.is_empty() {
-        return Err(Failure::message("none of the images can be read"));
+        return Err(Failure::message("no readable images"));
     }
     let batch = args.batch_size().min(samples.len());
     let model = model.map(|model| model.build(&pipeline, batch, printer)).transpose()?;
@@ -122,14 +122,14 @@ pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     Ok(if unreadable == 0 { Exit::Success } else { Exit::Error })
 }
 
-/// The samples that can be read, and how many cannot; those are named.
+/// The readable samples, and the number of unreadable ones, which are reported.
 fn readable(samples: Vec<Sample>, pipeline: &Pipeline, printer: &Printer) -> (Vec<Sample>, usize) {
     let count = samples.len();
     let (mut resizer, mut tensor) = workspace(pipeline);
-    let test = |sample: &Sample| match Stages::of(sample, pipeline, &mut resizer, &mut tensor) {
+    let test = |sample: &Sample| match Stages::measure(sample, pipeline, &mut resizer, &mut tensor) {
         Ok(_) => true,
         Err(failure) => {
-            printer.cause(failure.error.context(format!("`{}` is left out", sample.name())).as_ref());
+            printer.cause(failure.error.context(format!("skipping `{}`", sample.name())).as_ref());
             false
         }
     };
@@ -138,13 +138,13 @@ fn readable(samples: Vec<Sample>, pipeline: &Pipeline, printer: &Printer) -> (Ve
     (samples, unreadable)
 }
 
-/// What a worker of the loader keeps from image to image.
+/// Buffers that a loader thread reuses.
 fn workspace(pipeline: &Pipeline) -> (Resizer, Vec<f32>) {
     let side = pipeline.crop as usize;
     (Resizer::new(), vec![0.0; 3 * side * side])
 }
 
-/// What became of one image, step by step.
+/// Times of one image.
 struct Stages {
     read: Duration,
     decode: Duration,
@@ -154,7 +154,7 @@ struct Stages {
 }
 
 impl Stages {
-    fn of(sample: &Sample, pipeline: &Pipeline, resizer: &mut Resizer, tensor: &mut [f32]) -> Result<Self> {
+    fn measure(sample: &Sample, pipeline: &Pipeline, resizer: &mut Resizer, tensor: &mut [f32]) -> Result<Self> {
         let started = Instant::now();
         let bytes = match sample.archived() {
             Some(archived) => archived.read()?,
@@ -176,7 +176,7 @@ impl Stages {
     }
 }
 
-/// A measurement about to run.
+/// A benchmark.
 struct Bench<'a> {
     args: &'a DataArgs,
     samples: Arc<Vec<Sample>>,
@@ -190,12 +190,12 @@ impl Bench<'_> {
         let (mut singles, mut loaders, mut evals) = (Vec::new(), Vec::new(), Vec::new());
         let (mut bytes, mut pixels) = (0, 0);
         let (mut resizer, mut tensor) = workspace(&self.pipeline);
-        // The three take turns, so that a slower minute of the machine meets all of them.
+        // The three are interleaved, so that a slow phase of the machine affects all of them.
         for _ in 0..self.args.rounds {
             let mut total = Single::default();
             (bytes, pixels) = (0, 0);
             for sample in self.samples.iter() {
-                let stages = Stages::of(sample, &self.pipeline, &mut resizer, &mut tensor)?;
+                let stages = Stages::measure(sample, &self.pipeline, &mut resizer, &mut tensor)?;
                 total.read_ms += milliseconds(stages.read);
                 total.decode_ms += milliseconds(stages.decode);
                 total.prepare_ms += milliseconds(stages.prepare);

@@ -1,4 +1,4 @@
-//! `hardnet bench MODEL`: how long a network takes, and how far its logits are from the reference.
+//! `hardnet bench MODEL`: the speed of a network, and the difference of its logits from the reference.
 
 mod profile;
 
@@ -20,34 +20,34 @@ use crate::model::{EngineChoice, name_of, plan_options};
 use crate::printer::Printer;
 use crate::report::Tool;
 
-/// Runs before the first that counts.
+/// Warm-up runs.
 const WARM_UP: usize = 3;
 
-/// Flags of the measurement of a network.
+/// Options of the network benchmark.
 #[derive(Args, Debug)]
 pub(crate) struct NetworkArgs {
-    /// Runs of the network that count
+    /// Timed iterations
     #[arg(long, value_name = "N", default_value = "30", value_parser = at_least_one)]
     iters: usize,
-    /// Say what each layer takes, by the plan
+    /// Show the time of each layer (native engine)
     #[arg(long)]
     profile: bool,
-    /// Compute all 3x3 convolutions of stride 1 by this algorithm: direct, winograd-2x2, winograd-4x4, lean-2x2 or lean-4x4; by
-    /// default each by the fastest
+    /// Algorithm of all 3x3 convolutions with stride 1: direct, winograd-2x2, winograd-4x4, winograd-2x2-otf or
+    /// winograd-4x4-otf [default: the fastest for each]
     #[arg(long, value_name = "NAME")]
     algorithm: Option<Algorithm>,
-    /// Do not compare the plan's logits with the Candle network's
+    /// Skip the comparison with the logits of the Candle network
     #[arg(long)]
     no_reference: bool,
 }
 
-/// What was measured. Field names are API.
+/// Result of the benchmark. Field names are API.
 #[derive(Serialize)]
 struct Report {
     schema_version: u32,
     tool: Tool,
     model: String,
-    /// The file, or `formula`.
+    /// Path, tag or address of the weights, or `formula` for synthetic ones.
     weights: String,
     engine: &'static str,
     isa: String,
@@ -55,23 +55,23 @@ struct Report {
     batch_size: usize,
     img_size: usize,
     iters: usize,
-    /// From the file to a network ready to run.
+    /// From the file to a network that is ready to run.
     load_ms: f64,
     latency_ms: Latency,
     images_per_second: f64,
-    /// The most memory that the process had, before the comparison with the reference.
+    /// Peak memory of the process, before the comparison with the reference.
     peak_rss_mib: Option<f64>,
-    /// What the plan holds: weights, maps and scratch memory.
+    /// Memory of the plan: weights, feature maps and scratch.
     plan_mib: Option<f64>,
-    /// Of the plan's layers by their definitions, for one image.
+    /// Multiply-adds of the layers' definitions, for one image.
     multiply_adds: Option<u64>,
-    /// The greatest |difference| of a logit to the Candle network's.
+    /// Largest absolute difference of a logit from the Candle network's.
     max_logit_difference: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<Profile>,
 }
 
-/// Of one batch.
+/// Milliseconds for one batch.
 #[derive(Serialize)]
 struct Latency {
     median: f64,
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
         (Some(located), variant) => Ok(Weights::File(Box::new(located.open(variant)?))),
         (None, Some(variant)) => Ok(Weights::Formula(variant.into())),
         (None, None) => {
-            Err(Failure::message("nothing to measure").hint("name a network, or pass --weights FILE or --data PATH"))
+            Err(Failure::message("nothing to measure").hint("pass a network, --weights FILE or --data PATH"))
         }
     };
     let (device, choice) = shared.model.device().open()?;
@@ -210,7 +210,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// A batch of noise.
+/// A batch of synthetic images.
 fn images(config: &Config, batch: usize, side: usize) -> Vec<Vec<f32>> {
     let values = synthetic::values("x", &[batch, config.in_channels, side, side]);
     values.chunks(config.in_channels * side * side).map(<[f32]>::to_vec).collect()
@@ -237,7 +237,7 @@ fn measure(network: &mut Network, images: &[Vec<f32>], iters: usize) -> Result<(
     Ok((latency, logits))
 }
 
-/// The greatest |difference|; not a number where only one of a pair is.
+/// Largest absolute difference; NaN if exactly one of a pair is NaN.
 fn difference(a: &[f32], b: &[f32]) -> f64 {
     let differences =
         a.iter().zip(b).filter(|(a, b)| !(a.is_nan() && b.is_nan())).map(|(a, b)| f64::from((a - b).abs()));
@@ -245,7 +245,7 @@ fn difference(a: &[f32], b: &[f32]) -> f64 {
         .fold(0.0, |worst, difference| if difference > worst || difference.is_nan() { difference } else { worst })
 }
 
-/// The most memory that this process has had, where the system says so.
+/// Peak memory of this process, if the system reports it.
 fn peak_rss_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -256,16 +256,16 @@ fn peak_rss_mib() -> Option<f64> {
 fn print(report: &Report, printer: &Printer) -> Result<()> {
     let Report { model, weights, engine, isa, threads, batch_size, img_size, latency_ms, .. } = report;
     printer.line(format_args!(
-        "{model} ({weights}) by {engine} ({isa}), {threads} threads, {batch_size} images of {img_size}x{img_size} pixels"
+        "{model} ({weights}) by {engine} ({isa}), {threads} threads, batch of {batch_size}, {img_size}x{img_size} pixels"
     ))?;
     printer.line(format_args!(
-        "latency  {:.2} ms in the median of {} runs, at least {:.2}, 95 % below {:.2}",
+        "latency  {:.2} ms median of {} runs, {:.2} min, {:.2} p95",
         latency_ms.median, report.iters, latency_ms.min, latency_ms.p95
     ))?;
     printer.line(format_args!("speed    {:.1} images/s", report.images_per_second))?;
     let mib = |mib: Option<f64>| mib.map_or("-".into(), |mib| format!("{mib:.0} MiB"));
     printer.line(format_args!(
-        "memory   {} at most, of them the plan {}; ready after {:.0} ms",
+        "memory   {} peak, {} of it the plan; loaded in {:.0} ms",
         mib(report.peak_rss_mib),
         mib(report.plan_mib),
         report.load_ms

@@ -1,4 +1,4 @@
-//! What `hardnet eval` does when it is given nothing: the images that come with the program, by the network that does.
+//! `hardnet eval` without options: the bundled network on the bundled images.
 
 use std::path::PathBuf;
 
@@ -13,20 +13,20 @@ use crate::failure::Result;
 use crate::model::ModelArgs;
 use crate::printer::Printer;
 
-/// The weights of the demonstration.
+/// Tag of the bundled weights.
 const TAG: &str = "hardnet39ds.fashion_mnist";
 
-/// What results call its images.
-const IMAGES: &str = "Fashion-MNIST's test set, a sample in the program";
+/// Name of the images in results.
+const IMAGES: &str = "bundled sample of the Fashion-MNIST test set";
 
-/// The images on this machine's disk, for as long as this lives.
+/// The bundled images in a temporary folder.
 pub(super) struct Demo {
     folder: TempDir,
 }
 
 impl Demo {
-    /// The demonstration, if no images are named, nor other weights than its own.
-    pub(super) fn asked(args: &EvalArgs) -> Result<Option<Self>> {
+    /// The demonstration, unless images or other weights are given.
+    pub(super) fn from_args(args: &EvalArgs) -> Result<Option<Self>> {
         let of_others = match args.model.weights() {
             Some(source) => source.to_string() != TAG,
             None => args.model.variant().is_some(),
@@ -34,7 +34,7 @@ impl Demo {
         if of_others || args.data_dir.is_some() || args.val_list.is_some() {
             return Ok(None);
         }
-        let folder = TempDir::with_prefix("hardnet-").context("cannot unpack the demonstration's images")?;
+        let folder = TempDir::with_prefix("hardnet-").context("cannot unpack the bundled images")?;
         let demo = Self { folder };
         for (path, content) in [(demo.archive(), SAMPLE_TAR), (demo.list(), VAL_LIST.as_bytes())] {
             std::fs::write(&path, content).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -42,7 +42,7 @@ impl Demo {
         Ok(Some(demo))
     }
 
-    /// The arguments of the network, with the weights of the demonstration.
+    /// The options of the network with the bundled weights.
     pub(super) fn model(&self, args: &ModelArgs) -> Result<ModelArgs> {
         Ok(args.with_weights(TAG.parse::<WeightsSource>()?))
     }
@@ -51,15 +51,15 @@ impl Demo {
         Ok(Dataset::from_list(&self.list(), self.archive(), classes)?)
     }
 
-    /// What results call the images.
+    /// Name of the images in results.
     pub(super) fn name(&self) -> &'static str {
         IMAGES
     }
 
-    /// Says how the same is done in earnest.
-    pub(super) fn say_next(&self, printer: &Printer) {
+    /// Prints the command for ImageNet.
+    pub(super) fn print_next_step(&self, printer: &Printer) {
         printer.note(
-            "\nThat was the demonstration: Fashion-MNIST by weights that come with the program. For ImageNet:\n  \
+            "\nThis was the demonstration: bundled Fashion-MNIST images and weights. For ImageNet:\n  \
              hardnet eval --weights hardnet68.upstream_in1k --data-dir ILSVRC2012_img_val.tar --val-list val_list.txt",
         );
     }

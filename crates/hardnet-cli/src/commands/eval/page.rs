@@ -1,7 +1,7 @@
-//! `--report`: the result as one HTML page, complete in itself: no script, and nothing fetched.
+//! `--report`: the result as one self-contained HTML page, without scripts or external files.
 //!
-//! [`document`] puts the page together from its sections, one file each; [`html`] is the only way that text of others
-//! (names of files and classes, paths) gets into it.
+//! [`document`] assembles the page from its sections, one file each. All foreign text (names of files and classes, paths)
+//! passes through [`html`], which escapes it.
 
 mod calibration;
 mod classes;
@@ -28,25 +28,25 @@ use crate::failure::Result;
 use crate::output::OutputFile;
 use crate::report::Report;
 
-/// Mistakes shown as pictures.
+/// Number of mistakes that are shown as images.
 const PICTURES: usize = 24;
 
-/// Flags of the page.
+/// Options of the page.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PageArgs {
-    /// Write the result as a page to look at, DIR/index.html: accuracy by class, confusion, calibration, worst mistakes
+    /// Write an HTML report to DIR/index.html: accuracy by class, confusion, calibration, worst mistakes
     #[arg(long, value_name = "DIR", group = "written")]
     report: Option<PathBuf>,
 }
 
-/// A page in the making.
+/// A page that is being written.
 pub(super) struct Page {
     file: OutputFile,
     path: PathBuf,
     breakdown: Breakdown,
 }
 
-/// All that a page shows.
+/// Content of a page.
 struct Content<'a> {
     report: &'a Report,
     classes: usize,
@@ -56,7 +56,7 @@ struct Content<'a> {
 }
 
 impl Content<'_> {
-    /// The name of a class where room is scarce: the first of ImageNet's synonyms.
+    /// Short name of a class: the first of ImageNet's synonyms.
     fn short_name(&self, class: usize) -> String {
         let name = self.labels.name(class);
         match name.split_once(", ") {
@@ -66,19 +66,19 @@ impl Content<'_> {
     }
 }
 
-/// A mistake to look at.
+/// A mistake with its image.
 struct Picture<'a> {
     mistake: Mistake,
     name: &'a str,
-    /// What the network saw, as PNG; none if the file cannot be read again.
+    /// Input of the network as PNG; `None` if the file can no longer be read.
     png: Option<Vec<u8>>,
 }
 
 impl PageArgs {
-    /// Makes sure that the page can be written, before the work begins; it replaces another only with `force`.
+    /// Creates the file before the evaluation starts. An existing page is replaced only with `force`.
     pub(super) fn open(&self, force: bool) -> Result<Option<Page>> {
         let Some(folder) = &self.report else { return Ok(None) };
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
         let path = folder.join("index.html");
         let file = OutputFile::create(&path, force)?;
         Ok(Some(Page { file, path, breakdown: Breakdown::new(PICTURES) }))
@@ -86,12 +86,12 @@ impl PageArgs {
 }
 
 impl Page {
-    /// Counts the image of `sample` by its logits.
+    /// Adds the logits of an image.
     pub(super) fn add(&mut self, sample: usize, logits: &[f32], label: usize) {
         self.breakdown.add(sample, logits, &label);
     }
 
-    /// Writes the page on a run that is over.
+    /// Writes the page after the evaluation.
     pub(super) fn finish(
         mut self,
         report: &Report,

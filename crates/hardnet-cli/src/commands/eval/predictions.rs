@@ -9,10 +9,10 @@ use crate::failure::Result;
 use crate::labels::{Hit, hits};
 use crate::output::OutputFile;
 
-/// Bytes of lines that are written together.
+/// Size of the write buffer.
 const TOGETHER: usize = 64 << 10;
 
-/// A file that appears under its name once it is whole.
+/// A file of predictions that appears when it is complete.
 pub(super) struct Predictions {
     file: OutputFile,
     lines: Vec<u8>,
@@ -28,7 +28,7 @@ struct Line<'a> {
 }
 
 impl Predictions {
-    /// The file `path`, which replaces what is there only with `force`.
+    /// Creates the file `path`. An existing file is replaced only with `force`.
     pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
         Ok(Self { file: OutputFile::create(path, force)?, lines: Vec::new() })
     }
@@ -41,7 +41,7 @@ impl Predictions {
         if self.lines.len() >= TOGETHER { self.flush() } else { Ok(()) }
     }
 
-    /// Gives the file its name.
+    /// Gives the complete file its name.
     pub(super) fn finish(mut self) -> Result<()> {
         self.flush()?;
         self.file.finish()

@@ -1,4 +1,4 @@
-//! What each layer of a plan takes.
+//! Time of each layer of a plan.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use serde::Serialize;
 use crate::failure::Result;
 use crate::printer::Printer;
 
-/// How long the processor's peak is looked for.
+/// Duration of the measurement of the processor's peak.
 const PEAK_TIME: Duration = Duration::from_millis(200);
 
 /// The layers in order. Field names are API.
 #[derive(Serialize)]
 pub(super) struct Profile {
-    /// Multiply-adds of the micro-kernel on values in a level 1 cache, counted as two operations.
+    /// Peak of the micro-kernel on values in the level 1 cache, counting a multiply-add as two operations.
     peak_gflops: f64,
     layers: Vec<Layer>,
 }
@@ -24,16 +24,16 @@ struct Layer {
     name: String,
     kernel: &'static str,
     ms: f64,
-    /// Operations of the layer's definition, however it is computed, in the time that it takes.
+    /// Operations of the layer's definition, whatever the algorithm, divided by its time.
     gflops: f64,
     share_of_peak: f64,
-    /// Maps read and written for the batch, and weights read once.
+    /// Feature maps read and written for the batch, and weights read once.
     map_bytes: u64,
     weight_bytes: u64,
 }
 
 impl Profile {
-    /// The mean over `iters` runs, after one that does not count.
+    /// Measures the mean over `iters` runs, after a warm-up run.
     pub(super) fn measure(plan: &mut Plan, images: &[Vec<f32>], iters: usize) -> Result<Self> {
         let options = *plan.options();
         let peak_gflops = peak_flops(options.isa, options.threads, PEAK_TIME)? / 1e9;
@@ -61,7 +61,7 @@ impl Profile {
     }
 
     pub(super) fn print(&self, printer: &Printer) -> Result<()> {
-        printer.line(format_args!("peak     {:.0} GFLOP/s, of the micro-kernel alone\n", self.peak_gflops))?;
+        printer.line(format_args!("peak     {:.0} GFLOP/s of the micro-kernel\n", self.peak_gflops))?;
         printer.line(
             "layer                         kernel              ms   GFLOP/s   of peak   maps KiB   weights KiB",
         )?;

@@ -35,7 +35,7 @@ pub(super) fn section(content: &Content) -> String {
     format!("<section>\n<h2>Confidence</h2>\n{body}</section>\n")
 }
 
-/// Images by confidence, right below wrong.
+/// Images by confidence, correct below wrong.
 fn histogram(calibration: &Calibration) -> String {
     let most = calibration.bins().iter().map(|bin| bin.top1.total).max().unwrap_or(0);
     let top = nice_top(most);
@@ -49,7 +49,7 @@ fn histogram(calibration: &Calibration) -> String {
     let ticks: Vec<_> =
         (0..=4).filter(|quarter| (top * quarter).is_multiple_of(4)).map(|quarter| top * quarter / 4).collect();
     let ticks = ticks.iter().map(|&images| (images as f64 / top as f64, count(images)));
-    let caption = "Images by confidence: <span class=\"right\">right</span> and <span class=\"wrong\">wrong</span>";
+    let caption = "Images by confidence: <span class=\"right\">correct</span> and <span class=\"wrong\">wrong</span>";
     chart("Images by confidence", caption, &marks, ticks)
 }
 
@@ -68,7 +68,7 @@ fn reliability(calibration: &Calibration) -> String {
     }
     let _ = writeln!(marks, "<path class=\"ideal\" d=\"M0 {HEIGHT}L{WIDTH} 0\"/>");
     let ticks = (0..=5).map(|fifth| (f64::from(fifth) / 5.0, format!("{} %", 20 * fifth)));
-    let caption = "Share that is right, by confidence, with 95&nbsp;% intervals; calibrated on the dashed line";
+    let caption = "Accuracy by confidence, with 95&nbsp;% intervals; the dashed line is perfect calibration";
     chart("Reliability", caption, &marks, ticks)
 }
 
@@ -136,7 +136,7 @@ fn numbers(calibration: &Calibration) -> String {
         );
     }
     format!(
-        "<details>\n<summary>The same in numbers</summary>\n<table>\n<thead><tr><th class=\"n\">Confidence, %</th>\
+        "<details>\n<summary>Numbers</summary>\n<table>\n<thead><tr><th class=\"n\">Confidence, %</th>\
          <th class=\"n\">Images</th><th class=\"n\">Mean</th><th class=\"n\">Right</th></tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table>\n</details>\n"
     )

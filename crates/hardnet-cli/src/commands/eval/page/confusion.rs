@@ -30,7 +30,7 @@ pub(super) fn section(content: &Content) -> String {
 fn table(content: &Content) -> String {
     let confusion = content.breakdown.confusion();
     let mut html = format!(
-        "<p>Images of each class (rows) by the class predicted (columns), the stronger the greater their share of the row.</p>\n\
+        "<p>Images of each class (rows) by predicted class (columns); the shade is the fraction of the row.</p>\n\
          <div class=\"sideways\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\n<table class=\"matrix\" style=\"--classes:{}\">\n\
          <thead><tr><td></td>",
         content.classes + 1
@@ -88,7 +88,7 @@ fn picture(confusion: &Confusion, classes: usize) -> String {
     let opacity = |shade: usize| (shade + 1) as f64 / SHADES.len() as f64;
     let scale = 100.0 / side as f64;
     let mut html = format!(
-        "<p>Images by class (down) and by the class predicted (across), {}; the diagonal is right.</p>\n\
+        "<p>Images by class (rows) and predicted class (columns), {}; the diagonal is correct.</p>\n\
          <figure class=\"picture\">\n<svg viewBox=\"-9 -6 110 107\" role=\"img\" aria-label=\"Confusion matrix\">\n\
          <rect class=\"frame\" width=\"100\" height=\"100\"/>\n<g transform=\"scale({scale})\" class=\"blocks\">\n",
         if block == 1 { "class by class".into() } else { format!("in blocks of {block} classes") },
@@ -107,7 +107,7 @@ fn picture(confusion: &Confusion, classes: usize) -> String {
             place + 3.0
         );
     }
-    html += "</svg>\n<figcaption>Share of the images of a row: ";
+    html += "</svg>\n<figcaption>Fraction of the row: ";
     for (shade, least) in SHADES.iter().enumerate() {
         let from = if shade == 0 { "less".into() } else { format!("from {}&nbsp;%", least * 100.0) };
         let _ = write!(html, "<span class=\"key\" style=\"--shade:{:.2}\">{from}</span> ", opacity(shade));
@@ -137,7 +137,7 @@ fn pairs(content: &Content, most: usize) -> String {
     let confusion = content.breakdown.confusion();
     let pairs = confusion.most_confused(most);
     if pairs.is_empty() {
-        return "<p>No image was taken for another class.</p>\n".into();
+        return "<p>All images were classified correctly.</p>\n".into();
     }
     let classes = confusion.by_class();
     let mut rows = String::new();
@@ -153,7 +153,7 @@ fn pairs(content: &Content, most: usize) -> String {
         );
     }
     format!(
-        "<h3>Most confused</h3>\n<table class=\"pairs\">\n<thead><tr><th>Class</th><th>Taken for</th><th class=\"n\">Images</th>\
+        "<h3>Most confused</h3>\n<table class=\"pairs\">\n<thead><tr><th>Class</th><th>Predicted</th><th class=\"n\">Images</th>\
          <th class=\"n\">Of class</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
     )
 }

@@ -9,7 +9,7 @@ pub(super) fn section(content: &Content) -> String {
     } else {
         let figures: String = content.pictures.iter().map(|picture| figure(content, picture)).collect();
         format!(
-            "<p>What the network saw, what it took it for and how surely, and the label with its probability.</p>\n\
+            "<p>Input of the network, predicted class with its probability, and label with its probability.</p>\n\
              <div class=\"mistakes\">\n{figures}</div>\n"
         )
     };
@@ -20,7 +20,7 @@ fn figure(content: &Content, picture: &Picture) -> String {
     let Picture { mistake, name: file, png } = picture;
     let image = match png {
         Some(png) => format!("<img src=\"{}\" alt=\"{}\">", png_address(png), Text(file)),
-        None => "<div class=\"gone\">the image cannot be read again</div>".into(),
+        None => "<div class=\"gone\">the image can no longer be read</div>".into(),
     };
     let line = |kind: &str, class: usize, probability: f64| {
         let label = name(&content.short_name(class));

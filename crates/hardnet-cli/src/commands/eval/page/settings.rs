@@ -15,15 +15,18 @@ pub(super) fn section(content: &Content) -> String {
         ("SHA-256", format!("<code>{}</code>", name(&report.weights.sha256))),
         ("Images", name(&report.data.data_dir)),
         ("List", report.data.val_list.as_deref().map_or("none".into(), name)),
-        ("Chosen, read, failed", {
+        ("Images selected, read, failed", {
             let [chosen, read, failed] = [report.data.images, report.top1.total, report.errors].map(count);
             format!("{chosen}, {read}, {failed}")
         }),
         ("Decoder", name(report.decoder)),
         ("Pipeline", name(&describe(pipeline))),
-        ("Mean; deviation", format!("{}; {}", three(pipeline.mean), three(pipeline.std))),
+        ("Mean; standard deviation", format!("{}; {}", three(pipeline.mean), three(pipeline.std))),
         ("Engine", format!("{} on {}", report.engine, name(&report.device))),
-        ("Threads; readers; batch", format!("{}; {}; {}", report.threads, report.workers, report.batch_size)),
+        (
+            "Threads; loader threads; batch size",
+            format!("{}; {}; {}", report.threads, report.workers, report.batch_size),
+        ),
         (
             "Seconds",
             format!(

@@ -4,7 +4,7 @@ use super::Content;
 use super::html::{Text, count, images, name, percent};
 use crate::report::Share;
 
-/// What was evaluated on what, in one paragraph.
+/// Network and images, in one paragraph.
 pub(super) fn lead(content: &Content) -> String {
     let report = content.report;
     let sha256 = report.weights.sha256.get(..12).unwrap_or_default();
@@ -18,21 +18,21 @@ pub(super) fn lead(content: &Content) -> String {
     )
 }
 
-/// What limits the figures.
+/// Limitations of the results.
 fn warnings(content: &Content) -> String {
     let report = content.report;
     let mut html = String::new();
     if report.partial {
         let done = report.top1.total + report.errors;
         html += &format!(
-            "<p class=\"warning\">The run was stopped after {} of {}. The figures are of these.</p>\n",
+            "<p class=\"warning\">The run was stopped after {} of {}. The results are for these images.</p>\n",
             count(done),
             images(report.data.images)
         );
     }
     if report.errors > 0 {
         let of = images(report.errors);
-        html += &format!("<p class=\"warning\">{of} could not be read and are in no figure.</p>\n");
+        html += &format!("<p class=\"warning\">{of} could not be read and are not included.</p>\n");
     }
     html
 }
@@ -43,7 +43,7 @@ pub(super) fn section(content: &Content) -> String {
     let speed = report.images_per_second.map_or("–".into(), |speed| format!("{speed:.1}"));
     let loss = report.loss.map_or("–".into(), |loss| format!("{loss:.4}"));
     let seconds = report.seconds;
-    let time = format!("{:.1}&nbsp;s on {}, by {}", seconds.total, Text(&report.device), report.engine);
+    let time = format!("{:.1}&nbsp;s on {}, {} engine", seconds.total, Text(&report.device), report.engine);
     let tiles = [
         tile("Top-1", &share(&report.top1), &interval(&report.top1)),
         tile("Top-5", &share(&report.top5), &interval(&report.top5)),
@@ -68,6 +68,6 @@ fn interval(share: &Share) -> String {
         Some((low, high)) => {
             format!("{} of {}<br>95&nbsp;%: {low:.2} to {high:.2}", count(share.correct), count(share.total))
         }
-        None => "no image was read".into(),
+        None => "no readable image".into(),
     }
 }

@@ -136,5 +136,5 @@ fn a_file_that_is_gone_is_said_to_be() {
     let pictures = breakdown.mistakes().iter().map(picture).collect();
     let report = report(&tally, "small");
     let content = Content { report: &report, classes: 10, labels: &Labels::guess(10), breakdown: &breakdown, pictures };
-    assert!(document::page(&content).contains("cannot be read again") && breakdown.mistakes().len() > 3);
+    assert!(document::page(&content).contains("can no longer be read") && breakdown.mistakes().len() > 3);
 }

@@ -14,7 +14,7 @@ pub(super) fn of(samples: Vec<Sample>, pipeline: &Pipeline) -> Result<Vec<Option
         return Ok(pngs);
     }
     let crop = pipeline.crop.min(SIDE);
-    // Without normalisation a tensor is the samples divided by 255.
+    // Without normalization a tensor is the samples divided by 255.
     let mut pipeline = pipeline.clone().with_img_size(crop);
     (pipeline.mean, pipeline.std) = ([0.0; 3], [1.0; 3]);
     let options = LoaderOptions::default();
