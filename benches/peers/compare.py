@@ -15,7 +15,7 @@ A round starts every engine once, in a process of its own, one after the other, 
 the machine. An engine runs for `--seconds` after its warm-up, and at least five times; its figure is the median over the
 rounds of its medians. All compute in f32 with the weights of tests/golden/formula.py, which ONNX files of
 tests/golden/build_onnx.py carry to the others. Memory is the greatest resident set of the process: for the others it
-has Python, NumPy and the engine, about as much as ours has with its command line. For each engine the leanest round counts.
+has Python, NumPy and the engine, about as much as ours has with its command line. For each engine the round with the least memory counts.
 """
 
 import argparse
@@ -184,10 +184,10 @@ def wait_for_peak(arguments):
 def write(model, batch, threads, times, memory, ours, peers):
     """Writes the cell into its row of the table."""
     fastest = min(times[peer] for peer in peers)
-    leanest = min(memory[peer] for peer in peers)
+    lowest = min(memory[peer] for peer in peers)
     row = [model, batch, threads, round(times["hardnet"], 2)]
     row += [round(times[peer], 2) if peer in times else None for peer in PEERS]
-    row += [round(times["hardnet"] / fastest, 3), GOALS[model], round(memory["hardnet"]), round(leanest)]
+    row += [round(times["hardnet"] / fastest, 3), GOALS[model], round(memory["hardnet"]), round(lowest)]
     row += [float(f"{ours['difference']:.1e}"), ours["commit"]]
     rows = {tuple(old[:3]): old for old in record.rows("networks", ours["isa"])}
     rows[model, batch, threads] = row
