@@ -9,7 +9,7 @@
 //!
 //! [`paper`] has the figures that the paper prints. [`rank_correlation`] tells how far a count explains a time.
 //!
-//! A network of your own, here a HarDNet's first block of four layers with growth rate 8:
+//! A custom network, here a HarDNet's first block of four layers with growth rate 8:
 //!
 //! ```
 //! use hardnet_complexity::Figures;

@@ -39,7 +39,7 @@ pub struct Row {
     pub top1: f64,
 }
 
-/// A printed figure and how it comes about.
+/// A printed figure and the conventions it follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Printed {

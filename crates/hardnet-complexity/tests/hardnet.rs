@@ -25,7 +25,7 @@ fn totals_at_224_are_exact() {
         assert_eq!((totals.convs, totals.params), (convs, params), "{variant}");
         assert_eq!((totals.conv_macs, totals.linear_macs), (conv_macs, linear_macs), "{variant}");
         assert_eq!((totals.cio_in, totals.cio_out), (read, written), "{variant}");
-        // One normalization behind every convolution.
+        // One normalization after every convolution.
         assert_eq!(totals.norm_elements, written, "{variant}");
         assert_eq!(totals.params, Graph::new(&variant.into()).unwrap().param_count() as u64);
     }

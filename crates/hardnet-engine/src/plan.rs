@@ -83,7 +83,7 @@ impl Plan {
         Self::from_graph(&Graph::new(config)?, parameters, options)
     }
 
-    /// Compiles `graph`, a network of your own or a part of one, with its parameters from `parameters`.
+    /// Compiles `graph`, a custom network or a part of one, with its parameters from `parameters`.
     ///
     /// ```
     /// use hardnet_engine::{Plan, PlanOptions};

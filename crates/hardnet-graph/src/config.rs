@@ -24,13 +24,13 @@ pub struct Config {
     pub in_channels: usize,
     /// The layers before the first block.
     pub stem: Stem,
-    /// The HarDBlocks, each with the 1x1 transition behind it.
+    /// The HarDBlocks, each with the 1x1 transition after it.
     pub blocks: Vec<BlockConfig>,
     /// Whether a block's layer is a 1x1 convolution and a depthwise 3x3 one (the `DS` networks) instead of a 3x3 one.
     pub depthwise: bool,
-    /// How the map is halved after the stem and behind transitions.
+    /// How the map is halved after the stem and after transitions.
     pub downsample: Downsample,
-    /// Activation behind every convolution but the depthwise ones.
+    /// Activation after every convolution but the depthwise ones.
     pub activation: Activation,
     /// The classifier; a backbone has none.
     pub head: Option<Head>,
@@ -80,9 +80,9 @@ pub struct BlockConfig {
     /// Channel multiplier, the paper's `m`.
     pub multiplier: f64,
     /// Probability of a dropout between block and transition. It keeps an index of its own in `base`, so that `None`
-    /// and `Some(0.0)` name the parameters behind it differently.
+    /// and `Some(0.0)` name the parameters after it differently.
     pub dropout: Option<f64>,
-    /// Output channels of the 1x1 transition behind the block.
+    /// Output channels of the 1x1 transition after the block.
     pub transition: usize,
     /// Whether a downsampling layer follows the transition.
     pub downsample: bool,

@@ -70,7 +70,7 @@ pub enum Error {
         channels: usize,
     },
     /// A linear layer on a map whose number of elements depends on the size of the image.
-    #[error("`{layer}` is a linear layer on a map without a fixed size, expected one behind adaptive pooling")]
+    #[error("`{layer}` is a linear layer on a map without a fixed size, expected one after adaptive pooling")]
     NoFixedSize {
         /// The layer's name.
         layer: String,

@@ -2,7 +2,7 @@
 //!
 //! Nodes stand in an order in which they can be computed. A node reads the concatenation of its inputs' channels, so
 //! that links need no node of their own and a reader is free to copy or not. Normalization and activation belong to the
-//! node before or behind which they stand: an engine computes them in passing, and they write no map of their own.
+//! node before or after which they stand: an engine computes them in passing, and they write no map of their own.
 
 mod builder;
 mod hardnet;
@@ -85,7 +85,7 @@ pub enum ModuleKind {
     Block,
     /// The dropout between a block and its transition.
     Dropout,
-    /// The 1x1 convolution behind a block.
+    /// The 1x1 convolution after a block.
     Transition,
     /// Global pooling, dropout and the linear layer.
     Head,

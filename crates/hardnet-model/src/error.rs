@@ -16,7 +16,7 @@ pub enum Error {
     /// A tap at a stride or index that the network does not have.
     #[error("no feature map at {wanted} in this network, which has {available}")]
     NoSuchTap {
-        /// The stride or index that was asked for.
+        /// The requested stride or index.
         wanted: String,
         /// The strides or indices of the network.
         available: String,

@@ -4,7 +4,7 @@
 //! convolutional network whose layer `l` reads the layers `l - 2^n`, so that most feature maps are needed only briefly.
 //!
 //! [`HarDNet`] classifies images, [`Backbone`] gives feature maps for detection and segmentation, [`HarDBlock`] is one block
-//! for networks of your own. They run on every device of Candle and can be trained; on the CPU, training is computed by
+//! for custom networks. They run on every device of Candle and can be trained; on the CPU, training is computed by
 //! the kernels of `hardnet-kernels`, as one operation of Candle's.
 //!
 //! What they are made of comes from crates that do not need Candle, and is exported here: a [`Config`] describes a network

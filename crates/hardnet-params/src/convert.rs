@@ -1,7 +1,7 @@
 //! Weights of any format, written as safetensors with canonical names.
 //!
 //! A file is a little-endian length of 8 bytes, a JSON header of that length padded with blanks to a multiple of 8, and
-//! the values, C order, little-endian, one tensor behind the other in the order of PyTorch's `state_dict`. The header's
+//! the values, C order, little-endian, one tensor after the other in the order of PyTorch's `state_dict`. The header's
 //! only metadata key, `hardnet`, holds a [`Metadata`] as JSON with sorted keys: the same input gives the same bytes.
 
 use std::fmt;

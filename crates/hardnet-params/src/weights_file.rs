@@ -21,7 +21,7 @@ pub use parameters::{FileParameters, OwnedParameters};
 
 /// A model file that fits its network: PyTorch, Paddle or safetensors, told apart by content.
 ///
-/// The file is held in memory as it is, and its values are decoded tensor by tensor when they are asked for.
+/// The file is held in memory as it is, and its values are decoded tensor by tensor when they are read.
 #[derive(Debug)]
 pub struct WeightsFile {
     path: PathBuf,
@@ -146,12 +146,12 @@ impl WeightsFile {
         self.params.iter().map(|(named, index)| (named, self.read(named, *index)))
     }
 
-    /// The parameters one by one, each as often as it is asked for.
+    /// The parameters one by one, each decoded whenever it is read.
     pub fn parameters(&self) -> FileParameters<'_> {
         FileParameters::new(self)
     }
 
-    /// The parameters one by one, each to be asked for once: what was asked for needs no memory any more.
+    /// The parameters one by one, each read once: its memory is freed.
     ///
     /// For an engine whose packed weights need as much memory as the file and more.
     pub fn into_parameters(self) -> OwnedParameters {

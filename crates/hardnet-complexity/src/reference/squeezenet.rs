@@ -2,7 +2,7 @@
 
 use hardnet_graph::{Conv, Graph, GraphBuilder, Padding, Pointwise, Pool, Result};
 
-/// Modules behind the stem: fire modules by the channels of their squeezing 1x1 and of each expanding half, and pools.
+/// Modules after the stem: fire modules by the channels of their squeezing 1x1 and of each expanding half, and pools.
 const MODULES: [Option<(usize, usize)>; 11] = [
     None,
     Some((16, 64)),

@@ -2,7 +2,7 @@
 
 use hardnet_graph::{Conv, Graph, GraphBuilder, Op, Pointwise, Pool, Result};
 
-/// Channels of the 3x3 convolutions; a pool halves the map behind each row.
+/// Channels of the 3x3 convolutions; a pool halves the map after each row.
 const STAGES: [&[usize]; 5] = [&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]];
 
 /// Configuration D, without normalization.

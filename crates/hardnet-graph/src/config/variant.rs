@@ -59,7 +59,7 @@ impl FromStr for Variant {
 
 impl From<Variant> for Config {
     fn from(variant: Variant) -> Self {
-        // Per block: layers, k, transition channels, downsampling behind it.
+        // Per block: layers, k, transition channels, downsampling after it.
         type Table = &'static [(usize, usize, usize, bool)];
         const TABLE_39DS: Table = &[(4, 16, 96, true), (16, 20, 320, true), (8, 64, 640, true), (4, 160, 1024, false)];
         const TABLE_68: Table = &[

@@ -65,7 +65,7 @@ impl GraphBuilder {
         self.followed(name, Op::Linear { channels }, inputs, after)
     }
 
-    /// Adds any operation, with nothing before or behind it.
+    /// Adds any operation, with nothing before or after it.
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> NodeId {
         self.followed(name, op, inputs, Pointwise::NONE)
     }

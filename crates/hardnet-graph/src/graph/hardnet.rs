@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::link;
 use crate::op::{Activation, Conv, Op, Padding, Pointwise, Pool, PoolKind};
 
-/// One HarDBlock by itself, for networks of your own.
+/// One HarDBlock by itself, for custom networks.
 ///
 /// ```
 /// use hardnet_graph::{BlockSpec, Graph};
@@ -30,7 +30,7 @@ pub struct BlockSpec {
     pub multiplier: f64,
     /// Whether a layer is a 1x1 and a depthwise 3x3 convolution instead of a 3x3 one.
     pub depthwise: bool,
-    /// Activation behind all but the depthwise convolutions.
+    /// Activation after all but the depthwise convolutions.
     pub activation: Activation,
 }
 
@@ -55,7 +55,7 @@ impl BlockSpec {
         self
     }
 
-    /// Sets the activation behind all but the depthwise convolutions.
+    /// Sets the activation after all but the depthwise convolutions.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;

@@ -45,7 +45,7 @@ pub struct FeatureInfo {
     pub stride: usize,
 }
 
-/// A HarDNet without its classifier, cut behind the last map that is asked for.
+/// A HarDNet without its classifier, cut after the last requested map.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};

@@ -1,4 +1,4 @@
-//! One HarDBlock for networks of your own.
+//! One HarDBlock for custom networks.
 
 use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;

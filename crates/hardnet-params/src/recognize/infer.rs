@@ -44,7 +44,7 @@ pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
         in_channels.get_or_insert(inputs);
         convs.push(StemConv { channels: outputs, kernel, stride: if index == 0 { 2 } else { 1 } });
     }
-    // The index behind the stem is a pool, which has no weights, or a depthwise convolution.
+    // The index after the stem is a pool, which has no weights, or a depthwise convolution.
     let depthwise_downsample = entries.next_if(|(_, entry)| matches!(entry, Entry::Depthwise)).is_some();
     let mut next = convs.len() + 1;
     let mut blocks = Vec::new();
@@ -53,7 +53,7 @@ pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
         entries.next_if(|(_, entry)| matches!(entry, Entry::Block { .. }))
     {
         depthwise |= separable;
-        // A free index before a block is the pool behind the transition before it.
+        // A free index before a block is the pool after the transition before it.
         let pooled = index.checked_sub(next)?;
         if let (true, Some(before)) = (pooled > 0, blocks.last_mut()) {
             let before: &mut BlockConfig = before;
@@ -198,7 +198,7 @@ mod tests {
                 assert_eq!(params(&found.config), params(&config), "{scheme}");
                 assert_eq!(found.config.classes(), config.classes());
                 let downsampled = |config: &Config| config.blocks.iter().map(|b| b.downsample).collect::<Vec<_>>();
-                // A pool behind the last transition of a headless network leaves no trace.
+                // A pool after the last transition of a headless network leaves no trace.
                 if config.head.is_some() {
                     assert_eq!(downsampled(&found.config), downsampled(&config), "{scheme}");
                 }

@@ -13,7 +13,7 @@ use crate::parameters::Parameters;
 use crate::scheme::NamedParam;
 use crate::values::{self, FloatType};
 
-/// The parameters of a [`WeightsFile`] as f32, each decoded when it is asked for.
+/// The parameters of a [`WeightsFile`] as f32, each decoded when it is read.
 #[derive(Debug)]
 pub struct FileParameters<'a> {
     file: &'a WeightsFile,
@@ -36,7 +36,7 @@ impl Parameters for FileParameters<'_> {
     }
 }
 
-/// The parameters of a [`WeightsFile`] as f32, each of which can be asked for once; made by
+/// The parameters of a [`WeightsFile`] as f32, each of which can be read once; made by
 /// [`WeightsFile::into_parameters`].
 #[derive(Debug)]
 pub struct OwnedParameters {
