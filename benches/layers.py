@@ -14,7 +14,7 @@ import subprocess
 import record
 
 CRITERION = record.ROOT / "target" / "criterion"
-KERNELS = {"Direct": "direct", "Winograd2": "winograd-2x2", "Winograd4": "winograd-4x4", "Winograd4Lean": "winograd-4x4-otf"}
+KERNELS = {"Direct": "direct", "Winograd2": "winograd-2x2", "Winograd4": "winograd-4x4", "Winograd4OnTheFly": "winograd-4x4-otf"}
 
 
 def results():

@@ -12,7 +12,9 @@ from collections import defaultdict
 
 import record
 
-KINDS = {"in the next": "fused", "mean": "other", "pool": "other", "load": "other", "linear": "other"}
+# Fused layers were a chain, and those before its last "in the next", in version 0.1.
+BEFORE_LAST = ("within fused", "in the next")
+KINDS = {name: "fused" for name in (*BEFORE_LAST, "chain")} | {name: "other" for name in ("mean", "pool", "load", "linear")}
 
 
 def profile(arguments, model, batch):
@@ -28,7 +30,7 @@ def profile(arguments, model, batch):
             kind = KINDS.get(layer["kernel"], layer["kernel"])
             sums[kind] += layer["ms"]
             if number == 0:
-                kinds[kind]["steps"] += layer["kernel"] != "in the next"
+                kinds[kind]["steps"] += layer["kernel"] not in BEFORE_LAST
                 kinds[kind]["operations"] += layer["gflops"] * layer["ms"] / 1e3
         for kind, ms in sums.items():
             kinds[kind]["ms"].append(ms)

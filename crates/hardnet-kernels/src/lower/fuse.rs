@@ -106,16 +106,17 @@ impl Fuser<'_> {
             IMAGE => count(IMAGE),
             first => self.nodes[first].layer.op.inputs().iter().map(|&map| count(map)).sum(),
         };
-        let mut whole = StepInfo { kernel: FUSED, macs: 0, bytes: 0, weights: 0, fused_into: None };
+        let mut whole = StepInfo::new(FUSED);
         for info in &mut infos[span.first..=span.last] {
             whole.macs += info.macs;
             whole.weights += info.weights;
-            *info = StepInfo { kernel: FUSED, macs: 0, bytes: 0, weights: 0, fused_into: Some(span.last) };
+            *info = StepInfo { fused_into: Some(span.last), ..StepInfo::new(WITHIN_FUSED) };
         }
         whole.bytes = 4 * (inputs + count(span.last)) as u64;
         infos[span.last] = whole;
     }
 }
 
-/// The kernel of fused layers, for reports.
+/// The kernel of the last of fused layers, and of those before it, for reports.
 const FUSED: &str = "fused";
+const WITHIN_FUSED: &str = "within fused";
