@@ -6,8 +6,8 @@ use crate::error::{Error, Result, Unsupported};
 use crate::map::{FeatureMap, Size};
 use crate::ops::depthwise;
 
-/// Values of a map at most: far from overflow of an address with any halo, in the transform domain, and in the bytes of a batch of some
-/// thousand images.
+/// Values of a map at most: far from overflow of an address with any halo, in the transform domain, and in the bytes of
+/// a batch of some thousand images.
 const MAX_VALUES: usize = isize::MAX as usize >> 16;
 
 /// The image, the first map of every network.
@@ -220,4 +220,100 @@ fn windows(
         return Err(Error::Window { kernel, stride, height, width });
     }
     Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { channels: 3, height: 8, width: 6 };
+
+    /// The image, and a map of 4 channels of the same size.
+    fn layers() -> (Layers<()>, FeatureMap, FeatureMap) {
+        let mut layers = Layers::new(SIZE, ()).unwrap();
+        let image = FeatureMap(IMAGE);
+        let conv = layers.conv(&[image], &Conv::new(4, 3)).unwrap();
+        let map = layers.push(conv, ()).unwrap();
+        (layers, image, map)
+    }
+
+    fn unsupported<T>(result: Result<T>) -> Unsupported {
+        match result {
+            Err(Error::Unsupported(unsupported)) => unsupported,
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it is supported"),
+        }
+    }
+
+    #[test]
+    fn convolutions_without_a_kernel_are_refused() {
+        let (layers, image, map) = layers();
+        for conv in [
+            Conv::new(4, 3).kernel(3, 1),
+            Conv::new(4, 3).dilation(2),
+            Conv::new(4, 3).groups(2),
+            Conv::depthwise(4).stride(3),
+            Conv::depthwise(4).kernel(5, 5),
+            // The map has 4 channels.
+            Conv::depthwise(5),
+        ] {
+            assert_eq!(unsupported(layers.conv(&[map], &conv)), Unsupported::Conv(conv));
+        }
+        let three = Conv::new(4, 3);
+        assert_eq!(unsupported(layers.conv(&[image, map], &three)), Unsupported::ImageBesideMaps);
+        assert_eq!(unsupported(layers.conv(&[image], &Conv::depthwise(3))), Unsupported::ImageInput);
+        assert_eq!(unsupported(layers.conv(&[map, map], &Conv::depthwise(4))), Unsupported::SeveralInputs);
+    }
+
+    #[test]
+    fn other_layers_without_a_kernel_are_refused() {
+        let (mut layers, image, map) = layers();
+        assert_eq!(unsupported(layers.pool(map, &Pool::max(3, 2).ceil())), Unsupported::CeilPool);
+        assert_eq!(unsupported(layers.pool(image, &Pool::max(2, 2))), Unsupported::ImageInput);
+        assert_eq!(unsupported(layers.mean(image)), Unsupported::ImageInput);
+        let (height, width) = (SIZE.height, SIZE.width);
+        assert_eq!(unsupported(layers.linear(map, 5)), Unsupported::LinearOfPixels { height, width });
+        for probability in [-0.5, 1.0, f64::NAN] {
+            assert!(matches!(layers.dropout(&[map], probability), Err(Error::Probability(_))), "{probability}");
+        }
+    }
+
+    #[test]
+    fn windows_that_do_not_fit_are_refused() {
+        let (layers, _, map) = layers();
+        let conv = Conv::new(4, 1);
+        for conv in [
+            conv.kernel(0, 0),
+            conv.stride(0),
+            // The map has 6 columns; padding is less than a window.
+            conv.kernel(7, 7),
+            conv.padding(Padding::all(1)),
+            conv.padding(Padding::all(usize::MAX)),
+        ] {
+            assert!(matches!(layers.conv(&[map], &conv), Err(Error::Window { .. })), "{conv:?}");
+        }
+    }
+
+    #[test]
+    fn maps_that_do_not_fit_together_are_refused() {
+        let (mut layers, _, map) = layers();
+        let pool = layers.pool(map, &Pool::max(2, 2)).unwrap();
+        let half = layers.push(pool, ()).unwrap();
+        let conv = Conv::new(4, 3);
+        assert!(matches!(layers.conv(&[], &conv), Err(Error::NoInputs)));
+        assert!(matches!(layers.conv(&[FeatureMap(9)], &conv), Err(Error::UnknownMap(9))));
+        let error = layers.conv(&[map, half], &conv).unwrap_err();
+        assert!(matches!(error, Error::SizesDiffer { first: (8, 6), other: (4, 3) }), "{error}");
+    }
+
+    #[test]
+    fn empty_and_huge_maps_are_refused() {
+        for size in [Size { channels: 0, ..SIZE }, Size { height: 1 << 44, ..SIZE }, Size { width: usize::MAX, ..SIZE }]
+        {
+            assert!(matches!(Layers::new(size, ()), Err(Error::Size { .. })), "{size:?}");
+        }
+        let (mut layers, _, map) = layers();
+        let conv = layers.conv(&[map], &Conv::new(0, 3)).unwrap();
+        assert!(matches!(layers.push(conv, ()), Err(Error::Size { .. })));
+    }
 }
