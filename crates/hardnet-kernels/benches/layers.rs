@@ -1,4 +1,5 @@
-//! Layers with the shapes that they have in the networks, named after them; the throughput is that of direct convolutions' operations.
+//! Layers with the shapes that they have in the networks, named after them; the throughput is that of direct
+//! convolutions' operations.
 
 #![allow(missing_docs)]
 
@@ -27,7 +28,8 @@ const fn pair(name: &'static str, inputs: &'static [usize], side: usize, channel
     Shape { name, inputs, side, conv, algorithms: &[Algorithm::Direct], depthwise: Some(stride) }
 }
 
-/// The widest layer of each size of map in HarDNet68, and pairs of a pointwise and a depthwise convolution of HarDNet39DS.
+/// The widest layer of each size of map in HarDNet68, and pairs of a pointwise and a depthwise convolution of
+/// HarDNet39DS.
 const SHAPES: [Shape; 8] = [
     three("hardnet68/base.1", &[32], 112, 64),
     three("hardnet68/base.3.layers.7", &[14, 24, 40, 64], 56, 68),

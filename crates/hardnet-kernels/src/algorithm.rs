@@ -18,8 +18,8 @@ pub enum Algorithm {
     Winograd4,
     /// As [`Algorithm::Winograd2`], with filters that are transformed on the fly: 9 values are read instead of 16.
     Winograd2OnTheFly,
-    /// As [`Algorithm::Winograd4`], with filters that are transformed on the fly: 9 values are read instead of 36, for layers whose
-    /// weights are more than their maps.
+    /// As [`Algorithm::Winograd4`], with filters that are transformed on the fly: 9 values are read instead of 36, for
+    /// layers whose weights are more than their maps.
     Winograd4OnTheFly,
 }
 

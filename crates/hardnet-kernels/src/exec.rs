@@ -7,8 +7,8 @@
 //!   ThreadPool           barrier                              (thread_pool.rs)
 //! ```
 //!
-//! Inference and training differ in their steps alone. Threads are started in `thread_pool` and nowhere else, a pool of one
-//! starts none, and clocks are read only where times are asked for.
+//! Inference and training differ in their steps alone. Threads are started in `thread_pool` and nowhere else, a pool of
+//! one starts none, and clocks are read only where times are asked for.
 
 pub(crate) mod buffer;
 pub(crate) mod context;

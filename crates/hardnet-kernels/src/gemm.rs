@@ -1,15 +1,15 @@
 //! The micro-kernel of every convolution: a tile of pixels times a panel of output channels.
 //!
-//! A convolution is a matrix product: `output[pixel][channel] = sum over k of input[pixel][k] * weight[k][channel]`, where `k` runs
-//! over the taps of the window and the input channels. The naive loop is
+//! A convolution is a matrix product: `output[pixel][channel] = sum over k of input[pixel][k] * weight[k][channel]`,
+//! where `k` runs over the taps of the window and the input channels. The naive loop is
 //!
 //! ```text
 //! for pixel { for channel { for k { sum += input[pixel][k] * weight[k][channel] } } }
 //! ```
 //!
-//! It loads two values for each multiplication. As in the product of Goto and van de Geijn ("Anatomy of high-performance
-//! matrix multiplication", 2008; BLIS calls it the micro-kernel), the fast loop keeps a tile of sums in registers and makes
-//! each value that it loads count several times:
+//! It loads two values for each multiplication. As in the product of Goto and van de Geijn ("Anatomy of
+//! high-performance matrix multiplication", 2008; BLIS calls it the micro-kernel), the fast loop keeps a tile of sums
+//! in registers and makes each value that it loads count several times:
 //!
 //! ```text
 //!                          weight[k], a row of the panel
@@ -22,17 +22,18 @@
 //! for panel { for tile of pixels { for k { sums += weight[k] * input[..][k] } } }
 //! ```
 //!
-//! With 6 pixels by 2 vectors, 8 loads serve 12 multiplications, and 12 independent sums hide the latency of fused multiply-add.
-//! [`max_tile_pixels`] has the sizes of other vectors.
+//! With 6 pixels by 2 vectors, 8 loads serve 12 multiplications, and 12 independent sums hide the latency of fused
+//! multiply-add. [`max_tile_pixels`] has the sizes of other vectors.
 //!
-//! Unlike that product, only weights are packed: into panels of as many output channels as a tile has, `[k, blocks, 8]`, so that
-//! they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a halo, a window and a list of maps
-//! cost nothing. What a pixel contributes along `k` is a list of [`KSegment`]s of consecutive values: a block of channels of one tap, or a
-//! row of the image's window. Nor is `k` divided, as in BLIS: the inputs of a tile fit a cache since layers have at most some thousand
-//! products, and each output is one sum in the order of the segments. Results depend on neither tiles nor threads.
+//! Unlike that product, only weights are packed: into panels of as many output channels as a tile has,
+//! `[k, blocks, 8]`, so that they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a halo, a window
+//! and a list of maps cost nothing. What a pixel contributes along `k` is a list of [`KSegment`]s of consecutive
+//! values: a block of channels of one tap, or a row of the image's window. Nor is `k` divided, as in BLIS: the inputs
+//! of a tile fit a cache since layers have at most some thousand products, and each output is one sum in the order of
+//! the segments. Results depend on neither tiles nor threads.
 //!
-//! While one panel is multiplied, the next one's weights are [prefetched](Panel::prefetch), some cache lines with each segment: the hardware
-//! does not know that a panel ends.
+//! While one panel is multiplied, the next one's weights are [prefetched](Panel::prefetch), some cache lines with each
+//! segment: the hardware does not know that a panel ends.
 #![allow(unsafe_code)]
 
 mod cursor;
@@ -55,10 +56,11 @@ const MAX_PIXELS: usize = 14;
 /// Computes `count` pixels of `cursor` from `input` for one panel.
 ///
 /// # Safety
-/// * For each pixel of the cursor and each segment, `input` plus both offsets is valid for reading the segment's values.
+/// * For each pixel of the cursor and each segment, `input` plus both offsets is valid for reading the segment's
+///   values.
 /// * Weights and biases are as [`Panel`] says.
-/// * `output` plus the pixel's offset plus `plane` times any of the panel's blocks is valid for writing 8 values, which no other thread
-///   reads or writes, and which are set where the panel has no bias.
+/// * `output` plus the pixel's offset plus `plane` times any of the panel's blocks is valid for writing 8 values, which
+///   no other thread reads or writes, and which are set where the panel has no bias.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(
     s: S,
@@ -81,7 +83,10 @@ pub(crate) unsafe fn multiply<S: Simd>(
                 match (vectors, pixels) {
                     $(($vectors, $pixels) => {
                         // SAFETY: the caller's promises for these pixels; `$even` is `at.even` or false.
-                        s.call(unsafe { Tile::<$pixels, $vectors, $even>::new(segments, input, at, panel, prefetcher) });
+                        let tile = unsafe {
+                            Tile::<$pixels, $vectors, $even>::new(segments, input, at, panel, prefetcher)
+                        };
+                        s.call(tile);
                     })*
                     _ => unreachable!("a tile of {pixels} pixels and {vectors} vectors"),
                 }
@@ -91,8 +96,10 @@ pub(crate) unsafe fn multiply<S: Simd>(
             ($even:literal) => {
                 tiles! {
                     $even
-                    (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7) (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
-                    (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7) (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
+                    (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7)
+                    (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
+                    (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7)
+                    (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
                     (3, 1) (3, 2) (3, 3) (3, 4) (3, 5) (3, 6) (3, 7) (3, 8) (3, 9)
                 }
             };
@@ -113,9 +120,9 @@ pub(crate) unsafe fn multiply<S: Simd>(
     }
 }
 
-/// The pixels of a tile of `vectors` vectors of `blocks` blocks: as many as sums, weights and a value leave room for in 16
-/// registers of one block or 32 of two. 6x2 has 12 sums and 8 loads for 12 products; 4x3 would have 7 loads, but leaves no
-/// register for the values.
+/// The pixels of a tile of `vectors` vectors of `blocks` blocks: as many as sums, weights and a value leave room for in
+/// 16 registers of one block or 32 of two. 6x2 has 12 sums and 8 loads for 12 products; 4x3 would have 7 loads, but
+/// leaves no register for the values.
 pub(crate) fn max_tile_pixels(blocks: usize, vectors: usize) -> usize {
     match blocks {
         1 => [8, 6, 3][vectors - 1],
@@ -123,8 +130,8 @@ pub(crate) fn max_tile_pixels(blocks: usize, vectors: usize) -> usize {
     }
 }
 
-/// Pixels of the next tile where `count` are left: the last two tiles are alike, since a tile of one or two pixels takes as
-/// long as one of four, because a sum waits for its last product.
+/// Pixels of the next tile where `count` are left: the last two tiles are alike, since a tile of one or two pixels
+/// takes as long as one of four, because a sum waits for its last product.
 fn next_tile_pixels(max_pixels: usize, count: usize) -> usize {
     if count > max_pixels && count < 2 * max_pixels { count.div_ceil(2) } else { count.min(max_pixels) }
 }

@@ -1,10 +1,10 @@
 //! Convolutional networks on the CPU: planned memory, vectorized kernels, a pool of threads.
 //!
-//! A [`Builder`] takes the layers of a network one by one, each with the maps that it reads and its weights, and packs the
-//! weights for the kernel that is to compute it. [`Builder::finish`] places all maps in one arena by their lifetimes and
-//! gives a [`Program`], which computes batches of images. A layer reads any list of maps as if they were
-//! concatenated, and writes its map once, where its readers find it: nothing is copied. [`training`] has the same for both passes of
-//! training.
+//! A [`Builder`] takes the layers of a network one by one, each with the maps that it reads and its weights, and packs
+//! the weights for the kernel that is to compute it. [`Builder::finish`] places all maps in one arena by their
+//! lifetimes and gives a [`Program`], which computes batches of images. A layer reads any list of maps as if they were
+//! concatenated, and writes its map once, where its readers find it: nothing is copied. [`training`] has the same for
+//! both passes of training.
 //!
 //! ```
 //! use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, Filter, Isa, Size};
@@ -26,10 +26,10 @@
 //!
 //! # Results
 //!
-//! Every result is one sum in an order that depends on the layer alone: results are the same, to the last bit, for any number of
-//! threads and of images. Instruction sets with and without fused multiply-add differ by its rounding, those with it not at all.
-//! NaN stays NaN through sums and bounds. Denormals in images and filters are flushed to zero, since processors may take a hundred times as
-//! long for them.
+//! Every result is one sum in an order that depends on the layer alone: results are the same, to the last bit, for any
+//! number of threads and of images. Instruction sets with and without fused multiply-add differ by its rounding, those
+//! with it not at all. NaN stays NaN through sums and bounds. Denormals in images and filters are flushed to zero,
+//! since processors may take a hundred times as long for them.
 //!
 //! # Where things are
 //!

@@ -1,8 +1,8 @@
 //! Memory layout of feature maps.
 //!
-//! A map of `C` channels is `ceil(C / 8)` blocks, each a plane of rows of pixels of eight consecutive channels,
-//! `[C / 8, rows, pitch, 8]`. Around the pixels lies a [`Halo`], rows and columns of zeros, as many as the readers' windows reach out, so
-//! that no reader asks where the map ends:
+//! A map of `C` channels is `ceil(C / 8)` blocks, each a plane of rows of pixels of eight consecutive channels, `[C /
+//! 8, rows, pitch, 8]`. Around the pixels lies a [`Halo`], rows and columns of zeros, as many as the readers' windows
+//! reach out, so that no reader asks where the map ends:
 //!
 //! ```text
 //!      left      width

@@ -11,8 +11,8 @@
 //! | image, gradient of outputs | [`load`] | [`load`] |
 //! | several layers together | [`fused`] | |
 //!
-//! A step knows layouts, packed weights and how its work is divided into tasks; `run` computes one task. Which step computes a layer
-//! is decided in [`lower`](crate::lower).
+//! A step knows layouts, packed weights and how its work is divided into tasks; `run` computes one task. Which step
+//! computes a layer is decided in [`lower`](crate::lower).
 
 pub(crate) mod batch_norm;
 pub(crate) mod conv;

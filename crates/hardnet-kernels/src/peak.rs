@@ -16,8 +16,8 @@ const DEPTH: usize = 128;
 /// Vectors of a tile.
 const VECTORS: usize = 2;
 
-/// Floating-point operations in a second of `threads` threads whose micro-kernel finds everything in its level 1 cache, a
-/// multiply-add counted as two: the best of some rounds that take about `time` together.
+/// Floating-point operations in a second of `threads` threads whose micro-kernel finds everything in its level 1 cache,
+/// a multiply-add counted as two: the best of some rounds that take about `time` together.
 ///
 /// # Errors
 ///

@@ -156,7 +156,8 @@ fn fused_groups_count_their_layers() {
     assert_eq!(group.weights, 4 * (24 * 27 + 40 * 17 + 40 * 9));
 }
 
-/// Maps of other sizes lie where earlier ones died, so what is around the pixels of a group's map is not zero before it is written.
+/// Maps of other sizes lie where earlier ones died, so what is around the pixels of a group's map is not zero before it
+/// is written.
 #[test]
 fn borders_behind_fused_groups_are_zero() {
     let three = |inputs, channels| conv(inputs, channels, 3, 1, Padding::all(1));

@@ -1,5 +1,5 @@
-//! Every kernel against a loop in f64, over sizes around the lanes and tiles, odd strides and borders, on every instruction set
-//! that the machine has.
+//! Every kernel against a loop in f64, over sizes around the lanes and tiles, odd strides and borders, on every
+//! instruction set that the machine has.
 
 mod oracle;
 
@@ -288,13 +288,13 @@ fn denormals_are_flushed() {
 fn borders_are_zero_where_other_maps_lay() {
     let wide = Conv { channels: 16, kernel: 3, stride: 1, padding: Padding::all(1), clamp: Clamp::NONE };
     let strided = Conv { channels: 24, stride: 2, ..wide };
-    let chain = [wide, strided, wide, Conv { channels: 40, ..wide }, strided, wide];
+    let convs = [wide, strided, wide, Conv { channels: 40, ..wide }, strided, wide];
     for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4OnTheFly] {
         for (isa, threads) in machines() {
             let mut bench = bench(isa, threads, &[8], 19, 15);
             let mut map = bench.inputs[0];
             let (mut channels, mut layers) = (8, Vec::new());
-            for conv in chain {
+            for conv in convs {
                 let parameters = Parameters::new(conv.channels, channels * conv.kernel * conv.kernel);
                 let algorithm = if conv.stride == 1 { algorithm } else { Algorithm::Direct };
                 map = conv.add(&mut bench.builder, &[map], algorithm, &parameters.filter());
@@ -330,7 +330,8 @@ fn outputs_in_the_middle_are_kept() {
     }
 }
 
-/// A map that is read beside one map by a small window and beside another by a larger one: all three have the same halo.
+/// A map that is read beside one map by a small window and beside another by a larger one: all three have the same
+/// halo.
 #[test]
 fn maps_that_share_readers_have_one_halo() {
     let one = Conv { channels: 5, kernel: 1, stride: 1, padding: Padding::default(), clamp: Clamp::NONE };

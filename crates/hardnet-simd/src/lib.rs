@@ -1,7 +1,7 @@
 //! Vectors of f32 for HarDNet's kernels: detection of instruction sets, one vector trait, dispatch.
 //!
-//! [`Isa`] names what the processor has and carries the proof of it. A kernel is written once, generic over [`Simd`], and
-//! [`dispatch`] runs it compiled for a set:
+//! [`Isa`] names what the processor has and carries the proof of it. A kernel is written once, generic over [`Simd`],
+//! and [`dispatch`] runs it compiled for a set:
 //!
 //! ```
 //! use hardnet_simd::{Isa, Kernel, LANES, Simd, dispatch};

@@ -6,8 +6,8 @@ use crate::detect::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::detect::{Avx2, Avx512};
 
-/// A loop of at most 14 turns, `unrolled!(i in COUNT, { .. })`, that is unrolled in the source: the compiler keeps an array of
-/// vectors in memory where a loop that it did not unroll takes one by an index.
+/// A loop of at most 14 turns, `unrolled!(i in COUNT, { .. })`, that is unrolled in the source: the compiler keeps an
+/// array of vectors in memory where a loop that it did not unroll takes one by an index.
 #[macro_export]
 macro_rules! unrolled {
     ($i:ident in $count:ident, $body:block) => {
@@ -31,11 +31,11 @@ pub(crate) mod sealed {
 
 /// The operations on vectors of [`BLOCKS`](Simd::BLOCKS) times [`LANES`] f32.
 ///
-/// Implementations are tokens: a value proves that the processor has the instructions. A set whose registers are smaller than
-/// a block, as NEON's of four lanes are, takes several registers for a vector.
+/// Implementations are tokens: a value proves that the processor has the instructions. A set whose registers are
+/// smaller than a block, as NEON's of four lanes are, takes several registers for a vector.
 ///
-/// [`Simd::call`] compiles a [`Kernel`] as a function of its own with the set's instructions enabled. All that it calls must
-/// be `#[inline(always)]`, or it is compiled for the least processor of the target; so are closures.
+/// [`Simd::call`] compiles a [`Kernel`] as a function of its own with the set's instructions enabled. All that it calls
+/// must be `#[inline(always)]`, or it is compiled for the least processor of the target; so are closures.
 ///
 /// A kernel is given vectors of one block. Where it has several blocks or neighboring pixels to work on, it takes the
 /// [widest](Simd::widest) vectors.
@@ -76,7 +76,8 @@ pub trait Simd: Copy + Send + Sync + sealed::Sealed {
     /// The first `blocks` blocks, `step` values apart, zeros in the others.
     ///
     /// # Safety
-    /// `from` and `step` values behind it, for each block, are valid for reading [`LANES`] values; there is at least one block.
+    /// `from` and `step` values behind it, for each block, are valid for reading [`LANES`] values; there is at least
+    /// one block.
     #[inline(always)]
     unsafe fn gather(self, from: *const f32, step: usize, blocks: usize) -> Self::V {
         debug_assert!(Self::BLOCKS == 1 && blocks == 1, "{step}");
@@ -110,7 +111,8 @@ pub trait Simd: Copy + Send + Sync + sealed::Sealed {
     /// Stores the first `blocks` blocks, `step` values apart.
     ///
     /// # Safety
-    /// `to` and `step` values behind it, for each block, are valid for writing [`LANES`] values; there is at least one block.
+    /// `to` and `step` values behind it, for each block, are valid for writing [`LANES`] values; there is at least one
+    /// block.
     #[inline(always)]
     unsafe fn scatter(self, to: *mut f32, step: usize, blocks: usize, value: Self::V) {
         debug_assert!(Self::BLOCKS == 1 && blocks == 1, "{step}");

@@ -203,8 +203,8 @@ impl PackedWeights {
         &self.buffers[slice.buffer][slice.start..slice.start + slice.len]
     }
 
-    /// The first value of a slice of these weights. In training, tasks write to parts of slices while others read parts: no
-    /// reference to values is made then.
+    /// The first value of a slice of these weights. In training, tasks write to parts of slices while others read
+    /// parts: no reference to values is made then.
     pub(crate) fn as_ptr(&self, slice: PackedSlice) -> *mut f32 {
         self.buffers[slice.buffer].as_ptr().wrapping_add(slice.start)
     }

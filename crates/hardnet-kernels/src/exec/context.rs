@@ -71,6 +71,6 @@ impl Context<'_> {
 /// A context that threads share.
 pub(super) struct Shared<'a>(pub(super) Context<'a>);
 
-// SAFETY: the pointers are to memory that the run borrows mutably; the contract of `Step::run` gives each task its own part of
-// it.
+// SAFETY: the pointers are to memory that the run borrows mutably; the contract of `Step::run` gives each task its own
+// part of it.
 unsafe impl Sync for Shared<'_> {}

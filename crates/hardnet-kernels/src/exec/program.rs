@@ -28,8 +28,8 @@ pub(crate) trait Step: Send + Sync {
     /// Computes one task; to be `#[inline(always)]`.
     ///
     /// # Safety
-    /// * The step's layouts lie in the memory of each image of `context`, its packed slices in the weights, and scratch memory
-    ///   has the values of [`Step::scratch`].
+    /// * The step's layouts lie in the memory of each image of `context`, its packed slices in the weights, and scratch
+    ///   memory has the values of [`Step::scratch`].
     /// * The lists of `context` have the lengths that the step was made for.
     /// * The phases before this one are done, and no other thread runs this task of it.
     unsafe fn run<S: Simd>(&self, s: S, part: Self::Part, task: usize, context: &Context<'_>);
@@ -123,8 +123,8 @@ impl<T: Step> Executor<T> {
         Self { isa, pool, weights, steps, memory, image_stride, max_images, scratch, phases, queue }
     }
 
-    /// Runs some of the steps for `pixels`, at most as many images as there is memory for, and adds the time of each step to
-    /// `times`, which are as many as all steps.
+    /// Runs some of the steps for `pixels`, at most as many images as there is memory for, and adds the time of each
+    /// step to `times`, which are as many as all steps.
     ///
     /// # Safety
     /// The lists have the lengths that the steps were made for; the steps before these were run for as many images.
@@ -162,8 +162,8 @@ impl<T: Step> Executor<T> {
             for (at, phase) in phases.iter().enumerate() {
                 let step = &steps[phase.step];
                 while let Some(number) = queue.next_task(at, phase.tasks, worker.index()) {
-                    // SAFETY: layouts, slices and scratch memory are as the caller of `new` promised, lists as the caller of
-                    // this function; a barrier lies between phases, and the queue gives each number once.
+                    // SAFETY: layouts, slices and scratch memory are as the caller of `new` promised, lists as the
+                    // caller of this function; a barrier lies between phases, and the queue gives each number once.
                     let task = unsafe { Task::new(step, phase.part, number, &context) };
                     dispatch(isa, task);
                 }

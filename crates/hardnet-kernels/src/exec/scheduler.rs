@@ -6,8 +6,9 @@
 //! while (task = counter.fetch_add(1)) < tasks { run(task) }
 //! ```
 //!
-//! It balances any load, but a worker gets other parts of every layer, whose inputs lie in another core's caches. Here each
-//! worker has a range of its own, the same part of every phase, and takes from other ranges only when its own is empty:
+//! It balances any load, but a worker gets other parts of every layer, whose inputs lie in another core's caches. Here
+//! each worker has a range of its own, the same part of every phase, and takes from other ranges only when its own is
+//! empty:
 //!
 //! ```text
 //! tasks     0 . . . . . . . | 8 . . . . . . . | 16 . . . . . .
@@ -17,10 +18,10 @@
 //! worker 0, done with its own, takes task 8 + 3 of worker 1
 //! ```
 //!
-//! What a worker wrote in one layer, the rows of a map or the panel of channels, it mostly reads in the next, from its own
-//! caches. A counter per range and phase, each on cache lines of its own, makes a claim one atomic addition that is contended
-//! only at the end of a phase. Ranges are not split as by deques of tasks (Blumofe and Leiserson 1999), since tasks spawn
-//! no others: a counter is enough.
+//! What a worker wrote in one layer, the rows of a map or the panel of channels, it mostly reads in the next, from its
+//! own caches. A counter per range and phase, each on cache lines of its own, makes a claim one atomic addition that is
+//! contended only at the end of a phase. Ranges are not split as by deques of tasks (Blumofe and Leiserson 1999), since
+//! tasks spawn no others: a counter is enough.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -52,8 +53,8 @@ impl WorkQueue {
         self.dirty = false;
     }
 
-    /// The next task for `worker` in `phase` of `tasks` tasks: of its own range, or stolen from the range of the next worker
-    /// that has one left.
+    /// The next task for `worker` in `phase` of `tasks` tasks: of its own range, or stolen from the range of the next
+    /// worker that has one left.
     pub(crate) fn next_task(&self, phase: usize, tasks: usize, worker: usize) -> Option<usize> {
         (0..self.workers).find_map(|distance| self.steal(phase, tasks, (worker + distance) % self.workers))
     }

@@ -1,8 +1,8 @@
 //! A pool of threads that run one function together.
 //!
-//! A [`ThreadPool`] runs one function on all its workers at once. Inside, workers take tasks from a queue and synchronize at
-//! [`Worker::barrier`]: a network is one such run with a barrier between layers, since waking a thread costs more than a
-//! small layer. Between runs workers spin for the next one for a moment, then sleep.
+//! A [`ThreadPool`] runs one function on all its workers at once. Inside, workers take tasks from a queue and
+//! synchronize at [`Worker::barrier`]: a network is one such run with a barrier between layers, since waking a thread
+//! costs more than a small layer. Between runs workers spin for the next one for a moment, then sleep.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

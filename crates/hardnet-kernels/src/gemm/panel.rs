@@ -52,8 +52,8 @@ pub(crate) struct Panel {
     pub(crate) prefetch: (*const f32, usize),
 }
 
-/// Products of a sum below which a tile's time is not that of its products alone: tiles of many pixels are then worth more than those
-/// that read a value for three vectors.
+/// Products of a sum below which a tile's time is not that of its products alone: tiles of many pixels are then worth
+/// more than those that read a value for three vectors.
 const SHALLOW: usize = 32;
 
 /// Blocks of each panel of `blocks` blocks of output channels that are sums of `products` products on `isa`.

@@ -131,7 +131,8 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
     }
 }
 
-/// The shape of a row of a panel, a value for every output channel: as many blocks as `V` vectors have, or fewer in the last.
+/// The shape of a row of a panel, a value for every output channel: as many blocks as `V` vectors have, or fewer in the
+/// last.
 #[derive(Clone, Copy)]
 struct PanelRow<S: Simd, const V: usize> {
     /// Blocks of the last vector.

@@ -1,9 +1,9 @@
 //! The arena: places for maps that live at different times.
 //!
-//! Each map with memory of its own is the naive way; but most maps are read by the next layers and never again, so that memory can be reused.
-//! The least arena is a packing problem; the greedy solution by size, which Pisarchyk and Lee ("Efficient memory management for deep
-//! neural net inference", 2020) found close to the best for networks, places the largest map first, each at the lowest offset that is free during
-//! its life:
+//! Each map with memory of its own is the naive way; but most maps are read by the next layers and never again, so that
+//! memory can be reused. The least arena is a packing problem; the greedy solution by size, which Pisarchyk and Lee
+//! ("Efficient memory management for deep neural net inference", 2020) found close to the best for networks, places the
+//! largest map first, each at the lowest offset that is free during its life:
 //!
 //! ```text
 //! offset
@@ -63,7 +63,7 @@ pub(crate) fn place(extents: &[Extent]) -> (Vec<usize>, usize) {
 mod tests {
     use super::*;
 
-    /// Pseudo-random extents never overlap while they live, and a chain needs room for two.
+    /// Pseudo-random extents never overlap while they live, and maps that are read by the next step alone need room for two.
     #[test]
     fn living_extents_do_not_overlap() {
         let mut state = 1_u64;
@@ -88,7 +88,7 @@ mod tests {
                 }
             }
         }
-        let chain: Vec<Extent> = (0..10).map(|at| Extent { len: 64, steps: (at, at + 1) }).collect();
-        assert_eq!(place(&chain).1, 128);
+        let sequence: Vec<Extent> = (0..10).map(|at| Extent { len: 64, steps: (at, at + 1) }).collect();
+        assert_eq!(place(&sequence).1, 128);
     }
 }

@@ -1,7 +1,8 @@
 //! The halo of every map: zeros that the windows of its readers reach into.
 //!
-//! A layer that reads several maps reads all of them at the same steps from pixel to pixel, so their halos must be alike; one of them may have
-//! another reader whose windows reach further, or other neighbors. [`fit`] widens halos until all are satisfied.
+//! A layer that reads several maps reads all of them at the same steps from pixel to pixel, so their halos must be
+//! alike; one of them may have another reader whose windows reach further, or other neighbors. [`fit`] widens halos
+//! until all are satisfied.
 
 use hardnet_graph::Padding;
 

@@ -49,8 +49,8 @@ impl std::fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Starts a program for images of `size` that computes with `isa` on `threads` threads, at least the caller's; also gives the map
-    /// that is its image.
+    /// Starts a program for images of `size` that computes with `isa` on `threads` threads, at least the caller's; also
+    /// gives the map that is its image.
     ///
     /// # Errors
     ///
@@ -65,13 +65,14 @@ impl Builder {
         Ok((Self { isa, pool, weights, zeros, layers, infos: vec![info] }, FeatureMap(IMAGE)))
     }
 
-    /// Adds a convolution of the concatenation of `inputs` with bounds `clamp`, computed by `algorithm` unless it is depthwise. The
-    /// weights of `filter` are `[out, in, kernel, kernel]`, or `[channels, 1, 3, 3]` where depthwise.
+    /// Adds a convolution of the concatenation of `inputs` with bounds `clamp`, computed by `algorithm` unless it is
+    /// depthwise. The weights of `filter` are `[out, in, kernel, kernel]`, or `[channels, 1, 3, 3]` where depthwise.
     ///
     /// # Errors
     ///
-    /// [`Error::SizesDiffer`] for inputs of different sizes, [`Error::Window`] where the kernel does not fit, [`Error::Filter`] for a filter
-    /// of another size, [`Error::Unsupported`] for a convolution that no kernel computes or `algorithm` does not.
+    /// [`Error::SizesDiffer`] for inputs of different sizes, [`Error::Window`] where the kernel does not fit,
+    /// [`Error::Filter`] for a filter of another size, [`Error::Unsupported`] for a convolution that no kernel computes
+    /// or `algorithm` does not.
     pub fn conv(
         &mut self,
         inputs: &[FeatureMap],
@@ -177,8 +178,8 @@ impl Builder {
         let input = nodes[IMAGE].layer.size;
         let outputs = outputs.iter().map(|&map| layouts[map]).collect();
         #[allow(unsafe_code)]
-        // SAFETY: layouts were placed within `image_stride` values, each for its life; slices are of these weights; the tasks
-        // of a phase have different pixels, blocks or images.
+        // SAFETY: layouts were placed within `image_stride` values, each for its life; slices are of these weights; the
+        // tasks of a phase have different pixels, blocks or images.
         let executor = unsafe { Executor::new(self.isa, self.pool, self.weights, steps, image_stride, images) };
         Ok(Program::new(executor, self.infos, input, outputs))
     }

@@ -77,8 +77,8 @@ impl std::fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Starts a program for images of `size` that computes with `isa` on `threads` threads, at least the caller's; also gives the map
-    /// that is its image.
+    /// Starts a program for images of `size` that computes with `isa` on `threads` threads, at least the caller's; also
+    /// gives the map that is its image.
     ///
     /// # Errors
     ///
@@ -94,9 +94,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Error::NoInputs`], [`Error::SizesDiffer`] for inputs of different sizes, [`Error::Window`] where the kernel does not
-    /// fit, [`Error::Unsupported`] for a convolution that no kernel computes, and for a stride other than 1 behind other layers unless it
-    /// is depthwise, whose gradient no kernel computes.
+    /// [`Error::NoInputs`], [`Error::SizesDiffer`] for inputs of different sizes, [`Error::Window`] where the kernel
+    /// does not fit, [`Error::Unsupported`] for a convolution that no kernel computes, and for a stride other than 1
+    /// behind other layers unless it is depthwise, whose gradient no kernel computes.
     pub fn conv(&mut self, inputs: &[FeatureMap], conv: &Conv, clamp: Clamp) -> Result<FeatureMap> {
         let layer = self.layers.conv(inputs, conv)?;
         if conv.bias {
@@ -160,13 +160,13 @@ impl Builder {
         self.layers.size(map)
     }
 
-    /// Plans the memory for batches of at most `images` images; the program's outputs are those of `outputs`, one after the
-    /// other for each image.
+    /// Plans the memory for batches of at most `images` images; the program's outputs are those of `outputs`, one after
+    /// the other for each image.
     ///
     /// # Errors
     ///
-    /// [`Error::NoInputs`] without outputs, [`Error::UnknownMap`], [`Error::Unsupported`] where a map is neither read nor an
-    /// output.
+    /// [`Error::NoInputs`] without outputs, [`Error::UnknownMap`], [`Error::Unsupported`] where a map is neither read
+    /// nor an output.
     pub fn finish(self, outputs: &[FeatureMap], images: usize) -> Result<Program> {
         if outputs.is_empty() {
             return Err(Error::NoInputs);
@@ -198,8 +198,8 @@ impl Builder {
         let (steps, forward) = (emitter.steps, emitter.forward);
         let input = nodes[IMAGE].layer.size;
         #[allow(unsafe_code)]
-        // SAFETY: layouts were placed within `image_stride` values, each for its life; slices are of these weights; the tasks
-        // of a step have different pixels, blocks, panels or images.
+        // SAFETY: layouts were placed within `image_stride` values, each for its life; slices are of these weights; the
+        // tasks of a step have different pixels, blocks, panels or images.
         let executor = unsafe { Executor::new(self.isa, self.pool, weights, steps, image_stride, images) };
         Ok(Program::new(executor, forward, input, outputs, self.parameters, self.statistics))
     }

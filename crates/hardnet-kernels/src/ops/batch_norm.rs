@@ -10,8 +10,9 @@
 //!             dz = scale * (g - mean(g) - (z - m) * inverse^2 * mean(g * (z - m)))
 //! ```
 //!
-//! Each direction takes three steps: sums of each plane of an image, in tasks; sums over images, in f64 and in the order of images; and
-//! a pass over the pixels with what they gave. `y` is computed again from `z`, and `dz` overwrites `z`.
+//! Each direction takes three steps: sums of each plane of an image, in tasks; sums over images, in f64 and in the
+//! order of images; and a pass over the pixels with what they gave. `y` is computed again from `z`, and `dz` overwrites
+//! `z`.
 #![allow(unsafe_code)]
 
 mod plane;
@@ -53,7 +54,8 @@ pub(crate) struct Norm {
     pub(crate) clamp: Clamp,
     /// [`SAVED`] vectors for each block.
     pub(crate) saved: PackedSlice,
-    /// The parameter of the weights, which the biases follow, and the means in the statistics, which the variances follow.
+    /// The parameter of the weights, which the biases follow, and the means in the statistics, which the variances
+    /// follow.
     pub(crate) parameter: usize,
     pub(crate) statistics: usize,
 }

@@ -4,8 +4,9 @@
 //! output[y][x] = sum over i, j of input[y * stride + i][x * stride + j] * weight[i][j]     for eight channels at once
 //! ```
 //!
-//! A vector of eight channels is multiplied by a vector of weights; four neighboring outputs are computed together, since a sum waits for
-//! its last product. Wide vectors hold the outputs of two neighboring pixels, whose windows lie side by side where the stride is 1.
+//! A vector of eight channels is multiplied by a vector of weights; four neighboring outputs are computed together,
+//! since a sum waits for its last product. Wide vectors hold the outputs of two neighboring pixels, whose windows lie
+//! side by side where the stride is 1.
 #![allow(unsafe_code)]
 
 pub(crate) mod gradient;
@@ -92,8 +93,8 @@ impl Depthwise {
         let first = row_task * self.rows;
         let from = window(input, self.stride, self.padding, block, first);
         let to = out.origin() + block * out.plane();
-        // SAFETY: windows of output pixels lie in the input's halo; rows of a task are its alone, and so is the halo with the
-        // first. Weights and biases were packed for every block.
+        // SAFETY: windows of output pixels lie in the input's halo; rows of a task are its alone, and so is the halo
+        // with the first. Weights and biases were packed for every block.
         unsafe {
             if row_task == 0 {
                 out.clear_halo(memory, block);

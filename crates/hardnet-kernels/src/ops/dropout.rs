@@ -1,4 +1,5 @@
-//! Dropout whose choices depend on a seed and the position of a value alone, not on threads. Its gradient is the same operation.
+//! Dropout whose choices depend on a seed and the position of a value alone, not on threads. Its gradient is the same
+//! operation.
 #![allow(unsafe_code)]
 
 use hardnet_simd::LANES;
@@ -6,8 +7,8 @@ use hardnet_simd::LANES;
 use crate::exec::context::Context;
 use crate::map::Layout;
 
-/// Whether a value is kept by dropout with `probability` of dropping it. `layer` tells the dropouts of a network apart, `at` is
-/// the value's position in `[N, C, H, W]`.
+/// Whether a value is kept by dropout with `probability` of dropping it. `layer` tells the dropouts of a network apart,
+/// `at` is the value's position in `[N, C, H, W]`.
 pub fn kept(seed: u64, layer: u64, at: u64, probability: f64) -> bool {
     let mix = |x: u64| {
         let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,7 +1,8 @@
 //! Fused layers: computed together, some rows at a time, so that the maps between them never leave a level 2 cache.
 //!
-//! The naive way computes layer by layer: a map is written to memory and read back. Depth-first execution computes, for some rows of the
-//! last layer, the rows that they need of every layer before (Alwani, Chen, Ferdman and Milder, "Fused-layer CNN accelerators", 2016):
+//! The naive way computes layer by layer: a map is written to memory and read back. Depth-first execution computes, for
+//! some rows of the last layer, the rows that they need of every layer before (Alwani, Chen, Ferdman and Milder,
+//! "Fused-layer CNN accelerators", 2016):
 //!
 //! ```text
 //! for task, some rows of the last map {
@@ -18,12 +19,12 @@
 //! rows 9 .. 24                 rows 5 .. 12             rows 6 .. 11
 //! ```
 //!
-//! Each stage has a window of rows in scratch memory of the thread. A round keeps the rows that it shares with the one before; neighboring
-//! tasks compute the rows between them twice.
+//! Each stage has a window of rows in scratch memory of the thread. A round keeps the rows that it shares with the one
+//! before; neighboring tasks compute the rows between them twice.
 //!
-//! A [`FusedGroup`] is a sequence of layers each of which alone reads the one before: a 1x1 convolution and the depthwise one or the pool
-//! behind it, or the image and everything up to the first depthwise convolution. [`Partition`] decides how many rows a task has, and whether
-//! the group is worth it.
+//! A [`FusedGroup`] is a sequence of layers each of which alone reads the one before: a 1x1 convolution and the
+//! depthwise one or the pool behind it, or the image and everything up to the first depthwise convolution.
+//! [`Partition`] decides how many rows a task has, and whether the group is worth it.
 #![allow(unsafe_code)]
 
 mod partition;
@@ -109,7 +110,8 @@ pub(crate) enum StageSpec {
     Conv { kernel: usize, stride: usize, padding: Padding, filter: PackedFilter },
 }
 
-/// A group to be made ready: the layers before the last, each with its map as it would lie in memory, and the last with its map.
+/// A group to be made ready: the layers before the last, each with its map as it would lie in memory, and the last with
+/// its map.
 pub(crate) struct Spec<'a> {
     pub(crate) isa: Isa,
     /// Maps that the first convolution reads, unless the group begins with the image.
@@ -121,7 +123,8 @@ pub(crate) struct Spec<'a> {
 }
 
 impl Spec<'_> {
-    /// The product of a convolution for `blocks` blocks of output channels, of the rows of the stage before or of the inputs.
+    /// The product of a convolution for `blocks` blocks of output channels, of the rows of the stage before or of the
+    /// inputs.
     fn gemm(&self, stage: &StageSpec, previous: Option<Layout>, blocks: usize) -> Option<ConvGemm> {
         let &StageSpec::Conv { kernel, stride, mut padding, filter } = stage else { return None };
         let inputs: Vec<ConvInput> = match previous {
@@ -136,7 +139,8 @@ impl Spec<'_> {
     }
 }
 
-/// Output channels that a task computes: their panels, of the one convolution of a group of two layers, and their blocks.
+/// Output channels that a task computes: their panels, of the one convolution of a group of two layers, and their
+/// blocks.
 #[derive(Clone, Debug)]
 struct ChannelGroup {
     panels: Range<usize>,
@@ -158,7 +162,8 @@ pub(crate) struct FusedGroup {
 }
 
 impl FusedGroup {
-    /// The group of `spec` for `images` images on `threads` threads; `None` where the layers are expected to be faster one by one.
+    /// The group of `spec` for `images` images on `threads` threads; `None` where the layers are expected to be faster
+    /// one by one.
     pub(crate) fn new(spec: &Spec<'_>, images: usize, threads: usize) -> Option<Self> {
         let reach = Reach { kernel: spec.window.kernel, stride: spec.window.stride, top: spec.window.top };
         let mut stages: Vec<FusedStage> = Vec::with_capacity(spec.stages.len());
@@ -194,7 +199,8 @@ impl FusedGroup {
         Some(group)
     }
 
-    /// Gives every map between the layers its place in a thread's memory for the rows of a round; the values that they need.
+    /// Gives every map between the layers its place in a thread's memory for the rows of a round; the values that they
+    /// need.
     fn place(&mut self, spec: &Spec<'_>) -> usize {
         let mut count = self.reach().count(self.round);
         let mut counts = [0; MAX_STAGES];
@@ -312,8 +318,8 @@ impl FusedGroup {
         }
     }
 
-    /// Computes `rows` of `stage`'s map, of which the window starts at row `held`, from the window of the map before, which starts
-    /// at row `before`, or from the group's inputs.
+    /// Computes `rows` of `stage`'s map, of which the window starts at row `held`, from the window of the map before,
+    /// which starts at row `before`, or from the group's inputs.
     ///
     /// # Safety
     /// As [`FusedGroup::run`]; the rows lie in the window, and what they read in that before.
@@ -375,8 +381,8 @@ impl FusedGroup {
                 for &blocks in panels {
                     let to = to.wrapping_add((block - group.blocks.start) * map.plane());
                     let panel = gemm.panel(context, (block, blocks), to, map.plane(), true);
-                    // SAFETY: the windows of these pixels lie in the inputs' halos or in the rows before, the pixels in the window of
-                    // rows, in planes of the group's blocks; weights were packed for these panels.
+                    // SAFETY: the windows of these pixels lie in the inputs' halos or in the rows before, the pixels in
+                    // the window of rows, in planes of the group's blocks; weights were packed for these panels.
                     unsafe { multiply(s, &gemm.segments, from, cursor, count, &panel) };
                     block += blocks;
                 }
@@ -404,8 +410,8 @@ impl FusedGroup {
         for block in group.blocks.clone() {
             let plane = map.offset + (block - group.blocks.start) * map.plane();
             let plane = plane + (map.halo.left - self.window.left) * LANES;
-            // SAFETY: weights and biases were packed for every block; the windows of a row's outputs lie in the rows held, and the
-            // outputs in the map.
+            // SAFETY: weights and biases were packed for every block; the windows of a row's outputs lie in the rows
+            // held, and the outputs in the map.
             unsafe {
                 match &self.last {
                     LastStage::Depthwise(DepthwiseFilter { weights, bias, clamp }) => {

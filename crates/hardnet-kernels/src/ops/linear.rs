@@ -1,8 +1,8 @@
 //! Linear layers: products whose pixels are the images of the batch.
 //!
-//! A map of one pixel has one value for each channel, so a linear layer is a 1x1 convolution of it. Each weight would then be
-//! read for one pixel; with the images as the pixels it is read once for several. The gradient of the input is the same product by the
-//! transposed weights, and that of the weights a [`WeightGradient`] over images.
+//! A map of one pixel has one value for each channel, so a linear layer is a 1x1 convolution of it. Each weight would
+//! then be read for one pixel; with the images as the pixels it is read once for several. The gradient of the input is
+//! the same product by the transposed weights, and that of the weights a [`WeightGradient`] over images.
 #![allow(unsafe_code)]
 
 use hardnet_graph::Padding;

@@ -61,7 +61,8 @@ pub(crate) unsafe fn load_row(size: Size, image: &[f32], y: usize, to: *mut f32)
     }
 }
 
-/// The step that writes planes of single channels, `[C, H, W]`, as blocks: the image in training, or the gradient of the outputs.
+/// The step that writes planes of single channels, `[C, H, W]`, as blocks: the image in training, or the gradient of
+/// the outputs.
 #[derive(Debug)]
 pub(crate) struct LoadBlocks {
     pub(crate) to: Layout,

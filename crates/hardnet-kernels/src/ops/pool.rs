@@ -99,8 +99,8 @@ impl Pooling {
         let first = row_task * self.rows;
         let memory = context.memory(image);
         let (input, out) = (&self.input, &self.output);
-        // SAFETY: rows are clipped to those of the input, outputs are those of this task's rows and block, and so is the halo with the
-        // first.
+        // SAFETY: rows are clipped to those of the input, outputs are those of this task's rows and block, and so is
+        // the halo with the first.
         unsafe {
             if row_task == 0 {
                 out.clear_halo(memory, block);
@@ -139,7 +139,8 @@ pub(crate) struct PoolRow {
 }
 
 impl PoolRow {
-    /// Computes the row with windows of `window` rows and columns, `stride` pixels apart, the first `left` pixels before the map.
+    /// Computes the row with windows of `window` rows and columns, `stride` pixels apart, the first `left` pixels
+    /// before the map.
     ///
     /// # Safety
     /// The rows and columns of the map are valid for reading, the outputs for writing.

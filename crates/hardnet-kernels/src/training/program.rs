@@ -37,12 +37,13 @@ impl Program {
         Self { executor, forward, input, outputs, parameters, statistics, ready: None, times: None }
     }
 
-    /// Computes the outputs of images, `[N, C, H, W]`, by the batch's statistics, which are written too. The values that dropout drops
-    /// follow from `seed` by [`kept`](super::kept).
+    /// Computes the outputs of images, `[N, C, H, W]`, by the batch's statistics, which are written too. The values
+    /// that dropout drops follow from `seed` by [`kept`](super::kept).
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] for a list of another length than the network's, or for no images or more than there is memory for.
+    /// [`Error::Length`] for a list of another length than the network's, or for no images or more than there is memory
+    /// for.
     pub fn forward(
         &mut self,
         pixels: &[f32],
@@ -66,8 +67,8 @@ impl Program {
         Ok(())
     }
 
-    /// Computes the gradients of all parameters by that of the outputs of the last [forward pass](Self::forward), which had the same
-    /// parameters. It can be done once for each forward pass.
+    /// Computes the gradients of all parameters by that of the outputs of the last [forward pass](Self::forward), which
+    /// had the same parameters. It can be done once for each forward pass.
     ///
     /// # Errors
     ///
@@ -115,7 +116,8 @@ impl Program {
         self.times = Some(vec![Duration::ZERO; self.executor.steps().len()]);
     }
 
-    /// The times of the steps of each kind together since [`Self::measure`]: name, whether in the backward pass, and time; longest first.
+    /// The times of the steps of each kind together since [`Self::measure`]: name, whether in the backward pass, and
+    /// time; longest first.
     pub fn times(&self) -> Vec<(&'static str, bool, Duration)> {
         let mut kinds: Vec<(&'static str, bool, Duration)> = Vec::new();
         for (at, (step, &time)) in self.executor.steps().iter().zip(self.times.iter().flatten()).enumerate() {

@@ -1,5 +1,5 @@
-//! Training against the definitions in f64: outputs and statistics, and gradients against central differences of a loss of
-//! the outputs by parameters of every layer; over shapes around the lanes and tiles, strides and borders, on every
+//! Training against the definitions in f64: outputs and statistics, and gradients against central differences of a loss
+//! of the outputs by parameters of every layer; over shapes around the lanes and tiles, strides and borders, on every
 //! instruction set that the machine has.
 
 mod oracle;
@@ -193,8 +193,8 @@ fn depthwise_convolutions_agree() {
     }
 }
 
-/// Sums over the pixels of a plane are cut into stretches, and small maps of several images are taken together: planes of some
-/// stretches and a rest, and planes of which two fit into one, with a third image that is left over.
+/// Sums over the pixels of a plane are cut into stretches, and small maps of several images are taken together: planes
+/// of some stretches and a rest, and planes of which two fit into one, with a third image that is left over.
 #[test]
 fn sums_over_several_stretches_agree() {
     for (height, width) in [(23, 13), (11, 11)] {
@@ -219,8 +219,8 @@ fn wide_maps_agree() {
     check_at("600 channels", &network, &sample);
 }
 
-/// Maps of other sizes lie where earlier ones died, so what is around the pixels is not zero before a layer or its gradient is
-/// written.
+/// Memory of other maps is reused, so that the values around the pixels are not zero before a layer or its
+/// gradient is written.
 #[test]
 fn borders_are_zero_where_other_maps_lay() {
     let three = |input, channels| Layer::Conv(vec![input], conv(channels, 3, 1, Padding::all(1), Clamp::RELU6));

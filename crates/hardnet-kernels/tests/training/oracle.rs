@@ -88,7 +88,7 @@ impl Batch {
     }
 
     /// Normalises every channel, and adds its mean and unbiased variance to `statistics`.
-    fn normalise(&mut self, parameters: &mut &[f64], clamp: Clamp, statistics: &mut Vec<f64>) {
+    fn normalize(&mut self, parameters: &mut &[f64], clamp: Clamp, statistics: &mut Vec<f64>) {
         let (weight, rest) = parameters.split_at(self.channels);
         let (bias, rest) = rest.split_at(self.channels);
         *parameters = rest;
@@ -228,7 +228,7 @@ impl Network {
                         }
                         sum
                     });
-                    out.normalise(&mut parameters, conv.clamp, &mut statistics);
+                    out.normalize(&mut parameters, conv.clamp, &mut statistics);
                     out
                 }
                 Layer::Depthwise(input, conv) => {
@@ -241,7 +241,7 @@ impl Network {
                         });
                         taps.sum()
                     });
-                    out.normalise(&mut parameters, conv.clamp, &mut statistics);
+                    out.normalize(&mut parameters, conv.clamp, &mut statistics);
                     out
                 }
                 Layer::Pool(input, pool) => {

@@ -1,7 +1,7 @@
 //! Vectors of x86-64 processors: 256-bit registers of one block, 512-bit ones of two.
 //!
-//! AVX-512 has both: with it, loops over a single block have 32 registers of 256 bits, and those over several blocks have the
-//! [widest](Simd::widest) ones.
+//! AVX-512 has both: with it, loops over a single block have 32 registers of 256 bits, and those over several blocks
+//! have the [widest](Simd::widest) ones.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{

@@ -11,8 +11,8 @@ use crate::map::Layout;
 /// Pixels that are summed in f32.
 const PIXELS: usize = 128;
 
-/// Terms of sums over the pixels of two planes. A trait, since a closure is not a part of the function that it stands in and would be
-/// compiled for the least processor.
+/// Terms of sums over the pixels of two planes. A trait, since a closure is not a part of the function that it stands
+/// in and would be compiled for the least processor.
 pub(super) trait Terms<S: Simd, const N: usize> {
     /// The inputs of the pixel at these addresses.
     ///
@@ -46,7 +46,8 @@ impl<S: Simd> Terms<S, 1> for Squares<S> {
     }
 }
 
-/// The gradients of the second plane where the first is within its bounds, and their products with its distances from the mean.
+/// The gradients of the second plane where the first is within its bounds, and their products with its distances from
+/// the mean.
 pub(super) struct GradientProducts<S: Simd> {
     pub(super) mean: S::V,
     pub(super) scale: S::V,

@@ -1,7 +1,7 @@
 //! Convolutions as they are defined: any kernel, stride and padding, over any list of maps.
 //!
-//! One matrix product computes all of them, [`ConvGemm`]: forward in inference and training, linear layers, whose pixels are the
-//! images, and gradients of inputs, which are [convolutions by rotated filters](super::input_gradient).
+//! One matrix product computes all of them, [`ConvGemm`]: forward in inference and training, linear layers, whose
+//! pixels are the images, and gradients of inputs, which are [convolutions by rotated filters](super::input_gradient).
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -14,8 +14,8 @@ use crate::exec::context::Context;
 use crate::gemm::{Clamp, KSegment, Panel, Stride, TileCursor, max_tile_pixels, multiply, panels};
 use crate::map::Layout;
 
-/// Values of input that the panels of one task read again and again: half of a level 2 cache of 512 KiB, and of four times as many
-/// where vectors are wide.
+/// Values of input that the panels of one task read again and again: half of a level 2 cache of 512 KiB, and of four
+/// times as many where vectors are wide.
 const TASK_INPUTS: usize = 48 << 10;
 
 /// Tasks of an image below which its pixels and panels are divided further.
@@ -24,7 +24,8 @@ const IMAGE_TASKS: usize = 16;
 /// Tasks of an image of a batch below which its panels are divided further.
 const BATCH_TASKS: usize = 8;
 
-/// Pixels of a task at least in a batch, taken from several images where maps are small, so that weights are read for many pixels.
+/// Pixels of a task at least in a batch, taken from several images where maps are small, so that weights are read for
+/// many pixels.
 const BATCH_PIXELS: usize = 128;
 
 /// One of the maps that a convolution reads, by windows of its own.
@@ -96,7 +97,8 @@ pub(crate) struct ConvGemm {
 }
 
 impl ConvGemm {
-    /// The sum over `inputs`, whose rows are alike, with windows `stride` pixels apart, for `blocks` blocks of output channels.
+    /// The sum over `inputs`, whose rows are alike, with windows `stride` pixels apart, for `blocks` blocks of output
+    /// channels.
     pub(crate) fn new(
         isa: Isa,
         inputs: &[ConvInput],
@@ -125,8 +127,8 @@ impl ConvGemm {
         Self { segments, stride, panels: panels(isa, blocks, depth), depth, filter }
     }
 
-    /// The panel of `blocks` blocks from `block` on, whose first output is at `output`; `prefetch` says whether the next panel's weights
-    /// are to be prefetched.
+    /// The panel of `blocks` blocks from `block` on, whose first output is at `output`; `prefetch` says whether the
+    /// next panel's weights are to be prefetched.
     #[inline(always)]
     pub(crate) fn panel(
         &self,
@@ -158,7 +160,8 @@ pub(crate) enum Division {
     Batch,
 }
 
-/// How a convolution is divided into tasks: parts of an image's pixels, or pixels of several images, by parts of the panels.
+/// How a convolution is divided into tasks: parts of an image's pixels, or pixels of several images, by parts of the
+/// panels.
 #[derive(Debug)]
 struct Tasks {
     /// Pixels of a task, and tasks of an image's pixels.
@@ -268,8 +271,9 @@ impl Direct {
                 let output = memory.wrapping_add(out.origin() + block * out.plane());
                 let prefetch = image + 1 == images.end;
                 let panel = self.gemm.panel(context, (block, blocks), output, out.plane(), prefetch);
-                // SAFETY: the window of an output pixel lies in the inputs' halos, which were made for it; outputs of the cursor lie in
-                // the output's map, and tasks have different pixels, images or panels. Weights were packed for these panels.
+                // SAFETY: the window of an output pixel lies in the inputs' halos, which were made for it; outputs of
+                // the cursor lie in the output's map, and tasks have different pixels, images or panels. Weights were
+                // packed for these panels.
                 unsafe {
                     if pixel_task == 0 && self.clear_halo {
                         self.clear_halos(image, block..block + blocks, context);

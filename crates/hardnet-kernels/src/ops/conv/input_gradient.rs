@@ -1,8 +1,9 @@
 //! The gradient of a convolution's input.
 //!
-//! The naive way is to scatter: each output pixel adds its gradient times the filter to the pixels of its window. Threads would add to the
-//! same pixels, and maps with several readers would be summed in memory. Here each map *gathers*: its gradient is one convolution, by
-//! filters rotated by 180 degrees, of the gradients of the outputs of all convolutions that read it.
+//! The naive way is to scatter: each output pixel adds its gradient times the filter to the pixels of its window.
+//! Threads would add to the same pixels, and maps with several readers would be summed in memory. Here each map
+//! *gathers*: its gradient is one convolution, by filters rotated by 180 degrees, of the gradients of the outputs of
+//! all convolutions that read it.
 //!
 //! ```text
 //! forward    y1 = conv(w1, [a, x]), y2 = conv(w2, [x])

@@ -1,9 +1,9 @@
 //! Packing: weights in the order in which the micro-kernel reads them.
 //!
-//! The packed form is a sequence of panels of output channels, each `[k, blocks, 8]` with zeros in the lanes past the last channel, where
-//! `k` runs over the rows of a matrix, [`Rows`]. [`Rows::pack_panel`] is a pure function from a list of parameters to one panel. Inference packs
-//! once, with scales multiplied in f64 and every value [rounded] once; training packs as they are the weights that each pass is given, as a
-//! [step](Pack) of it.
+//! The packed form is a sequence of panels of output channels, each `[k, blocks, 8]` with zeros in the lanes past the
+//! last channel, where `k` runs over the rows of a matrix, [`Rows`]. [`Rows::pack_panel`] is a pure function from a
+//! list of parameters to one panel. Inference packs once, with scales multiplied in f64 and every value [rounded] once;
+//! training packs as they are the weights that each pass is given, as a [step](Pack) of it.
 #![allow(unsafe_code)]
 
 use hardnet_simd::{Isa, LANES};
@@ -116,8 +116,8 @@ pub(crate) fn pack_bias(filter: &Filter<'_>, weights: &mut PackedWeights) -> Pac
     })
 }
 
-/// Calls `fill(first channel, lanes, values)` for every panel of `outputs` channels that are sums of as many products, at as many
-/// positions of the transform domain, on up to `threads` threads.
+/// Calls `fill(first channel, lanes, values)` for every panel of `outputs` channels that are sums of as many products,
+/// at as many positions of the transform domain, on up to `threads` threads.
 pub(crate) fn for_each_panel(
     packed: &mut [f32],
     outputs: usize,

@@ -6,10 +6,10 @@
 //! }
 //! ```
 //!
-//! The sum runs over pixels, so both factors change with each product. A [`Tile`] holds the sums of some input channels by some
-//! vectors of output channels for one tap in registers over a stretch of pixels, which stays in a level 1 cache while all taps and channels
-//! pass over it. Sums over stretches are kept in scratch memory, `[panel][block of inputs][tap][8 inputs][vectors][8 outputs]`, and
-//! copied to the gradients by a step of its own.
+//! The sum runs over pixels, so both factors change with each product. A [`Tile`] holds the sums of some input channels
+//! by some vectors of output channels for one tap in registers over a stretch of pixels, which stays in a level 1 cache
+//! while all taps and channels pass over it. Sums over stretches are kept in scratch memory, `[panel][block of
+//! inputs][tap][8 inputs][vectors][8 outputs]`, and copied to the gradients by a step of its own.
 #![allow(unsafe_code)]
 
 use hardnet_simd::{Kernel, LANES, Simd};
@@ -59,8 +59,8 @@ struct Block {
 }
 
 impl WeightGradient {
-    /// The gradient of the weights of the convolution of `inputs` with windows `stride` pixels apart, where `output` is the
-    /// gradient of its output, for at most `images` images.
+    /// The gradient of the weights of the convolution of `inputs` with windows `stride` pixels apart, where `output` is
+    /// the gradient of its output, for at most `images` images.
     pub(crate) fn new(source: Source, inputs: &[ConvInput], stride: usize, output: Layout, images: usize) -> Self {
         let mut blocks = Vec::new();
         let mut first = 0;
@@ -171,8 +171,8 @@ impl WeightGradient {
                     let from = inputs.at + y * self.tap.0 + x * self.tap.1;
                     for half in (0..inputs.count).step_by(CHANNELS) {
                         let sum = ((input * taps + tap) * LANES + half) * vectors * LANES;
-                        // SAFETY: windows of the rows' pixels lie in the input's halo, outputs in the output's map; the sums of this
-                        // panel and these blocks are this task's.
+                        // SAFETY: windows of the rows' pixels lie in the input's halo, outputs in the output's map; the
+                        // sums of this panel and these blocks are this task's.
                         unsafe {
                             let (input, sums) = (context.memory(0).add(from + half), sums.add(sum));
                             match vectors {
@@ -209,7 +209,8 @@ impl WeightGradient {
             for channel in 0..block.count {
                 for tap in 0..taps {
                     let at = from + (tap * LANES + channel) * lanes + lane;
-                    // SAFETY: the sums of every split were written; this output channel and these inputs are this task's.
+                    // SAFETY: the sums of every split were written; this output channel and these inputs are this
+                    // task's.
                     unsafe {
                         let sums = (0..self.splits).map(|split| *context.scratch.add(split * self.split() + at));
                         *context.lists.gradients.add(to + channel * taps + tap) = sums.sum();
@@ -252,10 +253,11 @@ impl<'a, const V: usize> Tile<'a, V> {
     /// # Safety
     /// Until the tile is run, for each pixel of `stretch`:
     /// * `input` plus the pixel's offset is valid for reading [`CHANNELS`] values,
-    /// * `stretch.output` plus the pixel's offset plus `stretch.plane` times each of `V` vectors is valid for reading [`LANES`] values.
+    /// * `stretch.output` plus the pixel's offset plus `stretch.plane` times each of `V` vectors is valid for reading
+    ///   [`LANES`] values.
     ///
-    /// `sums` is valid for writing `CHANNELS * V * LANES` values, which no other thread reads or writes, and which are set where
-    /// `stretch.add`.
+    /// `sums` is valid for writing `CHANNELS * V * LANES` values, which no other thread reads or writes, and which are
+    /// set where `stretch.add`.
     #[inline(always)]
     unsafe fn new(stretch: &'a Stretch<'a>, input: *const f32, sums: *mut f32) -> Self {
         Self { stretch, input, sums }

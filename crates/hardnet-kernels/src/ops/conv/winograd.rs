@@ -1,9 +1,9 @@
 //! Winograd's minimal filtering for 3x3 convolutions of stride 1 and padding 1.
 //!
-//! Four products of a filter of three taps with four inputs give two outputs, where the definition takes six. Winograd's F(m, r) computes
-//! `m` outputs of a filter of `r` taps by `m + r - 1` products: filter and inputs are read as polynomials, evaluated at `m + r - 1` points,
-//! multiplied there, and interpolated. In two dimensions that is `(m + r - 1)^2` products for `m^2` outputs (Lavin and Gray, "Fast algorithms
-//! for convolutional neural networks", 2015):
+//! Four products of a filter of three taps with four inputs give two outputs, where the definition takes six.
+//! Winograd's F(m, r) computes `m` outputs of a filter of `r` taps by `m + r - 1` products: filter and inputs are read
+//! as polynomials, evaluated at `m + r - 1` points, multiplied there, and interpolated. In two dimensions that is `(m +
+//! r - 1)^2` products for `m^2` outputs (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015):
 //!
 //! ```text
 //!              outputs of a tile   products of the definition   products   quotient
@@ -11,7 +11,8 @@
 //! F(4x4, 3x3)       16                     144                     36         4
 //! ```
 //!
-//! Inputs `d` of a tile, taps `g` and outputs `y` are transformed by constant matrices ([`transforms`] has them and their points):
+//! Inputs `d` of a tile, taps `g` and outputs `y` are transformed by constant matrices ([`transforms`] has them and
+//! their points):
 //!
 //! ```text
 //! y = A^T [ sum over input channels of (G g G^T) * (B^T d B) ] A        * element by element
@@ -23,13 +24,14 @@
 //!    overlap by 2              [position, in / 8, tiles, 8]  [position, out / 8, tiles, 8]
 //! ```
 //!
-//! The sum over channels makes it pay: the transforms are done once for each channel, the products for each pair of channels. At one
-//! position of the transform domain the products of all tiles are a matrix product, by the [micro-kernel](crate::gemm) of all convolutions.
+//! The sum over channels makes it pay: the transforms are done once for each channel, the products for each pair of
+//! channels. At one position of the transform domain the products of all tiles are a matrix product, by the
+//! [micro-kernel](crate::gemm) of all convolutions.
 //!
-//! Two schedules do it. *Per tile block*: one task takes some tiles through all three phases in its thread's scratch memory; for maps of images
-//! tiles and small weights. *Per phase*: all threads transform, multiply and transform back the tiles of some images together, so that
-//! each weight is read once; for deep layers. There, products are divided by position, or, with weights that are transformed
-//! [on the fly](on_the_fly), by output channels.
+//! Two schedules do it. *Per tile block*: one task takes some tiles through all three phases in its thread's scratch
+//! memory; for maps of images tiles and small weights. *Per phase*: all threads transform, multiply and transform back
+//! the tiles of some images together, so that each weight is read once; for deep layers. There, products are divided by
+//! position, or, with weights that are transformed [on the fly](on_the_fly), by output channels.
 #![allow(unsafe_code)]
 
 mod in_register;
@@ -201,8 +203,8 @@ impl Winograd {
         }
     }
 
-    /// Values from position to position of the transformed inputs: an odd number of cache lines, since the values of one
-    /// tile lie so far apart and a cache's sets repeat at powers of two.
+    /// Values from position to position of the transformed inputs: an odd number of cache lines, since the values of
+    /// one tile lie so far apart and a cache's sets repeat at powers of two.
     fn input_position_stride(&self) -> usize {
         odd_lines(self.blocks.len() * self.group * LANES)
     }
@@ -345,8 +347,8 @@ impl Winograd {
             let from = self.blocks[block] + row * M * self.input_row + column * M * LANES;
             let to = (block * self.group + tile - first) * LANES;
             let (from, to) = (context.memory(image).wrapping_add(from), scratch.wrapping_add(to));
-            // SAFETY: the halo has room for the windows of all tiles; the transformed values of this block and these tiles are
-            // this task's alone.
+            // SAFETY: the halo has room for the windows of all tiles; the transformed values of this block and these
+            // tiles are this task's alone.
             unsafe { input_tiles::<S::Widest, P, A, M>(s.widest(), from, self.input_row, to, position, count) };
             tile += count;
         }
@@ -380,8 +382,9 @@ impl Winograd {
                 clamp: Clamp::NONE,
                 prefetch: (weights(block + blocks, next), next * self.depth),
             };
-            // SAFETY: inputs and products of one position lie within the scratch memory, the products of this position are this
-            // task's alone; weights were packed for these panels, and the zeros are as images as a panel's lanes.
+            // SAFETY: inputs and products of one position lie within the scratch memory, the products of this position
+            // are this task's alone; weights were packed for these panels, and the zeros are as images as a panel's
+            // lanes.
             unsafe {
                 multiply(
                     s,
@@ -428,8 +431,8 @@ impl Winograd {
                 rows: out.size.height - row * M,
                 columns: out.size.width - column * M,
             };
-            // SAFETY: the products of this block and these tiles are done; rows and columns are those that the map has, and the halo
-            // is this task's with the first tile.
+            // SAFETY: the products of this block and these tiles are done; rows and columns are those that the map has,
+            // and the halo is this task's with the first tile.
             unsafe {
                 if row == 0 && column == 0 {
                     out.clear_halo(memory, block);

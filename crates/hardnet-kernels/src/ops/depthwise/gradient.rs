@@ -70,8 +70,8 @@ impl DepthwiseTraining {
         let memory = context.memory(image);
         let (out, to) = (&self.output_gradient, &self.input_gradient);
         let from = out.origin() + block * out.plane();
-        // SAFETY: windows of a stride of 1 lie in the halo of the output's gradient, and taps of other strides are read only where there
-        // is an output.
+        // SAFETY: windows of a stride of 1 lie in the halo of the output's gradient, and taps of other strides are read
+        // only where there is an output.
         unsafe {
             let weights = context.weights(self.weights).add(block * TAPS * LANES);
             if self.stride == 1 && !self.add {

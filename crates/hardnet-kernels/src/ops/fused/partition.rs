@@ -1,7 +1,8 @@
 //! How the rows of a fused group are divided into tasks, and whether the group is worth it.
 //!
-//! Times are modelled in cycles of a core with two fused multiply-adds of a vector in a cycle, of one block or two, which is enough to
-//! choose between few rows, whose neighbors compute much twice, and few tasks, which leave threads without work at the end.
+//! Times are modelled in cycles of a core with two fused multiply-adds of a vector in a cycle, of one block or two,
+//! which is enough to choose between few rows, whose neighbors compute much twice, and few tasks, which leave threads
+//! without work at the end.
 
 use hardnet_simd::widest_blocks;
 
@@ -33,8 +34,8 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// The partition that is done first; `None` where one layer after the other is done earlier. Groups of more than two layers are
-    /// always worth it: they begin with the image, whose maps are the largest.
+    /// The partition that is done first; `None` where one layer after the other is done earlier. Groups of more than
+    /// two layers are always worth it: they begin with the image, whose maps are the largest.
     pub(super) fn best(
         stages: &[FusedStage],
         reach: Reach,

@@ -9,8 +9,8 @@
 //! }
 //! ```
 //!
-//! A transformed vector is multiplied at once: it is never written to memory, where it would be read for [`TILES`] tiles only. For the wide
-//! vectors of processors with 32 registers.
+//! A transformed vector is multiplied at once: it is never written to memory, where it would be read for [`TILES`]
+//! tiles only. For the wide vectors of processors with 32 registers.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -64,8 +64,8 @@ pub(super) unsafe fn products<S: Simd, P: WinogradTransform<A, M>, const A: usiz
                     product_position_stride: layer.output_position_stride(),
                     plane: layer.group * LANES,
                 };
-                // SAFETY: inputs and products lie within the scratch memory, products are this task's alone and hold the sums of the
-                // channels before; weights were packed for these panels.
+                // SAFETY: inputs and products lie within the scratch memory, products are this task's alone and hold
+                // the sums of the channels before; weights were packed for these panels.
                 s.widest().call(unsafe { RowProducts::<P, A, M>::new(operands, rows.clone(), at == 0) });
                 channels += segments.iter().map(|segment| segment.count).sum::<usize>();
             }
@@ -105,10 +105,10 @@ impl<'a, P: WinogradTransform<A, M>, const A: usize, const M: usize> RowProducts
     /// # Safety
     /// Until the products are run, with [`TILES`] tiles of [`LANES`] values each:
     /// * `inputs` plus `position` times each position of `rows` is valid for reading the tiles of all segments,
-    /// * `taps` is valid for reading [`TAPS`] vectors of `blocks` blocks for each channel of the segments, `channel` values apart, and
-    ///   [`READ_PADDING`](crate::exec::buffer::READ_PADDING) values more,
-    /// * `products` plus `product_position_stride` times each position of `rows` plus `plane` times each block is valid for writing the
-    ///   tiles, which no other thread reads or writes, and which are set unless `begin`.
+    /// * `taps` is valid for reading [`TAPS`] vectors of `blocks` blocks for each channel of the segments, `channel`
+    ///   values apart, and [`READ_PADDING`](crate::exec::buffer::READ_PADDING) values more,
+    /// * `products` plus `product_position_stride` times each position of `rows` plus `plane` times each block is valid
+    ///   for writing the tiles, which no other thread reads or writes, and which are set unless `begin`.
     #[inline(always)]
     unsafe fn new(operands: Operands<'a>, rows: Range<usize>, begin: bool) -> Self {
         Self { operands, rows, begin, transform: PhantomData }
@@ -159,7 +159,8 @@ impl<P: WinogradTransform<A, M>, const A: usize, const M: usize> RowProducts<'_,
                 }
                 let mut w = [s.splat(0.0); TAPS];
                 unrolled!(tap in TAPS, {
-                    // SAFETY: a vector of the weights of this channel, or a part of it with what lies behind, promised to `new`.
+                    // SAFETY: a vector of the weights of this channel, or a part of it with what lies behind, promised
+                    // to `new`.
                     w[tap] = unsafe { s.load(taps.wrapping_add(tap * lanes)) };
                 });
                 let left = P::weights(s, [w[0], w[3], w[6]]);

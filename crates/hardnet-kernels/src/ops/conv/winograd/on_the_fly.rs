@@ -1,7 +1,8 @@
 //! Products whose weights are packed as they are and transformed on the fly.
 //!
-//! Transformed weights are four times as many as the filter's, or 1.8 times: deep layers, whose maps are small, then spend their time and most
-//! of the memory on them. Here a task has some panels of output channels at all positions of the transform domain:
+//! Transformed weights are four times as many as the filter's, or 1.8 times: deep layers, whose maps are small, then
+//! spend their time and most of the memory on them. Here a task has some panels of output channels at all positions of
+//! the transform domain:
 //!
 //! ```text
 //! for chunk of input channels {
@@ -12,8 +13,8 @@
 //! }
 //! ```
 //!
-//! so that every weight comes from memory once for a group of tiles, and inputs once for a task. A transform costs about as much as the
-//! products of three tiles.
+//! so that every weight comes from memory once for a group of tiles, and inputs once for a task. A transform costs
+//! about as much as the products of three tiles.
 #![allow(unsafe_code, clippy::needless_range_loop)]
 
 use std::marker::PhantomData;
@@ -88,8 +89,8 @@ pub(super) struct Division {
 }
 
 impl Division {
-    /// For `panels` panels on `threads` threads: several shares for each thread, so that one helps another. Weights are read
-    /// for each part, so there are two only where threads would have unequally many panels.
+    /// For `panels` panels on `threads` threads: several shares for each thread, so that one helps another. Weights are
+    /// read for each part, so there are two only where threads would have unequally many panels.
     pub(super) fn new(panels: usize, threads: usize) -> Self {
         let even = panels.is_multiple_of(threads) || panels >= 4 * threads;
         Self { panels: panels.min(2 * threads), parts: if even { 1 } else { 2 } }
@@ -143,7 +144,8 @@ pub(super) unsafe fn products<S: Simd, P: WinogradTransform<A, M>, const A: usiz
             let position = odd_lines(depth * lanes);
             let to = context.thread_scratch;
             let filters = Filters { taps, depth, blocks };
-            // SAFETY: weights were packed for these panels and channels; the transformed ones fit the scratch memory of this thread.
+            // SAFETY: weights were packed for these panels and channels; the transformed ones fit the scratch memory of
+            // this thread.
             s.widest().call(unsafe { Transform::<P, A, M>::new(filters, to, position, rows.clone()) });
             // Meanwhile weights that are needed next are prefetched, a part of them at each position.
             let count = depth * lanes * TAPS;
@@ -161,10 +163,11 @@ pub(super) unsafe fn products<S: Simd, P: WinogradTransform<A, M>, const A: usiz
                     clamp: Clamp::NONE,
                     prefetch: (next.wrapping_add((number - A * rows.start) * part), part),
                 };
-                let walk = TileCursor::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE);
-                // SAFETY: inputs and products of one position lie within the scratch memory, the products of these panels are this
-                // task's alone and hold the sums of the channels before; the weights were transformed just now.
-                unsafe { multiply(s, segments, inputs, walk, tiles, &panel) };
+                let cursor = TileCursor::new(usize::MAX, 0, TILE_STRIDE, TILE_STRIDE);
+                // SAFETY: inputs and products of one position lie within the scratch memory, the products of these
+                // panels are this task's alone and hold the sums of the channels before; the weights were transformed
+                // just now.
+                unsafe { multiply(s, segments, inputs, cursor, tiles, &panel) };
             }
             block += blocks;
         }
@@ -191,9 +194,10 @@ struct Transform<P: WinogradTransform<A, M>, const A: usize, const M: usize> {
 impl<P: WinogradTransform<A, M>, const A: usize, const M: usize> Transform<P, A, M> {
     /// # Safety
     /// Until the transform is run:
-    /// * `filters.taps` is valid for reading `depth * blocks * LANES` filters of [`TAPS`] values, and [`READ_PADDING`] values more,
-    /// * `to` plus `position` times each position of `rows` is valid for writing `depth * blocks * LANES` values, which no other
-    ///   thread reads or writes.
+    /// * `filters.taps` is valid for reading `depth * blocks * LANES` filters of [`TAPS`] values, and [`READ_PADDING`]
+    ///   values more,
+    /// * `to` plus `position` times each position of `rows` is valid for writing `depth * blocks * LANES` values, which
+    ///   no other thread reads or writes.
     #[inline(always)]
     unsafe fn new(filters: Filters, to: *mut f32, position: usize, rows: Range<usize>) -> Self {
         Self { filters, to, position, rows, transform: PhantomData }
@@ -214,7 +218,8 @@ impl<P: WinogradTransform<A, M>, const A: usize, const M: usize> Kernel for Tran
                 let mut taps = [s.splat(0.0); TAPS];
                 for tap in 0..TAPS {
                     let from = from.wrapping_add(lanes * TAPS + tap * blocks * LANES);
-                    // SAFETY: a vector of the weights of one of `depth` input channels, or a part of it with what lies behind.
+                    // SAFETY: a vector of the weights of one of `depth` input channels, or a part of it with what lies
+                    // behind.
                     taps[tap] = unsafe { s.load(from) };
                 }
                 // The filter's columns transformed.
@@ -242,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_have_every_panel_at_every_frequency_once() {
+    fn tasks_have_every_panel_at_every_position_once() {
         for rows in [4, 6] {
             for panels in 1..20 {
                 for threads in 1..8 {

@@ -1,9 +1,9 @@
 //! The two-dimensional transforms of tiles in one block of channels.
 //!
-//! The tiles next to each other in a row are transformed in two passes, columns and rows, with what the first leaves in a level 1
-//! cache. The columns that two tiles share are transformed once, and few streams of values far apart are open at a time.
-//! Wide vectors have neighboring columns or tiles. Loops inside a
-//! tile are over indices of fixed bounds, so that they unroll and its values stay in registers.
+//! The tiles next to each other in a row are transformed in two passes, columns and rows, with what the first leaves in
+//! a level 1 cache. The columns that two tiles share are transformed once, and few streams of values far apart are open
+//! at a time. Wide vectors have neighboring columns or tiles. Loops inside a tile are over indices of fixed bounds, so
+//! that they unroll and its values stay in registers.
 #![allow(unsafe_code, clippy::needless_range_loop)]
 
 use std::mem::MaybeUninit;
@@ -19,13 +19,13 @@ pub(super) const TILES: usize = 16;
 /// Pixels of a row of the inputs of [`TILES`] tiles of 4x4 outputs.
 const PIXELS: usize = 4 * TILES + 2;
 
-/// Values between the passes: of the columns of the inputs of [`TILES`] tiles of 4x4 outputs, or of the rows of their outputs, which
-/// are fewer.
+/// Values between the passes: of the columns of the inputs of [`TILES`] tiles of 4x4 outputs, or of the rows of their
+/// outputs, which are fewer.
 #[repr(align(64))]
 struct Between(MaybeUninit<[f32; PIXELS * 6 * LANES]>);
 
-/// Transforms the `A` x `A` windows of `tiles` tiles, at most [`TILES`], the first of which is at `from` and whose rows are `row` values
-/// apart, to values `position` apart, those of the first from `to` on and the next ones behind each.
+/// Transforms the `A` x `A` windows of `tiles` tiles, at most [`TILES`], the first of which is at `from` and whose rows
+/// are `row` values apart, to values `position` apart, those of the first from `to` on and the next ones behind each.
 ///
 /// # Safety
 /// The windows are valid for reading, the `tiles` vectors at each of the `A * A` positions for writing.
@@ -78,8 +78,8 @@ pub(super) struct Output {
     pub(super) columns: usize,
 }
 
-/// Transforms the products of `tiles` tiles, at most [`TILES`], which lie as [`input_tiles`] leaves them, to outputs, with `bias` added
-/// and bounded by `clamp`.
+/// Transforms the products of `tiles` tiles, at most [`TILES`], which lie as [`input_tiles`] leaves them, to outputs,
+/// with `bias` added and bounded by `clamp`.
 ///
 /// # Safety
 /// The vectors at the `A * A` positions are valid for reading, the rows and columns of `output` for writing.

@@ -1,7 +1,8 @@
 //! The transforms, their points, and their rounding error.
 //!
-//! F(m, 3) evaluates filter and inputs at `m + 2` points, one of them infinity, which stands for the highest coefficient. The points decide
-//! the constants of the transforms and so their cost and error. With 0, 1, -1 and infinity, F(2, 3) multiplies by 1 and 1/2 alone:
+//! F(m, 3) evaluates filter and inputs at `m + 2` points, one of them infinity, which stands for the highest
+//! coefficient. The points decide the constants of the transforms and so their cost and error. With 0, 1, -1 and
+//! infinity, F(2, 3) multiplies by 1 and 1/2 alone:
 //!
 //! ```text
 //!         1  0 -1  0             1    0    0
@@ -10,11 +11,12 @@
 //!         0 -1  0  1             0    0    1
 //! ```
 //!
-//! Powers of the points grow with their number, and rounding errors with the powers: exponentially in the tile's size. Points of
-//! fractions near 1 are better than larger integers (Barabasz, Anderson, Soodhalter and Gregg, "Error analysis and improving the accuracy of
-//! Winograd convolution for deep neural networks"). F(4, 3) takes 0, 5/8, -5/8, 3/2, -3/2 and infinity, with which every constant of the
-//! transforms of inputs and outputs is exact in f32, and the error less than half of that with the usual 0, 1, -1, 2, -2 and infinity. Filters are
-//! transformed in f64 and rounded once, unless they are on the fly.
+//! Powers of the points grow with their number, and rounding errors with the powers: exponentially in the tile's size.
+//! Points of fractions near 1 are better than larger integers (Barabasz, Anderson, Soodhalter and Gregg, "Error
+//! analysis and improving the accuracy of Winograd convolution for deep neural networks"). F(4, 3) takes 0, 5/8, -5/8,
+//! 3/2, -3/2 and infinity, with which every constant of the transforms of inputs and outputs is exact in f32, and the
+//! error less than half of that with the usual 0, 1, -1, 2, -2 and infinity. Filters are transformed in f64 and rounded
+//! once, unless they are on the fly.
 
 use hardnet_simd::{LANES, Simd};
 
@@ -176,7 +178,7 @@ mod tests {
     use super::*;
     use hardnet_simd::Portable;
 
-    /// The vectorised transform of weights is the product with the matrix.
+    /// The vectorized transform of weights is the product with the matrix.
     #[test]
     fn weights_are_transformed_by_the_matrix() {
         fn check<P: WinogradTransform<A, M>, const A: usize, const M: usize>() {
