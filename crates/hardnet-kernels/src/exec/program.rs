@@ -16,7 +16,7 @@ use crate::map::Layout;
 
 /// A layer or a part of one, ready to run: phases one after the other, each of tasks that may run at the same time.
 pub(crate) trait Step: Send + Sync {
-    /// What distinguishes the phases of a step.
+    /// Distinguishes the phases of a step.
     type Part: Copy + Send + Sync;
 
     /// Calls `push` with each phase of a run of `images` images and the number of its tasks.

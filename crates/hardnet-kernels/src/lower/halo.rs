@@ -8,7 +8,7 @@ use hardnet_graph::Padding;
 
 use crate::map::{Halo, Size};
 
-/// What a layer asks of some maps: at least `halo` around each, and the same around all.
+/// A layer's demand on some maps: at least `halo` around each, and the same around all.
 #[derive(Debug)]
 pub(crate) struct Demand {
     pub(crate) maps: Vec<usize>,

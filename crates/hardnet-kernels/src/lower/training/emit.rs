@@ -21,7 +21,7 @@ use crate::ops::load::LoadBlocks;
 use crate::ops::pool::{PoolGradient, Pooling};
 use crate::training::step::Step;
 
-/// What steps are made for.
+/// The machine and batch that steps are made for.
 #[derive(Clone, Copy)]
 pub(super) struct Machine {
     pub(super) isa: Isa,

@@ -151,7 +151,7 @@ impl ConvGemm {
     }
 }
 
-/// What a convolution's tasks are divided for.
+/// Aim of the division of a convolution into tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Division {
     /// The time of one image: enough tasks for all threads.
