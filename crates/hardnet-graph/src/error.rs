@@ -85,6 +85,14 @@ pub enum Error {
         /// One that differs.
         other: Shape,
     },
+    /// A tap at a stride or index that the network does not have.
+    #[error("no feature map at {wanted} in this network, which has {available}")]
+    NoSuchTap {
+        /// The stride or index that was asked for.
+        wanted: String,
+        /// The strides or indices of the network.
+        available: String,
+    },
     /// The input does not survive the strides of the network.
     #[error(
         "input of {height}x{width} pixels is too small: `{module}` would have no output; \

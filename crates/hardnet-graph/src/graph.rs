@@ -9,6 +9,7 @@ mod hardnet;
 mod inference;
 mod params;
 mod shapes;
+mod taps;
 
 use std::ops::Range;
 
@@ -19,6 +20,7 @@ pub use builder::GraphBuilder;
 pub use hardnet::BlockSpec;
 pub use params::{ParamInfo, ParamKind};
 pub use shapes::Shape;
+pub use taps::{FeatureInfo, TapKind, Taps};
 
 /// Position of a node in [`Graph::nodes`].
 pub type NodeId = usize;

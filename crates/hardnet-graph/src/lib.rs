@@ -30,6 +30,7 @@ mod op;
 pub use config::{BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, Variant};
 pub use error::{Error, Result};
 pub use graph::{
-    Block, BlockSpec, Graph, GraphBuilder, ModuleInfo, ModuleKind, Node, NodeId, ParamInfo, ParamKind, Shape,
+    Block, BlockSpec, FeatureInfo, Graph, GraphBuilder, ModuleInfo, ModuleKind, Node, NodeId, ParamInfo, ParamKind,
+    Shape, TapKind, Taps,
 };
 pub use op::{Activation, BatchNorm, Conv, Grouping, Op, Padding, Pointwise, Pool, PoolKind, output_size};

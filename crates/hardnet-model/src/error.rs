@@ -13,14 +13,6 @@ pub enum Error {
     /// Parameters that cannot be read.
     #[error(transparent)]
     Params(#[from] hardnet_params::Error),
-    /// A tap at a stride or index that the network does not have.
-    #[error("no feature map at {wanted} in this network, which has {available}")]
-    NoSuchTap {
-        /// The requested stride or index.
-        wanted: String,
-        /// The strides or indices of the network.
-        available: String,
-    },
     /// An error of the CPU engine.
     #[error(transparent)]
     Engine(#[from] hardnet_engine::Error),

@@ -34,14 +34,14 @@ mod parameters;
 pub use error::{Error, Result};
 pub use hardnet_engine::{Plan, PlanMemory, PlanOptions, PlanStep};
 pub use hardnet_graph::{
-    Activation, BatchNorm, Block, BlockConfig, BlockSpec, Config, Conv, Downsample, Graph, Grouping, Head, ModuleInfo,
-    ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pointwise, Pool, PoolKind, Shape, Stem, StemConv,
-    StemPadding, Variant, link,
+    Activation, BatchNorm, Block, BlockConfig, BlockSpec, Config, Conv, Downsample, FeatureInfo, Graph, Grouping, Head,
+    ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pointwise, Pool, PoolKind, Shape, Stem,
+    StemConv, StemPadding, TapKind, Taps, Variant, link,
 };
 pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
 pub use hardnet_params::{
     Conversion, ConversionOptions, Differences, Examined, FileParameters, Metadata, NamedParam, OwnedParameters,
     Parameters, Precision, Provenance, Recognized, Scheme, Shaped, WeightsFile, examine, write_weights,
 };
-pub use network::{Backbone, FeatureInfo, HarDBlock, HarDNet, TapKind, Taps};
+pub use network::{Backbone, HarDBlock, HarDNet};
 pub use parameters::{VarParameters, var_builder};

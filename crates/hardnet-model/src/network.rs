@@ -14,7 +14,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_kernels::Isa;
 
-pub use backbone::{Backbone, FeatureInfo, TapKind, Taps};
+pub use backbone::Backbone;
 pub use block::HarDBlock;
 pub use classifier::HarDNet;
 use hardnet_graph::{Graph, NodeId, Op};
