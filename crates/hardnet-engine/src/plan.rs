@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hardnet_graph::{Config, Graph, Node, Op, Pointwise, Shape};
+use hardnet_graph::{Config, Graph, Node, NodeId, Op, Pointwise, Shape};
 use hardnet_kernels::{Builder, Clamp, FeatureMap, Program, Size};
 use hardnet_params::{Parameters, WeightsFile};
 
@@ -37,6 +37,7 @@ pub struct Plan {
     /// Each node is a step of the program.
     graph: Graph,
     program: Program,
+    taps: Vec<Shape>,
     output: Shape,
     options: PlanOptions,
 }
@@ -106,6 +107,26 @@ impl Plan {
     ///
     /// As [`Plan::new`]; [`Error::NoKernel`] for a layer that no kernel computes.
     pub fn from_graph(graph: &Graph, parameters: &dyn Parameters, options: &PlanOptions) -> Result<Self> {
+        Self::with_taps(graph, &[], parameters, options)
+    }
+
+    /// Compiles `graph`, which also gives the outputs of the modules at the positions `taps` of [`Graph::modules`].
+    ///
+    /// One image's output is then the map of each tap, `[C, H, W]`, in this order, followed by the output of the graph.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::from_graph`].
+    ///
+    /// # Panics
+    ///
+    /// If a position is past the last module.
+    pub fn with_taps(
+        graph: &Graph,
+        taps: &[usize],
+        parameters: &dyn Parameters,
+        options: &PlanOptions,
+    ) -> Result<Self> {
         let graph = graph.inference();
         let shapes = graph.shapes(options.height, options.width)?;
         let size = Size { channels: graph.in_channels(), height: options.height, width: options.width };
@@ -115,11 +136,13 @@ impl Plan {
             let map = compiler.node(id, node)?;
             compiler.maps.push(map);
         }
-        let outputs: Vec<FeatureMap> = graph.outputs().iter().map(|&node| compiler.maps[node]).collect();
-        let program = compiler.builder.finish(&outputs, options.batch)?;
-        let channels = graph.outputs().iter().map(|&node| shapes[node].channels).sum();
-        let output = Shape { channels, ..shapes[graph.outputs()[0]] };
-        Ok(Self { graph, program, output, options: *options })
+        let tapped = taps.iter().map(|&tap| &graph.modules()[tap].outputs[..]);
+        let outputs: Vec<&[NodeId]> = tapped.chain([graph.outputs()]).collect();
+        let maps: Vec<FeatureMap> = outputs.iter().copied().flatten().map(|&node| compiler.maps[node]).collect();
+        let program = compiler.builder.finish(&maps, options.batch)?;
+        let mut taps = outputs.iter().map(|nodes| concatenation(nodes, &shapes)).collect::<Result<Vec<_>>>()?;
+        let output = taps.pop().expect("the graph's output is the last");
+        Ok(Self { graph, program, taps, output, options: *options })
     }
 
     /// Compiles the network of a PyTorch, Paddle or safetensors file, named by its metadata or recognized by its
@@ -183,7 +206,12 @@ impl Plan {
         self.output
     }
 
-    /// Number of values of one image's output: of classes, with a head.
+    /// Channels, rows and columns of the map of each tap.
+    pub fn tap_shapes(&self) -> &[Shape] {
+        &self.taps
+    }
+
+    /// Number of values of one image's output, of all taps and the network's own.
     pub fn output_len(&self) -> usize {
         self.program.output_len()
     }
@@ -205,6 +233,16 @@ impl Plan {
             weight_bytes: info.weights,
         });
         steps.collect()
+    }
+}
+
+/// The shape of `nodes` concatenated.
+fn concatenation(nodes: &[NodeId], shapes: &[Shape]) -> Result<Shape> {
+    let first = shapes[nodes[0]];
+    let size = |shape: &Shape| (shape.height, shape.width);
+    match nodes.iter().map(|&node| shapes[node]).find(|shape| size(shape) != size(&first)) {
+        Some(other) => Err(hardnet_kernels::Error::SizesDiffer { first: size(&first), other: size(&other) }.into()),
+        None => Ok(Shape { channels: nodes.iter().map(|&node| shapes[node].channels).sum(), ..first }),
     }
 }
 

@@ -145,13 +145,17 @@ impl Builder {
         self.layers.size(map)
     }
 
-    /// Plans the memory for `images` images at once; the program's output is the concatenation of `outputs`.
+    /// Plans the memory for `images` images at once; the program's output is the values of all `outputs`, map by map.
+    /// They may be of different sizes.
     ///
     /// # Errors
     ///
-    /// [`Error::NoInputs`] without outputs, [`Error::SizesDiffer`] for outputs of different sizes.
+    /// [`Error::NoInputs`] without outputs, [`Error::UnknownMap`] for a map of another builder.
     pub fn finish(mut self, outputs: &[FeatureMap], images: usize) -> Result<Program> {
-        self.layers.concatenation(outputs)?;
+        if outputs.is_empty() {
+            return Err(Error::NoInputs);
+        }
+        outputs.iter().try_for_each(|&map| self.layers.size(map).map(|_| ()))?;
         let outputs: Vec<usize> = outputs.iter().map(|map| map.0).collect();
         let images = images.max(1);
         let nodes = self.layers.nodes();
