@@ -9,8 +9,8 @@
 use anyhow::Result;
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{Conv2d, VarBuilder, VarMap, conv2d};
-use hardnet::model::{Backbone, TapKind, Taps};
-use hardnet::{Config, Variant};
+use hardnet::model::Backbone;
+use hardnet::{Config, TapKind, Taps, Variant};
 
 const CHANNELS: usize = 64;
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use hardnet_data::Pipeline;
 use hardnet_engine::PlanOptions;
-use hardnet_graph::{Config, Graph};
+use hardnet_graph::{Config, Graph, Taps};
 use hardnet_params::{Metadata, Parameters, WeightsFile};
 use hardnet_simd::Isa;
 
 use crate::classifier::{Classifier, Inner};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::features::Tap;
 use crate::labels::Labels;
 use crate::network::Network;
 use crate::preprocessing::pipeline_of;
@@ -40,6 +41,7 @@ pub struct ClassifierBuilder {
     pipeline: Option<Pipeline>,
     image_size: Option<u32>,
     labels: Option<Labels>,
+    taps: Option<Taps>,
     #[cfg(feature = "candle")]
     device: candle_core::Device,
 }
@@ -56,6 +58,7 @@ impl Default for ClassifierBuilder {
             pipeline: None,
             image_size: None,
             labels: None,
+            taps: None,
             #[cfg(feature = "candle")]
             device: candle_core::Device::Cpu,
         }
@@ -122,6 +125,15 @@ impl ClassifierBuilder {
     /// Sets the names of the classes, by default those in the weights file, or ImageNet's for 1,000 classes.
     pub fn labels(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.labels = Some(Labels::new(names.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Sets the feature maps that [`Classifier::features`] gives, by default none.
+    ///
+    /// They are outputs of the same network: no weights are held twice. Each call of the native engine copies them out of
+    /// its memory, also where only logits are wanted, so ask for what you need.
+    pub fn features(mut self, taps: Taps) -> Self {
+        self.taps = Some(taps);
         self
     }
 
@@ -205,27 +217,27 @@ impl ClassifierBuilder {
     }
 
     fn native(self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Classifier> {
-        let (pipeline, labels) = self.prepare(metadata, &weights)?;
+        let prepared = self.prepare(metadata, &weights)?;
         let batch = self.batch_size.min(Self::MAX_NATIVE_BATCH);
-        let side = pipeline.crop as usize;
+        let side = prepared.pipeline.crop as usize;
         let options = PlanOptions::default().size(side, side).batch(batch).threads(self.threads).isa(self.isa);
         let options = options.batch_invariant(self.batch_invariant);
-        let network = Network::native(&metadata.config, parameters, &options)?;
-        Ok(Self::finish(metadata, network, (pipeline, labels), (self.threads, batch), weights))
+        let network = Network::native(&prepared.graph, &prepared.taps, parameters, &options)?;
+        Ok(Self::finish(metadata, network, prepared, (self.threads, batch), weights))
     }
 
     #[cfg(feature = "candle")]
     fn candle(self, metadata: &Metadata, network: hardnet_model::HarDNet, weights: String) -> Result<Classifier> {
-        let (pipeline, labels) = self.prepare(metadata, &weights)?;
+        let prepared = self.prepare(metadata, &weights)?;
         // Candle's CPU backend has a pool of its own; elsewhere this machine only waits.
         let threads = if self.device.is_cpu() { self.threads } else { 1 };
-        let side = pipeline.crop as usize;
+        let side = prepared.pipeline.crop as usize;
         let network = Network::Candle(crate::network::CandleNetwork { network, device: self.device, side });
-        Ok(Self::finish(metadata, network, (pipeline, labels), (threads, self.batch_size), weights))
+        Ok(Self::finish(metadata, network, prepared, (threads, self.batch_size), weights))
     }
 
-    /// Decides preprocessing and names, and checks them against the network.
-    fn prepare(&self, metadata: &Metadata, weights: &str) -> Result<(Pipeline, Labels)> {
+    /// Decides preprocessing, names and feature maps, and checks them against the network.
+    fn prepare(&self, metadata: &Metadata, weights: &str) -> Result<Prepared> {
         let config = &metadata.config;
         let classes = config.classes();
         if classes == 0 {
@@ -247,26 +259,31 @@ impl ClassifierBuilder {
             pipeline = pipeline.with_img_size(side);
         }
         pipeline.validate().map_err(Error::Pipeline)?;
-        check_side(config, pipeline.crop as usize)?;
-        Ok((pipeline, labels))
+        let (graph, side) = (Graph::new(config)?, pipeline.crop as usize);
+        graph.shapes(side, side)?;
+        let taps = self.taps.as_ref().map(|taps| Tap::resolve(&graph, taps, side)).transpose()?.unwrap_or_default();
+        Ok(Prepared { graph, pipeline, labels, taps })
     }
 
     fn finish(
         metadata: &Metadata,
         network: Network,
-        (pipeline, labels): (Pipeline, Labels),
+        prepared: Prepared,
         (threads, batch): (usize, usize),
         weights: String,
     ) -> Classifier {
         let config: Config = metadata.config.clone();
-        Classifier::new(Inner { network, config, pipeline, labels: Arc::new(labels), threads, batch, weights })
+        let Prepared { pipeline, labels, taps, .. } = prepared;
+        Classifier::new(Inner { network, config, pipeline, labels: Arc::new(labels), taps, threads, batch, weights })
     }
 }
 
-/// Checks that images of `side` pixels survive the strides of the network.
-fn check_side(config: &Config, side: usize) -> Result<()> {
-    Graph::new(config)?.shapes(side, side)?;
-    Ok(())
+/// What a classifier is built of, beside its parameters.
+struct Prepared {
+    graph: Graph,
+    pipeline: Pipeline,
+    labels: Labels,
+    taps: Vec<Tap>,
 }
 
 /// Opens the weights called `name`, downloaded first if no cache has them.

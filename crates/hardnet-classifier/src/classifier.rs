@@ -12,6 +12,7 @@ use crate::builder::ClassifierBuilder;
 use crate::classification::Classification;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::features::{FeatureMap, Tap};
 use crate::input::ImageInput;
 use crate::labels::Labels;
 use crate::network::Network;
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) pipeline: Pipeline,
     pub(crate) labels: Arc<Labels>,
+    pub(crate) taps: Vec<Tap>,
     /// Threads of this machine that the network keeps busy.
     pub(crate) threads: usize,
     /// Images computed together.
@@ -140,16 +142,48 @@ impl Classifier {
     /// [`Error::ImageLength`] for a tensor of another size, [`Error::NotFinite`] where the output makes no sense.
     pub fn logits<I: AsRef<[f32]>>(&self, images: &[I]) -> Result<Logits> {
         let Inner { network, config, batch, weights, .. } = &*self.0;
-        let expected = config.in_channels * self.image_size().pow(2);
-        let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
-        if let Some((index, image)) = images.iter().enumerate().find(|(_, image)| image.len() != expected) {
-            return Err(Error::ImageLength { index, expected, found: image.len() });
-        }
-        let logits = network.logits(&images, *batch, config.classes())?;
+        let logits = network.logits(&self.tensors(images)?, *batch, config.classes())?;
         if !logits.as_slice().iter().all(|logit| logit.is_finite()) {
             return Err(Error::NotFinite { weights: weights.clone() });
         }
         Ok(logits)
+    }
+
+    /// Computes the feature maps that [`ClassifierBuilder::features`] asked for, in its order, of images that are prepared.
+    ///
+    /// ```no_run
+    /// use hardnet_classifier::Classifier;
+    /// use hardnet_graph::{TapKind, Taps};
+    ///
+    /// # fn main() -> Result<(), hardnet_classifier::Error> {
+    /// let taps = Taps::Strides(vec![8, 16, 32], TapKind::Transition);
+    /// let classifier = Classifier::builder().features(taps).load("hardnet68.safetensors")?;
+    /// let image = vec![0.0; 3 * 224 * 224]; // or of `Classifier::prepare`
+    /// for map in classifier.features(&[image])? {
+    ///     println!("stride {}: {:?}", map.info.stride, map.shape);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTaps`] where none were asked for, [`Error::ImageLength`] for a tensor of another size.
+    pub fn features<I: AsRef<[f32]>>(&self, images: &[I]) -> Result<Vec<FeatureMap>> {
+        if self.0.taps.is_empty() {
+            return Err(Error::NoTaps);
+        }
+        self.0.network.features(&self.tensors(images)?, self.0.batch, &self.0.taps)
+    }
+
+    /// Checks that every image is one of the network's input.
+    fn tensors<'a, I: AsRef<[f32]>>(&self, images: &'a [I]) -> Result<Vec<&'a [f32]>> {
+        let expected = self.0.config.in_channels * self.image_size().pow(2);
+        let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
+        match images.iter().enumerate().find(|(_, image)| image.len() != expected) {
+            Some((index, image)) => Err(Error::ImageLength { index, expected, found: image.len() }),
+            None => Ok(images),
+        }
     }
 
     /// Computes all `samples` with this classifier's preprocessing, as [`evaluate()`].

@@ -48,6 +48,9 @@ pub enum Error {
     /// The pipeline in a weights file cannot be read.
     #[error("the weights file's pipeline cannot be read")]
     PipelineMetadata(#[source] serde_json::Error),
+    /// Features of a classifier that was built without taps.
+    #[error("the classifier was built without feature maps")]
+    NoTaps,
     /// The pipeline makes no sense.
     #[error(transparent)]
     Pipeline(PipelineError),

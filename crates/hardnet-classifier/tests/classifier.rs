@@ -6,6 +6,7 @@ use hardnet_classifier::{Classifier, ClassifierBuilder, Engine, Error};
 use hardnet_data::{Dataset, DecodeLimits, Pipeline, decode};
 use hardnet_demo::fashion_mnist::{CLASSES, SAMPLE_TAR, VAL_LIST, WEIGHTS};
 use hardnet_eval::{EvalOptions, Tally};
+use hardnet_graph::{TapKind, Taps};
 use hardnet_params::{Metadata, WeightsFile};
 
 /// Images of the demonstration whose class is the most probable, and among the five most probable.
@@ -132,6 +133,51 @@ fn errors_say_what_was_expected() {
 fn a_classifier_can_be_shared() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Classifier>();
+}
+
+/// Every kind of map: of the stem, before and after a transition, in the middle of a fused group, and one twice.
+fn taps() -> [Taps; 3] {
+    let strides = |kind| Taps::Strides(vec![2, 4, 8, 16, 32], kind);
+    [strides(TapKind::Transition), strides(TapKind::Block), Taps::Indices(vec![0, 2, 13, 2])]
+}
+
+#[test]
+fn features_are_outputs_of_the_same_network() {
+    let files = files(3);
+    let plain = build(Classifier::builder().batch_size(2));
+    assert!(matches!(plain.features(&[vec![0.0; 3 * 64 * 64]]), Err(Error::NoTaps)));
+    let prepared = |file: &Vec<u8>| plain.prepare(&decode(file, &DecodeLimits::default()).unwrap().image).unwrap();
+    let tensors: Vec<_> = files.iter().map(prepared).collect();
+    for taps in taps() {
+        let classifier = build(Classifier::builder().batch_size(2).features(taps));
+        assert_eq!(classifier.logits(&tensors).unwrap(), plain.logits(&tensors).unwrap());
+        for map in classifier.features(&tensors).unwrap() {
+            assert_eq!(map.shape[..2], [3, map.info.channels]);
+            assert_eq!((map.shape[2], map.shape[3]), (64 / map.info.stride, 64 / map.info.stride));
+            assert_eq!(map.values.len(), map.shape.iter().product::<usize>());
+        }
+    }
+    let missing = Classifier::builder().features(Taps::Indices(vec![99])).from_weights(weights()).unwrap_err();
+    assert!(missing.to_string().starts_with("no feature map at index 99"), "{missing}");
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn features_of_both_engines_agree() {
+    let files = files(2);
+    for taps in taps() {
+        let [native, candle] = [Engine::Native, Engine::Candle].map(|engine| {
+            let classifier = build(Classifier::builder().engine(engine).features(taps.clone()));
+            let image = |file| classifier.prepare(&decode(file, &DecodeLimits::default()).unwrap().image).unwrap();
+            classifier.features(&files.iter().map(|file| image(file)).collect::<Vec<_>>()).unwrap()
+        });
+        for (native, candle) in native.iter().zip(&candle) {
+            assert_eq!((&native.info, native.shape), (&candle.info, candle.shape));
+            for (a, b) in native.values.iter().zip(&candle.values) {
+                assert!((a - b).abs() < 1e-3, "{:?}: {a} {b}", native.info);
+            }
+        }
+    }
 }
 
 #[cfg(not(feature = "candle"))]

@@ -102,7 +102,7 @@
 
 #[cfg(feature = "data")]
 pub use hardnet_classifier::{
-    Classification, Classifier, ClassifierBuilder, Engine, Error, Hit, ImageInput, Labels, Result,
+    Classification, Classifier, ClassifierBuilder, Engine, Error, FeatureMap, Hit, ImageInput, Labels, Result,
 };
 #[cfg(feature = "data")]
 pub use hardnet_data::{Image, Pipeline};
@@ -110,7 +110,7 @@ pub use hardnet_data::{Image, Pipeline};
 pub use hardnet_eval::{Logits, Prediction, top_k};
 
 pub use hardnet_engine::{Isa, Plan, PlanOptions};
-pub use hardnet_graph::{Config, Graph, Variant};
+pub use hardnet_graph::{Config, Graph, TapKind, Taps, Variant};
 pub use hardnet_params::{Metadata, WeightsFile};
 
 #[cfg(feature = "data")]

@@ -1,0 +1,51 @@
+//! Feature maps of a classifier.
+
+use hardnet_graph::{FeatureInfo, Graph, Taps};
+
+use crate::error::Result;
+
+/// A feature map of a batch of images.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FeatureMap {
+    /// The module whose output it is.
+    pub info: FeatureInfo,
+    /// Images, channels, rows and columns.
+    pub shape: [usize; 4],
+    /// The values, `[N, C, H, W]`.
+    pub values: Vec<f32>,
+}
+
+/// A module whose output is taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Tap {
+    /// Position in the modules of the graph.
+    pub(crate) module: usize,
+    pub(crate) info: FeatureInfo,
+    rows: usize,
+    columns: usize,
+}
+
+impl Tap {
+    /// The modules of `graph` that `taps` name, for images of `side` pixels.
+    pub(crate) fn resolve(graph: &Graph, taps: &Taps, side: usize) -> Result<Vec<Self>> {
+        let shapes = graph.shapes(side, side)?;
+        let tap = |module: usize| {
+            let info = &graph.modules()[module];
+            let shape = shapes[info.outputs[0]];
+            Self { module, info: info.into(), rows: shape.height, columns: shape.width }
+        };
+        Ok(graph.tapped(taps)?.into_iter().map(tap).collect())
+    }
+
+    /// Values of one image.
+    pub(crate) fn len(&self) -> usize {
+        self.info.channels * self.rows * self.columns
+    }
+
+    /// The map of `images` images, without values yet.
+    pub(crate) fn map(&self, images: usize) -> FeatureMap {
+        let shape = [images, self.info.channels, self.rows, self.columns];
+        FeatureMap { info: self.info.clone(), shape, values: Vec::with_capacity(images * self.len()) }
+    }
+}

@@ -1,0 +1,41 @@
+//! Takes feature maps of images, and compares images by the means of their deepest map.
+//!
+//! ```sh
+//! cargo run -p hardnet-examples --example features
+//! ```
+
+use anyhow::Result;
+use hardnet::data::{DecodeLimits, decode};
+use hardnet::{Classifier, TapKind, Taps};
+use hardnet_examples::{WEIGHTS, demo_files};
+
+fn main() -> Result<()> {
+    let taps = Taps::Strides(vec![4, 8, 16, 32], TapKind::Transition);
+    let classifier = Classifier::builder().features(taps).from_pretrained(WEIGHTS)?;
+    let files = demo_files(6)?;
+    let mut tensors = Vec::new();
+    for file in &files {
+        tensors.push(classifier.prepare(&decode(file, &DecodeLimits::default())?.image)?);
+    }
+    let maps = classifier.features(&tensors)?;
+    for map in &maps {
+        println!("stride {:>2}  {:<8} {:?}", map.info.stride, map.info.module, map.shape);
+    }
+
+    let deepest = maps.last().expect("four maps were asked for");
+    let [_, channels, rows, columns] = deepest.shape;
+    let embed = |image: &[f32]| -> Vec<f32> {
+        image.chunks(rows * columns).map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect()
+    };
+    let embeddings: Vec<_> = deepest.values.chunks(channels * rows * columns).map(embed).collect();
+    for (number, embedding) in embeddings.iter().enumerate() {
+        let name = classifier.classify(&files[number])?.top(1).remove(0).name;
+        println!("image {number}, {name:<12} similarity to image 0: {:.3}", cosine(&embeddings[0], embedding));
+    }
+    Ok(())
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
