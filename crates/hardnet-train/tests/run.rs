@@ -321,7 +321,7 @@ fn a_state_of_another_job_is_refused() {
     let path = temporary.path().join("state.safetensors");
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(resume(job(recipe())).unwrap().contains("is no state of this run"));
+    assert!(resume(job(recipe())).unwrap().contains("is not a state of this run"));
 }
 
 /// The average is the one that the formula gives.
