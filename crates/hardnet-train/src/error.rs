@@ -94,7 +94,7 @@ pub enum Error {
     Params(#[from] hardnet_params::Error),
     /// An error of the evaluation.
     #[error(transparent)]
-    Classifier(#[from] hardnet_classifier::Error),
+    Classifier(Box<hardnet_classifier::Error>),
     /// An error of the network.
     #[error(transparent)]
     Model(#[from] hardnet_model::Error),
@@ -104,4 +104,10 @@ pub enum Error {
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl From<hardnet_classifier::Error> for Error {
+    fn from(error: hardnet_classifier::Error) -> Self {
+        Self::Classifier(Box::new(error))
+    }
 }

@@ -109,7 +109,7 @@ impl Validation {
             classifier.evaluate(Arc::clone(&self.samples), &options, &mut (&mut tally, observer)).map_err(|error| {
                 match error {
                     EvalError::Loader(error) => Error::Loader(error),
-                    EvalError::Network(error) => Error::Classifier(error),
+                    EvalError::Network(error) => error.into(),
                 }
             })?;
         Ok((!summary.stopped).then_some(Evaluation { tally, errors: summary.failures }))

@@ -359,7 +359,9 @@ impl Trainer {
             Error::Diverged { epoch, batch, loss }
         };
         let evaluation = match validation.evaluate(config, self.result(), device, &mut Events(observe)) {
-            Err(Error::Classifier(hardnet_classifier::Error::NotFinite { .. })) => return Err(diverged(f32::NAN)),
+            Err(Error::Classifier(error)) if matches!(*error, hardnet_classifier::Error::NotFinite { .. }) => {
+                return Err(diverged(f32::NAN));
+            }
             evaluation => evaluation?,
         };
         let metrics = evaluation.map(|evaluation| evaluation.metrics());

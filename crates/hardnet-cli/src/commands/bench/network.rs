@@ -106,7 +106,7 @@ impl Weights {
     /// The reference.
     fn candle(&self, device: &Device) -> Result<HarDNet> {
         let parameters = match self {
-            Self::File(file) => hardnet_model::var_builder(&file, device)?,
+            Self::File(file) => hardnet_model::var_builder(file, device)?,
             Self::Formula(config) => {
                 let tensor = |param: &hardnet_model::ParamInfo| -> Result<(String, Tensor)> {
                     let values = synthetic::Synthetic.values(param)?;
