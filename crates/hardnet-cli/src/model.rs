@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::failure::{Failure, Hinted, Result};
+use crate::format::counted;
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, Located, locate};
 
@@ -24,14 +25,15 @@ pub(crate) struct ModelArgs {
     model: Option<Variant>,
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE", help = WEIGHTS_HELP)]
     weights: Option<WeightsSource>,
-    #[command(flatten)]
-    fetch: FetchArgs,
     /// Device: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
     /// Engine: native or candle [default: native on the CPU, candle elsewhere]
     #[arg(long, value_enum, hide_possible_values = true)]
     engine: Option<EngineChoice>,
+    // The heading of this group applies to all that follows, so it comes last.
+    #[command(flatten)]
+    fetch: FetchArgs,
 }
 
 /// `--engine`.
@@ -165,11 +167,11 @@ impl OpenedModel {
             classifier => Ok(classifier?),
         }?;
         printer.note(format_args!(
-            "hardnet {} ({}), {name} with {classes} classes, {} engine on {device_choice}, {} threads, weights {} (sha256 {}...{})",
+            "hardnet {} ({}), {name} with {classes} classes, {} engine on {device_choice}, {}, weights {} (sha256 {}...{})",
             env!("CARGO_PKG_VERSION"),
             env!("HARDNET_COMMIT"),
             classifier.engine(),
-            crate::knobs::threads(),
+            counted(crate::knobs::threads(), "thread"),
             weights.path,
             &weights.sha256[..12],
             weights.check.map_or(String::new(), |check| format!(", {check}")),

@@ -12,7 +12,7 @@ use crate::printer::Printer;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Preprocessing")]
 pub(crate) struct PipelineArgs {
-    /// Preprocessing pipeline: pil-bilinear (PyTorch) or pil-bicubic (the Paddle notebook) [default: the one of the weights]
+    /// Preprocessing pipeline: pil-bilinear (PyTorch) or pil-bicubic (the Paddle notebook) [default: from the weights]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(Pipeline::NAMES))]
     pipeline: Option<String>,
     /// Input size of the network in pixels; the resize scales with it

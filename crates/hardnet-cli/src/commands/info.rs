@@ -42,8 +42,6 @@ pub(crate) struct InfoArgs {
     /// Describe the network in this weights file
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<WeightsSource>,
-    #[command(flatten)]
-    fetch: FetchArgs,
     /// Input size in pixels [default: 224]
     #[arg(long, value_name = "PIXELS")]
     img_size: Option<usize>,
@@ -74,6 +72,9 @@ pub(crate) struct InfoArgs {
     /// Overwrite an existing file
     #[arg(long, requires = "output")]
     force: bool,
+    // The heading of this group applies to all that follows, so it comes last.
+    #[command(flatten)]
+    fetch: FetchArgs,
 }
 
 /// Output format.

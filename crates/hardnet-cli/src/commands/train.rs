@@ -16,7 +16,7 @@ use hardnet_weights::WeightsSource;
 use crate::commands::convert::read_labels;
 use crate::device::DeviceChoice;
 use crate::failure::{Exit, Failure, Hinted, Result};
-use crate::format::at_least_one;
+use crate::format::{at_least_one, counted};
 use crate::interrupt::Interrupt;
 use crate::model::name_of;
 use crate::pipeline::{PipelineArgs, to_value};
@@ -52,7 +52,7 @@ pub(crate) struct TrainArgs {
     /// Replace an existing run in the output folder
     #[arg(long)]
     force: bool,
-    /// Stop after N epochs; --resume continues
+    /// Stop after N epochs of the run; continue with --resume
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     stop_after: Option<usize>,
     /// Save the state every N steps, in addition to the end of each epoch
@@ -67,7 +67,7 @@ pub(crate) struct TrainArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Device to compute on: auto, cpu, cuda, cuda:N or metal
+    /// Device: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
     #[command(flatten)]
@@ -91,8 +91,6 @@ pub(crate) struct StartArgs {
     model: Option<Variant>,
     #[arg(help = WEIGHTS_HELP, long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<WeightsSource>,
-    #[command(flatten)]
-    fetch: FetchArgs,
     /// File of class names, one on each line [default: names of the class folders]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -102,6 +100,9 @@ pub(crate) struct StartArgs {
     /// Random seed
     #[arg(long, value_name = "NUMBER", default_value = "0")]
     seed: u64,
+    // The heading of this group applies to all that follows, so it comes last.
+    #[command(flatten)]
+    fetch: FetchArgs,
 }
 
 pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
@@ -123,12 +124,13 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     };
     let resumes = weights.is_none();
     printer.note(format_args!(
-        "hardnet {} ({}), {} with {} classes on {device_choice}, {} threads, {workers} loader threads",
+        "hardnet {} ({}), {} with {} classes on {device_choice}, {}, {}",
         env!("CARGO_PKG_VERSION"),
         env!("HARDNET_COMMIT"),
         name_of(&settings.metadata.config),
         settings.metadata.config.classes(),
-        crate::knobs::threads(),
+        counted(crate::knobs::threads(), "thread"),
+        counted(workers, "loader thread"),
     ));
     settings.lines(data.training.len(), data.validation.as_ref().map(|samples| samples.len())).iter().for_each(
         |line| {

@@ -32,7 +32,7 @@ pub(crate) struct DataArgs {
     /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
-    /// Batch size [default: 1, with --data 16]
+    /// Batch size [default: 1, or 16 with --data]
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     pub(super) batch_size: Option<usize>,
     /// Print JSON

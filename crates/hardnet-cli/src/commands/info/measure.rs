@@ -121,7 +121,7 @@ impl Measurement {
         )?;
         writeln!(
             text,
-            "arena   {} KiB of feature maps, at most {} KiB live",
+            "arena   {} KiB for feature maps (live memory at peak {} KiB)",
             kib(self.arena_bytes as u64),
             kib(totals.peak_live_bytes)
         )?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
 use crate::failure::{Failure, Result};
+use crate::format::counted;
 use crate::model::name_of;
 
 /// Version of [`Settings`].
@@ -117,9 +118,10 @@ impl Settings {
         vec![
             format!("{from}{frozen}, {training} training images, {validation}, seed {}", self.seed),
             format!(
-                "recipe {}: {epochs} epochs, batch size {batch_size}, SGD, momentum {momentum}{nesterov}, weight decay \
+                "recipe {}: {}, batch size {batch_size}, SGD, momentum {momentum}{nesterov}, weight decay \
                  {weight_decay}{decayed}{more}",
-                self.recipe_name
+                self.recipe_name,
+                counted(epochs as usize, "epoch")
             ),
             format!("learning rate {learning_rate}, {}", self.schedule()),
             format!("images: {}", self.augmentation()),
