@@ -12,6 +12,9 @@ use crate::performance::table::{Cell, Table};
 use crate::performance::{TABLES, write_page};
 use crate::workspace::{Workspace, output};
 
+/// Turns of the two plans whose times are compared.
+const INVARIANCE_ROUNDS: usize = 5;
+
 /// Sides of square images.
 const SIDES: [usize; 4] = [224, 320, 512, 1024];
 
@@ -25,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace, program: Option<&str>) -> Result<()> {
     let folder = workspace.root.join(TABLES);
     std::fs::create_dir_all(&folder)?;
     engines(&program)?.write(&folder, "engines")?;
+    batch_invariance(&program)?.write(&folder, "batch-invariance")?;
     sizes(&program)?.write(&folder, "sizes")?;
     write_page(&workspace.root)
 }
@@ -115,6 +119,45 @@ fn engines(program: &Program) -> Result<Table> {
                 Cell::scientific(&report["max_logit_difference"]),
             ]);
         }
+    }
+    Ok(table)
+}
+
+/// The cost of logits that do not depend on the batch.
+fn batch_invariance(program: &Program) -> Result<Table> {
+    let columns = ["model", "batch", "ms", "batch-invariant ms", "ratio", "plan MiB", "batch-invariant MiB"];
+    let mut table = Table::new(
+        "Cost of batch invariance",
+        "Median milliseconds of a batch of images of 224x224 pixels on all threads, with algorithms chosen for the batch and \
+         with `--batch-invariant`, which chooses them as for one image; the median over rounds that take turns.",
+        &columns,
+        program.tool(),
+    );
+    const BATCH: &str = "8";
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    for model in &program.models {
+        let (mut times, mut memory) = ([vec![], vec![]], [0.0; 2]);
+        for _ in 0..INVARIANCE_ROUNDS {
+            for (at, flags) in [&[][..], &["--batch-invariant"]].into_iter().enumerate() {
+                let common = ["--batch-size", BATCH, "--iters", "10", "--no-reference"];
+                let report = program.measure(model, &[&common, flags].concat())?;
+                times[at].push(report["latency_ms"]["median"].as_f64().context("no median")?);
+                memory[at] = report["plan_mib"].as_f64().context("no memory")?;
+            }
+        }
+        let [plain, invariant] = times.each_mut().map(median);
+        table.row([
+            model.as_str().into(),
+            serde_json::json!(8).into(),
+            Cell::rounded(&plain.into(), 2),
+            Cell::rounded(&invariant.into(), 2),
+            Cell::rounded(&(invariant / plain).into(), 3),
+            Cell::rounded(&memory[0].into(), 0),
+            Cell::rounded(&memory[1].into(), 0),
+        ]);
     }
     Ok(table)
 }

@@ -31,6 +31,9 @@ pub(crate) struct ModelArgs {
     /// Engine: native or candle [default: native on the CPU, candle elsewhere]
     #[arg(long, value_enum, hide_possible_values = true)]
     engine: Option<EngineChoice>,
+    /// Give each image the same logits, bit for bit, whatever else is in its batch (native engine); slower in large batches
+    #[arg(long)]
+    batch_invariant: bool,
     // The heading of this group applies to all that follows, so it comes last.
     #[command(flatten)]
     fetch: FetchArgs,
@@ -82,6 +85,7 @@ pub(crate) struct OpenedModel {
     file: WeightsFile,
     weights: WeightsOrigin,
     engine: Option<EngineChoice>,
+    batch_invariant: bool,
     device: (Device, DeviceChoice),
 }
 
@@ -111,7 +115,7 @@ impl ModelArgs {
                 config.classes()
             )));
         }
-        Ok(OpenedModel { file, weights, engine: self.engine, device })
+        Ok(OpenedModel { file, weights, engine: self.engine, batch_invariant: self.batch_invariant, device })
     }
 
     pub(crate) fn weights(&self) -> Option<&WeightsSource> {
@@ -139,6 +143,10 @@ impl ModelArgs {
     pub(crate) fn engine(&self) -> Option<EngineChoice> {
         self.engine
     }
+
+    pub(crate) fn batch_invariant(&self) -> bool {
+        self.batch_invariant
+    }
 }
 
 impl OpenedModel {
@@ -153,10 +161,11 @@ impl OpenedModel {
 
     /// Builds the classifier with preprocessing by `pipeline`, in batches of `batch` images.
     pub(crate) fn build(self, pipeline: &Pipeline, batch: usize, printer: &Printer) -> Result<Model> {
-        let Self { file, weights, engine, device: (device, device_choice) } = self;
+        let Self { file, weights, engine, batch_invariant, device: (device, device_choice) } = self;
         let (name, classes) = (name_of(file.config()), file.config().classes());
         check_side(file.config(), pipeline.crop as usize)?;
-        let mut builder = builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device);
+        let mut builder =
+            builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device).batch_invariant(batch_invariant);
         if let Some(engine) = engine {
             builder = builder.engine(engine.into());
         }

@@ -137,6 +137,7 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
     let side = shared.pipeline.img_size().unwrap_or(224) as usize;
     let mut options = plan_options()?.size(side, side).batch(batch.min(ClassifierBuilder::MAX_NATIVE_BATCH));
     options.algorithm = args.algorithm;
+    options.batch_invariant = shared.model.batch_invariant();
 
     let started = Instant::now();
     let weights = open()?;
