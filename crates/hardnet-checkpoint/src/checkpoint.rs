@@ -77,8 +77,8 @@ impl Contents {
 
 /// An open model file.
 ///
-/// The file is held in memory once, unchanged, and nothing in it is executed. Opening it temporarily takes at most as much
-/// memory again (4 MiB for small files), and so does reading a tensor: never more than twice the size of the file.
+/// The file is held in memory once, unchanged, and nothing in it is executed. Opening it temporarily takes at most as
+/// much memory again (4 MiB for small files), and so does reading a tensor: never more than twice the size of the file.
 #[derive(Debug)]
 pub struct Checkpoint {
     pub(crate) bytes: Vec<u8>,
@@ -90,8 +90,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Largest file that [`Checkpoint::open`] reads, 4 GiB: the limit of a zip archive without extensions. HarDNet85 in f32
-    /// is a thirtieth of it.
+    /// Largest file that [`Checkpoint::open`] reads, 4 GiB: the limit of a zip archive without extensions. HarDNet85 in
+    /// f32 is a thirtieth of it.
     pub const MAX_BYTES: u64 = 4 << 30;
 
     /// Opens the file at `path` and checks its structure.
@@ -113,8 +113,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// If the format is unknown, the content is damaged or truncated, a pickle names a global outside the allowlist, or a
-    /// limit is exceeded; see [`Error`].
+    /// If the format is unknown, the content is damaged or truncated, a pickle names a global outside the allowlist, or
+    /// a limit is exceeded; see [`Error`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
         let mut contents = read_contents(&bytes)?;
         state_dict::finish_names(&mut contents.entries)?;
@@ -129,8 +129,8 @@ impl Checkpoint {
         self.format
     }
 
-    /// Key of the dictionary that holds the tensors, such as `state_dict`. Keys of several levels are joined by periods.
-    /// `None` if the tensors are at the top level.
+    /// Key of the dictionary that holds the tensors, such as `state_dict`. Keys of several levels are joined by
+    /// periods. `None` if the tensors are at the top level.
     ///
     /// Averaged weights (`state_dict_ema`, `model_ema`) take precedence over the weights they were averaged from.
     pub fn wrapper(&self) -> Option<&str> {
@@ -147,8 +147,8 @@ impl Checkpoint {
         &self.tensors
     }
 
-    /// The elements of tensor `index`: little-endian, C order, contiguous. They are borrowed if the file stores them that
-    /// way.
+    /// The elements of tensor `index`: little-endian, C order, contiguous. They are borrowed if the file stores them
+    /// that way.
     ///
     /// # Errors
     ///

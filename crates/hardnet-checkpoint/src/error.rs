@@ -75,7 +75,7 @@ pub enum Error {
         offset: usize,
         /// The item.
         what: &'static str,
-        /// What the format has there.
+        /// The value that the format has there.
         expected: &'static str,
     },
     /// A bound that keeps memory and time proportional to the file was exceeded.

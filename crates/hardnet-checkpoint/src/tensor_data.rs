@@ -94,7 +94,8 @@ fn append(bytes: &[u8], part: &Payload, out: &mut Vec<u8>) -> Option<()> {
             let start = out.len();
             out.resize(start + *length, 0);
             let target = &mut out[start..];
-            // Each byte is written, and overwritten if it leads a pair: a branch would be mispredicted on random weights.
+            // Each byte is written, and overwritten if it leads a pair: a branch would be mispredicted on random
+            // weights.
             let (mut at, mut last) = (0, 0_u8);
             for &byte in bytes.get(range.clone())? {
                 *target.get_mut(at)? = if byte < 0x80 { byte } else { last << 6 | byte & 0x3f };

@@ -38,8 +38,8 @@ impl PipelineArgs {
         pipeline.is_some() || img_size.is_some() || crop_pct.is_some() || interpolation.is_some()
     }
 
-    /// Chooses the pipeline, and prints the choice with its reason. `config` is the network, if it is known, and `of_file`
-    /// the pipeline in its weights file.
+    /// Chooses the pipeline, and prints the choice with its reason. `config` is the network, if it is known, and
+    /// `of_file` the pipeline in its weights file.
     pub(crate) fn resolve(
         &self,
         config: Option<&Config>,

@@ -5,8 +5,8 @@ use candle_core::Result;
 use crate::update::{Factors, blend};
 use crate::weights::Weights;
 
-/// Exponential moving average of all parameters and running statistics, like timm's `ModelEmaV2`. torch's `AveragedModel`
-/// copies the statistics by default, and averages them with `use_buffers=True`.
+/// Exponential moving average of all parameters and running statistics, like timm's `ModelEmaV2`. torch's
+/// `AveragedModel` copies the statistics by default, and averages them with `use_buffers=True`.
 #[derive(Debug)]
 pub struct WeightAverage {
     decay: f64,

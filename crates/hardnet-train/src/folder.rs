@@ -1,7 +1,7 @@
 //! The folder of a run. Its files are written atomically.
 //!
-//! A file is written as `NAME.partial`, synced to disk and renamed: whatever happens, `NAME` has either the old content or
-//! the new one. The state is written last, so that it never refers to missing files.
+//! A file is written as `NAME.partial`, synced to disk and renamed: whatever happens, `NAME` has either the old content
+//! or the new one. The state is written last, so that it never refers to missing files.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -52,12 +52,13 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Locks `path` for a new run, and creates the folder if it is missing. With `replace`, the files of an existing run are
-    /// removed, the state first.
+    /// Locks `path` for a new run, and creates the folder if it is missing. With `replace`, the files of an existing
+    /// run are removed, the state first.
     ///
     /// # Errors
     ///
-    /// [`Error::RunExists`] if there is a run, [`Error::FolderLocked`] if another process uses the folder, [`Error::Io`].
+    /// [`Error::RunExists`] if there is a run, [`Error::FolderLocked`] if another process uses the folder,
+    /// [`Error::Io`].
     pub fn create(path: impl Into<PathBuf>, replace: bool) -> Result<Self> {
         let folder = Self::lock(path.into())?;
         if folder.has(RunFile::State) {

@@ -1,7 +1,7 @@
 //! Initial values.
 //!
-//! The authors' training script initializes convolutions with `xavier_normal_` and leaves the rest to PyTorch: batch norms
-//! that are the identity, and a linear layer uniform within one over the square root of its inputs.
+//! The authors' training script initializes convolutions with `xavier_normal_` and leaves the rest to PyTorch: batch
+//! norms that are the identity, and a linear layer uniform within one over the square root of its inputs.
 
 use hardnet_data::{Purpose, RandomStream};
 use hardnet_model::{ParamInfo, ParamKind};
@@ -26,8 +26,8 @@ pub(crate) fn values(param: &ParamInfo, index: usize, fan_in: usize, seed: u64) 
     }
 }
 
-/// The standard deviation of `xavier_normal_` for a weight `[out, in, k, k]`. A depthwise weight, `[channels, 1, k, k]`, has
-/// one input channel and all output channels by that rule.
+/// The standard deviation of `xavier_normal_` for a weight `[out, in, k, k]`. By that rule, a depthwise weight,
+/// `[channels, 1, k, k]`, has one input channel and all output channels.
 fn xavier_deviation(shape: &[usize]) -> f64 {
     let window: usize = shape[2..].iter().product();
     (2.0 / ((shape[0] + shape[1]) * window) as f64).sqrt()

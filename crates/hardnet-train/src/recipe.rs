@@ -62,8 +62,8 @@ impl Recipe {
     /// Names of the published recipes, for [`FromStr`].
     pub const NAMES: &[&str] = &["upstream", "notebook"];
 
-    /// The authors' recipe for ImageNet: 150 epochs of 256 images, Nesterov momentum 0.9, learning rate 0.05 with a cosine schedule,
-    /// weight decay 6e-5 on all parameters, random resized crops and horizontal flips.
+    /// The authors' recipe for ImageNet: 150 epochs of 256 images, Nesterov momentum 0.9, learning rate 0.05 with a
+    /// cosine schedule, weight decay 6e-5 on all parameters, random resized crops and horizontal flips.
     pub fn upstream() -> Self {
         Self {
             epochs: 150,
@@ -81,8 +81,8 @@ impl Recipe {
         }
     }
 
-    /// The recipe of the Paddle notebook: two epochs of 256 images by plain gradient descent at a learning rate of 1e-4,
-    /// weight decay 6e-5, images as in evaluation.
+    /// The recipe of the Paddle notebook: two epochs of 256 images by plain gradient descent at a learning rate of
+    /// 1e-4, weight decay 6e-5, images as in evaluation.
     pub fn notebook() -> Self {
         Self {
             epochs: 2,

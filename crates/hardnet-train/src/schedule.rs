@@ -78,8 +78,8 @@ impl Schedule {
         self
     }
 
-    /// The learning rate of step `batch` of `epoch`, both from 0, in a run of `epochs` epochs of `batches` steps each. `rate`
-    /// is the base learning rate.
+    /// The learning rate of step `batch` of `epoch`, both from 0, in a run of `epochs` epochs of `batches` steps each.
+    /// `rate` is the base learning rate.
     pub fn rate(&self, rate: f64, epochs: u32, batches: usize, epoch: u32, batch: usize) -> f64 {
         let units = |epochs: u32| match self.interval {
             LrInterval::Epoch => f64::from(epochs),

@@ -1,5 +1,5 @@
-//! The saved state of a run: a safetensors file of weights, momentum buffers and averages. Its metadata holds the progress
-//! and the history under the key `hardnet-train`.
+//! The saved state of a run: a safetensors file of weights, momentum buffers and averages. Its metadata holds the
+//! progress and the history under the key `hardnet-train`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -43,7 +43,8 @@ pub struct RunState {
 /// Totals of an epoch so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EpochTotals {
-    /// Sum of the losses of its images, as the bits of an f64, because decimal digits may not give the same number back.
+    /// Sum of the losses of its images, as the bits of an f64, because decimal digits may not give the same number
+    /// back.
     loss_bits: u64,
     pub(crate) correct: usize,
     pub(crate) images: usize,

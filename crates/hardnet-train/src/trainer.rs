@@ -32,8 +32,8 @@ pub struct Job {
     pub recipe: Recipe,
     /// Random seed: order and augmentation of images, dropout.
     pub seed: u64,
-    /// Number of modules of the network's `base`, from the first, whose weights are frozen. Their running statistics are still
-    /// updated, as in PyTorch for weights without a gradient.
+    /// Number of modules of the network's `base`, from the first, whose weights are frozen. Their running statistics
+    /// are still updated, as in PyTorch for weights without a gradient.
     pub freeze_until: usize,
     /// Training images, each with a label.
     pub training: Arc<Vec<Sample>>,
@@ -191,8 +191,8 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Resumes the run in `folder` at the step where it was saved. The job must be the one that the run was started with,
-    /// except for threads, workers and [`Job::checkpoint_every`], which do not change the result.
+    /// Resumes the run in `folder` at the step where it was saved. The job must be the one that the run was started
+    /// with, except for threads, workers and [`Job::checkpoint_every`], which do not change the result.
     ///
     /// # Errors
     ///

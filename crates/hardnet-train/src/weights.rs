@@ -27,8 +27,8 @@ impl Weights {
         Self::build(config, device, |index, param, fan_in| Ok(init::values(param, index, fan_in, seed)))
     }
 
-    /// The weights of a file, for a network of `classes` classes. If the file has another number of classes, or no head, the
-    /// head is random, as in [`Weights::random`].
+    /// The weights of a file, for a network of `classes` classes. If the file has another number of classes, or no
+    /// head, the head is random, as in [`Weights::random`].
     ///
     /// # Errors
     ///
@@ -83,8 +83,8 @@ impl Weights {
         self.entries.iter().map(|(_, var)| var)
     }
 
-    /// A builder of a network that shares these variables. Parameters get gradients if `is_trained` returns true for them;
-    /// running statistics are updated in any case.
+    /// A builder of a network that shares these variables. Parameters get gradients if `is_trained` returns true for
+    /// them; running statistics are updated in any case.
     pub fn var_builder(&self, is_trained: impl Fn(&ParamInfo) -> bool, device: &Device) -> VarBuilder<'static> {
         let tensor = |(param, var): &(ParamInfo, Var)| {
             let shared = !param.kind.is_trained() || is_trained(param);

@@ -1,8 +1,8 @@
 //! Downloads over HTTP, from the Hub and from other hosts.
 //!
 //! A download is written to a part file, which the next attempt resumes, also in a later run. The caller verifies the
-//! content and gives it its final name. Redirects are followed here, not by the HTTP library, so that the token is sent to
-//! the Hub's own origin and nowhere else.
+//! content and gives it its final name. Redirects are followed here, not by the HTTP library, so that the token is sent
+//! to the Hub's own origin and nowhere else.
 
 mod body;
 mod retry;

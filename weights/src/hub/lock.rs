@@ -20,8 +20,8 @@ pub(crate) struct Lock {
 impl Lock {
     /// Acquires the lock file at `path`, and waits while another process holds it.
     ///
-    /// On a file system without locks it succeeds at once: two processes may then download the same file, and the second
-    /// replaces the first one's with an equal one.
+    /// On a file system without locks it succeeds at once: two processes may then download the same file, and the
+    /// second replaces the first one's with an equal one.
     pub(crate) fn hold(path: &Path, observer: &mut Observer) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;

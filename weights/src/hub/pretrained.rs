@@ -12,9 +12,9 @@ use crate::source::WeightsSource;
 /// Opens the weights `name`: a tag of the [`registry`](crate::registry()), an address
 /// `hf://owner/name[@revision][/file]`, or the path of a file.
 ///
-/// The file is downloaded unless it is cached, with [`FetchOptions::from_env`]. Downloads are silent, and files of unknown
-/// hash are used ([`Verification::Unverified`](crate::Verification::Unverified)); [`WeightsSource::open`] takes an observer
-/// and options.
+/// The file is downloaded unless it is cached, with [`FetchOptions::from_env`]. Downloads are silent, and files of
+/// unknown hash are used ([`Verification::Unverified`](crate::Verification::Unverified)); [`WeightsSource::open`] takes
+/// an observer and options.
 ///
 /// ```no_run
 /// let file = hardnet_weights::open("hardnet68.upstream_in1k")?;
@@ -30,8 +30,8 @@ pub fn open(name: &str) -> Result<WeightsFile> {
 }
 
 impl WeightsSource {
-    /// Opens the weights, and downloads them first if they are not cached. Weights of the registry must be of the network
-    /// that it names.
+    /// Opens the weights, and downloads them first if they are not cached. Weights of the registry must be of the
+    /// network that it names.
     ///
     /// ```no_run
     /// use hardnet_weights::{FetchOptions, WeightsSource};

@@ -1,4 +1,4 @@
-//! What a fetch would do.
+//! The outcome of a fetch, without fetching.
 
 use super::event::Observer;
 use super::fetch::Fetched;
@@ -33,8 +33,8 @@ pub struct Candidate {
 }
 
 impl WeightsSource {
-    /// Returns what [`fetch`](Self::fetch) would do. Nothing is written. The only request is the Hub's for the length of
-    /// an `hf://` file that is not cached.
+    /// Returns what [`fetch`](Self::fetch) would do. Nothing is written. The only request is the Hub's for the length
+    /// of an `hf://` file that is not cached.
     ///
     /// # Errors
     ///

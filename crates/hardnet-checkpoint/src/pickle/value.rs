@@ -1,5 +1,5 @@
-//! The values that a pickle builds, in an arena. They refer to each other by index, so that a shared value is stored once
-//! and neither dropping nor walking recurses.
+//! The values that a pickle builds, in an arena. They refer to each other by index, so that a shared value is stored
+//! once and neither dropping nor walking recurses.
 
 use std::ops::Range;
 

@@ -65,7 +65,7 @@ pub(crate) struct ConvertArgs {
     pipeline: PipelineArgs,
 }
 
-/// What was written, or would be. Field names are API.
+/// Result of a conversion. Field names are API.
 #[derive(Serialize)]
 struct Report {
     schema_version: u32,

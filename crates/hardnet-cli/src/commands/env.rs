@@ -16,7 +16,7 @@ pub(crate) struct EnvArgs {
     json: bool,
 }
 
-/// What a bug report needs. Field names are API.
+/// The contents of a bug report. Field names are API.
 #[derive(Serialize)]
 struct Environment {
     version: &'static str,

@@ -34,8 +34,8 @@ Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json
   hardnet eval --weights hardnet68.safetensors --data-dir val --report result")]
 pub(crate) struct EvalArgs {
-    /// Images: a folder or tar archive, with one folder for each class unless --val-list is given; or an IDX file such as
-    /// t10k-images-idx3-ubyte.gz, with the file of labels beside it
+    /// Images: a folder or tar archive, with one folder for each class unless --val-list is given; or an IDX file such
+    /// as t10k-images-idx3-ubyte.gz, with the file of labels beside it
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
     /// List of images: a name and a class index on each line, such as `ILSVRC2012_val_00000001.JPEG 65`, or Kaggle's
@@ -171,8 +171,9 @@ fn exit_code(args: &EvalArgs, tally: &Tally, summary: &EvalSummary, printer: &Pr
 
 /// Runs `read` on a new thread.
 ///
-/// Matching 50,000 names with the index of an archive takes more memory than the result. An allocator with a heap for each
-/// thread gives the heap of an ended thread to the next one, a worker, which uses it; on this thread it would be idle.
+/// Matching 50,000 names with the index of an archive takes more memory than the result. An allocator with a heap for
+/// each thread gives the heap of an ended thread to the next one, a worker, which uses it; on this thread it would be
+/// idle.
 fn on_own_thread<T: Send>(read: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(read).join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)))
 }

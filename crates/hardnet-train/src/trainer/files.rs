@@ -14,8 +14,8 @@ impl Trainer {
         state::save(&self.folder, &self.state, &self.tensors())
     }
 
-    /// Saves the files of the epoch that was just added to the history, and then the state. Until the state is written, the
-    /// epoch does not count as finished, and a resumed run repeats it.
+    /// Saves the files of the epoch that was just added to the history, and then the state. Until the state is written,
+    /// the epoch does not count as finished, and a resumed run repeats it.
     pub(super) fn save_epoch(&self) -> Result<()> {
         let metrics = self.state.history.last().expect("an epoch was just added");
         if self.job.keep_epochs {

@@ -1,7 +1,7 @@
 //! `--report`: the result as one self-contained HTML page, without scripts or external files.
 //!
-//! [`document`] assembles the page from its sections, one file each. All foreign text (names of files and classes, paths)
-//! passes through [`html`], which escapes it.
+//! [`document`] assembles the page from its sections, one file each. All foreign text (names of files and classes,
+//! paths) passes through [`html`], which escapes it.
 
 mod calibration;
 mod classes;

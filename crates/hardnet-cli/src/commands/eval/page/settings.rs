@@ -1,4 +1,4 @@
-//! What it takes to repeat the run.
+//! The settings that reproduce the run.
 
 use super::Content;
 use super::html::{count, name};

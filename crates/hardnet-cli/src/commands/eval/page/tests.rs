@@ -61,7 +61,7 @@ fn page(report: &Report, classes: usize, labels: &Labels, breakdown: &Breakdown,
     document::page(&Content { report, classes, labels, breakdown, pictures })
 }
 
-/// What stands between `start` and the next `end`, everywhere.
+/// The texts between `start` and the next `end`.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     text.split(start).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
 }
