@@ -192,7 +192,8 @@ impl Trainer {
     }
 
     /// Resumes the run in `folder` at the step where it was saved. The job must be the one that the run was started
-    /// with, except for threads, workers and [`Job::checkpoint_every`], which do not change the result.
+    /// with, except for threads, workers and [`Job::checkpoint_every`](field@Job::checkpoint_every), which do
+    /// not change the result.
     ///
     /// # Errors
     ///

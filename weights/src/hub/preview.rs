@@ -12,7 +12,7 @@ use crate::source::WeightsSource;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Preview {
-    /// The cached file, unless [`FetchOptions::force`] asks for a new download.
+    /// The cached file, unless [`FetchOptions::force`](field@FetchOptions::force) asks for a new download.
     pub cached: Option<Fetched>,
     /// The sources that would be tried, in order, until one delivers the file. Empty if the file is cached.
     pub candidates: Vec<Candidate>,

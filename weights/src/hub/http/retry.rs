@@ -46,7 +46,7 @@ impl Failure {
 impl HttpClient<'_> {
     /// Repeats `attempt` until it succeeds, fails permanently, or makes no progress [`max_attempts`] times in a row.
     ///
-    /// [`max_attempts`]: crate::RetryPolicy::max_attempts
+    /// [`max_attempts`]: field@crate::RetryPolicy::max_attempts
     pub(super) fn with_retries<T>(
         &self,
         observer: &mut Observer,
