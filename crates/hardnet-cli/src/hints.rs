@@ -3,6 +3,7 @@
 use std::io;
 
 use hardnet_checkpoint::Error as CheckpointError;
+use hardnet_data::DatasetError;
 use hardnet_weights::{DownloadError, Error as WeightsError};
 
 /// Returns what to do about an error, if there is a known remedy for one of its causes.
@@ -10,6 +11,10 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<WeightsError>() {
             return weights(error);
+        }
+        if let Some(DatasetError::UnsortedImages { .. }) = cause.downcast_ref() {
+            let hint = "pass a list of labels with --val-list, or sort the images into one folder per class";
+            return Some(hint.into());
         }
         let boxed = cause.downcast_ref::<Box<CheckpointError>>().map(AsRef::as_ref);
         boxed.or_else(|| cause.downcast_ref()).and_then(checkpoint).map(Into::into)

@@ -40,7 +40,7 @@ pub const MAX_NAME_BYTES: usize = 4096;
 /// An open tar archive and what it holds.
 pub(crate) struct Archive {
     pub(crate) index: ArchiveIndex,
-    /// What came of keeping the index, if the user should hear of it.
+    /// A note for the user: why the index could not be kept.
     pub(crate) note: Option<String>,
     file: Arc<ArchiveFile>,
 }
@@ -122,7 +122,7 @@ impl ArchivedFile {
     /// # Errors
     ///
     /// The operating system's reason; `UnexpectedEof` if the archive has become shorter since it was indexed,
-    /// `InvalidData` if there is no header before the content any more.
+    /// `InvalidData` if the content is no longer preceded by a header.
     pub fn read(&self) -> std::io::Result<Vec<u8>> {
         let mut content = Vec::new();
         self.read_into(&mut content)?;

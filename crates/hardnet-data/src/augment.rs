@@ -1,4 +1,4 @@
-//! What training does to pictures: torchvision's `RandomResizedCrop`, `RandomCrop` with padding and `RandomHorizontalFlip`.
+//! Random augmentation for training: torchvision's `RandomResizedCrop`, `RandomCrop` with padding and `RandomHorizontalFlip`.
 //!
 //! Crops are resampled by the same rule as everything else, [`Resizer`]; what is drawn has torchvision's distribution, from
 //! a stream of its own for each sample and epoch. Oracle of the distributions: torchvision 0.29.2, held by
@@ -11,32 +11,32 @@ use serde::{Deserialize, Serialize};
 use crate::normalize::TensorWriter;
 use crate::{Image, Pipeline, PipelineError, RandomStream, Resizer};
 
-/// What is done at random to a picture of the training set.
+/// Random changes to an image of the training set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Augmentation {
-    /// Which part of the picture is seen.
+    /// Which part of the image is used.
     pub crop: RandomCrop,
     /// Probability that left and right are exchanged.
     pub flip: f64,
 }
 
-/// Which part of a picture training sees. The result is always as large as the crop of the [`Pipeline`].
+/// Which part of an image training uses. The result is always as large as the crop of the [`Pipeline`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum RandomCrop {
-    /// What the pipeline shows in evaluations.
+    /// The center crop of evaluations.
     None,
     /// A rectangle of random size and shape, resized to a square: `RandomResizedCrop`.
     Resized {
-        /// Least and greatest share of the picture's area.
+        /// Least and greatest share of the image's area.
         scale: [f64; 2],
         /// Least and greatest width divided by height.
         ratio: [f64; 2],
     },
-    /// What the pipeline shows, in a border of black pixels, and of that a random square: `RandomCrop` with padding.
+    /// A random square of the center crop in a border of black pixels: `RandomCrop` with padding.
     Padded {
         /// Width of the border in pixels of the crop.
         padding: u32,
@@ -44,27 +44,27 @@ pub enum RandomCrop {
 }
 
 impl Augmentation {
-    /// Nothing at random.
+    /// No augmentation.
     pub fn none() -> Self {
         Self { crop: RandomCrop::None, flip: 0.0 }
     }
 
-    /// The usual one of ImageNet: 8 to 100 % of the area at 3:4 to 4:3, and half of the pictures mirrored.
+    /// The usual augmentation of ImageNet: 8 to 100 % of the area at 3:4 to 4:3, and half of the images mirrored.
     pub fn imagenet() -> Self {
         Self { crop: RandomCrop::Resized { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] }, flip: 0.5 }
     }
 
-    /// The same with another crop.
+    /// Sets the crop.
     pub fn with_crop(self, crop: RandomCrop) -> Self {
         Self { crop, ..self }
     }
 
-    /// The same with another probability of mirroring.
+    /// Sets the probability of mirroring.
     pub fn with_flip(self, flip: f64) -> Self {
         Self { flip, ..self }
     }
 
-    /// Checks that every number makes sense.
+    /// Checks that every setting is in its range.
     ///
     /// # Errors
     /// [`PipelineError::Augmentation`] for a probability outside 0 to 1, a share of the area outside 0 (exclusive) to 1, a
@@ -98,7 +98,7 @@ impl Augmentation {
         Ok(())
     }
 
-    /// The tensor `[3, crop, crop]` of a picture as `pipeline` makes it, but for the crop and the mirroring drawn from
+    /// The tensor `[3, crop, crop]` of a image as `pipeline` makes it, but for the crop and the mirroring drawn from
     /// `random`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
-//! Which images, with which labels: from a list, from one folder per class, or from loose paths.
+//! Data sets: which images, with which labels, from a list, from one folder per class, or from paths.
 //!
-//! A data set is only names: nothing is opened here but the list itself, and the archive the images are in. All that can be known to be wrong is said
-//! before any work begins, because an evaluation that fails after an hour costs an hour.
+//! A data set is only names: nothing is opened here but the list itself, and the archive that the images are in. What can
+//! be known to be wrong is an error before any work begins, because an evaluation that fails after an hour costs an hour.
 
 mod archive;
 mod class_folders;
@@ -34,7 +34,7 @@ pub const MAX_LIST_BYTES: u64 = 64 << 20;
 /// The most samples or folders a data set may have; ImageNet's training set has 1.3 million.
 pub const MAX_SAMPLES: usize = 4 << 20;
 
-/// Samples in a fixed order.
+/// Labeled samples in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dataset {
@@ -44,7 +44,7 @@ pub struct Dataset {
     ///
     /// A class without a folder has its WordNet id or its number for a name, as the other folders do.
     pub classes: Option<Vec<String>>,
-    /// What was decided on the way and the user should hear of, a plain sentence each, without a final stop.
+    /// Decisions that the user should know of: a sentence each, without a final stop.
     pub notes: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// A [`DatasetError`] if one of the files is no IDX file of unsigned bytes with three dimensions and with one, is cut
+    /// A [`DatasetError`] if the files are not IDX files of unsigned bytes with three dimensions and one, if one is cut
     /// short or too long, or if there are more or fewer labels than images, or a label outside 0..`classes`.
     pub fn from_idx(images: &Path, classes: usize) -> Result<Self, DatasetError> {
         idx::read(images, classes)
@@ -113,7 +113,7 @@ impl Dataset {
         idx::is_idx(path)
     }
 
-    /// How many class folders `root` has; 0 if it is no folder.
+    /// How many class folders `root` has; 0 if it is not a folder.
     ///
     /// # Errors
     ///
@@ -134,8 +134,8 @@ impl Dataset {
         paths::read(paths)
     }
 
-    /// Takes `n` samples out at random, all of them if there are fewer; the choice depends on `seed` and the number of
-    /// samples alone. Both parts keep their order.
+    /// Splits off `n` random samples, all of them if there are fewer, and returns them. The choice depends on `seed` and the
+    /// number of samples alone; both parts keep their order.
     pub fn split_off_random(&mut self, n: usize, seed: u64) -> Self {
         let length = u32::try_from(self.samples.len()).expect("a data set has at most `MAX_SAMPLES` samples");
         let order = RandomStream::new(seed, Purpose::Split, [0, 0]).permutation(length);

@@ -1,12 +1,12 @@
 //! Decoding of JPEG, PNG and BMP to what Pillow's `Image.open(file).convert("RGB")` holds.
 //!
-//! The format is told by content. Orientation tags, color profiles and gamma are ignored, alpha is dropped without
-//! compositing, as Pillow does. Gray pictures stay [`Channels::Gray`](crate::Channels::Gray).
+//! The format is detected from the content. Orientation tags, color profiles and gamma are ignored, alpha is dropped without
+//! compositing, as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
 //!
 //! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is exact with the feature `exact-jpeg`. By
 //! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open, so
 //! the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels in some
-//! pixels; most where chroma is subsampled, at the right and lower edge, and in pictures of few pixels. What follows (color
+//! pixels; most where chroma is subsampled, at the right and lower edge, and in images of few pixels. What follows (color
 //! conversion, CMYK) is libjpeg's and Pillow's arithmetic.
 //! Oracle: Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
 
@@ -53,7 +53,7 @@ impl fmt::Display for ImageFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeLimits {
-    /// Most pixels of a picture, checked against the header before anything is allocated.
+    /// Most pixels of a image, checked against the header before anything is allocated.
     pub max_pixels: u64,
 }
 
@@ -84,13 +84,13 @@ impl DecodeLimits {
     }
 }
 
-/// A decoded picture and what decoding lost.
+/// A decoded image and what decoding lost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Decoded {
-    /// The picture.
+    /// The image.
     pub image: Image,
-    /// What Pillow's `convert("RGB")` loses of this file, each kind at most once.
+    /// Losses of Pillow's `convert("RGB")` on this file, each kind at most once.
     pub warnings: Vec<DecodeWarning>,
 }
 
@@ -108,7 +108,7 @@ pub enum DecodeWarning {
     AlphaDropped,
     /// 16-bit samples were reduced to their high byte.
     SixteenBitReduced,
-    /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a picture is mostly
+    /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a image is mostly
     /// white.
     SixteenBitClipped,
     /// CMYK inks were turned into RGB by the plain formula, without a color profile.
@@ -164,7 +164,7 @@ fn to_image(
     Image::new(width, height, channels, samples).map_err(malformed)
 }
 
-/// The library's error, told in terms of the file.
+/// The library's error in terms of the file.
 fn raster_error(format: ImageFormat, len: usize, error: image::ImageError) -> DecodeError {
     match error {
         image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {

@@ -34,7 +34,7 @@ impl fmt::Display for Channels {
     }
 }
 
-/// An 8-bit picture of at least one pixel; samples `[height, width, channels]`, 0..=255.
+/// An 8-bit image of at least one pixel; samples `[height, width, channels]`, 0..=255.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     width: usize,
@@ -88,12 +88,12 @@ impl Image {
         &self.samples
     }
 
-    /// The samples without the picture around them.
+    /// The samples without the image around them.
     pub fn into_samples(self) -> Vec<u8> {
         self.samples
     }
 
-    /// The given columns and rows, which lie inside the picture and are not empty.
+    /// The given columns and rows, which lie inside the image and are not empty.
     pub(crate) fn part(&self, columns: Range<usize>, rows: Range<usize>) -> Image {
         let (count, stride) = (self.channels.count(), self.width * self.channels.count());
         let row = |row: usize| &self.samples[row * stride..][columns.start * count..columns.end * count];
@@ -101,7 +101,7 @@ impl Image {
         Image { width: columns.len(), height: rows.len(), channels: self.channels, samples }
     }
 
-    /// The picture with three channels: gray is replicated, as Pillow's `convert("RGB")` of mode `L` does.
+    /// The image with three channels: gray is replicated, as Pillow's `convert("RGB")` of mode `L` does.
     pub fn into_rgb(self) -> Image {
         match self.channels {
             Channels::Rgb => self,
@@ -124,7 +124,7 @@ impl fmt::Debug for Image {
 #[non_exhaustive]
 pub enum ImageError {
     /// A side is 0.
-    #[error("a picture of `{width}x{height}` pixels has no pixel, expected both sides to be at least 1")]
+    #[error("an image of `{width}x{height}` pixels is empty, expected both sides to be at least 1")]
     NoPixels {
         /// Columns.
         width: u64,
@@ -143,7 +143,7 @@ pub enum ImageError {
         /// Samples given.
         found: usize,
     },
-    /// A side of a resized or cropped picture is outside the accepted range.
+    /// A side of a resized or cropped image is outside the accepted range.
     #[error("`{name}` is {value}, expected 1..={max} pixels")]
     Side {
         /// Which size is meant.
@@ -153,8 +153,8 @@ pub enum ImageError {
         /// The largest accepted size.
         max: u64,
     },
-    /// A window lies partly outside the resized picture.
-    #[error("window {start}..{end} along `{axis}` leaves a picture of {size} pixels")]
+    /// A window lies partly outside the resized image.
+    #[error("window {start}..{end} along `{axis}` exceeds an image of {size} pixels")]
     WindowOutside {
         /// `"width"` or `"height"`.
         axis: &'static str,
@@ -162,7 +162,7 @@ pub enum ImageError {
         start: u64,
         /// One past its last pixel.
         end: u64,
-        /// Size of the picture along the axis.
+        /// Size of the image along the axis.
         size: u64,
     },
     /// A resized image would have more pixels than are computed at once.

@@ -59,7 +59,7 @@ impl FromStr for Interpolation {
     }
 }
 
-/// A name that is no [`Interpolation`].
+/// Error of a name that is not that of an [`Interpolation`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown interpolation `{name}`, expected one of {}", Interpolation::ALL.map(Interpolation::name).join(", "))]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! Batches of tensors from samples: files are read, decoded and preprocessed by worker threads, ahead of the network.
 //!
-//! The batches are the same whatever the number of workers, and an image that cannot be had costs only itself: it is
+//! The batches are the same whatever the number of workers, and an image that cannot be loaded costs only itself: it is
 //! reported in the batch in which its row would have been, and no other sample moves to another batch.
 
 mod error;
@@ -42,7 +42,7 @@ pub struct LoaderOptions {
     pub batch_size: usize,
     /// The most images decoded ahead of the batch asked for, at least 1; by default 64, two batches.
     pub prefetch: usize,
-    /// What a file may make the decoder allocate.
+    /// Limits of the memory that a file may make the decoder allocate.
     pub limits: DecodeLimits,
     /// Instruction set of the resize, by default the best of this processor; the tensors do not depend on it.
     pub isa: Isa,
@@ -52,7 +52,7 @@ pub struct LoaderOptions {
     /// A consumer that acquires cores itself must release them before it asks for a batch or drops the loader.
     pub cores: Option<Arc<CoreBudget>>,
     /// How long a batch waits for one image, by default 60 seconds. One that is not ready then is a failure,
-    /// [`SampleError::TimedOut`]; the thread that is at it is left behind, its core and its place go to others.
+    /// [`SampleError::TimedOut`]; its thread is left behind, and its core and its place go to others.
     ///
     /// Without workers every image is waited for.
     pub timeout: Duration,
@@ -123,9 +123,9 @@ impl Default for LoaderOptions {
 pub struct TrainingEpoch {
     /// The samples to load and their order, as indices.
     pub order: Vec<u32>,
-    /// What is done to them at random.
+    /// Random changes to them.
     pub augmentation: Augmentation,
-    /// Seed of what is random.
+    /// Random seed.
     pub seed: u64,
     /// Number of the epoch; every sample has its own random numbers in each.
     pub number: u32,
@@ -154,7 +154,7 @@ pub struct Batch {
     pub samples: Vec<usize>,
     /// The samples that have no image, in their order, and why.
     pub failures: Vec<(usize, SampleError)>,
-    /// What decoding lost of images that are there, in the order of their samples.
+    /// Losses of decoding the images, in the order of their samples.
     pub warnings: Vec<(usize, DecodeWarning)>,
 }
 
@@ -177,7 +177,7 @@ pub struct Loader {
     next: usize,
 }
 
-/// What became of one sample: its tensor and warnings.
+/// The result of one sample: its tensor and warnings.
 type Loaded = Result<(ImageTensor, Vec<DecodeWarning>), SampleError>;
 
 impl Loader {
@@ -204,7 +204,7 @@ impl Loader {
 
     /// Starts loading the samples of `epoch`, at random changed as it says.
     ///
-    /// What becomes of a sample depends on the seed, the epoch and the sample's index, neither on the number of workers
+    /// The tensor of a sample depends on the seed, the epoch and the sample's index, neither on the number of workers
     /// nor on what is loaded before it.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! From a picture to the tensor a network reads: resize, center crop, scale, normalize.
+//! From a image to the tensor a network reads: resize, center crop, scale, normalize.
 //!
 //! The geometry is torchvision's (`Resize(int)`, `CenterCrop`), the resampling Pillow's, the arithmetic of the tensor that
 //! of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue.
@@ -17,14 +17,14 @@ use crate::normalize::TensorWriter;
 use crate::resize::Resizer;
 pub use error::{PipelineError, UnknownPipeline};
 
-/// How a picture becomes a tensor; one value per evaluation protocol.
+/// How a image becomes a tensor; one value per evaluation protocol.
 ///
 /// Fields can be set freely; [`validate`](Pipeline::validate) is called by everything that computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Pipeline {
-    /// Short side of the resized picture in pixels; the long side keeps the ratio, truncated.
+    /// Short side of the resized image in pixels; the long side keeps the ratio, truncated.
     pub resize: u32,
     /// Side of the square cut from the middle, in pixels.
     pub crop: u32,
@@ -76,7 +76,7 @@ impl Pipeline {
         Pipeline { resize, crop, ..self }
     }
 
-    /// The same crop cut from a picture of short side `floor(crop / pct)`, timm's `crop_pct`.
+    /// The same crop cut from a image of short side `floor(crop / pct)`, timm's `crop_pct`.
     ///
     /// # Errors
     /// [`PipelineError::CropPct`] unless 0 < `pct` <= 1, [`PipelineError::Side`] if the short side exceeds
@@ -119,19 +119,19 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The whole resized picture, in the channels of `image`: what Pillow holds before `CenterCrop`.
+    /// The whole resized image, in the channels of `image`: what Pillow holds before `CenterCrop`.
     ///
     /// Nothing else here needs it: other functions compute the part that the crop keeps.
     ///
     /// # Errors
-    /// Those of [`validate`](Pipeline::validate); as [`resize`](crate::resize) where the picture would be too large.
+    /// Those of [`validate`](Pipeline::validate); as [`resize`](crate::resize) where the image would be too large.
     pub fn resized_pixels(&self, image: &Image) -> Result<Image, PipelineError> {
         self.validate()?;
         let ((width, height), _) = self.geometry(image);
         Ok(Resizer::new().window(image, (width, height), (0..width, 0..height), self.interpolation)?)
     }
 
-    /// The resized and cropped picture, RGB, `crop` x `crop`: what Pillow holds before `ToTensor`.
+    /// The resized and cropped image, RGB, `crop` x `crop`: what Pillow holds before `ToTensor`.
     ///
     /// # Errors
     /// Those of [`validate`](Pipeline::validate).
@@ -195,7 +195,7 @@ impl Pipeline {
         3 * self.crop as usize * self.crop as usize
     }
 
-    /// Size of the resized picture, and the columns and rows of it that the crop keeps.
+    /// Size of the resized image, and the columns and rows of it that the crop keeps.
     fn geometry(&self, image: &Image) -> ((u64, u64), (Range<u64>, Range<u64>)) {
         let (width, height) = resized(image.width() as u64, image.height() as u64, self.resize.into());
         ((width, height), (centered(width, self.crop.into()), centered(height, self.crop.into())))

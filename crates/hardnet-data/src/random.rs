@@ -1,16 +1,16 @@
-//! Random numbers by counting: any number of a stream can be had without those before it.
+//! Counter-based random numbers: any number of a stream can be computed without those before it.
 //!
 //! A stream is named by a seed and three numbers, so that what happens to sample 17 in epoch 3 depends on nothing else:
 //! neither on which thread does it, nor on what was drawn before. The generator is Philox4x32-10 (J. K. Salmon et al.,
 //! "Parallel random numbers: as easy as 1, 2, 3", SC 2011), of which the tests have the published answers.
 
-/// What the numbers of a [`RandomStream`] are for; streams of different purposes are independent.
+/// Purpose of the numbers of a [`RandomStream`]; streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {
     /// The order of the samples of an epoch.
     Order = 1,
-    /// What is done to a sample in an epoch.
+    /// The changes to a sample in an epoch.
     Augmentation = 2,
     /// Which samples are split off for validation.
     Split = 3,

@@ -270,7 +270,7 @@ fn damaged_and_foreign_archives_are_told_with_the_remedy() {
         ),
         (
             archive(&[entry("../a.jpg", b'0', b"")]),
-            "the entry `../a.jpg` at offset 0 of `a.tar` has `..` in its name; make the archive again".into(),
+            "the entry `../a.jpg` at offset 0 of `a.tar` has `..` in its name; create the archive again".into(),
         ),
         (
             b"\x1f\x8b\x08\0\0\0\0\0\0\0".to_vec(),

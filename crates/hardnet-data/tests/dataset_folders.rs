@@ -48,7 +48,7 @@ fn folders_that_are_not_among_the_thousand_are_listed() {
     assert_eq!(
         message(root.path(), 1000),
         "4 of the 5 class folders of `ROOT` are not ImageNet classes: `12`, `extra`, `n00000001`, `n99999999`; \
-         expected WordNet ids such as `n01440764`, move other folders away"
+         expected WordNet ids such as `n01440764`, move other folders elsewhere"
     );
 }
 
@@ -88,7 +88,7 @@ fn numbers_that_are_no_class_index_are_refused() {
              the classes look numbered from 1, expected numbers from 0: subtract one",
         ),
         (&["99999999999/a.png"], "the class folder `99999999999` of `ROOT` is outside 0..3"),
-        (&["1/a.png", "01/a.png"], "the class folders `01` and `1` of `ROOT` are the same number; merge them"),
+        (&["1/a.png", "01/a.png"], "the class folders `01` and `1` of `ROOT` stand for the same number; merge them"),
     ];
     for (names, expected) in table {
         assert_eq!(message(tree(names).path(), 3), expected, "{names:?}");
@@ -185,8 +185,7 @@ fn roots_without_class_folders_are_refused_with_the_remedy() {
     let table: [(&[&str], &str); 4] = [
         (
             &["a.jpg", "b.JPEG", "list.txt"],
-            "`ROOT` holds 2 images but no class folders; name a list of labels with --val-list, \
-             or sort the images into one folder per class",
+            "`ROOT` holds 2 images but no class folders, expected one folder of images per class",
         ),
         (&[], "`ROOT` holds no class folders, expected one folder of images per class"),
         (&["list.txt", ".git/a.jpg"], "`ROOT` holds no class folders, expected one folder of images per class"),

@@ -127,7 +127,7 @@ fn wrong_rows_are_told_with_their_line() {
     assert_eq!(
         message(&format!("{header}{row}"), 10),
         "`list.csv` names ImageNet's 1000 classes by WordNet ids, the model knows 10 classes; \
-         name a list with one `name label` per line"
+         use a list with one `name label` per line"
     );
 }
 

@@ -177,12 +177,12 @@ fn errors_say_where_what_and_how_to_mend_it() {
         (
             "c.jpg 1\n",
             "1 of the 1 images in `list.txt` are not in `images`: `c.jpg` (line 1); \
-             name `images/val` as the image folder",
+             use `images/val` as the image folder",
         ),
         (
             "images/a.jpg 1\n",
             "1 of the 1 images in `list.txt` are not in `images`: `images/a.jpg` (line 1); \
-             name `FOLDER` as the image folder",
+             use `FOLDER` as the image folder",
         ),
     ];
     for (text, expected) in ten_classes {

@@ -194,7 +194,7 @@ fn options_that_cannot_be_are_refused() {
     for (batch_size, prefetch, expected) in [(22, 1, "batch_size"), (1, 22, "prefetch")] {
         let error = start(many.clone(), large.clone(), options(0, batch_size, prefetch)).expect_err("too much");
         let text = format!(
-            "`{expected}` is 22, at 4096 pixels squared more than 4294967296 bytes of tensors; expected at most 21"
+            "`{expected}` of 22 images of 4096x4096 pixels takes more than 4294967296 bytes; expected at most 21"
         );
         assert_eq!(error.to_string(), text);
     }

@@ -2,7 +2,7 @@
 //!
 //! The first line is a JSON object: format, the archive's absolute path, size and time of change, and the CRC-32 of what
 //! follows, a JSON array of `[name, offset, bytes, kind]`. A file that is not for this very archive, or is damaged in
-//! any way, is as good as none. Each read of an entry looks at its header once more, so that even an archive that was
+//! any way, is ignored. Each read of an entry looks at its header once more, so that even an archive that was
 //! changed without a trace in size or time gives an error and not another entry's bytes.
 
 use std::borrow::Cow;
@@ -52,7 +52,7 @@ pub(super) struct IndexCache {
 }
 
 impl IndexCache {
-    /// The place below `folder` for the archive at `path`; `None` if its state cannot be told apart from a later one.
+    /// The cache file in `folder` for the archive at `path`; `None` if its state cannot be told apart from a later one.
     pub(super) fn new(folder: &Path, path: &Path, metadata: &Metadata) -> Option<Self> {
         let archive = fs::canonicalize(path).ok()?;
         let changed = metadata.modified().ok()?;
@@ -82,7 +82,7 @@ impl IndexCache {
         serde_json::from_slice(entries).ok().map(|EntryArray(index)| index)
     }
 
-    /// Writes the index: a whole file or none.
+    /// Writes the index: the file appears when it is complete.
     pub(super) fn write(&self, index: &ArchiveIndex) -> io::Result<()> {
         let mut sum = CrcWriter::default();
         serde_json::to_writer(&mut sum, &EntryArray(index))?;

@@ -1,4 +1,4 @@
-//! Why a file is no archive that images can be read from.
+//! Errors of tar archives.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What an entry of an archive is, if it is not a regular file.
+/// The kind of an archive entry that is not a regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -32,7 +32,7 @@ impl fmt::Display for EntryKind {
     }
 }
 
-/// Why a file is no tar archive that images can be read from.
+/// Error of reading a tar archive of images.
 ///
 /// Offsets are those of the header in question, in bytes from the beginning of the archive. `name` fields are shortened
 /// to 80 characters and have control characters escaped.
@@ -72,7 +72,7 @@ pub enum ArchiveError {
         offset: u64,
         /// The length of the archive.
         length: u64,
-        /// What is missing: `a header or the end marker`.
+        /// The missing part: `a header or the end marker`.
         expected: &'static str,
     },
     /// An entry that reaches beyond the archive.
@@ -89,10 +89,10 @@ pub enum ArchiveError {
         name: String,
         /// The size it claims.
         bytes: u64,
-        /// The bytes left behind its header.
+        /// The bytes left after its header.
         available: u64,
     },
-    /// A header that is none.
+    /// A block that should be a header is not a valid one.
     #[error(
         "the header at offset {offset} of `{}` has {fault}; the archive is damaged, copy or download it again",
         .archive.display()
@@ -102,11 +102,11 @@ pub enum ArchiveError {
         archive: PathBuf,
         /// The header's offset.
         offset: u64,
-        /// What is wrong: `a wrong checksum`.
+        /// Its defect: `a wrong checksum`.
         fault: HeaderFault,
     },
     /// A name that leads out of the archive's folder.
-    #[error("the entry `{name}` at offset {offset} of `{}` has `..` in its name; make the archive again", .archive.display())]
+    #[error("the entry `{name}` at offset {offset} of `{}` has `..` in its name; create the archive again", .archive.display())]
     UnsafeName {
         /// The archive.
         archive: PathBuf,
@@ -136,7 +136,7 @@ pub enum ArchiveError {
         /// One of them.
         name: String,
     },
-    /// Two entries have the name of an image that is wanted.
+    /// Two entries have the name of a requested image.
     #[error(
         "`{}` holds `{name}` more than once, at offsets {first_offset} and {offset}; remove one", .archive.display()
     )]
@@ -150,25 +150,25 @@ pub enum ArchiveError {
         /// Where the content of another begins.
         offset: u64,
     },
-    /// An image that is wanted is a link, a device or the like.
-    #[error("`{name}` in `{}` is {kind}, expected a regular file; make the archive again", .archive.display())]
+    /// A requested image is a link, a device or the like.
+    #[error("`{name}` in `{}` is {kind}, expected a regular file; create the archive again", .archive.display())]
     NotAFile {
         /// The archive.
         archive: PathBuf,
         /// The name.
         name: String,
-        /// What it is instead.
+        /// The kind of entry found.
         kind: EntryKind,
     },
 }
 
-/// What is wrong with a header.
+/// Defect of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderFault {
     /// The bytes do not add up to the checksum.
     Checksum,
-    /// The size is no number, negative, or larger than any file.
+    /// The size is not a number, negative, or larger than any file.
     Size,
     /// The entry has no name.
     NoName,
@@ -176,7 +176,7 @@ pub enum HeaderFault {
     TooLong,
     /// The pax records are malformed, or name every entry alike.
     PaxRecords,
-    /// A long name or pax records with no entry behind them.
+    /// A long name or pax records without an entry after them.
     NoEntry,
 }
 
@@ -188,7 +188,7 @@ impl fmt::Display for HeaderFault {
             Self::NoName => "no name",
             Self::TooLong => "too long a name or too many pax records",
             Self::PaxRecords => "malformed pax records",
-            Self::NoEntry => "no entry behind it",
+            Self::NoEntry => "no entry after it",
         })
     }
 }

@@ -3,7 +3,7 @@
 /// The unit of a tar archive in bytes.
 pub(super) const BLOCK: usize = 512;
 
-/// What an entry is, by the header's type flag.
+/// The type of an entry, by the header's type flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EntryType {
     File,
@@ -11,7 +11,7 @@ pub(super) enum EntryType {
     Link,
     /// A device or a pipe, which has no content.
     Special,
-    /// The old GNU form, with a map of the holes behind the header.
+    /// The old GNU form, with a map of the holes after the header.
     Sparse,
     /// GNU: the content is the next entry's name.
     LongName,
@@ -19,7 +19,7 @@ pub(super) enum EntryType {
     LongLink,
     /// Pax records of the next entry.
     Pax,
-    /// Pax records of all entries behind.
+    /// Pax records of all entries that follow.
     GlobalPax,
     /// Something with content that no rule here knows.
     Unknown,
@@ -93,7 +93,7 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Octal digits between optional blanks, ended by a blank or NUL; 0 if there is none.
+/// Octal digits between optional blanks, ended by a blank or NUL; 0 without digits.
 fn octal(field: &[u8]) -> Option<u64> {
     let digits = until_nul(field).trim_ascii();
     digits.iter().try_fold(0u64, |value, digit| match digit {

@@ -25,7 +25,7 @@ pub(crate) struct ArchiveEntry<'a> {
     pub(crate) name: &'a str,
     /// Where the content begins.
     pub(crate) offset: u64,
-    /// The length of the content; 0 for what has none.
+    /// The length of the content; 0 without one.
     pub(crate) bytes: u64,
     /// `None` for a regular file.
     pub(crate) kind: Option<EntryKind>,
@@ -81,7 +81,7 @@ impl ArchiveIndex {
     }
 }
 
-/// What the headers before an entry said of it.
+/// Name and records that the headers before an entry give it.
 #[derive(Default)]
 struct EntryExtensions {
     name: Option<Vec<u8>>,

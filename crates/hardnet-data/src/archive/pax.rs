@@ -1,6 +1,6 @@
 //! Pax records, `length key=value\n` each, as POSIX.1 `pax` defines them: what other headers have no room for.
 
-/// What the records of one header say of names and sizes.
+/// Names and sizes in the records of one header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
     pub(super) path: Option<Vec<u8>>,

@@ -5,7 +5,7 @@ fn random(index: u32) -> RandomStream {
     RandomStream::new(5, Purpose::Augmentation, [0, index])
 }
 
-/// A pipeline that changes no pixel of a square picture of `side` and gives samples as they are, in 0..=255.
+/// A pipeline that changes no pixel of a square image of `side` and gives samples as they are, in 0..=255.
 fn plain(side: u32) -> Pipeline {
     let mut pipeline = Pipeline::pil_bilinear();
     (pipeline.resize, pipeline.crop) = (side, side);
@@ -50,7 +50,7 @@ fn a_padded_crop_is_every_shift_equally_often() {
     for index in 0..5000 {
         *counts.entry(red(&tensor(&augmentation, &image, 3, index))).or_insert(0u32) += 1;
     }
-    // The naive rule: the picture in a border of two, and of that each of 25 windows.
+    // The naive rule: the image in a border of two, and of that each of 25 windows.
     let padded = |x: usize, y: usize| {
         if (2..5).contains(&x) && (2..5).contains(&y) { ((y - 2) * 3 + x - 2 + 1) as u8 } else { 0 }
     };
@@ -84,7 +84,7 @@ fn a_resized_crop_is_pillows_resize_of_the_part() {
 
 #[test]
 fn shapes_that_no_attempt_fits_are_centred() {
-    // RandomResizedCrop.get_params of torchvision with scale (1, 1), whose attempts cannot fit such pictures.
+    // RandomResizedCrop.get_params of torchvision with scale (1, 1), whose attempts cannot fit such images.
     let ratio = [3.0 / 4.0, 4.0 / 3.0];
     for ((width, height), expected) in
         [((10, 100), (0..10, 43..56)), ((100, 10), (43..56, 0..10)), ((1, 64), (0..1, 31..32))]

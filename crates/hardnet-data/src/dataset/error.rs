@@ -1,4 +1,4 @@
-//! Why a list or folder is no data set.
+//! Error of data sets.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::IdxError;
 use crate::{ArchiveError, FileKind};
 
-/// Why a list, a tree of folders or a set of paths is no data set.
+/// Error of making a data set of a list, class folders, an archive or paths.
 ///
 /// All of these are found before any image is opened. Lines count from 1. `text` fields hold the line or field in
 /// question, shortened to 80 characters and with control characters escaped, fit for a terminal.
@@ -27,7 +27,7 @@ pub enum DatasetError {
     ListNotAFile {
         /// The list.
         list: PathBuf,
-        /// What it is instead.
+        /// The kind of file found.
         kind: FileKind,
     },
     /// The list is longer than [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES).
@@ -94,7 +94,7 @@ pub enum DatasetError {
         /// The line's text.
         text: String,
     },
-    /// A label is no index of a class.
+    /// A label is not a class index.
     ///
     /// Subtracting one mends lists that number the classes of their sorted folders from 1. It does not mend the
     /// `ILSVRC2012_ID` of ImageNet's development kit, whose order is another.
@@ -170,7 +170,7 @@ pub enum DatasetError {
     /// Labels by WordNet ids for a model with other classes than ImageNet's.
     #[error(
         "`{}` names ImageNet's {known} classes by WordNet ids, the model knows {classes} classes; \
-         name a list with one `name label` per line", .list.display()
+         use a list with one `name label` per line", .list.display()
     )]
     WordNetClasses {
         /// The list.
@@ -234,7 +234,7 @@ pub enum DatasetError {
         line: usize,
         /// The path the name stands for.
         path: PathBuf,
-        /// What it is instead.
+        /// The kind of file found.
         kind: FileKind,
     },
     /// Listed images do not exist.
@@ -269,7 +269,7 @@ pub enum DatasetError {
     Idx {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: IdxError,
     },
     /// The name of an IDX file of images does not tell that of its labels.
@@ -304,7 +304,7 @@ pub enum DatasetError {
         /// Labels.
         label_count: usize,
     },
-    /// A label in an IDX file is no index of a class.
+    /// A label in an IDX file is not a class index.
     #[error("`{}`: label {index} is {label}, outside 0..{classes}", .labels.display())]
     IdxLabel {
         /// The file of labels.
@@ -322,7 +322,7 @@ pub enum DatasetError {
         /// The folder.
         root: PathBuf,
     },
-    /// The image folder is a file, and no tar archive.
+    /// The image folder is a file, but not a tar archive.
     #[error("`{}` is neither a folder nor a tar archive, expected the one that holds the images", .root.display())]
     RootNotAFolder {
         /// The path.
@@ -330,8 +330,7 @@ pub enum DatasetError {
     },
     /// The root of class folders holds images but no folders.
     #[error(
-        "`{}` holds {count} images but no class folders; name a list of labels with --val-list, \
-         or sort the images into one folder per class", .root.display()
+        "`{}` holds {count} images but no class folders, expected one folder of images per class", .root.display()
     )]
     UnsortedImages {
         /// The root folder.
@@ -372,7 +371,7 @@ pub enum DatasetError {
     /// that are.
     #[error(
         "{count} of the {found} class folders of `{}` are not ImageNet classes: {}; \
-         expected WordNet ids such as `n01440764`, move other folders away", .root.display(), quoted(.first, *.count)
+         expected WordNet ids such as `n01440764`, move other folders elsewhere", .root.display(), quoted(.first, *.count)
     )]
     UnknownClasses {
         /// The root folder.
@@ -384,7 +383,7 @@ pub enum DatasetError {
         /// The first few unknown ones.
         first: Vec<String>,
     },
-    /// Class folders named by numbers, one of which is no class index.
+    /// Class folders named by numbers, one of which is not a class index.
     #[error(
         "the class folder `{folder}` of `{}` is outside 0..{classes}{}",
         .root.display(), one_based_remedy(*.one_based)
@@ -400,7 +399,7 @@ pub enum DatasetError {
         one_based: bool,
     },
     /// Two class folders are named by the same number.
-    #[error("the class folders `{first}` and `{second}` of `{}` are the same number; merge them", .root.display())]
+    #[error("the class folders `{first}` and `{second}` of `{}` stand for the same number; merge them", .root.display())]
     SameNumber {
         /// The root folder.
         root: PathBuf,
@@ -423,7 +422,7 @@ pub enum DatasetError {
     PathNotAFile {
         /// The path.
         path: PathBuf,
-        /// What it is instead.
+        /// The kind of file found.
         kind: FileKind,
     },
 }
@@ -453,5 +452,5 @@ fn one_based_remedy(one_based: bool) -> &'static str {
 }
 
 fn better_root_remedy(root: Option<&PathBuf>) -> String {
-    root.map_or_else(String::new, |root| format!("; name `{}` as the image folder", root.display()))
+    root.map_or_else(String::new, |root| format!("; use `{}` as the image folder", root.display()))
 }

@@ -40,7 +40,7 @@ struct IdxImages {
 }
 
 impl IdxImage {
-    /// The picture, in gray.
+    /// The image, in gray.
     pub fn image(&self) -> Image {
         let IdxImages { rows, columns, values, .. } = &*self.file;
         let length = rows * columns;
@@ -73,17 +73,17 @@ impl fmt::Debug for IdxImage {
     }
 }
 
-/// What keeps a file from being read as IDX.
+/// Error of an IDX file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxError {
     /// The operating system refuses to read it, or its compressed data is damaged.
     #[error("cannot be read")]
     Io(#[from] io::Error),
-    /// Something else stands in its place.
+    /// It is not a regular file.
     #[error("is {0}, expected a file")]
     NotAFile(FileKind),
-    /// It begins as no IDX file of unsigned bytes does.
+    /// It does not begin as an IDX file of unsigned bytes does.
     #[error(
         "begins with the bytes {found:02x?}, expected [00, 00, 08, {dimensions:02x}]: an IDX file of unsigned bytes"
     )]
@@ -161,7 +161,7 @@ fn values<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>), DatasetE
     read().map_err(|source| DatasetError::Idx { path: path.into(), source })
 }
 
-/// What is in the file, decompressed if it is compressed.
+/// Opens the content of the file, decompressed if it is compressed.
 fn open(path: &Path) -> Result<Box<dyn Read>, IdxError> {
     if let Some(kind) = FileKind::irregular(&std::fs::metadata(path)?) {
         return Err(IdxError::NotAFile(kind));

@@ -47,7 +47,7 @@ fn by_wordnet_id(root: &Path, names: &[&str]) -> Result<Labeling, DatasetError> 
 }
 
 fn by_number(root: &Path, names: &[&str], classes: usize) -> Result<Labeling, DatasetError> {
-    // Only a number too large for the type fails, and that is no class index either.
+    // Only a number too large for the type fails, and that is not a class index either.
     let labels: Vec<u32> = names.iter().map(|name| name.parse().unwrap_or(u32::MAX)).collect();
     if let Some(wrong) = labels.iter().position(|label| *label as usize >= classes) {
         return Err(DatasetError::FolderOutOfRange {

@@ -16,7 +16,7 @@ use super::labels::looks_one_based;
 use lines::ListLines;
 pub(super) use parsed::ParsedList;
 
-/// What separates fields. Other blanks of Unicode may be part of a name.
+/// Separators of fields. Other blanks of Unicode may be part of a name.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 /// Reads and checks the list `list` of images below `folder`; whether the images are there is not looked at.

@@ -22,8 +22,8 @@ pub struct ImageRoot {
 }
 
 impl ImageRoot {
-    /// Keeps the index of an archive in `folder`, which is made if it is missing: later, as long as size and time of the archive are
-    /// the same, its headers need not be read again. By default nothing is kept.
+    /// Keeps the index of an archive in `folder`, which is created if it is missing. As long as size and time of the
+    /// archive stay the same, its headers are not read again. By default the index is not kept.
     pub fn with_index_cache(self, folder: impl Into<PathBuf>) -> Self {
         Self { indices: Some(folder.into()), ..self }
     }
@@ -58,7 +58,7 @@ impl From<PathBuf> for ImageRoot {
     }
 }
 
-/// What a root turned out to be.
+/// A root as it was found.
 pub(super) enum Opened {
     Folder,
     Archive(Archive),

@@ -1,4 +1,4 @@
-//! One image that is to be looked at.
+//! One image of a data set.
 //!
 //! A data set may have millions of these, so what many have in common, a folder and a text of names, is held once.
 
@@ -11,9 +11,9 @@ use super::IdxImage;
 use crate::archive::ArchivedFile;
 use crate::shared_str::SharedStr;
 
-/// An image that is to be looked at.
+/// An image of a data set: where it is, its label and its name.
 ///
-/// Two are equal if everything they tell is.
+/// Two are equal if path, label, name and place in an archive are.
 #[derive(Clone)]
 pub struct Sample {
     location: Location,
@@ -103,7 +103,7 @@ impl Sample {
         }
     }
 
-    /// The picture, if it is in memory.
+    /// The image, if it is in memory.
     pub fn in_memory(&self) -> Option<&IdxImage> {
         match &self.location {
             Location::Memory(image) => Some(image),

@@ -25,7 +25,7 @@ impl FoundImage {
     }
 }
 
-/// What a folder holds; hidden entries and files without a known extension are left out.
+/// The content of a folder; hidden entries and files without a known extension are left out.
 pub(super) struct FolderListing {
     /// Sorted by name.
     pub(super) folders: Vec<(String, PathBuf)>,

@@ -6,13 +6,13 @@ use super::{ContentGuess, ImageFormat};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The bytes are of no format that [`decode`](crate::decode()) reads.
+    /// The bytes are not of a format that [`decode`](crate::decode()) reads.
     #[error("not a jpeg, png or bmp image: {found}")]
     UnknownFormat {
-        /// What the bytes look like.
+        /// The content, judged by its first bytes.
         found: ContentGuess,
     },
-    /// The bytes end before the picture does.
+    /// The bytes end before the image does.
     #[error("the {format} data is truncated: {len} bytes end before `{missing}`; fetch the file again")]
     Truncated {
         /// The format of the data.
@@ -27,10 +27,10 @@ pub enum DecodeError {
     Malformed {
         /// The format of the data.
         format: ImageFormat,
-        /// What the decoder objects to.
+        /// The decoder's reason.
         reason: String,
     },
-    /// The bytes may be sound, but use a feature that is not read here.
+    /// The bytes use a feature that is not supported.
     #[error("the {format} data uses `{feature}`, which is not supported; save it as a baseline jpeg or a png")]
     Unsupported {
         /// The format of the data.
@@ -40,7 +40,7 @@ pub enum DecodeError {
     },
     /// The header announces more pixels than [`DecodeLimits::max_pixels`](crate::DecodeLimits::max_pixels).
     #[error(
-        "`{width}x{height}` pixels are more than the limit of {max_pixels}; shrink the picture or raise `max_pixels`"
+        "`{width}x{height}` pixels are more than the limit of {max_pixels}; shrink the image or raise `max_pixels`"
     )]
     TooManyPixels {
         /// Announced columns.

@@ -1,4 +1,4 @@
-//! Memory that one image leaves to the next.
+//! Buffers that one image leaves to the next.
 //!
 //! Buffers of some hundred kilobytes, taken and given back by several threads, leave a heap in pieces that grows with the
 //! number of images for a long time. Each thread keeps its own instead.
@@ -6,7 +6,7 @@
 use crate::image::Image;
 
 /// A longer buffer is given back to the system, in bytes: one huge image must not be paid for by all that follow.
-const MOST: usize = 32 << 20;
+const MAX_KEPT_BYTES: usize = 32 << 20;
 
 /// Buffers of one thread's decodings.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl DecodeScratch {
     pub(crate) fn reclaim(&mut self, image: Image) {
         self.samples = image.into_samples();
         for buffer in [&mut self.file, &mut self.data, &mut self.samples] {
-            if buffer.capacity() > MOST {
+            if buffer.capacity() > MAX_KEPT_BYTES {
                 *buffer = Vec::new();
             }
         }

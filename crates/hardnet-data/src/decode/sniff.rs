@@ -1,10 +1,10 @@
-//! What bytes are, by their first few.
+//! The format of a file, by its first bytes.
 
 use std::fmt;
 
 use super::ImageFormat;
 
-/// What bytes that are no readable picture look like.
+/// A guess at the content of bytes that are not a readable image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ContentGuess {
@@ -12,7 +12,7 @@ pub enum ContentGuess {
     Empty,
     /// Nothing but zero bytes: a hole left by an interrupted copy.
     Zeros,
-    /// A picture in a format that is not read here, by name.
+    /// A image in a format that is not read here, by name.
     OtherImage(&'static str),
     /// An archive or compressed file, by name.
     Archive(&'static str),

@@ -1,11 +1,11 @@
-//! Why an image, or the whole loader, cannot be had.
+//! Errors of a loader: of one sample, and of the whole.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::{DecodeError, FileKind, PipelineError};
 
-/// Why one image could not be loaded. The others are not affected.
+/// Error of loading one sample. The others are not affected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
@@ -17,12 +17,12 @@ pub enum SampleError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// Something else stands in the place of the file.
+    /// The path is not a regular file.
     #[error("`{}` is {kind}, expected an image file", .path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
-        /// What it is instead.
+        /// The kind of file found.
         kind: FileKind,
     },
     /// The file is longer than [`MAX_FILE_BYTES`](super::MAX_FILE_BYTES).
@@ -40,7 +40,7 @@ pub enum SampleError {
     Decode {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: DecodeError,
     },
     /// The image cannot be preprocessed.
@@ -48,7 +48,7 @@ pub enum SampleError {
     Preprocess {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: PipelineError,
     },
     /// Decoding panicked, which is a bug of the decoder or of this crate.
@@ -62,7 +62,7 @@ pub enum SampleError {
         message: String,
     },
     /// Reading or decoding did not end within [`LoaderOptions::timeout`](super::LoaderOptions::timeout).
-    #[error("`{}` was not ready after {seconds} s of waiting for it and was given up", .path.display())]
+    #[error("`{}` was not ready within {seconds} s and is left out", .path.display())]
     TimedOut {
         /// The file.
         path: PathBuf,
@@ -71,17 +71,16 @@ pub enum SampleError {
     },
 }
 
-/// Why a loader cannot be started.
+/// Error of starting a loader.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoaderError {
-    /// Batches of no sample.
+    /// The batch size is 0.
     #[error("`batch_size` is 0, expected at least 1")]
     ZeroBatchSize,
-    /// So many tensors would be held at once that memory could not be counted on.
+    /// The tensors held at once would take too much memory.
     #[error(
-        "`{option}` is {value}, at {crop} pixels squared more than {limit} bytes of tensors; \
-         expected at most {most}"
+        "`{option}` of {value} images of {crop}x{crop} pixels takes more than {limit} bytes; expected at most {most}"
     )]
     TooMuchMemory {
         /// The field of [`LoaderOptions`](super::LoaderOptions).
@@ -95,7 +94,7 @@ pub enum LoaderError {
         /// The largest value accepted with this crop.
         most: u64,
     },
-    /// The order of an epoch names a sample that there is not.
+    /// The order of an epoch names a sample that does not exist.
     #[error("the order has sample {index}, expected one below {samples}")]
     Order {
         /// The index.
@@ -103,7 +102,7 @@ pub enum LoaderError {
         /// How many samples there are.
         samples: usize,
     },
-    /// The pipeline or the augmentation makes no sense.
+    /// The pipeline or the augmentation is invalid.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
 }

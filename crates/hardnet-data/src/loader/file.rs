@@ -12,7 +12,7 @@ use super::{MAX_FILE_BYTES, SampleError};
 use crate::decode::{DecodeScratch, decode_with};
 use crate::{DecodeLimits, DecodeWarning, Image, PipelineError, Resizer, Sample};
 
-/// What one thread needs for an image, and the next image uses again.
+/// Buffers of one thread, which the next image uses again.
 #[derive(Debug)]
 pub(super) struct Workspace {
     resizer: Resizer,
@@ -66,7 +66,7 @@ fn content(sample: &Sample, bytes: &mut Vec<u8>) -> Result<(), ReadError> {
     }
 }
 
-/// What `load` gives, its panic as an error.
+/// Calls `load` and turns its panic into an error.
 ///
 /// `load` may leave any values in a buffer it was filling, and nothing else: the caller does not look at that buffer.
 pub(super) fn guarded<T>(sample: &Sample, load: impl FnOnce() -> Result<T, SampleError>) -> Result<T, SampleError> {

@@ -18,12 +18,12 @@ pub enum PipelineError {
         /// The largest accepted size.
         max: u64,
     },
-    /// The crop does not fit into the picture it is cut from.
+    /// The crop does not fit into the image it is cut from.
     #[error("`crop` of {crop} pixels is larger than `resize` of {resize}, expected crop <= resize")]
     CropTooLarge {
         /// Side of the crop in pixels.
         crop: u64,
-        /// Side of the picture it is cut from, in pixels.
+        /// Side of the image it is cut from, in pixels.
         resize: u64,
     },
     /// A crop fraction outside 0 (exclusive) to 1.
@@ -42,14 +42,14 @@ pub enum PipelineError {
         /// The number given.
         value: f32,
     },
-    /// A number of an [`Augmentation`](crate::Augmentation) makes no sense.
+    /// A setting of an [`Augmentation`](crate::Augmentation) is outside its range.
     #[error("`{name}` is {value}, expected {expected}")]
     Augmentation {
         /// The field.
         name: &'static str,
         /// The number given.
         value: f64,
-        /// What would do.
+        /// The accepted values.
         expected: &'static str,
     },
     /// The caller's buffer has the wrong length.

@@ -5,7 +5,7 @@ use super::weights::AxisPlan;
 use super::*;
 use crate::Channels;
 
-/// The window by two passes over whole pictures, in the order that [`rows_first`] asks for.
+/// The window by two passes over whole images, in the order that [`rows_first`] asks for.
 fn plain(image: &Image, size: (u64, u64), window: (Range<u64>, Range<u64>), interpolation: Interpolation) -> Vec<u8> {
     let count = image.channels().count();
     let (mut columns, mut rows) = (AxisPlan::default(), AxisPlan::default());

@@ -63,7 +63,7 @@ impl AxisPlan {
         self.longest = 0;
     }
 
-    /// Appends the windows of `kept` for a filter `curve` that is zero beyond `support` pixels of the coarser picture.
+    /// Appends the windows of `kept` for a filter `curve` that is zero beyond `support` pixels of the coarser image.
     fn sample(&mut self, support: f64, curve: impl Fn(f64) -> f64, input: usize, output: u64, kept: Range<u64>) {
         // Pillow passes the source box as C floats; above 2^24 pixels that rounds.
         let scale = f64::from(input as f32) / output as f64;

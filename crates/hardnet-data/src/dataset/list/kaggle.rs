@@ -18,7 +18,7 @@ const HEADER: (&str, &str) = ("ImageId", "PredictionString");
 /// Fields of a box: a WordNet id and four coordinates in pixels.
 const BOX_FIELDS: usize = 5;
 
-/// What the images of ImageNet end in.
+/// Extension of ImageNet's images.
 const EXTENSION: &str = ".JPEG";
 
 /// Whether a line, without blanks around it, is the header.

@@ -23,7 +23,7 @@ pub(super) fn parse<'a>(mut lines: ListLines<'a, impl BufRead>, folder: &Path) -
     };
     while let Some((number, text)) = lines.next_line()? {
         if let Err(error) = parser.line(number, text) {
-            // That the file is no text says more than that one of its lines is wrong.
+            // That the file is not text says more than that one of its lines is wrong.
             while lines.next_line()?.is_some() {}
             return Err(error);
         }
@@ -117,7 +117,7 @@ fn parse_fields<'a>(list: &Path, line: usize, text: &'a str) -> Result<(Cow<'a, 
         let (label, text) = (excerpt(label), excerpt(text));
         return Err(DatasetError::LabelNotANumber { list: list.into(), line, label, text });
     }
-    // Only a number too large for the type is left to fail, and that is no class index either.
+    // Only a number too large for the type is left to fail, and that is not a class index either.
     let label = label.parse().unwrap_or(u32::MAX);
     Ok((name.trim_end_matches(BLANKS).into(), label))
 }

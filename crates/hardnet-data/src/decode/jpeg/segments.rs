@@ -1,6 +1,6 @@
 //! The marker structure of a JPEG (ITU-T T.81, annex B), walked without decoding.
 //!
-//! The walk reads what the header says of size and color and finds where the picture ends. Pillow refuses a file whose
+//! The walk reads what the header says of size and color and finds where the image ends. Pillow refuses a file whose
 //! end-of-image marker cannot be reached this way; so do we.
 
 use std::ops::Range;
@@ -34,10 +34,10 @@ mod marker {
     pub(super) const COM: u8 = 0xFE;
 }
 
-/// Most scans of a progressive picture; each costs a pass over all of it. Encoders write about ten.
+/// Most scans of a progressive image; each costs a pass over all of it. Encoders write about ten.
 const MAX_SCANS: usize = 100;
 
-/// What the segments say, and where they are.
+/// Content and ranges of the segments that a decoder needs.
 pub(super) struct JpegLayout {
     /// Columns in pixels.
     pub(super) width: u16,
@@ -51,7 +51,7 @@ pub(super) struct JpegLayout {
     pub(super) adobe_transform: Option<u8>,
     /// Segments before the first scan that a decoder needs, markers included.
     essentials: Vec<Range<usize>>,
-    /// From the first scan's marker to the end of its picture's entropy-coded data.
+    /// From the first scan's marker to the end of its image's entropy-coded data.
     scans: Range<usize>,
 }
 
@@ -119,7 +119,7 @@ impl JpegLayout {
     }
 
     /// Writes the file reduced to what a decoder needs, behind `first`: no application data, no comments, nothing behind
-    /// the picture.
+    /// the image.
     pub(super) fn essential(&self, bytes: &[u8], first: &[u8], data: &mut Vec<u8>) {
         data.clear();
         data.reserve_exact(bytes.len() + first.len() + 4);
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
 
     /// From behind the first scan header to the end of the last scan's data.
     ///
-    /// A sequential picture in one `interleaved` scan ends with the first marker other than a restart; between it and
+    /// A sequential image in one `interleaved` scan ends with the first marker other than a restart; between it and
     /// the end-of-image marker only comments and application data may stand. All others have more scans.
     fn end_of_scans(&mut self, progressive: bool, interleaved: bool, components: usize) -> Result<usize, DecodeError> {
         let one_scan = interleaved && !progressive;

@@ -13,7 +13,7 @@ use crate::decode::{DecodeError, DecodeScratch, one_line};
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
 
-/// The picture, `[height, width, channels]`, gray or RGB.
+/// The image, `[height, width, channels]`, gray or RGB.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     bytes: &[u8],

@@ -19,7 +19,7 @@ pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
 /// The largest side a JPEG header can express.
 const MAX_SIDE: usize = u16::MAX as usize;
 
-/// The picture, `[height, width, channels]`, gray or RGB.
+/// The image, `[height, width, channels]`, gray or RGB.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     bytes: &[u8],

@@ -18,7 +18,7 @@ use super::{BATCH, HALF, PADDING, SampleRows};
 use crate::image::Channels;
 use crate::resize::weights::PRECISION_BITS;
 
-/// Samples that [`vertical`] makes together, and the fewest it can make.
+/// Samples that [`vertical`] computes together, and the least that it can compute.
 pub(super) const SAMPLES: usize = 32;
 
 /// Rows whose RGB pixels are made together: their sums and the operands of one step fill the sixteen registers.
