@@ -62,7 +62,7 @@ const FILES: [(&str, Format, Scheme, Option<&str>); 9] = [
 ];
 
 fn logits(weights: &WeightsFile) -> Vec<f32> {
-    let network = HarDNet::from_file(&weights, &Device::Cpu).unwrap();
+    let network = HarDNet::from_file(weights, &Device::Cpu).unwrap();
     let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 64, 64]), (2, 3, 64, 64), &Device::Cpu).unwrap();
     network.forward(&images).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
