@@ -107,7 +107,7 @@ pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
     let config = model.as_ref().map(OpenedModel::config);
     let of_file = model.as_ref().and_then(OpenedModel::pipeline);
     let pipeline = args.pipeline.resolve(config, of_file, printer)?;
-    let (samples, unreadable) = readable(dataset.samples, &pipeline, printer);
+    let (samples, unreadable) = readable(dataset.samples, &pipeline, printer)?;
     if samples.is_empty() {
         return Err(Failure::message("no readable images"));
     }
@@ -123,9 +123,9 @@ pub(crate) fn run(args: &DataArgs, printer: &Printer) -> Result<Exit> {
 }
 
 /// The readable samples, and the number of unreadable ones, which are reported.
-fn readable(samples: Vec<Sample>, pipeline: &Pipeline, printer: &Printer) -> (Vec<Sample>, usize) {
+fn readable(samples: Vec<Sample>, pipeline: &Pipeline, printer: &Printer) -> Result<(Vec<Sample>, usize)> {
     let count = samples.len();
-    let (mut resizer, mut tensor) = workspace(pipeline);
+    let (mut resizer, mut tensor) = workspace(pipeline)?;
     let test = |sample: &Sample| match Stages::measure(sample, pipeline, &mut resizer, &mut tensor) {
         Ok(_) => true,
         Err(failure) => {
@@ -135,13 +135,13 @@ fn readable(samples: Vec<Sample>, pipeline: &Pipeline, printer: &Printer) -> (Ve
     };
     let samples: Vec<_> = samples.into_iter().filter(test).collect();
     let unreadable = count - samples.len();
-    (samples, unreadable)
+    Ok((samples, unreadable))
 }
 
 /// Buffers that a loader thread reuses.
-fn workspace(pipeline: &Pipeline) -> (Resizer, Vec<f32>) {
+fn workspace(pipeline: &Pipeline) -> Result<(Resizer, Vec<f32>)> {
     let side = pipeline.crop as usize;
-    (Resizer::new(), vec![0.0; 3 * side * side])
+    Ok((Resizer::with_isa(crate::knobs::isa()?), vec![0.0; 3 * side * side]))
 }
 
 /// Times of one image.
@@ -189,7 +189,7 @@ impl Bench<'_> {
         let workers = self.args.workers.unwrap_or(cores);
         let (mut singles, mut loaders, mut evals) = (Vec::new(), Vec::new(), Vec::new());
         let (mut bytes, mut pixels) = (0, 0);
-        let (mut resizer, mut tensor) = workspace(&self.pipeline);
+        let (mut resizer, mut tensor) = workspace(&self.pipeline)?;
         // The three are interleaved, so that a slow phase of the machine affects all of them.
         for _ in 0..self.args.rounds {
             let mut total = Single::default();
