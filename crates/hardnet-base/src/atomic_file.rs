@@ -8,8 +8,8 @@ use tempfile::NamedTempFile;
 
 /// A file that is written beside its path and takes its name when it is committed.
 ///
-/// Readers of the path find the old content or the new one, never a part. Dropping it uncommitted removes what was written.
-/// Its permissions are those of any program's new file, by the umask.
+/// Readers of the path find the old content or the new one, never a part. Dropping it uncommitted removes what was
+/// written. Its permissions are those of any program's new file, by the umask.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,

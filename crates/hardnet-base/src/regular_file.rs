@@ -1,7 +1,7 @@
 //! Reading regular files of bounded size.
 //!
-//! Opening a pipe waits for a writer and a device may have no end, so what is not a regular file is refused before it is
-//! opened.
+//! Opening a pipe waits for a writer and a device may have no end, so what is not a regular file is refused before it
+//! is opened.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -79,8 +79,8 @@ pub fn read_regular_file_into(bytes: &mut Vec<u8>, path: &Path, limit: u64) -> R
 
 /// Opens the regular file `path`, links followed, and gives it with its length, at most `limit` bytes.
 ///
-/// The length is what the file system says. A file that grows, or whose length is said to be 0 as in `/proc`, may turn out
-/// to be longer than `limit`.
+/// The length is what the file system says. A file that grows, or whose length is said to be 0 as in `/proc`, may turn
+/// out to be longer than `limit`.
 ///
 /// # Errors
 /// Those of [`read_regular_file`].

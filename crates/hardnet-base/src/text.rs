@@ -7,8 +7,8 @@ pub fn excerpt(text: &str) -> String {
 
 /// At most `max_chars` characters of `text` on one line, with `…` behind them if there are more.
 ///
-/// Tabs become blanks and other control characters are escaped, so that a hostile file cannot drive the terminal that an
-/// error message is printed on.
+/// Tabs become blanks and other control characters are escaped, so that a hostile file cannot drive the terminal that
+/// an error message is printed on.
 pub fn excerpt_of(text: &str, max_chars: usize) -> String {
     let mut excerpt = String::new();
     for (position, c) in text.chars().enumerate() {

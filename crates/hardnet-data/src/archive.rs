@@ -6,14 +6,14 @@
 //!   header | content, padded to blocks | header | content .. | two blocks of zeros
 //! ```
 //!
-//! A header holds name, size, type and a checksum. Names that do not fit come before it, as the content of an entry of their
-//! own (GNU), or as pax records, which may also replace the size. One pass that reads a header and jumps over its content
-//! thus finds every entry, and gives an [`ArchiveIndex`]: names and byte ranges. Images are then read by their ranges, from
-//! any thread and in any order. The index may be kept in a file (`cache`), since the headers of a large archive on a slow
-//! disk take minutes.
+//! A header holds name, size, type and a checksum. Names that do not fit come before it, as the content of an entry of
+//! their own (GNU), or as pax records, which may also replace the size. One pass that reads a header and jumps over its
+//! content thus finds every entry, and gives an [`ArchiveIndex`]: names and byte ranges. Images are then read by their
+//! ranges, from any thread and in any order. The index may be kept in a file (`cache`), since the headers of a large
+//! archive on a slow disk take minutes.
 //!
-//! An archive that was cut short, or that has a damaged header, is an error with the offset: what lies behind that place
-//! cannot be known, so nothing is guessed.
+//! An archive that was cut short, or that has a damaged header, is an error with the offset: what lies behind that
+//! place cannot be known, so nothing is guessed.
 
 mod cache;
 mod error;

@@ -1,8 +1,9 @@
-//! Random augmentation for training: torchvision's `RandomResizedCrop`, `RandomCrop` with padding and `RandomHorizontalFlip`.
+//! Random augmentation for training: torchvision's `RandomResizedCrop`, `RandomCrop` with padding and
+//! `RandomHorizontalFlip`.
 //!
-//! Crops are resampled by the same rule as everything else, [`Resizer`]; what is drawn has torchvision's distribution, from
-//! a stream of its own for each sample and epoch. Oracle of the distributions: torchvision 0.29.2, held by
-//! `tests/augment.rs`.
+//! Crops are resampled by the same rule as everything else, [`Resizer`]; what is drawn has torchvision's distribution,
+//! from a stream of its own for each sample and epoch. Oracle of the distributions: torchvision 0.29.2, held by
+//! `augment/tests.rs`.
 
 use std::ops::Range;
 
@@ -67,8 +68,8 @@ impl Augmentation {
     /// Checks that every setting is in its range.
     ///
     /// # Errors
-    /// [`PipelineError::Augmentation`] for a probability outside 0 to 1, a share of the area outside 0 (exclusive) to 1, a
-    /// ratio that is not above 0 and finite, an interval whose ends are exchanged, and a border wider than
+    /// [`PipelineError::Augmentation`] for a probability outside 0 to 1, a share of the area outside 0 (exclusive) to
+    /// 1, a ratio that is not above 0 and finite, an interval whose ends are exchanged, and a border wider than
     /// [`Pipeline::MAX_SIDE`].
     pub fn validate(&self) -> Result<(), PipelineError> {
         let wrong = |name, value, expected| Err(PipelineError::Augmentation { name, value, expected });
@@ -167,8 +168,8 @@ impl Augmentation {
     }
 }
 
-/// Columns and rows that torchvision's `RandomResizedCrop.get_params` gives: ten attempts at an area and a ratio, and then
-/// the largest rectangle in the middle whose ratio is allowed.
+/// Columns and rows that torchvision's `RandomResizedCrop.get_params` gives: ten attempts at an area and a ratio, and
+/// then the largest rectangle in the middle whose ratio is allowed.
 fn rectangle(
     (width, height): (usize, usize),
     scale: [f64; 2],

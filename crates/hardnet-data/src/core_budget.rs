@@ -1,8 +1,9 @@
-//! A budget of cores, so that decoding and the network together never keep more threads busy than the machine has cores.
+//! A budget of cores, so that decoding and the network together never keep more threads busy than the machine has
+//! cores.
 //!
 //! Two thread pools that do not know of each other, each as large as the machine, run twice as many threads as it has
-//! cores. They then evict each other's caches, and barriers wait for threads that are not running: the sum is slower than
-//! its parts one after the other.
+//! cores. They then evict each other's caches, and barriers wait for threads that are not running: the sum is slower
+//! than its parts one after the other.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,8 @@
 //! Data sets: which images, with which labels, from a list, from one folder per class, or from paths.
 //!
-//! A data set is only names: nothing is opened here but the list itself, and the archive that the images are in. What can
-//! be known to be wrong is an error before any work begins, because an evaluation that fails after an hour costs an hour.
+//! A data set is only names: nothing is opened here but the list itself, and the archive that the images are in. What
+//! can be known to be wrong is an error before any work begins, because an evaluation that fails after an hour costs an
+//! hour.
 
 mod archive;
 mod class_folders;
@@ -61,8 +62,8 @@ impl Dataset {
     ///
     /// With 1,000 classes the list may also be Kaggle's `LOC_val_solution.csv`: below the header
     /// `ImageId,PredictionString` rows `ILSVRC2012_val_00048981,n03995372 85 1 499 272`, the boxes of a row all of one
-    /// class. Names get the extension `JPEG` if they have none. The images of `LOC_train_solution.csv` may be in folders of
-    /// their classes, `root/n01440764/n01440764_10026.JPEG`.
+    /// class. Names get the extension `JPEG` if they have none. The images of `LOC_train_solution.csv` may be in
+    /// folders of their classes, `root/n01440764/n01440764_10026.JPEG`.
     ///
     /// `root` may also be a tar archive, whatever its name: GNU, ustar, pax or older. A name then means the entry of
     /// that name, or else the only one that has it but for leading folders of either. Nothing is unpacked.
@@ -134,8 +135,8 @@ impl Dataset {
         paths::read(paths)
     }
 
-    /// Splits off `n` random samples, all of them if there are fewer, and returns them. The choice depends on `seed` and the
-    /// number of samples alone; both parts keep their order.
+    /// Splits off `n` random samples, all of them if there are fewer, and returns them. The choice depends on `seed`
+    /// and the number of samples alone; both parts keep their order.
     pub fn split_off_random(&mut self, n: usize, seed: u64) -> Self {
         let length = u32::try_from(self.samples.len()).expect("a data set has at most `MAX_SAMPLES` samples");
         let order = RandomStream::new(seed, Purpose::Split, [0, 0]).permutation(length);

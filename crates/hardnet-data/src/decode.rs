@@ -1,14 +1,14 @@
 //! Decoding of JPEG, PNG and BMP to what Pillow's `Image.open(file).convert("RGB")` holds.
 //!
-//! The format is detected from the content. Orientation tags, color profiles and gamma are ignored, alpha is dropped without
-//! compositing, as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
+//! The format is detected from the content. Orientation tags, color profiles and gamma are ignored, alpha is dropped
+//! without compositing, as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
 //!
 //! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is exact with the feature `exact-jpeg`. By
-//! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open, so
-//! the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels in some
-//! pixels; most where chroma is subsampled, at the right and lower edge, and in images of few pixels. What follows (color
-//! conversion, CMYK) is libjpeg's and Pillow's arithmetic.
-//! Oracle: Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
+//! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open,
+//! so the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels
+//! in some pixels; most where chroma is subsampled, at the right and lower edge, and in images of few pixels. What
+//! follows (color conversion, CMYK) is libjpeg's and Pillow's arithmetic. Oracle: Pillow 13.0.0, held by
+//! `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
 
 mod bmp;
 mod error;
@@ -108,8 +108,8 @@ pub enum DecodeWarning {
     AlphaDropped,
     /// 16-bit samples were reduced to their high byte.
     SixteenBitReduced,
-    /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a image is mostly
-    /// white.
+    /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a image is
+    /// mostly white.
     SixteenBitClipped,
     /// CMYK inks were turned into RGB by the plain formula, without a color profile.
     CmykConverted,
@@ -129,12 +129,12 @@ impl fmt::Display for DecodeWarning {
 /// Decodes a whole file.
 ///
 /// # Errors
-/// [`DecodeError::UnknownFormat`], [`DecodeError::Truncated`], [`DecodeError::Malformed`], [`DecodeError::Unsupported`], and
-/// [`DecodeError::TooManyPixels`] before anything is allocated.
+/// [`DecodeError::UnknownFormat`], [`DecodeError::Truncated`], [`DecodeError::Malformed`],
+/// [`DecodeError::Unsupported`], and [`DecodeError::TooManyPixels`] before anything is allocated.
 ///
-/// A JPEG must reach its end-of-image marker, so a cut file is an error as it is for Pillow; a cut file to which someone
-/// appended that marker decodes, here and in Pillow, with arbitrary content below the cut. A PNG must be complete to its
-/// last pixel and a BMP to the padding of its last row; Pillow does without the padding.
+/// A JPEG must reach its end-of-image marker, so a cut file is an error as it is for Pillow; a cut file to which
+/// someone appended that marker decodes, here and in Pillow, with arbitrary content below the cut. A PNG must be
+/// complete to its last pixel and a BMP to the padding of its last row; Pillow does without the padding.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     decode_with(&mut DecodeScratch::default(), bytes, limits)
 }

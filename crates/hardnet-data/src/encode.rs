@@ -8,7 +8,7 @@ use crate::image::{Channels, Image, ImageError};
 /// The longest side of a PNG, in pixels.
 const MAX_SIDE: u32 = (1 << 31) - 1;
 
-/// `picture` as a PNG file of 8 bits, which [`decode`](crate::decode()) turns into the same image.
+/// Encodes `picture` as a PNG of 8 bits, which [`decode`](crate::decode()) turns into the same image.
 ///
 /// # Errors
 /// [`ImageError::Side`] if a side is above 2^31 - 1 pixels, which is what the format can say.

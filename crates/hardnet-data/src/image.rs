@@ -1,7 +1,7 @@
 //! One image in memory.
 //!
-//! Samples are 8-bit, row-major and interleaved (`[height, width, channels]`), rows without padding: the layout a decoder
-//! produces and a resampler reads.
+//! Samples are 8-bit, row-major and interleaved (`[height, width, channels]`), rows without padding: the layout a
+//! decoder produces and a resampler reads.
 
 use std::fmt;
 use std::ops::Range;

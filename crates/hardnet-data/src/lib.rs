@@ -1,11 +1,12 @@
-//! Images for training and evaluating classifiers: data sets, decoding, and preprocessing that equals Pillow's bit for bit.
+//! Images for training and evaluating classifiers: data sets, decoding, and preprocessing that equals Pillow's bit for
+//! bit.
 //!
-//! * [`Dataset`] names samples with their labels: from a list, class folders, Kaggle's solution file, an IDX file or a tar
-//!   archive, which is read in place. What can be known to be wrong is an error before any image is opened.
+//! * [`Dataset`] names samples with their labels: from a list, class folders, Kaggle's solution file, an IDX file or a
+//!   tar archive, which is read in place. What can be known to be wrong is an error before any image is opened.
 //! * [`decode`] reads JPEG, PNG and BMP as Pillow's `convert("RGB")` does.
 //! * [`Pipeline`] resizes, crops and normalizes: torchvision's geometry and arithmetic, Pillow's resampling.
-//! * [`Loader`] does all of this on worker threads ahead of the network, in order; [`CoreBudget`] keeps workers and network
-//!   from using more cores than there are.
+//! * [`Loader`] does all of this on worker threads ahead of the network, in order; [`CoreBudget`] keeps workers and
+//!   network from using more cores than there are.
 //!
 //! Tensors are f32, `[3, crop, crop]`: planes red, green, blue. They do not depend on the number of threads or on the
 //! instruction set.

@@ -46,8 +46,8 @@ pub struct LoaderOptions {
     pub limits: DecodeLimits,
     /// Instruction set of the resize, by default the best of this processor; the tensors do not depend on it.
     pub isa: Isa,
-    /// Budget of cores shared with the network: an image is decoded only while it holds one of them. By default there is
-    /// no budget, and an image is decoded whenever a worker is free. Reading the file takes no core.
+    /// Budget of cores shared with the network: an image is decoded only while it holds one of them. By default there
+    /// is no budget, and an image is decoded whenever a worker is free. Reading the file takes no core.
     ///
     /// A consumer that acquires cores itself must release them before it asks for a batch or drops the loader.
     pub cores: Option<Arc<CoreBudget>>,
@@ -232,8 +232,8 @@ impl Loader {
         Self::decoding(samples, order, crop, options, prepare)
     }
 
-    /// A loader that reads and decodes the samples of `order` and makes tensors of them by `prepare`, which gets the index
-    /// of the sample.
+    /// A loader that reads and decodes the samples of `order` and makes tensors of them by `prepare`, which gets the
+    /// index of the sample.
     fn decoding(
         samples: Arc<Vec<Sample>>,
         order: Order,

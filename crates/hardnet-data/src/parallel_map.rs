@@ -1,8 +1,8 @@
 //! A parallel map that keeps the order of its items and bounds how far it runs ahead.
 //!
 //! Decoding is slow and uneven, and results must come in the order of the list for any number of workers. A queue of
-//! finished items gives up the order; collecting everything first gives up the bound on memory. Here the items between the
-//! consumer and the workers form a window of fixed size:
+//! finished items gives up the order; collecting everything first gives up the bound on memory. Here the items between
+//! the consumer and the workers form a window of fixed size:
 //!
 //! ```text
 //!   0 1 2 3 | 4 5 6 7 8 9 | 10 11 ..
@@ -10,9 +10,9 @@
 //!             F W F F W W   F finished, W in work
 //! ```
 //!
-//! A worker claims the next item that is not started, if the window has room, and leaves its result in the item's slot. The
-//! consumer waits for the first slot, here 4, takes it, and the window moves by one. The invariant: with `c` items taken,
-//! only the items `c .. c + window` are in work or finished.
+//! A worker claims the next item that is not started, if the window has room, and leaves its result in the item's slot.
+//! The consumer waits for the first slot, here 4, takes it, and the window moves by one. The invariant: with `c` items
+//! taken, only the items `c .. c + window` are in work or finished.
 //!
 //! A thread cannot be stopped from outside. With a timeout, the consumer gives up an item that is not ready in time: it
 //! uses a substitute, leaves the thread behind, and starts another in its place.
@@ -90,8 +90,8 @@ impl<T: Send + 'static> ParallelMap<T> {
 
     /// Yields `instead(index)` in place of an item that a call has waited for longer than `timeout`.
     ///
-    /// The thread that computes it is left behind: it ends when the item does, if ever, and its result is dropped. Another
-    /// thread is started in its place. With 0 workers every item is waited for.
+    /// The thread that computes it is left behind: it ends when the item does, if ever, and its result is dropped.
+    /// Another thread is started in its place. With 0 workers every item is waited for.
     pub fn with_timeout(mut self, timeout: Duration, instead: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
         self.fallback = Some(Fallback { timeout, instead: Box::new(instead) });
         self

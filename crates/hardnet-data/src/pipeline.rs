@@ -1,8 +1,8 @@
 //! From a image to the tensor a network reads: resize, center crop, scale, normalize.
 //!
-//! The geometry is torchvision's (`Resize(int)`, `CenterCrop`), the resampling Pillow's, the arithmetic of the tensor that
-//! of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue.
-//! Oracle: Pillow 13.0.0 and numpy, held by `tests/pipeline.rs`.
+//! The geometry is torchvision's (`Resize(int)`, `CenterCrop`), the resampling Pillow's, the arithmetic of the tensor
+//! that of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue. Oracle:
+//! Pillow 13.0.0 and numpy, held by `tests/pipeline.rs`.
 
 mod error;
 
@@ -67,7 +67,8 @@ impl Pipeline {
         Self::NAMES.iter().copied().find(|name| name.parse().as_ref() == Ok(self))
     }
 
-    /// Another crop with the same crop fraction: `resize` becomes `crop * resize / old crop`, rounded down as timm does.
+    /// Another crop with the same crop fraction: `resize` becomes `crop * resize / old crop`, rounded down as timm
+    /// does.
     ///
     /// Call it before [`with_crop_pct`](Pipeline::with_crop_pct), which rounds the fraction to whole pixels.
     pub fn with_img_size(self, crop: u32) -> Self {
@@ -100,8 +101,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`PipelineError::Side`] if `resize` or `crop` is 0 or above [`MAX_SIDE`](Pipeline::MAX_SIDE),
-    /// [`PipelineError::CropTooLarge`] if `crop` exceeds `resize`, [`PipelineError::Normalization`] if a mean is not finite or a
-    /// deviation not finite and above 0.
+    /// [`PipelineError::CropTooLarge`] if `crop` exceeds `resize`, [`PipelineError::Normalization`] if a mean is not
+    /// finite or a deviation not finite and above 0.
     pub fn validate(&self) -> Result<(), PipelineError> {
         check_side("resize", self.resize)?;
         check_side("crop", self.crop)?;

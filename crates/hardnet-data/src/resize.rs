@@ -14,18 +14,18 @@
 //! Three details decide the bits:
 //!
 //! * **Fixed point.** Weights are computed in f64 and rounded to multiples of 2^-22. A sum of 8-bit samples times such
-//!   weights needs 30 bits, which leaves an i32 its sign and one bit for filters that overshoot. Integer sums are exact, so
-//!   neither the order of additions nor the width of vectors shows in the result.
+//!   weights needs 30 bits, which leaves an i32 its sign and one bit for filters that overshoot. Integer sums are
+//!   exact, so neither the order of additions nor the width of vectors shows in the result.
 //! * **Two roundings.** Each pass rounds half up and clips to 0..=255: what lies between the passes is 8 bits wide.
 //! * **The order.** Because of that rounding, rows first and columns first differ by single levels. [`rows_first`] has
 //!   Pillow's rule.
 //!
-//! An output pixel depends on its own window only. The part that a crop keeps is therefore computed alone and equals that
-//! part of the whole image: time and memory follow the crop and the input, never the resized image.
+//! An output pixel depends on its own window only. The part that a crop keeps is therefore computed alone and equals
+//! that part of the whole image: time and memory follow the crop and the input, never the resized image.
 //!
-//! [`Resizer`] validates and plans, [`weights`] has filters and windows, [`stripes`] leads rows through the two passes, and
-//! [`kernels`] has the loops for each instruction set.
-//! Oracle: Pillow 13.0.0, held by `tests/resize.rs` over stored results.
+//! [`Resizer`] validates and plans, [`weights`] has filters and windows, [`stripes`] leads rows through the two passes,
+//! and [`kernels`] has the loops for each instruction set. Oracle: Pillow 13.0.0, held by `tests/resize.rs` over stored
+//! results.
 
 mod kernels;
 mod stripes;

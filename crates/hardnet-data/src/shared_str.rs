@@ -1,7 +1,7 @@
 //! Slices of a string that many values share.
 //!
-//! The names of 50,000 images in strings of their own take half as much memory again, in small blocks that leave the heap
-//! fragmented.
+//! The names of 50,000 images in strings of their own take half as much memory again, in small blocks that leave the
+//! heap fragmented.
 
 use std::sync::Arc;
 

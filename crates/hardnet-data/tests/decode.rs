@@ -103,7 +103,8 @@ fn cut_files_are_refused_as_pillow_refuses_them() {
 
 #[test]
 fn damaged_jpegs_are_read_or_refused_as_by_pillow() {
-    // Pillow also reads some files without an end marker if enough other bytes follow, and pictures with garbage inside.
+    // Pillow also reads some files without an end marker if enough other bytes follow, and pictures with garbage
+    // inside.
     const STRICTER: [&str; 4] = [
         "baseline, text for the end marker",
         "baseline, zeros for the end marker",

@@ -44,8 +44,8 @@ fn crops_and_tensors_equal_torchvision() {
     }
 }
 
-/// `pixels` is what torchvision's `CenterCrop` keeps of `resized`: margins are `int(round((side - crop) / 2.0))`, halves to
-/// even.
+/// `pixels` is what torchvision's `CenterCrop` keeps of `resized`: margins are `int(round((side - crop) / 2.0))`,
+/// halves to even.
 fn check_crop(resized: &Image, pixels: &Image, name: &str) {
     let crop = pixels.width();
     let margin = |side: usize| ((side - crop) as f64 / 2.0).round_ties_even() as usize;

@@ -1,8 +1,9 @@
-//! The index of an archive in a file of its own, so that the next run need not read the headers of 50,000 entries again.
+//! The index of an archive in a file of its own, so that the next run need not read the headers of 50,000 entries
+//! again.
 //!
-//! The first line is a JSON object: format, the archive's absolute path, size and time of change, and the CRC-32 of what
-//! follows, a JSON array of `[name, offset, bytes, kind]`. A file that is not for this very archive, or is damaged in
-//! any way, is ignored. Each read of an entry looks at its header once more, so that even an archive that was
+//! The first line is a JSON object: format, the archive's absolute path, size and time of change, and the CRC-32 of
+//! what follows, a JSON array of `[name, offset, bytes, kind]`. A file that is not for this very archive, or is damaged
+//! in any way, is ignored. Each read of an entry looks at its header once more, so that even an archive that was
 //! changed without a trace in size or time gives an error and not another entry's bytes.
 
 use std::borrow::Cow;

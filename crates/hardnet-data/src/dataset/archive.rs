@@ -228,7 +228,8 @@ impl<'a> ArchivedClassFolders<'a> {
         self.unsorted
     }
 
-    /// The samples in the order of the folders, from the label of each folder, and the names of folders without an image.
+    /// The samples in the order of the folders, from the label of each folder, and the names of folders without an
+    /// image.
     pub(super) fn samples(&self, labels: &[u32]) -> Result<(Vec<Sample>, Vec<&str>), DatasetError> {
         let labels: HashMap<_, _> = self.names().into_iter().zip(labels.iter().copied()).collect();
         let index = &self.archive.index;

@@ -114,7 +114,8 @@ pub enum DatasetError {
         /// The labels lie in 1..=classes and reach `classes`.
         one_based: bool,
     },
-    /// A line that is neither an entry of a list nor a row of Kaggle's solution file, or of another kind than the first.
+    /// A line that is neither an entry of a list nor a row of Kaggle's solution file, or of another kind than the
+    /// first.
     #[error(
         "`{}`, line {line}: labels of an unknown kind or of several in `{text}`, \
          expected lines like `ILSVRC2012_val_00000001.JPEG 65` \

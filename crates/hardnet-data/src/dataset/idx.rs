@@ -1,8 +1,8 @@
 //! Images and labels in IDX files, the format of MNIST and Fashion-MNIST, plain or compressed by gzip.
 //!
 //! A file is `00 00`, a byte for the type of its values (8: unsigned bytes), a byte for the number of dimensions, each
-//! dimension as a big-endian u32, and the values in C order. Images are `[count, rows, columns]` in gray, labels `[count]`.
-//! Both are held in memory: the images of a compressed file cannot be read one by one.
+//! dimension as a big-endian u32, and the values in C order. Images are `[count, rows, columns]` in gray, labels
+//! `[count]`. Both are held in memory: the images of a compressed file cannot be read one by one.
 
 use std::fmt;
 use std::fs::File;

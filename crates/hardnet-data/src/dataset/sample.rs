@@ -79,7 +79,8 @@ impl Sample {
         Self { location: Location::Memory(image), relative: None, label: Some(label), name }
     }
 
-    /// The file; of an image in an archive or an IDX file, that file and below it the entry's name or number, for messages.
+    /// The file; of an image in an archive or an IDX file, that file and below it the entry's name or number, for
+    /// messages.
     pub fn path(&self) -> Cow<'_, Path> {
         let relative = self.relative();
         match &self.location {

@@ -99,8 +99,8 @@ pub(super) fn images_below(root: &Path, limit: usize) -> Result<Vec<FoundImage>,
     Ok(found)
 }
 
-/// Whether an error says that there is no such file: also for names that no file can have, with a NUL, too long, or below a
-/// file.
+/// Whether an error says that there is no such file: also for names that no file can have, with a NUL, too long, or
+/// below a file.
 pub(super) fn is_absence(kind: ErrorKind) -> bool {
     matches!(
         kind,

@@ -48,7 +48,8 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
     Ok(Decoded { image: to_image(format, (width as usize, height as usize), channels, samples)?, warnings })
 }
 
-/// Checks that palettes are of whole entries, at most 256: the `png` crate panics on a palette that ends inside an entry.
+/// Checks that palettes are of whole entries, at most 256: the `png` crate panics on a palette that ends inside an
+/// entry.
 fn check_palette(bytes: &[u8]) -> Result<(), DecodeError> {
     const SIGNATURE: usize = 8;
     let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();

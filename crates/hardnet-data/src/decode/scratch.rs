@@ -1,7 +1,7 @@
 //! Buffers that one image leaves to the next.
 //!
-//! Buffers of some hundred kilobytes, taken and given back by several threads, leave a heap in pieces that grows with the
-//! number of images for a long time. Each thread keeps its own instead.
+//! Buffers of some hundred kilobytes, taken and given back by several threads, leave a heap in pieces that grows with
+//! the number of images for a long time. Each thread keeps its own instead.
 
 use crate::image::Image;
 

@@ -25,8 +25,8 @@ impl Workspace {
     }
 }
 
-/// Reads and decodes the file, unless it is in memory, and prepares it into `out`, `[3, crop, crop]`; after the reading, on
-/// the core that `acquire` waits for.
+/// Reads and decodes the file, unless it is in memory, and prepares it into `out`, `[3, crop, crop]`; after the
+/// reading, on the core that `acquire` waits for.
 pub(super) fn load<'a>(
     sample: &Sample,
     limits: &DecodeLimits,

@@ -1,9 +1,9 @@
 //! The tensors of single images, in buffers that are used again.
 //!
 //! A tensor of 600 kB from the system's allocator is fresh pages each time; here it goes back to where the next worker
-//! finds it. There are never more buffers than images in work, ahead and in the batches that a consumer keeps, and all but
-//! the latter are there from the start: how far ahead a loader ever gets is up to the system's scheduler, and what it takes
-//! should not be found missing after hours.
+//! finds it. There are never more buffers than images in work, ahead and in the batches that a consumer keeps, and all
+//! but the latter are there from the start: how far ahead a loader ever gets is up to the system's scheduler, and what
+//! it takes should not be found missing after hours.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

@@ -8,7 +8,8 @@ use crate::CoreBudget;
 
 /// The permits of the images in work: one core for each.
 ///
-/// They are kept by position and not by [`Permit`](crate::Permit), which would stay with a thread that does not come back.
+/// They are kept by position and not by [`Permit`](crate::Permit), which would stay with a thread that does not come
+/// back.
 pub(super) struct ImagePermits {
     cores: Option<Arc<CoreBudget>>,
     /// The positions of the images that hold a core.

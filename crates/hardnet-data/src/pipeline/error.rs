@@ -3,8 +3,8 @@
 use super::Pipeline;
 use crate::ImageError;
 
-/// Error of a [`Pipeline`](crate::Pipeline) or an [`Augmentation`](crate::Augmentation): a setting outside its range, or a
-/// buffer or image that does not fit.
+/// Error of a [`Pipeline`](crate::Pipeline) or an [`Augmentation`](crate::Augmentation): a setting outside its range,
+/// or a buffer or image that does not fit.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {

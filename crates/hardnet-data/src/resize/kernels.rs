@@ -1,7 +1,7 @@
 //! The loops of the two passes, once for each instruction set.
 //!
-//! This module owns what the loops read (weights in the form they need) and chooses the loop; the children compute. All of
-//! them give the same samples: sums are exact in 32 bits, then rounded half up and clipped.
+//! This module owns what the loops read (weights in the form they need) and chooses the loop; the children compute. All
+//! of them give the same samples: sums are exact in 32 bits, then rounded half up and clipped.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

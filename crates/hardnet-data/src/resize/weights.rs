@@ -11,8 +11,8 @@ pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 
 /// Which input pixels make which output pixels along one axis, and with what weights.
 ///
-/// Weights of all windows lie one after the other; window `i` covers `starts[i]..` for `offsets[i + 1] - offsets[i]` input
-/// pixels. Starts ascend and count from the first pixel that any window reads.
+/// Weights of all windows lie one after the other; window `i` covers `starts[i]..` for `offsets[i + 1] - offsets[i]`
+/// input pixels. Starts ascend and count from the first pixel that any window reads.
 #[derive(Default)]
 pub(super) struct AxisPlan {
     starts: Vec<usize>,

@@ -1,7 +1,7 @@
 //! Kaggle's solution files: `ImageId,PredictionString`, a class as WordNet id with each box.
 //!
-//! A row is `ILSVRC2012_val_00048981,n03995372 85 1 499 272`: the image without its extension, then one or more boxes of
-//! five fields, which are of one class.
+//! A row is `ILSVRC2012_val_00048981,n03995372 85 1 499 272`: the image without its extension, then one or more boxes
+//! of five fields, which are of one class.
 
 use std::borrow::Cow;
 use std::path::Path;

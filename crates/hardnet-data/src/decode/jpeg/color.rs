@@ -43,8 +43,8 @@ pub(super) fn cmyk_to_rgb(samples: &[u8]) -> Vec<u8> {
     pixels.flat_map(|&[c, m, y, k]| [c, m, y].map(|ink| light(255 - ink, k))).collect()
 }
 
-/// The part of `white`, which black leaves, that an `ink` lets through: `white - ink * white / 255`, the product rounded as
-/// Pillow's `MULDIV255` does.
+/// The part of `white`, which black leaves, that an `ink` lets through: `white - ink * white / 255`, the product
+/// rounded as Pillow's `MULDIV255` does.
 pub(super) fn light(ink: u8, white: u8) -> u8 {
     let product = u32::from(ink) * u32::from(white) + 128;
     // At most `white`, as the rounded quotient of a product with a factor of at most 255.

@@ -118,8 +118,8 @@ impl JpegLayout {
         }
     }
 
-    /// Writes the file reduced to what a decoder needs, behind `first`: no application data, no comments, nothing behind
-    /// the image.
+    /// Writes the file reduced to what a decoder needs, behind `first`: no application data, no comments, nothing
+    /// behind the image.
     pub(super) fn essential(&self, bytes: &[u8], first: &[u8], data: &mut Vec<u8>) {
         data.clear();
         data.reserve_exact(bytes.len() + first.len() + 4);
@@ -169,7 +169,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// The next marker, over junk and fill bytes: where its (last) `0xFF` is, and its code. The position is then behind it.
+    /// The next marker, over junk and fill bytes: where its (last) `0xFF` is, and its code. The position is then behind
+    /// it.
     fn next_marker(&mut self, missing: &'static str) -> Result<(usize, u8), DecodeError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let found = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF));

@@ -1,5 +1,5 @@
-//! Pixels by libjpeg-turbo, the decoder of Pillow, with the settings Pillow leaves at their defaults: the accurate inverse
-//! transform and interpolated chroma.
+//! Pixels by libjpeg-turbo, the decoder of Pillow, with the settings Pillow leaves at their defaults: the accurate
+//! inverse transform and interpolated chroma.
 //!
 //! Unlike Pillow, anything libjpeg-turbo warns of (damaged data) is an error.
 
@@ -38,7 +38,8 @@ pub(super) fn samples(
     })
 }
 
-/// Adobe's segment as it says `encoding`. The file's own may hold a number that libjpeg only guesses about, with a warning.
+/// Adobe's segment as it says `encoding`. The file's own may hold a number that libjpeg only guesses about, with a
+/// warning.
 fn adobe(encoding: Encoding) -> [u8; 16] {
     let transform = match encoding {
         Encoding::Gray | Encoding::Rgb | Encoding::Cmyk => 0,

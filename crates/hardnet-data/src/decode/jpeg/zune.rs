@@ -48,7 +48,7 @@ fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, Deco
         return Err(malformed("the scan header disagrees with the frame header"));
     }
     decoder.set_options(options.jpeg_set_out_colorspace(stored));
-    let length = decoder.output_buffer_size().ok_or_else(|| malformed("the picture has no size"))?;
+    let length = decoder.output_buffer_size().ok_or_else(|| malformed("the image has no size"))?;
     let mut components = scratch.samples(length);
     decoder.decode_into(&mut components).map_err(decoder_error)?;
     scratch.data = data;

@@ -1,8 +1,8 @@
 //! The two passes on 256-bit vectors.
 //!
-//! A vector holds four taps in each of eight 32-bit lanes. What the lanes are differs: eight samples of a row in the vertical
-//! pass, the channels of a pixel in two rows or one gray sample in eight rows in the horizontal one. What is done with
-//! them does not: [`Sums::add`].
+//! A vector holds four taps in each of eight 32-bit lanes. What the lanes are differs: eight samples of a row in the
+//! vertical pass, the channels of a pixel in two rows or one gray sample in eight rows in the horizontal one. What is
+//! done with them does not: [`Sums::add`].
 //!
 //! Loads of taps with weight 0 change no result, so comparing results cannot show that one leaves its slice: debug
 //! assertions at the loads and stores do.
@@ -46,8 +46,8 @@ pub(super) fn horizontal(
     assert!((1..=BATCH).contains(&count) && columns * quads.per_window() <= quads.all().len());
     assert!(columns * samples + PADDING <= stride && count * stride <= output.len());
     match channels {
-        // SAFETY: the token proves AVX2. In the last row, and so in all, `span` samples from each start lie in `input` by
-        // the choice of `columns`; there are quads for each column and room for the results by the assertions.
+        // SAFETY: the token proves AVX2. In the last row, and so in all, `span` samples from each start lie in `input`
+        // by the choice of `columns`; there are quads for each column and room for the results by the assertions.
         Channels::Gray => unsafe { gray(input, count, starts, quads, output, stride) },
         Channels::Rgb => {
             for first in (0..count).step_by(RGB_ROWS) {
@@ -143,8 +143,9 @@ unsafe fn block(input: SampleRows<'_>, at: usize, taps: usize, quads: &[Quad], o
 /// The columns of [`horizontal`] in at most [`RGB_ROWS`] rows; the missing rows repeat the last.
 ///
 /// # Safety
-/// From each of `starts`, in pixels, `12 * quads.per_window() + 4` samples can be read in each of `rows` (at least 1) rows
-/// of `input`. There are quads for each start, and `3 * starts.len() + 1` samples can be written to each row of `output`.
+/// From each of `starts`, in pixels, `12 * quads.per_window() + 4` samples can be read in each of `rows` (at least 1)
+/// rows of `input`. There are quads for each start, and `3 * starts.len() + 1` samples can be written to each row of
+/// `output`.
 #[target_feature(enable = "avx2")]
 unsafe fn rgb(input: SampleRows<'_>, rows: usize, starts: &[usize], quads: &Quads, output: &mut [u8], stride: usize) {
     // From four pixels, the four bytes of red, then of green, then of blue.
