@@ -5,7 +5,8 @@
 //! cargo run -p hardnet-examples --example train -- flowers/train
 //! ```
 //!
-//! Without a folder it trains on a part of the demonstration's images, for a moment only: to see it run, not to learn much.
+//! Without a folder it trains on a part of the demonstration's images, for a moment only: to see it run, not to learn
+//! much.
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! How to use the crates in a program of your own: `cargo run -p hardnet-examples --example classify`.
 //!
-//! The examples run without arguments, on the demonstration: a small network and 1,000 test images of Fashion-MNIST, which
-//! are part of the repository. This library unpacks the images for them.
+//! The examples run without arguments, on the demonstration: a small network and 1,000 test images of Fashion-MNIST,
+//! which are part of the repository. This library unpacks the images for them.
 
 use anyhow::Result;
 use hardnet::data::Dataset;

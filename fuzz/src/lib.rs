@@ -1,7 +1,7 @@
 //! One function per fuzz target: what may be done with any bytes at all, and what must then hold.
 //!
-//! The targets in `fuzz_targets/` call these under libFuzzer; `tests/tests/fuzz_corpus.rs` compiles the same file and replays
-//! the stored inputs in every test run. Each function says whether the bytes were accepted, and panics if a
+//! The targets in `fuzz_targets/` call these under libFuzzer; `tests/tests/fuzz_corpus.rs` compiles the same file and
+//! replays the stored inputs in every test run. Each function says whether the bytes were accepted, and panics if a
 //! promise of the libraries is broken. `docs/fuzzing.md` tells how to run them.
 
 use std::collections::HashSet;
@@ -47,7 +47,8 @@ pub fn kaggle(rows: &[u8]) -> bool {
     list(&[b"ImageId,PredictionString\n", rows].concat())
 }
 
-/// Indexes a tar archive, once as it is and once with right checksums, and reads its images in each of the ways there are.
+/// Indexes a tar archive, once as it is and once with right checksums, and reads its images in each of the ways there
+/// are.
 pub fn tar_index(bytes: &[u8]) -> bool {
     let summed = with_checksums(bytes);
     let accepted = archive(bytes);
@@ -123,8 +124,8 @@ pub fn kept_index(rows: &[u8]) -> bool {
     })
 }
 
-/// Reads images and labels in IDX files: the first two bytes are the length of the labels' file, which follows; the rest is
-/// the file of images.
+/// Reads images and labels in IDX files: the first two bytes are the length of the labels' file, which follows; the
+/// rest is the file of images.
 pub fn idx(bytes: &[u8]) -> bool {
     let Some((length, files)) = bytes.split_first_chunk() else { return false };
     let Some((labels, images)) = files.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { return false };
@@ -176,7 +177,8 @@ fn refused(error: &dyn Error) -> bool {
     false
 }
 
-/// The archive with the sum that belongs there in every block that looks like a header, as few changed headers would have.
+/// The archive with the sum that belongs there in every block that looks like a header, as few changed headers would
+/// have.
 fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {

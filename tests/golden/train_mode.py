@@ -3,7 +3,7 @@
     python train_mode.py > train_mode.json
 
 Weights and input by formula.py. Stored per network: logits of a batch, cross entropy against the labels 0, 1, 2, 3,
-the norm of its gradient by every parameter, and the running statistics afterwards of every normalisation
+the norm of its gradient by every parameter, and the running statistics afterwards of every normalization
 (sum over the channels). Dropout is off. Made with torch 2.15.0.
 """
 

@@ -211,18 +211,18 @@ def fetch_at_once(site, kinds):
 
 def goes_on_after_a_kill(site):
     """Killed in the middle of a file, `hardnet` leaves a part only, and brings the rest when it is run again."""
-    for signalled in (1, 20_000_000):
+    for signaled in (1, 20_000_000):
         shutil.rmtree(site.home / "hub")
-        site.hub.tell(f"stall {signalled}")
+        site.hub.tell(f"stall {signaled}")
         process = site.start_hardnet(f"hf://{REPOSITORY}")
-        until(lambda: part_length(site) == signalled)
+        until(lambda: part_length(site) == signaled)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert not (site.repository() / "snapshots").exists()
         assert [name.endswith(".part") for name in site.blobs()] == [True]
         path, _ = path_of(site.start_hardnet(f"hf://{REPOSITORY}"))
         assert sha256(path) == sha256(site.content)
-        assert site.hub.requests()["large"][-1] == f"bytes={signalled}-"
+        assert site.hub.requests()["large"][-1] == f"bytes={signaled}-"
         assert site.blobs() == [sha256(site.content)]
 
 

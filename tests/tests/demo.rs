@@ -53,7 +53,7 @@ fn every_image_is_grey_and_of_28_pixels() {
     }
 }
 
-/// Who unpacks the archive has the list, the names and the licence that the crate has.
+/// Who unpacks the archive has the list, the names and the license that the crate has.
 #[test]
 fn the_archive_holds_what_lies_beside_it() {
     let classes = CLASSES.map(|name| format!("{name}\n")).concat();

@@ -5,10 +5,10 @@
 
 Weights and images by ../golden/formula.py, four images of 64x64 and the labels 0, 1, 2, 3 of ten classes; dropout is off. Stored per
 network: logits, cross entropy, the norm of its gradient by every parameter, and the running statistics afterwards of every
-normalisation (sum over the channels). Made with torch 2.15.0.
+normalization (sum over the channels). Made with torch 2.15.0.
 
 Where a value lies near a bound of ReLU6, rounding decides whether its gradient is passed on, and one such value moves norms by up to
-a percent. With --smooth, weights of normalisations are 3/8 of the formula's and biases 3 more than that, so that no value is within
+a percent. With --smooth, weights of normalizations are 3/8 of the formula's and biases 3 more than that, so that no value is within
 0.001 of a bound and the step shows how exactly sums are computed.
 """
 

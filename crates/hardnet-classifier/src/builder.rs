@@ -130,8 +130,8 @@ impl ClassifierBuilder {
 
     /// Sets the feature maps that [`Classifier::features`] gives, by default none.
     ///
-    /// They are outputs of the same network: no weights are held twice. Each call of the native engine copies them out of
-    /// its memory, also where only logits are wanted, so ask for what you need.
+    /// They are outputs of the same network: no weights are held twice. Each call of the native engine copies them out
+    /// of its memory, also where only logits are wanted, so ask for what you need.
     pub fn features(mut self, taps: Taps) -> Self {
         self.taps = Some(taps);
         self
@@ -159,8 +159,8 @@ impl ClassifierBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::NoHead`] and [`Error::LabelCount`] for weights of something else than a classifier, [`Error::Graph`] for
-    /// an image size that the network is too deep for, [`Error::Engine`] for an engine that is not available.
+    /// [`Error::NoHead`] and [`Error::LabelCount`] for weights of something else than a classifier, [`Error::Graph`]
+    /// for an image size that the network is too deep for, [`Error::Engine`] for an engine that is not available.
     pub fn from_weights(self, file: WeightsFile) -> Result<Classifier> {
         let weights = file.path().display().to_string();
         let metadata = file.metadata().cloned().unwrap_or_else(|| Metadata::new(file.config().clone()));

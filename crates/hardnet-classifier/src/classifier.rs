@@ -20,8 +20,8 @@ use crate::network::Network;
 /// A network with its weights, preprocessing and names of classes.
 ///
 /// A clone is cheap and shares the network. Threads may call one classifier at the same time: they read, decode and
-/// prepare their images at the same time and take turns in the network, batch by batch. The network keeps all its threads
-/// busy with one batch, so that a second one beside it would gain little and need as much memory again.
+/// prepare their images at the same time and take turns in the network, batch by batch. The network keeps all its
+/// threads busy with one batch, so that a second one beside it would gain little and need as much memory again.
 ///
 /// ```no_run
 /// use hardnet_classifier::Classifier;
@@ -63,8 +63,8 @@ impl Classifier {
     /// `hf://owner/name[@revision][/file]`, or the path of a file.
     ///
     /// With the feature `hub`, weights that no cache has are fetched first. Caches, tokens and proxies are those of the
-    /// environment (`HF_HOME`, `HF_TOKEN`, ...), as `FetchOptions::from_env` of `hardnet-weights` reads it. To use other
-    /// options, or to show progress, open a `WeightsSource` of that crate and pass the file to
+    /// environment (`HF_HOME`, `HF_TOKEN`, ...), as `FetchOptions::from_env` of `hardnet-weights` reads it. To use
+    /// other options, or to show progress, open a `WeightsSource` of that crate and pass the file to
     /// [`ClassifierBuilder::from_weights`]. Without the feature, paths work, and tags of weights that are part of the
     /// program.
     ///
@@ -88,8 +88,8 @@ impl Classifier {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadImage`], [`Error::ImageFile`], [`Error::Decode`] and [`Error::Preprocess`] for an image that cannot be read,
-    /// [`Error::NotFinite`] where the network's output makes no sense.
+    /// [`Error::ReadImage`], [`Error::ImageFile`], [`Error::Decode`] and [`Error::Preprocess`] for an image that cannot
+    /// be read, [`Error::NotFinite`] where the network's output makes no sense.
     pub fn classify<'a>(&self, image: impl Into<ImageInput<'a>>) -> Result<Classification> {
         let (image, warnings) = image.into().decode()?;
         let logits = self.logits(&[self.prepare(&image)?])?;
@@ -149,7 +149,8 @@ impl Classifier {
         Ok(logits)
     }
 
-    /// Computes the feature maps that [`ClassifierBuilder::features`] asked for, in its order, of images that are prepared.
+    /// Computes the feature maps that [`ClassifierBuilder::features`] asked for, in its order, of images that are
+    /// prepared.
     ///
     /// ```no_run
     /// use hardnet_classifier::Classifier;

@@ -25,7 +25,8 @@ impl Labels {
         Self { classes: names.len(), source: Source::List(names) }
     }
 
-    /// Returns the names that `classes` classes suggest: ImageNet's for 1,000, otherwise `class 0`, `class 1` and so on.
+    /// Returns the names that `classes` classes suggest: ImageNet's for 1,000, otherwise `class 0`, `class 1` and so
+    /// on.
     pub fn guess(classes: usize) -> Self {
         let source = if classes == imagenet::classes().len() { Source::ImageNet } else { Source::Unknown };
         Self { source, classes }

@@ -31,7 +31,8 @@ pub(crate) struct ModelArgs {
     /// Engine: native or candle [default: native on the CPU, candle elsewhere]
     #[arg(long, value_enum, hide_possible_values = true)]
     engine: Option<EngineChoice>,
-    /// Give each image the same logits, bit for bit, whatever else is in its batch (native engine); slower in large batches
+    /// Give each image the same logits, bit for bit, whatever else is in its batch (native engine); slower in large
+    /// batches
     #[arg(long)]
     batch_invariant: bool,
     // The heading of this group applies to all that follows, so it comes last.

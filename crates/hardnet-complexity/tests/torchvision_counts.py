@@ -2,7 +2,7 @@
 
     python torchvision_counts.py
 
-Each line: name, parameters, running statistics, MACs of convolutions and linear layers, CIO, elements normalised,
+Each line: name, parameters, running statistics, MACs of convolutions and linear layers, CIO, elements normalized,
 elements activated. v1 of a bottleneck ResNet moves the stride to the first convolution; the wide MobileNetV2 with cut
 channels is torchvision's with another rounding; the padded SqueezeNet has a stem padded by 3.
 """
@@ -27,7 +27,7 @@ def counts(net, side):
         elif isinstance(module, (nn.ReLU, nn.ReLU6)):
             sums["act"] += output.numel()
         elif isinstance(module, torchvision.models.DenseNet):
-            # Behind its last normalisation it calls a function, which no hook sees.
+            # Behind its last normalization it calls a function, which no hook sees.
             sums["act"] += module.classifier.in_features * (side // 32) ** 2
 
     for module in net.modules():

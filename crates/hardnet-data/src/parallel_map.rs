@@ -51,9 +51,9 @@ pub struct ParallelMap<T> {
 
 struct Shared<T> {
     state: Mutex<State<T>>,
-    /// Signalled when an item is taken, the last item is started, or the map is dropped: workers wait on it.
+    /// Signaled when an item is taken, the last item is started, or the map is dropped: workers wait on it.
     room: Condvar,
-    /// Signalled when an item is finished: the consumer waits on it.
+    /// Signaled when an item is finished: the consumer waits on it.
     ready: Condvar,
     window: usize,
     count: usize,

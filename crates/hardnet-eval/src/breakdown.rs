@@ -58,8 +58,8 @@ impl Breakdown {
         &self.calibration
     }
 
-    /// The most confident mistakes, at most as many as [`new`](Self::new) was asked to keep: the most confident first, of
-    /// equals the lower number of the image.
+    /// The most confident mistakes, at most as many as [`new`](Self::new) was asked to keep: the most confident first,
+    /// of equals the lower number of the image.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }

@@ -70,8 +70,8 @@ impl Calibration {
         (images > 0).then(|| self.bins.iter().map(|bin| bin.confidence).sum::<f64>() / images as f64)
     }
 
-    /// The expected calibration error, 0 to 1: the mean over all images of how far accuracy and mean confidence of their
-    /// bin are apart; none without images.
+    /// The expected calibration error, 0 to 1: the mean over all images of how far accuracy and mean confidence of
+    /// their bin are apart; none without images.
     pub fn error(&self) -> Option<f64> {
         let images = self.images();
         let apart = |bin: &CalibrationBin| (bin.confidence - bin.top1.correct as f64).abs();

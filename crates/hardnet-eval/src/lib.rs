@@ -1,11 +1,11 @@
 //! Evaluation of image classifiers.
 //!
-//! [`top_k`] turns logits into classes. A [`Tally`] counts top-1, top-5 and loss; a [`Breakdown`] adds the [`Confusion`]
-//! matrix, [`Calibration`] and the worst mistakes. All of them are [`Metric`]s: they count sample by sample, and counts of
-//! parts of a data set merge.
+//! [`top_k`] turns logits into classes. A [`Tally`] counts top-1, top-5 and loss; a [`Breakdown`] adds the
+//! [`Confusion`] matrix, [`Calibration`] and the worst mistakes. All of them are [`Metric`]s: they count sample by
+//! sample, and counts of parts of a data set merge.
 //!
-//! [`evaluate()`] is the loop: it loads images ahead of a network ([`ComputeLogits`]), shares the machine's cores between
-//! both, and gives the logits to an [`Observer`], which a metric is.
+//! [`evaluate()`] is the loop: it loads images ahead of a network ([`ComputeLogits`]), shares the machine's cores
+//! between both, and gives the logits to an [`Observer`], which a metric is.
 //!
 //! ```
 //! use hardnet_eval::{Metric, Tally};

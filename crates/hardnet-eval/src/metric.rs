@@ -2,8 +2,8 @@
 
 /// A measure that is counted sample by sample and merges with that of other samples.
 ///
-/// [`Tally`](crate::Tally) and [`Breakdown`](crate::Breakdown) measure classification: a sample's target is the index of
-/// its class. Another task has another target, for example a mask of the image for segmentation.
+/// [`Tally`](crate::Tally) and [`Breakdown`](crate::Breakdown) measure classification: a sample's target is the index
+/// of its class. Another task has another target, for example a mask of the image for segmentation.
 pub trait Metric {
     /// The truth about a sample.
     type Target: ?Sized;

@@ -26,11 +26,11 @@
 //! multiply-add. [`max_tile_pixels`] has the sizes of other vectors.
 //!
 //! Unlike that product, only weights are packed: into panels of as many output channels as a tile has,
-//! `[k, blocks, 8]`, so that they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a halo, a window
-//! and a list of maps cost nothing. What a pixel contributes along `k` is a list of [`KSegment`]s of consecutive
-//! values: a block of channels of one tap, or a row of the image's window. Nor is `k` divided, as in BLIS: the inputs
-//! of a tile fit a cache since layers have at most some thousand products, and each output is one sum in the order of
-//! the segments. Results depend on neither tiles nor threads.
+//! `[k, blocks, 8]`, so that they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a
+//! halo, a window and a list of maps cost nothing. What a pixel contributes along `k` is a list of [`KSegment`]s of
+//! consecutive values: a block of channels of one tap, or a row of the image's window. Nor is `k` divided, as in BLIS:
+//! the inputs of a tile fit a cache since layers have at most some thousand products, and each output is one sum in the
+//! order of the segments. Results depend on neither tiles nor threads.
 //!
 //! While one panel is multiplied, the next one's weights are [prefetched](Panel::prefetch), some cache lines with each
 //! segment: the hardware does not know that a panel ends.

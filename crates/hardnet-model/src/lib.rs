@@ -3,13 +3,13 @@
 //! HarDNet (Chao et al., "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>) is a
 //! convolutional network whose layer `l` reads the layers `l - 2^n`, so that most feature maps are needed only briefly.
 //!
-//! [`HarDNet`] classifies images, [`Backbone`] gives feature maps for detection and segmentation, [`HarDBlock`] is one block
-//! for custom networks. They run on every device of Candle and can be trained; on the CPU, training is computed by
-//! the kernels of `hardnet-kernels`, as one operation of Candle's.
+//! [`HarDNet`] classifies images, [`Backbone`] gives feature maps for detection and segmentation, [`HarDBlock`] is one
+//! block for custom networks. They run on every device of Candle and can be trained; on the CPU, training is computed
+//! by the kernels of `hardnet-kernels`, as one operation of Candle's.
 //!
-//! What they are made of comes from crates that do not need Candle, and is exported here: a [`Config`] describes a network
-//! and gives its [`Graph`] (`hardnet-graph`), a [`WeightsFile`] holds its parameters (`hardnet-params`), and a [`Plan`]
-//! computes it on the CPU several times faster than these networks do (`hardnet-engine`).
+//! What they are made of comes from crates that do not need Candle, and is exported here: a [`Config`] describes a
+//! network and gives its [`Graph`] (`hardnet-graph`), a [`WeightsFile`] holds its parameters (`hardnet-params`), and a
+//! [`Plan`] computes it on the CPU several times faster than these networks do (`hardnet-engine`).
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};

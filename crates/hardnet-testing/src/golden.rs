@@ -64,7 +64,8 @@ pub fn golden(model: &str) -> Golden {
     Golden { modules: modules.collect(), logits: floats(&run["logits"]) }
 }
 
-/// One training-mode run of a network in the reference, by `tests/golden/train_mode.py` or `tests/training/train_step.py`.
+/// One training-mode run of a network in the reference, by `tests/golden/train_mode.py` or
+/// `tests/training/train_step.py`.
 pub struct TrainMode {
     /// Logits of the four images of the batch, one after the other.
     pub logits: Vec<f32>,

@@ -1,7 +1,7 @@
 //! The part of the Hugging Face Hub that serves files: `/{owner}/{name}/resolve/{revision}/{file}`.
 //!
-//! Large files are answered by a redirect to another origin, small ones directly, as the Hub does; the headers are those
-//! that Python's `huggingface_hub` reads, so that it downloads from here too.
+//! Large files are answered by a redirect to another origin, small ones directly, as the Hub does; the headers are
+//! those that Python's `huggingface_hub` reads, so that it downloads from here too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -74,7 +74,7 @@ impl HubHost {
         lock(&self.state).token = Some(token.into());
     }
 
-    /// From now on every repository asks for its licence to be accepted first.
+    /// From now on every repository asks for its license to be accepted first.
     pub fn gate(&self) {
         lock(&self.state).gated = true;
     }

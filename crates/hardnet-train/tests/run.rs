@@ -178,7 +178,7 @@ fn another_seed_is_another_run() {
 
 /// The network learns what stripes are, and the files say so.
 #[test]
-fn what_is_learnt_is_written() {
+fn what_is_learned_is_written() {
     let temporary = tempfile::tempdir().unwrap();
     let mut recipe = recipe();
     (recipe.epochs, recipe.average_decay) = (8, None);

@@ -19,8 +19,8 @@
 //! # Classify
 //!
 //! A [`Classifier`] holds network, weights, preprocessing and names of classes. It is cheap to clone, and threads may
-//! share it. [`Classifier::builder`] sets threads, batch size, image size, preprocessing and engine. Images may be paths,
-//! contents of files or pixels:
+//! share it. [`Classifier::builder`] sets threads, batch size, image size, preprocessing and engine. Images may be
+//! paths, contents of files or pixels:
 //!
 //! ```
 //! # #[cfg(feature = "data")]

@@ -7,7 +7,8 @@
 //! It prints the value for `HF_ENDPOINT`, then obeys the lines of its standard input and ends with it:
 //!
 //! * `stall BYTES`, `cut BYTES`: the next large file falls silent, or is broken off, after so many bytes;
-//! * `requests`: prints, as a line of JSON, how often the Hub itself was asked, and with which range each large file was.
+//! * `requests`: prints, as a line of JSON, how often the Hub itself was asked, and with which range each large file
+//!   was.
 
 use std::io::{BufRead, Write, stdin, stdout};
 

@@ -1,4 +1,5 @@
-//! `hardnet download`, `hardnet list --weights` and `--weights` by tag and address, from a Hub on the loopback interface.
+//! `hardnet download`, `hardnet list --weights` and `--weights` by tag and address, from a Hub on the loopback
+//! interface.
 
 use std::fs;
 use std::path::PathBuf;

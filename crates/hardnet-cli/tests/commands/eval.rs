@@ -214,8 +214,8 @@ fn ctrl_c_prints_what_was_done() {
         assert!(stderr.read_line(&mut line).unwrap() > 0, "the program ended early");
     }
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(signalled.success());
+    let signaled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signaled.success());
     std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));

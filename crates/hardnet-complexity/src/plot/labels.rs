@@ -35,9 +35,9 @@ pub(super) fn place(points: &[(f64, f64)], labels: &[String], bounds: Area) -> V
 fn candidates((x, y): (f64, f64), width: f64) -> Vec<(f64, f64)> {
     let mut places = Vec::new();
     for distance in [9.0, 13.0, 17.0] {
-        let (right, left, centre) = (x + distance, x - distance - width, x - width / 2.0);
+        let (right, left, center) = (x + distance, x - distance - width, x - width / 2.0);
         let (middle, above, below) = (y + LETTER.0 / 2.0, y - distance, y + distance + LETTER.0);
-        places.extend([(right, middle), (left, middle), (centre, above), (centre, below)]);
+        places.extend([(right, middle), (left, middle), (center, above), (center, below)]);
         for near in [3.0, -3.0] {
             places.extend([(right - near - 3.0, above + near), (left + near + 3.0, above + near)]);
             places.extend([(right - near - 3.0, below - near), (left + near + 3.0, below - near)]);

@@ -83,7 +83,7 @@ fn a_resized_crop_is_pillows_resize_of_the_part() {
 }
 
 #[test]
-fn shapes_that_no_attempt_fits_are_centred() {
+fn shapes_that_no_attempt_fits_are_centered() {
     // RandomResizedCrop.get_params of torchvision with scale (1, 1), whose attempts cannot fit such images.
     let ratio = [3.0 / 4.0, 4.0 / 3.0];
     for ((width, height), expected) in

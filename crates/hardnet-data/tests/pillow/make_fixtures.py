@@ -56,7 +56,8 @@ def drawing(width, height):
     return Image.fromarray(np.stack([red, green, blue], -1).astype(np.uint8), "RGB")
 
 
-# --- resize and pipeline -------------------------------------------------------------------------------------------------
+# --- resize and pipeline
+# -------------------------------------------------------------------------------------------------
 
 
 def resize_cases():
@@ -103,7 +104,8 @@ def pipeline_cases():
                 }  # fmt: skip
 
 
-# --- encoded files -------------------------------------------------------------------------------------------------------
+# --- encoded files
+# -------------------------------------------------------------------------------------------------------
 
 
 def saved(image, kind, **options):
@@ -116,9 +118,9 @@ def chunk(name, data):
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png(width, height, depth, colour_type, rows, extra=b"", interlace=0):
+def png(width, height, depth, color_type, rows, extra=b"", interlace=0):
     """A PNG of unfiltered rows (packed bytes); with `interlace`, of the rows of all passes one after the other."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlace)
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, interlace)
     data = zlib.compress(b"".join(b"\0" + row for row in rows), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
@@ -146,8 +148,8 @@ def png_files():
     yield "rgba.png", saved(rgba, "PNG")
     yield "grey_alpha.png", saved(rgba.convert("LA"), "PNG")
     yield "bilevel.png", saved(grey.convert("1"), "PNG")
-    for colours, bits in ((2, 1), (4, 2), (16, 4), (200, 8)):
-        yield f"palette{bits}.png", saved(picture.quantize(colours), "PNG", bits=bits)
+    for colors, bits in ((2, 1), (4, 2), (16, 4), (200, 8)):
+        yield f"palette{bits}.png", saved(picture.quantize(colors), "PNG", bits=bits)
     yield "palette_transparent_entry.png", saved(picture.quantize(16), "PNG", transparency=3)
     yield "palette_alpha.png", saved(picture.quantize(16), "PNG", transparency=bytes(range(0, 160, 10)))
     yield "grey_transparent.png", saved(grey, "PNG", transparency=grey.getpixel((5, 5)))
@@ -205,7 +207,7 @@ def bmp_files():
 
 
 def adobe(data, transform):
-    """`data` with the colour transform of its Adobe segment set, or without the segment."""
+    """`data` with the color transform of its Adobe segment set, or without the segment."""
     at = data.index(b"\xff\xee\x00\x0eAdobe")
     if transform is None:
         return data[:at] + data[at + 16 :]
@@ -259,7 +261,8 @@ def decode_cases():
         yield case
 
 
-# --- damaged files -------------------------------------------------------------------------------------------------------
+# --- damaged files
+# -------------------------------------------------------------------------------------------------------
 
 
 def pillow_reads(data):

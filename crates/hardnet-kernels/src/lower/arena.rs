@@ -63,7 +63,8 @@ pub(crate) fn place(extents: &[Extent]) -> (Vec<usize>, usize) {
 mod tests {
     use super::*;
 
-    /// Pseudo-random extents never overlap while they live, and maps that are read by the next step alone need room for two.
+    /// Pseudo-random extents never overlap while they live, and maps that are read by the next step alone need room for
+    /// two.
     #[test]
     fn living_extents_do_not_overlap() {
         let mut state = 1_u64;

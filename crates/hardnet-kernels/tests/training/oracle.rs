@@ -87,7 +87,7 @@ impl Batch {
         out
     }
 
-    /// Normalises every channel, and adds its mean and unbiased variance to `statistics`.
+    /// Normalizes every channel, and adds its mean and unbiased variance to `statistics`.
     fn normalize(&mut self, parameters: &mut &[f64], clamp: Clamp, statistics: &mut Vec<f64>) {
         let (weight, rest) = parameters.split_at(self.channels);
         let (bias, rest) = rest.split_at(self.channels);

@@ -15,7 +15,8 @@ struct Row {
     model: &'static str,
     classes: usize,
     tensor_bytes: u64,
-    licence: &'static str,
+    #[serde(rename = "licence")]
+    license: &'static str,
     pipeline: &'static str,
     /// Dataset of the accuracies.
     images: &'static str,
@@ -59,7 +60,7 @@ pub(crate) fn run(json: bool, printer: &Printer) -> Result<Exit> {
             _ if row.sources.is_empty() => "no public source",
             _ => "-",
         };
-        printer.line(format_args!("{:<28} {size:>8} {top1:>17}   {:<12}  {cached}", row.tag, row.licence))?;
+        printer.line(format_args!("{:<28} {size:>8} {top1:>17}   {:<12}  {cached}", row.tag, row.license))?;
     }
     printer.note(
         "\nPublished top-1: ImageNet validation set; Fashion-MNIST test set for the bundled weights. --json adds preprocessing and sources.",
@@ -84,7 +85,7 @@ fn row(entry: &'static RegistryEntry) -> Row {
         model: &entry.config,
         classes: entry.classes,
         tensor_bytes: entry.size,
-        licence: &entry.license,
+        license: &entry.license,
         pipeline: &entry.pipeline,
         images: &entry.images,
         published: entry.published.iter().map(accuracy).collect(),

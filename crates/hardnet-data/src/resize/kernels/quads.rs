@@ -1,8 +1,9 @@
 //! Weights split for 16-bit and 8-bit multiplications, four taps at a time.
 //!
 //! A weight has up to 24 bits with its sign; the products that vectors have many of take 16 or 8. With
-//! `weight = high * 2^16 + low`, both signed, a sum of `sample * weight` is `sum(sample * low) + sum(sample * high) *
-//! 2^16`. The whole fits in an i32, so both parts may wrap, and of the second only 16 bits count.
+//! `weight = high * 2^16 + low`, both signed, a sum of `sample * weight` is
+//! `sum(sample * low) + sum(sample * high) * 2^16`. The whole fits in an i32, so both parts may wrap, and of the second
+//! only 16 bits count.
 
 use super::super::weights::AxisPlan;
 

@@ -1,6 +1,6 @@
 //! How the rows of a fused group are divided into tasks, and whether the group is worth it.
 //!
-//! Times are modelled in cycles of a core with two fused multiply-adds of a vector in a cycle, of one block or two,
+//! Times are modeled in cycles of a core with two fused multiply-adds of a vector in a cycle, of one block or two,
 //! which is enough to choose between few rows, whose neighbors compute much twice, and few tasks, which leave threads
 //! without work at the end.
 
