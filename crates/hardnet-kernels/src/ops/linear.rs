@@ -26,8 +26,14 @@ pub(crate) fn linear(isa: Isa, from: Layout, to: Layout, filter: PackedFilter, i
 }
 
 /// The gradient of a linear layer's weights, by its input and the gradient of its output.
-pub(crate) fn weight_gradient(source: Source, from: Layout, gradient: Layout, image_stride: usize) -> WeightGradient {
-    WeightGradient::across_images(source, &[input(from)], gradient, image_stride)
+pub(crate) fn weight_gradient(
+    isa: Isa,
+    source: Source,
+    from: Layout,
+    gradient: Layout,
+    image_stride: usize,
+) -> WeightGradient {
+    WeightGradient::across_images(isa, source, &[input(from)], gradient, image_stride)
 }
 
 /// The gradient of a linear layer's biases, ready to run.

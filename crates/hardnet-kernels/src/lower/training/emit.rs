@@ -307,8 +307,8 @@ impl<'a> Emitter<'a> {
                 self.emit_norm_gradient(node);
                 let inputs = self.conv_inputs(inputs, kernel, padding);
                 let gradient = self.layout(node, Kind::PreNorm);
-                let (source, images) = (self.source(node), self.machine.images);
-                self.emit_weight_gradient(|| WeightGradient::new(source, &inputs, stride, gradient, images));
+                let (source, Machine { isa, images }) = (self.source(node), self.machine);
+                self.emit_weight_gradient(|| WeightGradient::new(isa, source, &inputs, stride, gradient, images));
             }
             Op::Depthwise { input, .. } => {
                 self.emit_norm_gradient(node);
@@ -322,8 +322,8 @@ impl<'a> Emitter<'a> {
                 let parameter = source.parameter + layer.weights();
                 self.steps.push(Step::BiasGradient(BiasGradient { from, parameter }));
                 let (input, gradient) = (self.layout(input, Kind::Output), self.layout(node, Kind::Gradient));
-                let image_stride = self.memory.image_stride;
-                self.emit_weight_gradient(|| linear::weight_gradient(source, input, gradient, image_stride));
+                let (isa, image_stride) = (self.machine.isa, self.memory.image_stride);
+                self.emit_weight_gradient(|| linear::weight_gradient(isa, source, input, gradient, image_stride));
             }
             Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Dropout { .. } => {}
         }
