@@ -5,14 +5,14 @@
 //! ```
 //!
 //! Prints one line of JSON: milliseconds of each step, the first left out, and the peak of the process's memory in MiB.
-//! Threads are those of Candle, by `RAYON_NUM_THREADS`.
+//! Threads are those of Candle, by `RAYON_NUM_THREADS`; `HARDNET_ISA` names the instruction set.
 
 use std::io::Write;
 use std::time::Instant;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp3, Layout, ModuleT, Result, Tensor};
 use candle_nn::{VarBuilder, VarMap};
-use hardnet_model::{Config, HarDNet, Variant};
+use hardnet_model::{Config, HarDNet, Isa, Variant};
 use hardnet_params::synthetic;
 
 /// `a = keep * a + one * b + two * c`, in place.
@@ -54,6 +54,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let device = Device::Cpu;
     let parameters = VarMap::new();
     let network = HarDNet::new(&Config::from(variant), VarBuilder::from_varmap(&parameters, DType::F32, &device))?;
+    let network = network.with_isa(Isa::from_environment()?);
     let mut trained = Vec::new();
     for param in network.graph().params() {
         let variable = parameters.data().lock().expect("no thread panicked")[&param.name].clone();
