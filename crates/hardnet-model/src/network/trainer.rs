@@ -2,19 +2,21 @@
 //!
 //! Candle computes the gradients of these networks rightly but slowly: grouped convolutions and strided pools have to
 //! be spelled out in shifted views, and every operation passes over memory by itself. On the CPU in f32, a [`Program`]
-//! computes the whole network instead: a [`CustomOp2`] of the images and of all parameters, concatenated, whose
-//! backward pass gives the gradient of the latter. Everything else takes the path of single operations, which all
+//! computes the whole network instead: see [`pass`]. Everything else takes the path of single operations, which all
 //! devices have and which this one is tested against: other devices and types, images whose gradient is asked for, and
 //! networks that the kernels do not know.
+
+mod pass;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, DType, Result, Shape, Storage, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
 use hardnet_graph::{BatchNorm, Conv, Graph, Node, NodeId, Op, Pointwise};
 use hardnet_kernels::training::{Builder, Program};
 use hardnet_kernels::{Clamp, FeatureMap, Isa, Size, Unsupported};
 
+use self::pass::Pass;
 use super::layer::{ConvNorm, Layer, Train};
 
 /// Programs for a network's passes in training; clones share them.
@@ -40,6 +42,10 @@ struct Compiled {
     width: usize,
     outputs: Vec<NodeId>,
     program: Program,
+    /// All parameters as the last pass had them, and their gradients. They are kept from pass to pass, since fresh
+    /// memory costs more than what is written to it.
+    parameters: Vec<f32>,
+    gradients: Vec<f32>,
 }
 
 impl Trainer {
@@ -74,16 +80,8 @@ impl Trainer {
         let Some(compiled) = self.state.program(graph, self.isa, (count, height, width), &outputs)? else {
             return Ok(None);
         };
-        let flat = parameters.into_iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?;
-        let statistics = Arc::new(Mutex::new(Vec::new()));
-        let pass = Pass {
-            compiled: Mutex::new(Some(compiled)),
-            statistics: Arc::clone(&statistics),
-            seed: train.seed,
-            state: Arc::clone(&self.state),
-        };
-        let maps = images.contiguous()?.apply_op2(&Tensor::cat(&flat, 0)?, pass)?;
-        update(&norms, &lock(&statistics))?;
+        let (maps, statistics) = Pass::run(compiled, &self.state, images, &parameters, train.seed)?;
+        update(&norms, &statistics)?;
         split(graph, &maps, (height, width), wanted).map(Some)
     }
 }
@@ -108,7 +106,11 @@ impl State {
             return Ok(None);
         }
         match compile(graph, isa, (count, height, width), outputs) {
-            Ok(program) => Ok(Some(Compiled { height, width, outputs: outputs.to_vec(), program })),
+            Ok(program) => {
+                let parameters = vec![0.0; program.parameters()];
+                let (outputs, gradients) = (outputs.to_vec(), parameters.clone());
+                Ok(Some(Compiled { height, width, outputs, program, parameters, gradients }))
+            }
             Err(hardnet_kernels::Error::Unsupported(_)) => {
                 self.unknown.store(true, Ordering::Relaxed);
                 Ok(None)
@@ -204,81 +206,6 @@ fn is_vector(graph: &Graph, node: NodeId) -> bool {
         Op::GLOBAL_AVERAGE_POOL | Op::Linear { .. } => true,
         Op::Dropout(_) => is_vector(graph, graph.nodes()[node].inputs[0]),
         _ => false,
-    }
-}
-
-/// One pass over a batch, which keeps the maps of its images for the gradients.
-struct Pass {
-    /// Taken by this pass alone, and given back when the last tensor that may ask for gradients is gone.
-    compiled: Mutex<Option<Compiled>>,
-    statistics: Arc<Mutex<Vec<f32>>>,
-    seed: u64,
-    state: Arc<State>,
-}
-
-impl CustomOp2 for Pass {
-    fn name(&self) -> &'static str {
-        "hardnet-training"
-    }
-
-    fn cpu_fwd(
-        &self,
-        images: &CpuStorage,
-        images_layout: &candle_core::Layout,
-        parameters: &CpuStorage,
-        parameters_layout: &candle_core::Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (images, parameters) = (slice(images, images_layout)?, slice(parameters, parameters_layout)?);
-        let mut compiled = lock(&self.compiled);
-        let program = &mut compiled.as_mut().expect("held until the pass is dropped").program;
-        let count = images_layout.dims()[0];
-        let mut outputs = vec![0.0; count * program.output_len()];
-        let mut statistics = vec![0.0; program.statistics()];
-        let run = program.forward(images, parameters, self.seed, &mut outputs, &mut statistics);
-        run.map_err(candle_core::Error::wrap)?;
-        *lock(&self.statistics) = statistics;
-        let shape = Shape::from((count, program.output_len()));
-        Ok((CpuStorage::F32(outputs), shape))
-    }
-
-    fn bwd(
-        &self,
-        _images: &Tensor,
-        parameters: &Tensor,
-        _outputs: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let mut compiled = lock(&self.compiled);
-        let program = &mut compiled.as_mut().expect("held until the pass is dropped").program;
-        let mut gradients = vec![0.0; program.parameters()];
-        {
-            let (gradient, gradient_layout) = gradient.storage_and_layout();
-            let (parameters, parameters_layout) = parameters.storage_and_layout();
-            let (Storage::Cpu(gradient), Storage::Cpu(parameters)) = (&*gradient, &*parameters) else {
-                candle_core::bail!("gradients of a pass on the CPU are computed there");
-            };
-            let (gradient, parameters) = (slice(gradient, gradient_layout)?, slice(parameters, parameters_layout)?);
-            program.backward(parameters, gradient, &mut gradients).map_err(candle_core::Error::wrap)?;
-        }
-        let count = gradients.len();
-        Ok((None, Some(Tensor::from_vec(gradients, count, parameters.device())?)))
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        let compiled = self.compiled.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        *lock(&self.state.idle) = compiled;
-    }
-}
-
-/// The values of a contiguous tensor.
-fn slice<'a>(storage: &'a CpuStorage, layout: &candle_core::Layout) -> Result<&'a [f32]> {
-    let values = storage.as_slice::<f32>()?;
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&values[start..end]),
-        None => candle_core::bail!("expected values in a row, got strides {:?}", layout.stride()),
     }
 }
 
