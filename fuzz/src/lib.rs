@@ -9,29 +9,68 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hardnet_checkpoint::Checkpoint;
+use hardnet_checkpoint::{Checkpoint, ReadOptions};
 use hardnet_data::{Dataset, DatasetError, DecodeLimits, ImageRoot, Interpolation, Pipeline, decode};
 use tempfile::TempDir;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
 const CLASSES: usize = 1000;
 
-/// Opens a model file and reads every tensor; none is longer than the file.
+/// Opens a model file, once for each of its dictionaries of tensors, and reads every tensor; none is longer than the
+/// file.
 pub fn checkpoint(bytes: &[u8]) -> bool {
-    let checkpoint = match Checkpoint::from_bytes(bytes.to_vec()) {
-        Ok(checkpoint) => checkpoint,
-        Err(error) => return refused(&error),
+    let chosen = match Checkpoint::from_bytes(bytes.to_vec()) {
+        Ok(checkpoint) => {
+            check(&checkpoint);
+            Ok(checkpoint)
+        }
+        Err(error) => {
+            refused(&error);
+            Err(error)
+        }
     };
+    let dictionaries = match &chosen {
+        Ok(checkpoint) => checkpoint.dictionaries(),
+        Err(hardnet_checkpoint::Error::Choice { available }) => available,
+        Err(_) => &[],
+    };
+    // Paths are unique but for keys with periods, and many dictionaries would only repeat the work.
+    for dictionary in dictionaries.iter().take(4) {
+        match Checkpoint::from_bytes_with(bytes.to_vec(), &ReadOptions::default().entry(&dictionary.path)) {
+            Ok(checkpoint) => {
+                assert_eq!(checkpoint.wrapper().unwrap_or("."), dictionary.path);
+                check(&checkpoint);
+            }
+            Err(error) => {
+                refused(&error);
+            }
+        }
+    }
+    if chosen.is_ok() {
+        match Checkpoint::from_bytes_with(bytes.to_vec(), &ReadOptions::default().entry("\u{1b} absent")) {
+            Ok(_) => panic!("a dictionary that is not there was opened"),
+            Err(error) => refused(&error),
+        };
+    }
+    chosen.is_ok()
+}
+
+fn check(checkpoint: &Checkpoint) {
+    let length = checkpoint.bytes().len();
     let mut names = HashSet::new();
     for (index, tensor) in checkpoint.tensors().iter().enumerate() {
         let elements = checkpoint.read(index).unwrap_or_else(|error| panic!("a listed tensor is readable: {error}"));
         let expected = tensor.shape.iter().try_fold(tensor.dtype.size(), |size, extent| size.checked_mul(*extent));
         assert_eq!(Some(elements.len()), expected, "{tensor:?}");
-        assert!(elements.len() <= bytes.len(), "{tensor:?} is longer than its file of {} bytes", bytes.len());
+        assert!(elements.len() <= length, "{tensor:?} is longer than its file of {length} bytes");
         assert!(names.insert(&tensor.name), "{tensor:?} is there twice");
     }
     assert!(checkpoint.read(names.len()).is_err());
-    true
+    let own = checkpoint.wrapper().unwrap_or(".");
+    assert!(checkpoint.dictionaries().iter().any(|dictionary| dictionary.path == own), "{own} is not listed");
+    for value in checkpoint.opaque().iter().chain(checkpoint.passed_over()) {
+        refused(&value.refusal());
+    }
 }
 
 /// Reads a list of labels, of either kind, whose images lie in a folder.

@@ -6,13 +6,16 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use hardnet_base::{ReadError, read_regular_file};
+use hardnet_base::{ReadError, excerpt, read_regular_file};
 
+use crate::dictionaries::{Dictionary, TOP};
 use crate::dtype::Dtype;
 use crate::elements::Elements;
 use crate::error::Error;
+use crate::options::ReadOptions;
+use crate::state_dict::{OpaqueValue, StateDict};
 use crate::tensor_data::TensorData;
-use crate::{paddle, pickle, safetensors, state_dict, torch};
+use crate::{names, paddle, pickle, safetensors, torch};
 
 /// Format of a model file, detected from the content and never from the file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,14 +67,33 @@ pub(crate) struct Contents {
     pub(crate) format: Format,
     pub(crate) wrapper: Option<String>,
     pub(crate) entries: Vec<TensorEntry>,
+    pub(crate) dictionaries: Vec<Dictionary>,
+    pub(crate) opaque: Vec<OpaqueValue>,
+    pub(crate) passed_over: Vec<OpaqueValue>,
+    pub(crate) counters: Vec<TensorInfo>,
     /// Metadata texts by name; only safetensors files have them.
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
 impl Contents {
-    /// The contents of a file without metadata.
-    pub(crate) fn new(format: Format, wrapper: Option<String>, entries: Vec<TensorEntry>) -> Self {
-        Self { format, wrapper, entries, metadata: BTreeMap::new() }
+    /// The contents of a file that is one table of tensors, without metadata.
+    pub(crate) fn new(format: Format, entries: Vec<TensorEntry>) -> Self {
+        Self {
+            format,
+            wrapper: None,
+            dictionaries: vec![Dictionary { path: TOP.into(), tensors: entries.len() }],
+            entries,
+            opaque: Vec::new(),
+            passed_over: Vec::new(),
+            counters: Vec::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    /// The contents of a pickle, whose tensors are `entries`.
+    pub(crate) fn of_state(format: Format, state: StateDict<'_>, entries: Vec<TensorEntry>) -> Self {
+        let StateDict { wrapper, opaque, passed_over, dictionaries, .. } = state;
+        Self { wrapper, opaque, passed_over, dictionaries, ..Self::new(format, entries) }
     }
 }
 
@@ -84,6 +106,10 @@ pub struct Checkpoint {
     pub(crate) bytes: Vec<u8>,
     format: Format,
     wrapper: Option<String>,
+    dictionaries: Vec<Dictionary>,
+    opaque: Vec<OpaqueValue>,
+    passed_over: Vec<OpaqueValue>,
+    counters: Vec<TensorInfo>,
     metadata: BTreeMap<String, String>,
     pub(crate) tensors: Vec<TensorInfo>,
     pub(crate) data: Vec<TensorData>,
@@ -101,7 +127,16 @@ impl Checkpoint {
     /// [`Error::Read`] if the file cannot be read, [`Error::TooLarge`] if it is longer than
     /// [`Checkpoint::MAX_BYTES`], and the errors of [`Checkpoint::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::from_bytes(read_file(path.as_ref(), Self::MAX_BYTES)?)
+        Self::open_with(path, &ReadOptions::default())
+    }
+
+    /// Opens the file at `path` with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::open`], and those of [`Checkpoint::from_bytes_with`].
+    pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self, Error> {
+        Self::from_bytes_with(read_file(path.as_ref(), Self::MAX_BYTES)?, options)
     }
 
     /// The whole file.
@@ -113,15 +148,29 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// If the format is unknown, the content is damaged or truncated, a pickle names a global outside the allowlist, or
-    /// a limit is exceeded; see [`Error`].
+    /// If the format is unknown, the content is damaged or truncated, a tensor is made by a function that is not known,
+    /// or a limit is exceeded; see [`Error`]. [`Error::Choice`] if the file has several dictionaries of tensors, and no
+    /// key says which is the network.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
-        let mut contents = read_contents(&bytes)?;
-        state_dict::finish_names(&mut contents.entries)?;
-        let (tensors, data) =
-            std::mem::take(&mut contents.entries).into_iter().map(|entry| (entry.info, entry.data)).unzip();
-        let Contents { format, wrapper, metadata, .. } = contents;
-        Ok(Self { bytes, format, wrapper, metadata, tensors, data })
+        Self::from_bytes_with(bytes, &ReadOptions::default())
+    }
+
+    /// Opens a file in memory with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::from_bytes`]; [`Error::NoEntry`] if the file has no dictionary of [`ReadOptions::entry`].
+    pub fn from_bytes_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Self, Error> {
+        let mut contents = read_contents(&bytes, options)?;
+        names::finish(&mut contents)?;
+        let Contents { format, wrapper, entries, mut dictionaries, opaque, passed_over, counters, metadata } = contents;
+        let path = wrapper.as_deref().unwrap_or(TOP);
+        // Slices are joined and counters left out by now.
+        for dictionary in dictionaries.iter_mut().filter(|dictionary| dictionary.path == path) {
+            dictionary.tensors = entries.len();
+        }
+        let (tensors, data) = entries.into_iter().map(|entry| (entry.info, entry.data)).unzip();
+        Ok(Self { bytes, format, wrapper, dictionaries, opaque, passed_over, counters, metadata, tensors, data })
     }
 
     /// Format of the file.
@@ -132,9 +181,31 @@ impl Checkpoint {
     /// Key of the dictionary that holds the tensors, such as `state_dict`. Keys of several levels are joined by
     /// periods. `None` if the tensors are at the top level.
     ///
-    /// Averaged weights (`state_dict_ema`, `model_ema`) take precedence over the weights they were averaged from.
+    /// Averaged weights (`state_dict_ema`, `model_ema`) take precedence over the weights they were averaged from. A
+    /// dictionary under an unusual key is taken if it is the only one.
     pub fn wrapper(&self) -> Option<&str> {
         self.wrapper.as_deref()
+    }
+
+    /// The dictionaries of tensors in the file, in its order, the one that was read among them. Whole modules of
+    /// PyTorch count as dictionaries.
+    pub fn dictionaries(&self) -> &[Dictionary] {
+        &self.dictionaries
+    }
+
+    /// Values of the dictionary that are not read, as their class or the function that makes them is not known.
+    pub fn opaque(&self) -> &[OpaqueValue] {
+        &self.opaque
+    }
+
+    /// Objects of unknown classes under keys that take precedence over [`Checkpoint::wrapper`].
+    pub fn passed_over(&self) -> &[OpaqueValue] {
+        &self.passed_over
+    }
+
+    /// Scalars beside the tensors that count steps, such as `n_averaged`; they are not among the tensors.
+    pub fn counters(&self) -> &[TensorInfo] {
+        &self.counters
     }
 
     /// Metadata of a safetensors file: texts by name. Other formats have none.
@@ -159,7 +230,7 @@ impl Checkpoint {
         };
         data.read(&self.bytes, info.dtype, &info.shape).ok_or_else(|| Error::Tensor {
             offset: 0,
-            name: hardnet_base::excerpt(&info.name),
+            name: excerpt(&info.name),
             expected: "bytes for all its elements",
         })
     }
@@ -202,20 +273,28 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     })
 }
 
-fn read_contents(bytes: &[u8]) -> Result<Contents, Error> {
+fn read_contents(bytes: &[u8], options: &ReadOptions) -> Result<Contents, Error> {
     const PICKLE: u8 = 0x80;
     match bytes {
-        [b'P', b'K', 3, 4, ..] => torch::zip::contents(bytes),
+        [b'P', b'K', 3, 4, ..] => torch::zip::contents(bytes, options),
         [PICKLE, 2..=5, ..] => {
             let mut arena = pickle::Arena::new(bytes);
             let (first, end) = pickle::load(&mut arena, 0..bytes.len())?;
             if torch::legacy::is_magic(&arena, first) {
-                torch::legacy::contents(&mut arena, end)
+                torch::legacy::contents(&mut arena, end, options)
             } else {
-                paddle::contents(&mut arena, first, end)
+                paddle::contents(&mut arena, first, end, options)
             }
         }
-        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::contents(bytes),
+        [_, _, _, _, _, _, _, _, b'{', ..] => {
+            let contents = safetensors::contents(bytes)?;
+            match &options.entry {
+                Some(entry) if entry != TOP => {
+                    Err(Error::NoEntry { entry: excerpt(entry), available: contents.dictionaries })
+                }
+                _ => Ok(contents),
+            }
+        }
         [] => Err(Error::Empty),
         _ => Err(Error::UnknownFormat { first: bytes[..bytes.len().min(16)].to_vec() }),
     }

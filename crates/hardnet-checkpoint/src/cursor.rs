@@ -65,20 +65,34 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
-    /// The range of a line without its line feed.
+    /// The range of a line of at most 256 bytes without its line feed.
     pub(crate) fn line(&mut self, what: &'static str) -> Result<Range<usize>, Error> {
         const MAX_LINE_LENGTH: usize = 256;
         let start = self.position;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        match rest.iter().take(MAX_LINE_LENGTH).position(|&byte| byte == b'\n') {
-            Some(length) => {
-                self.position += length + 1;
-                Ok(start..start + length)
+        match self.find_line(MAX_LINE_LENGTH) {
+            None if self.left() >= MAX_LINE_LENGTH => {
+                Err(Error::Limit { offset: start, what, limit: MAX_LINE_LENGTH as u64 })
             }
-            None if rest.len() < MAX_LINE_LENGTH => {
-                Err(Error::Truncated { offset: start, what, needed: rest.len() as u64 + 1, left: rest.len() as u64 })
-            }
-            None => Err(Error::Limit { offset: start, what, limit: MAX_LINE_LENGTH as u64 }),
+            line => self.found_line(line, what),
         }
+    }
+
+    /// The range of a line of any length without its line feed.
+    pub(crate) fn long_line(&mut self, what: &'static str) -> Result<Range<usize>, Error> {
+        let line = self.find_line(usize::MAX);
+        self.found_line(line, what)
+    }
+
+    /// The length of the line, if it ends within `limit` bytes.
+    fn find_line(&self, limit: usize) -> Option<usize> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        rest.iter().take(limit).position(|&byte| byte == b'\n')
+    }
+
+    fn found_line(&mut self, length: Option<usize>, what: &'static str) -> Result<Range<usize>, Error> {
+        let (start, left) = (self.position, self.left() as u64);
+        let length = length.ok_or(Error::Truncated { offset: start, what, needed: left + 1, left })?;
+        self.position += length + 1;
+        Ok(start..start + length)
     }
 }

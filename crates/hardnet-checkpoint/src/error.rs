@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::dictionaries::Dictionary;
+
 /// Error type of this crate. Offsets are in bytes from the start of the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,7 +50,7 @@ pub enum Error {
         /// Bytes left.
         left: u64,
     },
-    /// The pickle names a class or function outside the list of those that describe tensors.
+    /// What was asked for depends on a class or function outside the list of those that describe tensors.
     #[error("global `{module} {name}` at offset {offset} is refused: only globals that describe tensors are allowed")]
     RefusedGlobal {
         /// Where it is named.
@@ -58,10 +60,8 @@ pub enum Error {
         /// Its name, at most 80 characters.
         name: String,
     },
-    /// The pickle has an opcode that no writer of tensors needs.
-    #[error(
-        "opcode `{opcode:#04x}` at offset {offset} is refused: state dictionaries of protocols 2 to 4 do not use it"
-    )]
+    /// The pickle has an opcode that is not known, or that refers to something outside the file.
+    #[error("opcode `{opcode:#04x}` at offset {offset} is refused: it is unknown, or refers outside the file")]
     RefusedOpcode {
         /// Where it stands.
         offset: usize,
@@ -131,10 +131,25 @@ pub enum Error {
         name: String,
     },
     /// The file is well formed but holds no named tensors.
-    #[error(
-        "no tensors found, expected a dictionary of tensors, at the top level or under `state_dict`, `model_state` or `model`"
-    )]
+    #[error("no tensors found, expected a dictionary of tensors, at the top level or under a key such as `state_dict`")]
     NoTensors,
+    /// The file holds dictionaries of tensors, none of them under a usual name.
+    #[error("the file does not say which of its dictionaries of tensors is the network: {}", list(available))]
+    Choice {
+        /// The dictionaries, of which one may be chosen by [`ReadOptions::entry`](crate::ReadOptions::entry).
+        available: Vec<Dictionary>,
+    },
+    /// The file has no dictionary of tensors under the key that was asked for.
+    #[error("the file has no dictionary of tensors `{entry}`, only {}", list(available))]
+    NoEntry {
+        /// The key, at most 80 characters.
+        entry: String,
+        /// The dictionaries that the file has.
+        available: Vec<Dictionary>,
+    },
+    /// The file is a program of TorchScript.
+    #[error("the file is a TorchScript module, expected a file of `torch.save`")]
+    TorchScript,
     /// Bytes follow the end of the content.
     #[error("{count} bytes follow the end of the content at offset {offset}")]
     TrailingBytes {
@@ -154,4 +169,14 @@ pub enum Error {
         /// The number of tensors.
         count: usize,
     },
+}
+
+/// The first dictionaries, each with the number of its tensors.
+fn list(dictionaries: &[Dictionary]) -> String {
+    const MOST: usize = 6;
+    let mut list: Vec<String> = dictionaries.iter().take(MOST).map(Dictionary::to_string).collect();
+    if dictionaries.len() > MOST {
+        list.push(format!("{} more", dictionaries.len() - MOST));
+    }
+    if list.is_empty() { "other objects".into() } else { list.join(", ") }
 }

@@ -2,7 +2,9 @@
 //!
 //! [`Checkpoint::open`] detects the format from the content, [`Checkpoint::tensors`] lists the tensors and
 //! [`Checkpoint::read`] returns the elements of one. Pickles are read by a restricted unpickler, which knows the few
-//! globals that describe tensors and refuses all others.
+//! globals that describe tensors. Objects of all other classes are parsed and not made; a tensor that depends on one is
+//! refused. A file with several dictionaries of tensors lists them in [`Checkpoint::dictionaries`], and
+//! [`ReadOptions::entry`] chooses one.
 //!
 //! ```no_run
 //! let checkpoint = hardnet_checkpoint::Checkpoint::open("hardnet68.pth")?;
@@ -15,9 +17,13 @@
 
 mod checkpoint;
 mod cursor;
+mod dictionaries;
 mod dtype;
 mod elements;
 mod error;
+mod modules;
+mod names;
+mod options;
 mod paddle;
 mod pickle;
 mod safetensors;
@@ -27,6 +33,9 @@ mod torch;
 mod zip;
 
 pub use checkpoint::{Checkpoint, Format, TensorInfo};
+pub use dictionaries::Dictionary;
 pub use dtype::Dtype;
 pub use elements::Elements;
 pub use error::Error;
+pub use options::ReadOptions;
+pub use state_dict::OpaqueValue;

@@ -7,26 +7,26 @@ use hardnet_base::excerpt;
 use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
 use crate::error::Error;
 use crate::pickle::{self, Arena, Id, Value};
-use crate::state_dict;
+use crate::state_dict::{self, ReadOptions};
 use crate::tensor_data::{ElementOrder, TensorData};
 
 /// Key of the table of arrays that are too large for protocols 2 and 3 and are saved as flat slices.
 pub(crate) const SLICES: &str = "UnpackBigParamInfor@@";
 
 /// Reads a file whose only pickle is `root`.
-pub(crate) fn contents(arena: &mut Arena<'_>, root: Id, end: usize) -> Result<Contents, Error> {
+pub(crate) fn contents(arena: &mut Arena<'_>, root: Id, end: usize, options: &ReadOptions) -> Result<Contents, Error> {
     let count = arena.bytes().len() - end;
     if count > 0 {
         return Err(Error::TrailingBytes { offset: end, count });
     }
     pickle::check(arena)?;
-    let state = state_dict::find(arena, root)?;
-    let sliced: Option<Id> = state.tables.iter().find(|(name, _)| *name == SLICES).map(|&(_, id)| id);
+    let state = state_dict::find(arena, root, options)?;
+    let sliced: Option<Id> = state.tables.iter().find(|(name, _)| name == SLICES).map(|(_, id)| *id);
     let mut entries = state_dict::resolve(arena, &state.items, &HashMap::new())?;
     if let Some(table) = sliced {
         entries = join_slices(arena, table, entries)?;
     }
-    Ok(Contents::new(Format::Paddle, state.wrapper, entries))
+    Ok(Contents::of_state(Format::Paddle, state, entries))
 }
 
 /// Joins sliced arrays, each at the position of its first slice.

@@ -54,7 +54,7 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
     if entries.is_empty() {
         return Err(Error::NoTensors);
     }
-    Ok(Contents { metadata: texts, ..Contents::new(Format::Safetensors, None, entries) })
+    Ok(Contents { metadata: texts, ..Contents::new(Format::Safetensors, entries) })
 }
 
 fn dtype(dtype: SafeDtype) -> Option<Dtype> {

@@ -1,94 +1,97 @@
-//! From an unpickled object to named tensors: the dictionary that holds them, and their names.
+//! From an unpickled object to named tensors.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use hardnet_base::excerpt;
 
 use crate::checkpoint::{TensorEntry, TensorInfo};
+use crate::dictionaries::{self, Choice, Dictionary, named};
 use crate::error::Error;
-use crate::pickle::{Arena, Array, Id, Tensor, Value};
+use crate::modules;
+pub(crate) use crate::options::ReadOptions;
+use crate::pickle::{Arena, Array, Id, Opaque, Tensor, Value};
 use crate::tensor_data::{ElementOrder, TensorData, row_major};
 
-/// Keys under which training programs save their networks. Averaged weights come first, as in timm's `load_checkpoint`:
-/// they are the ones that were evaluated.
-const WRAPPERS: [&str; 9] = [
-    "state_dict_ema",
-    "model_ema",
-    "ema_state_dict",
-    "ema",
-    "state_dict",
-    "model_state",
-    "model_state_dict",
-    "model",
-    "module",
-];
-const MAX_WRAPPERS: usize = 4;
-/// The prefix that `DataParallel` and `DistributedDataParallel` add.
-const PARALLEL: &str = "module.";
+/// A value of a class or function that this reader does not know, and does not make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpaqueValue {
+    /// The keys that lead to it, joined by periods.
+    pub name: String,
+    /// The module of its class, at most 80 characters.
+    pub module: String,
+    /// The class or function, at most 80 characters.
+    pub class: String,
+    /// Where the class is named.
+    pub offset: usize,
+}
+
+impl OpaqueValue {
+    /// The error of needing this value: [`Error::RefusedGlobal`].
+    pub fn refusal(&self) -> Error {
+        Error::RefusedGlobal { offset: self.offset, module: self.module.clone(), name: self.class.clone() }
+    }
+}
 
 /// The dictionary of tensors in a file.
 pub(crate) struct StateDict<'a> {
     /// The keys that lead to it, joined by periods.
     pub(crate) wrapper: Option<String>,
     /// Names and values in the order of the file; other values are left out.
-    pub(crate) items: Vec<(&'a str, Id)>,
+    pub(crate) items: Vec<(Cow<'a, str>, Id)>,
     /// The values that are not tensors, for tables that concern the tensors.
-    pub(crate) tables: Vec<(&'a str, Id)>,
+    pub(crate) tables: Vec<(Cow<'a, str>, Id)>,
+    /// The values that are not read.
+    pub(crate) opaque: Vec<OpaqueValue>,
+    /// Objects under keys that come before that of the dictionary.
+    pub(crate) passed_over: Vec<OpaqueValue>,
+    /// All dictionaries of tensors in the file.
+    pub(crate) dictionaries: Vec<Dictionary>,
 }
 
 /// Finds the tensors in `root`.
-pub(crate) fn find<'a>(arena: &mut Arena<'a>, root: Id) -> Result<StateDict<'a>, Error> {
-    let mut dict = root;
-    let mut path: Vec<&str> = Vec::new();
-    while let Some((key, inner)) = wrapped(arena, dict) {
-        path.push(key);
-        dict = inner;
-        if path.len() == MAX_WRAPPERS {
-            break;
+pub(crate) fn find<'a>(arena: &mut Arena<'a>, root: Id, options: &ReadOptions) -> Result<StateDict<'a>, Error> {
+    let choice = dictionaries::choose(arena, root, options.entry.as_deref())?;
+    let wrapper = choice.wrapper();
+    let Choice { id, dictionaries, passed_over, .. } = choice;
+    let values: Vec<(Cow<'a, str>, Id)> = if modules::is_module(arena, id) {
+        modules::state(arena, id)?.into_iter().map(|(name, id)| (name.into(), id)).collect()
+    } else {
+        named(arena, id)?.into_iter().map(|(name, id)| (name.into(), id)).collect()
+    };
+    arena.charge(values.len(), 2 * size_of::<(Cow<'_, str>, Id)>(), arena.offset(id))?;
+    let (mut items, mut tables, mut opaque) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, value) in values {
+        match arena.unknown(value) {
+            _ if is_readable(arena, value) => items.push((name, value)),
+            Some(class) => opaque.push(refused(arena, name.into_owned(), class)?),
+            None => tables.push((name, value)),
         }
     }
-    let Value::Dict(pairs) = arena.get(dict) else { return Err(Error::NoTensors) };
-    let count = pairs.len();
-    arena.charge(count, 2 * size_of::<(&str, Id)>(), arena.offset(dict))?;
-    let Value::Dict(pairs) = arena.get(dict) else { return Err(Error::NoTensors) };
-    let (mut items, mut tables) = (Vec::new(), Vec::new());
-    for &(key, value) in pairs {
-        match (arena.text(key), is_tensor(arena, value)) {
-            (Some(name), true) => items.push((name, value)),
-            (Some(name), false) => tables.push((name, value)),
-            (None, true) => {
-                return Err(Error::Unexpected {
-                    offset: arena.offset(key),
-                    what: "tensor name",
-                    expected: "text of at most 1024 bytes as the key of a tensor",
-                });
-            }
-            (None, false) => {}
-        }
+    if items.is_empty() && tables.iter().all(|(name, _)| name != crate::paddle::SLICES) {
+        return Err(opaque.first().map_or(Error::NoTensors, OpaqueValue::refusal));
     }
-    if items.is_empty() && tables.iter().all(|(name, _)| *name != crate::paddle::SLICES) {
+    let passed_over =
+        passed_over.into_iter().map(|(name, class)| refused(arena, name, class)).collect::<Result<_, Error>>()?;
+    Ok(StateDict { wrapper, items, tables, opaque, passed_over, dictionaries })
+}
+
+fn refused(arena: &mut Arena<'_>, name: String, class: Id) -> Result<OpaqueValue, Error> {
+    let Error::RefusedGlobal { offset, module, name: of_class } = arena.refusal(class) else {
         return Err(Error::NoTensors);
-    }
-    Ok(StateDict { wrapper: (!path.is_empty()).then(|| path.join(".")), items, tables })
+    };
+    arena.charge(1, size_of::<OpaqueValue>() + name.len() + module.len() + of_class.len(), offset)?;
+    Ok(OpaqueValue { name, module, class: of_class, offset })
 }
 
-/// The first wrapper key of `dict` whose value is a non-empty dictionary.
-fn wrapped<'a>(arena: &Arena<'a>, dict: Id) -> Option<(&'a str, Id)> {
-    let Value::Dict(pairs) = arena.get(dict) else { return None };
-    let mut best: Option<(usize, Id)> = None;
-    for &(key, value) in pairs {
-        let Some(name) = arena.text(key) else { continue };
-        let Some(rank) = WRAPPERS.iter().position(|wrapper| *wrapper == name) else { continue };
-        let filled = matches!(arena.get(value), Value::Dict(inner) if !inner.is_empty());
-        if filled && best.is_none_or(|(first, _)| rank < first) {
-            best = Some((rank, value));
-        }
-    }
-    best.map(|(rank, value)| (WRAPPERS[rank], value))
+/// Whether a value is a tensor, be it one of a kind that is not read.
+pub(crate) fn is_tensor(arena: &Arena<'_>, id: Id) -> bool {
+    matches!(arena.get(id), Value::Opaque(Opaque { tensor: true, .. })) || is_readable(arena, id)
 }
 
-fn is_tensor(arena: &Arena<'_>, id: Id) -> bool {
+fn is_readable(arena: &Arena<'_>, id: Id) -> bool {
     matches!(arena.get(id), Value::Tensor(_)) || array_of(arena, id).is_some()
 }
 
@@ -110,11 +113,12 @@ pub(crate) fn array_of<'b>(arena: &'b Arena<'_>, id: Id) -> Option<&'b Array> {
 /// Turns the items into entries; `storages` are the bytes of PyTorch's storages by key.
 pub(crate) fn resolve(
     arena: &mut Arena<'_>,
-    items: &[(&str, Id)],
+    items: &[(Cow<'_, str>, Id)],
     storages: &HashMap<&[u8], Range<usize>>,
 ) -> Result<Vec<TensorEntry>, Error> {
     let mut entries = Vec::new();
-    for &(name, id) in items {
+    for (name, id) in items {
+        let (name, id) = (name.as_ref(), *id);
         let offset = arena.offset(id);
         arena.charge(1, size_of::<TensorEntry>() + name.len() + 192, offset)?;
         let entry = match arena.get(id) {
@@ -173,18 +177,4 @@ fn strided(
         info: TensorInfo { name: name.to_owned(), dtype: tensor.dtype, shape: tensor.shape.clone() },
         data: TensorData { parts: vec![crate::pickle::Payload::Raw(range)], order, big_endian: false },
     })
-}
-
-/// Strips the prefix of parallel training if all names have it, and refuses a name that occurs twice.
-pub(crate) fn finish_names(entries: &mut [TensorEntry]) -> Result<(), Error> {
-    if entries.iter().all(|entry| entry.info.name.starts_with(PARALLEL)) {
-        for entry in entries.iter_mut() {
-            entry.info.name.drain(..PARALLEL.len());
-        }
-    }
-    let mut names = HashSet::with_capacity(entries.len());
-    match entries.iter().find(|entry| !names.insert(entry.info.name.as_str())) {
-        Some(twice) => Err(Error::DuplicateName { name: excerpt(&twice.info.name) }),
-        None => Ok(()),
-    }
 }

@@ -23,7 +23,7 @@ fn storages<'a>(arena: &mut Arena<'a>) -> Result<HashMap<&'a [u8], Id>, Error> {
             continue;
         };
         let Value::Storage(first) = arena.get(first) else { continue };
-        if (first.dtype, first.count) != (storage.dtype, storage.count) {
+        if (first.element, first.count) != (storage.element, storage.count) {
             return Err(storage_error(arena, storage, arena.offset(id), "one type and one count for each storage"));
         }
     }

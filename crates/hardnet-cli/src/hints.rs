@@ -49,6 +49,8 @@ fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
         CheckpointError::RefusedOpcode { .. } | CheckpointError::Unexpected { .. } => {
             "save the `state_dict()` with `torch.save` or `paddle.save`"
         }
+        CheckpointError::TorchScript => "load it with `torch.jit.load` and save its `state_dict()` with `torch.save`",
+        CheckpointError::Choice { .. } => "pass --entry with one of them",
         CheckpointError::Limit { .. } | CheckpointError::Cycle { .. } => "do not trust this file",
         _ => return None,
     })

@@ -16,6 +16,9 @@ enum Visit {
 }
 
 /// Walks all values once, with an explicit stack.
+///
+/// Objects that are not made end a path, as nothing is taken from them but the state of a module, whose walk has limits
+/// of its own: objects of Python often refer to each other in circles. Containers in their state are values like all.
 pub(crate) fn check(arena: &mut Arena<'_>) -> Result<(), Error> {
     arena.charge(arena.len(), size_of::<Visit>() / 3 + 1, 0)?;
     let mut visits = vec![Visit::New; arena.len()];
@@ -67,7 +70,7 @@ fn check_depth(stack: &[(Id, usize, u32, u64)], arena: &Arena<'_>) -> Result<(),
 
 fn child(value: &Value, index: usize) -> Option<Id> {
     match value {
-        Value::Tuple(items) | Value::List(items) => items.get(index).copied(),
+        Value::Tuple(items) | Value::List(items) | Value::Set(items) => items.get(index).copied(),
         Value::Dict(items) => items.get(index / 2).map(|&(key, value)| if index & 1 == 0 { key } else { value }),
         _ => None,
     }

@@ -1,14 +1,14 @@
 //! The stack machine of Python's `pickle`.
 
+mod text;
+
 use std::collections::HashMap;
 use std::ops::Range;
-
-use hardnet_base::excerpt;
 
 use super::global::Global;
 use super::opcode as op;
 use super::reduce;
-use super::value::{Arena, Id, Payload, Value};
+use super::value::{Arena, Id, Name, Payload, Value};
 use crate::cursor::Cursor;
 use crate::error::Error;
 
@@ -75,6 +75,11 @@ impl Machine<'_, '_> {
                 Ok(())
             }
             op::POP => self.pop().map(drop),
+            op::POP_MARK => self.pop_mark().map(drop),
+            op::DUP => {
+                let top = self.top()?;
+                self.push(top)
+            }
             op::NONE => self.push_new(Value::None),
             op::NEWTRUE => self.push_new(Value::Bool(true)),
             op::NEWFALSE => self.push_new(Value::Bool(false)),
@@ -90,10 +95,10 @@ impl Machine<'_, '_> {
                 let int = self.cursor.u16("pickle integer")?;
                 self.push_new(Value::Int(i64::from(int)))
             }
-            op::LONG1 => self.long(),
+            op::LONG1 | op::LONG4 => self.long(opcode),
             op::BINFLOAT => {
                 self.cursor.take(8, "pickle float")?;
-                self.push_new(Value::Opaque)
+                self.push_new(Value::Ignored)
             }
             op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 => self.text(opcode),
             op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BINSTRING | op::SHORT_BINSTRING => {
@@ -104,6 +109,20 @@ impl Machine<'_, '_> {
                 };
                 let range = self.cursor.take(length, "pickle bytes")?;
                 self.push_new(Value::Bytes(Payload::Raw(range)))
+            }
+            op::BYTEARRAY8 => {
+                let length = self.cursor.u64("pickle bytes length")?;
+                self.cursor.take(length, "pickle bytes")?;
+                self.push_new(Value::Ignored)
+            }
+            op::EMPTY_SET => self.push_new(Value::Set(Vec::new())),
+            op::FROZENSET => {
+                let items = self.pop_mark()?;
+                self.push_new(Value::Set(items))
+            }
+            op::ADDITEMS => {
+                let items = self.pop_mark()?;
+                self.add_items(&items)
             }
             op::EMPTY_DICT => self.push_new(Value::Dict(Vec::new())),
             op::EMPTY_LIST => self.push_new(Value::List(Vec::new())),
@@ -151,24 +170,43 @@ impl Machine<'_, '_> {
                 self.get_memo(index)
             }
             op::GLOBAL => {
-                let module = self.cursor.line("pickle module name")?;
-                let name = self.cursor.line("pickle global name")?;
-                let bytes = self.arena.bytes();
-                self.global(&String::from_utf8_lossy(&bytes[module]), &String::from_utf8_lossy(&bytes[name]))
+                let name = self.named()?;
+                self.push(name)
             }
             op::STACK_GLOBAL => {
                 let name = self.pop()?;
                 let module = self.pop()?;
-                match (self.arena.text(module), self.arena.text(name)) {
-                    (Some(module), Some(name)) => self.global(module, name),
-                    _ => Err(self.unexpected("pickle global", "two strings")),
+                if self.arena.text(module).is_none() || self.arena.text(name).is_none() {
+                    return Err(self.unexpected("pickle global", "two strings"));
                 }
+                let name = self.global(module, name)?;
+                self.push(name)
             }
             op::REDUCE => {
                 let arguments = self.pop()?;
                 let callable = self.pop()?;
                 let result = reduce::call(self.arena, callable, arguments, self.offset)?;
                 self.push(result)
+            }
+            op::NEWOBJ => {
+                let arguments = self.pop()?;
+                let class = self.pop()?;
+                self.instance(class, &[arguments])
+            }
+            op::NEWOBJ_EX => {
+                let named = self.pop()?;
+                let arguments = self.pop()?;
+                let class = self.pop()?;
+                self.instance(class, &[arguments, named])
+            }
+            op::OBJ => match self.pop_mark()?.first() {
+                Some(&class) => self.instance(class, &[]),
+                None => Err(self.unexpected("pickle object", "a class above the mark")),
+            },
+            op::INST => {
+                let class = self.named()?;
+                self.pop_mark()?;
+                self.instance(class, &[])
             }
             op::BUILD => {
                 let state = self.pop()?;
@@ -177,16 +215,19 @@ impl Machine<'_, '_> {
             }
             op::BINPERSID => {
                 let pid = self.pop()?;
-                let storage = reduce::storage(self.arena, pid, self.offset)?;
-                self.push_new(Value::Storage(storage))
+                let found = reduce::persistent(self.arena, pid, self.offset)?;
+                self.push(found)
             }
-            _ => Err(Error::RefusedOpcode { offset: self.offset, opcode }),
+            _ => self.text_step(opcode),
         }
     }
 
-    /// LONG1: a two's complement integer of up to 255 bytes.
-    fn long(&mut self) -> Result<(), Error> {
-        let length = self.cursor.u8("pickle integer")?;
+    /// LONG1, LONG4: a two's complement integer behind its length in bytes.
+    fn long(&mut self, opcode: u8) -> Result<(), Error> {
+        let length = match opcode {
+            op::LONG1 => u32::from(self.cursor.u8("pickle integer")?),
+            _ => self.cursor.u32("pickle integer")?,
+        };
         let range = self.cursor.take(u64::from(length), "pickle integer")?;
         let bytes = &self.arena.bytes()[range.clone()];
         let value = if bytes.len() <= 8 {
@@ -210,11 +251,37 @@ impl Machine<'_, '_> {
         self.push_new(Value::Text(range))
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<(), Error> {
-        match Global::find(module, name) {
-            Some(global) => self.push_new(Value::Global(global)),
-            None => Err(Error::RefusedGlobal { offset: self.offset, module: excerpt(module), name: excerpt(name) }),
+    /// Two lines: a module and a name in it.
+    fn named(&mut self) -> Result<Id, Error> {
+        let module = self.cursor.line("pickle module name")?;
+        let name = self.cursor.line("pickle global name")?;
+        let module = self.arena.add(Value::Text(module), self.offset)?;
+        let name = self.arena.add(Value::Text(name), self.offset)?;
+        self.global(module, name)
+    }
+
+    /// The class or function called `name` in `module`, both of them text.
+    fn global(&mut self, module: Id, name: Id) -> Result<Id, Error> {
+        let known = match (self.arena.text(module), self.arena.text(name)) {
+            (Some(module), Some(name)) => Global::find(module, name),
+            _ => None,
+        };
+        self.arena.add(Value::Global(Name { known, module, name }), self.offset)
+    }
+
+    /// An object of a class, which is not made. Of its arguments, the first is a tuple, the second a dictionary.
+    fn instance(&mut self, class: Id, arguments: &[Id]) -> Result<(), Error> {
+        let valid = arguments.iter().zip(0..).all(|(&id, at)| match self.arena.get(id) {
+            Value::Tuple(_) => at == 0,
+            Value::Dict(_) => at == 1,
+            Value::Opaque(_) => true,
+            _ => false,
+        });
+        if !valid {
+            return Err(self.unexpected("pickle object", "a tuple of arguments and a dictionary of named ones"));
         }
+        let object = reduce::opaque(self.arena, class, false, self.offset)?;
+        self.push(object)
     }
 
     fn append(&mut self, items: &[Id]) -> Result<(), Error> {
@@ -222,6 +289,7 @@ impl Machine<'_, '_> {
         self.arena.charge(items.len(), size_of::<Id>(), self.offset)?;
         match self.arena.get_mut(target) {
             Value::List(list) => list.extend_from_slice(items),
+            Value::Opaque(_) => {}
             _ => return Err(self.unexpected("pickle append", "a list below the items")),
         }
         Ok(())
@@ -233,7 +301,19 @@ impl Machine<'_, '_> {
         let (pairs, rest) = items.as_chunks::<2>();
         match self.arena.get_mut(target) {
             Value::Dict(dict) if rest.is_empty() => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            Value::Opaque(_) if rest.is_empty() => {}
             _ => return Err(self.unexpected("pickle item", "a dictionary below pairs of a key and a value")),
+        }
+        Ok(())
+    }
+
+    fn add_items(&mut self, items: &[Id]) -> Result<(), Error> {
+        let target = self.top()?;
+        self.arena.charge(items.len(), size_of::<Id>(), self.offset)?;
+        match self.arena.get_mut(target) {
+            Value::Set(set) => set.extend_from_slice(items),
+            Value::Opaque(_) => {}
+            _ => return Err(self.unexpected("pickle items", "a set below the items")),
         }
         Ok(())
     }

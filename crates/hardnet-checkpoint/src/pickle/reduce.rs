@@ -1,23 +1,36 @@
-//! Results of the allowlisted callables, and the states that objects accept.
+//! Results of the calls that are known, the states that objects accept, and persistent ids.
+//!
+//! What is not known becomes an opaque value, and so does the result of a known call that has one among its arguments.
 
-use super::global::Global;
-use super::value::{Arena, Array, Id, NumpyDtype, Payload, Storage, Tensor, Value};
+use super::global::{Global, rebuilds_some_tensor};
+use super::value::{Arena, Array, Element, Id, Name, NumpyDtype, Opaque, Payload, Storage, Tensor, Value};
 use crate::dtype::Dtype;
 use crate::error::Error;
 
 /// REDUCE: the value of `callable(*arguments)`.
 pub(crate) fn call(arena: &mut Arena<'_>, callable: Id, arguments: Id, offset: usize) -> Result<Id, Error> {
-    let invalid = |what, expected| Err(Error::Unexpected { offset, what, expected });
-    let Value::Global(global) = *arena.get(callable) else {
-        return invalid("pickle call", "an allowed global to call");
+    let invalid = |expected| Err(Error::Unexpected { offset, what: "pickle call", expected });
+    let known = match *arena.get(callable) {
+        Value::Global(Name { known, .. }) => known,
+        Value::Opaque(_) => None,
+        _ => return invalid("a global to call"),
     };
-    // Calls of the allowlist have few arguments; a longer tuple is not one of them.
-    let list = match arena.get(arguments) {
-        Value::Tuple(items) if items.len() <= 8 => items.clone(),
-        _ => return invalid("pickle call", "a tuple of at most 8 arguments"),
+    let Value::Tuple(items) = arena.get(arguments) else { return invalid("a tuple of arguments") };
+    let Some(global) = known else {
+        let named = match *arena.get(callable) {
+            Value::Global(Name { module, name, .. }) => arena.text(module).zip(arena.text(name)),
+            _ => None,
+        };
+        let tensor = named.is_some_and(|(module, name)| rebuilds_some_tensor(module, name));
+        return opaque(arena, callable, tensor, offset);
     };
+    // Known calls have few arguments; a longer tuple is not one of them.
+    if items.len() > 8 {
+        return invalid("a tuple of at most 8 arguments");
+    }
+    let list = items.clone();
     let value = match (global, list.as_slice()) {
-        (Global::OrderedDict, []) => Some(Value::Dict(Vec::new())),
+        (Global::OrderedDict | Global::DefaultDict, []) | (Global::DefaultDict, [_]) => Some(Value::Dict(Vec::new())),
         (Global::OrderedDict, &[pairs]) => ordered_dict(arena, pairs, offset)?,
         (Global::RebuildTensor, &[storage, start, shape, strides])
         | (
@@ -27,14 +40,25 @@ pub(crate) fn call(arena: &mut Arena<'_>, callable: Id, arguments: Id, offset: u
         (
             Global::RebuildTensorV3,
             &[storage, start, shape, strides, _, _, dtype] | &[storage, start, shape, strides, _, _, dtype, _],
-        ) => match *arena.get(dtype) {
-            Value::Global(Global::TorchDtype(dtype)) => tensor(arena, storage, start, shape, strides, Some(dtype)),
+        ) => match known_global(arena, dtype) {
+            Some(Global::TorchDtype(dtype)) => tensor(arena, storage, start, shape, strides, Some(dtype)),
             _ => None,
         },
-        (Global::RebuildParameter, &[tensor, _, _]) => match arena.get(tensor) {
-            Value::Tensor(_) => return Ok(tensor),
-            _ => None,
-        },
+        (Global::RebuildParameter, &[tensor, _, _]) | (Global::RebuildParameterWithState, &[tensor, _, _, _]) => {
+            match arena.get(tensor) {
+                Value::Tensor(_) => return Ok(tensor),
+                _ => None,
+            }
+        }
+        // Attributes of Python do not change the elements of a plain tensor; those of a subclass may.
+        (Global::RebuildFromType, &[function, class, inner, _]) => {
+            let plain = known_global(arena, class) == Some(Global::TensorClass);
+            match known_global(arena, function) {
+                Some(Global::RebuildFromType) | None => None,
+                Some(rebuild) if plain && rebuild.rebuilds() => return call(arena, function, inner, offset),
+                Some(_) => None,
+            }
+        }
         (Global::Encode, &[text, encoding]) => match arena.text(encoding) {
             Some("latin1" | "latin-1") => latin1(arena, text, offset)?,
             _ => None,
@@ -44,26 +68,76 @@ pub(crate) fn call(arena: &mut Arena<'_>, callable: Id, arguments: Id, offset: u
             Value::Tuple(_) => return Ok(items),
             _ => None,
         },
+        (Global::Set, []) => Some(Value::Set(Vec::new())),
+        (Global::Set, &[items]) => match arena.get(items) {
+            Value::List(items) => {
+                let count = items.len();
+                arena.charge(count, size_of::<Id>(), offset)?;
+                let Value::List(items) = arena.get(list[0]) else { return invalid("a list of items") };
+                Some(Value::Set(items.clone()))
+            }
+            _ => None,
+        },
         (Global::Reconstruct, &[class, shape, _]) => {
-            let class = matches!(arena.get(class), Value::Global(Global::Ndarray));
+            let class = known_global(arena, class) == Some(Global::Ndarray);
             let empty = arena.extents(shape).is_some_and(|shape| shape == [0]);
             (class && empty).then_some(Value::Array(None))
         }
         (Global::NumpyDtype, &[code, align, copy]) => {
             let flags = [align, copy].iter().all(|&flag| matches!(arena.get(flag), Value::Bool(_) | Value::Int(_)));
-            let dtype = arena.text(code).and_then(Dtype::from_numpy);
-            dtype.filter(|_| flags).map(|dtype| Value::NumpyDtype(NumpyDtype { dtype, big_endian: false }))
+            match arena.text(code) {
+                Some(code) if flags => match Dtype::from_numpy(code) {
+                    Some(dtype) => Some(Value::NumpyDtype(NumpyDtype { dtype, big_endian: false })),
+                    // Text, dates, objects and records.
+                    None => return opaque(arena, callable, false, offset),
+                },
+                _ => None,
+            }
         }
-        (Global::Scalar, &[dtype, bytes]) => {
-            let typed = matches!(arena.get(dtype), Value::NumpyDtype(_));
-            let filled = matches!(arena.get(bytes), Value::Bytes(_));
-            (typed && filled).then_some(Value::Opaque)
+        (Global::Scalar, &[dtype, value]) => {
+            let typed = matches!(arena.get(dtype), Value::NumpyDtype(_) | Value::Opaque(_));
+            let filled = matches!(arena.get(value), Value::Bytes(_)) || matches!(arena.get(dtype), Value::Opaque(_));
+            (typed && filled).then_some(Value::Ignored)
+        }
+        (Global::Reconstructor, &[class, _, _]) if matches!(arena.get(class), Value::Global(_)) => {
+            return opaque(arena, class, false, offset);
         }
         _ => None,
     };
     match value {
         Some(value) => arena.add(value, offset),
-        None => invalid("pickle call", "the arguments that PyTorch, Paddle or NumPy write for this global"),
+        None => match list.iter().find_map(|&argument| unknown(arena, argument)) {
+            Some(class) => opaque(arena, class, global.rebuilds(), offset),
+            None => invalid("the arguments that PyTorch, Paddle or NumPy write for this global"),
+        },
+    }
+}
+
+/// An object of `class`, which is a name or an opaque value itself, that is not made.
+pub(crate) fn opaque(arena: &mut Arena<'_>, class: Id, tensor: bool, offset: usize) -> Result<Id, Error> {
+    let class = match arena.get(class) {
+        Value::Global(_) => class,
+        Value::Opaque(opaque) => opaque.class,
+        _ => return Err(Error::Unexpected { offset, what: "pickle object", expected: "a class" }),
+    };
+    arena.add(Value::Opaque(Opaque { class, tensor, state: None }), offset)
+}
+
+/// The unknown class or function that an argument depends on: directly, or as an item of a tuple such as a shape.
+fn unknown(arena: &Arena<'_>, argument: Id) -> Option<Id> {
+    match arena.get(argument) {
+        Value::Tuple(items) => items.iter().take(MAX_ITEMS).find_map(|&item| arena.unknown(item)),
+        _ => arena.unknown(argument),
+    }
+}
+
+/// Most items of a tuple that are looked at: more than a shape or a state has.
+const MAX_ITEMS: usize = 64;
+
+fn known_global(arena: &Arena<'_>, id: Id) -> Option<Global> {
+    match *arena.get(id) {
+        Value::Global(Name { known, .. }) => known,
+        _ => None,
     }
 }
 
@@ -72,10 +146,17 @@ pub(crate) fn build(arena: &mut Arena<'_>, object: Id, state: Id, offset: usize)
     let built = match arena.get(object) {
         // The attribute `_metadata` of a state dictionary says nothing of its tensors.
         Value::Dict(_) => return Ok(()),
+        Value::Opaque(opaque) if opaque.state.is_none() => {
+            Some(Value::Opaque(Opaque { state: Some(state), ..*opaque }))
+        }
         Value::NumpyDtype(dtype) => numpy_dtype(arena, *dtype, state).map(Value::NumpyDtype),
         Value::Array(None) => {
             arena.charge(1, size_of::<Array>() + 64 * size_of::<usize>(), offset)?;
-            array(arena, state).map(|array| Value::Array(Some(Box::new(array))))
+            match array(arena, state) {
+                Some(array) => Some(Value::Array(Some(Box::new(array)))),
+                // Its type is not numeric.
+                None => unknown(arena, state).map(|class| Value::Opaque(Opaque { class, tensor: false, state: None })),
+            }
         }
         _ => None,
     };
@@ -87,35 +168,45 @@ pub(crate) fn build(arena: &mut Arena<'_>, object: Id, state: Id, offset: usize)
         None => Err(Error::Unexpected {
             offset,
             what: "pickle state",
-            expected: "the state that NumPy writes for a numeric array or type, or a dictionary's",
+            expected: "one state for an object, that of NumPy for an array or a type",
         }),
     }
 }
 
-/// BINPERSID: a storage, named by five (zip) or six (legacy) items.
-pub(crate) fn storage(arena: &Arena<'_>, pid: Id, offset: usize) -> Result<Storage, Error> {
-    let parse = || {
-        let Value::Tuple(items) = arena.get(pid) else { return None };
-        let (kind, class, key, count) = match *items.as_slice() {
-            [kind, class, key, _, count] => (kind, class, key, count),
-            [kind, class, key, _, count, view] if matches!(arena.get(view), Value::None) => (kind, class, key, count),
-            _ => return None,
-        };
-        let dtype = match *arena.get(class) {
-            Value::Global(Global::Storage(dtype)) => Some(dtype),
-            Value::Global(Global::UntypedStorage) => None,
-            _ => return None,
-        };
-        arena.text(key)?;
-        let (Value::Text(key) | Value::Bytes(Payload::Raw(key))) = arena.get(key) else { return None };
-        (arena.text(kind) == Some("storage")).then_some(())?;
-        Some(Storage { dtype, key: key.clone(), count: u64::try_from(arena.int(count)?).ok()? })
-    };
-    parse().ok_or(Error::Unexpected {
+/// BINPERSID: a storage, or the class of a module whose source the legacy format stores beside it.
+pub(crate) fn persistent(arena: &mut Arena<'_>, pid: Id, offset: usize) -> Result<Id, Error> {
+    if let Value::Tuple(items) = arena.get(pid)
+        && let [kind, class, _, _] = *items.as_slice()
+        && arena.text(kind) == Some("module")
+        && matches!(arena.get(class), Value::Global(_))
+    {
+        return Ok(class);
+    }
+    let storage = storage(arena, pid).ok_or(Error::Unexpected {
         offset,
         what: "pickle persistent id",
         expected: "`storage`, a storage class, a key, a location and a count, and no view",
-    })
+    })?;
+    arena.add(Value::Storage(storage), offset)
+}
+
+/// A storage, named by five (zip) or six (legacy) items.
+fn storage(arena: &Arena<'_>, pid: Id) -> Option<Storage> {
+    let Value::Tuple(items) = arena.get(pid) else { return None };
+    let (kind, class, key, count) = match *items.as_slice() {
+        [kind, class, key, _, count] => (kind, class, key, count),
+        [kind, class, key, _, count, view] if matches!(arena.get(view), Value::None) => (kind, class, key, count),
+        _ => return None,
+    };
+    let element = match arena.get(class) {
+        Value::Global(Name { known: Some(Global::Storage(element)), .. }) => *element,
+        Value::Global(Name { known: None, .. }) => Element::Unknown,
+        _ => return None,
+    };
+    arena.text(key)?;
+    let (Value::Text(key) | Value::Bytes(Payload::Raw(key))) = arena.get(key) else { return None };
+    (arena.text(kind) == Some("storage")).then_some(())?;
+    Some(Storage { element, class, key: key.clone(), count: u64::try_from(arena.int(count)?).ok()? })
 }
 
 /// Python 2 gives an `OrderedDict` its items as a list of pairs.
@@ -139,7 +230,10 @@ fn tensor(arena: &Arena<'_>, storage: Id, start: Id, shape: Id, strides: Id, dty
     let shape = arena.extents(shape)?;
     let strides = arena.extents(strides)?;
     let offset = u64::try_from(arena.int(start)?).ok()?;
-    let dtype = dtype.or(found.dtype)?;
+    let dtype = match (dtype, found.element) {
+        (None, Element::Typed(dtype)) | (Some(dtype), Element::Typed(_) | Element::Untyped) => dtype,
+        _ => return None,
+    };
     (shape.len() == strides.len()).then(|| Value::Tensor(Box::new(Tensor { storage, dtype, offset, shape, strides })))
 }
 

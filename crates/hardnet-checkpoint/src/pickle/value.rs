@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use hardnet_base::excerpt;
+
 use super::global::Global;
 use crate::dtype::Dtype;
 use crate::error::Error;
@@ -18,15 +20,18 @@ pub(crate) enum Value {
     Int(i64),
     /// An integer beyond 64 bits, little-endian.
     BigInt(Range<usize>),
-    /// A value whose content is ignored: a float, a NumPy scalar.
-    Opaque,
+    /// A value whose content is ignored: a float, a NumPy scalar, a `bytearray`, text with escapes.
+    Ignored,
     /// UTF-8, which is checked where the text is used.
     Text(Range<usize>),
     Bytes(Payload),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    Global(Global),
+    Set(Vec<Id>),
+    Global(Name),
+    /// What a class or function that is not known would give.
+    Opaque(Opaque),
     Storage(Storage),
     Tensor(Box<Tensor>),
     NumpyDtype(NumpyDtype),
@@ -52,20 +57,63 @@ impl Payload {
     }
 }
 
+/// The name of a class or function. Nothing is looked up by it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name {
+    /// `None` if it may be anything.
+    pub(crate) known: Option<Global>,
+    /// Text.
+    pub(crate) module: Id,
+    /// Text.
+    pub(crate) name: Id,
+}
+
+/// An object that is not made: its arguments and items were parsed and dropped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opaque {
+    /// The unknown class or function.
+    pub(crate) class: Id,
+    /// Whether it stands for a tensor: a function that rebuilds tensors was called.
+    pub(crate) tensor: bool,
+    /// The state that BUILD gives it.
+    pub(crate) state: Option<Id>,
+}
+
 /// A reference to a PyTorch storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Storage {
-    /// `None` is an untyped storage.
-    pub(crate) dtype: Option<Dtype>,
+    pub(crate) element: Element,
+    /// The storage class.
+    pub(crate) class: Id,
     pub(crate) key: Range<usize>,
     /// In elements.
     pub(crate) count: u64,
 }
 
+/// What a storage holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Element {
+    Typed(Dtype),
+    /// Bytes, whose type is that of the tensor.
+    Untyped,
+    /// Elements of so many bytes that are not read: complex and quantized numbers.
+    Other {
+        size: u8,
+    },
+    /// Elements of a class that is not known.
+    Unknown,
+}
+
 impl Storage {
-    /// Bytes, if they can be counted.
+    /// Bytes, if they can be counted: `None` for elements of unknown size.
     pub(crate) fn byte_count(&self) -> Option<u64> {
-        self.count.checked_mul(self.dtype.map_or(1, Dtype::size) as u64)
+        let size = match self.element {
+            Element::Typed(dtype) => dtype.size() as u64,
+            Element::Untyped => 1,
+            Element::Other { size } => u64::from(size),
+            Element::Unknown => return None,
+        };
+        self.count.checked_mul(size)
     }
 }
 
@@ -151,7 +199,8 @@ impl<'a> Arena<'a> {
 
     pub(crate) fn add(&mut self, value: Value, offset: usize) -> Result<Id, Error> {
         let inner = match &value {
-            Value::Tuple(items) => items.len() * size_of::<Id>(),
+            Value::Tuple(items) | Value::List(items) | Value::Set(items) => items.len() * size_of::<Id>(),
+            Value::Dict(pairs) => pairs.len() * size_of::<(Id, Id)>(),
             Value::Tensor(tensor) => size_of::<Tensor>() + 16 * tensor.shape.len(),
             _ => 0,
         };
@@ -187,6 +236,36 @@ impl<'a> Arena<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Whether a value is this text.
+    pub(crate) fn is_text(&self, id: Id, text: &str) -> bool {
+        match self.get(id) {
+            Value::Text(range) | Value::Bytes(Payload::Raw(range)) => self.bytes[range.clone()] == *text.as_bytes(),
+            _ => false,
+        }
+    }
+
+    /// The unknown class or function of a value that is one, comes from one, or lies in a storage of one.
+    pub(crate) fn unknown(&self, id: Id) -> Option<Id> {
+        match self.get(id) {
+            Value::Global(Name { known: None, .. }) => Some(id),
+            Value::Opaque(opaque) => Some(opaque.class),
+            Value::Storage(Storage { element: Element::Other { .. } | Element::Unknown, class, .. }) => Some(*class),
+            _ => None,
+        }
+    }
+
+    /// The error of a value that would be needed, and is of the class or function `class`.
+    pub(crate) fn refusal(&self, class: Id) -> Error {
+        let Value::Global(Name { module, name, .. }) = *self.get(class) else { return Error::NoTensors };
+        let text = |id| match self.get(id) {
+            Value::Text(range) | Value::Bytes(Payload::Raw(range)) => {
+                excerpt(&String::from_utf8_lossy(&self.bytes[range.clone()]))
+            }
+            _ => String::new(),
+        };
+        Error::RefusedGlobal { offset: self.offset(class), module: text(module), name: text(name) }
     }
 
     pub(crate) fn int(&self, id: Id) -> Option<i64> {

@@ -9,8 +9,8 @@ use hardnet_base::excerpt;
 use crate::checkpoint::{Contents, Format};
 use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::pickle::{self, Arena, Id, Value};
-use crate::state_dict;
+use crate::pickle::{self, Arena, Element, Id, Value};
+use crate::state_dict::{self, ReadOptions};
 use crate::torch;
 
 /// `0x1950a86a20f9469cfc6c`, little-endian.
@@ -23,7 +23,7 @@ pub(crate) fn is_magic(arena: &Arena<'_>, first: Id) -> bool {
 }
 
 /// Reads what follows the magic number.
-pub(crate) fn contents(arena: &mut Arena<'_>, start: usize) -> Result<Contents, Error> {
+pub(crate) fn contents(arena: &mut Arena<'_>, start: usize, options: &ReadOptions) -> Result<Contents, Error> {
     let length = arena.bytes().len();
     let (version, after) = pickle::load(arena, start..length)?;
     if arena.int(version) != Some(VERSION) {
@@ -34,9 +34,9 @@ pub(crate) fn contents(arena: &mut Arena<'_>, start: usize) -> Result<Contents, 
     let (keys, data) = pickle::load(arena, keys_start..length)?;
     pickle::check(arena)?;
     let storages = stored(arena, keys, keys_start, data)?;
-    let state = state_dict::find(arena, root)?;
+    let state = state_dict::find(arena, root, options)?;
     let entries = state_dict::resolve(arena, &state.items, &storages)?;
-    Ok(Contents::new(Format::TorchLegacy, state.wrapper, entries))
+    Ok(Contents::of_state(Format::TorchLegacy, state, entries))
 }
 
 /// The bytes of each storage, in the order of the list of keys.
@@ -69,6 +69,9 @@ fn stored<'a>(
         let offset = cursor.position();
         if cursor.u64("storage element count")? != storage.count {
             return Err(invalid(offset, "the element count that the object declares"));
+        }
+        if storage.element == Element::Unknown {
+            return Err(arena.refusal(storage.class));
         }
         let length = storage.byte_count().ok_or_else(|| invalid(offset, "a count that fits the file"))?;
         let range = cursor.take(length, "storage")?;

@@ -8,18 +8,18 @@ use hardnet_base::excerpt;
 
 use crate::checkpoint::{Contents, Format};
 use crate::error::Error;
-use crate::pickle::{self, Arena, Value};
-use crate::state_dict;
+use crate::pickle::{self, Arena, Element, Value};
+use crate::state_dict::{self, ReadOptions};
 use crate::torch;
 use crate::zip::{self, Archive};
 
 /// Reads an archive.
-pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
+pub(crate) fn contents(bytes: &[u8], options: &ReadOptions) -> Result<Contents, Error> {
     let archive = zip::read(bytes)?;
     let root = root(&archive)?;
     let member = |name: &str| archive.get(&format!("{root}/{name}"));
-    if let Some(entry) = member("constants.pkl") {
-        return Err(entry.error("a file of `torch.save`, not a TorchScript module"));
+    if member("constants.pkl").is_some() {
+        return Err(Error::TorchScript);
     }
     if let Some(entry) = member("byteorder")
         && bytes[entry.data.clone()] != *b"little"
@@ -42,14 +42,15 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
         let Some(entry) = entry else {
             return Err(invalid(arena.offset(id), "an entry of the archive for each storage"));
         };
-        if storage.byte_count() != Some(entry.data.len() as u64) {
+        let unknown = storage.element == Element::Unknown;
+        if !unknown && storage.byte_count() != Some(entry.data.len() as u64) {
             return Err(invalid(entry.data.start, "as many bytes as the object declares"));
         }
         storages.insert(key, entry.data.clone());
     }
-    let state = state_dict::find(&mut arena, object)?;
+    let state = state_dict::find(&mut arena, object, options)?;
     let entries = state_dict::resolve(&mut arena, &state.items, &storages)?;
-    Ok(Contents::new(Format::TorchZip, state.wrapper, entries))
+    Ok(Contents::of_state(Format::TorchZip, state, entries))
 }
 
 /// The folder of the one `data.pkl`.
