@@ -14,7 +14,7 @@ use crate::format::counted;
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, Located, locate};
 
-const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a tag of `hardnet list --weights`, or hf://owner/name[@revision][/file]";
+const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name[@revision][/file]";
 
 /// Options of the network, its weights and its device.
 #[derive(Args, Clone, Debug)]
@@ -96,7 +96,7 @@ impl ModelArgs {
         let source = self.weights.as_ref().ok_or_else(|| {
             let network = self.model.map_or(String::new(), |model| format!(" for {model}"));
             Failure::message(format!("no weights given{network}")).hint(
-                "pass --weights with a PyTorch, Paddle or safetensors file, a tag of `hardnet list --weights`, or hf://owner/name",
+                "pass --weights with a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name",
             )
         })?;
         let device = self.device.open()?;

@@ -15,7 +15,7 @@ pub(crate) struct PipelineArgs {
     /// Preprocessing pipeline: pil-bilinear (PyTorch) or pil-bicubic (the Paddle notebook) [default: from the weights]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(Pipeline::NAMES))]
     pipeline: Option<String>,
-    /// Input size of the network in pixels; the resize scales with it
+    /// Side of the network's square input, in pixels; the resize is scaled to match
     #[arg(long, value_name = "PIXELS")]
     img_size: Option<u32>,
     /// Fraction of the resized image's short side that the crop keeps, such as 0.875

@@ -16,7 +16,7 @@ pub(crate) fn labeled(root: &Path, list: Option<&Path>, classes: usize, printer:
                 root.display(),
                 list.display()
             ))
-            .hint("drop the list: the labels of an IDX file are in a file beside it"));
+            .hint("drop the list: the labels of an IDX file are in a file next to it"));
         }
         Dataset::from_idx(root, classes)?
     } else {

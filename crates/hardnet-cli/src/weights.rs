@@ -24,7 +24,7 @@ pub(crate) struct FetchArgs {
     /// Make no network requests; use cached weights only
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Accept a downloaded file with this SHA-256 even if its hash is unknown or differs from its name
+    /// Accept a download with this SHA-256, even if no hash is published for it or the file's name states another
     #[arg(long, value_name = "DIGEST")]
     pub(crate) accept_sha256: Option<String>,
 }

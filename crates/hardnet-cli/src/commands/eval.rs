@@ -35,8 +35,8 @@ Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir val --report result")]
 pub(crate) struct EvalArgs {
     /// Images: a folder or tar archive, with one folder for each class unless --val-list is given; or an IDX file such
-    /// as t10k-images-idx3-ubyte.gz, with the file of labels beside it
-    #[arg(long, value_name = "FOLDER")]
+    /// as t10k-images-idx3-ubyte.gz, with its labels file next to it
+    #[arg(long, value_name = "PATH")]
     data_dir: Option<PathBuf>,
     /// List of images: a name and a class index on each line, such as `ILSVRC2012_val_00000001.JPEG 65`, or Kaggle's
     /// LOC_val_solution.csv

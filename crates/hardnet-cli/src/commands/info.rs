@@ -57,7 +57,7 @@ pub(crate) struct InfoArgs {
     /// Draw a plot as SVG
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["paper", "format", "json"])]
     plot: Option<Plot>,
-    /// Block of --plot links, such as base.6 [default: the first of the longest]
+    /// Block of --plot links, such as base.6 [default: the block with the most layers, the first of several]
     #[arg(long, value_name = "NAME", requires = "plot")]
     block: Option<String>,
     /// Output format

@@ -123,7 +123,7 @@ fn flags_of_a_new_run_do_not_go_with_resume() {
     for flags in ["-o other", "--epochs 3", "--lr 1", "--data-dir images", "--img-size 32", "--seed 3", "--weights a"] {
         folder.run(&format!("train --resume run {flags}")).exits(2).says("cannot be used with");
     }
-    folder.run("train").exits(2).says("--output <FOLDER>").says("--data-dir <FOLDER>");
+    folder.run("train").exits(2).says("--output <FOLDER>").says("--data-dir <PATH>");
     folder.run("train -o run --data-dir images").exits(2).says("--model <NAME>");
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct DataArgs {
     /// Use N evenly spaced images
     #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one)]
     num_samples: usize,
-    /// Rounds over the images; the median round is reported
+    /// Passes over the images; the median pass is reported
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     rounds: usize,
     /// Threads that load images [default: one for each processor]

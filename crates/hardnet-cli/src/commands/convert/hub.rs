@@ -28,7 +28,7 @@ pub(super) struct CardArgs {
     /// Top-5 accuracy in percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     top5: Option<f64>,
-    /// Dataset and author of the accuracy
+    /// Dataset of the accuracy, and who measured it
     #[arg(long, value_name = "TEXT", value_parser = one_line)]
     measured_on: Option<String>,
 }
@@ -42,7 +42,7 @@ impl CardArgs {
     }
 }
 
-/// The files beside the weights.
+/// The files that accompany the weights.
 pub(super) struct Card<'a> {
     pub(super) args: &'a CardArgs,
     pub(super) conversion: &'a Conversion<'a>,

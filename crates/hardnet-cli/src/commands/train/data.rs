@@ -20,13 +20,13 @@ const HOLD_OUT_SEED: u64 = 0;
 #[command(next_help_heading = "Images")]
 pub(crate) struct DataArgs {
     /// Training images: a folder or tar archive, as in hardnet eval, or an IDX file such as train-images-idx3-ubyte.gz
-    #[arg(long, value_name = "FOLDER", required_unless_present = "resume")]
+    #[arg(long, value_name = "PATH", required_unless_present = "resume")]
     data_dir: Option<PathBuf>,
     /// List of training images and their classes, in the format of --val-list of hardnet eval
     #[arg(long, value_name = "FILE")]
     train_list: Option<PathBuf>,
     /// Validation images [default: --data-dir, if --val-list is given]
-    #[arg(long, value_name = "FOLDER", conflicts_with = "hold_out")]
+    #[arg(long, value_name = "PATH", conflicts_with = "hold_out")]
     val_dir: Option<PathBuf>,
     /// List of validation images and their classes
     #[arg(long, value_name = "FILE", conflicts_with = "hold_out")]

@@ -33,7 +33,7 @@ pub(crate) struct RecipeArgs {
     /// Weight decay
     #[arg(long, value_name = "FRACTION")]
     weight_decay: Option<f64>,
-    /// Parameters that decay: all, or only the weights of convolutions and linear layers
+    /// Parameters subject to weight decay: all, or only the weights of convolutions and linear layers
     #[arg(long, value_enum, value_name = "WHICH")]
     decay: Option<DecayChoice>,
     /// Learning rate schedule: constant, cosine or step
