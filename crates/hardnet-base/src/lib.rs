@@ -2,6 +2,7 @@
 //!
 //! * [`excerpt`]: text of foreign origin, fit for a message on a terminal.
 //! * [`read_regular_file`]: files of bounded size; pipes and devices are refused before they are opened.
+//! * [`TextLines`]: the lines of text files in UTF-8 or UTF-16, one at a time.
 //! * [`hex`] and, with the feature `digest`, `sha256`.
 //! * `AtomicFile`, with the feature `atomic`: files that appear under their name only when they are complete.
 //! * [`svg`]: documents and axes of plots.
@@ -12,6 +13,7 @@ mod digest;
 mod regular_file;
 pub mod svg;
 mod text;
+mod text_lines;
 
 #[cfg(feature = "atomic")]
 pub use atomic_file::AtomicFile;
@@ -20,3 +22,4 @@ pub use digest::hex;
 pub use digest::sha256;
 pub use regular_file::{FileKind, ReadError, open_regular_file, read_regular_file, read_regular_file_into};
 pub use text::{excerpt, excerpt_of};
+pub use text_lines::{TextError, TextLines};
