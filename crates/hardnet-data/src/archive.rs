@@ -21,6 +21,7 @@ mod header;
 mod index;
 mod pax;
 mod positioned_file;
+mod stream;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use cache::IndexCache;
 use header::{BLOCK, Header};
 pub(crate) use index::{ArchiveEntry, ArchiveIndex};
 use positioned_file::PositionedFile;
+pub(crate) use stream::read_files;
 
 /// The longest name of an entry in bytes, folders included.
 pub const MAX_NAME_BYTES: usize = 4096;

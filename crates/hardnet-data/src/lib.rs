@@ -60,13 +60,16 @@ mod shared_str;
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
 pub use augment::{Augmentation, RandomCrop};
 pub use core_budget::{CoreBudget, Permit};
+#[doc(hidden)]
+pub use dataset::kit_table;
 pub use dataset::{
-    Dataset, DatasetError, IMAGE_EXTENSIONS, IdxError, IdxImage, ImageRoot, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES,
-    Sample,
+    ClassMap, Classes, Dataset, DatasetError, DatasetOptions, DevelopmentKit, Expected, IMAGE_EXTENSIONS, IdxError,
+    IdxImage, ImageRoot, KitError, LabelError, LabelRule, MAX_CLASSES, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES,
+    MatError, Numbering, QuotedLabel, Sample,
 };
 pub use decode::{ContentGuess, DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, JPEG_DECODER, decode};
 pub use encode::encode_png;
-pub use hardnet_base::FileKind;
+pub use hardnet_base::{FileKind, TextError};
 pub use hardnet_simd::Isa;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, UnknownInterpolation};

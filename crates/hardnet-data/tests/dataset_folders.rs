@@ -37,18 +37,18 @@ fn wordnet_ids_have_imagenets_labels_even_if_only_some_are_there() {
         [("n01440764/a.JPEG", 0), ("n01440764/c.JPEG", 0), ("n02099601/d.JPEG", 207), ("n15075141/b.JPEG", 999)];
     assert_eq!(names_and_labels(&dataset), expected);
     assert!(dataset.samples.iter().all(|sample| sample.path() == root.path().join(sample.name())));
-    assert_eq!(dataset.notes, ["labels are the folder names as WordNet ids, 3 of ImageNet's 1000"]);
+    assert_eq!(dataset.notes, ["labels: WordNet ids, 3 of ImageNet's 1000 classes"]);
     let ids: Vec<_> = imagenet::classes().iter().map(|class| class.wordnet_id.to_owned()).collect();
     assert_eq!(dataset.classes, Some(ids));
 }
 
 #[test]
 fn folders_that_are_not_among_the_thousand_are_listed() {
-    let root = tree(&["n01440764/a.JPEG", "n00000001/a.JPEG", "n99999999/", "extra/a.JPEG", "12/"]);
+    let root = tree(&["n01440764/a.JPEG", "n00000001/a.JPEG", "n99999999/", "extra/a.JPEG", "12/a.JPEG"]);
     assert_eq!(
         message(root.path(), 1000),
-        "4 of the 5 class folders of `ROOT` are not ImageNet classes: `12`, `extra`, `n00000001`, `n99999999`; \
-         expected WordNet ids such as `n01440764`, move other folders elsewhere"
+        "`ROOT`: 3 of the 4 labels fit no class: `12`, `extra`, `n00000001`; \
+         expected WordNet ids of ImageNet's classes, such as `n01440764`"
     );
 }
 
@@ -59,8 +59,8 @@ fn wordnet_ids_of_another_number_of_classes_are_numbered_in_order() {
     assert_eq!(names_and_labels(&dataset), [("n01440764/a.JPEG", 0), ("n02099601/d.JPEG", 1)]);
     assert_eq!(
         dataset.notes,
-        ["labels are the positions of the 2 class folders in the order of their names, \
-          `n01440764` is 0 and `n02099601` is 1"]
+        ["labels: 2 classes in the order of their names as text, as torchvision's ImageFolder numbers them: \
+          `n01440764` is 0, `n02099601` is 1; the weights do not name their classes"]
     );
 }
 
@@ -69,7 +69,7 @@ fn numbers_are_class_indices() {
     let root = tree(&["10/a.png", "9/b.png", "007/c.png"]);
     let dataset = Dataset::from_class_folders(root.path(), 11).expect("class folders");
     assert_eq!(names_and_labels(&dataset), [("007/c.png", 7), ("10/a.png", 10), ("9/b.png", 9)]);
-    assert_eq!(dataset.notes, ["labels are the folder names as class indices, 3 of 11"]);
+    assert_eq!(dataset.notes, ["labels: class indices, 3 of 11 classes"]);
     let classes = dataset.classes.expect("classes come from folders");
     assert_eq!(classes, ["0", "1", "2", "3", "4", "5", "6", "007", "8", "9", "10"]);
     // Numbers are indices with ImageNet's thousand classes too.
@@ -80,15 +80,15 @@ fn numbers_are_class_indices() {
 #[test]
 fn numbers_that_are_no_class_index_are_refused() {
     let table: [(&[&str], &str); 5] = [
-        (&["0/a.png", "3/a.png"], "the class folder `3` of `ROOT` is outside 0..3"),
-        (&["4/a.png", "1/a.png"], "the class folder `4` of `ROOT` is outside 0..3"),
+        (&["0/a.png", "3/a.png"], "`ROOT`: the label `3` is outside 0..3"),
+        (&["4/a.png", "1/a.png"], "`ROOT`: the label `4` is outside 0..3"),
         (
             &["1/a.png", "2/a.png", "3/a.png"],
-            "the class folder `3` of `ROOT` is outside 0..3; \
-             the classes look numbered from 1, expected numbers from 0: subtract one",
+            "`ROOT`: the label `3` is outside 0..3; \
+             the labels look counted from 1 to 3, expected class names or numbers from 0 to 2",
         ),
-        (&["99999999999/a.png"], "the class folder `99999999999` of `ROOT` is outside 0..3"),
-        (&["1/a.png", "01/a.png"], "the class folders `01` and `1` of `ROOT` stand for the same number; merge them"),
+        (&["99999999999/a.png"], "`ROOT`: the label `99999999999` is outside 0..3"),
+        (&["1/a.png", "01/a.png"], "`ROOT`: the folders `01` and `1` both stand for class 1; merge them"),
     ];
     for (names, expected) in table {
         assert_eq!(message(tree(names).path(), 3), expected, "{names:?}");
@@ -104,12 +104,14 @@ fn other_names_are_numbered_in_byte_order_if_the_count_is_right() {
     assert_eq!(dataset.classes.expect("classes come from folders"), ["7", "Zebra", "cat", "dog", "\u{e9}mu"]);
     assert_eq!(
         message(root.path(), 4),
-        "`ROOT` holds 5 class folders, the model knows 4 classes: `7`, `Zebra`, `cat`, `dog`, `\u{e9}mu`"
+        "`ROOT`: 5 of the 5 labels fit no class: `7`, `Zebra`, `cat`, `dog`, `\u{e9}mu`; the network has 4 classes \
+         without names, expected indices in 0..4 or 4 different labels, found 5"
     );
     let root = tree(&["train/n01440764/a.JPEG", "val/n01440764/a.JPEG"]);
     assert_eq!(
         message(root.path(), 1000),
-        "`ROOT` holds 2 class folders, the model knows 1000 classes: `train`, `val`"
+        "`ROOT`: 2 of the 2 labels fit no class: `train`, `val`; \
+         expected WordNet ids of ImageNet's classes, such as `n01440764`"
     );
 }
 
@@ -166,18 +168,18 @@ fn known_extensions_count_hidden_entries_do_not_and_the_order_is_imagefolders() 
 #[test]
 fn empty_classes_and_stray_images_are_noted() {
     let root = tree(&["a/1.jpg", "b/", "c/readme.txt", "stray.jpg", "list.txt"]);
-    let dataset = Dataset::from_class_folders(root.path(), 3).expect("class folders");
+    let dataset = Dataset::from_class_folders(root.path(), 1).expect("class folders");
     assert_eq!(names_and_labels(&dataset), [("a/1.jpg", 0)]);
     assert_eq!(
         dataset.notes[1..],
         [
             format!("1 images directly in `{}` belong to no class and are left out", root.path().display()),
-            "2 class folders hold no image: `b`, `c`".to_owned(),
+            "2 folders without images are not a class: `b`, `c`".to_owned(),
         ]
     );
     let root = tree(&["0/1.jpg", "1/", "2/", "3/", "4/", "5/", "6/"]);
     let dataset = Dataset::from_class_folders(root.path(), 7).expect("class folders");
-    assert_eq!(dataset.notes[1..], ["6 class folders hold no image: `1`, `2`, `3`, `4`, `5`, .."]);
+    assert_eq!(dataset.notes[1..], ["6 folders without images are not a class: `1`, `2`, `3`, `4`, `5`, .."]);
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn rows_as_kaggle_and_spreadsheets_write_them() {
         for sample in &dataset.samples {
             assert_eq!(sample.path(), folder.path().join(sample.name()), "{list:?}");
         }
-        assert_eq!(dataset.notes, ["labels are the WordNet ids of Kaggle's solution file"], "{list:?}");
+        let note = format!("labels: WordNet ids, {} of ImageNet's 1000 classes", expected.len());
+        assert_eq!(dataset.notes, [note], "{list:?}");
     }
 }
 
@@ -99,7 +100,8 @@ fn wrong_rows_are_told_with_their_line() {
     table.push(("filename,label\na.JPEG,5\n".into(), unknown(1, "filename,label")));
     table.push((
         format!("{header}{row}b,n00000001 1 2 3 4\n"),
-        "`list.csv`, line 3: the WordNet id `n00000001` is not a class of ImageNet, expected one such as `n01440764`"
+        "`list.csv`: 1 of the 2 labels fit no class: `n00000001` (line 3); \
+         expected WordNet ids of ImageNet's classes, such as `n01440764`"
             .into(),
     ));
     table.push((
@@ -126,8 +128,8 @@ fn wrong_rows_are_told_with_their_line() {
     }
     assert_eq!(
         message(&format!("{header}{row}"), 10),
-        "`list.csv` names ImageNet's 1000 classes by WordNet ids, the model knows 10 classes; \
-         use a list with one `name label` per line"
+        "`list.csv`: 1 of the 1 labels fit no class: `n01440764` (line 2); the network has 10 classes without names, \
+         expected indices in 0..10 or 10 different labels, found 1"
     );
 }
 
@@ -153,9 +155,9 @@ fn training_images_are_found_in_the_folders_of_their_classes() {
         assert_eq!((sample.name(), sample.label()), (name, Some(label)));
         assert_eq!(sample.path(), folder.path().join(&name[..9]).join(name));
     }
-    let [folders, labels] = &dataset.notes[..] else { panic!("two notes: {:?}", dataset.notes) };
+    let [labels, folders] = &dataset.notes[..] else { panic!("two notes: {:?}", dataset.notes) };
     assert!(folders.starts_with("the images are in the folders of their classes in `"), "{folders}");
-    assert_eq!(labels, "labels are the WordNet ids of Kaggle's solution file");
+    assert_eq!(labels, "labels: WordNet ids, 2 of ImageNet's 1000 classes");
 
     // Beside each other in one folder they are taken from there.
     names.iter().for_each(|name| write(name));

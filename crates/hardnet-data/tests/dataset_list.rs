@@ -1,9 +1,10 @@
 //! `Dataset::from_list`: what lists in the wild look like, and what is said of those that are wrong.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hardnet_data::{Dataset, DatasetError, MAX_LIST_BYTES};
+use hardnet_data::{Dataset, DatasetError, LabelRule, MAX_LIST_BYTES, TextError};
 use tempfile::TempDir;
 
 /// A folder with `list.txt` and, in `images`, empty files of the given names.
@@ -79,7 +80,9 @@ fn lists_as_found_in_the_wild() {
         for sample in &dataset.samples {
             assert!(sample.path().is_file() && sample.path().starts_with(fixture.root()), "{sample:?}");
         }
-        assert_eq!((dataset.classes, dataset.notes), (None, vec![]), "{text:?}");
+        assert_eq!((dataset.classes, dataset.rule), (None, Some(LabelRule::Indices)), "{text:?}");
+        let labels: BTreeSet<_> = expected.iter().map(|(_, label)| label).collect();
+        assert_eq!(dataset.notes, [format!("labels: class indices, {} of 1000 classes", labels.len())], "{text:?}");
     }
 }
 
@@ -102,41 +105,28 @@ fn errors_say_where_what_and_how_to_mend_it() {
         ("5\n", "`list.txt`, line 1: no label in `5`, expected `name label` with a blank or tab between"),
         (
             "a.jpg tench\n",
-            "`list.txt`, line 1: the label `tench` in `a.jpg tench` is not a class index, \
-             expected a decimal number as the last field",
+            "`list.txt`: 1 of the 1 labels fit no class: `tench` (line 1); the network has 10 classes without names, \
+             expected indices in 0..10 or 10 different labels, found 1",
         ),
         (
             "a.jpg 1\r\n\r\n1 b.jpg\r\n",
-            "`list.txt`, line 3: the label `b.jpg` in `1 b.jpg` is not a class index, \
-             expected a decimal number as the last field",
+            "`list.txt`: 1 of the 2 labels fit no class: `b.jpg` (line 3); expected class indices in 0..10",
         ),
-        (
-            "a.jpg -1\n",
-            "`list.txt`, line 1: the label `-1` in `a.jpg -1` is not a class index, \
-             expected a decimal number as the last field",
-        ),
-        (
-            "a.jpg +1\n",
-            "`list.txt`, line 1: the label `+1` in `a.jpg +1` is not a class index, \
-             expected a decimal number as the last field",
-        ),
-        (
-            "a.jpg 1.0\n",
-            "`list.txt`, line 1: the label `1.0` in `a.jpg 1.0` is not a class index, \
-             expected a decimal number as the last field",
-        ),
+        ("a.jpg -1\n", "`list.txt`: 1 of the 1 labels fit no class: `-1` (line 1); expected class indices in 0..10"),
+        ("a.jpg +1\n", "`list.txt`: 1 of the 1 labels fit no class: `+1` (line 1); expected class indices in 0..10"),
+        ("a.jpg 1.0\n", "`list.txt`: 1 of the 1 labels fit no class: `1.0` (line 1); expected class indices in 0..10"),
         (
             "a.jpg \u{661}\n",
-            "`list.txt`, line 1: the label `\u{661}` in `a.jpg \u{661}` is not a class index, \
-             expected a decimal number as the last field",
+            "`list.txt`: 1 of the 1 labels fit no class: `\u{661}` (line 1); the network has 10 classes without names, \
+             expected indices in 0..10 or 10 different labels, found 1",
         ),
-        ("a.jpg 0\nb.jpg 10\n", "`list.txt`, line 2: the label of `b.jpg 10` is outside 0..10"),
-        ("a.jpg 4294967296\n", "`list.txt`, line 1: the label of `a.jpg 4294967296` is outside 0..10"),
-        ("a.jpg 11\nb.jpg 10\n", "`list.txt`, line 1: the label of `a.jpg 11` is outside 0..10"),
+        ("a.jpg 0\nb.jpg 10\n", "`list.txt`: the label `10` (line 2) is outside 0..10"),
+        ("a.jpg 4294967296\n", "`list.txt`: the label `4294967296` (line 1) is outside 0..10"),
+        ("a.jpg 11\nb.jpg 10\n", "`list.txt`: the label `11` (line 1) is outside 0..10"),
         (
             "a.jpg 1\nb.jpg 10\n",
-            "`list.txt`, line 2: the label of `b.jpg 10` is outside 0..10; \
-             the classes look numbered from 1, expected numbers from 0: subtract one",
+            "`list.txt`: the label `10` (line 2) is outside 0..10; \
+             the labels look counted from 1 to 10, expected class names or numbers from 0 to 9",
         ),
         (
             "a.jpg 1\rb.jpg 2\r",
@@ -159,7 +149,14 @@ fn errors_say_where_what_and_how_to_mend_it() {
              expected a path below the image folder",
         ),
         ("a.jpg 1\nb.jpg 2\n\na.jpg 1\n", "`list.txt`, line 4: `a.jpg 1` names the file of line 1 again; remove one"),
-        ("b.jpg 1\na.jpg 1\n./a.jpg 2\n", "`list.txt`, line 3: `./a.jpg 2` names the file of line 2 again; remove one"),
+        (
+            "b.jpg 1\na.jpg 1\n./a.jpg 2\n",
+            "`list.txt`, line 3: `./a.jpg 2` names the file of line 2 with another label; remove one",
+        ),
+        (
+            "b.jpg 1\na.jpg 1\n.\\a.jpg 1\n",
+            "`list.txt`, line 3: `.\\a.jpg 1` names the file of line 2 again; remove one",
+        ),
         (
             "val/c.jpg 1\nval//./c.jpg 1\n",
             "`list.txt`, line 2: `val//./c.jpg 1` names the file of line 1 again; remove one",
@@ -195,7 +192,7 @@ fn errors_say_where_what_and_how_to_mend_it() {
 #[test]
 fn long_lines_and_long_names_are_shortened() {
     let long = "x".repeat(100_000);
-    let fixture = Fixture::new(format!("{long} label\n"), &[]);
+    let fixture = Fixture::new(format!("a.jpg {long}\n"), &[]);
     let message = fixture.message(10);
     assert!(message.contains(&format!("`{}…`", "x".repeat(80))) && message.len() < 300, "{message}");
     // Longer than any file system's names.
@@ -205,16 +202,13 @@ fn long_lines_and_long_names_are_shortened() {
 
 #[test]
 fn other_encodings_are_refused_with_the_line() {
-    let table: [(&[u8], usize); 4] = [
-        (b"a.jpg 1\nb\xe9.jpg 2\n", 2),
-        (b"\xff\xfea\0.\0j\0p\0g\0 \x001\0", 1),
-        (b"a.jpg 1\n\n\nb.jpg 2\xc3", 4),
-        (b"\x80", 1),
-    ];
+    let table: [(&[u8], usize); 3] = [(b"a.jpg 1\nb\xe9.jpg 2\n", 2), (b"a.jpg 1\n\n\nb.jpg 2\xc3", 4), (b"\x80", 1)];
     for (bytes, expected) in table {
         let fixture = Fixture::new(bytes, &["a.jpg"]);
         match fixture.read(10) {
-            Err(DatasetError::ListNotUtf8 { line, .. }) => assert_eq!(line, expected, "{bytes:?}"),
+            Err(DatasetError::Text { reason: TextError::NotUtf8 { line }, .. }) => {
+                assert_eq!(line, expected, "{bytes:?}")
+            }
             other => panic!("{bytes:?}: {other:?}"),
         }
     }
@@ -227,7 +221,7 @@ fn what_is_no_list_or_no_folder_is_said() {
     let read = |list: &Path, root: &Path| Dataset::from_list(list, root, 10).expect_err("wrong paths");
 
     let error = read(&root, &root);
-    assert!(error.to_string().ends_with("is a folder, expected a text file with one `name label` per line"), "{error}");
+    assert!(error.to_string().ends_with("is a folder, expected a text file"), "{error}");
     assert!(matches!(read(&root.join("none"), &root), DatasetError::Io { path, .. } if path == root.join("none")));
     let error = read(&list, &root.join("none"));
     assert!(
@@ -238,7 +232,10 @@ fn what_is_no_list_or_no_folder_is_said() {
 
     let long = fs::File::create(&list).expect("the list is opened");
     long.set_len(MAX_LIST_BYTES + 2).expect("a sparse file");
-    assert!(matches!(read(&list, &root), DatasetError::ListTooLarge { bytes, .. } if bytes == MAX_LIST_BYTES + 2));
+    let DatasetError::Text { reason: TextError::TooLarge { bytes, limit }, .. } = read(&list, &root) else {
+        panic!("a list that is too large");
+    };
+    assert_eq!((bytes, limit), (MAX_LIST_BYTES + 2, MAX_LIST_BYTES));
 }
 
 #[cfg(unix)]
@@ -254,7 +251,7 @@ fn pipes_and_devices_are_refused_unopened() {
     );
     for special in [pipe.as_path(), Path::new("/dev/zero")] {
         let error = Dataset::from_list(special, fixture.root(), 10).expect_err("no list");
-        assert!(matches!(error, DatasetError::ListNotAFile { .. }), "{error}");
+        assert!(matches!(error, DatasetError::Text { reason: TextError::NotAFile(_), .. }), "{error}");
     }
 }
 

@@ -74,10 +74,10 @@ fn a_file_without_permission() {
 fn lists_with_mistakes_stop_before_any_work() {
     let folder = one_image("a.png", &png(8, 8, |_, _, _| 0));
     let cases = [
-        ("a.png 3\n", "`list.txt`, line 1"),
+        ("a.png 3\n", "`list.txt`: the label `3` (line 1) is outside 0..3"),
         ("\na.png 0\nb.png 1\n", "b.png"),
         ("a.png 0\na.png 0\n", "line 2"),
-        ("a.png zero\n", "`list.txt`, line 1"),
+        ("a.png zero\n", "`list.txt`: 1 of the 1 labels fit no class: `zero` (line 1); the classes are `shirt`"),
         ("", "list.txt"),
     ];
     for (list, expected) in cases {

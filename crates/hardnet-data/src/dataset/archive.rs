@@ -1,11 +1,13 @@
 //! The images of a tar archive: those that a list names, or one folder of images per class.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hardnet_base::excerpt;
 
+use super::class_folders::ClassFolders;
 use super::list::ParsedList;
+use super::stray::is_stray_path;
 use super::walk::has_image_extension;
 use super::{DatasetError, Sample};
 use crate::archive::{Archive, ArchiveEntry, ArchiveIndex};
@@ -21,21 +23,29 @@ const MAX_COMMON_FOLDERS: usize = 16;
 /// Finds the samples of a list in the archive.
 ///
 /// A line means the entry of the same name. If there is none, it means the one entry that has the same name but for
-/// folders before it in the archive or in the list.
-pub(super) fn find(root: &Path, archive: &Archive, listed: &mut ParsedList) -> Result<(), DatasetError> {
+/// folders before it in the archive or in the list. Lines of one label may mean one entry if `repeats` are allowed.
+pub(super) fn find(root: &Path, archive: &Archive, listed: &mut ParsedList, repeats: bool) -> Result<(), DatasetError> {
     let index = &archive.index;
     let names = NameLookup::new(index);
     let mut missing = Vec::new();
-    // The line of each entry, or 0.
+    // One more than the number of the first sample of each entry, or 0.
     let mut taken = vec![0; index.len()];
     for number in 0..listed.len() {
         let Some(position) = names.find(root, listed, number)? else {
             missing.push(number);
             continue;
         };
-        match std::mem::replace(&mut taken[position], listed.line(number)) {
-            0 => {}
-            first => return Err(listed.duplicate(first, listed.line(number))),
+        match taken[position] {
+            0 => taken[position] = number + 1,
+            first => {
+                let (first, line) = (first - 1, listed.line(number));
+                if listed.samples()[first].label() != listed.samples()[number].label() {
+                    return Err(listed.conflict(listed.line(first), line));
+                }
+                if !repeats {
+                    return Err(listed.duplicate(listed.line(first), line));
+                }
+            }
         }
         let entry = index.entry(position);
         check_file(root, entry)?;
@@ -153,13 +163,13 @@ fn is_image(entry: ArchiveEntry<'_>) -> bool {
     entry.kind != Some(EntryKind::Folder) && has_image_extension(Path::new(last_component(entry.name)))
 }
 
-/// All images of the archive but hidden ones, in its order, without labels; empty if there is none.
+/// All images of the archive but hidden ones and those of systems, in its order, without labels; empty if there is none.
 pub(super) fn unlabeled(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
     let index = &archive.index;
     check_nested(root, index)?;
     let mut images = Vec::new();
     for (position, entry) in index.entries().enumerate() {
-        if is_image(entry) && !is_hidden(entry) {
+        if is_image(entry) && !is_stray(entry) {
             check_file(root, entry)?;
             let name = SharedStr::from(root.join(entry.name).to_string_lossy().into_owned());
             images.push(Sample::inside(archive.file(entry), index.name(position), None, name));
@@ -168,8 +178,9 @@ pub(super) fn unlabeled(root: &Path, archive: &Archive) -> Result<Vec<Sample>, D
     Ok(images)
 }
 
-fn is_hidden(entry: ArchiveEntry<'_>) -> bool {
-    entry.name.split('/').any(|part| part.starts_with('.'))
+/// Whether the entry is hidden or a system's own, or lies in such a folder.
+fn is_stray(entry: ArchiveEntry<'_>) -> bool {
+    is_stray_path(entry.name, entry.kind == Some(EntryKind::Folder))
 }
 
 /// The class folders of an archive, after folders that hold all of them.
@@ -187,12 +198,12 @@ pub(super) struct ArchivedClassFolders<'a> {
 }
 
 impl<'a> ArchivedClassFolders<'a> {
-    pub(super) fn find(root: &'a Path, archive: &'a Archive, classes: usize) -> Result<Self, DatasetError> {
+    pub(super) fn find(root: &'a Path, archive: &'a Archive, classes: Option<usize>) -> Result<Self, DatasetError> {
         let index = &archive.index;
         check_nested(root, index)?;
         let top = common_folder(index, classes);
         let (mut names, mut images, mut unsorted) = (BTreeSet::new(), Vec::new(), 0);
-        for (position, entry) in (0..).zip(index.entries()).filter(|(_, entry)| !is_hidden(*entry)) {
+        for (position, entry) in (0..).zip(index.entries()).filter(|(_, entry)| !is_stray(*entry)) {
             let Some(name) = entry.name.strip_prefix(&top).filter(|name| !name.is_empty()) else { continue };
             match name.split_once('/') {
                 Some((class, _)) => {
@@ -218,32 +229,25 @@ impl<'a> ArchivedClassFolders<'a> {
         Ok(Self { root, archive, top, names, images, unsorted })
     }
 
-    /// The names of the class folders, sorted.
-    pub(super) fn names(&self) -> Vec<&str> {
-        self.names.iter().map(String::as_str).collect()
-    }
-
-    /// How many images are in no class folder.
-    pub(super) fn unsorted(&self) -> usize {
-        self.unsorted
-    }
-
-    /// The samples in the order of the folders, from the label of each folder, and the names of folders without an
-    /// image.
-    pub(super) fn samples(&self, labels: &[u32]) -> Result<(Vec<Sample>, Vec<&str>), DatasetError> {
-        let labels: HashMap<_, _> = self.names().into_iter().zip(labels.iter().copied()).collect();
+    /// The class folders with their samples.
+    pub(super) fn fill(self) -> Result<ClassFolders, DatasetError> {
         let index = &self.archive.index;
-        let (mut samples, mut filled) = (Vec::with_capacity(self.images.len()), BTreeSet::new());
+        let mut samples = Vec::with_capacity(self.images.len());
+        let mut filled = BTreeMap::new();
         for position in self.images.iter().map(|&position| position as usize) {
             let (entry, whole) = (index.entry(position), index.name(position));
             check_file(self.root, entry)?;
             let below_top = &entry.name[self.top.len()..];
             let (class, ..) = split_name(below_top);
-            filled.insert(class);
+            // The images are in the order of the folders.
+            let next = filled.len() as u32;
+            let number = *filled.entry(class).or_insert(next);
             let name = whole.suffix(below_top).unwrap_or_else(|| whole.clone());
-            samples.push(Sample::inside(self.archive.file(entry), whole, Some(labels[class]), name));
+            samples.push(Sample::inside(self.archive.file(entry), whole, Some(number), name));
         }
-        Ok((samples, self.names().into_iter().filter(|name| !filled.contains(name)).collect()))
+        let empty = self.names.iter().filter(|name| !filled.contains_key(name.as_str())).cloned().collect();
+        let names = filled.into_keys().map(str::to_owned).collect();
+        Ok(ClassFolders { names, empty, unsorted: self.unsorted, samples })
     }
 
     /// Where the class folders are, if not directly in the archive, as a sentence.
@@ -261,8 +265,8 @@ fn split_name(name: &str) -> (&str, &str, &str) {
 }
 
 /// The folders that all images and folders are below and that are not themselves a class, with `/` behind each.
-fn common_folder(index: &ArchiveIndex, classes: usize) -> String {
-    let seen = || index.entries().filter(|entry| !is_hidden(*entry));
+fn common_folder(index: &ArchiveIndex, classes: Option<usize>) -> String {
+    let seen = || index.entries().filter(|entry| !is_stray(*entry));
     let images = || seen().filter(|entry| is_image(*entry));
     let folders = || seen().filter(|entry| entry.kind == Some(EntryKind::Folder));
     let mut top = String::new();
@@ -271,7 +275,7 @@ fn common_folder(index: &ArchiveIndex, classes: usize) -> String {
         let first = images().next().and_then(|image| image.name[top.len()..].split_once('/'));
         let Some((first, _)) = first else { break };
         let is_number = first.bytes().all(|byte| byte.is_ascii_digit());
-        if classes == 1 || imagenet::is_wordnet_id(first) || is_number {
+        if classes == Some(1) || imagenet::is_wordnet_id(first) || is_number {
             break;
         }
         let next = format!("{top}{first}/");

@@ -6,89 +6,125 @@ use std::sync::Arc;
 use hardnet_base::excerpt;
 
 use super::archive::ArchivedClassFolders;
-use super::error::QUOTED;
-use super::labels::label;
+use super::label_error::QUOTED;
+use super::labels::{Labeling, WrittenLabel, resolve};
+use super::options::DatasetOptions;
 use super::root::Opened;
 use super::walk::{self, images_below};
-use super::{Dataset, DatasetError, ImageRoot, MAX_SAMPLES, Sample};
+use super::{Dataset, DatasetError, MAX_SAMPLES, Sample};
 use crate::shared_str::{SharedStr, Span};
 
-pub(super) fn read(root: &ImageRoot, classes: usize) -> Result<Dataset, DatasetError> {
-    let (root, opened) = (root.path(), root.open()?);
-    if let Opened::Archive(archive) = opened {
-        let folders = ArchivedClassFolders::find(root, &archive, classes)?;
-        let mut dataset = build(root, &folders.names(), folders.unsorted(), classes, |labels| folders.samples(labels))?;
-        dataset.notes.extend(folders.note());
-        dataset.notes.extend(archive.note.clone());
-        return Ok(dataset);
-    }
-    let listing = walk::list(root)?;
-    let folders = listing.folders;
-    let names: Vec<&str> = folders.iter().map(|(name, _)| name.as_str()).collect();
-    build(root, &names, listing.images.len(), classes, |labels| samples(root, &folders, labels))
-}
-
-/// The samples of the class folders, and the names of those without one.
-type Filled<'a> = (Vec<Sample>, Vec<&'a str>);
-
-/// The data set of class folders named `names`, which are sorted and have `unsorted` images beside them.
-///
-/// `samples` gives the samples in the order of the folders, from the label of each folder.
-fn build<'a>(
-    root: &Path,
-    names: &[&str],
-    unsorted: usize,
-    classes: usize,
-    samples: impl FnOnce(&[u32]) -> Result<Filled<'a>, DatasetError>,
-) -> Result<Dataset, DatasetError> {
-    if names.is_empty() {
-        return Err(match unsorted {
-            0 => DatasetError::NoClassFolders { root: root.into() },
-            count => DatasetError::UnsortedImages { root: root.into(), count },
-        });
-    }
-    let labeling = label(root, names, classes)?;
-    let mut notes = vec![labeling.note];
-    if unsorted > 0 {
-        notes.push(format!("{unsorted} images directly in `{}` belong to no class and are left out", root.display()));
-    }
-    let (samples, empty) = samples(&labeling.labels)?;
-    if samples.is_empty() {
-        return Err(DatasetError::NoImages { folder: root.into() });
-    }
-    if !empty.is_empty() {
-        let some: Vec<_> = empty.iter().take(QUOTED).map(|name| format!("`{}`", excerpt(name))).collect();
-        let dots = if empty.len() > QUOTED { ", .." } else { "" };
-        notes.push(format!("{} class folders hold no image: {}{dots}", empty.len(), some.join(", ")));
-    }
-    let mut dataset = Dataset::new(samples);
-    dataset.classes = Some(labeling.classes);
-    dataset.notes = notes;
-    Ok(dataset)
-}
-
-/// The samples of all class folders in the order of their names, and the names of the empty ones.
-fn samples<'a>(root: &Path, folders: &'a [(String, PathBuf)], labels: &[u32]) -> Result<Filled<'a>, DatasetError> {
-    let (mut samples, mut empty, shared) = (Vec::new(), Vec::new(), Arc::from(root));
-    for ((class, folder), label) in folders.iter().zip(labels) {
-        let images = images_below(folder, MAX_SAMPLES - samples.len())?;
-        if images.is_empty() {
-            empty.push(class.as_str());
+pub(super) fn read(options: &DatasetOptions) -> Result<Dataset, DatasetError> {
+    let root = options.root.path();
+    let mut notes = Vec::new();
+    let found = match options.root.open()? {
+        Opened::Archive(archive) => {
+            let folders = ArchivedClassFolders::find(root, &archive, options.classes.count())?;
+            notes.extend(folders.note());
+            notes.extend(archive.note.clone());
+            folders.fill()?
         }
-        let mut names = String::new();
-        let spans = images.iter().map(|image| Span::push(&mut names, &format!("{class}/{}", image.relative())));
-        let spans: Option<Vec<_>> = spans.collect();
-        let too_many = || DatasetError::TooManySamples { path: folder.clone(), limit: MAX_SAMPLES };
-        let (spans, names) = (spans.ok_or_else(too_many)?, Arc::new(names));
-        samples.extend(images.into_iter().zip(spans).map(|(image, span)| {
-            let name = SharedStr::new(&names, span);
-            // Names of files that are not UTF-8 are told with a substitute.
-            let is_name = image.path.strip_prefix(root).is_ok_and(|path| path.as_os_str() == name.as_str());
-            match is_name {
-                true => Sample::below(&shared, None, *label, name),
-                false => Sample::file(image.path, Some(*label), name),
-            }
-        }));
+        Opened::Folder => fill(root)?,
+    };
+    let labeling = found.label(root, options)?;
+    notes.splice(0..0, found.notes(root));
+    let mut samples = found.samples;
+    for sample in &mut samples {
+        let number = sample.label().expect("samples of class folders have a label");
+        sample.set_label(labeling.indices[number as usize]);
     }
-    Ok((samples, empty))
+    Ok(Dataset::labeled(samples, labeling, notes))
+}
+
+/// How many class folders `root` has; 0 if it is not a folder.
+pub(super) fn count(root: &Path) -> Result<usize, DatasetError> {
+    if root.is_dir() { Ok(fill(root)?.names.len()) } else { Ok(0) }
+}
+
+/// The class folders of a root with their images.
+pub(super) struct ClassFolders {
+    /// The names of the folders that hold images, sorted.
+    pub(super) names: Vec<String>,
+    /// The names of the other folders, sorted.
+    pub(super) empty: Vec<String>,
+    /// Images beside the folders.
+    pub(super) unsorted: usize,
+    /// The samples in the order of the folders. The label of each is a number of `names` until it is a class index.
+    pub(super) samples: Vec<Sample>,
+}
+
+impl ClassFolders {
+    fn label(&self, root: &Path, options: &DatasetOptions) -> Result<Labeling, DatasetError> {
+        if self.names.is_empty() {
+            return Err(match (self.empty.len(), self.unsorted) {
+                (0, 0) => DatasetError::NoClassFolders { root: root.into() },
+                (0, count) => DatasetError::UnsortedImages { root: root.into(), count },
+                _ => DatasetError::NoImages { folder: root.into() },
+            });
+        }
+        let labels: Vec<_> = self.names.iter().map(|text| WrittenLabel { text, line: None }).collect();
+        let labeling = match &options.kit {
+            Some(kit) => kit.resolve(&labels, &options.classes),
+            None => resolve(&labels, &options.classes),
+        };
+        labeling.map_err(|reason| DatasetError::Labels { path: root.into(), reason })
+    }
+
+    fn notes(&self, root: &Path) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.unsorted > 0 {
+            let (count, root) = (self.unsorted, root.display());
+            notes.push(format!("{count} images directly in `{root}` belong to no class and are left out"));
+        }
+        if !self.empty.is_empty() {
+            let some: Vec<_> = self.empty.iter().take(QUOTED).map(|name| format!("`{}`", excerpt(name))).collect();
+            let dots = if self.empty.len() > QUOTED { ", .." } else { "" };
+            let folders = if self.empty.len() == 1 { "folder without images is" } else { "folders without images are" };
+            notes.push(format!("{} {folders} not a class: {}{dots}", self.empty.len(), some.join(", ")));
+        }
+        notes
+    }
+}
+
+/// Finds the images of all class folders below `root`.
+fn fill(root: &Path) -> Result<ClassFolders, DatasetError> {
+    let listing = walk::list(root)?;
+    let unsorted = listing.images.len();
+    let mut found = ClassFolders { names: Vec::new(), empty: Vec::new(), unsorted, samples: Vec::new() };
+    let shared = Arc::from(root);
+    for (class, folder) in listing.folders {
+        if add(&mut found.samples, &shared, &class, &folder, found.names.len() as u32)? {
+            found.names.push(class);
+        } else {
+            found.empty.push(class);
+        }
+    }
+    Ok(found)
+}
+
+/// Appends the samples of a class folder; `false` if there are none.
+fn add(
+    samples: &mut Vec<Sample>,
+    root: &Arc<Path>,
+    class: &str,
+    folder: &PathBuf,
+    number: u32,
+) -> Result<bool, DatasetError> {
+    let images = images_below(folder, MAX_SAMPLES - samples.len())?;
+    let mut names = String::new();
+    let spans = images.iter().map(|image| Span::push(&mut names, &format!("{class}/{}", image.relative())));
+    let spans: Option<Vec<_>> = spans.collect();
+    let too_many = || DatasetError::TooManySamples { path: folder.clone(), limit: MAX_SAMPLES };
+    let (spans, names) = (spans.ok_or_else(too_many)?, Arc::new(names));
+    let is_filled = !images.is_empty();
+    samples.extend(images.into_iter().zip(spans).map(|(image, span)| {
+        let name = SharedStr::new(&names, span);
+        // Names of files that are not UTF-8 are told with a substitute.
+        let is_name = image.path.strip_prefix(root).is_ok_and(|path| path.as_os_str() == name.as_str());
+        match is_name {
+            true => Sample::below(root, None, number, name),
+            false => Sample::file(image.path, Some(number), name),
+        }
+    }));
+    Ok(is_filled)
 }

@@ -1,10 +1,12 @@
 //! Error of data sets.
 
-use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::IdxError;
+use hardnet_base::TextError;
+
+use super::label_error::{and_more, quoted};
+use super::{IdxError, KitError, LabelError};
 use crate::{ArchiveError, FileKind};
 
 /// Error of making a data set of a list, class folders, an archive or paths.
@@ -22,31 +24,13 @@ pub enum DatasetError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// The list is a folder or a special file.
-    #[error("the list `{}` is {kind}, expected a text file with one `name label` per line", .list.display())]
-    ListNotAFile {
-        /// The list.
-        list: PathBuf,
-        /// The kind of file found.
-        kind: FileKind,
-    },
-    /// The list is longer than [`MAX_LIST_BYTES`](super::MAX_LIST_BYTES).
-    #[error("the list `{}` has {bytes} bytes, expected at most {limit}; is it a list?", .list.display())]
-    ListTooLarge {
-        /// The list.
-        list: PathBuf,
-        /// Its size, or a lower bound of it.
-        bytes: u64,
-        /// The largest size accepted.
-        limit: u64,
-    },
-    /// The list is not UTF-8.
-    #[error("`{}`, line {line}: not UTF-8; save the list as UTF-8 text", .list.display())]
-    ListNotUtf8 {
-        /// The list.
-        list: PathBuf,
-        /// The line with the first wrong byte.
-        line: usize,
+    /// A text file cannot be read as one.
+    #[error("`{}`: {reason}", .path.display())]
+    Text {
+        /// The list, class map or other text.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: TextError,
     },
     /// A carriage return that is not part of a line end.
     #[error(
@@ -79,40 +63,47 @@ pub enum DatasetError {
         /// The line's text.
         text: String,
     },
-    /// The last field of a line is not a decimal number.
+    /// A list of numbers alone, as the ground truth of ImageNet's development kit.
     #[error(
-        "`{}`, line {line}: the label `{label}` in `{text}` is not a class index, \
-         expected a decimal number as the last field", .list.display()
+        "`{}`, line {line}: a number without the name of an image, expected `name label`; ImageNet's development kit has \
+         such a list, ILSVRC2012_validation_ground_truth.txt, whose numbers are its own: ILSVRC2012_ID, which is not the \
+         order of the WordNet ids", .list.display()
     )]
-    LabelNotANumber {
+    NumbersOnly {
         /// The list.
         list: PathBuf,
-        /// The line.
+        /// The first line with a number.
         line: usize,
-        /// The last field.
-        label: String,
-        /// The line's text.
+        /// The number.
         text: String,
     },
-    /// A label is not a class index.
-    ///
-    /// Subtracting one mends lists that number the classes of their sorted folders from 1. It does not mend the
-    /// `ILSVRC2012_ID` of ImageNet's development kit, whose order is another.
-    #[error(
-        "`{}`, line {line}: the label of `{text}` is outside 0..{classes}{}",
-        .list.display(), one_based_remedy(*.one_based)
-    )]
-    LabelOutOfRange {
-        /// The list.
-        list: PathBuf,
+    /// The labels cannot be matched with classes.
+    #[error("`{}`: {reason}", .path.display())]
+    Labels {
+        /// The list, or the root of the class folders.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: LabelError,
+    },
+    /// A line of a class map cannot be used.
+    #[error("`{}`, line {line}: {reason}", .path.display())]
+    ClassMap {
+        /// The class map.
+        path: PathBuf,
         /// The line.
         line: usize,
-        /// The line's text.
-        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A class map of another number of classes than the network's.
+    #[error("the class map `{}` has {found} classes, the network has {classes}", .path.display())]
+    ClassMapCount {
+        /// The class map.
+        path: PathBuf,
+        /// One more than its largest index, or the number of its names.
+        found: usize,
         /// How many classes there are.
         classes: usize,
-        /// The labels lie in 1..=classes and reach `classes`.
-        one_based: bool,
     },
     /// A line that is neither an entry of a list nor a row of Kaggle's solution file, or of another kind than the
     /// first.
@@ -155,32 +146,6 @@ pub enum DatasetError {
         /// Another class.
         second: String,
     },
-    /// A WordNet id that is not among ImageNet's thousand.
-    #[error(
-        "`{}`, line {line}: the WordNet id `{id}` is not a class of ImageNet, expected one such as `n01440764`",
-        .list.display()
-    )]
-    UnknownWordNetId {
-        /// The list.
-        list: PathBuf,
-        /// The line.
-        line: usize,
-        /// The id.
-        id: String,
-    },
-    /// Labels by WordNet ids for a model with other classes than ImageNet's.
-    #[error(
-        "`{}` names ImageNet's {known} classes by WordNet ids, the model knows {classes} classes; \
-         use a list with one `name label` per line", .list.display()
-    )]
-    WordNetClasses {
-        /// The list.
-        list: PathBuf,
-        /// How many classes the model knows.
-        classes: usize,
-        /// How many ImageNet has.
-        known: usize,
-    },
     /// A listed name could be either of two entries of the archive.
     #[error(
         "`{}`, line {line}: `{text}` is both `{first}` and `{second}` in the archive; write the folder in the list",
@@ -214,7 +179,22 @@ pub enum DatasetError {
         /// The line's text.
         text: String,
     },
-    /// Two lines name one file.
+    /// Two lines give one file different labels.
+    #[error(
+        "`{}`, line {line}: `{text}` names the file of line {first_line} with another label; remove one",
+        .list.display()
+    )]
+    ConflictingLabels {
+        /// The list.
+        list: PathBuf,
+        /// The line that named the file first.
+        first_line: usize,
+        /// The line that names it again.
+        line: usize,
+        /// The text of the later line.
+        text: String,
+    },
+    /// Two lines name one file, where each image counts once.
     #[error("`{}`, line {line}: `{text}` names the file of line {first_line} again; remove one", .list.display())]
     DuplicateName {
         /// The list.
@@ -256,6 +236,29 @@ pub enum DatasetError {
         first: Vec<(usize, String)>,
         /// A folder nearby that has the first missing image.
         better_root: Option<PathBuf>,
+    },
+    /// ImageNet's development kit cannot be used.
+    #[error("`{}` {reason}", .path.display())]
+    Kit {
+        /// The kit, or the ground truth in place of its own.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: KitError,
+    },
+    /// Images that the development kit does not label.
+    #[error(
+        "{count} of the {total} images in `{}` are not validation images of the development kit: {}; expected names such \
+         as `ILSVRC2012_val_00000001.JPEG`", .root.display(), quoted(.first, *.count)
+    )]
+    NotValidationImages {
+        /// The folder or archive.
+        root: PathBuf,
+        /// How many are not.
+        count: usize,
+        /// How many images there are.
+        total: usize,
+        /// The first few of them.
+        first: Vec<String>,
     },
     /// More samples or folders than [`MAX_SAMPLES`](super::MAX_SAMPLES).
     #[error("`{}` holds more than {limit} images or folders", .path.display())]
@@ -353,62 +356,6 @@ pub enum DatasetError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The number of class folders is not the number of classes.
-    #[error(
-        "`{}` holds {found} class folders, the model knows {classes} classes: {}",
-        .root.display(), quoted(.first, *.found)
-    )]
-    ClassCount {
-        /// The root folder.
-        root: PathBuf,
-        /// How many class folders it holds.
-        found: usize,
-        /// How many classes there are.
-        classes: usize,
-        /// The first few folders.
-        first: Vec<String>,
-    },
-    /// Folders named like WordNet ids that are not among ImageNet's thousand, or not like WordNet ids between others
-    /// that are.
-    #[error(
-        "{count} of the {found} class folders of `{}` are not ImageNet classes: {}; \
-         expected WordNet ids such as `n01440764`, move other folders elsewhere", .root.display(), quoted(.first, *.count)
-    )]
-    UnknownClasses {
-        /// The root folder.
-        root: PathBuf,
-        /// How many are unknown.
-        count: usize,
-        /// How many class folders there are.
-        found: usize,
-        /// The first few unknown ones.
-        first: Vec<String>,
-    },
-    /// Class folders named by numbers, one of which is not a class index.
-    #[error(
-        "the class folder `{folder}` of `{}` is outside 0..{classes}{}",
-        .root.display(), one_based_remedy(*.one_based)
-    )]
-    FolderOutOfRange {
-        /// The root folder.
-        root: PathBuf,
-        /// The name of the folder.
-        folder: String,
-        /// How many classes there are.
-        classes: usize,
-        /// The names lie in 1..=classes and reach `classes`.
-        one_based: bool,
-    },
-    /// Two class folders are named by the same number.
-    #[error("the class folders `{first}` and `{second}` of `{}` stand for the same number; merge them", .root.display())]
-    SameNumber {
-        /// The root folder.
-        root: PathBuf,
-        /// One folder.
-        first: String,
-        /// The other.
-        second: String,
-    },
     /// No path was given.
     #[error("no images given, expected files or folders")]
     NoPaths,
@@ -428,28 +375,19 @@ pub enum DatasetError {
     },
 }
 
-/// How many names an error quotes; it counts the others.
-pub(super) const QUOTED: usize = 5;
-
-fn quoted(first: &[String], count: usize) -> impl fmt::Display {
-    let names: Vec<_> = first.iter().map(|name| format!("`{name}`")).collect();
-    and_more(names, count)
-}
-
-fn missing_lines(first: &[(usize, String)], count: usize) -> impl fmt::Display {
-    let names: Vec<_> = first.iter().map(|(line, name)| format!("`{name}` (line {line})")).collect();
-    and_more(names, count)
-}
-
-fn and_more(names: Vec<String>, count: usize) -> String {
-    match count.saturating_sub(names.len()) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
+impl DatasetError {
+    /// The error of the text file `path`.
+    pub(super) fn text(path: &Path, reason: TextError) -> Self {
+        match reason {
+            TextError::Io(source) => Self::Io { path: path.into(), source },
+            reason => Self::Text { path: path.into(), reason },
+        }
     }
 }
 
-fn one_based_remedy(one_based: bool) -> &'static str {
-    if one_based { "; the classes look numbered from 1, expected numbers from 0: subtract one" } else { "" }
+fn missing_lines(first: &[(usize, String)], count: usize) -> String {
+    let names: Vec<_> = first.iter().map(|(line, name)| format!("`{name}` (line {line})")).collect();
+    and_more(&names, count)
 }
 
 fn better_root_remedy(root: Option<&PathBuf>) -> String {

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Dataset, DatasetError, MAX_SAMPLES, Sample};
+use super::labels::{LabelRule, Labeling, WrittenLabel, resolve};
+use super::{Classes, Dataset, DatasetError, MAX_SAMPLES, Sample};
 use crate::{Channels, FileKind, Image};
 
 /// The most bytes of values accepted in an IDX file; EMNIST, the largest of its kind, has 640 MB.
@@ -134,7 +135,7 @@ pub(super) fn is_idx(path: &Path) -> bool {
     read.is_ok() && magic[..3] == [0, 0, 8] && (1..=4).contains(&magic[3])
 }
 
-pub(super) fn read(images: &Path, classes: usize) -> Result<Dataset, DatasetError> {
+pub(super) fn read(images: &Path, classes: &Classes) -> Result<Dataset, DatasetError> {
     let (dimensions, values) = values::<3>(images)?;
     let [count, rows, columns] = dimensions;
     let labels = labels_path(images)?;
@@ -142,17 +143,40 @@ pub(super) fn read(images: &Path, classes: usize) -> Result<Dataset, DatasetErro
     if label_count != count {
         return Err(DatasetError::IdxCounts { images: images.into(), labels, image_count: count, label_count });
     }
-    if let Some(index) = label_values.iter().position(|&label| usize::from(label) >= classes) {
-        return Err(DatasetError::IdxLabel { labels, index, label: label_values[index], classes });
-    }
+    let labeling = label(&labels, &label_values, classes)?;
     let file = Arc::new(IdxImages { path: images.into(), rows, columns, values });
     let sample = |(index, &label): (usize, &u8)| {
         let image = IdxImage { file: Arc::clone(&file), index };
-        Sample::stored(image, label.into())
+        Sample::stored(image, labeling.indices[usize::from(label)])
     };
-    let mut dataset = Dataset::new(label_values.iter().enumerate().map(sample).collect());
-    dataset.notes.push(format!("labels are those of `{}`", labels.display()));
-    Ok(dataset)
+    let samples = label_values.iter().enumerate().map(sample).collect();
+    Ok(Dataset::labeled(samples, labeling, Vec::new()))
+}
+
+/// The class of each value that labels may have: the value itself, unless a class map says another.
+fn label(path: &Path, values: &[u8], classes: &Classes) -> Result<Labeling, DatasetError> {
+    let known = classes.known();
+    if known.is_some_and(|known| known.map().is_some()) {
+        let mut found = values.to_vec();
+        found.sort_unstable();
+        found.dedup();
+        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+        let written: Vec<_> = texts.iter().map(|text| WrittenLabel { text, line: None }).collect();
+        let resolved = resolve(&written, classes);
+        let mut labeling = resolved.map_err(|reason| DatasetError::Labels { path: path.into(), reason })?;
+        let mut indices = vec![0; 256];
+        found.iter().zip(&labeling.indices).for_each(|(value, index)| indices[usize::from(*value)] = *index);
+        labeling.indices = indices;
+        return Ok(labeling);
+    }
+    let largest = values.iter().copied().max().unwrap_or(0);
+    let count = known.map_or(usize::from(largest) + 1, |known| known.count);
+    if let Some(index) = values.iter().position(|&label| usize::from(label) >= count) {
+        return Err(DatasetError::IdxLabel { labels: path.into(), index, label: values[index], classes: count });
+    }
+    let names = known.and_then(|known| known.names.clone());
+    let notes = vec![format!("labels: those of `{}`", path.display())];
+    Ok(Labeling { indices: (0..256).collect(), count, names, rule: LabelRule::Indices, notes })
 }
 
 /// The dimensions and values of the file `path`.

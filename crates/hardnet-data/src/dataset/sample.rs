@@ -68,6 +68,11 @@ impl Sample {
         self.relative = Some(Box::new(SharedStr::from(relative)));
     }
 
+    /// Lets the label be `label`.
+    pub(super) fn set_label(&mut self, label: u32) {
+        self.label = Some(label);
+    }
+
     /// Lets the name, made before `names` was complete, be that range of it.
     pub(super) fn name_from(&mut self, names: &Arc<String>) {
         self.name.rebase(names);

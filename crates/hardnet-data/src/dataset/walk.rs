@@ -5,6 +5,7 @@ use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::stray::{is_stray_file, is_stray_folder};
 use super::{DatasetError, IMAGE_EXTENSIONS, MAX_SAMPLES};
 
 /// An image found below a folder.
@@ -25,7 +26,7 @@ impl FoundImage {
     }
 }
 
-/// The content of a folder; hidden entries and files without a known extension are left out.
+/// The content of a folder; hidden entries, folders of systems and files without a known extension are left out.
 pub(super) struct FolderListing {
     /// Sorted by name.
     pub(super) folders: Vec<(String, PathBuf)>,
@@ -39,11 +40,14 @@ pub(super) fn list(folder: &Path) -> Result<FolderListing, DatasetError> {
     for entry in fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") {
+        let name = name.to_string_lossy();
+        if is_stray_file(&name) {
             continue;
         }
         if is_folder(&entry).map_err(fail)? {
-            listing.folders.push((name.to_string_lossy().into_owned(), entry.path()));
+            if !is_stray_folder(&name) {
+                listing.folders.push((name.into_owned(), entry.path()));
+            }
         } else if has_image_extension(&entry.path()) {
             listing.images.push(entry.path());
         }

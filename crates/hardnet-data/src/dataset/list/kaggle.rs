@@ -32,7 +32,7 @@ pub(super) fn is_row(text: &str) -> bool {
 }
 
 /// Name and label of a line below the header that is not empty and has no blanks around it.
-pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(Cow<'a, str>, u32), DatasetError> {
+pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(Cow<'a, str>, &'a str), DatasetError> {
     let list_path = || list.to_path_buf();
     if !is_row(text) {
         return Err(DatasetError::UnknownLabels { list: list_path(), line, text: excerpt(text) });
@@ -53,25 +53,16 @@ pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(
         let (first, second) = (excerpt(class), excerpt(other));
         return Err(DatasetError::SeveralClasses { list: list_path(), line, first, second });
     }
-    let Some(label) = imagenet::class_index(class) else {
-        return Err(DatasetError::UnknownWordNetId { list: list_path(), line, id: excerpt(class) });
-    };
     let name: Cow<str> = match has_image_extension(Path::new(id)) {
         true => id.into(),
         false => format!("{id}{EXTENSION}").into(),
     };
-    Ok((name, label))
+    Ok((name, class))
 }
 
 /// The class in the name of a training image, `n01440764_10026.JPEG`.
 pub(super) fn class_from_name(name: &str) -> Option<&str> {
     name.split_once('_').map(|(class, _)| class).filter(|class| imagenet::is_wordnet_id(class))
-}
-
-/// WordNet ids are classes of ImageNet alone.
-pub(super) fn check_classes(list: &Path, classes: usize) -> Result<(), DatasetError> {
-    let known = imagenet::classes().len();
-    if classes == known { Ok(()) } else { Err(DatasetError::WordNetClasses { list: list.into(), classes, known }) }
 }
 
 /// The two columns, which may be quoted, or `None` if there is another number of them.

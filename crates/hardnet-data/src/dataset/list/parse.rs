@@ -1,46 +1,56 @@
 //! From the lines of a list to its samples.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::BufRead;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use hardnet_base::excerpt;
+use hardnet_base::{TextLines, excerpt};
 
-use super::lines::ListLines;
-use super::parsed::ParsedList;
+use super::names::FolderNames;
+use super::parsed::{ListedLabel, ParsedList};
 use super::{BLANKS, kaggle};
+use crate::dataset::labels::decimal;
 use crate::dataset::{DatasetError, MAX_SAMPLES, Sample};
 use crate::shared_str::{SharedStr, Span};
 
-/// The samples of a list, below `folder`; labels not yet held against the number of classes.
-pub(super) fn parse<'a>(mut lines: ListLines<'a, impl BufRead>, folder: &Path) -> Result<ParsedList<'a>, DatasetError> {
+/// The samples of the list `path`, below `folder`; each has the number of its label among those of the list.
+pub(super) fn parse<'a>(
+    path: &'a Path,
+    mut lines: TextLines<impl BufRead>,
+    folder: &FolderNames,
+) -> Result<ParsedList<'a>, DatasetError> {
     let mut parser = Parser {
-        folder: folder.into(),
+        folder,
         names: String::new(),
         unwritten: Arc::default(),
-        list: ParsedList { path: lines.path(), is_kaggle: false, samples: Vec::new(), lines: Vec::new() },
+        label_numbers: HashMap::new(),
+        list: ParsedList::new(path),
     };
-    while let Some((number, text)) = lines.next_line()? {
-        if let Err(error) = parser.line(number, text) {
+    let text = |reason| DatasetError::text(path, reason);
+    while let Some((number, line)) = lines.next_line().map_err(text)? {
+        if let Err(error) = parser.line(number, line) {
             // That the file is not text says more than that one of its lines is wrong.
-            while lines.next_line()?.is_some() {}
+            while lines.next_line().map_err(text)?.is_some() {}
             return Err(error);
         }
     }
     parser.finish()
 }
 
-struct Parser<'a> {
-    folder: Arc<Path>,
+struct Parser<'a, 'f> {
+    folder: &'f FolderNames,
     /// All names so far.
     names: String,
     /// Stands for the text of all names while there are more to come.
     unwritten: Arc<String>,
+    /// The number of each label in `list.labels`.
+    label_numbers: HashMap<String, u32>,
     list: ParsedList<'a>,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> Parser<'a, '_> {
     fn line(&mut self, line: usize, text: &str) -> Result<(), DatasetError> {
         let list = self.list.path;
         if text.contains('\r') {
@@ -59,19 +69,31 @@ impl<'a> Parser<'a> {
             true => kaggle::parse_row(list, line, text)?,
             false => parse_entry(list, line, text, is_first)?,
         };
-        let Ok(relative) = below(&name) else {
+        let Ok(relative) = self.folder.below(&name) else {
             return Err(DatasetError::UnsafeName { list: list.into(), line, text: excerpt(text) });
         };
         let too_many = || DatasetError::TooManySamples { path: list.into(), limit: MAX_SAMPLES };
         if self.list.len() == MAX_SAMPLES {
             return Err(too_many());
         }
+        let label = self.label_number(label, line);
         let line = u32::try_from(line).map_err(|_| too_many())?;
         let name = Span::push(&mut self.names, &name).ok_or_else(too_many)?;
         let name = SharedStr::new(&self.unwritten, name);
-        self.list.samples.push(Sample::below(&self.folder, relative.map(SharedStr::from), label, name));
+        self.list.samples.push(Sample::below(&self.folder.path, relative.map(SharedStr::from), label, name));
         self.list.lines.push(line);
         Ok(())
+    }
+
+    /// The number of a label, which is a new one if the label is.
+    fn label_number(&mut self, label: &str, line: usize) -> u32 {
+        if let Some(number) = self.label_numbers.get(label) {
+            return *number;
+        }
+        let number = self.list.labels.len() as u32;
+        self.list.labels.push(ListedLabel { text: label.to_owned(), line });
+        self.label_numbers.insert(label.to_owned(), number);
+        number
     }
 
     fn finish(self) -> Result<ParsedList<'a>, DatasetError> {
@@ -93,68 +115,48 @@ fn parse_entry<'a>(
     line: usize,
     text: &'a str,
     is_first: bool,
-) -> Result<(Cow<'a, str>, u32), DatasetError> {
+) -> Result<(Cow<'a, str>, &'a str), DatasetError> {
     let unknown_labels = || DatasetError::UnknownLabels { list: list.into(), line, text: excerpt(text) };
     if kaggle::is_row(text) || kaggle::is_header(text) {
         return Err(unknown_labels());
     }
-    parse_fields(list, line, text).map_err(|error| match error {
+    match name_and_label(text) {
         // A file of another kind shows at its first entry; later it is one wrong line among right ones.
-        DatasetError::MissingLabel { .. } | DatasetError::LabelNotANumber { .. } if is_first && text.contains(',') => {
-            unknown_labels()
+        Some((_, label)) if is_first && label.contains(',') && !text.contains('\t') => Err(unknown_labels()),
+        Some((name, label)) => Ok((name.into(), label)),
+        None if is_first && text.contains(',') => Err(unknown_labels()),
+        None if is_first && decimal(text).is_some() => {
+            Err(DatasetError::NumbersOnly { list: list.into(), line, text: excerpt(text) })
         }
-        error => error,
-    })
+        None => Err(DatasetError::MissingLabel { list: list.into(), line, text: excerpt(text) }),
+    }
 }
 
-/// Name and label of a line that is not empty and has no blanks around it.
-fn parse_fields<'a>(list: &Path, line: usize, text: &'a str) -> Result<(Cow<'a, str>, u32), DatasetError> {
-    let Some((name, label)) = text.rsplit_once(BLANKS) else {
-        return Err(DatasetError::MissingLabel { list: list.into(), line, text: excerpt(text) });
-    };
-    // `parse` alone would accept a sign.
-    if !label.bytes().all(|byte| byte.is_ascii_digit()) {
-        let (label, text) = (excerpt(label), excerpt(text));
-        return Err(DatasetError::LabelNotANumber { list: list.into(), line, label, text });
-    }
-    // Only a number too large for the type is left to fail, and that is not a class index either.
-    let label = label.parse().unwrap_or(u32::MAX);
-    Ok((name.trim_end_matches(BLANKS).into(), label))
-}
-
-/// A name that is absolute or goes up.
-struct Outside;
-
-/// `name` as a path below some folder, without `.` components and repeated separators; `None` if it has none of them.
-fn below(name: &str) -> Result<Option<String>, Outside> {
-    let (mut parts, mut length) = (Vec::new(), 0);
-    for component in Path::new(name).components() {
-        match component {
-            Component::Normal(part) => {
-                parts.push(part);
-                length += part.len();
-            }
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(Outside),
-        }
-    }
-    // With one separator between each, and nothing else, they are the whole name.
-    let is_whole = !parts.is_empty() && length + parts.len() - 1 == name.len();
-    Ok((!is_whole).then(|| parts.into_iter().collect::<PathBuf>().to_string_lossy().into_owned()))
+/// The two fields of a line without blanks around it: a tab separates them, or the last blank if there is none.
+fn name_and_label(text: &str) -> Option<(&str, &str)> {
+    let (name, label) = text.rsplit_once('\t').or_else(|| text.rsplit_once(BLANKS))?;
+    Some((name.trim_end_matches(BLANKS), label.trim_start_matches(BLANKS)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Component, PathBuf};
+
+    use hardnet_base::TextError;
+
     use super::*;
 
     fn entries(bytes: &[u8]) -> Result<ParsedList<'static>, DatasetError> {
-        parse(ListLines::new(Path::new("list"), bytes, 1 << 20), Path::new("folder"))
+        let list = Path::new("list");
+        let lines = TextLines::new(bytes, 1 << 20).map_err(|reason| DatasetError::text(list, reason))?;
+        parse(list, lines, &FolderNames::new(Path::new("folder")))
     }
 
-    fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, u32)>, DatasetError> {
+    fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, String)>, DatasetError> {
         let entries = entries(bytes)?;
         let told = |(sample, line): (&Sample, &u32)| {
-            (*line as usize, sample.name().to_owned(), sample.label().expect("labeled"))
+            let label = &entries.labels[sample.label().expect("labeled") as usize];
+            (*line as usize, sample.name().to_owned(), label.text.clone())
         };
         Ok(entries.samples.iter().zip(&entries.lines).map(told).collect())
     }
@@ -219,9 +221,11 @@ mod tests {
                 if next(4) != 0 {
                     let blanks: Vec<_> = (0..3).map(|_| [" ", "\t", "  ", " \t "][next(4) as usize]).collect();
                     let name = ["a.jpg", "val/b.JPEG", "with blank.png", "ünï.jpg"][next(4) as usize];
-                    let label = next(1000) as u32;
-                    text += &format!("{}{name}{}{label}{}", blanks[0], blanks[1], blanks[2]);
-                    expected.push((line, name.to_owned(), label));
+                    let label = ["0", "999", "n01440764", "Ankle boot", "w\u{f6}lf"][next(5) as usize];
+                    // Only a tab separates a label with a blank.
+                    let tab = if label.contains(' ') { "\t" } else { "" };
+                    text += &format!("{}{name}{}{tab}{label}{}", blanks[0], blanks[1], blanks[2]);
+                    expected.push((line, name.to_owned(), label.to_owned()));
                 }
                 text += ["\n", "\r\n", " \n"][next(3) as usize];
             }
@@ -238,7 +242,8 @@ mod tests {
             [(b"a.jpg\nb\xff 1\n", 2), (b"a.jpg 1\nb.jpg\n\nc\xc3\n\xff", 4), (b"\xff\na.jpg\n\xff", 1)];
         for (bytes, expected) in table {
             let error = entries(bytes).expect_err("not UTF-8");
-            assert!(matches!(error, DatasetError::ListNotUtf8 { line, .. } if line == expected), "{bytes:?}: {error}");
+            let DatasetError::Text { reason: TextError::NotUtf8 { line }, .. } = error else { panic!("{error}") };
+            assert_eq!(line, expected, "{bytes:?}");
         }
     }
 }

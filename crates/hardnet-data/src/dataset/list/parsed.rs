@@ -2,12 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use hardnet_base::excerpt;
+use hardnet_base::{TextLines, excerpt};
 
-use super::lines::ListLines;
 use super::{BLANKS, kaggle};
-use crate::dataset::error::QUOTED;
-use crate::dataset::{DatasetError, Sample};
+use crate::dataset::label_error::QUOTED;
+use crate::dataset::labels::WrittenLabel;
+use crate::dataset::{DatasetError, MAX_LIST_BYTES, Sample};
+
+/// A label of a list.
+#[derive(Debug)]
+pub(super) struct ListedLabel {
+    pub(super) text: String,
+    /// The first line that has it, from 1.
+    pub(super) line: usize,
+}
 
 /// The samples of a list with their lines.
 #[derive(Debug)]
@@ -16,12 +24,33 @@ pub(in crate::dataset) struct ParsedList<'a> {
     /// The labels are WordNet ids.
     pub(super) is_kaggle: bool,
     /// All of them below one folder, until they are found elsewhere.
+    ///
+    /// The label of each is a number of `labels` until it is a class index.
     pub(super) samples: Vec<Sample>,
     /// The line of each sample, from 1.
     pub(super) lines: Vec<u32>,
+    /// The labels in the order of their first lines.
+    pub(super) labels: Vec<ListedLabel>,
 }
 
 impl<'a> ParsedList<'a> {
+    pub(super) fn new(path: &'a Path) -> Self {
+        Self { path, is_kaggle: false, samples: Vec::new(), lines: Vec::new(), labels: Vec::new() }
+    }
+
+    /// The labels as the list writes them, each once.
+    pub(in crate::dataset) fn labels(&self) -> Vec<WrittenLabel<'_>> {
+        self.labels.iter().map(|label| WrittenLabel { text: &label.text, line: Some(label.line) }).collect()
+    }
+
+    /// Gives each sample the class index of its label: that of `indices` at the number of the label.
+    pub(in crate::dataset) fn set_classes(&mut self, indices: &[u32]) {
+        for sample in &mut self.samples {
+            let number = sample.label().expect("samples of a list have a label");
+            sample.set_label(indices[number as usize]);
+        }
+    }
+
     /// The path of the list.
     pub(in crate::dataset) fn path(&self) -> &'a Path {
         self.path
@@ -70,10 +99,21 @@ impl<'a> ParsedList<'a> {
         Some(format!("the images are in the folders of their classes in `{}`", root.display()))
     }
 
+    /// Whether sample `number` is a file below `root` whose name has a backslash, which is then no separator.
+    pub(in crate::dataset) fn has_backslash(&mut self, root: &Path, number: usize) -> bool {
+        let sample = &mut self.samples[number];
+        let name = sample.name();
+        if !name.contains('\\') || !Path::new(name).is_relative() || !root.join(name).is_file() {
+            return false;
+        }
+        sample.move_below(name.to_owned());
+        true
+    }
+
     /// A line without blanks around it, fit for a message; empty if it cannot be read again.
     pub(in crate::dataset) fn excerpt(&self, line: u32) -> String {
         let text = || {
-            let mut lines = ListLines::open(self.path).ok()?;
+            let mut lines = TextLines::open(self.path, MAX_LIST_BYTES).ok()?;
             while let Some((number, text)) = lines.next_line().ok()? {
                 if number == line as usize {
                     return Some(excerpt(text.trim_matches(BLANKS)));
@@ -88,6 +128,12 @@ impl<'a> ParsedList<'a> {
     pub(in crate::dataset) fn duplicate(&self, first: u32, line: u32) -> DatasetError {
         let (first_line, text) = (first as usize, self.excerpt(line));
         DatasetError::DuplicateName { list: self.path.into(), first_line, line: line as usize, text }
+    }
+
+    /// The error of line `line`, which gives the file of line `first` another label.
+    pub(in crate::dataset) fn conflict(&self, first: u32, line: u32) -> DatasetError {
+        let (first_line, text) = (first as usize, self.excerpt(line));
+        DatasetError::ConflictingLabels { list: self.path.into(), first_line, line: line as usize, text }
     }
 
     /// The error of images that are not in `root`, of which there is at least one.
@@ -113,6 +159,7 @@ impl<'a> ParsedList<'a> {
 mod tests {
     use std::fs;
 
+    use super::super::names::FolderNames;
     use super::super::parse::parse;
     use super::*;
 
@@ -121,7 +168,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let list = folder.path().join("list");
         fs::write(&list, "\u{feff} a.jpg 1\r\n\n\tb.jpg 2 \nc.jpg 3").expect("the list is written");
-        let entries = parse(ListLines::open(&list).expect("a file"), folder.path()).expect("a good list");
+        let lines = TextLines::open(&list, MAX_LIST_BYTES).expect("a file");
+        let entries = parse(&list, lines, &FolderNames::new(folder.path())).expect("a good list");
         assert_eq!((entries.len(), entries.line(1), entries.line(2)), (3, 3, 4));
         let quoted = || [1, 3, 4].map(|line| entries.excerpt(line));
         assert_eq!(quoted(), ["a.jpg 1", "b.jpg 2", "c.jpg 3"]);
