@@ -24,6 +24,7 @@ fn networks() -> [(&'static str, Config); 2] {
         config.stem = Stem {
             convs: vec![StemConv { channels: 4, kernel: 3, stride: 2 }, StemConv { channels: 8, kernel, stride: 1 }],
             padding: StemPadding::Symmetric,
+            downsample: true,
         };
         let (multiplier, sizes) =
             if depthwise { (1.6, [(4, 4, 12), (8, 6, 16)]) } else { (1.7, [(4, 4, 8), (4, 4, 8)]) };

@@ -1,5 +1,8 @@
 //! A HarDNet as data.
 
+mod encoder;
+#[cfg(any(test, feature = "toml"))]
+mod file;
 mod variant;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +18,7 @@ const MAX_BLOCKS: usize = 64;
 
 /// Everything that defines a HarDNet: [`Variant`] has the published ones, any other table of blocks makes another.
 ///
-/// It is stored as JSON in the metadata of a weights file.
+/// It is stored as JSON in the metadata of a weights file, and as TOML, with the same fields, in files that people write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -36,7 +39,7 @@ pub struct Config {
     pub head: Option<Head>,
 }
 
-/// The convolutions before the first block. The first strides by 2; a downsampling layer follows the last.
+/// The convolutions before the first block, and how the map is halved after them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stem {
@@ -44,6 +47,18 @@ pub struct Stem {
     pub convs: Vec<StemConv>,
     /// Padding of the strided convolutions.
     pub padding: StemPadding,
+    /// Whether a downsampling layer follows the last convolution, as in every published classifier. Metadata without
+    /// this field means that one does.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub downsample: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// One convolution of the stem.
@@ -67,6 +82,16 @@ pub enum StemPadding {
     /// `kernel / 2` above and on the left only, as the Paddle notebook's `[1, 0, 1, 0]`: `n` becomes `floor(n / 2)`.
     /// The same as [`StemPadding::Symmetric`] where `n` is even.
     TopLeft,
+}
+
+impl StemPadding {
+    /// Its name in JSON and TOML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Symmetric => "symmetric",
+            Self::TopLeft => "top_left",
+        }
+    }
 }
 
 /// One HarDBlock and what follows it.
@@ -98,6 +123,17 @@ pub enum Downsample {
     AveragePool,
     /// A depthwise 3x3 convolution of stride 2 with batch normalization and no activation.
     Depthwise,
+}
+
+impl Downsample {
+    /// Its name in JSON and TOML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MaxPool => "max_pool",
+            Self::AveragePool => "average_pool",
+            Self::Depthwise => "depthwise",
+        }
+    }
 }
 
 /// Global average pooling, dropout and a linear layer.
@@ -145,6 +181,15 @@ impl Config {
     pub fn variant(&self) -> Option<Variant> {
         let bare = |config: &Self| config.clone().without_head().with_stem_padding(StemPadding::Symmetric);
         Variant::ALL.into_iter().find(|&variant| bare(&Self::from(variant)) == bare(self))
+    }
+
+    /// The name of the published network that this is, whatever the classes, the dropout and the stem's padding: of a
+    /// [`Variant`], or of the [encoder of FC-HarDNet-70](Self::fc_hardnet70_encoder).
+    pub fn published_name(&self) -> Option<&'static str> {
+        match self.variant() {
+            Some(variant) => Some(variant.name()),
+            None => (self.clone().without_head() == Self::fc_hardnet70_encoder()).then_some("fc-hardnet70-encoder"),
+        }
     }
 
     /// Checks every field.

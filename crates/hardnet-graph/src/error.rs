@@ -20,6 +20,14 @@ pub enum Error {
         /// Which values are valid.
         expected: &'static str,
     },
+    /// Text that is not the TOML of a [`Config`](crate::Config).
+    #[error("{}{reason}", .line.map_or(String::new(), |line| format!("line {line}: ")))]
+    Toml {
+        /// The line, from 1, if one is to blame.
+        line: Option<usize>,
+        /// What was expected and found.
+        reason: String,
+    },
     /// A name that is not that of a published network.
     #[error("unknown model `{0}`, expected one of {names}", names = Variant::names())]
     UnknownVariant(String),

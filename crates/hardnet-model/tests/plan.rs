@@ -129,6 +129,17 @@ fn custom_networks_agree_with_candle() {
     }
 }
 
+/// ReLU, average pools, a stem of four convolutions with two strides and no pool.
+#[test]
+fn fc_hardnets_encoder_agrees_with_candle() {
+    let config = Config::fc_hardnet70_encoder();
+    let network = candle(&config);
+    for (height, width) in [(64, 64), (131, 70)] {
+        let worst = difference(&config, &network, &options(height, width, 2), 3);
+        assert!(worst < 2e-4, "{height}x{width}: outputs differ by {worst}");
+    }
+}
+
 /// Values that are no numbers, infinities and denormals in an image: the reference's class of answer, and no effect on
 /// others.
 #[test]

@@ -105,6 +105,7 @@ impl From<Variant> for Config {
                     StemConv { channels: stem[1], kernel: if depthwise { 1 } else { 3 }, stride: 1 },
                 ],
                 padding: StemPadding::Symmetric,
+                downsample: true,
             },
             blocks,
             depthwise,

@@ -70,7 +70,7 @@ impl BlockSpec {
 
 /// The graph of a valid `config`.
 pub(super) fn network(config: &Config) -> Result<Graph> {
-    let name = config.variant().map_or("hardnet", |variant| variant.name());
+    let name = config.published_name().unwrap_or("hardnet");
     let mut builder = Sequence::new(name, config.in_channels);
     let after = Pointwise::NORM.activation(config.activation);
     for stem in &config.stem.convs {
@@ -82,7 +82,9 @@ pub(super) fn network(config: &Config) -> Result<Graph> {
         let conv = Conv::new(stem.channels, stem.kernel).stride(stem.stride).padding(padding);
         builder.module(ModuleKind::Stem, |b, name| b.conv(name, conv, after));
     }
-    builder.downsample(config.downsample, 3);
+    if config.stem.downsample {
+        builder.downsample(config.downsample, 3);
+    }
     for block in &config.blocks {
         let spec = BlockSpec {
             in_channels: builder.channels(),

@@ -39,6 +39,14 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Its name in JSON and TOML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relu6 => "relu6",
+            Self::Relu => "relu",
+        }
+    }
+
     /// The least and the greatest output, for an activation that only bounds its input; none for any other.
     pub const fn bounds(self) -> Option<(f32, f32)> {
         match self {

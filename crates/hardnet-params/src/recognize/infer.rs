@@ -82,7 +82,7 @@ pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
     };
     let padding = if scheme == Scheme::Notebook { StemPadding::TopLeft } else { StemPadding::Symmetric };
     let downsample = if depthwise_downsample { Downsample::Depthwise } else { Downsample::MaxPool };
-    let mut config = Config::new(in_channels?, Stem { convs, padding }, blocks);
+    let mut config = Config::new(in_channels?, Stem { convs, padding, downsample: true }, blocks);
     (config.depthwise, config.downsample, config.head) = (depthwise, downsample, head);
     config.validate().is_ok().then_some(config)
 }
