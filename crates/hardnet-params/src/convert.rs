@@ -142,6 +142,7 @@ impl<'a> Conversion<'a> {
         metadata.labels = labels;
         metadata.pipeline = options.pipeline.clone().or_else(|| own.and_then(|own| own.pipeline.clone()));
         metadata.scheme = Some(weights.scheme().name().into());
+        metadata.assumed = weights.assumed().to_vec();
         metadata.source = Some(Provenance {
             sha256: weights.sha256(),
             bytes: checkpoint.bytes().len() as u64,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use hardnet_base::excerpt;
 use serde::Serialize;
 
 use crate::convert::Precision;
@@ -23,7 +24,7 @@ pub struct Shaped {
 
 impl fmt::Display for Shaped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is {:?}, not {:?}", self.name, self.found, self.expected)
+        write!(f, "`{}` is {:?}, not {:?}", excerpt(&self.name), self.found, self.expected)
     }
 }
 
@@ -56,8 +57,10 @@ impl Differences {
 impl fmt::Display for Differences {
     /// Each kind with its count and the first few names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unreadable =
-            self.unreadable.iter().map(|(name, dtype)| format!("`{name}` is {dtype}, not f64, f32, f16 or bf16"));
+        let unreadable = self
+            .unreadable
+            .iter()
+            .map(|(name, dtype)| format!("`{}` is {dtype}, not f64, f32, f16 or bf16", excerpt(name)));
         let kinds = [
             ("missing", quoted(&self.missing)),
             ("unexpected", quoted(&self.unexpected)),
@@ -78,7 +81,11 @@ impl fmt::Display for Differences {
 const MAX_NAMES: usize = 3;
 
 fn quoted(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| format!("`{name}`")).collect()
+    names.iter().map(|name| format!("`{}`", excerpt(name))).collect()
+}
+
+fn in_parts(parts: &[(String, String)]) -> Vec<String> {
+    parts.iter().map(|(prefix, network)| format!("{network} under `{}`", excerpt(prefix))).collect()
 }
 
 fn first_of(items: &[String]) -> String {
@@ -136,6 +143,30 @@ pub enum Error {
         found: String,
         /// The expected network.
         expected: String,
+    },
+    /// A file holds several networks, or one network with several sets of values.
+    #[error(
+        "`{path}` holds several networks: {parts}; expected one",
+        path = .path.display(), parts = first_of(&in_parts(.parts))
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// What the names of each begin with, and which network it is, in the order of the file.
+        parts: Vec<(String, String)>,
+    },
+    /// No name of a file begins with the prefix that was asked for.
+    #[error(
+        "no tensor of `{path}` has a name that begins with `{prefix}`, expected one of {found}",
+        path = .path.display(), found = first_of(&quoted(.found))
+    )]
+    NoPrefix {
+        /// The file.
+        path: PathBuf,
+        /// The prefix.
+        prefix: String,
+        /// The modules that names of the file begin with.
+        found: Vec<String>,
     },
     /// Values that are finite in f32 and overflow the requested type.
     #[error(

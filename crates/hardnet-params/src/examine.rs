@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use hardnet_checkpoint::Checkpoint;
-use hardnet_graph::{ParamKind, Variant};
+use hardnet_graph::{Config, ParamKind};
 
 use crate::error::{Error, Result};
 use crate::metadata::{METADATA_KEY, Metadata};
-use crate::recognize::{FileTensor, Recognized, compare, recognize};
-use crate::scheme::Scheme;
+use crate::options::{Expected, WeightsOptions};
+use crate::recognize::{self, FileTensor, Recognized, Wanted, recognize};
+use crate::scheme::NamedParam;
 use crate::values;
 
 /// The network in a checkpoint.
@@ -27,43 +28,77 @@ pub struct Examined {
 ///
 /// # Errors
 ///
-/// [`Error::Metadata`] and [`Error::Graph`] for metadata that do not describe a network; everything else that is wrong
-/// is in the differences. Errors call the checkpoint `name`.
+/// [`Error::Metadata`] and [`Error::Graph`] for metadata that do not describe a network, [`Error::Ambiguous`] where
+/// there are several; everything else that is wrong is in the differences. Errors call the checkpoint `name`.
 pub fn examine(name: impl AsRef<Path>, checkpoint: &Checkpoint) -> Result<Examined> {
-    examine_as(checkpoint, None).map_err(|reason| reason.at(name.as_ref()))
+    examine_with(name, checkpoint, &WeightsOptions::default())
 }
 
-/// Why a checkpoint was not examined, before its path is known.
-pub(crate) enum Unexamined {
-    Metadata(String),
-    Other(Error),
-}
-
-impl Unexamined {
-    pub(crate) fn at(self, path: &Path) -> Error {
-        match self {
-            Self::Metadata(reason) => Error::Metadata { path: path.into(), reason },
-            Self::Other(error) => error,
-        }
-    }
-}
-
-/// As [`examine`], against `wanted` if one is given, unless the file fits another.
-pub(crate) fn examine_as(
-    checkpoint: &Checkpoint,
-    wanted: Option<Variant>,
-) -> std::result::Result<Examined, Unexamined> {
+/// As [`examine`], for the network and the part of the file that `options` name.
+///
+/// # Errors
+///
+/// As [`examine`], and [`Error::NoPrefix`] where no name begins with the prefix of `options`.
+pub fn examine_with(name: impl AsRef<Path>, checkpoint: &Checkpoint, options: &WeightsOptions) -> Result<Examined> {
+    let path = || name.as_ref().to_path_buf();
     let json = checkpoint.metadata().get(METADATA_KEY);
-    let metadata = json.map(|json| Metadata::from_json(json)).transpose().map_err(Unexamined::Metadata)?;
+    let metadata = json.map(|json| Metadata::from_json(json)).transpose();
+    let metadata = metadata.map_err(|reason| Error::Metadata { path: path(), reason })?;
     let format = checkpoint.format();
     let tensors: Vec<_> = checkpoint.tensors().iter().map(|info| FileTensor::new(info, format)).collect();
-    let mut recognized = match &metadata {
-        Some(metadata) => compare(&tensors, &metadata.config, Scheme::PyTorch),
-        None => recognize(&tensors, wanted),
+    // What metadata describe is certain, unless they say that it was assumed.
+    let wanted = match (&metadata, &options.network) {
+        (Some(Metadata { assumed, .. }), Some(Expected::Config(config))) if !assumed.is_empty() => {
+            Wanted::Config(config)
+        }
+        (Some(metadata), _) => Wanted::Stored(&metadata.config),
+        (None, Some(Expected::Config(config))) => Wanted::Config(config),
+        (None, Some(Expected::Variant(variant))) => Wanted::Variant(*variant),
+        (None, None) => Wanted::Any,
+    };
+    let found = recognize(&tensors, wanted, options.prefix.as_deref())?;
+    let mut recognized = chosen(checkpoint, found).map_err(|found| match found.is_empty() {
+        true => {
+            let prefix = options.prefix.clone().unwrap_or_default();
+            Error::NoPrefix { path: path(), prefix, found: recognize::prefixes(&tensors) }
+        }
+        false => {
+            let parts = found.into_iter().map(|found| (found.prefix, network_name(&found.config))).collect();
+            Error::Ambiguous { path: path(), parts }
+        }
+    })?;
+    if let (Wanted::Stored(_), Some(metadata)) = (wanted, &metadata) {
+        recognized.assumed.clone_from(&metadata.assumed);
     }
-    .map_err(Unexamined::Other)?;
+    recognized.left_out = recognize::left_out(&tensors, &recognized.prefix);
     check_values(checkpoint, &mut recognized);
     Ok(Examined { metadata, recognized })
+}
+
+/// The first of the networks, if all others are the same one with the same values; else all of them.
+fn chosen(checkpoint: &Checkpoint, mut found: Vec<Recognized>) -> std::result::Result<Recognized, Vec<Recognized>> {
+    /// Comparing more networks than that would take longer than any file is worth.
+    const MOST: usize = 8;
+    let Some((first, others)) = found.split_first().filter(|(_, others)| others.len() < MOST) else {
+        return Err(found);
+    };
+    let indices: HashMap<&str, usize> =
+        checkpoint.tensors().iter().zip(0..).map(|(tensor, index)| (tensor.name.as_str(), index)).collect();
+    let values = |named: &NamedParam| {
+        let read = values::read(checkpoint, *indices.get(named.key.as_str())?).ok()?;
+        Some(values::canonical(read, named))
+    };
+    let same = |other: &Recognized| {
+        let mut pairs = first.params.iter().zip(&other.params);
+        // NaN equals nothing, and is reported for the first.
+        other.config == first.config && pairs.all(|(a, b)| values(a).is_some_and(|a| Some(a) == values(b)))
+    };
+    if others.iter().all(same) { Ok(found.swap_remove(0)) } else { Err(found) }
+}
+
+/// A network in a message.
+pub(crate) fn network_name(config: &Config) -> String {
+    config.published_name().unwrap_or("a network of its own").into()
 }
 
 /// Adds what is wrong with the values of the parameters that are there in their shape.

@@ -2,8 +2,9 @@
 //!
 //! A [`WeightsFile`] is a model file of PyTorch, Paddle or safetensors, told apart by content and read strictly: it
 //! fits its network, or one error says everything that differs. Its [`Metadata`] names the network, or the names and
-//! shapes of its tensors do, in any of the published naming [`Scheme`]s. [`Parameters`] is the trait by which engines
-//! and networks ask for values; [`Conversion`] and [`write_weights`] write safetensors with canonical names.
+//! shapes of its tensors do, in any of the published naming [`Scheme`]s and below any prefix, or [`WeightsOptions`]
+//! describe it. [`Parameters`] is the trait by which engines and networks ask for values; [`Conversion`] and
+//! [`write_weights`] write safetensors with canonical names.
 //!
 //! ```no_run
 //! use hardnet_graph::Graph;
@@ -24,6 +25,7 @@ mod convert;
 mod error;
 mod examine;
 mod metadata;
+mod options;
 mod parameters;
 mod recognize;
 mod scheme;
@@ -35,8 +37,9 @@ mod writer;
 
 pub use convert::{Conversion, ConversionOptions, Precision};
 pub use error::{Differences, Error, Result, Shaped};
-pub use examine::{Examined, examine};
+pub use examine::{Examined, examine, examine_with};
 pub use metadata::{Metadata, Provenance};
+pub use options::{Expected, WeightsOptions};
 pub use parameters::Parameters;
 pub use recognize::Recognized;
 pub use scheme::{NamedParam, Scheme};

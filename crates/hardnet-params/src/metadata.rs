@@ -29,6 +29,9 @@ pub struct Metadata {
     /// How the file that this one was converted from names parameters: the name of a [`Scheme`](crate::Scheme).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
+    /// What was assumed of the network, in words, because the shapes of its tensors do not tell it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
     /// The file that this one was converted from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Provenance>,
@@ -52,7 +55,16 @@ pub struct Provenance {
 impl Metadata {
     /// Metadata of a network without class names or a pipeline of its own.
     pub fn new(config: Config) -> Self {
-        Self { schema: SCHEMA, config, labels: None, pipeline: None, scheme: None, source: None, tool: None }
+        Self {
+            schema: SCHEMA,
+            config,
+            labels: None,
+            pipeline: None,
+            scheme: None,
+            assumed: Vec::new(),
+            source: None,
+            tool: None,
+        }
     }
 
     /// Sets the names of the classes in order.

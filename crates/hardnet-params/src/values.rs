@@ -4,6 +4,7 @@ use half::{bf16, f16};
 use hardnet_checkpoint::{Checkpoint, Dtype, Error, Format};
 
 use crate::convert::Precision;
+use crate::scheme::NamedParam;
 
 /// A type that a parameter may be stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,14 @@ pub(crate) fn greatest(precision: Precision) -> f32 {
 pub(crate) fn magnitude(values: &[f32]) -> f32 {
     // As integers magnitudes are ordered, infinity above them and NaN above infinity.
     f32::from_bits(values.iter().fold(0, |most, value| most.max(value.to_bits() & 0x7fff_ffff)))
+}
+
+/// The values of a tensor in its canonical shape.
+pub(crate) fn canonical(values: Vec<f32>, named: &NamedParam) -> Vec<f32> {
+    match named.shape()[..] {
+        [rows, columns] if named.transposed => transpose(&values, rows, columns),
+        _ => values,
+    }
 }
 
 /// The transpose of a matrix of `rows` times `columns` in row-major order.

@@ -1,8 +1,9 @@
 //! Model files of any format, read strictly.
 //!
 //! A file fits its network or it does not: every parameter must be there once, in its shape, with finite values and no
-//! variance below zero, and nothing else but PyTorch's `num_batches_tracked` counters, which inference does not use.
-//! Its names may be those of any [`Scheme`]; with metadata they are the canonical ones.
+//! variance below zero, and nothing else but PyTorch's counters of batches, which inference does not use. Its names may
+//! be those of any [`Scheme`]; with metadata they are the canonical ones. Names may have a prefix, and then the file may
+//! hold other tensors beside those below it.
 
 mod parameters;
 
@@ -13,8 +14,10 @@ use hardnet_checkpoint::Checkpoint;
 use hardnet_graph::{Config, Variant};
 
 use crate::error::{Error, Result};
-use crate::examine::{self, Examined};
+use crate::examine::{Examined, examine_with, network_name};
 use crate::metadata::Metadata;
+use crate::options::WeightsOptions;
+use crate::recognize::Recognized;
 use crate::scheme::{NamedParam, Scheme};
 use crate::values;
 pub use parameters::{FileParameters, OwnedParameters};
@@ -29,6 +32,10 @@ pub struct WeightsFile {
     config: Config,
     scheme: Scheme,
     params: Vec<(NamedParam, usize)>,
+    prefix: String,
+    wrappers: Vec<String>,
+    left_out: Vec<String>,
+    assumed: Vec<String>,
     metadata: Option<Metadata>,
 }
 
@@ -39,9 +46,20 @@ impl WeightsFile {
     ///
     /// [`Error::Read`], [`Error::Format`] and [`Error::Metadata`] for a file that is not a whole model file;
     /// [`Error::Mismatch`] with everything that is missing, unexpected, mis-shaped, of an unreadable type, not finite
-    /// or negative, against the network that the metadata names or the published one that comes closest.
+    /// or negative, against the network that the metadata names or the published one that comes closest;
+    /// [`Error::Ambiguous`] where the file holds several networks.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::new(path.as_ref(), open(path.as_ref())?, None)
+        Self::open_with(path, &WeightsOptions::default())
+    }
+
+    /// Reads a file for the network and the part that `options` name.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightsFile::open`]; [`Error::OtherNetwork`] where the file holds another network, [`Error::NoPrefix`] where
+    /// it has no such part.
+    pub fn open_with(path: impl AsRef<Path>, options: &WeightsOptions) -> Result<Self> {
+        Self::new(path.as_ref(), open(path.as_ref())?, options)
     }
 
     /// Reads a file that must hold `variant`, with as many classes as it has.
@@ -50,7 +68,7 @@ impl WeightsFile {
     ///
     /// As [`WeightsFile::open`], and [`Error::OtherNetwork`] where the file holds another network.
     pub fn open_as(path: impl AsRef<Path>, variant: Variant) -> Result<Self> {
-        Self::new(path.as_ref(), open(path.as_ref())?, Some(variant))
+        Self::open_with(path, &WeightsOptions::default().variant(variant))
     }
 
     /// Reads the content of a file, for example one that a program carries; errors call it `name`.
@@ -59,7 +77,16 @@ impl WeightsFile {
     ///
     /// As [`WeightsFile::open`].
     pub fn from_bytes(name: impl AsRef<Path>, bytes: Vec<u8>) -> Result<Self> {
-        Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, None)
+        Self::from_bytes_with(name, bytes, &WeightsOptions::default())
+    }
+
+    /// Reads the content of a file for the network and the part that `options` name; errors call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightsFile::open_with`].
+    pub fn from_bytes_with(name: impl AsRef<Path>, bytes: Vec<u8>, options: &WeightsOptions) -> Result<Self> {
+        Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, options)
     }
 
     /// Reads the content of a file that must hold `variant`; errors call it `name`.
@@ -68,7 +95,7 @@ impl WeightsFile {
     ///
     /// As [`WeightsFile::open_as`].
     pub fn from_bytes_as(name: impl AsRef<Path>, bytes: Vec<u8>, variant: Variant) -> Result<Self> {
-        Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, Some(variant))
+        Self::from_bytes_with(name, bytes, &WeightsOptions::default().variant(variant))
     }
 
     /// Reads a checkpoint that is open; errors call it `name`.
@@ -77,21 +104,22 @@ impl WeightsFile {
     ///
     /// As [`WeightsFile::open`].
     pub fn from_checkpoint(name: impl AsRef<Path>, checkpoint: Checkpoint) -> Result<Self> {
-        Self::new(name.as_ref(), checkpoint, None)
+        Self::new(name.as_ref(), checkpoint, &WeightsOptions::default())
     }
 
-    fn new(path: &Path, checkpoint: Checkpoint, wanted: Option<Variant>) -> Result<Self> {
-        let Examined { metadata, recognized } =
-            examine::examine_as(&checkpoint, wanted).map_err(|reason| reason.at(path))?;
-        let found = recognized.config.variant();
-        if let Some(wanted) = wanted
-            && found != Some(wanted)
-        {
-            let found = found.map_or("a network of its own".into(), |variant| variant.to_string());
-            return Err(Error::OtherNetwork { path: path.into(), found, expected: wanted.to_string() });
+    fn new(path: &Path, checkpoint: Checkpoint, options: &WeightsOptions) -> Result<Self> {
+        let Examined { metadata, recognized } = examine_with(path, &checkpoint, options)?;
+        if let Some(expected) = options.network.as_ref().filter(|expected| !expected.is(&recognized.config)) {
+            let (found, expected) = (network_name(&recognized.config), expected.name());
+            return Err(Error::OtherNetwork { path: path.into(), found, expected });
         }
         if recognized.differences.count() > 0 {
-            let network = found.map_or("the network of its metadata".into(), |variant| variant.to_string());
+            let network = match (&options.network, recognized.config.published_name(), &metadata) {
+                (_, Some(name), _) => name.into(),
+                (Some(expected), None, _) => expected.name(),
+                (None, None, Some(_)) => "the network of its metadata".into(),
+                (None, None, None) => network_name(&recognized.config),
+            };
             let differences = Box::new(recognized.differences);
             return Err(Error::Mismatch { path: path.into(), network, differences });
         }
@@ -102,8 +130,12 @@ impl WeightsFile {
             (named, index)
         };
         let params = recognized.params.into_iter().map(place).collect();
-        let (config, scheme) = (recognized.config, recognized.scheme);
-        Ok(Self { path: path.into(), checkpoint, config, scheme, params, metadata })
+        let Recognized { config, scheme, prefix, wrappers, left_out, assumed, .. } = recognized;
+        let path = path.into();
+        // A network that the caller describes in place of an assumed one is the file's from now on.
+        let metadata =
+            metadata.map(|metadata| Metadata { config: config.clone(), assumed: assumed.clone(), ..metadata });
+        Ok(Self { path, checkpoint, config, scheme, params, prefix, wrappers, left_out, assumed, metadata })
     }
 
     /// The file.
@@ -121,7 +153,28 @@ impl WeightsFile {
         self.scheme
     }
 
-    /// The file's metadata, if it has any.
+    /// What the names of the parameters begin with, before those of the scheme: `model.`; mostly empty.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Modules in the middle of the parameters' names that only wrap others, such as `_orig_mod`.
+    pub fn wrappers(&self) -> &[String] {
+        &self.wrappers
+    }
+
+    /// Names of the tensors that are outside the network: not below the [prefix](Self::prefix).
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// What was assumed of the network because shapes do not tell it, in words: `ReLU6`, `max pooling after block 1`.
+    /// Nothing for a published network, and for one that metadata or the caller describe.
+    pub fn assumed(&self) -> &[String] {
+        &self.assumed
+    }
+
+    /// The file's metadata, if it has any, with the network of [`config`](Self::config).
     pub fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
     }
@@ -162,15 +215,7 @@ impl WeightsFile {
     fn read(&self, named: &NamedParam, index: usize) -> Result<Vec<f32>> {
         let values = values::read(&self.checkpoint, index);
         let values = values.map_err(|source| Error::Format { path: self.path.clone(), source: Box::new(source) })?;
-        Ok(canonical(values, named))
-    }
-}
-
-/// The values of a tensor in its canonical shape.
-fn canonical(values: Vec<f32>, named: &NamedParam) -> Vec<f32> {
-    match named.shape()[..] {
-        [rows, columns] if named.transposed => values::transpose(&values, rows, columns),
-        _ => values,
+        Ok(values::canonical(values, named))
     }
 }
 

@@ -4,4 +4,5 @@ pub mod file_host;
 pub mod golden;
 pub mod hub_host;
 pub mod server;
+pub mod torch_file;
 pub mod weights_file;

@@ -1,13 +1,13 @@
 //! The configuration of a HarDNet of any size, from the shapes of its convolutions.
 //!
-//! Shapes do not say everything: the first convolution of the stem is taken to stride by 2 and no other, pools to be
-//! maxima, the activation to be ReLU6. Whoever calls holds the result against the file.
+//! Shapes do not say everything: the first convolution of the stem is taken to stride by 2 and no other, or the third too
+//! where no pool follows the stem; pools are taken to be maxima, the activation to be ReLU6. Whoever calls holds the
+//! result against the file, and says what was assumed.
 
 use std::collections::BTreeMap;
 
 use hardnet_graph::{BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, link};
 
-use super::FileTensor;
 use crate::scheme::Scheme;
 
 /// Probability of a dropout that leaves an index free; files do not store it.
@@ -29,11 +29,11 @@ enum Entry {
     Head { classes: usize },
 }
 
-/// The configuration that `tensors` under the names of `scheme` seem to be of.
-pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
+/// The configuration that tensors of these names and shapes seem to be of, by the names of `scheme`.
+pub(super) fn config<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize])>, scheme: Scheme) -> Option<Config> {
     let mut entries = BTreeMap::new();
-    for tensor in tensors {
-        place(&mut entries, tensor, scheme);
+    for (name, shape) in tensors {
+        place(&mut entries, name, shape, scheme);
     }
     let mut entries = entries.into_iter().peekable();
     let mut in_channels = None;
@@ -44,9 +44,14 @@ pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
         in_channels.get_or_insert(inputs);
         convs.push(StemConv { channels: outputs, kernel, stride: if index == 0 { 2 } else { 1 } });
     }
-    // The index after the stem is a pool, which has no weights, or a depthwise convolution.
-    let depthwise_downsample = entries.next_if(|(_, entry)| matches!(entry, Entry::Depthwise)).is_some();
-    let mut next = convs.len() + 1;
+    // The index after the stem is a pool, which has no weights, or a depthwise convolution; or there is neither.
+    let mut depthwise_downsample = entries.next_if(|(_, entry)| matches!(entry, Entry::Depthwise)).is_some();
+    let stem_downsample = depthwise_downsample || entries.peek().is_none_or(|(index, _)| *index > convs.len());
+    if !stem_downsample && convs.len() > 1 {
+        let second = 2.min(convs.len() - 1);
+        convs[second].stride = 2;
+    }
+    let mut next = convs.len() + usize::from(stem_downsample);
     let mut blocks = Vec::new();
     let mut depthwise = false;
     while let Some((index, Entry::Block { widths, separable })) =
@@ -67,9 +72,12 @@ pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
         blocks.push(BlockConfig { layers, growth, multiplier, dropout, transition, downsample: false });
         if entries.next_if(|(_, entry)| matches!(entry, Entry::Depthwise)).is_some() {
             blocks.last_mut()?.downsample = true;
+            depthwise_downsample = true;
             next += 1;
         }
     }
+    // A sequence of convolutions is not a HarDNet.
+    blocks.first()?;
     let head = match entries.next() {
         None => None,
         Some((index, Entry::Head { classes })) => {
@@ -82,16 +90,16 @@ pub(super) fn config(tensors: &[FileTensor], scheme: Scheme) -> Option<Config> {
     };
     let padding = if scheme == Scheme::Notebook { StemPadding::TopLeft } else { StemPadding::Symmetric };
     let downsample = if depthwise_downsample { Downsample::Depthwise } else { Downsample::MaxPool };
-    let mut config = Config::new(in_channels?, Stem { convs, padding, downsample: true }, blocks);
+    let mut config = Config::new(in_channels?, Stem { convs, padding, downsample: stem_downsample }, blocks);
     (config.depthwise, config.downsample, config.head) = (depthwise, downsample, head);
     config.validate().is_ok().then_some(config)
 }
 
 /// Enters a tensor where its name says, if it is the weight of a convolution or of the head.
-fn place(entries: &mut BTreeMap<usize, Entry>, tensor: &FileTensor, scheme: Scheme) {
+fn place(entries: &mut BTreeMap<usize, Entry>, name: &str, shape: &[usize], scheme: Scheme) {
     let name = match scheme {
-        Scheme::Bare => tensor.name.as_str(),
-        Scheme::PyTorch | Scheme::PaddleClas | Scheme::Notebook => match tensor.name.strip_prefix("base.") {
+        Scheme::Bare => name,
+        Scheme::PyTorch | Scheme::PaddleClas | Scheme::Notebook => match name.strip_prefix("base.") {
             Some(name) => name,
             None => return,
         },
@@ -111,7 +119,7 @@ fn place(entries: &mut BTreeMap<usize, Entry>, tensor: &FileTensor, scheme: Sche
             *separable |= of_separable;
         }
     };
-    match (&parts[1..], &tensor.shape[..]) {
+    match (&parts[1..], shape) {
         // Only the notebook does not say which convolutions are depthwise; the first is of the image.
         (["conv", "weight"], &[_, 1, 3, _]) if scheme == Scheme::Notebook && index > 0 => {
             entries.insert(index, Entry::Depthwise);
@@ -139,10 +147,16 @@ fn growth(widths: &BTreeMap<usize, usize>) -> Option<(usize, f64)> {
     let first = *widths.get(&0)?;
     let fits = |k: usize, m: f64| widths.values().zip(1..).all(|(&width, layer)| link::width(layer, k, m) == width);
     // Odd growth rates round up to the same width.
-    for k in [first, first.checked_sub(1)?] {
-        for step in [10, 20, 100, 1000] {
-            let multipliers = (step..=4 * step).map(|numerator| f64::from(numerator) / f64::from(step));
-            if let Some(m) = multipliers.into_iter().find(|&m| fits(k, m)) {
+    for k in [first, first.checked_sub(1)?].into_iter().filter(|&k| k > 0) {
+        for step in [10_u32, 20, 100, 1000] {
+            // The second layer has `k * m` channels, rounded by less than 2: other multipliers need not be tried.
+            let numerator = |width: f64| (f64::from(step) * width / k as f64) as u32;
+            let (least, most) = match widths.values().nth(1) {
+                Some(&second) => (numerator(second as f64 - 2.0), numerator(second as f64 + 2.0).saturating_add(1)),
+                None => (step, step),
+            };
+            let numerators = least.max(step)..=most.min(4 * step);
+            if let Some(m) = numerators.map(|n| f64::from(n) / f64::from(step)).find(|&m| fits(k, m)) {
                 return Some((k, m));
             }
         }
@@ -153,10 +167,10 @@ fn growth(widths: &BTreeMap<usize, usize>) -> Option<(usize, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recognize::recognize;
-    use crate::recognize::tests::tensors;
-    use hardnet_graph::Graph;
-    use hardnet_graph::Variant;
+    use crate::recognize::FileTensor;
+    use crate::recognize::Wanted;
+    use crate::recognize::tests::{one, tensors};
+    use hardnet_graph::{Graph, Variant};
 
     fn networks() -> Vec<Config> {
         let mut networks = Vec::new();
@@ -178,7 +192,18 @@ mod tests {
             small.blocks[1].downsample = true;
             networks.push(small);
         }
-        // FC-HarDNet's encoder has a stem of four and no pool of its own kind.
+        // A stem without a pool, and one of four convolutions with one.
+        for convs in 1..=4 {
+            let mut without_pool = Config::from(Variant::HarDNet68).with_classes(5);
+            let conv = |at: usize| StemConv {
+                channels: 8 + 2 * at,
+                kernel: 3,
+                stride: if at == 0 || at == 2.min(convs - 1) { 2 } else { 1 },
+            };
+            without_pool.stem =
+                Stem { convs: (0..convs).map(conv).collect(), padding: StemPadding::Symmetric, downsample: false };
+            networks.push(without_pool);
+        }
         let mut stem_of_four = Config::from(Variant::HarDNet68).without_head();
         let extra = [24, 48].map(|channels| StemConv { channels, kernel: 3, stride: 1 });
         stem_of_four.stem.convs.extend(extra);
@@ -191,12 +216,14 @@ mod tests {
     fn networks_of_other_sizes_are_recognized() {
         for scheme in [Scheme::PyTorch, Scheme::Bare, Scheme::PaddleClas, Scheme::Notebook] {
             for config in networks() {
-                let found = recognize(&tensors(&config, scheme), None).unwrap();
+                let found = one(&tensors(&config, scheme), Wanted::Any);
                 assert_eq!(found.differences.count(), 0, "{scheme} {config:?}: {}", found.differences);
                 assert_eq!(found.scheme, scheme);
                 let params = |config: &Config| Graph::new(config).unwrap().params();
                 assert_eq!(params(&found.config), params(&config), "{scheme}");
                 assert_eq!(found.config.classes(), config.classes());
+                assert_eq!(found.config.stem.downsample, config.stem.downsample, "{scheme} {config:?}");
+                assert!(found.assumed.contains(&"ReLU6".to_string()), "{:?}", found.assumed);
                 let downsampled = |config: &Config| config.blocks.iter().map(|b| b.downsample).collect::<Vec<_>>();
                 // A pool after the last transition of a headless network leaves no trace.
                 if config.head.is_some() {
@@ -223,7 +250,7 @@ mod tests {
         for tensor in &mut shuffled {
             tensor.shape.reverse();
         }
-        assert!(recognize(&shuffled, None).unwrap().differences.count() > 0);
+        assert!(one(&shuffled, Wanted::Any).differences.count() > 0);
         let hostile = |name: &str| FileTensor { name: name.into(), shape: vec![usize::MAX; 4], unreadable: None };
         let names = [
             "base.0.conv.weight",
@@ -232,7 +259,8 @@ mod tests {
         ];
         let hostile: Vec<_> = names.into_iter().map(hostile).collect();
         for scheme in Scheme::ALL {
-            assert_eq!(config(&hostile, scheme), None);
+            let tensors = hostile.iter().map(|tensor| (tensor.name.as_str(), &tensor.shape[..]));
+            assert_eq!(config(tensors, scheme), None);
         }
     }
 }

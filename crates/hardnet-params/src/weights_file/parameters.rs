@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use hardnet_checkpoint::Elements;
 use hardnet_graph::ParamInfo;
 
-use super::{WeightsFile, canonical};
+use super::WeightsFile;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::scheme::NamedParam;
@@ -75,6 +75,6 @@ impl Parameters for OwnedParameters {
         };
         let bytes = self.elements.lock().unwrap_or_else(PoisonError::into_inner).take(*index);
         let bytes = bytes.map_err(|source| Error::Format { path: self.path.clone(), source: Box::new(source) })?;
-        Ok(canonical(values::decode(&bytes, *dtype), named))
+        Ok(values::canonical(values::decode(&bytes, *dtype), named))
     }
 }
