@@ -10,6 +10,7 @@ mod interrupt;
 mod knobs;
 mod labels;
 mod model;
+mod network;
 mod output;
 mod pipeline;
 mod printer;

@@ -4,15 +4,16 @@ use candle_core::Device;
 use clap::{Args, ValueEnum};
 use hardnet_classifier::{Classifier, ClassifierBuilder, Engine};
 use hardnet_data::Pipeline;
-use hardnet_model::{Config, Graph, PlanOptions, Variant, WeightsFile};
+use hardnet_model::{Config, Graph, PlanOptions, WeightsFile};
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::failure::{Failure, Hinted, Result};
 use crate::format::counted;
+use crate::network::NetworkName;
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, Located, locate};
+use crate::weights::{FetchArgs, Located, PartArgs, locate, tell};
 
 const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name[@revision][/file]";
 
@@ -20,11 +21,13 @@ const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a ta
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// Network that the weights must hold: hardnet39ds, hardnet68ds, hardnet68 or hardnet85 [default: detected]
+    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
-    model: Option<Variant>,
+    model: Option<NetworkName>,
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE", help = WEIGHTS_HELP)]
     weights: Option<WeightsSource>,
+    #[command(flatten)]
+    part: PartArgs,
     /// Device: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto", env = crate::knobs::DEVICE)]
     device: DeviceChoice,
@@ -94,18 +97,19 @@ impl ModelArgs {
     /// Opens the weights, which define the network.
     pub(crate) fn open(&self, printer: &Printer) -> Result<OpenedModel> {
         let source = self.weights.as_ref().ok_or_else(|| {
-            let network = self.model.map_or(String::new(), |model| format!(" for {model}"));
+            let network = self.model.as_ref().map_or(String::new(), |model| format!(" for {model}"));
             Failure::message(format!("no weights given{network}")).hint(
                 "pass --weights with a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name",
             )
         })?;
         let device = self.device.open()?;
         let located = locate(source, &self.fetch, printer)?;
-        let file = located.open(self.model)?;
+        let file = located.open(self.model.as_ref(), &self.part)?;
+        tell(&file, printer);
         let config = file.config();
         if config.classes() == 0 {
             return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
-                .hint("this command needs a network with a head; in a program, `Backbone` reads this file"));
+                .hint("this command needs a network with a head; `hardnet train --weights` adds one, and `hardnet info`, `inspect` and `convert` do without"));
         }
         let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.verification };
         let labels = file.metadata().and_then(|metadata| metadata.labels.as_ref());
@@ -133,8 +137,14 @@ impl ModelArgs {
         Self { weights: Some(source), ..self.clone() }
     }
 
-    pub(crate) fn variant(&self) -> Option<Variant> {
-        self.model
+    /// The network of `--model`.
+    pub(crate) fn network(&self) -> Option<&NetworkName> {
+        self.model.as_ref()
+    }
+
+    /// The part of the weights file to read.
+    pub(crate) fn part(&self) -> &PartArgs {
+        &self.part
     }
 
     pub(crate) fn device(&self) -> DeviceChoice {
@@ -207,5 +217,5 @@ pub(crate) fn check_side(config: &Config, side: usize) -> Result<()> {
 
 /// Name of the published network, or `custom`.
 pub(crate) fn name_of(config: &Config) -> String {
-    config.variant().map_or("custom".into(), |variant| variant.to_string())
+    config.published_name().unwrap_or("custom").into()
 }

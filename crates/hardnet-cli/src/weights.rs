@@ -9,10 +9,13 @@ mod hub;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hardnet_model::{Variant, WeightsFile};
+use hardnet_base::excerpt;
+use hardnet_model::{WeightsFile, WeightsOptions};
 use hardnet_weights::{RegistryEntry, WeightsSource};
 
 use crate::failure::{Hinted, Result};
+use crate::format::counted;
+use crate::network::NetworkName;
 use crate::printer::Printer;
 
 pub(crate) use hub::*;
@@ -29,6 +32,24 @@ pub(crate) struct FetchArgs {
     pub(crate) accept_sha256: Option<String>,
 }
 
+/// The part of a weights file to read.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PartArgs {
+    /// Read the tensors whose names begin with this, such as model. [default: detected]
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+}
+
+impl PartArgs {
+    /// How a file is opened that must hold `network`, if it is given.
+    pub(crate) fn options(&self, network: Option<&NetworkName>) -> Result<WeightsOptions> {
+        let mut options = WeightsOptions::default();
+        options.network = network.map(NetworkName::expected).transpose()?;
+        options.prefix.clone_from(&self.prefix);
+        Ok(options)
+    }
+}
+
 /// Weights on this machine.
 pub(crate) struct Located {
     location: Location,
@@ -43,29 +64,50 @@ enum Location {
 }
 
 impl Located {
-    /// Opens the weights, which must be those of `variant` if it is given.
-    pub(crate) fn open(&self, variant: Option<Variant>) -> Result<WeightsFile> {
+    /// Opens the weights, of a file their `part`, which must be those of `network` if it is given.
+    pub(crate) fn open(&self, network: Option<&NetworkName>, part: &PartArgs) -> Result<WeightsFile> {
+        let options = part.options(network)?;
         let entry = match &self.location {
-            Location::File(path) => return open_weights(path, variant),
+            Location::File(path) => return open_weights(path, &options),
             Location::Bundled(entry) => entry,
         };
-        let content = entry.content()?.to_vec();
-        let file = match variant {
-            None => WeightsFile::from_bytes(&entry.tag, content),
-            Some(variant) => WeightsFile::from_bytes_as(&entry.tag, content, variant),
-        };
+        let file = WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), &options);
         add_hint(file, Path::new(&entry.tag))
     }
 }
 
-/// Opens a weights file, which must hold `variant` if it is given.
-pub(crate) fn open_weights(path: &Path, variant: Option<Variant>) -> Result<WeightsFile> {
-    let file = match variant {
-        None => WeightsFile::open(path),
-        Some(variant) => WeightsFile::open_as(path, variant),
-    };
-    add_hint(file, path)
+/// Opens a weights file.
+pub(crate) fn open_weights(path: &Path, options: &WeightsOptions) -> Result<WeightsFile> {
+    add_hint(WeightsFile::open_with(path, options), path)
 }
+
+/// Says what of an opened file is not as it stands in it: names, tensors, the network.
+pub(crate) fn tell(file: &WeightsFile, printer: &Printer) {
+    let quoted =
+        |names: &[String]| names.iter().map(|name| format!("`{}`", excerpt(name))).collect::<Vec<_>>().join(", ");
+    if !file.prefix().is_empty() {
+        printer.note(format_args!("names begin with `{}`: stripped", excerpt(file.prefix())));
+    }
+    if !file.wrappers().is_empty() {
+        printer.note(format_args!("names contain {}: stripped", quoted(file.wrappers())));
+    }
+    let left_out = file.left_out();
+    if !left_out.is_empty() {
+        let more = if left_out.len() > SHOWN { ", ..." } else { "" };
+        let some = quoted(&left_out[..left_out.len().min(SHOWN)]);
+        printer.note(format_args!("left out: {} ({some}{more})", counted(left_out.len(), "other tensor")));
+    }
+    if !file.assumed().is_empty() {
+        printer.warn(format_args!(
+            "the shapes of `{}` do not tell the whole network; assumed: {}; pass --model FILE to say otherwise",
+            file.path().display(),
+            file.assumed().join("; ")
+        ));
+    }
+}
+
+/// Number of names in a note.
+const SHOWN: usize = 3;
 
 /// Adds a hint to the errors of opening a weights file.
 fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path) -> Result<WeightsFile> {
@@ -75,6 +117,13 @@ fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path) -> Result<We
         }
         Err(error @ hardnet_params::Error::Mismatch { .. }) => {
             Err(error).hint(|| format!("`hardnet inspect --tensors {}` lists its tensors", path.display()))
+        }
+        Err(error @ hardnet_params::Error::Ambiguous { .. }) => {
+            let first = match &error {
+                hardnet_params::Error::Ambiguous { parts, .. } => parts.first().map(|(prefix, _)| prefix.clone()),
+                _ => None,
+            };
+            Err(error).hint(|| format!("choose one with --prefix, such as --prefix {}", first.unwrap_or_default()))
         }
         // A bare name may have been meant for a tag.
         Err(error) if path.parent() == Some(Path::new("")) && !path.exists() => {

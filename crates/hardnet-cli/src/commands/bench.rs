@@ -4,9 +4,9 @@ mod data;
 mod network;
 
 use clap::Args;
-use hardnet_model::Variant;
 
 use crate::failure::{Exit, Result};
+use crate::network::NetworkName;
 use crate::printer::Printer;
 
 /// Measure speed.
@@ -18,9 +18,9 @@ Examples:
   hardnet bench --data photos/
   hardnet bench --data ILSVRC2012_img_val.tar --num-samples 500 --weights hardnet68.safetensors")]
 pub(crate) struct BenchArgs {
-    /// Network to measure; its weights are synthetic unless --weights is given
+    /// Network to measure, or a file in TOML; its weights are synthetic unless --weights is given
     #[arg(id = "network", value_name = "MODEL", conflicts_with = "data")]
-    network: Option<Variant>,
+    network: Option<NetworkName>,
     #[command(flatten)]
     speed: network::NetworkArgs,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(crate) struct BenchArgs {
 
 pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> Result<Exit> {
     if args.data.data.is_empty() {
-        return network::run(&args.speed, args.network, &args.data, printer);
+        return network::run(&args.speed, args.network.as_ref(), &args.data, printer);
     }
     data::run(&args.data, printer)
 }

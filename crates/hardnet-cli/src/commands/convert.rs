@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use hardnet_data::Pipeline;
-use hardnet_model::{Conversion, ConversionOptions, Precision, Variant, WeightsFile};
+use hardnet_model::{Conversion, ConversionOptions, Precision, WeightsFile};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::model::name_of;
+use crate::network::NetworkName;
 use crate::output::{OutputFile, check_free};
 use crate::pipeline::{self, PipelineArgs};
 use crate::printer::Printer;
-use crate::weights::open_weights;
+use crate::weights::{PartArgs, open_weights, tell};
 use hub::{Card, CardArgs};
 
 /// Convert a PyTorch, Paddle or safetensors file to safetensors with PyTorch's names.
@@ -40,9 +41,11 @@ pub(crate) struct ConvertArgs {
     /// Write a model repository to this folder: model.safetensors, config.json, README.md
     #[arg(long, value_name = "DIR")]
     hub_layout: Option<PathBuf>,
-    /// Network that the file must hold [default: detected]
+    /// Network of the file: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
-    model: Option<Variant>,
+    model: Option<NetworkName>,
+    #[command(flatten)]
+    part: PartArgs,
     /// Element type: f32, f16 or bf16
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Precision,
@@ -78,6 +81,9 @@ struct Report {
     values: usize,
     bytes: u64,
     pipeline: Option<serde_json::Value>,
+    /// What was assumed of the network, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    assumed: Vec<String>,
     /// The paths, the weights first.
     written: Vec<String>,
     dry_run: bool,
@@ -90,6 +96,9 @@ struct Origin {
     format: String,
     /// Key of the dictionary that holds the tensors, such as `state_dict_ema`.
     wrapper: Option<String>,
+    /// What the names of its tensors begin with, such as `model.`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
     scheme: &'static str,
 }
 
@@ -109,7 +118,8 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
         check_free(path, args.force)?;
     }
     let labels = args.labels.as_deref().map(read_labels).transpose()?;
-    let weights = open_weights(&args.input, args.model)?;
+    let weights = open_weights(&args.input, &args.part.options(args.model.as_ref())?)?;
+    tell(&weights, printer);
     let pipeline = args.pipeline(&weights, printer)?;
     let value = pipeline.as_ref().map(pipeline::to_value).transpose()?;
     let mut options = ConversionOptions::default().precision(args.dtype);
@@ -205,6 +215,7 @@ fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion
             sha256: source.map_or(String::new(), |source| source.sha256.clone()),
             format: weights.checkpoint().format().to_string(),
             wrapper: weights.checkpoint().wrapper().map(Into::into),
+            prefix: Some(weights.prefix().to_owned()).filter(|prefix| !prefix.is_empty()),
             scheme: weights.scheme().name(),
         },
         model: name_of(weights.config()),
@@ -214,6 +225,7 @@ fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion
         values: conversion.value_count(),
         bytes: conversion.byte_count(),
         pipeline: metadata.pipeline.clone(),
+        assumed: metadata.assumed.clone(),
         written: target.files.iter().map(|path| path.display().to_string()).collect(),
         dry_run: args.dry_run,
     }

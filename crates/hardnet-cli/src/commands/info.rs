@@ -7,7 +7,7 @@ mod plot;
 mod subject;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use hardnet_weights::WeightsSource;
@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::at_least_one;
 use crate::output::OutputFile;
 use crate::printer::Printer;
-use crate::weights::FetchArgs;
+use crate::weights::{FetchArgs, PartArgs};
 use measure::Measurement;
 use plot::Plot;
 use subject::{Name, Subject};
@@ -33,15 +33,19 @@ Examples:
   hardnet info --paper
   hardnet info hardnet68 --measure
   hardnet info --measure
+  hardnet info hardnet68 --write-config net.toml
+  hardnet info net.toml
   hardnet info hardnet68 --plot links -o links.svg
   hardnet info --plot efficiency --measure -o efficiency.svg")]
 pub(crate) struct InfoArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or one from the paper, such as resnet50
+    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, one from the paper, such as resnet50, or a file in TOML
     #[arg(value_name = "MODEL", required_unless_present_any = ["weights", "paper", "measure", "plot"])]
     model: Option<Name>,
     /// Describe the network in this weights file
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<WeightsSource>,
+    #[command(flatten)]
+    part: PartArgs,
     /// Input size in pixels [default: 224]
     #[arg(long, value_name = "PIXELS")]
     img_size: Option<usize>,
@@ -67,10 +71,13 @@ pub(crate) struct InfoArgs {
     #[arg(long)]
     json: bool,
     /// Write to this file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", group = "written")]
     output: Option<PathBuf>,
+    /// Write the network to this file in TOML, for --model, and print nothing else
+    #[arg(long, value_name = "FILE", group = "written", conflicts_with_all = ["paper", "measure", "plot", "format", "json", "img_size"])]
+    write_config: Option<PathBuf>,
     /// Overwrite an existing file
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "written")]
     force: bool,
     // The heading of this group applies to all that follows, so it comes last.
     #[command(flatten)]
@@ -89,6 +96,9 @@ enum Format {
 }
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> Result<Exit> {
+    if let Some(path) = &args.write_config {
+        return write_config(args, path, printer);
+    }
     if let Some(path) = &args.output {
         crate::output::check_free(path, args.force)?;
     }
@@ -111,17 +121,42 @@ fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
         return paper::text(format);
     }
     let side = args.img_size.unwrap_or(hardnet_complexity::paper::SIDE);
-    let subject = match (&args.weights, args.model) {
-        (Some(source), name) => Subject::from_weights(source, name, &args.fetch, printer)?,
-        (None, Some(name)) => Subject::from_name(name),
-        (None, None) => return for_all_networks(args, side, format),
-    };
+    let Some(subject) = subject(args, printer)? else { return for_all_networks(args, side, format) };
     subject.check_side(side)?;
     if let Some(plot) = args.plot {
         return plot::network(plot, &subject, side, args.block.as_deref());
     }
     let measurement = args.measure.then(|| measure_subject(&subject, side, args.iters)).transpose()?;
     layers::text(&subject, side, measurement.as_ref(), format)
+}
+
+/// The network that the arguments name, if they name one.
+fn subject(args: &InfoArgs, printer: &Printer) -> Result<Option<Subject>> {
+    match (&args.weights, &args.model) {
+        (Some(source), name) => {
+            Subject::from_weights(source, name.as_ref(), (&args.fetch, &args.part), printer).map(Some)
+        }
+        (None, Some(name)) => Subject::from_name(name).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Writes the network as TOML.
+fn write_config(args: &InfoArgs, path: &Path, printer: &Printer) -> Result<Exit> {
+    crate::output::check_free(path, args.force)?;
+    let subject = subject(args, printer)?.ok_or_else(|| Failure::message("no network given"));
+    let subject = subject.hint(|| "name one, such as hardnet68, or pass --weights".into())?;
+    let config = subject.config().ok_or_else(|| Failure::message(format!("`{}` is not a HarDNet", subject.name())));
+    let config = config.hint(|| "--write-config works for HarDNets".into())?;
+    let mut file = OutputFile::create(path, args.force)?;
+    file.append(
+        format!("# {}, for --model of hardnet; docs/adding-a-variant.md describes the fields.\n", subject.name())
+            .as_bytes(),
+    )?;
+    file.append(config.to_toml().as_bytes())?;
+    file.finish()?;
+    printer.line(path.display())?;
+    Ok(Exit::Success)
 }
 
 /// The outputs for all networks.

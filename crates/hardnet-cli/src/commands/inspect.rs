@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hardnet_checkpoint::{Checkpoint, TensorInfo};
-use hardnet_model::{Differences, Examined, Recognized, examine};
+use hardnet_model::{Differences, Examined, Recognized, WeightsOptions, examine_with};
 use serde::Serialize;
 
 use crate::failure::{Exit, Result};
+use crate::format::counted;
 use crate::model::name_of;
 use crate::printer::Printer;
+use crate::weights::PartArgs;
 
 /// Show the contents of a model file, even of one that this program cannot use.
 #[derive(Args, Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct InspectArgs {
     /// PyTorch, Paddle or safetensors file
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    part: PartArgs,
     /// List every tensor
     #[arg(long)]
     tensors: bool,
@@ -66,11 +70,23 @@ struct Total {
 }
 
 /// The network in a file, or the most similar published one.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Network {
     model: Option<String>,
     classes: Option<usize>,
     scheme: Option<&'static str>,
+    /// What the names of its tensors begin with, such as `model.`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    prefix: String,
+    /// Modules in the middle of names that only wrap others, such as `_orig_mod`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    wrappers: Vec<String>,
+    /// Tensors that are outside the network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
+    /// What was assumed of the network, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    assumed: Vec<String>,
     /// Differences between the file and that network.
     differences: Option<Differences>,
     /// Why no network could be searched for.
@@ -91,7 +107,7 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
             return Err(anyhow::Error::from(error).context(format!("cannot read `{path}`")).into());
         }
     };
-    let findings = findings(path, &checkpoint);
+    let findings = findings(path, &checkpoint, &args.part.options(None)?);
     if args.json {
         printer.json(&findings)?;
     } else {
@@ -106,8 +122,8 @@ fn raw_content(path: &Path, error: &hardnet_checkpoint::Error) -> Option<Vec<u8>
     (!matches!(error, Read { .. } | TooLarge { .. })).then(|| std::fs::read(path).ok()).flatten()
 }
 
-fn findings(path: String, checkpoint: &Checkpoint) -> Findings {
-    let network = network(&path, checkpoint);
+fn findings(path: String, checkpoint: &Checkpoint, options: &WeightsOptions) -> Findings {
+    let network = network(&path, checkpoint, options);
     let mut totals: BTreeMap<String, Total> = BTreeMap::new();
     for info in checkpoint.tensors() {
         let values = info.shape.iter().product::<usize>();
@@ -132,18 +148,16 @@ fn findings(path: String, checkpoint: &Checkpoint) -> Findings {
     }
 }
 
-fn network(path: &str, checkpoint: &Checkpoint) -> Network {
-    match examine(path, checkpoint) {
-        Ok(Examined { recognized: Recognized { config, scheme, differences, .. }, .. }) => Network {
-            model: Some(name_of(&config)),
-            classes: Some(config.classes()),
-            scheme: Some(scheme.name()),
-            differences: (differences.count() > 0).then_some(differences),
-            error: None,
-        },
-        Err(error) => {
-            Network { model: None, classes: None, scheme: None, differences: None, error: Some(error.to_string()) }
+fn network(path: &str, checkpoint: &Checkpoint, options: &WeightsOptions) -> Network {
+    let none = Network::default();
+    match examine_with(path, checkpoint, options) {
+        Ok(Examined { recognized, .. }) => {
+            let Recognized { config, scheme, prefix, wrappers, differences, left_out, assumed, .. } = recognized;
+            let (model, classes, scheme) = (Some(name_of(&config)), Some(config.classes()), Some(scheme.name()));
+            let differences = (differences.count() > 0).then_some(differences);
+            Network { model, classes, scheme, prefix, wrappers, left_out, assumed, differences, ..none }
         }
+        Err(error) => Network { error: Some(error.to_string()), ..none },
     }
 }
 
@@ -165,7 +179,7 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     for (key, value) in &findings.metadata {
         printer.line(format_args!("metadata  {key}: {}", excerpt(&value.to_string())))?;
     }
-    let Network { model, classes, scheme, differences, error } = &findings.network;
+    let Network { model, classes, scheme, differences, error, .. } = &findings.network;
     let (model, scheme) = (model.as_deref().unwrap_or("none"), scheme.unwrap_or("none"));
     match (error, differences) {
         (Some(error), _) => printer.line(format_args!("network   unknown: {error}"))?,
@@ -175,11 +189,32 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
             printer.line(format_args!("network   {model} with {} classes, {scheme} names", classes.unwrap_or(0)))?
         }
     }
+    print_names(&findings.network, printer)?;
     if tensors {
         printer.line("")?;
         for tensor in &findings.tensors {
             printer.line(format_args!("{:<6} {:<20} {}", tensor.dtype, format!("{:?}", tensor.shape), tensor.name))?;
         }
+    }
+    Ok(())
+}
+
+/// How the file's names differ from the scheme's, what is beside the network, and what was assumed of it.
+fn print_names(network: &Network, printer: &Printer) -> Result<()> {
+    let Network { prefix, wrappers, left_out, assumed, .. } = network;
+    if !prefix.is_empty() {
+        printer.line(format_args!("prefix    `{}`", hardnet_base::excerpt(prefix)))?;
+    }
+    for wrapper in wrappers {
+        printer.line(format_args!("wrapper   `{wrapper}`"))?;
+    }
+    if let Some(first) = left_out.first() {
+        let more = if left_out.len() > 1 { ", ..." } else { "" };
+        let (count, first) = (counted(left_out.len(), "other tensor"), hardnet_base::excerpt(first));
+        printer.line(format_args!("left out  {count} (`{first}`{more})"))?;
+    }
+    for text in assumed {
+        printer.line(format_args!("assumed   {text}"))?;
     }
     Ok(())
 }

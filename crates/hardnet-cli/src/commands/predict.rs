@@ -15,6 +15,7 @@ use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::labels::{Hit, hits};
 use crate::model::ModelArgs;
+use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
@@ -79,7 +80,8 @@ struct Line<'a> {
 
 pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     if args.model.weights().is_none() {
-        let model = args.model.variant().map_or("hardnet68".into(), |variant| variant.to_string());
+        let variant = args.model.network().and_then(NetworkName::variant);
+        let model = variant.map_or("hardnet68".into(), |variant| variant.to_string());
         return Err(Failure::message("no weights given")).hint(|| {
             format!(
                 "pass --weights {model}.upstream_in1k, which is downloaded, or --weights FILE for ImageNet's classes; or \

@@ -111,7 +111,7 @@ impl TraceArgs {
     /// Prints the output of every module of the Candle network.
     fn modules(&self, tensor: &[f32], crop: usize, printer: &Printer) -> Result<()> {
         let located = self.model.locate(printer)?.ok_or_else(|| Failure::message("no weights given"))?;
-        let file = located.open(self.model.variant())?;
+        let file = located.open(self.model.network(), self.model.part())?;
         let network = HarDNet::from_file(&file, &Device::Cpu)?;
         let names: Vec<_> = network.graph().modules().iter().map(|module| module.name.clone()).collect();
         let positions: Vec<_> = (0..names.len()).collect();

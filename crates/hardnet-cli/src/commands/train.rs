@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hardnet_model::{Config, Metadata, Variant, WeightsFile};
+use hardnet_model::{Metadata, WeightsFile};
 use hardnet_train::{Error, Event, Job, Outcome, RunFile, RunFolder, RunState, Trainer, Validation, Weights};
 use hardnet_weights::WeightsSource;
 
@@ -19,9 +19,10 @@ use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::{at_least_one, counted};
 use crate::interrupt::Interrupt;
 use crate::model::name_of;
+use crate::network::NetworkName;
 use crate::pipeline::{PipelineArgs, to_value};
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, locate};
+use crate::weights::{FetchArgs, PartArgs, locate, tell};
 use data::{Data, DataArgs};
 use recipe::RecipeArgs;
 use settings::{Origin, Settings};
@@ -34,6 +35,7 @@ Examples:
   hardnet train -o run --model hardnet39ds --data-dir train-images-idx3-ubyte.gz --hold-out 5000 --img-size 64 --crop-pct 1
   hardnet train -o run --weights hardnet68.safetensors --data-dir flowers/train --val-dir flowers/val --epochs 30 --lr 0.005
   hardnet train -o run --recipe notebook --weights hardnet68.pdparams --data-dir train --train-list train_list.txt
+  hardnet train -o run --model net.toml --data-dir flowers/train --hold-out 500
   hardnet train --resume run")]
 pub(crate) struct TrainArgs {
     /// Output folder: weights, state, metrics and curves
@@ -44,7 +46,7 @@ pub(crate) struct TrainArgs {
         long, value_name = "FOLDER",
         // clap reports a group of arguments that contains another group as empty, so these are named.
         conflicts_with_all = [
-            "output", "force", "keep_epochs", "model", "weights", "labels", "freeze_until", "seed",
+            "output", "force", "keep_epochs", "model", "weights", "prefix", "labels", "freeze_until", "seed",
             "FetchArgs", "DataArgs", "RecipeArgs", "PipelineArgs",
         ]
     )]
@@ -86,11 +88,13 @@ const WEIGHTS_HELP: &str = "Initial weights: a file, a tag, or hf://owner/name[@
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct StartArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68 or hardnet85; required without --weights
+    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML; required without --weights
     #[arg(short, long, value_name = "NAME", required_unless_present_any = ["weights", "resume"])]
-    model: Option<Variant>,
+    model: Option<NetworkName>,
     #[arg(help = WEIGHTS_HELP, long, visible_alias = "checkpoint", value_name = "FILE")]
     weights: Option<WeightsSource>,
+    #[command(flatten)]
+    part: PartArgs,
     /// File of class names, one on each line [default: names of the class folders]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -211,13 +215,17 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
     let file = match &start.weights {
         Some(weights) => {
             let located = locate(weights, &start.fetch, printer)?;
-            Some((weights.to_string(), located.open(start.model)?))
+            let file = located.open(start.model.as_ref(), &start.part)?;
+            tell(&file, printer);
+            Some((weights.to_string(), file))
         }
         None => None,
     };
     let file_config = file.as_ref().map(|(_, file)| file.config());
-    let own_config = || start.model.map(Config::from).expect("clap requires a model without weights");
-    let base = file_config.cloned().unwrap_or_else(own_config);
+    let base = match file_config {
+        Some(config) => config.clone(),
+        None => start.model.as_ref().expect("clap requires a model without weights").config()?,
+    };
     let data_settings = args.data.settings()?;
     let classes = match args.data.num_classes {
         Some(classes) => classes,

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use clap::Args;
 use hardnet_classifier::{ClassifierBuilder, Engine};
-use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, Variant, WeightsFile};
+use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, WeightsFile};
 use hardnet_params::synthetic;
 use profile::Profile;
 use serde::Serialize;
@@ -17,8 +17,10 @@ use super::data::DataArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
 use crate::model::{EngineChoice, name_of, plan_options};
+use crate::network::NetworkName;
 use crate::printer::Printer;
 use crate::report::Tool;
+use crate::weights::tell;
 
 /// Warm-up runs.
 const WARM_UP: usize = 3;
@@ -120,12 +122,17 @@ impl Weights {
     }
 }
 
-pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArgs, printer: &Printer) -> Result<Exit> {
+pub(crate) fn run(
+    args: &NetworkArgs,
+    network: Option<&NetworkName>,
+    shared: &DataArgs,
+    printer: &Printer,
+) -> Result<Exit> {
     let located = shared.model.locate(printer)?;
-    let variant = variant.or(shared.model.variant());
-    let open = || match (&located, variant) {
-        (Some(located), variant) => Ok(Weights::File(Box::new(located.open(variant)?))),
-        (None, Some(variant)) => Ok(Weights::Formula(variant.into())),
+    let name = network.or(shared.model.network());
+    let open = || match (&located, name) {
+        (Some(located), name) => Ok(Weights::File(Box::new(located.open(name, shared.model.part())?))),
+        (None, Some(name)) => Ok(Weights::Formula(name.config()?)),
         (None, None) => {
             Err(Failure::message("nothing to measure").hint("pass a network, --weights FILE or --data PATH"))
         }
@@ -141,6 +148,9 @@ pub(crate) fn run(args: &NetworkArgs, variant: Option<Variant>, shared: &DataArg
 
     let started = Instant::now();
     let weights = open()?;
+    if let Weights::File(file) = &weights {
+        tell(file, printer);
+    }
     let config = weights.config().clone();
     let mut network: Box<Network>;
     let (mut plan_mib, mut multiply_adds, mut profile) = (None, None, None);

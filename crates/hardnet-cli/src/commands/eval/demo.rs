@@ -29,7 +29,7 @@ impl Demo {
     pub(super) fn from_args(args: &EvalArgs) -> Result<Option<Self>> {
         let of_others = match args.model.weights() {
             Some(source) => source.to_string() != TAG,
-            None => args.model.variant().is_some(),
+            None => args.model.network().is_some(),
         };
         if of_others || args.data_dir.is_some() || args.val_list.is_some() {
             return Ok(None);

@@ -8,13 +8,14 @@ use hardnet_weights::WeightsSource;
 
 use crate::failure::{Failure, Result};
 use crate::model::name_of;
+use crate::network::{NetworkName, unknown};
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, locate};
+use crate::weights::{FetchArgs, PartArgs, locate, tell};
 
 /// Name of a network.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Name {
-    Variant(Variant),
+    HarDNet(NetworkName),
     Reference(Reference),
 }
 
@@ -25,9 +26,9 @@ impl FromStr for Name {
         if let Ok(reference) = text.to_lowercase().parse() {
             return Ok(Self::Reference(reference));
         }
-        text.parse().map(Self::Variant).map_err(|error| {
-            let names = Reference::ALL.map(|reference| format!("`{}`", reference.name()));
-            format!("{error}, {}", names.join(", "))
+        text.parse().map(Self::HarDNet).map_err(|_| {
+            let others = Reference::ALL.into_iter().map(Reference::name);
+            unknown(text, Variant::ALL.into_iter().map(Variant::name).chain(others))
         })
     }
 }
@@ -41,11 +42,17 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn from_name(name: Name) -> Self {
-        match name {
-            Name::Variant(variant) => Self::from_variant(variant),
+    pub(super) fn from_name(name: &Name) -> Result<Self> {
+        Ok(match name {
+            Name::HarDNet(NetworkName::Variant(variant)) => Self::from_variant(*variant),
+            Name::HarDNet(name) => Self::from_config(name.config()?)?,
             Name::Reference(reference) => Self { graph: reference.graph(), config: None },
-        }
+        })
+    }
+
+    fn from_config(config: Config) -> Result<Self> {
+        let graph = Graph::new(&config)?.with_name(name_of(&config));
+        Ok(Self { graph, config: Some(config) })
     }
 
     pub(super) fn from_variant(variant: Variant) -> Self {
@@ -56,23 +63,23 @@ impl Subject {
 
     pub(super) fn from_weights(
         source: &WeightsSource,
-        name: Option<Name>,
-        fetch: &FetchArgs,
+        name: Option<&Name>,
+        (fetch, part): (&FetchArgs, &PartArgs),
         printer: &Printer,
     ) -> Result<Self> {
-        let variant = match name {
+        let network = match name {
             Some(Name::Reference(reference)) => {
                 return Err(Failure::message(format!(
                     "weights of `{}` cannot be read, only those of HarDNets",
                     reference.name()
                 )));
             }
-            Some(Name::Variant(variant)) => Some(variant),
+            Some(Name::HarDNet(name)) => Some(name),
             None => None,
         };
-        let config = locate(source, fetch, printer)?.open(variant)?.config().clone();
-        let graph = Graph::new(&config)?.with_name(name_of(&config));
-        Ok(Self { graph, config: Some(config) })
+        let file = locate(source, fetch, printer)?.open(network, part)?;
+        tell(&file, printer);
+        Self::from_config(file.config().clone())
     }
 
     pub(super) fn name(&self) -> &str {
