@@ -3,7 +3,7 @@
 use std::io;
 
 use hardnet_checkpoint::Error as CheckpointError;
-use hardnet_data::DatasetError;
+use hardnet_data::{DatasetError, LabelError, Numbering};
 use hardnet_weights::{DownloadError, Error as WeightsError};
 
 /// Returns what to do about an error, if there is a known remedy for one of its causes.
@@ -12,9 +12,8 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref::<WeightsError>() {
             return weights(error);
         }
-        if let Some(DatasetError::UnsortedImages { .. }) = cause.downcast_ref() {
-            let hint = "pass a list of labels with --val-list, or sort the images into one folder per class";
-            return Some(hint.into());
+        if let Some(error) = cause.downcast_ref() {
+            return dataset(error).map(Into::into);
         }
         let boxed = cause.downcast_ref::<Box<CheckpointError>>().map(AsRef::as_ref);
         boxed.or_else(|| cause.downcast_ref()).and_then(checkpoint).map(Into::into)
@@ -34,6 +33,30 @@ fn weights(error: &WeightsError) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+fn dataset(error: &DatasetError) -> Option<&'static str> {
+    const DEVKIT: &str = "pass the development kit with --devkit, its folder or ILSVRC2012_devkit_t12.tar.gz; or use \
+        labels that need no kit: Kaggle's LOC_val_solution.csv as a list, or one folder for each WordNet id";
+    const CLASS_MAP: &str = "rename the labels, or pass --class-map with a file that has a line `label,index` for each, \
+        or the names of all classes in their order";
+    Some(match error {
+        DatasetError::UnsortedImages { .. } => {
+            "pass a list of labels with --val-list, or sort the images into one folder per class"
+        }
+        DatasetError::NumbersOnly { .. } => DEVKIT,
+        DatasetError::Labels { reason, .. } => match reason {
+            LabelError::OutOfRange { numbering: Numbering::ImageNetFromOne, .. }
+            | LabelError::WrongNumbering { numbering: Numbering::DevelopmentKit, .. } => DEVKIT,
+            LabelError::WrongNumbering { .. } => {
+                "subtract one from each label, or use Kaggle's LOC_val_solution.csv as the list"
+            }
+            LabelError::NoClass { .. } | LabelError::OutOfRange { .. } | LabelError::Ambiguous { .. } => CLASS_MAP,
+            LabelError::NotAKitNumber { .. } => "drop --devkit if the labels are not the kit's",
+            _ => return None,
+        },
+        _ => return None,
+    })
 }
 
 fn checkpoint(error: &CheckpointError) -> Option<&'static str> {

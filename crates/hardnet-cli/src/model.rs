@@ -91,6 +91,8 @@ pub(crate) struct OpenedModel {
     engine: Option<EngineChoice>,
     batch_invariant: bool,
     device: (Device, DeviceChoice),
+    /// Names of the classes in place of those in the weights file.
+    labels: Option<Vec<String>>,
 }
 
 impl ModelArgs {
@@ -120,7 +122,14 @@ impl ModelArgs {
                 config.classes()
             )));
         }
-        Ok(OpenedModel { file, weights, engine: self.engine, batch_invariant: self.batch_invariant, device })
+        Ok(OpenedModel {
+            file,
+            weights,
+            engine: self.engine,
+            batch_invariant: self.batch_invariant,
+            device,
+            labels: None,
+        })
     }
 
     pub(crate) fn weights(&self) -> Option<&WeightsSource> {
@@ -170,15 +179,28 @@ impl OpenedModel {
         self.file.metadata().and_then(|metadata| metadata.pipeline.as_ref())
     }
 
+    /// The names of the classes in the weights file.
+    pub(crate) fn labels(&self) -> Option<&[String]> {
+        self.file.metadata()?.labels.as_deref()
+    }
+
+    /// Names the classes, if names are given.
+    pub(crate) fn with_labels(self, names: Option<Vec<String>>) -> Self {
+        Self { labels: names.or(self.labels), ..self }
+    }
+
     /// Builds the classifier with preprocessing by `pipeline`, in batches of `batch` images.
     pub(crate) fn build(self, pipeline: &Pipeline, batch: usize, printer: &Printer) -> Result<Model> {
-        let Self { file, weights, engine, batch_invariant, device: (device, device_choice) } = self;
+        let Self { file, weights, engine, batch_invariant, device: (device, device_choice), labels } = self;
         let (name, classes) = (name_of(file.config()), file.config().classes());
         check_side(file.config(), pipeline.crop as usize)?;
         let mut builder =
             builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device).batch_invariant(batch_invariant);
         if let Some(engine) = engine {
             builder = builder.engine(engine.into());
+        }
+        if let Some(labels) = labels {
+            builder = builder.labels(labels);
         }
         let classifier = match builder.from_weights(file) {
             Err(error @ hardnet_classifier::Error::Engine { .. }) => {

@@ -45,6 +45,12 @@ pub(crate) struct Tool {
 pub(crate) struct Data {
     pub(crate) data_dir: String,
     pub(crate) val_list: Option<String>,
+    /// How the labels were read: `class names`, `WordNet ids`, `indices`, `class map`, `ILSVRC2012_ID` or `sorted as text`.
+    pub(crate) labels: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) class_map: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) devkit: Option<String>,
     /// Number of images, including unreadable ones.
     pub(crate) images: usize,
 }

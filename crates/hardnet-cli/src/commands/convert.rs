@@ -4,7 +4,7 @@ mod hub;
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
@@ -13,6 +13,7 @@ use hardnet_model::{Conversion, ConversionOptions, Precision, WeightsFile};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::labels::read_names;
 use crate::model::name_of;
 use crate::network::NetworkName;
 use crate::output::{OutputFile, check_free};
@@ -117,7 +118,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
     for path in &target.files {
         check_free(path, args.force)?;
     }
-    let labels = args.labels.as_deref().map(read_labels).transpose()?;
+    let labels = args.labels.as_deref().map(read_names).transpose()?;
     let weights = open_weights(&args.input, &args.part.options(args.model.as_ref())?)?;
     tell(&weights, printer);
     let pipeline = args.pipeline(&weights, printer)?;
@@ -228,17 +229,5 @@ fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion
         assumed: metadata.assumed.clone(),
         written: target.files.iter().map(|path| path.display().to_string()).collect(),
         dry_run: args.dry_run,
-    }
-}
-
-/// Reads a file of class names, without trailing blank lines.
-pub(crate) fn read_labels(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
-    match names.iter().position(String::is_empty) {
-        Some(line) => {
-            Err(Failure::message(format!("line {} of `{}` is empty, expected a class name", line + 1, path.display())))
-        }
-        None => Ok(names),
     }
 }

@@ -9,18 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use hardnet_data::{DecodeWarning, Pipeline, Sample, SampleError};
+use hardnet_data::{Classes, Dataset, DecodeWarning, LabelRule, Pipeline, Sample, SampleError};
 use hardnet_eval::{BatchDone, EvalOptions, EvalSummary, Metric, Observer, ScoredImage, Tally};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
+use crate::labels::{LabelArgs, MappedClasses, classes};
 use crate::model::{Model, ModelArgs, check_side};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::{self, Data, Report, Seconds, Tool};
-use crate::samples::{labeled, subsample_evenly};
+use crate::samples::{self, subsample_evenly};
 use demo::Demo;
 use page::{Page, PageArgs};
 use predictions::Predictions;
@@ -42,6 +43,8 @@ pub(crate) struct EvalArgs {
     /// LOC_val_solution.csv
     #[arg(long, value_name = "FILE")]
     val_list: Option<PathBuf>,
+    #[command(flatten)]
+    labels: LabelArgs,
     /// Batch size
     #[arg(short, long, value_name = "N", default_value = "16", value_parser = at_least_one)]
     batch_size: usize,
@@ -84,15 +87,16 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
     let images = demo.map_or_else(|| Images::given(args), |demo| Ok(Images::Demo(demo)))?;
     check_side(model.config(), pipeline.crop as usize)?;
-    let classes = model.config().classes();
-    let samples = Arc::new(on_own_thread(|| images.samples(args, classes, printer))?);
+    let MappedClasses { classes, names } = classes(model.config().classes(), model.labels(), args.labels.class_map())?;
+    let dataset = on_own_thread(|| images.dataset(args, classes, printer))?;
+    let (samples, rule) = (Arc::new(dataset.samples), dataset.rule);
     // After the list, so that its errors are reported at once.
-    let model = model.build(&pipeline, args.batch_size.min(samples.len()), printer)?;
+    let model = model.with_labels(names).build(&pipeline, args.batch_size.min(samples.len()), printer)?;
     let mut predictions = args.predictions.as_deref().map(|path| Predictions::create(path, args.force)).transpose()?;
     let mut page = args.page.open(args.force)?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let run = Run { args, model: &model, samples, pipeline: &pipeline, workers, printer };
+    let run = Run { args, model: &model, samples, rule, pipeline: &pipeline, workers, printer };
     let (tally, summary) = run.evaluate(&interrupt, predictions.as_mut(), page.as_mut())?;
     if let Some(predictions) = predictions {
         predictions.finish()?;
@@ -137,13 +141,16 @@ impl<'a> Images<'a> {
         }
     }
 
-    fn samples(&self, args: &EvalArgs, classes: usize, printer: &Printer) -> Result<Vec<Sample>> {
+    fn dataset(&self, args: &EvalArgs, classes: Classes, printer: &Printer) -> Result<Dataset> {
         let mut dataset = match self {
-            Self::Given(path) => labeled(path, args.val_list.as_deref(), classes, printer)?,
+            Self::Given(path) => {
+                let options = samples::options(path, args.val_list.as_deref(), classes)?;
+                samples::read(&options.development_kit(args.labels.kit()?), printer)?
+            }
             Self::Demo(demo) => demo.dataset(classes)?,
         };
         subsample_evenly(&mut dataset, args.num_samples, printer);
-        Ok(dataset.samples)
+        Ok(dataset)
     }
 }
 
@@ -183,6 +190,7 @@ struct Run<'a> {
     args: &'a EvalArgs,
     model: &'a Model,
     samples: Arc<Vec<Sample>>,
+    rule: Option<LabelRule>,
     pipeline: &'a Pipeline,
     workers: usize,
     printer: &'a Printer,
@@ -233,6 +241,9 @@ impl Run<'_> {
             data: Data {
                 data_dir,
                 val_list: self.args.val_list.as_ref().map(|list| list.display().to_string()),
+                labels: self.rule.map(LabelRule::as_str),
+                class_map: self.args.labels.class_map().map(|path| path.display().to_string()),
+                devkit: self.args.labels.devkit().map(|path| path.display().to_string()),
                 images: self.samples.len(),
             },
             pipeline: self.pipeline.clone().into(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
-use crate::labels::{Hit, hits};
+use crate::labels::{Hit, classes, hits};
 use crate::model::ModelArgs;
 use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
@@ -37,6 +37,9 @@ pub(crate) struct PredictArgs {
     /// Number of classes to show for each image
     #[arg(short = 'k', long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     topk: usize,
+    /// Names of the classes: one on each line in class order, or lines `name,index`
+    #[arg(long, value_name = "FILE")]
+    class_map: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -96,6 +99,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
         printer.note(note);
     }
     let model = args.model.open(printer)?;
+    let names = classes(model.config().classes(), model.labels(), args.class_map.as_deref())?.names;
+    let model = model.with_labels(names);
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
     let batch = args.batch_size.min(dataset.samples.len());
     let classifier = model.build(&pipeline, batch, printer)?.classifier;

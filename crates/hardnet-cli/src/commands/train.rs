@@ -13,11 +13,11 @@ use hardnet_model::{Metadata, WeightsFile};
 use hardnet_train::{Error, Event, Job, Outcome, RunFile, RunFolder, RunState, Trainer, Validation, Weights};
 use hardnet_weights::WeightsSource;
 
-use crate::commands::convert::read_labels;
 use crate::device::DeviceChoice;
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::{at_least_one, counted};
 use crate::interrupt::Interrupt;
+use crate::labels::read_names;
 use crate::model::name_of;
 use crate::network::NetworkName;
 use crate::pipeline::{PipelineArgs, to_value};
@@ -244,7 +244,7 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
     };
     let mut metadata = Metadata::new(config);
     metadata.labels = match &start.labels {
-        Some(path) => Some(read_labels(path)?),
+        Some(path) => Some(read_names(path)?),
         None => labels(file.as_ref().map(|(_, file)| file), data.classes.clone(), classes),
     };
     if let Some(found) = metadata.labels.as_ref().map(Vec::len).filter(|&found| found != classes) {

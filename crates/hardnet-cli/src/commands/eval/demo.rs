@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use hardnet_data::Dataset;
+use hardnet_data::{Classes, Dataset};
 use hardnet_demo::fashion_mnist::{SAMPLE_TAR, VAL_LIST};
 use hardnet_weights::WeightsSource;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ impl Demo {
         Ok(args.with_weights(TAG.parse::<WeightsSource>()?))
     }
 
-    pub(super) fn dataset(&self, classes: usize) -> Result<Dataset> {
+    pub(super) fn dataset(&self, classes: Classes) -> Result<Dataset> {
         Ok(Dataset::from_list(&self.list(), self.archive(), classes)?)
     }
 
