@@ -4,10 +4,19 @@ Python 3.12 or later, standard library only: python fuzz/seeds.py
 Inputs that fuzzing found, `found-*`, are kept.
 """
 
+import argparse
+import collections
+import datetime
+import enum
 import gzip
 import io
 import math
+import pathlib
+import pickle
+import struct
+import sys
 import tarfile
+import types
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -54,6 +63,93 @@ def unchecked(content):
     return bytes(content)
 
 
+class Module:
+    """Stands for a class of `torch.nn`, with the attributes of one."""
+
+    def __init__(self, **modules):
+        self._parameters = {"weight": Stored([1.0, 2.0]), "bias": None}
+        self._buffers = {"mean": Stored([3.0]), "cache": Stored([4.0])}
+        self._non_persistent_buffers_set = {"cache"}
+        self._modules = modules
+
+
+class Kind(enum.Enum):
+    ONE = 1
+
+
+class Stored:
+    """A tensor of floats, written as torch writes one."""
+
+    def __init__(self, values, rebuild="_rebuild_tensor_v2"):
+        self.values, self.rebuild = values, rebuild
+
+    def __reduce__(self):
+        utils = sys.modules["torch._utils"]
+        arguments = Storage(self.values), 0, (len(self.values),), (1,), False, collections.OrderedDict()
+        return getattr(utils, self.rebuild), arguments
+
+
+class Storage:
+    def __init__(self, values):
+        self.values = values
+
+
+def torch_stand_ins():
+    """Modules with the names that pickles of torch have."""
+    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    sys.modules.update({"torch": torch, "torch._utils": utils})
+    torch.FloatStorage = type("FloatStorage", (), {"__module__": "torch", "__qualname__": "FloatStorage"})
+    for name in ("_rebuild_tensor_v2", "_rebuild_sparse_tensor"):
+        function = eval("lambda *_: None")
+        function.__module__, function.__qualname__, function.__name__ = "torch._utils", name, name
+        setattr(utils, name, function)
+
+
+def legacy(value, protocol=2):
+    """A file of `torch.save` before PyTorch 1.6."""
+    keys, out = {}, io.BytesIO()
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value):
+            if isinstance(value, Storage):
+                key = keys.setdefault(id(value), (str(len(keys)), value))[0]
+                return "storage", sys.modules["torch"].FloatStorage, key, "cpu", len(value.values), None
+
+    for head in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
+        out.write(pickle.dumps(head, 2))
+    Pickler(out, protocol).dump(value)
+    out.write(pickle.dumps([key for key, _ in keys.values()], 2))
+    for _, storage in keys.values():
+        out.write(struct.pack("<q", len(storage.values)) + struct.pack(f"<{len(storage.values)}f", *storage.values))
+    return out.getvalue()
+
+
+def checkpoints():
+    """Files with objects beside the tensors, with several dictionaries, and of whole modules."""
+    torch_stand_ins()
+    circle = argparse.Namespace()
+    circle.me = [circle]
+    objects = {
+        "args": argparse.Namespace(lr=0.1, path=pathlib.PurePosixPath("/data"), kind=Kind.ONE),
+        "when": datetime.datetime(2026, 1, 2),
+        "kinds": [{1, "a"}, frozenset({2}), collections.deque([1]), collections.Counter("ab"), 1j, bytearray(b"a")],
+        "big": 1 << 99,
+        "counts": collections.defaultdict(list, a=[1]),
+        "circle": circle,
+        "class": Module,
+    }
+    state = {"w": Stored([1.0, 2.0])}
+    average = {"n_averaged": Stored([7.0]), "module.w": Stored([3.0, 4.0])}
+    seeds = {f"objects_p{protocol}": legacy({**objects, "state_dict": state}, protocol) for protocol in (1, 2, 4, 5)}
+    seeds["averaged"] = legacy({"model": state, "model_ema": average, "epoch": 3})
+    seeds["unusual"] = legacy({"student": state, "teacher": average})
+    seeds["module"] = legacy(Module(inner=Module(), other=None))
+    seeds["modules"] = legacy({"model": Module(inner=Module()), "ema": Module(module=Module())}, 4)
+    seeds["sparse"] = legacy({"w": Stored([1.0], "_rebuild_sparse_tensor"), "v": Stored([1.0])})
+    seeds["refused"] = legacy({"state_dict_ema": circle, "state_dict": state})
+    return seeds
+
+
 def main():
     for old in STORED.glob("*/*"):
         if not old.name.startswith("found-"):
@@ -62,6 +158,9 @@ def main():
     for path in sorted((ROOT / "crates/hardnet-checkpoint/tests/fixtures").iterdir()):
         if path.suffix in (".pth", ".pdparams", ".safetensors") and path.stat().st_size <= LIMIT:
             store("checkpoint", path.name, unchecked(path.read_bytes()))
+
+    for name, content in checkpoints().items():
+        store("checkpoint", name, content)
 
     for path in sorted((ROOT / "crates/hardnet-data/tests/pillow/files").iterdir()):
         if path.suffix in (".jpg", ".png", ".bmp") and path.stat().st_size <= LIMIT:

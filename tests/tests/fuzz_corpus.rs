@@ -25,7 +25,7 @@ fn replay(name: &str, target: fn(&[u8]) -> bool, expected: usize) {
 
 #[test]
 fn checkpoint() {
-    replay("checkpoint", targets::checkpoint, 34);
+    replay("checkpoint", targets::checkpoint, 43);
 }
 
 #[test]
