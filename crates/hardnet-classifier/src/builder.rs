@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hardnet_data::Pipeline;
 use hardnet_engine::PlanOptions;
 use hardnet_graph::{Config, Graph, Taps};
-use hardnet_params::{Metadata, Parameters, WeightsFile};
+use hardnet_params::{Metadata, Parameters, WeightsFile, WeightsOptions};
 use hardnet_simd::Isa;
 
 use crate::classifier::{Classifier, Inner};
@@ -42,6 +42,7 @@ pub struct ClassifierBuilder {
     image_size: Option<u32>,
     labels: Option<Labels>,
     taps: Option<Taps>,
+    weights: WeightsOptions,
     #[cfg(feature = "candle")]
     device: candle_core::Device,
 }
@@ -59,6 +60,7 @@ impl Default for ClassifierBuilder {
             image_size: None,
             labels: None,
             taps: None,
+            weights: WeightsOptions::default(),
             #[cfg(feature = "candle")]
             device: candle_core::Device::Cpu,
         }
@@ -137,13 +139,21 @@ impl ClassifierBuilder {
         self
     }
 
+    /// Sets what [`load`](Self::load) reads of a file: one dictionary of a checkpoint, the tensors below a prefix, a
+    /// network that the file must hold. By default, the averaged weights of a checkpoint that has them.
+    pub fn weights_options(mut self, options: WeightsOptions) -> Self {
+        self.weights = options;
+        self
+    }
+
     /// Builds the classifier of a weights file: safetensors, PyTorch or Paddle.
     ///
     /// # Errors
     ///
     /// [`Error::Params`] where the file holds no such network, otherwise as [`from_weights`](Self::from_weights).
     pub fn load(self, path: impl AsRef<Path>) -> Result<Classifier> {
-        self.from_weights(WeightsFile::open(path)?)
+        let file = WeightsFile::open_with(path, &self.weights)?;
+        self.from_weights(file)
     }
 
     /// Builds the classifier of the weights called `name`, as [`Classifier::from_pretrained`].

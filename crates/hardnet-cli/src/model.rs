@@ -72,6 +72,9 @@ pub(crate) struct WeightsOrigin {
     /// How the file of a tag was verified when it was downloaded: `verified`, `as named`, `accepted` or `unverified`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) check: Option<&'static str>,
+    /// Key of the dictionary in the file that was read, such as `state_dict_ema`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wrapper: Option<String>,
 }
 
 /// A network that is ready to run.
@@ -113,7 +116,12 @@ impl ModelArgs {
             return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
                 .hint("this command needs a network with a head; `hardnet train --weights` adds one, and `hardnet info`, `inspect` and `convert` do without"));
         }
-        let weights = WeightsOrigin { path: source.to_string(), sha256: file.sha256(), check: located.verification };
+        let weights = WeightsOrigin {
+            path: source.to_string(),
+            sha256: file.sha256(),
+            check: located.verification,
+            wrapper: file.checkpoint().wrapper().map(Into::into),
+        };
         let labels = file.metadata().and_then(|metadata| metadata.labels.as_ref());
         if let Some(labels) = labels.filter(|labels| labels.len() != config.classes()) {
             return Err(Failure::message(format!(

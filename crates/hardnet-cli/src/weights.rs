@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hardnet_base::excerpt;
+use hardnet_checkpoint::Checkpoint;
 use hardnet_model::{WeightsFile, WeightsOptions};
 use hardnet_weights::{RegistryEntry, WeightsSource};
 
@@ -38,6 +39,10 @@ pub(crate) struct PartArgs {
     /// Read the tensors whose names begin with this, such as model. [default: detected]
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
+    /// Read this dictionary of a checkpoint, such as state_dict or model_ema; hardnet inspect lists them [default:
+    /// averaged weights first]
+    #[arg(long, value_name = "KEY")]
+    entry: Option<String>,
 }
 
 impl PartArgs {
@@ -46,6 +51,7 @@ impl PartArgs {
         let mut options = WeightsOptions::default();
         options.network = network.map(NetworkName::expected).transpose()?;
         options.prefix.clone_from(&self.prefix);
+        options.entry.clone_from(&self.entry);
         Ok(options)
     }
 }
@@ -81,8 +87,24 @@ pub(crate) fn open_weights(path: &Path, options: &WeightsOptions) -> Result<Weig
     add_hint(WeightsFile::open_with(path, options), path)
 }
 
+/// Says which dictionary of a checkpoint is read, where it has several.
+pub(crate) fn tell_entry(checkpoint: &Checkpoint, printer: &Printer) {
+    for value in checkpoint.passed_over() {
+        let (name, class) = (excerpt(&value.name), format!("{}.{}", value.module, value.class));
+        printer.warn(format_args!("`{name}` is an object of the class `{class}` and is not read"));
+    }
+    let own = checkpoint.wrapper().unwrap_or(".");
+    let (read, others): (Vec<_>, Vec<_>) = checkpoint.dictionaries().iter().partition(|one| one.path == own);
+    if let (Some(read), false) = (read.first(), others.is_empty()) {
+        let more = if others.len() > SHOWN { ", ..." } else { "" };
+        let others = others.iter().take(SHOWN).map(|other| other.to_string()).collect::<Vec<_>>().join(", ");
+        printer.note(format_args!("reading {read}; --entry chooses another dictionary: {others}{more}"));
+    }
+}
+
 /// Says what of an opened file is not as it stands in it: names, tensors, the network.
 pub(crate) fn tell(file: &WeightsFile, printer: &Printer) {
+    tell_entry(file.checkpoint(), printer);
     let quoted =
         |names: &[String]| names.iter().map(|name| format!("`{}`", excerpt(name))).collect::<Vec<_>>().join(", ");
     if !file.prefix().is_empty() {

@@ -1,5 +1,6 @@
 //! What a caller expects of a weights file.
 
+use hardnet_checkpoint::ReadOptions;
 use hardnet_graph::{Config, Variant};
 
 /// What a weights file is read for. By default, the network that the file describes or that its tensors tell.
@@ -8,6 +9,8 @@ use hardnet_graph::{Config, Variant};
 pub struct WeightsOptions {
     /// The network that the file must hold.
     pub network: Option<Expected>,
+    /// The dictionary of the file to read, its keys joined by periods; by default the file's format tells.
+    pub entry: Option<String>,
     /// What the names of the network's tensors begin with, such as `model.`: the rest of the file is left out. By
     /// default it is found out.
     pub prefix: Option<String>,
@@ -51,6 +54,13 @@ fn without_dropout(config: &Config) -> Config {
 }
 
 impl WeightsOptions {
+    /// How the file is opened.
+    pub(crate) fn read(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.entry.clone_from(&self.entry);
+        options
+    }
+
     /// Requires a published network.
     #[must_use]
     pub fn variant(mut self, variant: Variant) -> Self {
@@ -63,6 +73,13 @@ impl WeightsOptions {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.network = Some(Expected::Config(Box::new(config)));
+        self
+    }
+
+    /// Reads the dictionary `entry` of the file, such as `state_dict`; `.` is the top level.
+    #[must_use]
+    pub fn entry(mut self, entry: impl Into<String>) -> Self {
+        self.entry = Some(entry.into());
         self
     }
 

@@ -10,7 +10,7 @@ mod parameters;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use hardnet_checkpoint::Checkpoint;
+use hardnet_checkpoint::{Checkpoint, OpaqueValue};
 use hardnet_graph::{Config, Variant};
 
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ impl WeightsFile {
     /// As [`WeightsFile::open`]; [`Error::OtherNetwork`] where the file holds another network, [`Error::NoPrefix`] where
     /// it has no such part.
     pub fn open_with(path: impl AsRef<Path>, options: &WeightsOptions) -> Result<Self> {
-        Self::new(path.as_ref(), open(path.as_ref())?, options)
+        Self::new(path.as_ref(), open(path.as_ref(), options)?, options)
     }
 
     /// Reads a file that must hold `variant`, with as many classes as it has.
@@ -86,7 +86,7 @@ impl WeightsFile {
     ///
     /// As [`WeightsFile::open_with`].
     pub fn from_bytes_with(name: impl AsRef<Path>, bytes: Vec<u8>, options: &WeightsOptions) -> Result<Self> {
-        Self::new(name.as_ref(), parse(name.as_ref(), bytes)?, options)
+        Self::new(name.as_ref(), parse(name.as_ref(), bytes, options)?, options)
     }
 
     /// Reads the content of a file that must hold `variant`; errors call it `name`.
@@ -112,6 +112,9 @@ impl WeightsFile {
         if let Some(expected) = options.network.as_ref().filter(|expected| !expected.is(&recognized.config)) {
             let (found, expected) = (network_name(&recognized.config), expected.name());
             return Err(Error::OtherNetwork { path: path.into(), found, expected });
+        }
+        if let Some(value) = refused(&checkpoint, &recognized.differences.missing) {
+            return Err(Error::Format { path: path.into(), source: Box::new(value.refusal()) });
         }
         if recognized.differences.count() > 0 {
             let network = match (&options.network, recognized.config.published_name(), &metadata) {
@@ -219,15 +222,24 @@ impl WeightsFile {
     }
 }
 
-fn open(path: &Path) -> Result<Checkpoint> {
-    Checkpoint::open(path).map_err(|error| match error {
+fn open(path: &Path, options: &WeightsOptions) -> Result<Checkpoint> {
+    Checkpoint::open_with(path, &options.read()).map_err(|error| match error {
         hardnet_checkpoint::Error::Read { path, source } => Error::Read { path, source },
         source => Error::Format { path: path.into(), source: Box::new(source) },
     })
 }
 
-fn parse(name: &Path, bytes: Vec<u8>) -> Result<Checkpoint> {
-    Checkpoint::from_bytes(bytes).map_err(|source| Error::Format { path: name.into(), source: Box::new(source) })
+fn parse(name: &Path, bytes: Vec<u8>, options: &WeightsOptions) -> Result<Checkpoint> {
+    let checkpoint = Checkpoint::from_bytes_with(bytes, &options.read());
+    checkpoint.map_err(|source| Error::Format { path: name.into(), source: Box::new(source) })
+}
+
+/// The value that stands for one of the `missing` tensors and is not read, as its class is not known.
+fn refused<'a>(checkpoint: &'a Checkpoint, missing: &[String]) -> Option<&'a OpaqueValue> {
+    let named = |value: &OpaqueValue, name: &String| {
+        value.name.strip_suffix(name.as_str()).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+    };
+    checkpoint.opaque().iter().find(|value| missing.iter().any(|name| named(value, name)))
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ pub use hardnet_eval::{Logits, Prediction, top_k};
 
 pub use hardnet_engine::{Isa, Plan, PlanOptions};
 pub use hardnet_graph::{Config, Graph, TapKind, Taps, Variant};
-pub use hardnet_params::{Metadata, WeightsFile};
+pub use hardnet_params::{Metadata, WeightsFile, WeightsOptions};
 
 #[cfg(feature = "data")]
 #[doc(inline)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hardnet_checkpoint::{Checkpoint, TensorInfo};
+use hardnet_checkpoint::{Checkpoint, OpaqueValue, ReadOptions, TensorInfo};
 use hardnet_model::{Differences, Examined, Recognized, WeightsOptions, examine_with};
 use serde::Serialize;
 
@@ -44,6 +44,14 @@ struct Findings {
     format: String,
     /// Key of the dictionary that holds the tensors.
     wrapper: Option<String>,
+    /// All dictionaries of tensors, for `--entry`.
+    dictionaries: Vec<Dictionary>,
+    /// Numbers beside the tensors that count steps, such as `n_averaged`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    counters: Vec<String>,
+    /// Values of unknown classes in the dictionary, or in place of one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    opaque: Vec<Opaque>,
     /// Metadata of a safetensors file; texts that are JSON are shown as JSON.
     metadata: BTreeMap<String, serde_json::Value>,
     tensors: Vec<Tensor>,
@@ -53,6 +61,24 @@ struct Findings {
     network: Network,
     /// Whether `hardnet convert` and `--weights` accept the file.
     usable: bool,
+}
+
+#[derive(Serialize)]
+struct Dictionary {
+    entry: String,
+    tensors: usize,
+}
+
+#[derive(Serialize)]
+struct Opaque {
+    name: String,
+    class: String,
+}
+
+impl From<&OpaqueValue> for Opaque {
+    fn from(value: &OpaqueValue) -> Self {
+        Self { name: value.name.clone(), class: format!("{}.{}", value.module, value.class) }
+    }
 }
 
 #[derive(Serialize)]
@@ -95,7 +121,10 @@ struct Network {
 
 pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
     let path = args.file.display().to_string();
-    let checkpoint = match Checkpoint::open(&args.file) {
+    let options = args.part.options(None)?;
+    let mut read = ReadOptions::default();
+    read.entry.clone_from(&options.entry);
+    let checkpoint = match Checkpoint::open_with(&args.file, &read) {
         Ok(checkpoint) => checkpoint,
         Err(error) => {
             // Length and hash are useful even for a file that cannot be read.
@@ -107,7 +136,7 @@ pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
             return Err(anyhow::Error::from(error).context(format!("cannot read `{path}`")).into());
         }
     };
-    let findings = findings(path, &checkpoint, &args.part.options(None)?);
+    let findings = findings(path, &checkpoint, &options);
     if args.json {
         printer.json(&findings)?;
     } else {
@@ -140,6 +169,11 @@ fn findings(path: String, checkpoint: &Checkpoint, options: &WeightsOptions) -> 
         bytes: checkpoint.bytes().len(),
         format: checkpoint.format().to_string(),
         wrapper: checkpoint.wrapper().map(Into::into),
+        dictionaries: (checkpoint.dictionaries().iter())
+            .map(|found| Dictionary { entry: found.path.clone(), tensors: found.tensors })
+            .collect(),
+        counters: checkpoint.counters().iter().map(|counter| counter.name.clone()).collect(),
+        opaque: checkpoint.passed_over().iter().chain(checkpoint.opaque()).map(Opaque::from).collect(),
         metadata: checkpoint.metadata().iter().map(|(key, text)| (key.clone(), json(text))).collect(),
         tensors: checkpoint.tensors().iter().map(tensor).collect(),
         totals,
@@ -170,6 +204,7 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     print_file(&findings.path, findings.bytes, &findings.sha256, printer)?;
     let wrapper = findings.wrapper.as_ref().map_or(String::new(), |wrapper| format!(", from `{wrapper}`"));
     printer.line(format_args!("format    {}, {} tensors{wrapper}", findings.format, findings.tensors.len()))?;
+    print_entries(findings, printer)?;
     for (dtype, total) in &findings.totals {
         printer.line(format_args!(
             "{:<9} {} tensors, {} values, {} bytes",
@@ -195,6 +230,22 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
         for tensor in &findings.tensors {
             printer.line(format_args!("{:<6} {:<20} {}", tensor.dtype, format!("{:?}", tensor.shape), tensor.name))?;
         }
+    }
+    Ok(())
+}
+
+/// The dictionaries to choose from, and what lies beside the tensors.
+fn print_entries(findings: &Findings, printer: &Printer) -> Result<()> {
+    let own = findings.wrapper.as_deref().unwrap_or(".");
+    for Dictionary { entry, tensors } in findings.dictionaries.iter().filter(|_| findings.dictionaries.len() > 1) {
+        let (entry, read) = (hardnet_base::excerpt(entry), if entry == own { ", read" } else { "" });
+        printer.line(format_args!("entry     `{entry}`, {}{read}", counted(*tensors, "tensor")))?;
+    }
+    for Opaque { name, class } in &findings.opaque {
+        printer.line(format_args!("not read  `{}`: an object of `{class}`", hardnet_base::excerpt(name)))?;
+    }
+    for counter in &findings.counters {
+        printer.line(format_args!("counter   `{counter}`"))?;
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ pub(crate) struct TrainArgs {
         long, value_name = "FOLDER",
         // clap reports a group of arguments that contains another group as empty, so these are named.
         conflicts_with_all = [
-            "output", "force", "keep_epochs", "model", "weights", "prefix", "labels", "freeze_until", "seed",
+            "output", "force", "keep_epochs", "model", "weights", "prefix", "entry", "labels", "freeze_until", "seed",
             "FetchArgs", "DataArgs", "RecipeArgs", "PipelineArgs",
         ]
     )]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod checkpoints;
 mod compat;
 mod convert;
 mod describe;
