@@ -14,9 +14,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An `hf://` address without a repository or a file.
-    #[error("`{0}` is not a Hub address, expected hf://owner/name[@revision][/file]")]
-    InvalidUri(String),
+    /// An `hf://` address that is not one of a file in a model repository.
+    #[error(
+        "`{address}` is not the address of weights on the Hub: {reason}, expected hf://owner/name[@revision][/file]"
+    )]
+    InvalidUri {
+        /// The address.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Neither a file, nor a tag of the registry, nor an address.
     #[error(
         "no file and no weights named `{name}`, expected a path, hf://owner/name[@revision][/file] or one of {tags}"

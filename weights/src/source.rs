@@ -1,19 +1,20 @@
 //! Weights as a user names them.
 
+mod address;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::registry::{RegistryEntry, find};
+use address::SCHEME;
 
-/// The scheme of addresses on the Hub.
-const SCHEME: &str = "hf://";
-
-/// File of a repository that an address without a file means.
-const DEFAULT_FILE: &str = "model.safetensors";
-
-/// Weights as a user names them: a path, a tag of the registry, or `hf://owner/name[@revision][/file]`.
+/// Weights as a user names them: a path, a tag of the registry, or `hf://[models/]owner/name[@revision][/file]`.
+///
+/// Addresses are those of `huggingface_hub`: a slash in a revision is written `%2F`, but for the references of pull
+/// requests and conversions (`hf://owner/name@refs/pr/1`). The revision is `main` where none is named, the file
+/// `model.safetensors`.
 ///
 /// Parsed from text: `"hardnet68.upstream_in1k".parse::<WeightsSource>()`.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,25 +44,18 @@ impl FromStr for WeightsSource {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let Some(address) = text.strip_prefix(SCHEME) else {
-            return Ok(find(text).map_or_else(|| Self::Path(text.into()), Self::Tag));
-        };
-        let invalid = || Error::InvalidUri(text.into());
-        let (owner, rest) = address.split_once('/').ok_or_else(invalid)?;
-        let (name, file) = rest.split_once('/').unwrap_or((rest, DEFAULT_FILE));
-        let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
-        // The parts become folders of the cache and must not lead out of it.
-        let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '?', '#', '%', ' ']);
-        if ![owner, name, revision].into_iter().chain(file.split('/')).all(is_safe) {
-            return Err(invalid());
+        match text.strip_prefix(SCHEME) {
+            Some(rest) => Ok(Self::Hub(address::parse(rest)?)),
+            None => Ok(find(text).map_or_else(|| Self::Path(text.into()), Self::Tag)),
         }
-        Ok(Self::Hub(HubFile { repository: format!("{owner}/{name}"), revision: revision.into(), file: file.into() }))
     }
 }
 
 impl fmt::Display for HubFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}@{}/{}", self.repository, self.revision, self.file)
+        let Self { repository, revision, file } = self;
+        let revision = address::encode_revision(revision);
+        write!(f, "{SCHEME}{}{repository}@{revision}/{file}", address::prefix(repository))
     }
 }
 
@@ -92,14 +86,34 @@ mod tests {
             ("hf://someone/hardnet68", hub("someone/hardnet68", "main", "model.safetensors")),
             ("hf://someone/hardnet68@v1", hub("someone/hardnet68", "v1", "model.safetensors")),
             ("hf://a/b@c0ffee/f16/w.safetensors", hub("a/b", "c0ffee", "f16/w.safetensors")),
+            ("hf://models/a/b@refs/pr/1/w.bin", hub("a/b", "refs/pr/1", "w.bin")),
+            ("hf://a/b@feature%2Fx", hub("a/b", "feature/x", "model.safetensors")),
         ];
         for (text, source) in cases {
             assert_eq!(text.parse::<WeightsSource>().unwrap(), source, "{text}");
         }
-        for text in
-            ["hf://", "hf://a", "hf://a/", "hf:///b", "hf://a/b@", "hf://a/../w", "hf://a/b/../../w", "hf://a/b@../w"]
-        {
-            assert!(text.parse::<WeightsSource>().is_err(), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_address_of_weights_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("hf://", "`` is not the name of a repository"),
+            ("hf://a", "`a` is not the name of a repository"),
+            ("hf://a/b@", "the revision is empty"),
+            ("hf://a/../w", "`a/..` is not the name of a repository"),
+            ("hf://a/b/../../w", "`../../w` is not the path of a file in a repository"),
+            ("hf://a/b@../w", "`..` is not the name of a branch, a tag or a commit"),
+            ("hf://a/b@..%2F../w", "`..%2F..` is not the name of a branch, a tag or a commit"),
+            ("hf://a/b@%FF/w", "`%FF` is not the name of a branch, a tag or a commit"),
+            ("hf://datasets/a/b", "it names a dataset, weights are in a model repository"),
+            ("hf://spaces/a/b", "it names a space, weights are in a model repository"),
+            ("hf://model/a/b", "the prefix is `models/`, not `model/`"),
+        ] {
+            let error = text.parse::<WeightsSource>().unwrap_err().to_string();
+            let expected = format!(
+                "`{text}` is not the address of weights on the Hub: {reason}, expected hf://owner/name[@revision][/file]"
+            );
+            assert_eq!(error, expected);
         }
     }
 }

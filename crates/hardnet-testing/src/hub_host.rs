@@ -117,7 +117,7 @@ fn answer(state: &mut State, request: &Request) -> Response {
     if !state.files.keys().any(|key| key.starts_with(&format!("{repository}/"))) {
         return refuse(404, "RepoNotFound");
     }
-    if !["main", "v1", COMMIT].contains(&revision) {
+    if !["main", "v1", "refs%2Fpr%2F1", "feature%2Fx", COMMIT].contains(&revision) {
         return refuse(404, "RevisionNotFound");
     }
     let Some(stored) = state.files.get(&format!("{repository}/{name}")) else {

@@ -160,6 +160,6 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_tags() {
         let error = super::open("hardnet68").unwrap_err().to_string();
         assert!(error.contains("`hardnet68`") && error.contains("hardnet68.upstream_in1k"), "{error}");
-        assert!(matches!(super::open("hf://a"), Err(Error::InvalidUri(_))));
+        assert!(matches!(super::open("hf://a"), Err(Error::InvalidUri { .. })));
     }
 }

@@ -131,7 +131,10 @@ fn hub_file(entry: &RegistryEntry, options: &FetchOptions) -> Result<Option<HubF
     let Some(repository) = owned.or_else(|| entry.hub.clone()) else { return Ok(None) };
     match format!("hf://{repository}").parse()? {
         WeightsSource::Hub(file) if file.repository == repository => Ok(Some(file)),
-        _ => Err(Error::InvalidUri(format!("hf://{repository}"))),
+        _ => {
+            let reason = format!("`{repository}` is not the name of a repository");
+            Err(Error::InvalidUri { address: format!("hf://{repository}"), reason })
+        }
     }
 }
 

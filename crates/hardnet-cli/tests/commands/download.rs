@@ -61,6 +61,27 @@ fn download_says_what_it_does_and_prints_the_path() {
 }
 
 #[test]
+fn addresses_are_those_of_huggingface_hub() {
+    let (folder, hub) = (Folder::new(), hub());
+    for (address, revision) in [
+        ("hf://models/someone/net", "main"),
+        ("hf://someone/net@refs/pr/1", "refs%2Fpr%2F1"),
+        ("hf://someone/net@refs%2Fpr%2F1/model.safetensors", "refs%2Fpr%2F1"),
+        ("hf://models/someone/net@feature%2Fx/model.safetensors", "feature%2Fx"),
+    ] {
+        let from = format!("from {}/someone/net/resolve/{revision}/model.safetensors", hub.endpoint());
+        run(&folder, &hub, &format!("download --force {address}")).exits(0).says(&from);
+        run(&folder, &hub, &format!("download --offline {address}")).exits(0);
+    }
+    for revision in ["main", "refs/pr/1", "feature/x"] {
+        let commit = fs::read_to_string(folder.path("huggingface/hub/models--someone--net/refs").join(revision));
+        assert_eq!(commit.unwrap(), hardnet_testing::hub_host::COMMIT, "{revision}");
+    }
+    run(&folder, &hub, "download hf://datasets/someone/net").exits(2).says("it names a dataset");
+    run(&folder, &hub, "predict --weights hf://spaces/someone/net a.png").exits(2).says("it names a space");
+}
+
+#[test]
 fn a_tag_is_listed_with_what_the_cache_has() {
     let (folder, hub) = (Folder::new(), hub());
     let row = || {

@@ -222,7 +222,7 @@ fn the_repository_on_the_hub_is_tried_first() {
     assert_eq!(fixture.verification(), Verification::Unverified, "without a repository the sources are asked");
     fixture.options.hub_owner = Some("no/../body".into());
     fixture.options.force = true;
-    assert!(matches!(fixture.fetch(), Err(Error::InvalidUri(_))));
+    assert!(matches!(fixture.fetch(), Err(Error::InvalidUri { .. })));
 }
 
 #[test]
