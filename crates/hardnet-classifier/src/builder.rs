@@ -93,7 +93,7 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Sets the instruction set of the native engine, by default the best of this processor.
+    /// Sets the instruction set of the native engine and of the preprocessing, by default the best of this processor.
     pub fn isa(mut self, isa: Isa) -> Self {
         self.isa = isa;
         self
@@ -233,7 +233,7 @@ impl ClassifierBuilder {
         let options = PlanOptions::default().size(side, side).batch(batch).threads(self.threads).isa(self.isa);
         let options = options.batch_invariant(self.batch_invariant);
         let network = Network::native(&prepared.graph, &prepared.taps, parameters, &options)?;
-        Ok(Self::finish(metadata, network, prepared, (self.threads, batch), weights))
+        Ok(Self::finish(metadata, network, prepared, (self.threads, batch, self.isa), weights))
     }
 
     #[cfg(feature = "candle")]
@@ -243,7 +243,7 @@ impl ClassifierBuilder {
         let threads = if self.device.is_cpu() { self.threads } else { 1 };
         let side = prepared.pipeline.crop as usize;
         let network = Network::Candle(crate::network::CandleNetwork { network, device: self.device, side });
-        Ok(Self::finish(metadata, network, prepared, (threads, self.batch_size), weights))
+        Ok(Self::finish(metadata, network, prepared, (threads, self.batch_size, self.isa), weights))
     }
 
     /// Decides preprocessing, names and feature maps, and checks them against the network.
@@ -279,12 +279,13 @@ impl ClassifierBuilder {
         metadata: &Metadata,
         network: Network,
         prepared: Prepared,
-        (threads, batch): (usize, usize),
+        (threads, batch, isa): (usize, usize, Isa),
         weights: String,
     ) -> Classifier {
         let config: Config = metadata.config.clone();
         let Prepared { pipeline, labels, taps, .. } = prepared;
-        Classifier::new(Inner { network, config, pipeline, labels: Arc::new(labels), taps, threads, batch, weights })
+        let labels = Arc::new(labels);
+        Classifier::new(Inner { network, config, pipeline, labels, taps, threads, batch, isa, weights })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hardnet_data::{Image, Pipeline, Resizer, Sample};
 use hardnet_eval::{ComputeLogits, EvalError, EvalOptions, EvalSummary, Logits, Observer, evaluate};
 use hardnet_graph::Config;
+use hardnet_simd::Isa;
 
 use crate::builder::ClassifierBuilder;
 use crate::classification::Classification;
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) threads: usize,
     /// Images computed together.
     pub(crate) batch: usize,
+    /// Instruction set of the preprocessing.
+    pub(crate) isa: Isa,
     pub(crate) weights: String,
 }
 
@@ -88,8 +91,9 @@ impl Classifier {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadImage`], [`Error::ImageFile`], [`Error::Decode`] and [`Error::Preprocess`] for an image that cannot
-    /// be read, [`Error::NotFinite`] where the network's output makes no sense.
+    /// [`Error::ReadImage`], [`Error::NotAnImageFile`], [`Error::ImageTooLarge`], [`Error::ImageFile`],
+    /// [`Error::Decode`] and [`Error::Preprocess`] for an image that cannot be read, [`Error::NotFinite`] where the
+    /// network's output makes no sense.
     pub fn classify<'a>(&self, image: impl Into<ImageInput<'a>>) -> Result<Classification> {
         let (image, warnings) = image.into().decode()?;
         let logits = self.logits(&[self.prepare(&image)?])?;
@@ -107,7 +111,7 @@ impl Classifier {
         &self,
         images: impl IntoIterator<Item = impl Into<ImageInput<'a>>>,
     ) -> Result<Vec<Classification>> {
-        let mut resizer = Resizer::new();
+        let mut resizer = self.resizer();
         let (mut tensors, mut lost) = (Vec::new(), Vec::new());
         for image in images {
             let (image, warnings) = image.into().decode()?;
@@ -125,7 +129,11 @@ impl Classifier {
     ///
     /// [`Error::Preprocess`] where the image cannot be resized.
     pub fn prepare(&self, image: &Image) -> Result<Vec<f32>> {
-        self.prepare_with(&mut Resizer::new(), image)
+        self.prepare_with(&mut self.resizer(), image)
+    }
+
+    fn resizer(&self) -> Resizer {
+        Resizer::with_isa(self.0.isa)
     }
 
     fn prepare_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Vec<f32>> {
@@ -258,5 +266,22 @@ impl fmt::Debug for Classifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { weights, .. } = &*self.0;
         write!(f, "Classifier of `{weights}` on the {} engine", self.engine())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hardnet_params::WeightsFile;
+
+    use super::*;
+
+    /// The tensors do not tell the instruction sets apart.
+    #[test]
+    fn images_are_prepared_with_the_instruction_set_of_the_builder() {
+        for isa in [Isa::Portable, Isa::best()] {
+            let weights = WeightsFile::from_bytes("demo", hardnet_demo::fashion_mnist::WEIGHTS.to_vec()).unwrap();
+            let classifier = Classifier::builder().isa(isa).from_weights(weights).unwrap();
+            assert_eq!(classifier.resizer().isa(), isa);
+        }
     }
 }

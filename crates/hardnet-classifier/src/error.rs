@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use hardnet_data::{DecodeError, PipelineError};
+use hardnet_data::{DecodeError, FileKind, PipelineError};
 
 use crate::engine::Engine;
 
@@ -69,6 +69,14 @@ pub enum Error {
         path: PathBuf,
         /// The operating system's reason.
         source: io::Error,
+    },
+    /// The path of an image is not a regular file.
+    #[error("`{}` is {kind}, expected an image file", .path.display())]
+    NotAnImageFile {
+        /// The path.
+        path: PathBuf,
+        /// The kind of file found.
+        kind: FileKind,
     },
     /// An image file is longer than any that is read.
     #[error("`{}` has more than {limit} bytes", .path.display())]

@@ -1,10 +1,9 @@
 //! Images as callers have them.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use hardnet_base::{ReadError, read_regular_file};
 use hardnet_data::{DecodeLimits, DecodeWarning, Image, MAX_FILE_BYTES, decode};
 
 use crate::error::{Error, Result};
@@ -12,15 +11,15 @@ use crate::error::{Error, Result};
 /// An image to classify: a path, an [`Image`] of pixels, or the content of an image file.
 ///
 /// Everything that converts into it can be given to [`classify`](crate::Classifier::classify): strings and paths,
-/// [`Image`]s, and bytes of a JPEG, PNG or BMP file.
+/// [`Image`]s, and bytes of an image file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ImageInput<'a> {
-    /// A JPEG, PNG or BMP file.
+    /// An image file.
     Path(Cow<'a, Path>),
     /// Pixels.
     Image(Cow<'a, Image>),
-    /// The content of a JPEG, PNG or BMP file.
+    /// The content of an image file.
     Bytes(Cow<'a, [u8]>),
 }
 
@@ -39,15 +38,13 @@ impl<'a> ImageInput<'a> {
     }
 }
 
-/// Reads a file of at most [`MAX_FILE_BYTES`].
+/// Reads a regular file of at most [`MAX_FILE_BYTES`].
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| Error::ReadImage { path: path.into(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::ImageTooLarge { path: path.into(), limit: MAX_FILE_BYTES });
-    }
-    Ok(bytes)
+    read_regular_file(path, MAX_FILE_BYTES).map_err(|error| match error {
+        ReadError::Io(source) => Error::ReadImage { path: path.into(), source },
+        ReadError::NotAFile(kind) => Error::NotAnImageFile { path: path.into(), kind },
+        ReadError::TooLarge { .. } => Error::ImageTooLarge { path: path.into(), limit: MAX_FILE_BYTES },
+    })
 }
 
 impl<'a> From<&'a Path> for ImageInput<'a> {

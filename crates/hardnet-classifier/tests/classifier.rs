@@ -199,3 +199,16 @@ fn both_engines_agree() {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.jpg");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let classifier = build(Classifier::builder());
+    for path in [pipe.as_path(), folder.path()] {
+        let error = classifier.classify(path).unwrap_err();
+        assert!(matches!(error, Error::NotAnImageFile { .. }), "{error}");
+    }
+}
