@@ -159,11 +159,15 @@ def main():
         if path.suffix in (".pth", ".pdparams", ".safetensors") and path.stat().st_size <= LIMIT:
             store("checkpoint", path.name, unchecked(path.read_bytes()))
 
+<<<<<<< HEAD
     for name, content in checkpoints().items():
         store("checkpoint", name, content)
 
+=======
+    endings = (".jpg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".webp")
+>>>>>>> 566e449 (data: read damaged JPEGs as Pillow does, and GIF, PNM, TIFF and WebP)
     for path in sorted((ROOT / "crates/hardnet-data/tests/pillow/files").iterdir()):
-        if path.suffix in (".jpg", ".png", ".bmp") and path.stat().st_size <= LIMIT:
+        if path.suffix in endings and path.stat().st_size <= LIMIT:
             store("image", path.name, path.read_bytes())
 
     lists = {

@@ -44,8 +44,9 @@ use crate::random::{Purpose, RandomStream};
 use labels::Labeling;
 
 /// The extensions by which folders are searched for images, compared without regard to case: those of torchvision's
-/// `IMG_EXTENSIONS`, and `jpe`.
-pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+/// `IMG_EXTENSIONS`, and `jpe`, `gif`, `pbm` and `pnm`.
+pub const IMAGE_EXTENSIONS: [&str; 13] =
+    ["jpg", "jpeg", "jpe", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp", "gif", "pbm", "pnm"];
 
 /// The largest list accepted, in bytes; one line for each training image of ImageNet is about 45 MB, and twice as much
 /// in UTF-16.

@@ -1,9 +1,9 @@
-//! Decoding of JPEG, PNG and BMP to what Pillow's `Image.open(file).convert("RGB")` holds.
+//! Decoding of image files to what Pillow's `Image.open(file).convert("RGB")` holds.
 //!
-//! The format is detected from the content. Orientation tags, color profiles and gamma are ignored, alpha is dropped
-//! without compositing, as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
+//! The format is detected from the content. Orientation tags but those of TIFF, color profiles and gamma are ignored,
+//! alpha is dropped without compositing, as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
 //!
-//! PNG and BMP are exact, but for BMP of 16 bits a pixel (one level). A JPEG is exact with the feature `exact-jpeg`. By
+//! All formats but JPEG are exact, except for BMP of 16 bits a pixel (one level) and lossy WebP. A JPEG is exact with the feature `exact-jpeg`. By
 //! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open,
 //! so the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels
 //! in some pixels; most where chroma is subsampled, at the right and lower edge, and in images of few pixels. What
@@ -12,10 +12,14 @@
 
 mod bmp;
 mod error;
+mod gif;
 mod jpeg;
 mod png;
+mod pnm;
 mod scratch;
 mod sniff;
+mod tiff;
+mod webp;
 
 use std::fmt;
 
@@ -37,6 +41,14 @@ pub enum ImageFormat {
     Png,
     /// Windows bitmap.
     Bmp,
+    /// Of an animation, the first frame.
+    Gif,
+    /// Portable bitmap, graymap or pixmap, `P1` to `P6`.
+    Pnm,
+    /// The first image; uncompressed, or compressed by LZW, deflate, PackBits or as fax.
+    Tiff,
+    /// Lossy or lossless; of an animation, the first frame.
+    WebP,
 }
 
 impl fmt::Display for ImageFormat {
@@ -45,6 +57,10 @@ impl fmt::Display for ImageFormat {
             ImageFormat::Jpeg => "jpeg",
             ImageFormat::Png => "png",
             ImageFormat::Bmp => "bmp",
+            ImageFormat::Gif => "gif",
+            ImageFormat::Pnm => "pnm",
+            ImageFormat::Tiff => "tiff",
+            ImageFormat::WebP => "webp",
         })
     }
 }
@@ -90,7 +106,7 @@ impl DecodeLimits {
 pub struct Decoded {
     /// The image.
     pub image: Image,
-    /// Losses of Pillow's `convert("RGB")` on this file, each kind at most once.
+    /// Losses of Pillow's `convert("RGB")` on this file and faults that it ignores, each kind at most once.
     pub warnings: Vec<DecodeWarning>,
 }
 
@@ -100,28 +116,37 @@ impl Decoded {
     }
 }
 
-/// A loss on the way to 8-bit RGB, shared with Pillow.
+/// A loss on the way to 8-bit RGB, shared with Pillow, or a fault of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeWarning {
     /// Alpha or a transparent color was dropped; hidden colors show.
     AlphaDropped,
-    /// 16-bit samples were reduced to their high byte.
+    /// 16-bit samples were reduced to 8 bits: to their high byte, in pixmaps by rounding.
     SixteenBitReduced,
     /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a image is
     /// mostly white.
     SixteenBitClipped,
     /// CMYK inks were turned into RGB by the plain formula, without a color profile.
     CmykConverted,
+    /// A JPEG breaks the standard, but all of the image was read: stray bytes between its segments or behind the image
+    /// data, or no end-of-image marker.
+    JpegIrregular,
+    /// Parts of a JPEG are lost. They are coarse, gray or arbitrary; Pillow shows them without a warning.
+    JpegDamaged,
 }
 
 impl fmt::Display for DecodeWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DecodeWarning::AlphaDropped => "transparency was dropped",
-            DecodeWarning::SixteenBitReduced => "16-bit samples were reduced to their high byte",
+            DecodeWarning::SixteenBitReduced => "16-bit samples were reduced to 8 bits",
             DecodeWarning::SixteenBitClipped => "16-bit gray samples were clipped to 255 as Pillow does, not scaled",
             DecodeWarning::CmykConverted => "cmyk was converted without a color profile",
+            DecodeWarning::JpegIrregular => "the jpeg has stray bytes or no end marker; all of the image was read",
+            DecodeWarning::JpegDamaged => {
+                "the jpeg is damaged; parts of the image are coarse, gray or arbitrary, as in Pillow"
+            }
         })
     }
 }
@@ -132,9 +157,9 @@ impl fmt::Display for DecodeWarning {
 /// [`DecodeError::UnknownFormat`], [`DecodeError::Truncated`], [`DecodeError::Malformed`],
 /// [`DecodeError::Unsupported`], and [`DecodeError::TooManyPixels`] before anything is allocated.
 ///
-/// A JPEG must reach its end-of-image marker, so a cut file is an error as it is for Pillow; a cut file to which
-/// someone appended that marker decodes, here and in Pillow, with arbitrary content below the cut. A PNG must be
-/// complete to its last pixel and a BMP to the padding of its last row; Pillow does without the padding.
+/// A JPEG is read where Pillow reads it without `LOAD_TRUNCATED_IMAGES`, with a warning if it is not as the standard
+/// says: a cut file is an error, a file with all rows but without its end is not, and below a cut behind which someone
+/// appended an end-of-image marker the image is gray. A PNG must be complete to its last pixel and a BMP to the padding of its last row; Pillow does without the padding.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     decode_with(&mut DecodeScratch::default(), bytes, limits)
 }
@@ -149,6 +174,10 @@ pub(crate) fn decode_with(
         Ok(ImageFormat::Jpeg) => jpeg::decode(scratch, bytes, limits),
         Ok(ImageFormat::Png) => png::decode(bytes, limits),
         Ok(ImageFormat::Bmp) => bmp::decode(bytes, limits),
+        Ok(ImageFormat::Gif) => gif::decode(bytes, limits),
+        Ok(ImageFormat::Pnm) => pnm::decode(bytes, limits),
+        Ok(ImageFormat::Tiff) => tiff::decode(bytes, limits),
+        Ok(ImageFormat::WebP) => webp::decode(bytes, limits),
         Err(found) => Err(DecodeError::UnknownFormat { found }),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! * [`Dataset`] names samples with their labels: from a list, class folders, Kaggle's solution file, an IDX file or a
 //!   tar archive, which is read in place. What can be known to be wrong is an error before any image is opened.
-//! * [`decode`] reads JPEG, PNG and BMP as Pillow's `convert("RGB")` does.
+//! * [`decode`] reads JPEG, PNG, GIF, BMP, TIFF, WebP and PNM as Pillow's `convert("RGB")` does.
 //! * [`Pipeline`] resizes, crops and normalizes: torchvision's geometry and arithmetic, Pillow's resampling.
 //! * [`Loader`] does all of this on worker threads ahead of the network, in order; [`CoreBudget`] keeps workers and
 //!   network from using more cores than there are.

@@ -7,7 +7,7 @@ use super::{ContentGuess, ImageFormat};
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are not of a format that [`decode`](crate::decode()) reads.
-    #[error("not a jpeg, png or bmp image: {found}")]
+    #[error("not an image that can be read: {found}")]
     UnknownFormat {
         /// The content, judged by its first bytes.
         found: ContentGuess,

@@ -2,9 +2,11 @@
 //!
 //! The library is `zune-jpeg` ([`zune`]) or, with the feature `exact-jpeg`, libjpeg-turbo ([`turbo`]). Either is handed
 //! only what it needs: the table, frame and scan segments and the data up to the end-of-image marker. Exif, profiles,
-//! thumbnails, junk between segments and anything behind the image never reach it.
+//! thumbnails, junk between segments and anything behind the image never reach it. A file that breaks the standard, or
+//! that the library refuses, is read by [`rescue`] as far as Pillow reads it.
 
 mod color;
+mod rescue;
 mod segments;
 #[cfg(feature = "exact-jpeg")]
 mod turbo;
@@ -16,28 +18,88 @@ mod zune;
 use super::{DecodeError, DecodeLimits, DecodeScratch, DecodeWarning, Decoded, ImageFormat, to_image};
 use crate::image::Channels;
 use color::Encoding;
+pub(super) use color::light;
+use rescue::Rescued;
 use segments::JpegLayout;
 #[cfg(feature = "exact-jpeg")]
-pub(super) use turbo::NAME;
-#[cfg(feature = "exact-jpeg")]
-use turbo::samples;
+use turbo as library;
 #[cfg(not(feature = "exact-jpeg"))]
-pub(super) use zune::NAME;
-#[cfg(not(feature = "exact-jpeg"))]
-use zune::samples;
+use zune as library;
+
+/// The decoder's name and version.
+pub(super) const NAME: &str = library::NAME;
+
+const END_OF_IMAGE: &[u8] = &[0xFF, segments::marker::EOI];
 
 pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
-    let layout = JpegLayout::read(bytes)?;
-    limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
-    let encoding = Encoding::try_from(&layout)?;
-    let samples = samples(scratch, bytes, &layout, encoding)?;
-    let channels = if encoding == Encoding::Gray { Channels::Gray } else { Channels::Rgb };
-    let warnings = match encoding {
-        Encoding::Cmyk | Encoding::Ycck => vec![DecodeWarning::CmykConverted],
-        _ => vec![],
+    let refusal = match JpegLayout::read(bytes) {
+        Ok(layout) => {
+            let encoding = Encoding::new(&layout.component_ids, layout.jfif, layout.adobe_transform)?;
+            limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
+            let doubtful = layout.suspicious || (layout.progressive && library::OVERLOOKS_DAMAGE);
+            let rescued = if doubtful { Some(Rescued::read(bytes, limits)?) } else { None };
+            match rescued {
+                Some(rescued) if rescued.damaged || rescued.irregular => return rescued_image(scratch, &rescued),
+                _ => match regular_image(scratch, bytes, &layout, encoding) {
+                    Ok(decoded) => return Ok(decoded),
+                    Err(refusal) => refusal,
+                },
+            }
+        }
+        Err(refusal) => refusal,
     };
-    let image = to_image(ImageFormat::Jpeg, (layout.width.into(), layout.height.into()), channels, samples)?;
-    Ok(Decoded { image, warnings })
+    match Rescued::read(bytes, limits) {
+        Ok(rescued) => rescued_image(scratch, &rescued),
+        Err(error @ DecodeError::TooManyPixels { .. }) => Err(error),
+        Err(_) => Err(refusal),
+    }
+}
+
+/// The image of a file that follows the standard.
+fn regular_image(
+    scratch: &mut DecodeScratch,
+    bytes: &[u8],
+    layout: &JpegLayout,
+    encoding: Encoding,
+) -> Result<Decoded, DecodeError> {
+    let end = if layout.one_scan { library::END_OF_ONE_SCAN } else { END_OF_IMAGE };
+    layout.essential(bytes, library::first_segments(encoding), end, &mut scratch.data);
+    let size = (layout.width.into(), layout.height.into());
+    let samples = library::samples(scratch, size, layout.component_ids.len(), encoding)?;
+    let warning = match layout {
+        JpegLayout { incomplete: true, .. } => Some(DecodeWarning::JpegDamaged),
+        JpegLayout { irregular: true, .. } => Some(DecodeWarning::JpegIrregular),
+        _ => None,
+    };
+    to_decoded(size, encoding, samples, warning)
+}
+
+/// The image of a file that breaks the standard.
+fn rescued_image(scratch: &mut DecodeScratch, rescued: &Rescued) -> Result<Decoded, DecodeError> {
+    rescued.rewrite(library::first_segments(rescued.encoding), &mut scratch.data)?;
+    let (width, height) = rescued.size();
+    let size = (width.into(), height.into());
+    let samples = library::samples(scratch, size, rescued.component_count(), rescued.encoding)?;
+    let warning = match rescued {
+        Rescued { damaged: true, .. } => Some(DecodeWarning::JpegDamaged),
+        Rescued { irregular: true, .. } => Some(DecodeWarning::JpegIrregular),
+        _ => None,
+    };
+    to_decoded(size, rescued.encoding, samples, warning)
+}
+
+fn to_decoded(
+    size: (usize, usize),
+    encoding: Encoding,
+    samples: Vec<u8>,
+    warning: Option<DecodeWarning>,
+) -> Result<Decoded, DecodeError> {
+    let channels = if encoding == Encoding::Gray { Channels::Gray } else { Channels::Rgb };
+    let mut warnings = Vec::from_iter(warning);
+    if matches!(encoding, Encoding::Cmyk | Encoding::Ycck) {
+        warnings.push(DecodeWarning::CmykConverted);
+    }
+    Ok(Decoded { image: to_image(ImageFormat::Jpeg, size, channels, samples)?, warnings })
 }
 
 fn malformed(reason: impl Into<String>) -> DecodeError {

@@ -31,7 +31,7 @@ impl fmt::Display for ContentGuess {
         match self {
             ContentGuess::Empty => f.write_str("the file is empty; fetch it again"),
             ContentGuess::Zeros => f.write_str("the file holds only zero bytes; fetch it again"),
-            ContentGuess::OtherImage(name) => write!(f, "it looks like `{name}`; convert it to one of these formats"),
+            ContentGuess::OtherImage(name) => write!(f, "it looks like `{name}`; convert it to png"),
             ContentGuess::Archive(name) => write!(f, "it looks like a `{name}` archive; unpack it"),
             ContentGuess::Html => f.write_str("it looks like a web page; fetch the image itself"),
             ContentGuess::LfsPointer => f.write_str("it is a git lfs pointer; run `git lfs pull`"),
@@ -52,9 +52,27 @@ pub(super) fn format(bytes: &[u8]) -> Result<ImageFormat, ContentGuess> {
         Ok(ImageFormat::Png)
     } else if bytes.starts_with(b"BM") && !is_text(head(bytes)) {
         Ok(ImageFormat::Bmp)
+    } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+        Ok(ImageFormat::Gif)
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..).is_some_and(|rest| rest.starts_with(b"WEBP")) {
+        Ok(ImageFormat::WebP)
+    } else if TIFF.iter().any(|magic| bytes.starts_with(magic)) {
+        Ok(ImageFormat::Tiff)
+    } else if is_pnm(bytes) {
+        Ok(ImageFormat::Pnm)
     } else {
         Err(guess(bytes))
     }
+}
+
+/// Of both byte orders, with offsets of 32 and of 64 bits.
+const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
+
+/// Whether the first words are those of a portable bitmap, graymap or pixmap and not of a text.
+fn is_pnm(bytes: &[u8]) -> bool {
+    let Some((&[b'P', b'1'..=b'6', space], rest)) = bytes.split_first_chunk() else { return false };
+    let first = rest.iter().find(|byte| !byte.is_ascii_whitespace());
+    space.is_ascii_whitespace() && first.is_none_or(|&first| first == b'#' || first.is_ascii_digit())
 }
 
 fn head(bytes: &[u8]) -> &[u8] {
@@ -70,11 +88,7 @@ fn guess(bytes: &[u8]) -> ContentGuess {
     if head.iter().all(|&byte| byte == 0) {
         return ContentGuess::Zeros;
     }
-    const IMAGES: [(usize, &[u8], &str); 12] = [
-        (0, b"GIF8", "gif"),
-        (8, b"WEBP", "webp"),
-        (0, b"II*\0", "tiff"),
-        (0, b"MM\0*", "tiff"),
+    const IMAGES: [(usize, &[u8], &str); 8] = [
         (4, b"ftypavif", "avif"),
         (4, b"ftyphei", "heif"),
         (4, b"ftypmif1", "heif"),
@@ -109,8 +123,6 @@ fn guess(bytes: &[u8]) -> ContentGuess {
             ContentGuess::Html
         } else if starts(b"<svg") || (starts(b"<?xml") && text.windows(4).any(|tag| tag == b"<svg")) {
             ContentGuess::OtherImage("svg")
-        } else if starts(b"p1\n") || starts(b"p2\n") || starts(b"p3\n") {
-            ContentGuess::OtherImage("netpbm")
         } else {
             ContentGuess::Text
         };
@@ -144,11 +156,14 @@ mod tests {
         assert_eq!(format(b"\xff\xd8\xff\xe0"), Ok(ImageFormat::Jpeg));
         assert_eq!(format(b"\x89PNG\r\n\x1a\n"), Ok(ImageFormat::Png));
         assert_eq!(format(b"BM\x36\0\0\0\0\0"), Ok(ImageFormat::Bmp));
+        assert_eq!(format(b"GIF89a\x01\0"), Ok(ImageFormat::Gif));
+        assert_eq!(format(b"RIFF\x10\0\0\0WEBPVP8 "), Ok(ImageFormat::WebP));
+        assert_eq!(format(b"MM\0*\0\0"), Ok(ImageFormat::Tiff));
+        assert_eq!(format(b"P6\n# made by hand\n1 1"), Ok(ImageFormat::Pnm));
         for (bytes, expected) in [
             (&b""[..], ContentGuess::Empty),
             (&[0; 64], ContentGuess::Zeros),
-            (b"GIF89a\x01\0", ContentGuess::OtherImage("gif")),
-            (b"RIFF\x10\0\0\0WEBPVP8 ", ContentGuess::OtherImage("webp")),
+            (b"P5 is a text\n", ContentGuess::Text),
             (b"\0\0\0\x1cftypavif", ContentGuess::OtherImage("avif")),
             (b"<?xml version=\"1.0\"?>\n<svg/>", ContentGuess::OtherImage("svg")),
             (b"PK\x03\x04\x14\0", ContentGuess::Archive("zip")),

@@ -2,7 +2,7 @@
 
     python3 make_fixtures.py
 
-writes `fixtures.json` and `files/` beside itself. Needs Pillow and numpy; `fixtures.json` records their versions. Inputs are
+writes `fixtures.json`, `jpeg_sweep.json` and `files/` beside itself. Needs Pillow and numpy; `fixtures.json` records their versions. Inputs are
 formulas that the Rust tests repeat (`noise`), or small encoded files stored in `files/`. Results are stored as FNV-1a hashes
 of their bytes, and as pixels where a test measures a distance.
 """
@@ -248,15 +248,198 @@ def jpeg_files():
         yield f"size{width}x{height}.jpg", saved(drawing(width, height), "JPEG", quality=85)
 
 
+def damaged_jpeg_files():
+    """Files that Pillow reads although parts of them are lost."""
+    picture = drawing(67, 45)
+    whole = saved(picture, "JPEG", quality=90, subsampling=2)
+    start = whole.index(b"\xff\xda") + 14
+    half = (start + len(whole)) // 2
+    yield "damaged_early_end.jpg", whole[:half] + b"\xff\xd9"
+    yield "damaged_byte.jpg", whole[:half] + bytes([whole[half] ^ 0x35]) + whole[half + 1 :]
+    restarts = saved(picture, "JPEG", quality=80, restart_marker_blocks=3)
+    at = restarts.index(b"\xff\xd2")
+    yield "damaged_restart_lost.jpg", restarts[:at] + restarts[at + 2 :]
+    yield "damaged_restart_other.jpg", restarts[:at] + b"\xff\xd5" + restarts[at + 2 :]
+    progressive = saved(picture, "JPEG", quality=80, progressive=True)
+    at = progressive.rindex(b"\xff\xda") + 14
+    yield "damaged_progressive.jpg", progressive[:at] + b"\xff\xd9"
+
+
+def pnm_files():
+    picture = drawing(19, 7)
+    grey = picture.convert("L")
+    text = lambda values: b"\n".join(b" ".join(b"%d" % v for v in row) for row in values)
+    y, x = np.mgrid[0:7, 0:19]
+    wide = (y * 7919 + x * 1987) % 65536
+    wide[0, :4] = [0, 255, 256, 65535]
+    color = np.stack([wide, wide // 3, 65535 - wide], -1)
+    yield "bits.pbm", saved(grey.convert("1"), "PPM")
+    yield "bits_plain.pbm", b"P1\n# a comment\n5 3\n10101 # another\n0 1 0 1 0\n11\t100\n"
+    yield "grey.pgm", saved(grey, "PPM")
+    yield "grey_max100.pgm", b"P5 19 7 # comment\n100\n" + bytes((x * 5 + y).astype(np.uint8) % 101)
+    yield "grey_max7_over.pgm", b"P5\n19 7\n7\n" + bytes((x + y).astype(np.uint8))
+    yield "grey_max4095.pgm", b"P5\n19 7\n4095\n" + (wide % 4096).astype(">u2").tobytes()
+    yield "grey_max65535.pgm", b"P5\n19 7\n65535\n" + wide.astype(">u2").tobytes()
+    yield "grey_plain.pgm", b"P2\n19 7 15\n" + text((x + y) % 16) + b"\n"
+    yield "grey_plain_wide.pgm", b"P2\n19 7\n1000\n" + text(wide % 1001)
+    yield "rgb.ppm", saved(picture, "PPM")
+    yield "rgb_max100.ppm", b"P6\n19 7\n100\n" + bytes((color % 101).astype(np.uint8))
+    yield "rgb_max65535.ppm", b"P6\n19 7\n65535\n" + color.astype(">u2").tobytes()
+    yield "rgb_max300.ppm", b"P6\n19 7\n300\n" + (color % 301).astype(">u2").tobytes()
+    yield "rgb_plain.ppm", b"P3\n19 7\n255\n" + text((color % 256).reshape(7, -1)) + b"\n"
+
+
+def gif(screen, frame, indices, palette=b"", local=b"", transparent=None, interlace=False, extra=b""):
+    """A GIF of one frame, without compression: codes of 9 bits and a clear code before the tables grow."""
+    size = lambda table: max(0, (len(table) // 3 - 1).bit_length() - 1)
+    flags = (0x80 | size(palette)) if palette else 0
+    data = b"GIF89a" + struct.pack("<HHBBB", *screen, flags, 0, 0) + palette + extra
+    if transparent is not None:
+        data += bytes([0x21, 0xF9, 4, 1, 0, 0, transparent, 0])
+    flags = (0x80 | size(local) if local else 0) | (0x40 if interlace else 0)
+    data += b"," + struct.pack("<HHHHB", *frame, flags) + local
+    rows = indices.reshape(frame[3], frame[2])
+    if interlace:
+        rows = np.concatenate([rows[0::8], rows[4::8], rows[2::4], rows[1::2]])
+    codes = []
+    for number, index in enumerate(rows.ravel()):
+        codes += [256] if number % 100 == 0 else []
+        codes.append(int(index))
+    bits = sum(code << (9 * number) for number, code in enumerate([*codes, 257]))
+    packed = bits.to_bytes((len(codes) * 9 + 16) // 8, "little")
+    blocks = b"".join(bytes([len(packed[i : i + 255])]) + packed[i : i + 255] for i in range(0, len(packed), 255))
+    return data + bytes([8]) + blocks + b"\0;"
+
+
+def gif_files():
+    picture = drawing(37, 23)
+    colors = bytes((i * 37 % 256) for i in range(48))
+    ramp = bytes(v for i in range(16) for v in (i, i, i))
+    y, x = np.mgrid[0:23, 0:37]
+    indices = ((x + 3 * y) % 16).astype(np.uint8)
+    part = indices[:9, :11].copy()
+    yield "palette.gif", saved(picture.quantize(64), "GIF")
+    yield "grey.gif", saved(picture.convert("L"), "GIF")
+    yield "transparent.gif", saved(picture.quantize(16), "GIF", transparency=3)
+    yield "animated.gif", saved(picture, "GIF", save_all=True, append_images=[noise(37, 23, 3), noise(37, 23, 1)])
+    yield "interlaced.gif", gif((37, 23), (0, 0, 37, 23), indices, colors, interlace=True)
+    yield "interlaced_by_pillow.gif", saved(picture.quantize(32), "GIF", interlace=1)
+    yield "local_palette.gif", gif((37, 23), (0, 0, 37, 23), indices, ramp, colors)
+    yield "local_ramp.gif", gif((37, 23), (0, 0, 37, 23), indices, colors, ramp)
+    yield "no_palette.gif", gif((37, 23), (0, 0, 37, 23), indices)
+    yield "offset.gif", gif((37, 23), (5, 4, 11, 9), part, colors)
+    yield "offset_transparent.gif", gif((37, 23), (5, 4, 11, 9), part, colors, transparent=6)
+    yield "offset_local.gif", gif((37, 23), (5, 4, 11, 9), part, ramp, colors)
+    yield "beyond_screen.gif", gif((10, 10), (5, 4, 11, 9), part, colors)
+    yield "short_palette.gif", gif((37, 23), (0, 0, 37, 23), indices, colors[:24])
+    yield "short_ramp.gif", gif((37, 23), (0, 0, 37, 23), indices * 16, ramp)
+    yield "comment.gif", gif((37, 23), (0, 0, 37, 23), indices, colors, extra=b"\x21\xfe\x05hello\0")
+
+
+def tiff(width, height, photometric, bits, data, order="<", tags=(), tile=None, big=False):
+    """An uncompressed TIFF of strips or tiles, whose content is given one after the other."""
+    entries = {256: (4, [width]), 257: (4, [height]), 258: (3, bits), 259: (3, [1]), 262: (3, [photometric])}
+    entries |= {277: (3, [len(bits)])} | dict(tags)
+    entries |= {322: (4, [tile]), 323: (4, [tile])} if tile else {278: entries.get(278, (4, [-(-height // len(data))]))}
+    start = 16 if big else 8
+    offsets = [start + sum(map(len, data[:i])) for i in range(len(data))]
+    entries |= {324 if tile else 273: (4, offsets), 325 if tile else 279: (4, [len(d) for d in data])}
+    body = b"".join(data)
+    word, place = ("Q", 8) if big else ("I", 4)
+    table, extra = b"", b""
+    ifd = start + len(body)
+    after = ifd + (8 + 20 * len(entries) + 8 if big else 2 + 12 * len(entries) + 4)
+    for tag, (kind, values) in sorted(entries.items()):
+        content = b"".join(struct.pack(order + {1: "B", 3: "H", 4: "I"}[kind], v) for v in values)
+        if len(content) > place:
+            extra, content = extra + content, struct.pack(order + word, after + len(extra))
+        table += struct.pack(order + "HH" + word, tag, kind, len(values)) + content.ljust(place, b"\0")
+    mark = b"II" if order == "<" else b"MM"
+    head = struct.pack(order + "HHHQ", 43, 8, 0, ifd) if big else struct.pack(order + "HI", 42, ifd)
+    return mark + head + body + struct.pack(order + ("Q" if big else "H"), len(entries)) + table + bytes(place) + extra
+
+
+def tiff_files():
+    picture = drawing(37, 23)
+    grey = picture.convert("L")
+    rgba = picture.copy()
+    rgba.putalpha(noise(37, 23, 1))
+    inks = picture.convert("CMYK")
+    for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
+        yield f"rgb_{name}.tif", saved(picture, "TIFF", compression=name)
+    yield "grey.tif", saved(grey, "TIFF", compression="tiff_lzw")
+    yield "rgba.tif", saved(rgba, "TIFF", compression="tiff_adobe_deflate")
+    yield "grey_alpha.tif", saved(rgba.convert("LA"), "TIFF")
+    yield "palette.tif", saved(picture.quantize(50), "TIFF", compression="tiff_lzw")
+    yield "cmyk.tif", saved(inks, "TIFF", compression="tiff_lzw")
+    yield "bilevel.tif", saved(grey.convert("1"), "TIFF")
+    yield "bilevel_group4.tif", saved(grey.convert("1"), "TIFF", compression="group4")
+    yield "predictor.tif", saved(picture, "TIFF", compression="tiff_lzw", tiffinfo={317: 2})
+    yield "strips.tif", saved(picture, "TIFF", compression="tiff_lzw", strip_size=400)
+    y, x = np.mgrid[0:9, 0:33]
+    deep = ((y * 7919 + x * 1987 + y * x * 31) % 65536).astype(np.uint32)
+    deep[0, :4] = [0, 255, 256, 65535]
+    stack = lambda n: np.stack([(deep + 1000 * i) % 65536 for i in range(n)], -1)
+    wide = lambda array, order: [array.astype(order + "u2").tobytes()]
+    narrow = lambda array: [array.astype(np.uint8).tobytes()]
+    for order in "<>":
+        name = "little" if order == "<" else "big"
+        yield f"grey16_{name}.tif", tiff(33, 9, 1, [16], wide(deep, order), order)
+        yield f"rgb16_{name}.tif", tiff(33, 9, 2, [16] * 3, wide(stack(3), order), order)
+        yield f"cmyk16_{name}.tif", tiff(33, 9, 5, [16] * 4, wide(stack(4), order), order)
+        yield f"rgb_{name}.tif", tiff(33, 9, 2, [8] * 3, narrow(stack(3) >> 8), order)
+    yield "grey16_inverted.tif", tiff(33, 9, 0, [16], wide(deep, "<"))
+    yield "grey_inverted.tif", tiff(33, 9, 0, [8], narrow(deep >> 8))
+    yield "bilevel_inverted.tif", tiff(13, 6, 0, [1], [b"".join(packed([(i * 5 + j) % 2 for i in range(13)], 1) for j in range(6))])
+    for depth in (2, 4):
+        rows = [packed([(i * 3 + j) % (1 << depth) for i in range(13)], depth) for j in range(6)]
+        yield f"grey{depth}.tif", tiff(13, 6, 1, [depth], [b"".join(rows)])
+        yield f"grey{depth}_inverted.tif", tiff(13, 6, 0, [depth], [b"".join(rows)])
+        colormap = [(i * 7919 + 300) % 65536 for i in range(3 << depth)]
+        yield f"palette{depth}.tif", tiff(13, 6, 3, [depth], [b"".join(rows)], tags={320: (3, colormap)})
+    four = stack(4) >> 8
+    for extra in (0, 1, 2):
+        yield f"rgb_extra{extra}.tif", tiff(33, 9, 2, [8] * 4, narrow(four), tags={338: (3, [extra])})
+        yield f"rgb16_extra{extra}.tif", tiff(33, 9, 2, [16] * 4, wide(stack(4), "<"), tags={338: (3, [extra])})
+    yield "grey_extra0.tif", tiff(33, 9, 1, [8] * 2, narrow(stack(2) >> 8), tags={338: (3, [0])})
+    planes = [narrow(stack(3)[:, :, i] >> 8)[0] for i in range(3)]
+    yield "planar.tif", tiff(33, 9, 2, [8] * 3, planes, tags={284: (3, [2]), 278: (4, [9])})
+    square = np.asarray(drawing(40, 20))
+    padded = np.zeros((32, 48, 3), np.uint8)
+    padded[:20, :40] = square
+    parts = [padded[j : j + 16, i : i + 16].tobytes() for j in (0, 16) for i in (0, 16, 32)]
+    yield "tiles.tif", tiff(40, 20, 2, [8] * 3, parts, tile=16)
+    yield "bigtiff.tif", tiff(33, 9, 2, [8] * 3, narrow(stack(3) >> 8), big=True)
+    for orientation in range(2, 9):
+        tags = {274: (3, [orientation])}
+        yield f"orientation{orientation}.tif", tiff(33, 9, 2, [8] * 3, narrow(stack(3) >> 8), tags=tags)
+
+
+def webp_files():
+    picture = drawing(37, 23)
+    rgba = picture.copy()
+    rgba.putalpha(noise(37, 23, 1))
+    yield "lossless.webp", saved(picture, "WEBP", lossless=True)
+    yield "lossless_alpha.webp", saved(rgba, "WEBP", lossless=True, exact=True)
+    yield "lossless_hidden.webp", saved(rgba, "WEBP", lossless=True)
+    yield "animated.webp", saved(picture, "WEBP", lossless=True, save_all=True, append_images=[noise(37, 23, 3)])
+    yield "animated_alpha.webp", saved(rgba, "WEBP", lossless=True, exact=True, save_all=True, append_images=[picture])
+    for quality in (30, 75, 95):
+        yield f"lossy{quality}.webp", saved(drawing(67, 45), "WEBP", quality=quality)
+    yield "lossy_alpha.webp", saved(rgba, "WEBP", quality=80)
+    yield "lossy_noise.webp", saved(noise(37, 23, 3), "WEBP", quality=80)
+
+
 def decode_cases():
     FILES.mkdir(exist_ok=True)
     for old in FILES.iterdir():
         old.unlink()
-    for name, data in [*png_files(), *bmp_files(), *jpeg_files()]:
+    others = [*pnm_files(), *gif_files(), *tiff_files(), *webp_files(), *damaged_jpeg_files()]
+    for name, data in [*png_files(), *bmp_files(), *jpeg_files(), *others]:
         (FILES / name).write_bytes(data)
         image = Image.open(io.BytesIO(data)).convert("RGB")
         case = {"file": name, "size": image.size, "fnv": fnv1a(image.tobytes())}
-        if name.endswith(".jpg") or name.startswith("bits16_"):
+        if name.endswith(".jpg") or name.startswith(("bits16_", "lossy")):
             (FILES / name).with_suffix(".rgb").write_bytes(image.tobytes())
         yield case
 
@@ -330,6 +513,74 @@ def damage_cases():
             yield {"name": f"{name}, {edit}", "hex": edited.hex(), "pillow_reads": pillow_reads(edited)}
 
 
+# --- a sweep of changed JPEGs
+# -------------------------------------------------------------------------------------------------------
+
+
+def places(data):
+    """The start of each segment and restart marker, and the end."""
+    at, found = 2, [2]
+    while True:
+        code, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
+        found.append(at)
+        at += 2 + length
+        if code == 0xDA:
+            while data[at] != 0xFF or data[at + 1] in (0, *range(0xD0, 0xD8)):
+                found += [at] if data[at] == 0xFF and data[at + 1] else []
+                at += 1
+            if data[at + 1] == 0xD9:
+                return sorted({*found, at})
+
+
+def changes(name, data):
+    """Changed files: cut, with bytes inserted, with wrong lengths, with lost or changed markers."""
+    for cut in [*range(0, len(data), 64), *range(len(data) - 12, len(data))]:
+        yield data[:cut]
+        yield data[:cut] + b"\xff\xd9"
+        yield data[:cut] + bytes(100)
+    for count in (1, 2, 8, 9, 211):
+        for filling in (b"\0", b"\x5a"):
+            yield data[:-2] + filling * count + data[-2:]
+            yield data[:-2] + filling * count
+            yield data + filling * count
+    inserts = ["00", "6a756e6b", "ff", "ff00", "fffe00046162", "ffd8", "ffd9", "ffd3", "ff01", "ff02", "fff5", "ffdc00040001"]
+    for at in places(data):
+        yield from (data[:at] + bytes.fromhex(insert) + data[at:] for insert in inserts)
+        code = data[at + 1]
+        yield data[:at] + data[at + 2 :]
+        if 0xD0 <= code <= 0xD9:
+            yield from (data[: at + 1] + bytes([0xD0 + (code + step) % 8]) + data[at + 2 :] for step in (1, 3, 7))
+        else:
+            length = struct.unpack_from(">H", data, at + 2)[0]
+            for other in (0, 1, 2, length - 1, length + 1, length + 64, 65535):
+                yield data[: at + 2] + struct.pack(">H", max(other, 0)) + data[at + 4 :]
+            yield data[:at] + data[at + 2 + length :]
+            yield data[: at + 2 + length] + data[at:]
+    state = len(data)
+    for _ in range(80):
+        state = (state * 6364136223846793005 + 1442695040888963407) & (1 << 64) - 1
+        at = 2 + (state >> 33) % (len(data) - 4)
+        yield data[:at] + bytes([state >> 20 & 255]) + data[at + 1 :]
+
+
+def sweep_cases():
+    """What Pillow does with changed files, each as the bytes that replace others: at, count, new bytes."""
+    for name in ("rgb420", "rgb422", "grey", "progressive", "progressive_grey", "restarts", "ycck", "size17x9"):
+        data = (FILES / f"{name}.jpg").read_bytes()
+        for changed in changes(name, data):
+            start = next((i for i, (a, b) in enumerate(zip(data, changed)) if a != b), min(len(data), len(changed)))
+            most = min(len(data), len(changed)) - start
+            end = next((i for i in range(most) if data[-1 - i] != changed[-1 - i]), most)
+            new = changed[start : len(changed) - end]
+            assert data[:start] + new + data[len(data) - end :] == changed
+            try:
+                image = Image.open(io.BytesIO(changed)).convert("RGB")
+                hashed = fnv1a(image.tobytes())
+            except Exception:
+                hashed = None
+            yield [name, start, len(data) - end - start, new.hex(), hashed]
+
+
 def main():
     fixtures = {
         "pillow": PIL.__version__,
@@ -349,6 +600,8 @@ def main():
             value = json.dumps(value)
         lines.append(f"{json.dumps(key)}: {value}")
     (HERE / "fixtures.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    sweep = ",\n".join(json.dumps(case, separators=(",", ":")) for case in sweep_cases())
+    (HERE / "jpeg_sweep.json").write_text(f"[\n{sweep}\n]\n")
 
 
 if __name__ == "__main__":

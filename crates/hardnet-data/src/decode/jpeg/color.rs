@@ -1,6 +1,5 @@
 //! Which colors the components of a JPEG are, and Pillow's way from CMYK to RGB.
 
-use super::segments::JpegLayout;
 use crate::decode::{DecodeError, ImageFormat};
 
 /// The meaning of the components.
@@ -13,24 +12,22 @@ pub(super) enum Encoding {
     Ycck,
 }
 
-impl TryFrom<&JpegLayout> for Encoding {
-    type Error = DecodeError;
-
+impl Encoding {
     /// libjpeg's rule: JFIF means YCbCr, else Adobe's flag decides, else the component identifiers.
-    fn try_from(layout: &JpegLayout) -> Result<Encoding, DecodeError> {
-        match layout.component_ids[..] {
+    pub(super) fn new(component_ids: &[u8], jfif: bool, adobe_transform: Option<u8>) -> Result<Encoding, DecodeError> {
+        match *component_ids {
             [_] => Ok(Encoding::Gray),
-            [_, _, _] if layout.jfif => Ok(Encoding::YCbCr),
-            [a, b, c] => Ok(match (layout.adobe_transform, [a, b, c]) {
+            [_, _, _] if jfif => Ok(Encoding::YCbCr),
+            [a, b, c] => Ok(match (adobe_transform, [a, b, c]) {
                 (Some(0), _) | (None, [b'R', b'G', b'B']) => Encoding::Rgb,
                 _ => Encoding::YCbCr,
             }),
-            [_, _, _, _] => Ok(match layout.adobe_transform {
+            [_, _, _, _] => Ok(match adobe_transform {
                 Some(0) | None => Encoding::Cmyk,
                 Some(_) => Encoding::Ycck,
             }),
             _ => {
-                let feature = format!("{} components", layout.component_ids.len());
+                let feature = format!("{} components", component_ids.len());
                 Err(DecodeError::Unsupported { format: ImageFormat::Jpeg, feature })
             }
         }
@@ -45,7 +42,7 @@ pub(super) fn cmyk_to_rgb(samples: &[u8]) -> Vec<u8> {
 
 /// The part of `white`, which black leaves, that an `ink` lets through: `white - ink * white / 255`, the product
 /// rounded as Pillow's `MULDIV255` does.
-pub(super) fn light(ink: u8, white: u8) -> u8 {
+pub(in crate::decode) fn light(ink: u8, white: u8) -> u8 {
     let product = u32::from(ink) * u32::from(white) + 128;
     // At most `white`, as the rounded quotient of a product with a factor of at most 255.
     white - ((product + (product >> 8)) >> 8) as u8

@@ -1,7 +1,7 @@
 //! The marker structure of a JPEG (ITU-T T.81, annex B), walked without decoding.
 //!
-//! The walk reads what the header says of size and color and finds where the image ends. Pillow refuses a file whose
-//! end-of-image marker cannot be reached this way; so do we.
+//! The walk reads what the header says of size and color and finds where the image ends. It accepts files that follow
+//! the standard; of others it gives an error, and [`rescue`](super::rescue) decides.
 
 use std::ops::Range;
 
@@ -9,33 +9,41 @@ use super::malformed;
 use crate::decode::{DecodeError, ImageFormat};
 
 /// Marker codes, the byte after `0xFF`.
-mod marker {
-    pub(super) const TEM: u8 = 0x01;
-    pub(super) const SOF0: u8 = 0xC0;
-    pub(super) const SOF2: u8 = 0xC2;
-    pub(super) const SOF3: u8 = 0xC3;
-    pub(super) const DHT: u8 = 0xC4;
-    pub(super) const SOF5: u8 = 0xC5;
-    pub(super) const SOF7: u8 = 0xC7;
-    pub(super) const SOF9: u8 = 0xC9;
-    pub(super) const SOF11: u8 = 0xCB;
-    pub(super) const SOF13: u8 = 0xCD;
-    pub(super) const SOF15: u8 = 0xCF;
-    pub(super) const RST0: u8 = 0xD0;
-    pub(super) const RST7: u8 = 0xD7;
-    pub(super) const SOI: u8 = 0xD8;
-    pub(super) const EOI: u8 = 0xD9;
-    pub(super) const SOS: u8 = 0xDA;
-    pub(super) const DQT: u8 = 0xDB;
-    pub(super) const DRI: u8 = 0xDD;
-    pub(super) const APP0: u8 = 0xE0;
-    pub(super) const APP14: u8 = 0xEE;
-    pub(super) const APP15: u8 = 0xEF;
-    pub(super) const COM: u8 = 0xFE;
+pub(super) mod marker {
+    pub(in crate::decode::jpeg) const TEM: u8 = 0x01;
+    pub(in crate::decode::jpeg) const SOF0: u8 = 0xC0;
+    pub(in crate::decode::jpeg) const SOF1: u8 = 0xC1;
+    pub(in crate::decode::jpeg) const SOF2: u8 = 0xC2;
+    pub(in crate::decode::jpeg) const SOF3: u8 = 0xC3;
+    pub(in crate::decode::jpeg) const DHT: u8 = 0xC4;
+    pub(in crate::decode::jpeg) const SOF5: u8 = 0xC5;
+    pub(in crate::decode::jpeg) const SOF7: u8 = 0xC7;
+    pub(in crate::decode::jpeg) const JPG: u8 = 0xC8;
+    pub(in crate::decode::jpeg) const SOF9: u8 = 0xC9;
+    pub(in crate::decode::jpeg) const SOF11: u8 = 0xCB;
+    pub(in crate::decode::jpeg) const DAC: u8 = 0xCC;
+    pub(in crate::decode::jpeg) const SOF13: u8 = 0xCD;
+    pub(in crate::decode::jpeg) const SOF15: u8 = 0xCF;
+    pub(in crate::decode::jpeg) const RST0: u8 = 0xD0;
+    pub(in crate::decode::jpeg) const RST7: u8 = 0xD7;
+    pub(in crate::decode::jpeg) const SOI: u8 = 0xD8;
+    pub(in crate::decode::jpeg) const EOI: u8 = 0xD9;
+    pub(in crate::decode::jpeg) const SOS: u8 = 0xDA;
+    pub(in crate::decode::jpeg) const DQT: u8 = 0xDB;
+    pub(in crate::decode::jpeg) const DNL: u8 = 0xDC;
+    pub(in crate::decode::jpeg) const DRI: u8 = 0xDD;
+    pub(in crate::decode::jpeg) const EXP: u8 = 0xDF;
+    pub(in crate::decode::jpeg) const APP0: u8 = 0xE0;
+    pub(in crate::decode::jpeg) const APP2: u8 = 0xE2;
+    pub(in crate::decode::jpeg) const APP14: u8 = 0xEE;
+    pub(in crate::decode::jpeg) const APP15: u8 = 0xEF;
+    pub(in crate::decode::jpeg) const JPG0: u8 = 0xF0;
+    pub(in crate::decode::jpeg) const JPG13: u8 = 0xFD;
+    pub(in crate::decode::jpeg) const COM: u8 = 0xFE;
 }
 
 /// Most scans of a progressive image; each costs a pass over all of it. Encoders write about ten.
-const MAX_SCANS: usize = 100;
+pub(super) const MAX_SCANS: usize = 100;
 
 /// Content and ranges of the segments that a decoder needs.
 pub(super) struct JpegLayout {
@@ -49,6 +57,15 @@ pub(super) struct JpegLayout {
     pub(super) jfif: bool,
     /// The color transform of Adobe's segment, if present.
     pub(super) adobe_transform: Option<u8>,
+    /// Stray bytes stand between the segments.
+    pub(super) irregular: bool,
+    /// The image data may be incomplete or followed by other bytes.
+    pub(super) suspicious: bool,
+    /// Whether all components are in one sequential scan.
+    pub(super) one_scan: bool,
+    pub(super) progressive: bool,
+    /// Scans of a progressive image are missing.
+    pub(super) incomplete: bool,
     /// Segments before the first scan that a decoder needs, markers included.
     essentials: Vec<Range<usize>>,
     /// From the first scan's marker to the end of its image's entropy-coded data.
@@ -58,32 +75,42 @@ pub(super) struct JpegLayout {
 impl JpegLayout {
     /// Walks `bytes` from its start-of-image marker to its end-of-image marker.
     pub(super) fn read(bytes: &[u8]) -> Result<JpegLayout, DecodeError> {
-        let mut walk = Walk { bytes, position: 2 };
+        let mut walk = Walk { bytes, position: 2, irregular: false };
         let mut frame: Option<Frame> = None;
         let mut essentials = Vec::new();
-        let (mut jfif, mut adobe_transform) = (false, None);
+        let (mut jfif, mut adobe_transform, mut restart_interval) = (false, None, 0);
         loop {
             let (start, code) = walk.next_marker("start of scan")?;
-            if matches!(code, marker::TEM | marker::RST0..=marker::RST7) {
+            if matches!(code, marker::RST0..=marker::RST7) {
+                walk.irregular = true;
                 continue;
             }
-            if matches!(code, marker::SOI | marker::EOI) {
+            if code == marker::JPG
+                || !matches!(code, marker::SOF0..=marker::DAC | marker::SOF13..=marker::SOF15 | marker::SOS..=marker::DRI)
+                    && !matches!(code, marker::APP0..=marker::APP15 | marker::COM)
+            {
                 return Err(malformed(format!("marker `0xff{code:02x}` comes before the image data")));
             }
             let payload = walk.segment()?;
             match code {
                 marker::SOS => {
                     let frame = frame.ok_or_else(|| malformed("the image data comes before its frame header"))?;
-                    let interleaved = payload.first().is_some_and(|&count| usize::from(count) == frame.ids.len());
-                    let end = walk.end_of_scans(frame.progressive, interleaved, frame.ids.len())?;
+                    let irregular = walk.irregular;
+                    let Ending { data, suspicious, one_scan, incomplete } =
+                        walk.ending(&frame, payload, restart_interval)?;
                     return Ok(JpegLayout {
                         width: frame.width,
                         height: frame.height,
-                        component_ids: frame.ids,
+                        component_ids: frame.components.iter().map(|&[id, ..]| id).collect(),
                         jfif,
                         adobe_transform,
+                        irregular,
+                        suspicious,
+                        one_scan,
+                        progressive: frame.progressive,
+                        incomplete,
                         essentials,
-                        scans: start..end,
+                        scans: start..data,
                     });
                 }
                 marker::SOF0..=marker::SOF2 => {
@@ -92,7 +119,12 @@ impl JpegLayout {
                     }
                     essentials.push(start..walk.position);
                 }
-                marker::DHT | marker::DQT | marker::DRI => essentials.push(start..walk.position),
+                marker::DHT | marker::DQT | marker::DRI => {
+                    if let (marker::DRI, &[high, low]) = (code, payload) {
+                        restart_interval = usize::from(u16::from_be_bytes([high, low]));
+                    }
+                    essentials.push(start..walk.position);
+                }
                 marker::SOF3
                 | marker::SOF5..=marker::SOF7
                 | marker::SOF9..=marker::SOF11
@@ -118,25 +150,34 @@ impl JpegLayout {
         }
     }
 
-    /// Writes the file reduced to what a decoder needs, behind `first`: no application data, no comments, nothing
-    /// behind the image.
-    pub(super) fn essential(&self, bytes: &[u8], first: &[u8], data: &mut Vec<u8>) {
+    /// Writes the file reduced to what a decoder needs, between `first` and `last`: no application data, no comments,
+    /// nothing behind the image.
+    pub(super) fn essential(&self, bytes: &[u8], first: &[u8], last: &[u8], data: &mut Vec<u8>) {
         data.clear();
-        data.reserve_exact(bytes.len() + first.len() + 4);
+        data.reserve_exact(bytes.len() + first.len() + last.len() + 2);
         data.extend_from_slice(&[0xFF, marker::SOI]);
         data.extend_from_slice(first);
         for range in self.essentials.iter().chain([&self.scans]) {
             data.extend_from_slice(&bytes[range.clone()]);
         }
-        data.extend_from_slice(&[0xFF, marker::EOI]);
+        data.extend_from_slice(last);
     }
+}
+
+/// Where the image data ends, and whether it looks complete.
+struct Ending {
+    data: usize,
+    suspicious: bool,
+    one_scan: bool,
+    incomplete: bool,
 }
 
 /// The frame header (T.81 B.2.2).
 struct Frame {
     width: u16,
     height: u16,
-    ids: Vec<u8>,
+    /// Identifier, sampling factors and quantization table.
+    components: Vec<[u8; 3]>,
     progressive: bool,
 }
 
@@ -156,9 +197,47 @@ impl Frame {
         Ok(Frame {
             width: u16::from_be_bytes([w1, w0]),
             height: u16::from_be_bytes([h1, h0]),
-            ids: components.iter().map(|&[id, ..]| id).collect(),
+            components: components.to_vec(),
             progressive: code == marker::SOF2,
         })
+    }
+
+    /// Restart markers of one scan of all components.
+    fn restarts(&self, interval: usize) -> usize {
+        let factors = |shift: u8| match self.components[..] {
+            [_] => 1,
+            _ => self.components.iter().map(|&[_, factors, _]| usize::from(factors >> shift & 15)).max().unwrap_or(1),
+        };
+        let groups = |side: u16, factor: usize| usize::from(side).div_ceil(8 * factor.max(1));
+        let groups = groups(self.width, factors(4)) * groups(self.height, factors(0));
+        if interval == 0 { 0 } else { groups.div_ceil(interval).saturating_sub(1) }
+    }
+}
+
+/// How far the scans of a progressive image have refined each coefficient.
+struct Progress(Vec<(u8, [u8; 64])>);
+
+impl Progress {
+    const NONE: u8 = u8::MAX;
+
+    fn new(frame: &Frame) -> Self {
+        Progress(frame.components.iter().map(|&[id, ..]| (id, [Self::NONE; 64])).collect())
+    }
+
+    /// Takes note of a scan header.
+    fn add(&mut self, payload: &[u8]) {
+        let Some((&count, rest)) = payload.split_first() else { return };
+        let Some((components, &[first, last, bits])) = rest.split_at_checked(2 * usize::from(count)) else { return };
+        for (id, refined) in &mut self.0 {
+            if components.as_chunks::<2>().0.iter().any(|[named, _]| named == id) {
+                let band = refined.get_mut(usize::from(first)..=usize::from(last));
+                band.into_iter().flatten().for_each(|bit| *bit = bits & 15);
+            }
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.0.iter().all(|(_, refined)| refined.iter().all(|&bit| bit == 0))
     }
 }
 
@@ -166,6 +245,8 @@ impl Frame {
 struct Walk<'a> {
     bytes: &'a [u8],
     position: usize,
+    /// Stray bytes were stepped over.
+    irregular: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -174,7 +255,9 @@ impl<'a> Walk<'a> {
     fn next_marker(&mut self, missing: &'static str) -> Result<(usize, u8), DecodeError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let found = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF));
-        let start = self.position + found.ok_or_else(|| self.truncated(missing))?;
+        let found = found.ok_or_else(|| self.truncated(missing))?;
+        self.irregular |= rest[..found].iter().any(|&byte| byte != 0xFF);
+        let start = self.position + found;
         self.position = start + 2;
         Ok((start, self.bytes[start + 1]))
     }
@@ -194,36 +277,51 @@ impl<'a> Walk<'a> {
 
     /// From behind the first scan header to the end of the last scan's data.
     ///
-    /// A sequential image in one `interleaved` scan ends with the first marker other than a restart; between it and
-    /// the end-of-image marker only comments and application data may stand. All others have more scans.
-    fn end_of_scans(&mut self, progressive: bool, interleaved: bool, components: usize) -> Result<usize, DecodeError> {
-        let one_scan = interleaved && !progressive;
-        let max_scans = if progressive { MAX_SCANS } else { components };
-        let mut scans = 1;
-        let mut end = None;
-        loop {
+    /// A sequential image in one scan of all components ends with the first marker other than a restart; between it
+    /// and the end-of-image marker only comments and application data may stand. All others have more scans.
+    fn ending(&mut self, frame: &Frame, header: &[u8], restart_interval: usize) -> Result<Ending, DecodeError> {
+        let components = frame.components.len();
+        let interleaved = header.first().is_some_and(|&count| usize::from(count) == components);
+        let one_scan = interleaved && !frame.progressive;
+        let max_scans = if frame.progressive { MAX_SCANS } else { components };
+        let mut progress = Progress::new(frame);
+        progress.add(header);
+        let (mut scans, mut restarts, mut suspicious, mut end) = (1, 0_usize, false, None);
+        let data = loop {
             let behind_segment = self.position;
             let (start, code) = self.next_marker("end of image")?;
             if end.is_some() && start != behind_segment {
                 return Err(malformed("a segment interrupts the image data"));
             }
             match code {
-                marker::EOI => return Ok(end.unwrap_or(start)),
-                marker::TEM | marker::RST0..=marker::RST7 => continue,
+                marker::EOI => break end.unwrap_or(start),
+                marker::RST0..=marker::RST7 => {
+                    suspicious |= usize::from(code - marker::RST0) != restarts % 8;
+                    restarts += 1;
+                    continue;
+                }
                 marker::COM | marker::APP0..=marker::APP15 if one_scan => {
                     end.get_or_insert(start);
                 }
                 marker::SOS if !one_scan => {
-                    scans += 1;
+                    (scans, restarts) = (scans + 1, 0);
                     if scans > max_scans {
                         return Err(malformed(format!("there are more than {max_scans} scans")));
                     }
+                    progress.add(self.segment()?);
+                    continue;
                 }
                 marker::DHT | marker::DQT | marker::DRI | marker::COM | marker::APP0..=marker::APP15 if !one_scan => {}
                 _ => return Err(malformed(format!("marker `0xff{code:02x}` interrupts the image data"))),
             }
             self.segment()?;
-        }
+        };
+        suspicious |= one_scan && restarts != frame.restarts(restart_interval);
+        let incomplete = frame.progressive && !progress.is_complete();
+        suspicious |= incomplete;
+        // Encoders fill up the last byte with ones.
+        let ones = matches!(self.bytes[..data], [.., 0xFF, 0]) || self.bytes[data - 1] & 1 == 1;
+        Ok(Ending { data, suspicious: suspicious || !ones, one_scan, incomplete })
     }
 
     fn truncated(&self, missing: &'static str) -> DecodeError {

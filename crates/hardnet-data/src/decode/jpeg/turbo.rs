@@ -1,26 +1,35 @@
 //! Pixels by libjpeg-turbo, the decoder of Pillow, with the settings Pillow leaves at their defaults: the accurate
 //! inverse transform and interpolated chroma.
 //!
-//! Unlike Pillow, anything libjpeg-turbo warns of (damaged data) is an error.
+//! Anything libjpeg-turbo warns of is an error here; [`rescue`](super::rescue) reads such files.
 
 use turbojpeg::{Decompressor, PixelFormat};
 
 use super::color::{self, Encoding};
 use super::malformed;
-use super::segments::JpegLayout;
 use crate::decode::{DecodeError, DecodeScratch, one_line};
 
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
 
-/// The image, `[height, width, channels]`, gray or RGB.
+/// What stands in front of the tables.
+pub(super) fn first_segments(encoding: Encoding) -> &'static [u8] {
+    adobe(encoding)
+}
+
+/// Whether the decoder says nothing of damage in progressive images.
+pub(super) const OVERLOOKS_DAMAGE: bool = false;
+
+/// What stands behind the data of one sequential scan.
+pub(super) const END_OF_ONE_SCAN: &[u8] = b"\xff\xd9";
+
+/// The image in `scratch.data`, `[height, width, channels]`, gray or RGB.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
-    bytes: &[u8],
-    layout: &JpegLayout,
+    (width, height): (usize, usize),
+    _: usize,
     encoding: Encoding,
 ) -> Result<Vec<u8>, DecodeError> {
-    let (width, height) = (usize::from(layout.width), usize::from(layout.height));
     let format = match encoding {
         Encoding::Gray => PixelFormat::GRAY,
         Encoding::Rgb | Encoding::YCbCr => PixelFormat::RGB,
@@ -29,7 +38,6 @@ pub(super) fn samples(
     let pitch = width * format.size();
     let mut pixels = scratch.samples(pitch * height);
     let image = turbojpeg::Image { pixels: &mut pixels[..], width, pitch, height, format };
-    layout.essential(bytes, &adobe(encoding), &mut scratch.data);
     let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&scratch.data, image));
     decoded.map_err(|error| malformed(one_line(&error)))?;
     Ok(match encoding {
@@ -40,13 +48,10 @@ pub(super) fn samples(
 
 /// Adobe's segment as it says `encoding`. The file's own may hold a number that libjpeg only guesses about, with a
 /// warning.
-fn adobe(encoding: Encoding) -> [u8; 16] {
-    let transform = match encoding {
-        Encoding::Gray | Encoding::Rgb | Encoding::Cmyk => 0,
-        Encoding::YCbCr => 1,
-        Encoding::Ycck => 2,
-    };
-    let mut segment = *b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
-    segment[15] = transform;
-    segment
+fn adobe(encoding: Encoding) -> &'static [u8] {
+    match encoding {
+        Encoding::Gray | Encoding::Rgb | Encoding::Cmyk => b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0",
+        Encoding::YCbCr => b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x01",
+        Encoding::Ycck => b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x02",
+    }
 }

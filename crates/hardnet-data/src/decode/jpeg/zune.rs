@@ -9,7 +9,6 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use super::color::{self, Encoding};
-use super::segments::JpegLayout;
 use super::{malformed, ycbcr};
 use crate::decode::{DecodeError, DecodeScratch, ImageFormat, one_line};
 
@@ -19,15 +18,27 @@ pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
 /// The largest side a JPEG header can express.
 const MAX_SIDE: usize = u16::MAX as usize;
 
-/// The image, `[height, width, channels]`, gray or RGB.
+/// What stands in front of the tables.
+pub(super) fn first_segments(_: Encoding) -> &'static [u8] {
+    &[]
+}
+
+/// Whether the decoder says nothing of damage in progressive images.
+pub(super) const OVERLOOKS_DAMAGE: bool = true;
+
+/// What stands behind the data of one sequential scan. The decoder fills missing data up with zeros and says nothing,
+/// but a start-of-image marker within the image is an error. A complete image ends before the zeros are used up that
+/// the decoder may read in advance.
+pub(super) const END_OF_ONE_SCAN: &[u8] = b"\0\0\0\0\0\0\0\0\0\0\0\0\xff\xd8\xff\xd9";
+
+/// The image in `scratch.data`, `[height, width, channels]`, gray or RGB.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
-    bytes: &[u8],
-    layout: &JpegLayout,
+    _: (usize, usize),
+    component_count: usize,
     encoding: Encoding,
 ) -> Result<Vec<u8>, DecodeError> {
-    layout.essential(bytes, &[], &mut scratch.data);
-    let components = components(scratch, layout.component_ids.len())?;
+    let components = components(scratch, component_count)?;
     Ok(match encoding {
         Encoding::Gray | Encoding::Rgb => components,
         Encoding::YCbCr => ycbcr::ycbcr_to_rgb(components),
@@ -50,9 +61,9 @@ fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, Deco
     decoder.set_options(options.jpeg_set_out_colorspace(stored));
     let length = decoder.output_buffer_size().ok_or_else(|| malformed("the image has no size"))?;
     let mut components = scratch.samples(length);
-    decoder.decode_into(&mut components).map_err(decoder_error)?;
+    let decoded = decoder.decode_into(&mut components).map_err(decoder_error);
     scratch.data = data;
-    Ok(components)
+    decoded.map(|()| components)
 }
 
 fn decoder_error(error: DecodeErrors) -> DecodeError {
