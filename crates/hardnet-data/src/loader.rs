@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod image_tensor;
 mod permits;
+mod training_epoch;
 
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -16,12 +17,13 @@ use std::time::Duration;
 
 pub use error::{LoaderError, SampleError};
 pub use image_tensor::ImageTensor;
+pub use training_epoch::TrainingEpoch;
 
 use hardnet_simd::Isa;
 
 use crate::{
-    Augmentation, CoreBudget, DecodeLimits, DecodeWarning, Image, ParallelMap, Pipeline, PipelineError, Purpose,
-    RandomStream, Resizer, Sample,
+    CoreBudget, DecodeLimits, DecodeWarning, Image, ParallelMap, Pipeline, PipelineError, Purpose, RandomStream,
+    Resizer, Sample,
 };
 use image_tensor::TensorPool;
 use permits::ImagePermits;
@@ -117,29 +119,6 @@ impl Default for LoaderOptions {
     }
 }
 
-/// One pass over a training set.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct TrainingEpoch {
-    /// The samples to load and their order, as indices.
-    pub order: Vec<u32>,
-    /// Random changes to them.
-    pub augmentation: Augmentation,
-    /// Random seed.
-    pub seed: u64,
-    /// Number of the epoch; every sample has its own random numbers in each.
-    pub number: u32,
-}
-
-impl TrainingEpoch {
-    /// Epoch `number` over `count` samples: every sample once, in an order that depends on `seed` and `number`.
-    pub fn new(augmentation: Augmentation, count: usize, seed: u64, number: u32) -> Self {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let order = RandomStream::new(seed, Purpose::Order, [number, 0]).permutation(count);
-        Self { order, augmentation, seed, number }
-    }
-}
-
 /// The images of consecutive samples.
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -194,9 +173,9 @@ impl Loader {
     ) -> Result<Self, LoaderError> {
         pipeline.validate()?;
         let samples = samples.into();
-        let order = Order { count: samples.len(), indices: None };
+        let order = Order { count: samples.len(), ..Order::default() };
         let crop = pipeline.crop;
-        let prepare = move |_: usize, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
+        let prepare = move |_: OrderedSample, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
             pipeline.tensor_with(resizer, image, out)
         };
         Self::decoding(samples, order, crop, options, prepare)
@@ -204,8 +183,8 @@ impl Loader {
 
     /// Starts loading the samples of `epoch`, at random changed as it says.
     ///
-    /// The tensor of a sample depends on the seed, the epoch and the sample's index, neither on the number of workers
-    /// nor on what is loaded before it.
+    /// The tensor of a sample depends on the seed, the epoch, the sample's index and how often it occurs before, neither
+    /// on the number of workers nor on other samples.
     ///
     /// # Errors
     ///
@@ -217,37 +196,39 @@ impl Loader {
         options: LoaderOptions,
     ) -> Result<Self, LoaderError> {
         pipeline.validate()?;
-        let TrainingEpoch { order, augmentation, seed, number } = epoch;
+        let TrainingEpoch { order, repeats, augmentation, seed, number } = epoch;
         augmentation.validate()?;
         let samples = samples.into();
         if let Some(&index) = order.iter().find(|&&index| index as usize >= samples.len()) {
             return Err(LoaderError::Order { index, samples: samples.len() });
         }
-        let order = Order { count: order.len(), indices: Some(order) };
+        let order = Order { count: order.len(), indices: Some(order), repeats };
         let crop = pipeline.crop;
-        let prepare = move |index: usize, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
-            let mut random = RandomStream::new(seed, Purpose::Augmentation, [number, index as u32]);
+        let prepare = move |ordered: OrderedSample, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
+            let random = RandomStream::new(seed, Purpose::Augmentation, [number, ordered.index as u32]);
+            let mut random = random.repeated(ordered.repeat);
             augmentation.tensor_with(&pipeline, resizer, image, &mut random, out)
         };
         Self::decoding(samples, order, crop, options, prepare)
     }
 
-    /// A loader that reads and decodes the samples of `order` and makes tensors of them by `prepare`, which gets the
-    /// index of the sample.
+    /// A loader that reads and decodes the samples of `order` and makes tensors of them by `prepare`.
     fn decoding(
         samples: Arc<Vec<Sample>>,
         order: Order,
         crop: u32,
         options: LoaderOptions,
-        prepare: impl Fn(usize, &mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError> + Send + Sync + 'static,
+        prepare: impl Fn(OrderedSample, &mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Result<Self, LoaderError> {
         let (limits, isa) = (options.limits.clone(), options.isa);
         // As many as images were ever in work at once; one that a panic cut short is not used again.
         let free = Mutex::new(Vec::new());
         let load = move |sample: &Sample, permits: &ImagePermits, ordered: OrderedSample, out: &mut [f32]| {
             let mut workspace: file::Workspace = lock(&free).pop().unwrap_or_else(|| file::Workspace::new(isa));
-            let prepare =
-                |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(ordered.index, resizer, image, out);
+            let prepare = |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(ordered, resizer, image, out);
             let loaded =
                 file::load(sample, &limits, || permits.acquire(ordered.position), prepare, &mut workspace, out);
             lock(&free).push(workspace);
@@ -280,40 +261,44 @@ impl Loader {
         let order = Arc::new(order);
         let (all, shared, sample_order) = (Arc::clone(&samples), Arc::clone(&permits), Arc::clone(&order));
         let images = ParallelMap::new(options.workers, options.prefetch, total, move |position| {
-            let index = sample_order.index(position);
-            let sample = &all[index];
+            let ordered = sample_order.at(position);
+            let sample = &all[ordered.index];
             let mut tensor = pool.take();
-            let loaded =
-                file::guarded(sample, || load(sample, &shared, OrderedSample { position, index }, &mut tensor));
-            (index, loaded.map(|warnings| (tensor, warnings)))
+            let loaded = file::guarded(sample, || load(sample, &shared, ordered, &mut tensor));
+            (ordered.index, loaded.map(|warnings| (tensor, warnings)))
         });
         let seconds = options.timeout.as_secs();
         let images = images.with_timeout(options.timeout, move |position| {
             permits.release(position);
-            let index = order.index(position);
+            let index = order.at(position).index;
             (index, Err(SampleError::TimedOut { path: samples[index].path().into_owned(), seconds }))
         });
         Ok(Self { images, batch_size: options.batch_size, total, next: 0 })
     }
 }
 
-/// Where a sample stands in the order, and which it is.
+/// Where a sample stands in the order, which it is, and how often it occurs before.
 #[derive(Clone, Copy)]
 struct OrderedSample {
     position: usize,
     index: usize,
+    repeat: u32,
 }
 
 /// Which samples are loaded, by position.
+#[derive(Default)]
 struct Order {
     count: usize,
     /// All samples in their order if there is none.
     indices: Option<Vec<u32>>,
+    /// How often each occurs before; empty if none occurs twice.
+    repeats: Vec<u32>,
 }
 
 impl Order {
-    fn index(&self, position: usize) -> usize {
-        self.indices.as_ref().map_or(position, |indices| indices[position] as usize)
+    fn at(&self, position: usize) -> OrderedSample {
+        let index = self.indices.as_ref().map_or(position, |indices| indices[position] as usize);
+        OrderedSample { position, index, repeat: self.repeats.get(position).copied().unwrap_or(0) }
     }
 }
 
@@ -377,7 +362,7 @@ mod tests {
 
     /// So many samples in their order.
     fn all(count: usize) -> Order {
-        Order { count, indices: None }
+        Order { count, ..Order::default() }
     }
 
     #[test]

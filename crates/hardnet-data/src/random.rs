@@ -18,6 +18,8 @@ pub enum Purpose {
     Initialization = 4,
     /// Dropout.
     Dropout = 5,
+    /// Which samples an epoch draws with replacement.
+    Sampling = 6,
 }
 
 /// A stream of random numbers.
@@ -42,6 +44,12 @@ impl RandomStream {
     pub fn new(seed: u64, purpose: Purpose, place: [u32; 2]) -> Self {
         let key = [seed as u32, (seed >> 32) as u32];
         Self { key, counter: [0, purpose as u32, place[0], place[1]], block: [0; 4], used: 4 }
+    }
+
+    /// The stream of the same name for what happens another time: 0 is the stream itself, and up to 2^24 differ.
+    pub fn repeated(mut self, repeat: u32) -> Self {
+        self.counter[1] ^= repeat << 8;
+        self
     }
 
     /// 32 random bits.
@@ -147,6 +155,9 @@ mod tests {
         assert_ne!(own, first(1, Purpose::Augmentation, [0, 0]));
         assert_ne!(own, first(1, Purpose::Order, [1, 0]));
         assert_ne!(own, first(1, Purpose::Order, [0, 1]));
+        let repeated = |repeat| RandomStream::new(1, Purpose::Order, [0, 0]).repeated(repeat).bits();
+        assert_eq!(own, repeated(0));
+        assert!(own != repeated(1) && repeated(1) != repeated(2));
     }
 
     #[test]

@@ -100,3 +100,33 @@ fn senseless_epochs_are_refused() {
     wide.augmentation = Augmentation::none().with_crop(RandomCrop::Padded { padding: 1 << 20 });
     assert!(matches!(start(wide), LoaderError::Pipeline(_)));
 }
+
+/// Draws with replacement are entered in the middle too, and each draw of a sample is changed in its own way.
+#[test]
+fn a_balanced_epoch_draws_with_replacement() {
+    let samples = samples();
+    // One sample of class 0 and 19 of class 2; class 1 has none.
+    let balanced = |number| {
+        let labels = (0..20).map(|index| if index == 7 { 0 } else { 2 });
+        TrainingEpoch::balanced(Augmentation::imagenet(), labels, 1, number)
+    };
+    let (own, next) = (balanced(0), balanced(1));
+    assert_eq!((own.order.len(), own.repeats.len()), (20, 20));
+    assert!(own == balanced(0) && own.order != next.order);
+    for (at, index) in own.order.iter().enumerate() {
+        let before = own.order[..at].iter().filter(|other| *other == index).count();
+        assert_eq!(own.repeats[at] as usize, before);
+    }
+    let (order, pixels) = stream(&samples, own.clone(), 3, 6);
+    assert_eq!(order, own.order.iter().map(|&index| index as usize).collect::<Vec<_>>());
+    let rare: Vec<_> =
+        pixels.chunks(192).zip(&order).filter(|(_, index)| **index == 7).map(|(image, _)| image).collect();
+    assert!((4..17).contains(&rare.len()), "{} of 20", rare.len());
+    assert!(rare.iter().enumerate().all(|(at, image)| !rare[..at].contains(image)));
+
+    let mut rest = own;
+    rest.truncate(18);
+    rest.skip(8);
+    let rest = stream(&samples, rest, 2, 4);
+    assert_eq!((&order[8..18], &pixels[8 * 192..18 * 192]), (&rest.0[..], &rest.1[..]));
+}
