@@ -17,7 +17,7 @@ use hardnet_kernels::Isa;
 pub use backbone::Backbone;
 pub use block::HarDBlock;
 pub use classifier::HarDNet;
-use hardnet_graph::{Graph, NodeId, Op};
+use hardnet_graph::{Graph, ModuleInfo, NodeId, Op};
 use layer::{Layer, Train};
 use trainer::Trainer;
 
@@ -65,17 +65,39 @@ impl Layers {
             candle_core::bail!("expected images of {} channels, got {:?}", self.graph.in_channels(), images.shape());
         }
         self.graph.shapes(height, width).map_err(candle_core::Error::wrap)?;
-        if let Some(train) = &train
-            && let Some(maps) = self.trainer.run(&self.graph, &self.layers, images, train, wanted)?
+        let start = Start { first: 0, reads: &[], map: images };
+        self.walk(&start, train.as_ref(), wanted)
+    }
+
+    /// The same from `map`, `[N, C, H, W]`, the output of `module`: nothing before is computed.
+    fn pass_after(
+        &self,
+        module: &ModuleInfo,
+        map: &Tensor,
+        train: &Train,
+        wanted: &[Vec<NodeId>],
+    ) -> Result<Vec<Tensor>> {
+        let (_, channels, _, _) = map.dims4()?;
+        if channels != module.channels {
+            candle_core::bail!("`{}` gives {} channels, got {:?}", module.name, module.channels, map.shape());
+        }
+        let start = Start { first: module.nodes.end, reads: &module.outputs, map };
+        self.walk(&start, Some(train), wanted)
+    }
+
+    fn walk(&self, start: &Start, train: Option<&Train>, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
+        if let Some(train) = train
+            && let Some(maps) = self.trainer.run(&self.graph, &self.layers, start, train, wanted)?
         {
             return Ok(maps);
         }
         let mut keep = vec![false; self.layers.len()];
         wanted.iter().flatten().for_each(|&node| keep[node] = true);
-        let mut maps: Vec<Option<Tensor>> = Vec::with_capacity(self.layers.len());
-        for (id, (node, layer)) in self.graph.nodes().iter().zip(&self.layers).enumerate() {
-            let input = if node.inputs.is_empty() { images.clone() } else { gather(&maps, &node.inputs)? };
-            maps.push(Some(layer.forward(&input, train.as_ref())?));
+        let mut maps: Vec<Option<Tensor>> = vec![None; start.first];
+        maps.reserve_exact(self.layers.len() - start.first);
+        for (id, (node, layer)) in self.graph.nodes().iter().zip(&self.layers).enumerate().skip(start.first) {
+            let input = if node.inputs == start.reads { start.map.clone() } else { gather(&maps, &node.inputs)? };
+            maps.push(Some(layer.forward(&input, train)?));
             for &read in &node.inputs {
                 if self.last_readers[read] == id && !keep[read] {
                     maps[read] = None;
@@ -86,10 +108,21 @@ impl Layers {
     }
 }
 
+/// Where the computation of a graph begins.
+struct Start<'a> {
+    /// The first node.
+    first: NodeId,
+    /// The earlier nodes that it and others read together; none for the image.
+    reads: &'a [NodeId],
+    /// Their concatenation, or the images.
+    map: &'a Tensor,
+}
+
 /// The concatenation of `nodes` along the channels.
 fn gather(maps: &[Option<Tensor>], nodes: &[NodeId]) -> Result<Tensor> {
-    let parts: Vec<&Tensor> =
-        nodes.iter().map(|&node| maps[node].as_ref().expect("a map lives until its last reader is done")).collect();
+    // A map lives until its last reader is done, so it is missing only where a node reads past the start.
+    let parts: Option<Vec<&Tensor>> = nodes.iter().map(|&node| maps[node].as_ref()).collect();
+    let Some(parts) = parts else { candle_core::bail!("a node reads a map from before the start") };
     match parts[..] {
         [map] => Ok(map.clone()),
         _ => Tensor::cat(&parts, 1),

@@ -94,6 +94,19 @@ impl HarDNet {
         Ok(self.layers.pass(images, Some(Train { seed }), &self.outputs)?.remove(0))
     }
 
+    /// Logits `[N, classes]` of a batch of the training set from the output, `[N, C, H, W]`, of the module at position
+    /// `module` of [`Graph::modules`], as [`HarDNet::forward_train`] computes them. Modules up to that one are not
+    /// computed, and their running statistics stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`HarDNet::forward`], and where `module` is past the last module or `output` has other channels.
+    pub fn forward_train_after(&self, module: usize, output: &Tensor, seed: u64) -> Result<Tensor> {
+        let modules = self.layers.graph.modules();
+        let Some(module) = modules.get(module) else { candle_core::bail!("the network has {} modules", modules.len()) };
+        Ok(self.layers.pass_after(module, output, &Train { seed }, &self.outputs)?.remove(0))
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config

@@ -17,6 +17,7 @@ use hardnet_kernels::training::{Builder, Program};
 use hardnet_kernels::{Clamp, FeatureMap, Isa, Size, Unsupported};
 
 use self::pass::Pass;
+use super::Start;
 use super::layer::{ConvNorm, Layer, Train};
 
 /// Programs for a network's passes in training; clones share them.
@@ -38,6 +39,7 @@ struct State {
 /// A program and what it was made for.
 #[derive(Debug)]
 struct Compiled {
+    first: NodeId,
     height: usize,
     width: usize,
     outputs: Vec<NodeId>,
@@ -59,16 +61,20 @@ impl Trainer {
         self.state.seed.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The concatenation of each list of nodes in `wanted` for `images`, by the batch's statistics, which update the
+    /// The concatenation of each list of nodes in `wanted` from `start`, by the batch's statistics, which update the
     /// running ones; nothing where this is not for the kernels.
     pub(super) fn run(
         &self,
         graph: &Graph,
         layers: &[Layer],
-        images: &Tensor,
+        start: &Start,
         train: &Train,
         wanted: &[Vec<NodeId>],
     ) -> Result<Option<Vec<Tensor>>> {
+        let (images, layers) = (start.map, &layers[start.first..]);
+        if start.first > 0 && !suits_kernels(graph, start, wanted) {
+            return Ok(None);
+        }
         let norms: Vec<&ConvNorm> = layers.iter().filter_map(Layer::conv).collect();
         let parameters: Vec<&Tensor> = layers.iter().flat_map(Layer::parameters).collect();
         let ours = |tensor: &Tensor| tensor.device().is_cpu() && tensor.dtype() == DType::F32;
@@ -77,7 +83,7 @@ impl Trainer {
         }
         let (count, _, height, width) = images.dims4()?;
         let outputs: Vec<NodeId> = wanted.iter().flatten().copied().collect();
-        let Some(compiled) = self.state.program(graph, self.isa, (count, height, width), &outputs)? else {
+        let Some(compiled) = self.state.program(graph, start, self.isa, (count, height, width), &outputs)? else {
             return Ok(None);
         };
         let (maps, statistics) = Pass::run(compiled, &self.state, images, &parameters, train.seed)?;
@@ -91,13 +97,16 @@ impl State {
     fn program(
         &self,
         graph: &Graph,
+        start: &Start,
         isa: Isa,
         (count, height, width): (usize, usize, usize),
         outputs: &[NodeId],
     ) -> Result<Option<Compiled>> {
+        let first = start.first;
         let idle = lock(&self.idle).take();
         if let Some(compiled) = idle
-            && (compiled.height, compiled.width, &compiled.outputs[..]) == (height, width, outputs)
+            && (compiled.first, compiled.height, compiled.width) == (first, height, width)
+            && compiled.outputs == outputs
             && compiled.program.images() >= count
         {
             return Ok(Some(compiled));
@@ -105,11 +114,11 @@ impl State {
         if self.unknown.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        match compile(graph, isa, (count, height, width), outputs) {
+        match compile(graph, start, isa, (count, height, width), outputs) {
             Ok(program) => {
                 let parameters = vec![0.0; program.parameters()];
                 let (outputs, gradients) = (outputs.to_vec(), parameters.clone());
-                Ok(Some(Compiled { height, width, outputs, program, parameters, gradients }))
+                Ok(Some(Compiled { first, height, width, outputs, program, parameters, gradients }))
             }
             Err(hardnet_kernels::Error::Unsupported(_)) => {
                 self.unknown.store(true, Ordering::Relaxed);
@@ -120,19 +129,30 @@ impl State {
     }
 }
 
-/// The program of `graph` that gives the maps of `outputs`.
+/// Whether the kernels compute a part of `graph` as they would as a part of the whole: dropouts are numbered from the
+/// start, and the size of the images, from which those of maps follow, is not known.
+fn suits_kernels(graph: &Graph, start: &Start, wanted: &[Vec<NodeId>]) -> bool {
+    let drops = |node: &Node| matches!(node.op, Op::Dropout(probability) if probability > 0.0);
+    !graph.nodes()[..start.first].iter().any(drops) && wanted.iter().flatten().all(|&node| is_vector(graph, node))
+}
+
+/// The program of `graph` from `start` that gives the maps of `outputs`.
 fn compile(
     graph: &Graph,
+    start: &Start,
     isa: Isa,
     (count, height, width): (usize, usize, usize),
     outputs: &[NodeId],
 ) -> hardnet_kernels::Result<Program> {
-    let size = Size { channels: graph.in_channels(), height, width };
+    let size = Size { channels: start.map.dims()[1], height, width };
     let (mut builder, image) = Builder::new(isa, candle_core::utils::get_num_threads(), size)?;
     // The maps whose concatenation each node's output is.
-    let mut maps: Vec<Vec<FeatureMap>> = Vec::new();
-    for node in graph.nodes() {
-        let inputs: Vec<FeatureMap> = node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect();
+    let mut maps: Vec<Vec<FeatureMap>> = vec![Vec::new(); start.first];
+    for node in &graph.nodes()[start.first..] {
+        let inputs: Vec<FeatureMap> = match node.inputs == start.reads {
+            true => vec![image],
+            false => node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect(),
+        };
         let single = || match inputs[..] {
             [input] => Ok(input),
             _ => Err(hardnet_kernels::Error::from(Unsupported::SeveralInputs)),
@@ -180,8 +200,13 @@ fn update(norms: &[&ConvNorm], statistics: &[f32]) -> Result<()> {
 
 /// The maps of `wanted` out of all maps of each image.
 fn split(graph: &Graph, maps: &Tensor, (height, width): (usize, usize), wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
-    let shapes = graph.shapes(height, width).map_err(candle_core::Error::wrap)?;
     let images = maps.dim(0)?;
+    if let [nodes] = wanted
+        && nodes.iter().all(|&node| is_vector(graph, node))
+    {
+        return Ok(vec![maps.clone()]);
+    }
+    let shapes = graph.shapes(height, width).map_err(candle_core::Error::wrap)?;
     let mut first = 0;
     wanted
         .iter()
