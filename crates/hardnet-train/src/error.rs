@@ -50,6 +50,34 @@ pub enum Error {
         /// The sample's name.
         name: String,
     },
+    /// The label of a sample is not a class of the network.
+    #[error("the label of `{name}` is outside 0..{classes}")]
+    LabelOutOfRange {
+        /// The sample's name.
+        name: String,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Another number of class weights than classes.
+    #[error("{found} class weights, expected one for each of {classes} classes")]
+    ClassWeights {
+        /// Number of weights.
+        found: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// The images are not those that the run was started with.
+    #[error("the {set} images are not those of the run: {}", other_images(*.expected, *.found, .difference.as_deref()))]
+    OtherImages {
+        /// `training` or `validation`.
+        set: &'static str,
+        /// Images of the run.
+        expected: usize,
+        /// Images of the job.
+        found: usize,
+        /// The first difference, if the run stored its list of images.
+        difference: Option<String>,
+    },
     /// A file of the run cannot be read or written.
     #[error("cannot {action} `{}`", .path.display())]
     Io {
@@ -95,6 +123,9 @@ pub enum Error {
     /// An error of the evaluation.
     #[error(transparent)]
     Classifier(Box<hardnet_classifier::Error>),
+    /// An error of a plan.
+    #[error(transparent)]
+    Engine(#[from] hardnet_engine::Error),
     /// An error of the network.
     #[error(transparent)]
     Model(#[from] hardnet_model::Error),
@@ -109,5 +140,14 @@ pub enum Error {
 impl From<hardnet_classifier::Error> for Error {
     fn from(error: hardnet_classifier::Error) -> Self {
         Self::Classifier(Box::new(error))
+    }
+}
+
+fn other_images(expected: usize, found: usize, difference: Option<&str>) -> String {
+    match difference {
+        Some(difference) if expected == found => difference.into(),
+        Some(difference) => format!("{difference} ({found} images, expected {expected})"),
+        None if expected == found => "their names or labels differ".into(),
+        None => format!("{found} images, expected {expected}"),
     }
 }

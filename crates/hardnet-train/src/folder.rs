@@ -27,6 +27,10 @@ pub enum RunFile {
     Curves,
     /// Settings of the run as JSON.
     Settings,
+    /// The training images: a line `name label` for each.
+    TrainingImages,
+    /// The validation images in the same way.
+    ValidationImages,
 }
 
 impl RunFile {
@@ -40,6 +44,8 @@ impl RunFile {
             Self::Metrics => "metrics.jsonl".into(),
             Self::Curves => "curves.svg".into(),
             Self::Settings => "run.json".into(),
+            Self::TrainingImages => "train-images.txt".into(),
+            Self::ValidationImages => "val-images.txt".into(),
         }
     }
 }
@@ -92,7 +98,8 @@ impl RunFolder {
         let state = self.path(RunFile::State);
         fs::remove_file(&state).map_err(failed("remove", &state))?;
         let others = [RunFile::Last, RunFile::Best, RunFile::Metrics, RunFile::Curves, RunFile::Settings];
-        let others = others.map(RunFile::name);
+        let lists = [RunFile::TrainingImages, RunFile::ValidationImages];
+        let others: Vec<String> = others.into_iter().chain(lists).map(RunFile::name).collect();
         for entry in fs::read_dir(&self.path).map_err(failed("read", &self.path))? {
             let entry = entry.map_err(failed("read", &self.path))?;
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -6,31 +6,41 @@
 //! is reported as [`Event`]s; the crate prints nothing.
 
 mod average;
+mod balance;
 mod curves;
 mod error;
 mod evaluate;
+mod event;
 mod folder;
+mod image_list;
 mod init;
+mod job;
 mod loss;
 mod metrics;
 mod optimizer;
 mod recipe;
 mod schedule;
+mod stall;
 mod state;
 mod trainer;
 mod update;
 mod weights;
 
 pub use average::WeightAverage;
+pub use balance::{ClassWeights, Sampler, class_counts, uneven};
 pub use curves::plot_curves;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, Validation};
+pub use event::{Event, Outcome};
 pub use folder::{RunFile, RunFolder};
-pub use loss::cross_entropy;
+pub use image_list::{ImageDigests, ImageListDigest};
+pub use job::Job;
+pub use loss::{cross_entropy, weighted_cross_entropy};
 pub use metrics::{BatchMetrics, EpochMetrics, ValidationMetrics};
 pub use optimizer::{Sgd, clip_factor};
 pub use recipe::{DecayedParams, Recipe};
 pub use schedule::{LrDecay, LrInterval, Schedule, Warmup};
+pub use stall::Stall;
 pub use state::RunState;
-pub use trainer::{Event, Job, Outcome, Trainer};
+pub use trainer::Trainer;
 pub use weights::Weights;

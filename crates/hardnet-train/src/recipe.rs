@@ -5,6 +5,7 @@ use std::str::FromStr;
 use hardnet_data::Augmentation;
 use serde::{Deserialize, Serialize};
 
+use crate::balance::{ClassWeights, Sampler};
 use crate::error::{Error, Result};
 use crate::schedule::{LrDecay, LrInterval, Schedule, Warmup};
 
@@ -45,6 +46,12 @@ pub struct Recipe {
     pub average_decay: Option<f64>,
     /// Augmentation of the training images.
     pub augmentation: Augmentation,
+    /// Weights of the classes in the loss; `None` gives all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+    /// How the images of an epoch are drawn.
+    #[serde(default)]
+    pub sampler: Sampler,
 }
 
 /// Parameters that weight decay applies to.
@@ -78,6 +85,8 @@ impl Recipe {
             clip_norm: None,
             average_decay: None,
             augmentation: Augmentation::imagenet(),
+            class_weights: None,
+            sampler: Sampler::Shuffled,
         }
     }
 
@@ -167,6 +176,18 @@ impl Recipe {
         self
     }
 
+    /// Sets the weights of the classes.
+    pub fn class_weights(mut self, class_weights: Option<ClassWeights>) -> Self {
+        self.class_weights = class_weights;
+        self
+    }
+
+    /// Sets how the images of an epoch are drawn.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = sampler;
+        self
+    }
+
     /// Checks the range of every value.
     ///
     /// # Errors
@@ -213,6 +234,9 @@ impl Recipe {
             check("schedule.warmup.epochs", epochs, epochs < self.epochs, "fewer than all epochs")?;
             check("schedule.warmup.start", start, is_positive(start) && start <= 1.0, "above 0 and at most 1")?;
         }
+        self.class_weights.as_ref().map_or(Ok(()), ClassWeights::validate)?;
+        let both = self.sampler == Sampler::Balanced && self.class_weights == Some(ClassWeights::Balanced);
+        check("sampler", "balanced", !both, "shuffled with balanced class weights, which would count twice")?;
         let augmentation = self.augmentation.validate();
         augmentation.map_err(|error| Error::Loader(hardnet_data::LoaderError::Pipeline(error)))
     }

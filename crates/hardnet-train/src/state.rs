@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::folder::{RunFile, RunFolder};
+use crate::image_list::ImageDigests;
 use crate::metrics::EpochMetrics;
 use crate::weights::values_of;
 
@@ -29,6 +30,9 @@ pub struct RunState {
     pub settings: serde_json::Value,
     /// Images of the training set.
     pub samples: usize,
+    /// Digests of the lists of images; runs of version 0.1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImageDigests>,
     /// Steps since the start of the run.
     pub steps: u64,
     /// Steps of the current epoch, the one after those of the history.
@@ -71,6 +75,7 @@ impl RunState {
             schema: SCHEMA,
             settings,
             samples,
+            images: None,
             steps: 0,
             batch: 0,
             totals: EpochTotals::default(),

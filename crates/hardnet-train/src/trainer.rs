@@ -1,170 +1,32 @@
 //! The training loop.
 
 mod files;
+mod frozen;
 mod step;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Var};
-use hardnet_data::{CoreBudget, DecodeWarning, Loader, LoaderOptions, Pipeline, Sample, SampleError, TrainingEpoch};
+use candle_core::{Tensor, Var};
+use hardnet_data::{CoreBudget, Loader, LoaderOptions, Sample, SampleError, TrainingEpoch};
 use hardnet_eval::{BatchDone, Observer};
-use hardnet_model::{HarDNet, Isa, Metadata};
+use hardnet_model::HarDNet;
 
 use crate::average::WeightAverage;
+use crate::balance::{Sampler, class_counts};
 use crate::error::{Error, Result};
-use crate::evaluate::{Validation, label};
+use crate::evaluate::label;
+use crate::event::{Event, Outcome};
 use crate::folder::RunFolder;
+use crate::job::Job;
 use crate::metrics::{BatchMetrics, EpochMetrics, ValidationMetrics, rounded};
 use crate::optimizer::Sgd;
-use crate::recipe::{DecayedParams, Recipe};
+use crate::recipe::DecayedParams;
+use crate::stall::{Stall, chance};
 use crate::state::{self, RunState};
 use crate::weights::Weights;
-
-/// A training job: network, recipe, images and device.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Job {
-    /// Metadata of the weights files: network, class names and pipeline.
-    pub metadata: Metadata,
-    /// Training recipe.
-    pub recipe: Recipe,
-    /// Random seed: order and augmentation of images, dropout.
-    pub seed: u64,
-    /// Number of modules of the network's `base`, from the first, whose weights are frozen. Their running statistics
-    /// are still updated, as in PyTorch for weights without a gradient.
-    pub freeze_until: usize,
-    /// Training images, each with a label.
-    pub training: Arc<Vec<Sample>>,
-    /// Size and normalization of the images.
-    pub pipeline: Pipeline,
-    /// Validation after each epoch.
-    pub validation: Option<Validation>,
-    /// Threads that load images; 0 loads them between the steps.
-    pub workers: usize,
-    /// Threads of the network.
-    pub threads: usize,
-    /// Device of the network.
-    pub device: Device,
-    /// Instruction set of the kernels that train on the CPU.
-    pub isa: Isa,
-    /// Save the state every N steps, in addition to the end of each epoch.
-    pub checkpoint_every: Option<usize>,
-    /// Keep the weights of every epoch.
-    pub keep_epochs: bool,
-    /// Data of the caller for building this job again; saved with the state.
-    pub settings: serde_json::Value,
-}
-
-impl Job {
-    /// A job on the CPU with one thread for each processor, no validation, and the state saved after each epoch.
-    pub fn new(metadata: Metadata, recipe: Recipe, training: Arc<Vec<Sample>>, pipeline: Pipeline) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            metadata,
-            recipe,
-            seed: 0,
-            freeze_until: 0,
-            training,
-            pipeline,
-            validation: None,
-            workers: threads,
-            threads,
-            device: Device::Cpu,
-            isa: Isa::best(),
-            checkpoint_every: None,
-            keep_epochs: false,
-            settings: serde_json::Value::Null,
-        }
-    }
-
-    /// Sets the random seed.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Sets the number of frozen modules.
-    pub fn freeze_until(mut self, freeze_until: usize) -> Self {
-        self.freeze_until = freeze_until;
-        self
-    }
-
-    /// Sets the validation after each epoch.
-    pub fn validation(mut self, validation: Option<Validation>) -> Self {
-        self.validation = validation;
-        self
-    }
-
-    /// Sets the number of threads that load images.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
-        self
-    }
-
-    /// Sets the number of threads of the network.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// Sets the device of the network.
-    pub fn device(mut self, device: Device) -> Self {
-        self.device = device;
-        self
-    }
-
-    /// Sets the instruction set of the kernels on the CPU.
-    pub fn isa(mut self, isa: Isa) -> Self {
-        self.isa = isa;
-        self
-    }
-
-    /// Sets the number of steps between two saved states.
-    pub fn checkpoint_every(mut self, checkpoint_every: Option<usize>) -> Self {
-        self.checkpoint_every = checkpoint_every;
-        self
-    }
-
-    /// Sets whether to keep the weights of every epoch.
-    pub fn keep_epochs(mut self, keep_epochs: bool) -> Self {
-        self.keep_epochs = keep_epochs;
-        self
-    }
-
-    /// Sets the data of the caller that is saved with the state.
-    pub fn settings(mut self, settings: serde_json::Value) -> Self {
-        self.settings = settings;
-        self
-    }
-}
-
-/// An event of a run.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// A step is done.
-    Batch(&'a BatchMetrics),
-    /// An image could not be read and is left out.
-    Failure(&'a SampleError),
-    /// An image was decoded with a loss.
-    Warning(&'a Sample, &'a DecodeWarning),
-    /// Number of validated images, and number of validation images.
-    Validated(usize, usize),
-    /// An epoch is finished and saved.
-    Epoch(&'a EpochMetrics),
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)]
-pub enum Outcome {
-    /// All epochs are done.
-    Finished,
-    /// The observer stopped it; [`Trainer::resume`] continues.
-    Stopped,
-}
+use frozen::Frozen;
 
 /// Runs a job and saves its state in a folder.
 #[derive(Debug)]
@@ -175,6 +37,12 @@ pub struct Trainer {
     weights: Weights,
     average: Option<WeightAverage>,
     optimizer: Sgd,
+    /// The modules that are computed as in evaluation.
+    frozen: Option<Frozen>,
+    /// Weights of the classes in the loss, `[classes]`.
+    class_weights: Option<Tensor>,
+    /// The loss of guesses.
+    chance: f64,
     state: RunState,
     cores: Arc<CoreBudget>,
 }
@@ -186,27 +54,35 @@ impl Trainer {
     ///
     /// [`Error::Recipe`] and others for an invalid job, [`Error::Io`] if the folder cannot be written to.
     pub fn start(job: Job, weights: Weights, folder: RunFolder) -> Result<Self> {
-        let trainer = Self::new(job, weights, folder)?;
+        let mut trainer = Self::new(job, weights, folder)?;
+        trainer.state.images = Some(trainer.save_image_lists()?);
         trainer.save_state()?;
         Ok(trainer)
     }
 
     /// Resumes the run in `folder` at the step where it was saved. The job must be the one that the run was started
     /// with, except for threads, workers and [`Job::checkpoint_every`](field@Job::checkpoint_every), which do
-    /// not change the result.
+    /// not change the result. The images may have moved, as long as their names, labels and order are the same. The
+    /// settings of the job replace those of the state.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidState`] if the state is damaged or that of another job.
+    /// [`Error::InvalidState`] if the state is damaged or that of another job, [`Error::OtherImages`] with the first
+    /// difference if the images are not the same.
     pub fn resume(job: Job, folder: RunFolder) -> Result<Self> {
         let weights = Weights::random(&job.metadata.config, job.seed, &job.device)?;
         let mut trainer = Self::new(job, weights, folder)?;
-        let state = state::load(&trainer.folder, &trainer.tensors())?;
-        if state.samples != trainer.job.training.len() {
-            let reason =
-                format!("it has {} training images, the job has {}", state.samples, trainer.job.training.len());
-            return Err(Error::InvalidState { path: trainer.folder.path(crate::RunFile::State), reason });
+        let mut state = state::load(&trainer.folder, &trainer.tensors())?;
+        match &state.images {
+            Some(images) => trainer.check_image_lists(images)?,
+            // Runs of version 0.1 have counts only.
+            None if state.samples != trainer.job.training.len() => {
+                let (expected, found) = (state.samples, trainer.job.training.len());
+                return Err(Error::OtherImages { set: "training", expected, found, difference: None });
+            }
+            None => state.images = Some(trainer.save_image_lists()?),
         }
+        state.settings = trainer.job.settings.clone();
         trainer.state = state;
         Ok(trainer)
     }
@@ -216,9 +92,19 @@ impl Trainer {
         if job.training.len() < 2 {
             return Err(Error::NoImages);
         }
+        let classes = job.metadata.config.classes();
         for sample in job.training.iter() {
-            label(sample)?;
+            if label(sample)? as usize >= classes {
+                return Err(Error::LabelOutOfRange { name: sample.name().into(), classes });
+            }
         }
+        let counts = class_counts(&job.training, classes);
+        let class_weights = job.recipe.class_weights.as_ref().map(|weights| weights.resolve(&counts)).transpose()?;
+        let chance = chance(&counts, class_weights.as_deref(), job.recipe.label_smoothing);
+        let class_weights = class_weights.map(|weights| {
+            let weights = weights.into_iter().map(|weight| weight as f32).collect();
+            Tensor::from_vec(weights, classes, &job.device)
+        });
         let graph = hardnet_model::Graph::new(&job.metadata.config)?;
         let side = job.pipeline.crop as usize;
         graph.shapes(side, side)?;
@@ -227,6 +113,10 @@ impl Trainer {
         if frozen == graph.nodes().len() {
             let expected = "fewer than all modules of the network";
             return Err(Error::Recipe { field: "freeze_until", found: job.freeze_until.to_string(), expected });
+        }
+        if job.freeze_statistics && job.freeze_until == 0 {
+            let expected = "false where no module is frozen";
+            return Err(Error::Recipe { field: "freeze_statistics", found: "true".into(), expected });
         }
         let network =
             HarDNet::new(&job.metadata.config, weights.var_builder(is_trained, &job.device))?.with_isa(job.isa);
@@ -241,8 +131,9 @@ impl Trainer {
             Sgd::new(trained.map(|(param, var)| (var.clone(), decay(param))), recipe.momentum, recipe.nesterov)?;
         let average = recipe.average_decay.map(|decay| WeightAverage::new(&weights, decay)).transpose()?;
         let state = RunState::new(job.settings.clone(), job.training.len());
-        let cores = Arc::new(CoreBudget::detect());
-        Ok(Self { job, folder, network, weights, average, optimizer, state, cores })
+        let frozen = job.freeze_statistics.then(|| Frozen::new(job.freeze_until - 1));
+        let (class_weights, cores) = (class_weights.transpose()?, Arc::new(CoreBudget::detect()));
+        Ok(Self { job, folder, network, weights, average, optimizer, frozen, class_weights, chance, state, cores })
     }
 
     /// Progress and history of the run.
@@ -293,10 +184,16 @@ impl Trainer {
         let (epoch, size) = (self.state.epochs(), self.job.recipe.batch_size);
         let images = images_of_an_epoch(self.job.training.len(), size);
         let batches = images.div_ceil(size);
-        let seed = self.job.seed;
-        let mut pass = TrainingEpoch::new(self.job.recipe.augmentation, self.job.training.len(), seed, epoch);
-        pass.order.truncate(images);
-        pass.order.drain(..(self.state.batch * size).min(images));
+        let (augmentation, seed, samples) = (self.job.recipe.augmentation, self.job.seed, &self.job.training);
+        let mut pass = match self.job.recipe.sampler {
+            Sampler::Shuffled => TrainingEpoch::new(augmentation, samples.len(), seed, epoch),
+            Sampler::Balanced => {
+                let labels = samples.iter().map(label).collect::<Result<Vec<_>>>()?;
+                TrainingEpoch::balanced(augmentation, labels, seed, epoch)
+            }
+        };
+        pass.truncate(images);
+        pass.skip(self.state.batch * size);
         let loader = Loader::training(Arc::clone(&self.job.training), self.job.pipeline.clone(), pass, self.loading())?;
         let (began, before, seconds) = (Instant::now(), self.state.totals.images, self.state.totals.seconds);
         for batch in loader {
@@ -407,7 +304,11 @@ impl Trainer {
             return Err(error);
         }
         let metrics = self.state.history.last().expect("an epoch was just added");
-        Ok(observe(Event::Epoch(metrics)))
+        let flow = observe(Event::Epoch(metrics));
+        if let Some(stall) = Stall::find(&self.state.history, self.chance) {
+            let _ = observe(Event::Stalled(&stall));
+        }
+        Ok(flow)
     }
 
     /// The variables of the state with their names.

@@ -9,7 +9,8 @@ use hardnet_checkpoint::Checkpoint;
 use hardnet_data::{Augmentation, Dataset, Pipeline, RandomCrop, Sample};
 use hardnet_model::{BlockConfig, Config, Head, Metadata, ParamKind, Parameters, Variant, WeightsFile, write_weights};
 use hardnet_train::{
-    EpochMetrics, Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, Trainer, Validation, Weights,
+    ClassWeights, EpochMetrics, Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, Sampler, Trainer,
+    Validation, Weights,
 };
 
 const SIDE: usize = 16;
@@ -56,6 +57,13 @@ fn samples(count: usize, seed: u64) -> Vec<Sample> {
     let labels: Vec<u8> = (0..count).map(|image| (image % 3) as u8).collect();
     fs::write(folder.path().join("labels"), [header(&[count as u32]), labels].concat()).unwrap();
     Dataset::from_idx(&folder.path().join("images"), 3).unwrap().samples
+}
+
+/// 36 samples: 24 of class 0, 9 of class 1 and 3 of class 2.
+fn uneven_samples() -> Vec<Sample> {
+    let all = samples(72, 1);
+    let class = |class: usize, count: usize| all[class..].iter().step_by(3).take(count).cloned();
+    class(0, 24).chain(class(1, 9)).chain(class(2, 3)).collect()
 }
 
 fn pipeline() -> Pipeline {
@@ -121,24 +129,40 @@ fn assert_same(one: &Path, other: &Path) {
 /// Wherever a run is stopped, and with any number of readers, what comes out has the same bytes.
 #[test]
 fn a_resumed_run_is_the_same_to_the_last_bit() {
+    assert_resumes(&job(recipe()));
+}
+
+#[test]
+fn a_resumed_run_with_uneven_classes_is_the_same_to_the_last_bit() {
+    let mut job =
+        job(recipe().sampler(Sampler::Balanced).class_weights(Some(ClassWeights::Values(vec![1.0, 0.5, 3.0]))));
+    job.training = uneven_samples().into();
+    assert_resumes(&job);
+}
+
+#[test]
+fn a_resumed_run_with_a_frozen_backbone_is_the_same_to_the_last_bit() {
+    assert_resumes(&job(recipe()).freeze_until(4).freeze_statistics(true));
+}
+
+fn assert_resumes(job: &Job) {
     let temporary = tempfile::tempdir().unwrap();
     let whole = temporary.path().join("whole");
-    let history = finish(&mut start(job(recipe()), &whole));
+    let history = finish(&mut start(job.clone(), &whole));
     assert_eq!(history.len(), 2);
 
     // After how many steps of the run of ten it is stopped; five make an epoch.
     for (stop, workers) in [(3, 0), (5, 3), (7, 2)] {
         let path = temporary.path().join(format!("stopped-{stop}"));
         let mut steps = 0;
-        let mut trainer = start(job(recipe()), &path);
+        let mut trainer = start(job.clone(), &path);
         let ending = trainer.run(&mut |event| {
             steps += usize::from(matches!(event, Event::Batch(_)));
             if steps == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         assert_eq!(ending.unwrap(), Outcome::Stopped);
         drop(trainer);
-        let mut job = job(recipe());
-        job.workers = workers;
+        let job = job.clone().workers(workers);
         let folder = RunFolder::open(&path).unwrap();
         assert_eq!(RunState::read(&folder).unwrap().steps, stop as u64);
         let mut trainer = Trainer::resume(job, folder).unwrap();
@@ -271,6 +295,144 @@ fn frozen_entries_keep_their_weights() {
     }
 }
 
+/// With frozen statistics, frozen modules keep every bit, and the others learn.
+#[test]
+fn frozen_modules_keep_their_statistics_too_if_asked() {
+    let modules = hardnet_model::Graph::new(&config()).unwrap().modules().len();
+    for frozen in [1, 4, modules - 1] {
+        let temporary = tempfile::tempdir().unwrap();
+        let before = Weights::random(&config(), 7, &Device::Cpu).unwrap();
+        let mut trainer = start(job(recipe()).freeze_until(frozen).freeze_statistics(true), temporary.path());
+        finish(&mut trainer);
+        for (param, _) in before.entries() {
+            let index: usize = param.name.split('.').nth(1).unwrap().parse().unwrap();
+            let same = before.values(param).unwrap() == trainer.result().values(param).unwrap();
+            assert_eq!(same, index < frozen, "{} with {frozen} modules frozen", param.name);
+        }
+    }
+}
+
+#[test]
+fn statistics_of_no_module_cannot_be_frozen() {
+    let temporary = tempfile::tempdir().unwrap();
+    let job = job(recipe()).freeze_statistics(true);
+    let weights = Weights::random(&config(), 7, &Device::Cpu).unwrap();
+    let error = Trainer::start(job, weights, RunFolder::create(temporary.path(), false).unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "`freeze_statistics` is true, expected false where no module is frozen");
+}
+
+/// Balanced draws make a rare class count.
+#[test]
+fn a_rare_class_is_learned_by_balanced_draws() {
+    let recall = |recipe: Recipe| {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut job = job(recipe.epochs(6).average_decay(None).label_smoothing(0.0));
+        job.training = uneven_samples().into();
+        let mut trainer = start(job, temporary.path());
+        finish(&mut trainer);
+        // Class 2 alone.
+        let rare: Vec<Sample> = samples(90, 5).into_iter().skip(2).step_by(3).collect();
+        let validation = Validation::new(rare.into(), pipeline()).workers(1).threads(1);
+        let evaluation = validation.evaluate(&config(), trainer.result(), &Device::Cpu, &mut ()).unwrap().unwrap();
+        evaluation.tally.top1().correct
+    };
+    let (plain, drawn) = (recall(recipe()), recall(recipe().sampler(Sampler::Balanced)));
+    assert!(drawn > plain, "{plain}, {drawn} with balanced draws");
+}
+
+/// Equal weights of any size change nothing but rounding: the mean is divided by their sum.
+#[test]
+fn class_weights_are_relative() {
+    let losses = |weights: Option<ClassWeights>| {
+        let temporary = tempfile::tempdir().unwrap();
+        let history = finish(&mut start(job(recipe().epochs(1).class_weights(weights)), temporary.path()));
+        history[0].train_loss
+    };
+    let plain = losses(None);
+    let equal = losses(Some(ClassWeights::Values(vec![4.0; 3])));
+    let balanced = losses(Some(ClassWeights::Balanced));
+    let uneven = losses(Some(ClassWeights::Values(vec![4.0, 1.0, 1.0])));
+    assert!((plain - equal).abs() < 1e-3 && (plain - balanced).abs() < 1e-3, "{plain}, {equal}, {balanced}");
+    assert!((plain - uneven).abs() > 1e-3, "{plain}, {uneven}");
+}
+
+#[test]
+fn class_weights_of_other_classes_are_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let job = job(recipe().class_weights(Some(ClassWeights::Values(vec![1.0; 4]))));
+    let weights = Weights::random(&config(), 7, &Device::Cpu).unwrap();
+    let error = Trainer::start(job, weights, RunFolder::create(temporary.path(), false).unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "4 class weights, expected one for each of 3 classes");
+}
+
+/// A rate far too low is reported after the epoch in which the loss does not move; a run that learns is not.
+#[test]
+fn a_loss_that_does_not_move_is_reported() {
+    let mut config = config();
+    config.head = Some(Head { classes: 3, dropout: 0.0 });
+    let modules = hardnet_model::Graph::new(&config).unwrap().modules().len();
+    let stalls = |rate: f64, frozen: usize| {
+        let temporary = tempfile::tempdir().unwrap();
+        let recipe = recipe().epochs(3).learning_rate(rate).augmentation(Augmentation::none()).average_decay(None);
+        let mut job = job(recipe).freeze_until(frozen).freeze_statistics(frozen > 0);
+        job.metadata.config = config.clone();
+        let mut trainer = start(job, temporary.path());
+        let mut stalls = Vec::new();
+        let ending = trainer.run(&mut |event| {
+            if let Event::Stalled(stall) = event {
+                stalls.push((stall.epoch, (stall.chance * 1e4).round()));
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!(ending.unwrap(), Outcome::Finished);
+        (stalls, trainer.state().history.clone())
+    };
+    let (found, history) = stalls(1e-9, modules - 1);
+    assert!(found.contains(&(2, 10986.0)) && found.contains(&(3, 10986.0)), "{found:?} in {history:?}");
+    let (found, history) = stalls(0.05, 0);
+    assert!(!found.iter().any(|stall| stall.0 == 3), "{found:?} in {history:?}");
+}
+
+/// Images that moved are the same images; others are not.
+#[test]
+fn a_run_resumes_with_images_of_the_same_names_only() {
+    let temporary = tempfile::tempdir().unwrap();
+    let named = |folder: &str, count: usize| -> Vec<Sample> {
+        let image = |at: usize| Sample::new(format!("{folder}/{at}.png"), Some(at as u32 % 3), format!("{at}.png"));
+        (0..count).map(image).collect()
+    };
+    let with = |training: Vec<Sample>, validation: Vec<Sample>| {
+        let mut job = job(recipe()).settings("moved".into());
+        job.training = training.into();
+        job.validation = Some(Validation::new(validation.into(), pipeline()).workers(1).threads(1));
+        job
+    };
+    drop(start(with(named("old", 9), named("val", 6)), temporary.path()));
+    let resume = |job: Job| Trainer::resume(job, RunFolder::open(temporary.path()).unwrap()).map_err(|e| e.to_string());
+    let resumed = resume(with(named("new", 9), named("other", 6))).unwrap();
+    assert_eq!(resumed.state().settings, "moved");
+    drop(resumed);
+    let error = resume(with(named("new", 10), named("val", 6))).unwrap_err();
+    let expected = "the training images are not those of the run: image 10 is `9.png` of class 0, expected no more (10 \
+                    images, expected 9)";
+    assert_eq!(error, expected);
+    let mut other = named("new", 9);
+    other[4] = Sample::new("new/4.png", Some(2), "4.png");
+    let error = resume(with(other, named("val", 6))).unwrap_err();
+    assert!(error.ends_with("of the run: image 5 is `4.png` of class 2, expected `4.png` of class 1"), "{error}");
+    let error = resume(with(named("new", 9), named("val", 5))).unwrap_err();
+    assert!(error.contains("the validation images") && error.contains("image 6 is missing"), "{error}");
+    let mut job = with(named("new", 9), Vec::new());
+    job.validation = None;
+    let error = resume(job).unwrap_err();
+    assert_eq!(error, "the validation images are not those of the run: 0 images, expected 6");
+    // Without the list, there is the count.
+    fs::remove_file(temporary.path().join("train-images.txt")).unwrap();
+    let error = resume(with(named("new", 8), named("val", 6))).unwrap_err();
+    assert_eq!(error, "the training images are not those of the run: 8 images, expected 9");
+    resume(with(named("new", 9), named("val", 6))).unwrap();
+}
+
 #[test]
 fn a_network_frozen_as_a_whole_is_refused() {
     let temporary = tempfile::tempdir().unwrap();
@@ -311,7 +473,7 @@ fn a_state_of_another_job_is_refused() {
     assert_eq!(resume(job(recipe())), None);
     let mut fewer = job(recipe());
     fewer.training = samples(20, 1).into();
-    assert!(resume(fewer).unwrap().contains("it has 36 training images, the job has 20"));
+    assert!(resume(fewer).unwrap().contains("image 21 is missing, expected `20` of class 2 (20 images, expected 36)"));
     let mut wider = job(recipe());
     wider.metadata.config.blocks[0].transition = 14;
     assert!(resume(wider).unwrap().contains("has the shape"));

@@ -6,6 +6,7 @@ use super::Trainer;
 use crate::curves::plot_curves;
 use crate::error::{Error, Result};
 use crate::folder::RunFile;
+use crate::image_list::{ImageDigests, ImageList};
 use crate::state;
 
 impl Trainer {
@@ -29,6 +30,36 @@ impl Trainer {
         self.save_text(RunFile::Metrics, &lines)?;
         self.save_text(RunFile::Curves, &plot_curves(&self.state.history, self.job.recipe.epochs))?;
         self.save_state()
+    }
+
+    /// Writes the lists of the images, and returns their digests.
+    pub(super) fn save_image_lists(&self) -> Result<ImageDigests> {
+        let save = |list: ImageList, file| list.save(&self.folder, file).map(|()| list.digest());
+        let (training, validation) = self.image_lists()?;
+        Ok(ImageDigests {
+            training: save(training, RunFile::TrainingImages)?,
+            validation: validation.map(|list| save(list, RunFile::ValidationImages)).transpose()?,
+        })
+    }
+
+    /// Checks that the images are those with the digests `saved`.
+    pub(super) fn check_image_lists(&self, saved: &ImageDigests) -> Result<()> {
+        let (training, validation) = self.image_lists()?;
+        training.check(&saved.training, &self.folder, RunFile::TrainingImages)?;
+        match (&saved.validation, validation) {
+            (Some(saved), Some(list)) => list.check(saved, &self.folder, RunFile::ValidationImages),
+            (None, None) => Ok(()),
+            (saved, list) => {
+                let expected = saved.as_ref().map_or(0, |saved| saved.count);
+                let found = list.map_or(0, |list| list.digest().count);
+                Err(Error::OtherImages { set: "validation", expected, found, difference: None })
+            }
+        }
+    }
+
+    fn image_lists(&self) -> Result<(ImageList, Option<ImageList>)> {
+        let validation = self.job.validation.as_ref().map(|validation| ImageList::new(&validation.samples));
+        Ok((ImageList::new(&self.job.training)?, validation.transpose()?))
     }
 
     fn save_weights(&self, file: RunFile) -> Result<()> {

@@ -6,7 +6,7 @@ use hardnet_data::{Batch, Purpose, RandomStream};
 use super::Trainer;
 use crate::error::{Error, Result};
 use crate::evaluate::label;
-use crate::loss::cross_entropy;
+use crate::loss::{cross_entropy, weighted_cross_entropy};
 use crate::optimizer::clip_factor;
 
 impl Trainer {
@@ -20,18 +20,20 @@ impl Trainer {
         }
         let cores = self.cores.clone();
         let _permit = cores.acquire(if self.job.device.is_cpu() { self.job.threads } else { 1 });
-        let (device, side) = (&self.job.device, self.job.pipeline.crop as usize);
         let labels: Vec<u32> =
             batch.samples.iter().map(|&index| label(&self.job.training[index])).collect::<Result<_>>()?;
-        let images = Tensor::from_vec(batch.stacked(), (count, 3, side, side), device)?;
-        let targets = Tensor::from_slice(&labels, count, device)?;
+        let targets = Tensor::from_slice(&labels, count, &self.job.device)?;
 
         let epoch = self.state.epochs();
         let position = [epoch, self.state.batch as u32];
         let mut random = RandomStream::new(self.job.seed, Purpose::Dropout, position);
         let seed = u64::from(random.bits()) << 32 | u64::from(random.bits());
-        let logits = self.network.forward_train(&images, seed)?;
-        let loss = cross_entropy(&logits, &targets, self.job.recipe.label_smoothing)?;
+        let logits = self.logits(batch, seed)?;
+        let smoothing = self.job.recipe.label_smoothing;
+        let loss = match &self.class_weights {
+            Some(weights) => weighted_cross_entropy(&logits, &targets, weights, smoothing)?,
+            None => cross_entropy(&logits, &targets, smoothing)?,
+        };
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
             return Err(Error::Diverged { epoch: epoch + 1, batch: self.state.batch + 1, loss: value });

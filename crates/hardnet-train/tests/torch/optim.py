@@ -88,7 +88,9 @@ def losses():
     return out
 
 
-table = {"torch": torch.__version__, "sgd": [sgd(case) for case in SGD], "schedules": schedules(), "losses": losses()}
-with open(os.path.join(os.path.dirname(__file__), "optim.json"), "w") as file:
-    json.dump(table, file, indent=1)
-    file.write("\n")
+if __name__ == "__main__":
+    cases = [sgd(case) for case in SGD]
+    table = {"torch": torch.__version__, "sgd": cases, "schedules": schedules(), "losses": losses()}
+    with open(os.path.join(os.path.dirname(__file__), "optim.json"), "w") as file:
+        json.dump(table, file, indent=1)
+        file.write("\n")

@@ -1,0 +1,34 @@
+//! What a run reports.
+
+use hardnet_data::{DecodeWarning, Sample, SampleError};
+
+use crate::metrics::{BatchMetrics, EpochMetrics};
+use crate::stall::Stall;
+
+/// An event of a run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A step is done.
+    Batch(&'a BatchMetrics),
+    /// An image could not be read and is left out.
+    Failure(&'a SampleError),
+    /// An image was decoded with a loss.
+    Warning(&'a Sample, &'a DecodeWarning),
+    /// Number of validated images, and number of validation images.
+    Validated(usize, usize),
+    /// An epoch is finished and saved.
+    Epoch(&'a EpochMetrics),
+    /// The loss did not move in the epoch that was just finished.
+    Stalled(&'a Stall),
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Outcome {
+    /// All epochs are done.
+    Finished,
+    /// The observer stopped it; [`Trainer::resume`] continues.
+    Stopped,
+}
