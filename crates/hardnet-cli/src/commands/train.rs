@@ -1,5 +1,7 @@
 //! `hardnet train`.
 
+mod balance;
+mod class_weights;
 mod data;
 mod recipe;
 mod settings;
@@ -8,8 +10,8 @@ mod show;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use hardnet_model::{Metadata, WeightsFile};
+use clap::{Args, ValueEnum};
+use hardnet_model::{Config, Graph, Metadata, ModuleKind, WeightsFile};
 use hardnet_train::{Error, Event, Job, Outcome, RunFile, RunFolder, RunState, Trainer, Validation, Weights};
 use hardnet_weights::WeightsSource;
 
@@ -23,7 +25,7 @@ use crate::network::NetworkName;
 use crate::pipeline::{PipelineArgs, to_value};
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, PartArgs, locate, tell};
-use data::{Data, DataArgs};
+use data::{Data, DataArgs, InitialClasses};
 use recipe::RecipeArgs;
 use settings::{Origin, Settings};
 use show::Show;
@@ -36,18 +38,20 @@ Examples:
   hardnet train -o run --weights hardnet68.safetensors --data-dir flowers/train --val-dir flowers/val --epochs 30 --lr 0.005
   hardnet train -o run --recipe notebook --weights hardnet68.pdparams --data-dir train --train-list train_list.txt
   hardnet train -o run --model net.toml --data-dir flowers/train --hold-out 500
-  hardnet train --resume run")]
+  hardnet train -o run --weights hardnet68.safetensors --data-dir flowers/train --hold-out 200 --freeze backbone --freeze-stats
+  hardnet train --resume run
+  hardnet train --resume run --data-dir /mnt/flowers/train")]
 pub(crate) struct TrainArgs {
     /// Output folder: weights, state, metrics and curves
     #[arg(short, long, value_name = "FOLDER", required_unless_present = "resume")]
     output: Option<PathBuf>,
-    /// Resume the run in this folder (bit-exact)
+    /// Resume the run in this folder (bit-exact); --data-dir and others say where its images are if they moved
     #[arg(
         long, value_name = "FOLDER",
         // clap reports a group of arguments that contains another group as empty, so these are named.
         conflicts_with_all = [
-            "output", "force", "keep_epochs", "model", "weights", "prefix", "entry", "labels", "freeze_until", "seed",
-            "FetchArgs", "DataArgs", "RecipeArgs", "PipelineArgs",
+            "output", "force", "keep_epochs", "model", "weights", "prefix", "entry", "labels", "freeze", "freeze_until",
+            "freeze_stats", "seed", "hold_out", "num_samples", "num_classes", "FetchArgs", "RecipeArgs", "PipelineArgs",
         ]
     )]
     resume: Option<PathBuf>,
@@ -98,9 +102,15 @@ pub(crate) struct StartArgs {
     /// File of class names, one on each line [default: names of the class folders]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Freeze the first N modules of `base`, as listed by hardnet info
-    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
+    /// Freeze the weights of the backbone: train the head alone
+    #[arg(long, value_enum, value_name = "backbone", hide_possible_values = true)]
+    freeze: Option<FreezeChoice>,
+    /// Freeze the weights of the first N modules of `base`, as listed by hardnet info
+    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true, conflicts_with = "freeze")]
     freeze_until: usize,
+    /// Freeze the statistics of batch normalization of the frozen modules too, and normalize by them
+    #[arg(long)]
+    freeze_stats: bool,
     /// Random seed
     #[arg(long, value_name = "NUMBER", default_value = "0")]
     seed: u64,
@@ -109,19 +119,41 @@ pub(crate) struct StartArgs {
     fetch: FetchArgs,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FreezeChoice {
+    Backbone,
+}
+
+impl StartArgs {
+    /// Number of frozen modules of the network of `config`.
+    fn frozen(&self, config: &Config) -> Result<usize> {
+        let frozen = match self.freeze {
+            Some(FreezeChoice::Backbone) => {
+                let graph = Graph::new(config)?;
+                graph.modules().iter().take_while(|module| module.kind != ModuleKind::Head).count()
+            }
+            None => self.freeze_until,
+        };
+        if self.freeze_stats && frozen == 0 {
+            return Err(Failure::message("--freeze-stats requires --freeze backbone or --freeze-until N"));
+        }
+        Ok(frozen)
+    }
+}
+
 pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     let (device, device_choice) = args.device.open()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (settings, data, folder, weights) = match &args.resume {
         Some(path) => {
             let folder = RunFolder::open(path).map_err(with_hint)?;
-            let settings = Settings::from_value(RunState::read(&folder)?.settings)?;
-            let data = data::load(&settings.data, settings.metadata.config.classes(), printer)?;
+            let (settings, data) = saved(args, path, &folder, printer)?;
             (settings, data, folder, None)
         }
         None => {
-            let (settings, data, weights) = prepare(args, &device, printer)?;
+            let (mut settings, data, weights) = prepare(args, &device, printer)?;
             let output = args.output.as_deref().expect("clap requires a folder");
+            settings.output = Some(std::path::absolute(output)?);
             let folder = RunFolder::create(output, args.force).map_err(with_hint)?;
             (settings, data, folder, Some(weights))
         }
@@ -143,6 +175,7 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     );
     if !resumes {
         settings.save(&folder)?;
+        balance::report(&settings, &data.training, printer);
     }
 
     let Data { training, validation, .. } = data;
@@ -156,6 +189,7 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     let job = Job::new(settings.metadata.clone(), settings.recipe.clone(), training, settings.pipeline.clone())
         .seed(settings.seed)
         .freeze_until(settings.freeze_until)
+        .freeze_statistics(settings.freeze_statistics)
         .workers(workers)
         .threads(crate::knobs::threads())
         .device(device)
@@ -166,7 +200,11 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
         .validation(validation);
     let mut trainer = match weights {
         Some(weights) => Trainer::start(job, weights, folder).map_err(with_hint)?,
-        None => Trainer::resume(job, folder).map_err(with_hint)?,
+        None => {
+            let trainer = Trainer::resume(job, folder).map_err(with_hint)?;
+            settings.save(trainer.folder())?;
+            trainer
+        }
     };
     train(args, &mut trainer, settings.recipe.epochs, resumes, printer)
 }
@@ -209,6 +247,30 @@ fn train(args: &TrainArgs, trainer: &mut Trainer, epochs: u32, resumes: bool, pr
     Ok(if interrupted && outcome == Outcome::Stopped { Exit::Interrupted } else { Exit::Success })
 }
 
+/// Settings and images of the run in `folder`, whose path is `path`. Either may have moved.
+fn saved(args: &TrainArgs, path: &Path, folder: &RunFolder, printer: &Printer) -> Result<(Settings, Data)> {
+    let state = RunState::read(folder)?;
+    let mut settings = Settings::from_value(state.settings)?;
+    let path = std::path::absolute(path)?;
+    settings.data = settings.data.relocated(&args.data, settings.output.as_deref(), &path)?;
+    settings.output = Some(path);
+    let names = settings.data.class_names.as_deref().or(settings.metadata.labels.as_deref());
+    let loaded = data::load_again(&settings.data, settings.metadata.config.classes(), names, printer);
+    let data = match loaded {
+        Err(failure) if failure.hint.is_none() && !settings.data.data_dir.exists() => {
+            return Err(failure.hint("if the images moved, pass their folder with --data-dir"));
+        }
+        loaded => loaded?,
+    };
+    if state.images.is_none() && state.samples == data.training.len() {
+        printer.note(format_args!(
+            "the run has no list of its images to compare with; their number is the same, {}",
+            state.samples
+        ));
+    }
+    Ok((settings, data))
+}
+
 /// Settings, images and initial weights of a new run.
 fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) -> Result<(Settings, Data, Weights)> {
     let start = &args.start;
@@ -226,18 +288,17 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
         Some(config) => config.clone(),
         None => start.model.as_ref().expect("clap requires a model without weights").config()?,
     };
-    let data_settings = args.data.settings()?;
-    let classes = match args.data.num_classes {
-        Some(classes) => classes,
-        None => data::count_classes(&data_settings)?.unwrap_or(base.classes()),
-    };
-    let data = data::load(&data_settings, classes, printer)?;
+    let mut data_settings = args.data.settings()?;
+    let names = file.as_ref().and_then(|(_, file)| file.metadata()?.labels.as_deref());
+    let initial = InitialClasses { count: base.classes(), names };
+    let data = data::load_new(&data_settings, args.data.num_classes, initial, printer)?;
+    let classes = data.class_count;
     let config = base.with_classes(classes);
     let of_file = file.as_ref().and_then(|(_, file)| file.metadata()).and_then(|metadata| metadata.pipeline.as_ref());
     let pipeline = args.pipeline.resolve(Some(&config), of_file, printer)?;
     let weights = match &file {
         Some((name, file)) => {
-            report_new_head(name, file, classes, printer);
+            report_head(name, file, &data, printer);
             Weights::from_file(file, classes, start.seed, device)?
         }
         None => Weights::random(&config, start.seed, device)?,
@@ -245,10 +306,13 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
     let mut metadata = Metadata::new(config);
     metadata.labels = match &start.labels {
         Some(path) => Some(read_names(path)?),
-        None => labels(file.as_ref().map(|(_, file)| file), data.classes.clone(), classes),
+        None => data.classes.clone(),
     };
     if let Some(found) = metadata.labels.as_ref().map(Vec::len).filter(|&found| found != classes) {
         return Err(Failure::message(format!("{found} class names for a network of {classes} classes")));
+    }
+    if data.classes.is_some() && data.classes != metadata.labels {
+        data_settings.class_names.clone_from(&data.classes);
     }
     metadata.pipeline = Some(to_value(&pipeline)?);
     metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
@@ -256,30 +320,28 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
         origin: file.as_ref().map(|(name, file)| Origin { path: name.clone(), sha256: file.sha256() }),
         data: data_settings,
         recipe_name: args.recipe.name().into(),
-        recipe: args.recipe.resolve()?,
+        recipe: args.recipe.resolve(classes, metadata.labels.as_deref())?,
         seed: start.seed,
-        freeze_until: start.freeze_until,
+        freeze_until: start.frozen(&metadata.config)?,
+        freeze_statistics: start.freeze_stats,
         keep_epochs: args.keep_epochs,
         ..Settings::new(metadata, pipeline)
     };
     Ok((settings, data, weights))
 }
 
-/// Reports that the head of the weights is replaced.
-fn report_new_head(name: &str, file: &WeightsFile, classes: usize, printer: &Printer) {
-    let own = file.config().classes();
+/// Reports what the head of the weights becomes.
+fn report_head(name: &str, file: &WeightsFile, data: &Data, printer: &Printer) {
+    let (own, classes) = (file.config().classes(), data.class_count);
+    let names = file.metadata().and_then(|metadata| metadata.labels.as_ref());
     if own == 0 {
         printer.note(format_args!("`{name}` has no head; adding a random one for {classes} classes"));
     } else if own != classes {
         printer
             .warn(format_args!("the head of `{name}` has {own} classes; replacing it with a random one for {classes}"));
+    } else if names.is_some() && data.classes.is_some() && names != data.classes.as_ref() {
+        printer.note(format_args!("training starts from the head of `{name}`, whose classes have other names"));
     }
-}
-
-/// Class names: those of the folders, or those of the weights if their head is kept.
-fn labels(file: Option<&WeightsFile>, of_folders: Option<Vec<String>>, classes: usize) -> Option<Vec<String>> {
-    let of_file = || file?.metadata()?.labels.clone();
-    of_folders.or_else(of_file).filter(|labels| labels.len() == classes)
 }
 
 /// Adds a hint to an error, if there is a remedy.
@@ -296,6 +358,10 @@ fn with_hint(error: Error) -> Failure {
             Some(format!("continue it with: hardnet train --resume {}; or pass --force to replace it", path.display()))
         }
         Error::Io { action: "write", path, .. } => Some(resume(path)),
+        Error::OtherImages { .. } => Some(
+            "pass the folder of the run's images with --data-dir, or start a new run from its weights with --weights"
+                .into(),
+        ),
         Error::NoReadableImages { .. } => Some("see the errors above for the images".into()),
         _ => None,
     };

@@ -95,6 +95,8 @@ fn what_ran_and_what_came_out_are_written_for_programs() {
         "metrics.jsonl",
         "run.json",
         "state.safetensors",
+        "train-images.txt",
+        "val-images.txt",
     ];
     assert_eq!(files, expected);
     assert!(bytes(&folder, "run/last.safetensors") == bytes(&folder, "run/epoch-0002.safetensors"));
@@ -120,7 +122,7 @@ fn a_folder_with_a_run_is_not_overwritten() {
 #[test]
 fn flags_of_a_new_run_do_not_go_with_resume() {
     let folder = ready();
-    for flags in ["-o other", "--epochs 3", "--lr 1", "--data-dir images", "--img-size 32", "--seed 3", "--weights a"] {
+    for flags in ["-o other", "--epochs 3", "--lr 1", "--hold-out 3", "--img-size 32", "--seed 3", "--weights a"] {
         folder.run(&format!("train --resume run {flags}")).exits(2).says("cannot be used with");
     }
     folder.run("train").exits(2).says("--output <FOLDER>").says("--data-dir <PATH>");
@@ -160,6 +162,235 @@ fn lists_are_trained_with_and_bad_images_counted() {
         .says("images/3.png")
         .says("9 training images, 2 validation images");
     assert!(run.stdout.contains("1 unreadable image "), "{run:?}");
+}
+
+/// The class names in the metadata of a weights file.
+fn class_names(folder: &Folder, file: &str) -> Vec<String> {
+    let file = hardnet_model::WeightsFile::open(folder.path(file)).unwrap();
+    file.metadata().unwrap().labels.clone().unwrap()
+}
+
+const FOLDERS: &str = "train -o run --weights small.safetensors --epochs 1 -b 4 --threads 1 -j 1";
+
+/// Folders are classes in the order of their names as text, whatever they are called, and evaluation agrees by name.
+#[test]
+fn classes_are_named_after_folders() {
+    for names in [&["1", "2", "3"][..], &["0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9"]] {
+        let folder = ready();
+        for name in names {
+            folder.pictures(&format!("train/{name}"), 2);
+        }
+        // Evaluated in part, where folders cannot be told by their number.
+        folder.pictures(&format!("val/{}", names[2]), 3);
+        folder.run(&format!("{FOLDERS} --data-dir train --val-dir val")).exits(0).says("3 validation images");
+        assert_eq!(class_names(&folder, "run/last.safetensors"), names);
+        let settings: serde_json::Value = serde_json::from_slice(&bytes(&folder, "run/run.json")).unwrap();
+        assert_eq!(settings["metadata"]["labels"], serde_json::json!(names));
+        let eval = "eval --weights run/last.safetensors --data-dir val --predictions predictions.jsonl";
+        folder.run(eval).exits(0).says(&format!("class names, 1 of {} classes", names.len()));
+        let predictions = fs::read_to_string(folder.path("predictions.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(predictions.lines().next().unwrap()).unwrap();
+        assert_eq!(line["label"], 2);
+        folder.run("train --resume run --threads 1").exits(0).says("resumed after 1 epoch");
+    }
+}
+
+/// Weights that name exactly these classes keep their order, so that their head fits.
+#[test]
+fn classes_of_the_weights_keep_their_order() {
+    let folder = ready();
+    for name in ["bag", "shirt", "shoe"] {
+        folder.pictures(&format!("same/{name}"), 2);
+        folder.pictures(&format!("other/{name}s"), 2);
+    }
+    folder.run(&format!("{FOLDERS} --data-dir same")).exits(0).says("labels: class names, 3 of 3 classes");
+    assert_eq!(class_names(&folder, "run/last.safetensors"), ["shirt", "shoe", "bag"]);
+    folder
+        .run(&format!("{FOLDERS} --data-dir other --force"))
+        .exits(0)
+        .says("starts from the head of `small.safetensors`, whose classes have other names");
+    assert_eq!(class_names(&folder, "run/last.safetensors"), ["bags", "shirts", "shoes"]);
+    // With names of one's own, folders are found again by theirs.
+    folder.write("names.txt", "x\ny\nz\n");
+    folder.run(&format!("{FOLDERS} --data-dir other --force --labels names.txt --epochs 2 --stop-after 1")).exits(0);
+    assert_eq!(class_names(&folder, "run/last.safetensors"), ["x", "y", "z"]);
+    folder.run("train --resume run --threads 1").exits(0).says("labels: class names, 3 of 3 classes");
+}
+
+#[test]
+fn validation_folders_are_those_of_training() {
+    let folder = ready();
+    for name in ["train/cat", "train/dog", "train/fox", "val/bird", "val/cat", "val/dog"] {
+        folder.pictures(name, 2);
+    }
+    let run = folder.run(&format!("{FOLDERS} --data-dir train --val-dir val")).exits(2);
+    run.says("`bird`").says("`fox`");
+    assert!(!folder.path("run").exists());
+    fs::remove_dir_all(folder.path("val/bird")).unwrap();
+    folder.run(&format!("{FOLDERS} --data-dir train --val-dir val")).exits(0).says("class names, 2 of 3 classes");
+}
+
+#[test]
+fn folders_of_systems_are_not_classes() {
+    let folder = ready();
+    for name in ["train/cat", "train/dog"] {
+        folder.pictures(name, 3);
+    }
+    folder.write("train/__MACOSX/cat/._0.png", [0, 5, 22, 7]);
+    folder.write("train/@eaDir/cat/0.png", "thumbnail");
+    fs::create_dir(folder.path("train/lost+found")).unwrap();
+    folder.write("train/Thumbs.db", "thumbnails");
+    folder.run(&format!("{FOLDERS} --data-dir train")).exits(0).says("6 training images");
+    assert_eq!(class_names(&folder, "run/last.safetensors"), ["cat", "dog"]);
+}
+
+/// Lines that repeat are trained with, with a note, and no image is on both sides.
+#[test]
+fn repeated_lines_are_trained_with() {
+    let folder = ready();
+    let lines = |numbers: &[usize]| -> String {
+        numbers.iter().map(|number| format!("{number}.png {}\n", number % 3)).collect()
+    };
+    folder.write("twice.txt", lines(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 0, 1]));
+    let train = "train -o run --weights small.safetensors --data-dir images --train-list twice.txt --epochs 1 -b 4 --threads 1 -j 1";
+    folder.run(train).exits(0).says("14 lines name 9 images, since 5 lines repeat one").says("14 training images");
+    folder.run(&format!("{train} --force --hold-out 4")).exits(0).says("4 validation images");
+    let names = |file: &str| -> Vec<String> {
+        let text = fs::read_to_string(folder.path(file)).unwrap();
+        text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let (training, held) = (names("run/train-images.txt"), names("run/val-images.txt"));
+    assert!(training.len() > 5 && held.len() == 4);
+    assert!(held.iter().all(|name| !training.contains(name)), "{held:?} and {training:?}");
+    folder.write("conflict.txt", lines(&[0, 1, 2]) + "1.png 2\n");
+    folder
+        .run(&train.replace("twice.txt", "conflict.txt").replace("-o run", "-o other"))
+        .exits(2)
+        .says("line 4: `1.png 2` names the file of line 2 with another label");
+    folder
+        .run("eval --weights small.safetensors --data-dir images --val-list twice.txt")
+        .exits(2)
+        .says("line 10: `0.png 0` names the file of line 1 again");
+}
+
+/// Uneven classes are noted unless something is done about them, which is stored and shown.
+#[test]
+fn uneven_classes_are_weighted_or_drawn_alike() {
+    let folder = ready();
+    folder.pictures("train/cat", 10);
+    folder.pictures("train/dog", 2);
+    folder.pictures("train/fox", 4);
+    let note = "the classes are uneven, from 2 images of `dog` to 10 of `cat`";
+    let train = format!("{FOLDERS} --data-dir train --force");
+    folder.run(&train).exits(0).says(note).says("--class-weights balanced or --sampler balanced");
+    folder.write("weights.csv", "name,weight\nfox,1.5\ndog,4\ncat,0.5\n");
+    let balanced = serde_json::json!("balanced");
+    let file = serde_json::json!({"values": [0.5, 4.0, 1.5]});
+    for (flags, shown, stored) in [
+        ("--class-weights balanced", ", balanced class weights", ("class_weights", &balanced)),
+        ("--class-weights weights.csv", ", class weights 0.5 to 4", ("class_weights", &file)),
+        ("--sampler balanced", ", balanced sampler", ("sampler", &balanced)),
+    ] {
+        let run = folder.run(&format!("{train} {flags}")).exits(0).says(shown);
+        assert!(!run.stderr.contains("uneven"), "{run:?}");
+        let settings: serde_json::Value = serde_json::from_slice(&bytes(&folder, "run/run.json")).unwrap();
+        assert_eq!(&settings["recipe"][stored.0], stored.1);
+    }
+    folder.write("weights.csv", "fox,1.5\ndog,4\n");
+    folder
+        .run(&format!("{train} --class-weights weights.csv"))
+        .exits(2)
+        .says("`weights.csv` has no weight for the class `cat`");
+    folder
+        .run(&format!("{train} --class-weights absent.csv"))
+        .exits(2)
+        .says("cannot read `absent.csv`")
+        .says("hint: pass balanced, or a file");
+}
+
+#[test]
+fn a_loss_that_does_not_move_is_reported_with_advice() {
+    let folder = ready();
+    let still = format!("{TRAIN} --lr 1e-9 --freeze backbone --freeze-stats --crop none --flip 0 --epochs 3");
+    let run = folder.run(&still.replace("--epochs 2", "")).exits(0).says("warning: the loss does not move: ");
+    assert_eq!(run.stderr.matches("the loss does not move").count(), 1);
+    run.says("guesses have 1.0986; try another --lr, freeze fewer modules, and check that the labels fit the images");
+}
+
+/// The frozen backbone is the same to the last bit, with its statistics if they are frozen too.
+#[test]
+fn a_frozen_backbone_is_not_changed() {
+    let folder = ready();
+    let values = |file: &str| -> Vec<(String, Vec<u8>)> {
+        let checkpoint = hardnet_checkpoint::Checkpoint::open(folder.path(file)).unwrap();
+        let value = |(index, info): (usize, &hardnet_checkpoint::TensorInfo)| {
+            (info.name.clone(), checkpoint.read(index).unwrap().to_vec())
+        };
+        checkpoint.tensors().iter().enumerate().map(value).collect()
+    };
+    for (flags, shown) in [("", " modules frozen,"), (" --freeze-stats", " modules frozen with their statistics,")] {
+        folder.run(&format!("{TRAIN} --force --freeze backbone{flags}")).exits(0).says(shown);
+        let (before, after) = (values("small.safetensors"), values("run/last.safetensors"));
+        for (name, value) in &before {
+            let same = &after.iter().find(|(other, _)| other == name).unwrap().1 == value;
+            let is_head = !name.contains("norm") && !name.contains("conv");
+            let is_statistic = name.contains("running");
+            assert_eq!(same, !is_head && (!is_statistic || !flags.is_empty()), "{name} with `{flags}`");
+        }
+    }
+    folder
+        .run(&format!("{TRAIN} --force --freeze-stats"))
+        .exits(2)
+        .says("--freeze-stats requires --freeze backbone or --freeze-until N");
+}
+
+/// Images and run may move, together or alone; the images must be the same.
+#[test]
+fn a_run_or_its_images_may_move() {
+    let folder = ready();
+    for name in ["cat", "dog", "fox"] {
+        folder.pictures(&format!("a/data/train/{name}"), 4);
+        folder.pictures(&format!("a/data/val/{name}"), 2);
+    }
+    let train = "train -o a/runs/one --weights small.safetensors --data-dir a/data/train --val-dir a/data/val -b 4 --epochs 4 \
+                 --threads 1 -j 1";
+    folder.run(&train.replace("a/runs/one", "whole")).exits(0);
+    folder.run(&format!("{train} --stop-after 1")).exits(0);
+    // The images alone: validation images follow.
+    fs::rename(folder.path("a/data"), folder.path("elsewhere")).unwrap();
+    folder
+        .run("train --resume a/runs/one")
+        .exits(2)
+        .says("hint: if the images moved, pass their folder with --data-dir");
+    let resume = "train --resume a/runs/one --data-dir elsewhere/train --threads 1";
+    folder.run(&format!("{resume} --stop-after 2")).exits(0).says("resumed after 1 epoch");
+    // The run alone.
+    fs::rename(folder.path("a/runs"), folder.path("a/kept")).unwrap();
+    folder.run("train --resume a/kept/one --threads 1 --stop-after 3").exits(0).says("resumed after 2 epochs");
+    // Both together.
+    fs::rename(folder.path("elsewhere"), folder.path("a/elsewhere")).unwrap();
+    folder.run("train --resume a/kept/one --threads 1 --stop-after 3 --data-dir a/elsewhere/train").exits(0);
+    fs::rename(folder.path("a"), folder.path("b")).unwrap();
+    folder.run("train --resume b/kept/one --threads 1").exits(0).says("resumed after 3 epochs");
+    for file in ["last.safetensors", "best.safetensors"] {
+        assert!(bytes(&folder, &format!("whole/{file}")) == bytes(&folder, &format!("b/kept/one/{file}")), "{file}");
+    }
+    // Other images.
+    fs::rename(folder.path("b/elsewhere/train/dog/3.png"), folder.path("b/elsewhere/train/dog/4.png")).unwrap();
+    folder
+        .run("train --resume b/kept/one")
+        .exits(2)
+        .says(
+            "the training images are not those of the run: image 8 is `dog/4.png` of class 1, expected `dog/3.png` of",
+        )
+        .says("hint: pass the folder of the run's images with --data-dir");
+    fs::remove_file(folder.path("b/elsewhere/train/dog/4.png")).unwrap();
+    folder
+        .run("train --resume b/kept/one")
+        .exits(2)
+        .says("image 8 is `fox/0.png` of class 2")
+        .says("(11 images, expected 12)");
+    folder.run("train --resume whole --train-list list.txt").exits(2).says("the run was started without --train-list");
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! The training images and the validation images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use hardnet_data::{Dataset, Sample};
+use hardnet_data::{Classes, Dataset, LabelRule, Sample};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 use crate::printer::Printer;
-use crate::samples::{labeled, subsample_evenly};
+use crate::samples::{labeled, options, subsample_evenly};
 
 /// Seed of the validation split. It does not depend on the run's seed, so that runs can be compared.
 const HOLD_OUT_SEED: u64 = 0;
@@ -52,14 +52,82 @@ pub(crate) struct DataSettings {
     pub(crate) val_list: Option<PathBuf>,
     pub(crate) hold_out: Option<usize>,
     pub(crate) num_samples: Option<usize>,
+    /// The names by which labels are matched with classes, if they are not the names in the metadata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) class_names: Option<Vec<String>>,
+}
+
+impl DataSettings {
+    /// The settings for a run that is resumed, with the paths of `args` where they are given.
+    ///
+    /// The other paths follow: those near the training images to near their new place, and those that are gone to where
+    /// they would be if they had moved together with the run's folder, `from` to `to`.
+    pub(crate) fn relocated(&self, args: &DataArgs, from: Option<&Path>, to: &Path) -> Result<Self> {
+        let with_run = |path: &Path| {
+            let moved = from.filter(|_| !path.exists()).and_then(|from| moved_along(path, from, to));
+            moved.filter(|path| path.exists())
+        };
+        let data_dir = match &args.data_dir {
+            Some(path) => std::path::absolute(path)?,
+            None => with_run(&self.data_dir).unwrap_or_else(|| self.data_dir.clone()),
+        };
+        let follow = |given: &Option<PathBuf>, stored: &Option<PathBuf>, flag: &str| match (given, stored) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Failure::message(format!("the run was started without {flag}"))),
+            (Some(path), Some(_)) => Ok(Some(std::path::absolute(path)?)),
+            (None, Some(stored)) => {
+                let moved = moved_along(stored, &self.data_dir, &data_dir).filter(|path| path.exists());
+                Ok(Some(moved.or_else(|| with_run(stored)).unwrap_or_else(|| stored.clone())))
+            }
+        };
+        Ok(Self {
+            train_list: follow(&args.train_list, &self.train_list, "--train-list")?,
+            val_dir: follow(&args.val_dir, &self.val_dir, "--val-dir")?,
+            val_list: follow(&args.val_list, &self.val_list, "--val-list")?,
+            data_dir,
+            ..self.clone()
+        })
+    }
+}
+
+/// Where `path` is after the folder that it shares with `from` moved, so that `from` is `to`.
+fn moved_along(path: &Path, from: &Path, to: &Path) -> Option<PathBuf> {
+    let shared = from.ancestors().find(|folder| path.starts_with(folder))?;
+    let below = from.strip_prefix(shared).ok()?;
+    let depth = below.components().count();
+    if !to.ends_with(below) {
+        return None;
+    }
+    let folder = to.ancestors().nth(depth)?;
+    let rest = path.strip_prefix(shared).ok()?;
+    Some(if rest.as_os_str().is_empty() { folder.into() } else { folder.join(rest) })
 }
 
 /// The images.
 pub(crate) struct Data {
     pub(crate) training: Arc<Vec<Sample>>,
     pub(crate) validation: Option<Arc<Vec<Sample>>>,
-    /// Class names, if the images are in class folders.
+    pub(crate) class_count: usize,
+    /// The name of each class: that of its folder or label, or as the initial weights write it. `None` if labels are
+    /// indices without names.
     pub(crate) classes: Option<Vec<String>>,
+}
+
+/// Classes of the initial weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InitialClasses<'a> {
+    pub(crate) count: usize,
+    pub(crate) names: Option<&'a [String]>,
+}
+
+impl InitialClasses<'_> {
+    /// `count` classes, by their names if there are as many.
+    fn classes(self, count: usize) -> Classes {
+        match self.names {
+            Some(names) if names.len() == count => Classes::named(names),
+            _ => Classes::unnamed(count),
+        }
+    }
 }
 
 impl DataArgs {
@@ -76,26 +144,85 @@ impl DataArgs {
             val_list,
             hold_out: self.hold_out,
             num_samples: self.num_samples,
+            class_names: None,
         })
     }
 }
 
-/// Number of classes, if class folders or an IDX file define it.
-pub(crate) fn count_classes(settings: &DataSettings) -> Result<Option<usize>> {
-    if settings.train_list.is_some() {
-        return Ok(None);
+/// Finds the images of a new run. The training images say what the classes are, in one of these ways:
+///
+/// 1. Folders or labels that the initial weights have all and only for classes are these classes, in their order.
+/// 2. Other names of folders or labels are classes in the order of the names as text, torchvision's.
+/// 3. Indices of an IDX file have as many classes as the file, those of a list as many as the initial weights.
+///
+/// `num_classes` sets another number: then the labels are WordNet ids of ImageNet's classes, or indices.
+pub(crate) fn load_new(
+    settings: &DataSettings,
+    num_classes: Option<usize>,
+    initial: InitialClasses,
+    printer: &Printer,
+) -> Result<Data> {
+    let (root, list) = (&settings.data_dir, settings.train_list.as_deref());
+    let read = |classes: Classes| -> Result<Dataset> { Ok(options(root, list, classes)?.allow_repeats(true).read()?) };
+    let own = read(Classes::of_labels())?;
+    let is_list_of_indices = own.rule == Some(LabelRule::Indices) && list.is_some() && initial.count > 0;
+    let count = num_classes.unwrap_or(if is_list_of_indices { initial.count } else { own.class_count });
+    let named_alike = || match own.rule {
+        Some(LabelRule::SortedAsText) if initial.count == count => {
+            let dataset = read(Classes::named(initial.names?)).ok()?;
+            (dataset.rule == Some(LabelRule::ClassNames)).then_some(dataset)
+        }
+        _ => None,
+    };
+    let mut training = match named_alike() {
+        Some(dataset) => dataset,
+        None if count == own.class_count && !is_list_of_indices => own,
+        None => read(initial.classes(count))?,
+    };
+    print_notes(&training, printer);
+    if let (None, Some(names)) = (&training.classes, initial.names)
+        && names.len() == training.class_count
+    {
+        training.classes = Some(names.to_vec());
     }
-    if Dataset::is_idx(&settings.data_dir) {
-        let dataset = Dataset::from_idx(&settings.data_dir, usize::from(u8::MAX) + 1)?;
-        return Ok(dataset.samples.iter().filter_map(|sample| sample.label()).max().map(|label| label as usize + 1));
-    }
-    let folders = Dataset::count_class_folders(&settings.data_dir)?;
-    Ok((folders > 0).then_some(folders))
+    // Once they are known, all labels are read as these classes.
+    let classes = match &training.classes {
+        Some(names) => Classes::named(names),
+        None => Classes::unnamed(training.class_count),
+    };
+    complete(settings, training, classes, printer)
 }
 
-/// Finds the images.
-pub(crate) fn load(settings: &DataSettings, classes: usize, printer: &Printer) -> Result<Data> {
-    let mut training = labeled(&settings.data_dir, settings.train_list.as_deref(), classes, printer)?;
+/// Finds the images of a run whose classes are known: by `names`, if there are any.
+pub(crate) fn load_again(
+    settings: &DataSettings,
+    class_count: usize,
+    names: Option<&[String]>,
+    printer: &Printer,
+) -> Result<Data> {
+    let list = settings.train_list.as_deref();
+    let read = |classes: &Classes| -> Result<Dataset> {
+        Ok(options(&settings.data_dir, list, classes.clone())?.allow_repeats(true).read()?)
+    };
+    let unnamed = Classes::unnamed(class_count);
+    let (training, classes) = match names.filter(|names| names.len() == class_count).map(Classes::named) {
+        None => (read(&unnamed)?, unnamed),
+        Some(named) => match read(&named) {
+            Ok(training) => (training, named),
+            // Runs of version 0.1 with --labels have other names than their folders.
+            Err(failure) => (read(&unnamed).map_err(|_| failure)?, unnamed),
+        },
+    };
+    print_notes(&training, printer);
+    complete(settings, training, classes, printer)
+}
+
+fn print_notes(dataset: &Dataset, printer: &Printer) {
+    dataset.notes.iter().for_each(|note| printer.note(note));
+}
+
+/// Adds the validation images, whose labels are read as `classes`.
+fn complete(settings: &DataSettings, mut training: Dataset, classes: Classes, printer: &Printer) -> Result<Data> {
     let validation = match (&settings.val_dir, settings.hold_out) {
         (Some(root), _) => Some(labeled(root, settings.val_list.as_deref(), classes, printer)?),
         (None, Some(count)) => {
@@ -116,8 +243,30 @@ pub(crate) fn load(settings: &DataSettings, classes: usize, printer: &Printer) -
     };
     subsample_evenly(&mut training, settings.num_samples, printer);
     Ok(Data {
+        class_count: training.class_count,
         classes: training.classes,
         training: training.samples.into(),
         validation: validation.map(|validation| validation.samples.into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_near_moves_along() {
+        for (path, from, to, expected) in [
+            ("/a/three/val", "/a/three/train", "/b/data/train", Some("/b/data/val")),
+            ("/a/three/train", "/a/three/train", "/b/other", Some("/b/other")),
+            ("/a/three/train/list.txt", "/a/three/train", "/b/other", Some("/b/other/list.txt")),
+            ("/a/val", "/a/three/train", "/b/three/train", Some("/b/val")),
+            ("/a/three/val", "/a/three/train", "/b/images", None),
+            ("/p/images", "/p/runs/one", "/q/runs/one", Some("/q/images")),
+            ("/p/images", "/p/runs/one", "/q/runs/two", None),
+        ] {
+            let moved = moved_along(Path::new(path), Path::new(from), Path::new(to));
+            assert_eq!(moved.as_deref(), expected.map(Path::new), "{path}, {from} to {to}");
+        }
+    }
 }

@@ -2,8 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use hardnet_data::RandomCrop;
-use hardnet_train::{DecayedParams, LrDecay, LrInterval, Recipe, Warmup};
+use hardnet_train::{DecayedParams, LrDecay, LrInterval, Recipe, Sampler, Warmup};
 
+use super::class_weights::ClassWeightsArg;
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 
@@ -60,6 +61,13 @@ pub(crate) struct RecipeArgs {
     /// Label smoothing
     #[arg(long, value_name = "FRACTION")]
     label_smoothing: Option<f64>,
+    /// Weights of the classes in the loss: balanced, or a file with a line `name,weight` for each class or one weight per
+    /// line in class order
+    #[arg(long, value_name = "balanced|FILE")]
+    class_weights: Option<ClassWeightsArg>,
+    /// How an epoch draws images: shuffled (each once) or balanced (with replacement, each class equally often)
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    sampler: Option<SamplerChoice>,
     /// Clip gradients to this norm
     #[arg(long, value_name = "NORM")]
     clip_norm: Option<f64>,
@@ -90,6 +98,12 @@ enum DecayChoice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SamplerChoice {
+    Shuffled,
+    Balanced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ScheduleChoice {
     Constant,
     Cosine,
@@ -115,8 +129,8 @@ impl RecipeArgs {
         &self.recipe
     }
 
-    /// The recipe.
-    pub(crate) fn resolve(&self) -> Result<Recipe> {
+    /// The recipe for `classes` classes with these names.
+    pub(crate) fn resolve(&self, classes: usize, names: Option<&[String]>) -> Result<Recipe> {
         let mut recipe: Recipe = self.recipe.parse()?;
         let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
         set(&mut recipe.learning_rate, self.lr);
@@ -130,6 +144,14 @@ impl RecipeArgs {
         recipe.nesterov = self.nesterov.unwrap_or(recipe.nesterov && recipe.momentum > 0.0);
         recipe.clip_norm = self.clip_norm.or(recipe.clip_norm);
         recipe.average_decay = self.ema.or(recipe.average_decay);
+        if let Some(weights) = &self.class_weights {
+            recipe.class_weights = Some(weights.resolve(classes, names)?);
+        }
+        recipe.sampler = match self.sampler {
+            Some(SamplerChoice::Balanced) => Sampler::Balanced,
+            Some(SamplerChoice::Shuffled) => Sampler::Shuffled,
+            None => recipe.sampler,
+        };
         recipe.decayed = match self.decay {
             Some(DecayChoice::All) => DecayedParams::All,
             Some(DecayChoice::Weights) => DecayedParams::Weights,
@@ -214,6 +236,7 @@ fn pair(text: &str) -> std::result::Result<[f64; 2], String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use hardnet_train::ClassWeights;
 
     use super::*;
 
@@ -225,7 +248,7 @@ mod tests {
 
     fn recipe(flags: &str) -> Result<Recipe> {
         let words = std::iter::once("program").chain(flags.split_whitespace());
-        Program::try_parse_from(words).unwrap().recipe.resolve()
+        Program::try_parse_from(words).unwrap().recipe.resolve(3, None)
     }
 
     #[test]
@@ -247,6 +270,8 @@ mod tests {
         assert_eq!(recipe("--crop-scale 0.5,1").unwrap().augmentation.crop, resized);
         assert_eq!(recipe("--schedule step").unwrap().schedule.decay, LrDecay::Step { every: 30, factor: 0.1 });
         assert!(!recipe("--momentum 0").unwrap().nesterov);
+        assert_eq!(recipe("--class-weights balanced").unwrap().class_weights, Some(ClassWeights::Balanced));
+        assert_eq!(recipe("--sampler balanced").unwrap().sampler, Sampler::Balanced);
     }
 
     #[test]
@@ -258,6 +283,10 @@ mod tests {
             ("--crop padded", "--crop padded requires --crop-padding"),
             ("--crop-padding 3", "--crop-padding requires --crop padded"),
             ("--crop none --crop-scale 0.5,1", "--crop-scale and --crop-ratio requires --crop resized"),
+            (
+                "--class-weights balanced --sampler balanced",
+                "`sampler` is balanced, expected shuffled with balanced class weights, which would count twice",
+            ),
             ("--momentum 1", "`momentum` is 1, expected 0 or more and less than 1"),
         ] {
             assert_eq!(recipe(flags).unwrap_err().error.to_string(), message);

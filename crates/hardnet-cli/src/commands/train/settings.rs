@@ -1,8 +1,10 @@
 //! The settings of a run, as `run.json` and its state store them.
 
+use std::path::PathBuf;
+
 use hardnet_data::{Pipeline, RandomCrop};
 use hardnet_model::Metadata;
-use hardnet_train::{DecayedParams, Error, LrDecay, LrInterval, Recipe, RunFile, RunFolder};
+use hardnet_train::{ClassWeights, DecayedParams, Error, LrDecay, LrInterval, Recipe, RunFile, RunFolder, Sampler};
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
@@ -24,11 +26,16 @@ pub(crate) struct Settings {
     pub(crate) model: String,
     /// Initial weights; `None` for random ones.
     pub(crate) origin: Option<Origin>,
+    /// The run's folder, by which images that moved together with it are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<PathBuf>,
     pub(crate) data: DataSettings,
     pub(crate) recipe_name: String,
     pub(crate) recipe: Recipe,
     pub(crate) seed: u64,
     pub(crate) freeze_until: usize,
+    #[serde(default)]
+    pub(crate) freeze_statistics: bool,
     pub(crate) keep_epochs: bool,
     pub(crate) pipeline: Pipeline,
     /// Metadata of the weights files.
@@ -50,11 +57,13 @@ impl Settings {
             tool: concat!("hardnet ", env!("CARGO_PKG_VERSION"), " (", env!("HARDNET_COMMIT"), ")").into(),
             model: name_of(&metadata.config),
             origin: None,
+            output: None,
             data: DataSettings::default(),
             recipe_name: Recipe::NAMES[0].into(),
             recipe: Recipe::upstream(),
             seed: 0,
             freeze_until: 0,
+            freeze_statistics: false,
             keep_epochs: false,
             pipeline,
             metadata,
@@ -112,8 +121,8 @@ impl Settings {
                 more += &format!(", {name} {value}");
             }
         }
-        let frozen =
-            if self.freeze_until > 0 { format!(", first {} modules frozen", self.freeze_until) } else { String::new() };
+        more += &self.balance();
+        let frozen = self.frozen();
         let validation = validation.map_or("no validation images".into(), |count| format!("{count} validation images"));
         vec![
             format!("{from}{frozen}, {training} training images, {validation}, seed {}", self.seed),
@@ -126,6 +135,32 @@ impl Settings {
             format!("learning rate {learning_rate}, {}", self.schedule()),
             format!("images: {}", self.augmentation()),
         ]
+    }
+
+    fn frozen(&self) -> String {
+        let statistics = if self.freeze_statistics { " with their statistics" } else { "" };
+        match self.freeze_until {
+            0 => String::new(),
+            1 => format!(", first module frozen{statistics}"),
+            count => format!(", first {count} modules frozen{statistics}"),
+        }
+    }
+
+    /// How uneven classes are evened out.
+    fn balance(&self) -> String {
+        let mut text = match &self.recipe.class_weights {
+            Some(ClassWeights::Values(values)) => {
+                let (low, high) =
+                    values.iter().fold((f64::MAX, 0f64), |(low, high), &value| (low.min(value), high.max(value)));
+                format!(", class weights {low} to {high}")
+            }
+            Some(_) => ", balanced class weights".into(),
+            None => String::new(),
+        };
+        if self.recipe.sampler == Sampler::Balanced {
+            text += ", balanced sampler";
+        }
+        text
     }
 
     fn schedule(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hardnet_train::{BatchMetrics, EpochMetrics, Event, Outcome, RunFile, RunState, Trainer};
+use hardnet_train::{BatchMetrics, EpochMetrics, Event, Outcome, RunFile, RunState, Stall, Trainer};
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -19,6 +19,8 @@ pub(super) struct Show {
     /// Seconds of an epoch outside its steps, once known.
     overhead: f64,
     epochs: u32,
+    /// Whether a loss that does not move was reported.
+    stalled: bool,
 }
 
 /// Output of `hardnet train --json`. Field names are API.
@@ -47,7 +49,7 @@ pub(super) fn report(trainer: &Trainer, outcome: Outcome) -> Report {
 
 impl Show {
     pub(super) fn new(printer: Printer, json: bool, epochs: u32) -> Self {
-        Self { printer, json, bar: None, overhead: 0.0, epochs }
+        Self { printer, json, bar: None, overhead: 0.0, epochs, stalled: false }
     }
 
     /// Shows where a saved run resumes.
@@ -81,9 +83,21 @@ impl Show {
                     self.printer.line(self.line(metrics))?;
                 }
             }
+            Event::Stalled(stall) => self.stalled(stall),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Says once that the loss does not move.
+    fn stalled(&mut self, stall: &Stall) {
+        if !std::mem::replace(&mut self.stalled, true) {
+            let Stall { epoch, loss, chance, .. } = stall;
+            self.printer.warn(format_args!(
+                "the loss does not move: {loss:.4} in epoch {epoch}, guesses have {chance:.4}; \
+                 try another --lr, freeze fewer modules, and check that the labels fit the images"
+            ));
+        }
     }
 
     fn batch(&mut self, report: &BatchMetrics) {
