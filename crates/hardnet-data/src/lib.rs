@@ -51,6 +51,7 @@ pub mod imagenet;
 mod interpolation;
 mod loader;
 mod normalize;
+pub mod opencv;
 mod parallel_map;
 mod pipeline;
 mod random;

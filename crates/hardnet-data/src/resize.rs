@@ -177,7 +177,7 @@ fn rows_first(from: (u64, u64), to: (u64, u64)) -> bool {
 }
 
 /// Width and height of a window inside `size`, in pixels.
-fn window_sides(size: (u64, u64), window: &(Range<u64>, Range<u64>)) -> Result<(usize, usize), ImageError> {
+pub(crate) fn window_sides(size: (u64, u64), window: &(Range<u64>, Range<u64>)) -> Result<(usize, usize), ImageError> {
     let width = window_side("width", size.0, &window.0)?;
     let height = window_side("height", size.1, &window.1)?;
     if width as u64 * height as u64 > MAX_WINDOW_PIXELS {

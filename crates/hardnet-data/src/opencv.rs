@@ -1,0 +1,255 @@
+//! OpenCV's resize of 8-bit images (`cv2.resize`), bit for bit.
+//!
+//! OpenCV does not antialias: but for [`Area`](Interpolation::Area), an output pixel is made of the two or four input
+//! pixels next to its center along each axis, however much the image shrinks. A photograph that is shrunk to half its
+//! size so loses detail that Pillow averages, and gains noise and staircases, which a classifier notices.
+//!
+//! The arithmetic differs from method to method, and decides the bits:
+//!
+//! * **Positions** are computed in f64 and rounded to f32; what is left of a position's fraction are the weights.
+//! * **Linear and cubic** weights are rounded to multiples of 1/2048. Rows are interpolated horizontally in integers.
+//!   Vertically, linear drops the low bits of both factors ([`linear`]), and cubic is computed in f32, but for the last
+//!   few samples of a row, which are computed in integers ([`cubic`]).
+//! * **Area** averages in integers or in f32, in the order of a table ([`area`]).
+//! * Halving both sides by [`Linear`](Interpolation::Linear) is done by `Area`, and enlarging by `Area` is a linear
+//!   interpolation with other positions.
+//!
+//! [`CubicIpp`](Interpolation::CubicIpp) is the cubic interpolation of OpenCV's packages for x86-64, which call Intel's
+//! IPP. Its results depend on the processor, so it cannot be reproduced to the bit: see there.
+//!
+//! [`Resizer`] validates and chooses, [`positions`] has pixels and weights, the other modules have the loops. Oracle:
+//! opencv-python-headless 4.14.0 and 5.0.0 on x86-64, held by `tests/opencv.rs` over stored results.
+
+mod area;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod cubic;
+mod linear;
+mod nearest;
+mod positions;
+mod rows;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use hardnet_simd::Isa;
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Image, ImageError};
+use crate::resize::window_sides;
+use positions::Scale;
+
+/// A method of `cv2.resize`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Interpolation {
+    /// `cv2.INTER_NEAREST`: the input pixel at the output pixel's upper left corner.
+    Nearest,
+    /// `cv2.INTER_LINEAR`: of two pixels along each axis.
+    Linear,
+    /// `cv2.INTER_CUBIC` in OpenCV's own arithmetic: of four pixels along each axis, with a = -3/4. It is computed where
+    /// OpenCV was built without IPP, as on ARM, or after `cv2.ipp.setUseIPP(False)`.
+    Cubic,
+    /// `cv2.INTER_CUBIC` as Intel's IPP computes it in OpenCV's packages for x86-64: the same interpolation without
+    /// rounded weights. IPP has a version for each instruction set, and they differ from each other: at most three in
+    /// 100,000 samples differ from these, by one level.
+    CubicIpp,
+    /// `cv2.INTER_AREA`: the average of the area that an output pixel covers; where an axis grows, a linear
+    /// interpolation.
+    Area,
+}
+
+impl Interpolation {
+    /// Every method.
+    pub const ALL: [Self; 5] = [Self::Nearest, Self::Linear, Self::Cubic, Self::CubicIpp, Self::Area];
+
+    /// The name that [`FromStr`] and serde read: `"cubic-ipp"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Linear => "linear",
+            Self::Cubic => "cubic",
+            Self::CubicIpp => "cubic-ipp",
+            Self::Area => "area",
+        }
+    }
+}
+
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Interpolation {
+    type Err = UnknownInterpolation;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|interpolation| interpolation.name() == name);
+        found.ok_or_else(|| UnknownInterpolation { name: name.to_owned() })
+    }
+}
+
+/// Error of a name that is not that of an [`Interpolation`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown interpolation `{name}`, expected one of {}", Interpolation::ALL.map(Interpolation::name).join(", "))]
+#[non_exhaustive]
+pub struct UnknownInterpolation {
+    /// The name given.
+    pub name: String,
+}
+
+/// Resamples the whole of `image` to `width` x `height` pixels, as `cv2.resize(image, (width, height), interpolation=..)`.
+///
+/// Channels are resampled independently, so RGB and BGR give the same samples. For many images, a [`Resizer`] saves the
+/// allocations.
+///
+/// # Errors
+/// [`ImageError::Side`] if a side is 0 or above 65,536, [`ImageError::TooManyPixels`] if their product is above
+/// 178,956,970.
+pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpolation) -> Result<Image, ImageError> {
+    Resizer::new().resize(image, width, height, interpolation)
+}
+
+/// Memory and instruction set of one thread's resizes: what one image needed, the next uses again.
+///
+/// The results are the same for every instruction set.
+pub struct Resizer {
+    isa: Isa,
+    linear: linear::Memory,
+    cubic: cubic::Memory,
+    area: area::Memory,
+    nearest: nearest::Memory,
+}
+
+impl Resizer {
+    /// Creates a resizer for the best instruction set of this processor.
+    pub fn new() -> Self {
+        Self::with_isa(Isa::best())
+    }
+
+    /// Creates a resizer for an instruction set.
+    pub fn with_isa(isa: Isa) -> Self {
+        Self {
+            isa,
+            linear: Default::default(),
+            cubic: Default::default(),
+            area: Default::default(),
+            nearest: Default::default(),
+        }
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// As the function [`resize`].
+    ///
+    /// # Errors
+    /// As [`resize`].
+    pub fn resize(
+        &mut self,
+        image: &Image,
+        width: usize,
+        height: usize,
+        interpolation: Interpolation,
+    ) -> Result<Image, ImageError> {
+        let size = (width as u64, height as u64);
+        let length = width.saturating_mul(image.channels().count());
+        window_sides(size, &(0..size.0, 0..size.1))?;
+        let mut samples = Vec::with_capacity(height * length);
+        self.each_row(image, size, (0..size.0, 0..size.1), interpolation, |_, row| samples.extend_from_slice(row))?;
+        Image::new(width, height, image.channels(), samples)
+    }
+
+    /// Calls `each` with the number and the samples of every row of the part `window` (columns, rows) of `image`
+    /// resampled to `size` (width, height) pixels, in order. Only the window is computed.
+    pub(crate) fn each_row(
+        &mut self,
+        image: &Image,
+        size: (u64, u64),
+        window: (Range<u64>, Range<u64>),
+        interpolation: Interpolation,
+        mut each: impl FnMut(usize, &[u8]),
+    ) -> Result<(), ImageError> {
+        window_sides(size, &window)?;
+        let columns = Scale::new(image.width(), size.0);
+        let rows = Scale::new(image.height(), size.1);
+        let job = Job { isa: self.isa, image, columns, rows, window };
+        let halved = |scale: &Scale| scale.integral() == Some(2);
+        if (image.width() as u64, image.height() as u64) == size {
+            job.copy(&mut each);
+            return Ok(());
+        }
+        match interpolation {
+            Interpolation::Nearest => self.nearest.run(&job, &mut each),
+            Interpolation::Linear if halved(&columns) && halved(&rows) => self.area.run(&job, &mut each),
+            Interpolation::Linear => self.linear.run(&job, Scale::position, &mut each),
+            Interpolation::Cubic => self.cubic.run(&job, cubic::Arithmetic::Own, &mut each),
+            Interpolation::CubicIpp => self.cubic.run(&job, cubic::Arithmetic::Ipp, &mut each),
+            Interpolation::Area if columns.shrinks() && rows.shrinks() => self.area.run(&job, &mut each),
+            Interpolation::Area => self.linear.run(&job, Scale::area_position, &mut each),
+        }
+        Ok(())
+    }
+}
+
+impl Default for Resizer {
+    /// [`Resizer::new`].
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Resizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resizer({})", self.isa)
+    }
+}
+
+/// One resize: the image, the scales of its axes and the part that is computed.
+struct Job<'a> {
+    isa: Isa,
+    image: &'a Image,
+    columns: Scale,
+    rows: Scale,
+    /// Columns and rows of the resized image.
+    window: (Range<u64>, Range<u64>),
+}
+
+impl<'a> Job<'a> {
+    fn channels(&self) -> usize {
+        self.image.channels().count()
+    }
+
+    /// The samples of input row `row`, and all that follow.
+    fn rows_from(&self, row: usize) -> &'a [u8] {
+        &self.image.samples()[row * self.image.width() * self.channels()..]
+    }
+
+    /// The samples of input row `row`.
+    fn row(&self, row: usize) -> &'a [u8] {
+        &self.rows_from(row)[..self.image.width() * self.channels()]
+    }
+
+    /// Samples of a row of the window.
+    fn length(&self) -> usize {
+        (self.window.0.end - self.window.0.start) as usize * self.channels()
+    }
+
+    /// Rows of the window, and the first of them.
+    fn window_rows(&self) -> impl Iterator<Item = (usize, u64)> + use<> {
+        (0..).zip(self.window.1.clone())
+    }
+
+    /// Calls `each` with the window of an image that keeps its size.
+    fn copy(&self, each: &mut dyn FnMut(usize, &[u8])) {
+        let first = self.window.0.start as usize * self.channels();
+        for (index, row) in self.window_rows() {
+            each(index, &self.row(row as usize)[first..][..self.length()]);
+        }
+    }
+}
