@@ -1,4 +1,5 @@
-//! The choice of the preprocessing pipeline.
+//! The choice of the preprocessing pipeline: `--img-size` and its siblings change parts of what `--pipeline`, the
+//! weights file's metadata or the network's default gives, in this order.
 
 use clap::Args;
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
@@ -27,11 +28,6 @@ pub(crate) struct PipelineArgs {
 }
 
 impl PipelineArgs {
-    /// `--img-size`.
-    pub(crate) fn img_size(&self) -> Option<u32> {
-        self.img_size
-    }
-
     /// Whether any option is given.
     pub(crate) fn is_given(&self) -> bool {
         let Self { pipeline, img_size, crop_pct, interpolation } = self;
@@ -46,6 +42,22 @@ impl PipelineArgs {
         of_file: Option<&serde_json::Value>,
         printer: &Printer,
     ) -> Result<Pipeline> {
+        let (pipeline, reasons) = self.choose(config, of_file)?;
+        printer.note(format_args!("pipeline: {} ({})", describe(&pipeline), reasons.join(", ")));
+        Ok(pipeline)
+    }
+
+    /// The side of the images that the network is given, chosen in the same way.
+    pub(crate) fn side(&self, config: &Config, of_file: Option<&serde_json::Value>) -> Result<usize> {
+        Ok(self.choose(Some(config), of_file)?.0.crop as usize)
+    }
+
+    /// The pipeline, and the reasons for it.
+    fn choose(
+        &self,
+        config: Option<&Config>,
+        of_file: Option<&serde_json::Value>,
+    ) -> Result<(Pipeline, Vec<&'static str>)> {
         let (mut pipeline, why) = match &self.pipeline {
             Some(name) => (named(name)?, "--pipeline"),
             None => default_pipeline(config, of_file)?,
@@ -64,8 +76,7 @@ impl PipelineArgs {
             reasons.push("--interpolation");
         }
         pipeline.validate()?;
-        printer.note(format_args!("pipeline: {} ({})", describe(&pipeline), reasons.join(", ")));
-        Ok(pipeline)
+        Ok((pipeline, reasons))
     }
 }
 

@@ -14,3 +14,15 @@ fn a_network_is_measured_and_compared_with_the_reference() {
     }
     assert!(report["max_logit_difference"].as_f64().unwrap() < 2e-4, "{report:#}");
 }
+
+#[test]
+fn images_have_the_size_in_the_weights_file_unless_an_option_gives_another() {
+    let folder = Folder::new();
+    folder.small_weights();
+    let side = |options: &str| {
+        let arguments =
+            format!("bench --weights small.safetensors --iters 1 --threads 1 --no-reference --json {options}");
+        folder.run(&arguments).exits(0).json()["img_size"].as_u64().unwrap()
+    };
+    assert_eq!([side(""), side("--pipeline pil-bicubic"), side("--img-size 32")], [24, 224, 32]);
+}

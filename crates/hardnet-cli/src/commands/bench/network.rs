@@ -98,6 +98,14 @@ impl Weights {
         }
     }
 
+    /// The preprocessing in the file's metadata.
+    fn pipeline(&self) -> Option<&serde_json::Value> {
+        match self {
+            Self::File(file) => file.metadata().and_then(|metadata| metadata.pipeline.as_ref()),
+            Self::Formula(_) => None,
+        }
+    }
+
     fn plan(self, options: &hardnet_model::PlanOptions) -> Result<Plan> {
         Ok(match self {
             Self::File(file) => Plan::from_file(*file, options)?,
@@ -141,10 +149,6 @@ pub(crate) fn run(
     let engine =
         shared.model.engine().unwrap_or(if device.is_cpu() { EngineChoice::Native } else { EngineChoice::Candle });
     let batch = shared.batch_size.unwrap_or(1);
-    let side = shared.pipeline.img_size().unwrap_or(224) as usize;
-    let mut options = plan_options()?.size(side, side).batch(batch.min(ClassifierBuilder::MAX_NATIVE_BATCH));
-    options.algorithm = args.algorithm;
-    options.batch_invariant = shared.model.batch_invariant();
 
     let started = Instant::now();
     let weights = open()?;
@@ -152,6 +156,10 @@ pub(crate) fn run(
         tell(file, printer);
     }
     let config = weights.config().clone();
+    let side = shared.pipeline.side(&config, weights.pipeline())?;
+    let mut options = plan_options()?.size(side, side).batch(batch.min(ClassifierBuilder::MAX_NATIVE_BATCH));
+    options.algorithm = args.algorithm;
+    options.batch_invariant = shared.model.batch_invariant();
     let mut network: Box<Network>;
     let (mut plan_mib, mut multiply_adds, mut profile) = (None, None, None);
     let images = images(&config, batch, side);
