@@ -48,7 +48,8 @@ pub struct ClassifierBuilder {
 }
 
 impl Default for ClassifierBuilder {
-    /// A thread for each processor, batches of 8, the best instruction set, preprocessing and names by the weights.
+    /// A thread for each processor that the process may use, batches of 8, the best instruction set, preprocessing and
+    /// names by the weights.
     fn default() -> Self {
         Self {
             threads: PlanOptions::default().threads,
@@ -71,7 +72,11 @@ impl ClassifierBuilder {
     /// Images that the native engine computes together at most: more need memory for their maps and gain little.
     pub const MAX_NATIVE_BATCH: usize = 8;
 
-    /// Sets the threads of the native engine, the caller's among them. Results do not depend on it.
+    /// Sets the threads of the native engine, the caller's among them, by default one for each processor that the
+    /// process may use. Results do not depend on it.
+    ///
+    /// Where each core runs two threads (hyper-threading), as many threads as physical cores are often faster; that is
+    /// the default of the command line.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
         self
@@ -289,7 +294,7 @@ impl ClassifierBuilder {
     }
 }
 
-/// What a classifier is built of, beside its parameters.
+/// The parts of a classifier that do not depend on parameters.
 struct Prepared {
     graph: Graph,
     pipeline: Pipeline,

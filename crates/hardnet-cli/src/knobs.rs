@@ -32,7 +32,7 @@ pub(crate) const TABLE: &[(&str, &str)] = &[
     ),
     (NO_PROGRESS, "if set, show progress as lines instead of a bar"),
     (CACHE, "cache folder: weights and indices of archives [default: `hardnet` in the user's cache folder]"),
-    ("RAYON_NUM_THREADS", "threads of Candle without --threads"),
+    ("RAYON_NUM_THREADS", "threads of the network without --threads and HARDNET_THREADS"),
     ("HF_HOME", "folder of the Hugging Face cache"),
     ("HF_HUB_CACHE", "folder of its downloads; takes precedence over HF_HOME"),
     ("HF_ENDPOINT", "URL of the Hub"),
@@ -92,7 +92,7 @@ pub(crate) fn set_threads(threads: Option<usize>) {
     }
 }
 
-/// Number of threads of Candle's CPU backend.
+/// Number of threads of the network: by [`set_threads`], else by Candle's variables, else one for each physical core.
 pub(crate) fn threads() -> usize {
     candle_core::utils::get_num_threads()
 }

@@ -1,4 +1,4 @@
-//! What a plan is made for.
+//! Options of a plan.
 
 use hardnet_kernels::{Algorithm, Isa};
 
@@ -20,7 +20,9 @@ pub struct PlanOptions {
     /// Images computed at once; a run of more takes turns. More need more memory, and fewer read the weights more
     /// often.
     pub batch: usize,
-    /// Threads, the caller's among them.
+    /// Threads, the caller's among them; by default one for each processor that the process may use
+    /// ([`std::thread::available_parallelism`]). Where each core runs two of them (hyper-threading), as many threads as
+    /// physical cores are often faster; the command line does so.
     pub threads: usize,
     /// Instruction set of the kernels.
     pub isa: Isa,
@@ -35,7 +37,8 @@ pub struct PlanOptions {
 }
 
 impl Default for PlanOptions {
-    /// One image of 224x224 pixels at once, a thread for each processor, the best instruction set.
+    /// One image of 224x224 pixels at once, a thread for each processor that the process may use, the best instruction
+    /// set.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self { height: 224, width: 224, batch: 1, threads, isa: Isa::best(), algorithm: None, batch_invariant: false }
