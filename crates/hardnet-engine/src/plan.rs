@@ -32,6 +32,13 @@ use crate::options::PlanOptions;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Threads
+///
+/// A plan starts its threads when it is made, keeps them until it is dropped, and uses all of them for each call. It is
+/// `Send` and `Sync`, but [`run`](Plan::run) takes `&mut self`: the plan has one arena, for one batch. To call it from
+/// several threads, put it in a `Mutex`, as `Classifier` of `hardnet-classifier` does, or give each thread a plan of
+/// its own, which packs the weights again. Plans of one thread each (`PlanOptions::threads(1)`) compute independently.
 #[derive(Debug)]
 pub struct Plan {
     /// Each node is a step of the program.

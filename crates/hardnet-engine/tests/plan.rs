@@ -147,3 +147,9 @@ fn what_does_not_fit_is_an_error() {
     assert_eq!(error, "an image has 5 values, expected 12288");
     assert!(plan.run::<Vec<f32>>(&[]).unwrap().is_empty());
 }
+
+#[test]
+fn a_plan_can_move_to_another_thread_and_be_shared() {
+    fn check<T: Send + Sync>() {}
+    check::<Plan>();
+}

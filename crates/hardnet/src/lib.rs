@@ -66,7 +66,7 @@
 //! # Compute tensors
 //!
 //! Without any feature, the engine remains: [`Plan`] computes a network on tensors that you prepare, and depends on
-//! neither image decoders nor Candle.
+//! neither image decoders nor Candle. It is `Send`, and runs one batch at a time, on threads of its own.
 //!
 //! ```
 //! use hardnet::{Config, Plan, PlanOptions, Variant, graph::ParamInfo, params};
