@@ -6,9 +6,9 @@ use super::window::{Padding, sizes};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
 pub enum PoolKind {
-    /// The greatest; padding never wins.
+    /// The greatest value: max pooling, PyTorch's `MaxPool2d`. Padding never wins.
     Max,
-    /// The mean; padding counts as zeros, as in PyTorch.
+    /// The mean: average pooling, PyTorch's `AvgPool2d`. Padding counts as zeros, as in PyTorch.
     Average,
 }
 
@@ -34,12 +34,12 @@ impl Pool {
         Self { kind, kernel, stride, padding: Padding::all(0), ceil: false }
     }
 
-    /// Max-pooling without padding.
+    /// Max pooling without padding.
     pub const fn max(kernel: usize, stride: usize) -> Self {
         Self::new(PoolKind::Max, kernel, stride)
     }
 
-    /// Average-pooling without padding.
+    /// Average pooling without padding.
     pub const fn average(kernel: usize, stride: usize) -> Self {
         Self::new(PoolKind::Average, kernel, stride)
     }

@@ -1,4 +1,7 @@
-//! Maxima and means over windows of a map, and their gradients.
+//! Max pooling (PyTorch's `MaxPool2d`) and average pooling (`AvgPool2d`): forward ([`Pooling`]) and the gradient of the
+//! input ([`PoolGradient`]). The mean of a whole map, global average pooling, is a window as large as the map.
+//!
+//! The reference on Candle is `hardnet-model/src/network/windows.rs`.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -55,7 +58,7 @@ fn clip(start: usize, size: usize, padding: usize, length: usize) -> Range<usize
     start.saturating_sub(padding).min(length)..(start + size).saturating_sub(padding).min(length)
 }
 
-/// A pool ready to run.
+/// A pool, forward, ready to run: the maximum or the mean of each window.
 #[derive(Debug)]
 pub(crate) struct Pooling {
     input: Layout,
@@ -173,7 +176,12 @@ impl PoolRow {
     }
 }
 
-/// The gradient of a pool's input ready to run.
+/// The gradient of a pool's input, ready to run.
+///
+/// Of max pooling, the first of a window's equal maxima takes the gradient of the output; of average pooling, all
+/// pixels of the window share it.
+///
+/// Passes in training do not store which pixel won: the maximum is found again.
 #[derive(Debug)]
 pub(crate) struct PoolGradient {
     input: Layout,

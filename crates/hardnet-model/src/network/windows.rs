@@ -1,4 +1,7 @@
-//! Operations over sliding windows, as arithmetic on shifted views of the padded map.
+//! Depthwise convolutions, max pooling and average pooling on Candle: the reference that the kernels of
+//! `hardnet-kernels` (`ops/depthwise.rs`, `ops/pool.rs`) are tested against.
+//!
+//! They are arithmetic on shifted views of the padded map.
 //!
 //! Tap `(i, j)` of all windows together is one strided view, without a copy. A depthwise convolution is then nine
 //! multiply-adds and a pool nine maxima: operations that every backend has, with their gradients, where a grouped
