@@ -22,8 +22,20 @@
 //! for panel { for tile of pixels { for k { sums += weight[k] * input[..][k] } } }
 //! ```
 //!
-//! With 6 pixels by 2 vectors, 8 loads serve 12 multiplications, and 12 independent sums hide the latency of fused
-//! multiply-add. [`max_tile_pixels`] has the sizes of other vectors.
+//! That is the tile of AVX2: with 6 pixels by 2 vectors, 8 loads serve 12 multiplications, and 12 independent sums hide
+//! the latency of fused multiply-add. They take 12 of 16 registers. AVX-512 has 32 registers, each of two blocks of
+//! channels, and a tile of 14 pixels by 2 vectors, where 16 loads serve 28 multiplications of twice the width:
+//!
+//! ```text
+//!                          weight[k], a row of the panel
+//!                        | channels 0..16 | channels 16..32 |
+//! input[pixel  0][k] ->  |   sums[0][0]   |    sums[0][1]   |
+//! input[pixel  1][k] ->  |   sums[1][0]   |    sums[1][1]   |
+//!        ...             |      ...       |       ...       |
+//! input[pixel 13][k] ->  |  sums[13][0]   |   sums[13][1]   |
+//! ```
+//!
+//! [`max_tile_pixels`] has all sizes: panels of one and three vectors have tiles of other heights.
 //!
 //! Unlike that product, only weights are packed: into panels of as many output channels as a tile has,
 //! `[k, blocks, 8]`, so that they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a

@@ -190,8 +190,8 @@ impl WeightGradient {
                     let (y, x) = (tap / self.kernel, tap % self.kernel);
                     let from = inputs.at + y * self.tap.0 + x * self.tap.1;
                     let sum = (input * taps + tap) * LANES * blocks * LANES;
-                    // SAFETY: windows of the rows' pixels lie in the input's halo, outputs in the output's map; the sums
-                    // of this panel and these blocks are this task's.
+                    // SAFETY: windows of the rows' pixels lie in the input's halo, outputs in the output's map; the
+                    // sums of this panel and these blocks are this task's.
                     unsafe {
                         let (input, sums) = (context.memory(0).add(from), sums.add(sum));
                         match vectors {
@@ -239,8 +239,8 @@ impl WeightGradient {
     }
 }
 
-/// Blocks of each panel of `blocks` blocks of outputs, for vectors of `widest` blocks: as many vectors as a tile has, and
-/// alike where there is a rest.
+/// Blocks of each panel of `blocks` blocks of outputs, for vectors of `widest` blocks: as many vectors as a tile has,
+/// and alike where there is a rest.
 fn panels(widest: usize, blocks: usize) -> Vec<usize> {
     let vectors = blocks.div_ceil(widest);
     let count = vectors.div_ceil(MAX_VECTORS);
@@ -301,8 +301,8 @@ impl Stretch<'_> {
     }
 }
 
-/// `C` channels of input by `V` vectors of outputs: with three vectors, sums, values and weights of four channels fill 16
-/// registers, of eight 28.
+/// `C` channels of input by `V` vectors of outputs: with three vectors, sums, values and weights of four channels fill
+/// 16 registers, of eight 28.
 struct Tile<'a, const V: usize, const C: usize> {
     stretch: &'a Stretch<'a>,
     input: *const f32,
@@ -313,11 +313,11 @@ impl<'a, const V: usize, const C: usize> Tile<'a, V, C> {
     /// # Safety
     /// Until the tile is run, for each pixel of `stretch`:
     /// * `input` plus the pixel's offset is valid for reading `C` values,
-    /// * `stretch.output` plus the pixel's offset plus `stretch.plane` times each block of `V` vectors, of which the last
-    ///   has `stretch.last` blocks, is valid for reading [`LANES`] values.
+    /// * `stretch.output` plus the pixel's offset plus `stretch.plane` times each block of `V` vectors, of which the
+    ///   last has `stretch.last` blocks, is valid for reading [`LANES`] values.
     ///
-    /// `sums` is valid for writing [`LANES`] values for each of the `C` channels and each of those blocks, which no other
-    /// thread reads or writes, and which are set where `stretch.add`.
+    /// `sums` is valid for writing [`LANES`] values for each of the `C` channels and each of those blocks, which no
+    /// other thread reads or writes, and which are set where `stretch.add`.
     #[inline(always)]
     unsafe fn new(stretch: &'a Stretch<'a>, input: *const f32, sums: *mut f32) -> Self {
         Self { stretch, input, sums }
