@@ -160,7 +160,7 @@ pub(crate) fn section(workspace: &Workspace) -> String {
         let arrow = if below.is_empty() { String::new() } else { format!("  ->  {below}") };
         let _ = writeln!(text, "{}", format!("{mark} {name:<wide$}{arrow}").trim_end());
     }
-    text += "```\n\n`*` compiles Candle by default, `?` depends on a feature. Arrows that follow from others are left out.\n\n";
+    text += "```\n\n`*` compiles Candle by default, `?` depends on a feature. Transitive dependencies are omitted.\n\n";
     text += "| crate | in one sentence | folder |\n|---|---|---|\n";
     let packages = workspace.packages.iter();
     for package in packages {
