@@ -2,6 +2,7 @@
 
 use hardnet_checkpoint::ReadOptions;
 use hardnet_graph::{Config, Variant};
+use serde_json::{Map, Value};
 
 /// What a weights file is read for. By default, the network that the file describes or that its tensors tell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +43,14 @@ impl Expected {
             Self::Config(_) => "the network that was given".into(),
         }
     }
+
+    /// Its name in a message on a file that holds `found`, with the first field that differs.
+    pub(crate) fn instead_of(&self, found: &Config) -> String {
+        let Self::Config(config) = self else { return self.name() };
+        let [found, wanted] = [found, config].map(|config| serde_json::to_value(without_dropout(config)));
+        let difference = found.ok().zip(wanted.ok()).and_then(|(found, wanted)| difference("", &found, &wanted));
+        difference.map_or_else(|| self.name(), |difference| format!("{}: {difference}", self.name()))
+    }
 }
 
 /// A network without its classifier and the probabilities of its dropouts.
@@ -51,6 +60,31 @@ fn without_dropout(config: &Config) -> Config {
         block.dropout = block.dropout.map(|_| 0.0);
     }
     config
+}
+
+/// The first field, named below `path`, that `found` and `wanted` do not have in common.
+fn difference(path: &str, found: &Value, wanted: &Value) -> Option<String> {
+    match (found, wanted) {
+        _ if found == wanted => None,
+        (Value::Object(found), Value::Object(wanted)) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            let names = found.keys().chain(wanted.keys());
+            let field = |table: &Map<String, Value>, name: &str| table.get(name).cloned().unwrap_or_default();
+            let mut all = names.map(|name| (format!("{path}{dot}{name}"), field(found, name), field(wanted, name)));
+            all.find_map(|(path, found, wanted)| difference(&path, &found, &wanted))
+        }
+        (Value::Array(found), Value::Array(wanted)) if found.len() == wanted.len() => {
+            let mut pairs = found.iter().zip(wanted).enumerate();
+            pairs.find_map(|(at, (found, wanted))| difference(&format!("{path}[{at}]"), found, wanted))
+        }
+        (Value::Array(found), Value::Array(wanted)) => {
+            Some(format!("`{path}` has {} entries, not {}", found.len(), wanted.len()))
+        }
+        _ => {
+            let shown = |value: &Value| if value.is_null() { "left out".into() } else { value.to_string() };
+            Some(format!("`{path}` is {}, not {}", shown(found), shown(wanted)))
+        }
+    }
 }
 
 impl WeightsOptions {
@@ -88,5 +122,36 @@ impl WeightsOptions {
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hardnet_graph::{Activation, Downsample};
+
+    use super::*;
+
+    #[test]
+    fn the_first_field_that_differs_is_named() {
+        let wanted = Config::from(Variant::HarDNet68);
+        let expected = Expected::Config(Box::new(wanted.clone()));
+        assert!(expected.is(&wanted.clone().with_classes(7)) && expected.is(&wanted.clone().without_head()));
+        type Change = fn(&mut Config);
+        let cases: [(Change, &str); 4] = [
+            (|c| c.activation = Activation::Relu, "`activation` is \"relu\", not \"relu6\""),
+            (|c| c.downsample = Downsample::AveragePool, "`downsample` is \"average_pool\", not \"max_pool\""),
+            (|c| c.blocks[2].growth = 3, "`blocks[2].growth` is 3, not 20"),
+            (|c| c.blocks.truncate(2), "`blocks` has 2 entries, not 5"),
+        ];
+        for (change, message) in cases {
+            let mut found = wanted.clone();
+            change(&mut found);
+            assert!(!expected.is(&found));
+            assert_eq!(expected.instead_of(&found), format!("the network that was given: {message}"));
+        }
+        let mut stem = wanted;
+        stem.stem.downsample = false;
+        let message = expected.instead_of(&stem);
+        assert!(message.ends_with("`stem.downsample` is false, not left out"), "{message}");
     }
 }

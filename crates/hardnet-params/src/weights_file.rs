@@ -110,7 +110,7 @@ impl WeightsFile {
     fn new(path: &Path, checkpoint: Checkpoint, options: &WeightsOptions) -> Result<Self> {
         let Examined { metadata, recognized } = examine_with(path, &checkpoint, options)?;
         if let Some(expected) = options.network.as_ref().filter(|expected| !expected.is(&recognized.config)) {
-            let (found, expected) = (network_name(&recognized.config), expected.name());
+            let (found, expected) = (network_name(&recognized.config), expected.instead_of(&recognized.config));
             return Err(Error::OtherNetwork { path: path.into(), found, expected });
         }
         if let Some(value) = refused(&checkpoint, &recognized.differences.missing) {

@@ -116,6 +116,64 @@ fn metadata_describes_networks_of_ones_own() {
     assert!(error.ends_with("holds a network of its own, not hardnet68"), "{error}");
 }
 
+/// Networks that nobody published and no metadata describe: assumed, and then described by the caller.
+#[test]
+fn what_was_assumed_is_kept_until_the_caller_describes_it() {
+    let mut config = Config::from(Variant::HarDNet68).without_head();
+    config.activation = hardnet_graph::Activation::Relu;
+    config.blocks.truncate(3);
+    // A pool after the last transition of a backbone leaves no trace.
+    config.blocks[2].downsample = false;
+    let file = save(&tensors(&config), Encoding::F16, None);
+    let guessed = WeightsFile::open(file.path()).unwrap();
+    assert_eq!(guessed.config().activation, hardnet_graph::Activation::Relu6);
+    assert_eq!(guessed.assumed()[0], "ReLU6");
+
+    let mut metadata = Metadata::new(guessed.config().clone());
+    metadata.assumed = guessed.assumed().to_vec();
+    let assumed = save(&tensors(&config), Encoding::F16, Some(&metadata.to_json()));
+    assert_eq!(WeightsFile::open(assumed.path()).unwrap().assumed(), guessed.assumed());
+    let options = WeightsOptions::default().config(config.clone());
+    for path in [file.path(), assumed.path()] {
+        let told = WeightsFile::open_with(path, &options).unwrap();
+        assert_eq!((told.config(), told.assumed().len()), (&config, 0));
+        assert_eq!(told.metadata().map_or(&config, |metadata| &metadata.config), &config);
+        assert!(told.metadata().is_none_or(|metadata| metadata.assumed.is_empty()));
+    }
+    metadata.assumed.clear();
+    let certain = save(&tensors(&config), Encoding::F16, Some(&metadata.to_json()));
+    let error = WeightsFile::open_with(certain.path(), &options).unwrap_err().to_string();
+    assert!(error.ends_with("not the network that was given: `activation` is \"relu6\", not \"relu\""), "{error}");
+    let other = WeightsOptions::default().config(Config::from(Variant::HarDNet85));
+    let error = WeightsFile::open_with(file.path(), &other).unwrap_err().to_string();
+    assert!(error.contains(" does not fit hardnet85: "), "{error}");
+}
+
+#[test]
+fn one_network_of_several_is_chosen_by_its_prefix() {
+    let config = Config::from(Variant::HarDNet39Ds).with_classes(3);
+    let prefixed = |prefix: &'static str| {
+        tensors(&config).into_iter().map(move |(name, shape)| (format!("{prefix}{name}"), shape))
+    };
+    // Synthetic values follow from the names, so that those of two prefixes differ.
+    let file = save(&prefixed("teacher.").chain(prefixed("net.student.")).collect(), Encoding::F32, None);
+    let error = WeightsFile::open(file.path()).unwrap_err();
+    assert!(matches!(&error, Error::Ambiguous { parts, .. } if parts.len() == 2), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.ends_with("hardnet39ds under `teacher.`, hardnet39ds under `net.student.`; expected one"),
+        "{message}"
+    );
+    let student = WeightsFile::open_with(file.path(), &WeightsOptions::default().prefix("net.student")).unwrap();
+    assert_eq!((student.prefix(), student.left_out().len()), ("net.student.", tensors(&config).len()));
+    let param = params(&config).remove(0);
+    let expected = synthetic::values("net.student.base.0.conv.weight", &param.shape);
+    assert_eq!(student.parameters().values(&param).unwrap(), expected);
+    assert_eq!(student.into_parameters().values(&param).unwrap(), expected);
+    let error = WeightsFile::open_with(file.path(), &WeightsOptions::default().prefix("student")).unwrap_err();
+    assert!(error.to_string().ends_with("begins with `student`, expected one of `net.`, `teacher.`"), "{error}");
+}
+
 #[test]
 fn broken_metadata_is_an_error() {
     let config = Config::from(Variant::HarDNet39Ds);
