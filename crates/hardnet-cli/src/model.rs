@@ -63,7 +63,7 @@ impl From<EngineChoice> for Engine {
 }
 
 /// Origin of weights.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct WeightsOrigin {
     /// Path, tag or address, as the user gave it.
     pub(crate) path: String,
@@ -75,6 +75,12 @@ pub(crate) struct WeightsOrigin {
     /// Key of the dictionary in the file that was read, such as `state_dict_ema`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wrapper: Option<String>,
+    /// What the names of the parameters begin with in the file, such as `model.`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) prefix: String,
+    /// What was assumed of the network, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) assumed: Vec<String>,
 }
 
 /// A network that is ready to run.
@@ -121,6 +127,8 @@ impl ModelArgs {
             sha256: file.sha256(),
             check: located.verification,
             wrapper: file.checkpoint().wrapper().map(Into::into),
+            prefix: file.prefix().into(),
+            assumed: file.assumed().to_vec(),
         };
         let labels = file.metadata().and_then(|metadata| metadata.labels.as_ref());
         if let Some(labels) = labels.filter(|labels| labels.len() != config.classes()) {

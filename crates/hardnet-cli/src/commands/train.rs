@@ -284,9 +284,15 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
         None => None,
     };
     let file_config = file.as_ref().map(|(_, file)| file.config());
-    let base = match file_config {
-        Some(config) => config.clone(),
-        None => start.model.as_ref().expect("clap requires a model without weights").config()?,
+    let base = match (file_config, &start.model) {
+        // A backbone gets the head of the network that was named.
+        (Some(config), Some(name)) if config.head.is_none() => {
+            let mut config = config.clone();
+            config.head = name.config()?.head;
+            config
+        }
+        (Some(config), _) => config.clone(),
+        (None, model) => model.as_ref().expect("clap requires a model without weights").config()?,
     };
     let mut data_settings = args.data.settings()?;
     let names = file.as_ref().and_then(|(_, file)| file.metadata()?.labels.as_deref());

@@ -59,18 +59,28 @@ fn what_shapes_do_not_tell_is_assumed_aloud_or_taken_from_a_file() {
         assert_eq!(metadata["config"], serde_json::to_value(ssd_like()).unwrap(), "{source}");
         assert_eq!(metadata["assumed"], serde_json::Value::Null);
     }
+    folder.run("convert assumed.safetensors --hub-layout hub").exits(0);
+    let card = std::fs::read_to_string(folder.path("hub/README.md")).unwrap();
+    for part in [
+        "| assumed, as shapes do not tell it | ReLU6; strides 2",
+        "image-feature-extraction",
+        "hardnet embed --weights",
+    ] {
+        assert!(card.contains(part), "{part} in {card}");
+    }
     // What is certain is not overruled.
     folder.write("other.toml", text);
     folder
         .run("convert told.safetensors x.safetensors --model other.toml")
         .exits(2)
-        .says("`told.safetensors` holds a network of its own, not the network that was given")
+        .says("`told.safetensors` holds a network of its own, not the network that was given: `activation` is \"relu\", not \"relu6\"")
         .says("hint: drop --model");
 }
 
 #[test]
 fn fc_hardnets_encoder_is_recognized() {
     let folder = Folder::new();
+    folder.pictures("images", 3);
     let encoder = Config::fc_hardnet70_encoder();
     folder.write("petite_base.safetensors", safetensors(base_file(&encoder), Encoding::F32, None));
     let run = folder.run("info --weights petite_base.safetensors --img-size 64 --json").exits(0);
@@ -81,14 +91,35 @@ fn fc_hardnets_encoder_is_recognized() {
     folder.run("convert petite_base.safetensors out.safetensors").exits(0).says("fc-hardnet70-encoder with 0 classes");
     folder.run("info --weights out.safetensors --img-size 64").exits(0);
     folder.run("bench --weights out.safetensors --img-size 64 --iters 1").exits(0);
-    let weights = folder.run("predict --weights petite_base.safetensors a.png");
-    weights.exits(2).says("a.png");
-    folder.pictures("images", 3);
     folder
         .run("predict --weights petite_base.safetensors images/0.png")
         .exits(2)
         .says("`petite_base.safetensors` is a backbone without a classifier")
         .says("hint: this command needs a network with a head");
+}
+
+/// A backbone that is trained gets the head of the network that is named with it.
+#[test]
+fn a_backbone_gets_the_head_of_the_named_network() {
+    let folder = Folder::new();
+    let mut config = ssd_like();
+    config.blocks.truncate(2);
+    folder.write("base.pth", torch(&base_file(&config)));
+    folder.pictures("images", 9);
+    folder.list(9);
+    folder.run("info --weights base.pth --write-config net.toml").exits(0);
+    let text = std::fs::read_to_string(folder.path("net.toml")).unwrap();
+    folder.write("net.toml", text.replace("\"relu6\"", "\"relu\"") + "\n[head]\nclasses = 3\ndropout = 0.25\n");
+    folder
+        .run(
+            "train -o run --model net.toml --weights base.pth --data-dir images --train-list list.txt --num-classes 3 \
+             --epochs 1 -b 3 --img-size 32 --threads 1 -j 1 --crop none",
+        )
+        .exits(0)
+        .says("`base.pth` has no head; adding a random one for 3 classes");
+    let config =
+        folder.run("info --weights run/last.safetensors --img-size 32 --json").exits(0).json()["config"].clone();
+    assert_eq!((&config["head"]["dropout"], &config["activation"]), (&0.25.into(), &"relu".into()));
 }
 
 /// A network of one's own: written, changed, described, measured, trained.

@@ -83,6 +83,7 @@ fn a_file_of_two_networks_needs_a_choice() {
         .says("hint: choose one with --prefix, such as --prefix student.");
     let report = eval("--prefix student --json").exits(0).says("left out: 372 other tensors").json();
     assert!(report["top1"]["correct"].as_u64().unwrap() > 85, "{report}");
+    assert_eq!(report["weights"]["prefix"], "student.");
     let report = eval("--prefix teacher. --json").exits(0).json();
     assert!(report["top1"]["correct"].as_u64().unwrap() < 50, "{report}");
     eval("--prefix net.")

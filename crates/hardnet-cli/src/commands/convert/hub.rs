@@ -104,7 +104,8 @@ impl Card<'_> {
         let config = &metadata.config;
         let name = name_of(config);
         let mut text = String::from("---\n");
-        text += "tags:\n- image-classification\n- hardnet\npipeline_tag: image-classification\n";
+        let task = if config.head.is_some() { "image-classification" } else { "image-feature-extraction" };
+        text += &format!("tags:\n- {task}\n- hardnet\npipeline_tag: {task}\n");
         text += &format!("license: {}\n---\n\n", self.args.license.as_deref().unwrap_or("unknown"));
         text += &format!("# {name}\n\n{}\n\n", introduction(config));
         text += "| | |\n|---|---|\n";
@@ -123,6 +124,9 @@ impl Card<'_> {
             self.dtype
         );
         text += &format!("| classes | {} |\n", config.classes());
+        if !metadata.assumed.is_empty() {
+            text += &format!("| assumed, as shapes do not tell it | {} |\n", metadata.assumed.join("; "));
+        }
         let preprocessing = self.pipeline.map_or("not stated".into(), describe);
         text += &format!("| preprocessing | {preprocessing} |\n");
         for (what, percent) in [("top-1", self.args.top1), ("top-5", self.args.top5)] {
@@ -139,15 +143,21 @@ impl Card<'_> {
              the metadata of `model.safetensors`, under the key `hardnet`.\n",
             metadata.tool.as_deref().unwrap_or("hardnet")
         );
-        text += "\n```sh\nhardnet predict --weights model.safetensors photo.jpg\n```\n";
+        let command = match config.head {
+            Some(_) => "predict --weights model.safetensors photo.jpg",
+            None => "embed --weights model.safetensors -o vectors.npy photo.jpg",
+        };
+        text += &format!("\n```sh\nhardnet {command}\n```\n");
         text
     }
 }
 
 fn introduction(config: &Config) -> String {
-    let kind = match config.variant() {
-        Some(_) => "A HarDNet image classifier",
-        None => "An image classifier of the HarDNet family with custom blocks",
+    let kind = match (config.published_name(), &config.head) {
+        (Some(_), Some(_)) => "A HarDNet image classifier",
+        (None, Some(_)) => "An image classifier of the HarDNet family with custom blocks",
+        (Some(_), None) => "A HarDNet backbone without a classifier",
+        (None, None) => "A backbone of the HarDNet family with custom blocks, without a classifier",
     };
     format!("{kind} ([Chao et al., ICCV 2019](https://arxiv.org/abs/1909.00948)) as safetensors.")
 }

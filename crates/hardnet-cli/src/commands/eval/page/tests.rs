@@ -14,7 +14,7 @@ fn report(tally: &Tally, text: &str) -> Report {
         schema_version: 1,
         tool: Tool::this(),
         model: text.into(),
-        weights: WeightsOrigin { path: text.into(), sha256: "0123456789abcdef".repeat(4), check: None, wrapper: None },
+        weights: WeightsOrigin { path: text.into(), sha256: "0123456789abcdef".repeat(4), ..WeightsOrigin::default() },
         engine: "native",
         device: "cpu".into(),
         threads: 2,
