@@ -225,7 +225,7 @@ def main():
         "other": '[["a.jpg",512,1]]',
     }
     for name, text in indices.items():
-        store("kept_index", name, text.encode())
+        store("index_cache", name, text.encode())
 
     images, labels = idx(2, 3, 4), idx(2)
     packed = gzip.compress(images, mtime=0)

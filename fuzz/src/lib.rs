@@ -131,7 +131,7 @@ fn archive(bytes: &[u8]) -> bool {
 ///
 /// The archive has two images. Rows that lead elsewhere give contents of the archive or errors; rows that make no index
 /// are as good as none, and the archive is read itself.
-pub fn kept_index(rows: &[u8]) -> bool {
+pub fn index_cache(rows: &[u8]) -> bool {
     KEPT.with(|kept| {
         let crc32 = format!("\"crc32\":{}}}", crc32fast::hash(rows));
         let (head, _) = kept.head.rsplit_once("\"crc32\":").expect("the first line ends with the sum");
@@ -201,7 +201,7 @@ pub fn image(bytes: &[u8]) -> bool {
         true => Interpolation::Bilinear,
         false => Interpolation::Bicubic,
     };
-    let pipeline = Pipeline::pil_bilinear().with_img_size(14).with_interpolation(interpolation);
+    let pipeline = Pipeline::pil_bilinear().with_image_size(14).with_interpolation(interpolation);
     let tensor = pipeline.tensor(&picture).unwrap_or_else(|error| panic!("{picture:?} has a tensor: {error}"));
     assert_eq!(tensor.len(), 3 * 14 * 14);
     assert!(tensor.iter().all(|value| value.is_finite()), "{picture:?}");

@@ -44,8 +44,8 @@ fn tar_index() {
 }
 
 #[test]
-fn kept_index() {
-    replay("kept_index", targets::kept_index, 6);
+fn index_cache() {
+    replay("index_cache", targets::index_cache, 6);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    hardnet_fuzz::kept_index(bytes);
+    hardnet_fuzz::index_cache(bytes);
 });
