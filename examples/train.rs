@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let validation = dataset.split_off_random(dataset.samples.len() / 5, 0);
 
     let config = Config::from(Variant::HarDNet39Ds).with_classes(labels.len());
-    let mut pipeline = Pipeline::pil_bilinear().with_img_size(64);
+    let mut pipeline = Pipeline::pil_bilinear().with_image_size(64);
     pipeline.resize = 64;
     let recipe = Recipe::upstream().epochs(epochs).batch_size(32).augmentation(Augmentation::none());
     let weights = Weights::random(&config, 0, &candle_core::Device::Cpu)?;

@@ -271,7 +271,7 @@ impl ClassifierBuilder {
             None => pipeline_of(Some(config), metadata.pipeline.as_ref())?.0,
         };
         if let Some(side) = self.image_size {
-            pipeline = pipeline.with_img_size(side);
+            pipeline = pipeline.with_image_size(side);
         }
         pipeline.validate().map_err(Error::Pipeline)?;
         let (graph, side) = (Graph::new(config)?, pipeline.crop as usize);

@@ -48,7 +48,7 @@ impl Labels {
     }
 
     /// Returns whether the classes have names; otherwise they are called `class 0`, `class 1` and so on.
-    pub fn are_known(&self) -> bool {
+    pub fn has_names(&self) -> bool {
         self.source != Source::Unknown
     }
 

@@ -103,7 +103,7 @@ fn options_replace_what_the_weights_say() {
     let classifier = build(Classifier::builder().image_size(96).labels(CLASSES.map(|name| name.to_uppercase())));
     assert_eq!((classifier.image_size(), classifier.pipeline().resize), (96, 96));
     assert_eq!(classifier.labels().name(8), "BAG");
-    let classifier = build(Classifier::builder().pipeline(Pipeline::pil_bicubic().with_img_size(32)));
+    let classifier = build(Classifier::builder().pipeline(Pipeline::pil_bicubic().with_image_size(32)));
     assert_eq!((classifier.image_size(), classifier.pipeline().resize), (32, 36));
     let tensor = vec![0.5; 3 * 32 * 32];
     assert_eq!(classifier.logits(&[tensor]).unwrap().row(0).len(), 10);

@@ -27,7 +27,7 @@ pub(crate) const TABLE: &[(&str, &str)] = &[
     (DEVICE, "device, as --device"),
     (THREADS, "threads of the network, as --threads"),
     (
-        hardnet_simd::VARIABLE,
+        hardnet_simd::ISA_ENV_VAR,
         "instruction set of the kernels: portable, avx2 or avx512 [default: the best of the processor]",
     ),
     (NO_PROGRESS, "if set, show progress as lines instead of a bar"),
@@ -76,9 +76,9 @@ pub(crate) fn shows_download_bars() -> bool {
     std::env::var_os(NO_DOWNLOAD_BARS).is_none_or(|value| value == "0")
 }
 
-/// The instruction set of the kernels, from [`hardnet_simd::VARIABLE`]. An error if the processor lacks it.
+/// The instruction set of the kernels, from [`hardnet_simd::ISA_ENV_VAR`]. An error if the processor lacks it.
 pub(crate) fn isa() -> Result<Isa> {
-    Isa::from_environment().hint(|| format!("set or unset {}", hardnet_simd::VARIABLE))
+    Isa::from_environment().hint(|| format!("set or unset {}", hardnet_simd::ISA_ENV_VAR))
 }
 
 /// Makes Candle use `threads` threads. Must be called before any other thread exists.
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_instruction_sets_of_the_processor_are_named() {
         let (_, meaning) =
-            TABLE.iter().find(|(name, _)| *name == hardnet_simd::VARIABLE).expect("the variable is listed");
+            TABLE.iter().find(|(name, _)| *name == hardnet_simd::ISA_ENV_VAR).expect("the variable is listed");
         for isa in hardnet_simd::Isa::available() {
             assert!(meaning.contains(isa.name()), "{isa} is missing in: {meaning}");
         }

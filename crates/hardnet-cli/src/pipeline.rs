@@ -64,7 +64,7 @@ impl PipelineArgs {
         };
         let mut reasons = vec![why];
         if let Some(crop) = self.img_size {
-            pipeline = pipeline.with_img_size(crop);
+            pipeline = pipeline.with_image_size(crop);
             reasons.push("--img-size");
         }
         if let Some(fraction) = self.crop_pct {

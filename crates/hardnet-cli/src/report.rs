@@ -8,7 +8,7 @@ use crate::model::WeightsOrigin;
 
 /// Output of `hardnet eval --json`. Field names are API.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct EvalReport {
     pub(crate) schema_version: u32,
     pub(crate) tool: Tool,
     pub(crate) model: String,
@@ -45,7 +45,8 @@ pub(crate) struct Tool {
 pub(crate) struct Data {
     pub(crate) data_dir: String,
     pub(crate) val_list: Option<String>,
-    /// How the labels were read: `class names`, `WordNet ids`, `indices`, `class map`, `ILSVRC2012_ID` or `sorted as text`.
+    /// How the labels were read: `class names`, `WordNet ids`, `indices`, `class map`, `ILSVRC2012_ID` or `sorted as
+    /// text`.
     pub(crate) labels: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) class_map: Option<String>,
@@ -109,7 +110,7 @@ impl From<Proportion> for Share {
 }
 
 /// The result as lines of text.
-pub(crate) fn lines(tally: &Tally, report: &Report) -> Vec<String> {
+pub(crate) fn lines(tally: &Tally, report: &EvalReport) -> Vec<String> {
     let share = |name: &str, share: Proportion| match (share.percent(), share.interval95()) {
         (Some(percent), Some((low, high))) => {
             format!(

@@ -4,7 +4,7 @@ use hardnet_graph::{Block, Graph, Node, NodeId, Op, Pointwise, Shape};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::memory::{self, Keep, live, lives};
+use crate::memory::{self, Retention, lifetimes, live};
 
 /// Costs of a layer for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -154,12 +154,12 @@ impl Figures {
             layers.push(counts.ok_or_else(|| Error::TooLarge { layer: node.name.clone() })?);
         }
         let too_large = || Error::TooLarge { layer: graph.name().into() };
-        for keep in [Keep::Links, Keep::Blocks] {
-            let bytes = live(&graph, &layers, keep).ok_or_else(too_large)?;
+        for retention in [Retention::Links, Retention::Blocks] {
+            let bytes = live(&graph, &layers, retention).ok_or_else(too_large)?;
             for (layer, bytes) in layers.iter_mut().zip(bytes) {
-                match keep {
-                    Keep::Links => layer.live_bytes = bytes,
-                    Keep::Blocks => layer.kept_bytes = bytes,
+                match retention {
+                    Retention::Links => layer.live_bytes = bytes,
+                    Retention::Blocks => layer.kept_bytes = bytes,
                 }
             }
         }
@@ -177,17 +177,17 @@ fn block_memory(graph: &Graph, block: &Block, figures: &[LayerFigures]) -> Block
     let steps: Vec<&LayerFigures> = inside.iter().copied().chain(readers).map(|id| &figures[id]).collect();
     let most = |bytes: fn(&LayerFigures) -> u64| steps.iter().map(|&figures| bytes(figures)).max().unwrap_or(0);
     // What exists while the last layer runs, but for what nobody needs after it.
-    let left = |bytes: u64, keep| {
-        let lives = lives(graph, keep);
-        let over = (0..=last).filter(|&id| lives[id].last == last && !graph.outputs().contains(&id));
+    let left = |bytes: u64, retention| {
+        let lifetimes = lifetimes(graph, retention);
+        let over = (0..=last).filter(|&id| lifetimes[id].last == last && !graph.outputs().contains(&id));
         bytes - over.filter_map(|id| memory::bytes(figures[id].output)).sum::<u64>()
     };
     BlockMemory {
         name: block.name.clone(),
         live_bytes: most(|figures| figures.live_bytes),
         kept_bytes: most(|figures| figures.kept_bytes),
-        output_live_bytes: left(figures[last].live_bytes, Keep::Links),
-        output_kept_bytes: left(figures[last].kept_bytes, Keep::Blocks),
+        output_live_bytes: left(figures[last].live_bytes, Retention::Links),
+        output_kept_bytes: left(figures[last].kept_bytes, Retention::Blocks),
     }
 }
 

@@ -51,6 +51,6 @@ mod reference;
 
 pub use error::{Error, Result};
 pub use figures::{BlockMemory, Figures, LayerFigures, Totals};
-pub use memory::{Keep, Life, lives};
+pub use memory::{Lifetime, Retention, lifetimes};
 pub use rank::rank_correlation;
 pub use reference::Reference;

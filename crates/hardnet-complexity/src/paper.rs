@@ -14,12 +14,12 @@ use crate::reference::Reference;
 pub use table::{HARDNET_85, TABLE_4};
 
 /// Rows and columns of the images that the paper counts for.
-pub const SIDE: usize = 224;
+pub const IMAGE_SIDE: usize = 224;
 
 /// Top-1 of HarDNet's authors for one network, and what they print of its cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Row {
+pub struct PaperRow {
     /// The network, as printed.
     pub model: &'static str,
     /// Name of the network's description: that of a [`Reference`], or of a HarDNet, as `hardnet68`. None where the
@@ -145,7 +145,7 @@ pub struct Comparison {
 /// # Errors
 ///
 /// As [`Figures::new`].
-pub fn compare(row: &Row, quantity: Quantity) -> Result<Option<Comparison>> {
+pub fn compare(row: &PaperRow, quantity: Quantity) -> Result<Option<Comparison>> {
     let printed = match quantity {
         Quantity::Params => row.params,
         Quantity::Macs => row.macs,
@@ -154,8 +154,8 @@ pub fn compare(row: &Row, quantity: Quantity) -> Result<Option<Comparison>> {
     let reasons = printed.map_or(&[][..], |printed| printed.reasons);
     let Some(name) = row.network else { return Ok(None) };
     let (usual, counted) = (graph(name)?, graph(counted_as(name, reasons))?);
-    let side = if reasons.contains(&Reason::Side227) { 227 } else { SIDE };
-    let computed = quantity.of_definition(&Figures::new(&usual, SIDE, SIDE)?.totals);
+    let side = if reasons.contains(&Reason::Side227) { 227 } else { IMAGE_SIDE };
+    let computed = quantity.of_definition(&Figures::new(&usual, IMAGE_SIDE, IMAGE_SIDE)?.totals);
     let as_counted = quantity.as_counted(&Figures::new(&counted, side, side)?.totals, reasons);
     let matches =
         |value: u64, cut: bool| printed.is_none_or(|printed| printed.shows(value as f64 / quantity.unit(), cut));

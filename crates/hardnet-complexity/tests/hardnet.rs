@@ -1,6 +1,6 @@
 //! Exact figures of the published networks, from the reference implementation by hooks and by plain arithmetic.
 
-use hardnet_complexity::{Figures, Keep, lives};
+use hardnet_complexity::{Figures, Retention, lifetimes};
 use hardnet_graph::{Activation, BlockSpec, Config, Downsample, Graph, Op, StemPadding, Variant, link};
 
 fn describe(config: &Config) -> Graph {
@@ -197,6 +197,6 @@ fn a_depthwise_block_has_as_many_layers_as_a_plain_one() {
     assert_eq!(layers, [8, 16, 16, 16, 4]);
     assert!(network.blocks().iter().flat_map(|block| &block.layers).all(|layer| layer.len() == 2));
     assert_eq!(published(Variant::HarDNet85).blocks().len(), 6);
-    let lives = lives(&published(Variant::HarDNet68), Keep::Links);
-    assert!(lives.iter().all(|life| life.first <= life.last));
+    let lifetimes = lifetimes(&published(Variant::HarDNet68), Retention::Links);
+    assert!(lifetimes.iter().all(|life| life.first <= life.last));
 }

@@ -1,6 +1,6 @@
 //! Descriptions of one's own: what is counted, and what is refused.
 
-use hardnet_complexity::{Error, Figures, Keep, Life, lives};
+use hardnet_complexity::{Error, Figures, Lifetime, Retention, lifetimes};
 use hardnet_graph::{Conv, Error as GraphError, Graph, GraphBuilder, NodeId, Op, Padding, Pointwise, Pool};
 
 /// A block of three layers that each read the one before, and its output's reader.
@@ -18,9 +18,10 @@ fn chain() -> Graph {
 #[test]
 fn maps_live_until_their_last_reader_or_until_the_block_is_read() {
     let network = chain();
-    let lives = |keep| lives(&network, keep).iter().map(|life| (life.first, life.last)).collect::<Vec<_>>();
-    assert_eq!(lives(Keep::Links), [(0, 1), (1, 2), (2, 3), (3, 4), (4, 4)]);
-    assert_eq!(lives(Keep::Blocks), [(0, 1), (1, 4), (2, 4), (3, 4), (4, 4)]);
+    let lifetimes =
+        |retention| lifetimes(&network, retention).iter().map(|life| (life.first, life.last)).collect::<Vec<_>>();
+    assert_eq!(lifetimes(Retention::Links), [(0, 1), (1, 2), (2, 3), (3, 4), (4, 4)]);
+    assert_eq!(lifetimes(Retention::Blocks), [(0, 1), (1, 4), (2, 4), (3, 4), (4, 4)]);
     let figures = Figures::new(&network, 10, 5).unwrap();
     let bytes = |channels: u64| 4 * 50 * channels;
     let live: Vec<u64> = figures.layers.iter().map(|layer| layer.live_bytes).collect();
@@ -53,7 +54,7 @@ fn a_convolution_of_every_kind() {
 fn before_and_behind_count_their_own_elements() {
     let mut builder = GraphBuilder::new("pointwise", 6);
     let id = builder.conv("conv", &[0], Conv::new(4, 1).stride(2), Pointwise::RELU);
-    builder.before(Pointwise::NORM_RELU);
+    builder.pre_activation(Pointwise::NORM_RELU);
     let figures = Figures::new(&builder.finish(&[id]).unwrap(), 8, 8).unwrap();
     let layer = figures.layers[id];
     assert_eq!((layer.params, layer.statistics), (24 + 12, 12));
@@ -146,8 +147,8 @@ fn lives_of_outputs_end_with_the_network() {
     let mut builder = GraphBuilder::new("two outputs", 1);
     let first = builder.conv("first", &[0], Conv::new(1, 1), Pointwise::NONE);
     let second = builder.conv("second", &[0], Conv::new(1, 1), Pointwise::NONE);
-    let lives = lives(&builder.finish(&[first, second]).unwrap(), Keep::Links);
-    assert_eq!(lives[first], Life { first: 1, last: 2 });
+    let lifetimes = lifetimes(&builder.finish(&[first, second]).unwrap(), Retention::Links);
+    assert_eq!(lifetimes[first], Lifetime { first: 1, last: 2 });
 }
 
 /// Of a layer of two convolutions, others read the second: a dense block need not keep the first.
@@ -158,6 +159,6 @@ fn maps_within_a_layer_are_not_kept() {
     let c = builder.conv("c", &[b], Conv::new(4, 1), Pointwise::NONE);
     let d = builder.conv("d", &[a, c], Conv::new(4, 1), Pointwise::NONE);
     builder.block("block", &[0], vec![vec![a], vec![b, c], vec![d]], &[d]);
-    let lives = lives(&builder.finish(&[d]).unwrap(), Keep::Blocks);
-    assert_eq!([a, b, c].map(|id| lives[id].last), [d, c, d]);
+    let lifetimes = lifetimes(&builder.finish(&[d]).unwrap(), Retention::Blocks);
+    assert_eq!([a, b, c].map(|id| lifetimes[id].last), [d, c, d]);
 }

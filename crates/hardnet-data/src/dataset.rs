@@ -149,7 +149,8 @@ impl Dataset {
     /// # Errors
     ///
     /// A [`DatasetError`] if the files are not IDX files of unsigned bytes with three dimensions and one, if one is cut
-    /// short or too long, or if there are more or fewer labels than images, or a label that is not the index of a class.
+    /// short or too long, or if there are more or fewer labels than images, or a label that is not the index of a
+    /// class.
     pub fn from_idx(images: &Path, classes: impl Into<Classes>) -> Result<Self, DatasetError> {
         idx::read(images, &classes.into())
     }

@@ -3,12 +3,12 @@
 //! The format is detected from the content. Orientation tags but those of TIFF, color profiles and gamma are ignored,
 //! alpha is dropped without compositing, as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
 //!
-//! All formats but JPEG are exact, except for BMP of 16 bits a pixel (one level) and lossy WebP. A JPEG is exact with the feature `exact-jpeg`. By
-//! default it is not: the standard leaves the rounding of the inverse transform and the interpolation of chroma open,
-//! so the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's libjpeg-turbo differ by a few levels
-//! in some pixels; most where chroma is subsampled, at the right and lower edge, and in images of few pixels. What
-//! follows (color conversion, CMYK) is libjpeg's and Pillow's arithmetic. Oracle: Pillow 13.0.0, held by
-//! `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
+//! All formats but JPEG are exact, except for BMP of 16 bits a pixel (one level) and lossy WebP. A JPEG is exact with
+//! the feature `exact-jpeg`. By default it is not: the standard leaves the rounding of the inverse transform and the
+//! interpolation of chroma open, so the pure Rust decoder ([`JPEG_DECODER`] says which is in use) and Pillow's
+//! libjpeg-turbo differ by a few levels in some pixels; most where chroma is subsampled, at the right and lower edge,
+//! and in images of few pixels. What follows (color conversion, CMYK) is libjpeg's and Pillow's arithmetic. Oracle:
+//! Pillow 13.0.0, held by `tests/decode.rs` over stored files and pixels, with the tested bound for JPEG.
 
 mod bmp;
 mod error;
@@ -159,7 +159,8 @@ impl fmt::Display for DecodeWarning {
 ///
 /// A JPEG is read where Pillow reads it without `LOAD_TRUNCATED_IMAGES`, with a warning if it is not as the standard
 /// says: a cut file is an error, a file with all rows but without its end is not, and below a cut behind which someone
-/// appended an end-of-image marker the image is gray. A PNG must be complete to its last pixel and a BMP to the padding of its last row; Pillow does without the padding.
+/// appended an end-of-image marker the image is gray. A PNG must be complete to its last pixel and a BMP to the padding
+/// of its last row; Pillow does without the padding.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     decode_with(&mut DecodeScratch::default(), bytes, limits)
 }

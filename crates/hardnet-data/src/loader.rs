@@ -183,8 +183,8 @@ impl Loader {
 
     /// Starts loading the samples of `epoch`, at random changed as it says.
     ///
-    /// The tensor of a sample depends on the seed, the epoch, the sample's index and how often it occurs before, neither
-    /// on the number of workers nor on other samples.
+    /// The tensor of a sample depends on the seed, the epoch, the sample's index and how often it occurs before,
+    /// neither on the number of workers nor on other samples.
     ///
     /// # Errors
     ///

@@ -49,8 +49,8 @@ pub enum Interpolation {
     Nearest,
     /// `cv2.INTER_LINEAR`: of two pixels along each axis.
     Linear,
-    /// `cv2.INTER_CUBIC` in OpenCV's own arithmetic: of four pixels along each axis, with a = -3/4. It is computed where
-    /// OpenCV was built without IPP, as on ARM, or after `cv2.ipp.setUseIPP(False)`.
+    /// `cv2.INTER_CUBIC` in OpenCV's own arithmetic: of four pixels along each axis, with a = -3/4. It is computed
+    /// where OpenCV was built without IPP, as on ARM, or after `cv2.ipp.setUseIPP(False)`.
     Cubic,
     /// `cv2.INTER_CUBIC` as Intel's IPP computes it in OpenCV's packages for x86-64: the same interpolation without
     /// rounded weights. IPP has a version for each instruction set, and they differ from each other: at most three in
@@ -101,7 +101,8 @@ pub struct UnknownInterpolation {
     pub name: String,
 }
 
-/// Resamples the whole of `image` to `width` x `height` pixels, as `cv2.resize(image, (width, height), interpolation=..)`.
+/// Resamples the whole of `image` to `width` x `height` pixels, as `cv2.resize(image, (width, height),
+/// interpolation=..)`.
 ///
 /// Channels are resampled independently, so RGB and BGR give the same samples. For many images, a [`Resizer`] saves the
 /// allocations.

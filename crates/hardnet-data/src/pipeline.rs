@@ -71,7 +71,7 @@ impl Pipeline {
     /// does.
     ///
     /// Call it before [`with_crop_pct`](Pipeline::with_crop_pct), which rounds the fraction to whole pixels.
-    pub fn with_img_size(self, crop: u32) -> Self {
+    pub fn with_image_size(self, crop: u32) -> Self {
         let resize = (u64::from(crop) * u64::from(self.resize)).checked_div(u64::from(self.crop));
         let resize = resize.map_or(u32::MAX, |resize| u32::try_from(resize).unwrap_or(u32::MAX));
         Pipeline { resize, crop, ..self }
@@ -274,7 +274,7 @@ mod tests {
         let base = Pipeline::pil_bilinear();
         // math.floor(img_size / 0.875) in Python
         for (crop, resize) in [(224, 256), (192, 219), (256, 292), (288, 329), (320, 365), (384, 438)] {
-            assert_eq!(base.clone().with_img_size(crop).resize, resize);
+            assert_eq!(base.clone().with_image_size(crop).resize, resize);
         }
         // math.floor(224 / pct) in Python
         for (pct, resize) in [(0.875, 256), (0.9, 248), (0.95, 235), (1.0, 224), (0.965, 232)] {
@@ -285,6 +285,6 @@ mod tests {
         }
         assert!(matches!(base.clone().with_crop_pct(1e-12), Err(PipelineError::Side { name: "resize", .. })));
         let zero = Pipeline { crop: 0, ..base };
-        assert!(zero.clone().validate().is_err() && zero.with_img_size(224).validate().is_err());
+        assert!(zero.clone().validate().is_err() && zero.with_image_size(224).validate().is_err());
     }
 }

@@ -72,7 +72,7 @@ fn images_and_labels_are_found_in_any_of_their_forms() {
 fn loaders_take_them() {
     let folder = folder(&[(IMAGES, images()), (LABELS, labels())]);
     let dataset = Dataset::from_idx(&folder.path().join(IMAGES), 3).unwrap();
-    let pipeline = Pipeline::pil_bilinear().with_img_size(8);
+    let pipeline = Pipeline::pil_bilinear().with_image_size(8);
     let expected: Vec<f32> = dataset
         .samples
         .iter()

@@ -42,7 +42,7 @@ fn stream(
     workers: usize,
     batch_size: usize,
 ) -> (Vec<usize>, Vec<f32>) {
-    let pipeline = Pipeline::pil_bilinear().with_img_size(8);
+    let pipeline = Pipeline::pil_bilinear().with_image_size(8);
     let loader = Loader::training(Arc::clone(samples), pipeline, epoch, options(workers, batch_size)).unwrap();
     let batches: Vec<_> = loader.collect();
     let order = batches.iter().flat_map(|batch| batch.samples.clone()).collect();
@@ -91,7 +91,7 @@ fn samples_and_epochs_are_changed_each_in_its_own_way() {
 #[test]
 fn senseless_epochs_are_refused() {
     let samples = samples();
-    let pipeline = || Pipeline::pil_bilinear().with_img_size(8);
+    let pipeline = || Pipeline::pil_bilinear().with_image_size(8);
     let start = |epoch| Loader::training(Arc::clone(&samples), pipeline(), epoch, options(0, 2)).err().unwrap();
     let mut outside = epoch(1, 0);
     outside.order[7] = 20;

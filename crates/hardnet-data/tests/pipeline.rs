@@ -129,7 +129,7 @@ fn names_and_json_round_trip() {
         "pil-nearest".parse::<Pipeline>().unwrap_err().to_string(),
         "unknown pipeline `pil-nearest`, expected one of pil-bilinear, pil-bicubic"
     );
-    assert_eq!(Pipeline::pil_bilinear().with_img_size(192).name(), None);
+    assert_eq!(Pipeline::pil_bilinear().with_image_size(192).name(), None);
 
     let json = serde_json::to_string(&Pipeline::pil_bicubic()).unwrap();
     assert!(json.contains(r#""interpolation":"bicubic""#), "{json}");

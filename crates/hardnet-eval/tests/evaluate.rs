@@ -68,7 +68,7 @@ fn samples(folder: &Path) -> Arc<Vec<Sample>> {
 }
 
 fn pipeline() -> Pipeline {
-    Pipeline::pil_bilinear().with_img_size(16)
+    Pipeline::pil_bilinear().with_image_size(16)
 }
 
 #[test]

@@ -18,7 +18,8 @@ const MAX_BLOCKS: usize = 64;
 
 /// Everything that defines a HarDNet: [`Variant`] has the published ones, any other table of blocks makes another.
 ///
-/// It is stored as JSON in the metadata of a weights file, and as TOML, with the same fields, in files that people write.
+/// It is stored as JSON in the metadata of a weights file, and as TOML, with the same fields, in files that people
+/// write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -23,5 +23,5 @@ mod program;
 pub(crate) mod step;
 
 pub use crate::lower::training::Builder;
-pub use crate::ops::dropout::kept;
+pub use crate::ops::dropout::dropout_keeps;
 pub use program::Program;

@@ -41,7 +41,7 @@ pub use hardnet_graph::{
 pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
 pub use hardnet_params::{
     Conversion, ConversionOptions, Differences, Examined, Expected, FileParameters, Metadata, NamedParam,
-    OwnedParameters, Parameters, Precision, Provenance, Recognized, Scheme, Shaped, WeightsFile, WeightsOptions,
+    OwnedParameters, Parameters, Precision, Provenance, Recognized, Scheme, ShapeMismatch, WeightsFile, WeightsOptions,
     examine, examine_with, write_weights,
 };
 pub use network::{Backbone, HarDBlock, HarDNet};

@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A tensor with another shape than the network needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shaped {
+pub struct ShapeMismatch {
     /// Name of the tensor.
     pub name: String,
     /// Shape that the network needs.
@@ -22,7 +22,7 @@ pub struct Shaped {
     pub found: Vec<usize>,
 }
 
-impl fmt::Display for Shaped {
+impl fmt::Display for ShapeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` is {:?}, not {:?}", excerpt(&self.name), self.found, self.expected)
     }
@@ -37,7 +37,7 @@ pub struct Differences {
     /// Tensors of the file that are not parameters of the network.
     pub unexpected: Vec<String>,
     /// Tensors with another shape.
-    pub misshaped: Vec<Shaped>,
+    pub misshaped: Vec<ShapeMismatch>,
     /// Tensors of a type that is not f64, f32, f16 or bf16, with that type.
     pub unreadable: Vec<(String, String)>,
     /// Tensors with a value that is infinite or NaN as f32.
@@ -64,7 +64,7 @@ impl fmt::Display for Differences {
         let kinds = [
             ("missing", quoted(&self.missing)),
             ("unexpected", quoted(&self.unexpected)),
-            ("with another shape", self.misshaped.iter().map(Shaped::to_string).collect()),
+            ("with another shape", self.misshaped.iter().map(ShapeMismatch::to_string).collect()),
             ("with an unsupported type", unreadable.collect()),
             ("not finite", quoted(&self.not_finite)),
             ("with a negative variance", quoted(&self.negative)),

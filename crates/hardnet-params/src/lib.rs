@@ -36,7 +36,7 @@ mod weights_file;
 mod writer;
 
 pub use convert::{Conversion, ConversionOptions, Precision};
-pub use error::{Differences, Error, Result, Shaped};
+pub use error::{Differences, Error, Result, ShapeMismatch};
 pub use examine::{Examined, examine, examine_with};
 pub use metadata::{Metadata, Provenance};
 pub use options::{Expected, WeightsOptions};

@@ -102,8 +102,8 @@ impl WeightsOptions {
         self
     }
 
-    /// Requires the network of `config`, which tells what shapes do not. The file's metadata must agree, unless they say
-    /// that the network was assumed.
+    /// Requires the network of `config`, which tells what shapes do not. The file's metadata must agree, unless they
+    /// say that the network was assumed.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.network = Some(Expected::Config(Box::new(config)));

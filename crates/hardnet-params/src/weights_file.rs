@@ -2,8 +2,8 @@
 //!
 //! A file fits its network or it does not: every parameter must be there once, in its shape, with finite values and no
 //! variance below zero, and nothing else but PyTorch's counters of batches, which inference does not use. Its names may
-//! be those of any [`Scheme`]; with metadata they are the canonical ones. Names may have a prefix, and then the file may
-//! hold other tensors beside those below it.
+//! be those of any [`Scheme`]; with metadata they are the canonical ones. Names may have a prefix, and then the file
+//! may hold other tensors beside those below it.
 
 mod parameters;
 
@@ -56,8 +56,8 @@ impl WeightsFile {
     ///
     /// # Errors
     ///
-    /// As [`WeightsFile::open`]; [`Error::OtherNetwork`] where the file holds another network, [`Error::NoPrefix`] where
-    /// it has no such part.
+    /// As [`WeightsFile::open`]; [`Error::OtherNetwork`] where the file holds another network, [`Error::NoPrefix`]
+    /// where it has no such part.
     pub fn open_with(path: impl AsRef<Path>, options: &WeightsOptions) -> Result<Self> {
         Self::new(path.as_ref(), open(path.as_ref(), options)?, options)
     }

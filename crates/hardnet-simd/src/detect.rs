@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The environment variable that [`Isa::from_environment`] reads.
-pub const VARIABLE: &str = "HARDNET_ISA";
+pub const ISA_ENV_VAR: &str = "HARDNET_ISA";
 
 /// An instruction set that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +91,14 @@ impl Isa {
         }
     }
 
-    /// The set that the environment variable [`VARIABLE`] names, [`best`](Isa::best) if it is unset or empty.
+    /// The set that the environment variable [`ISA_ENV_VAR`] names, [`best`](Isa::best) if it is unset or empty.
     ///
     /// No other function of these crates reads the variable: a program that wants it to count calls this one.
     ///
     /// # Errors
     /// [`Unavailable`] if it names none of the [available](Isa::available) sets.
     pub fn from_environment() -> Result<Isa, Unavailable> {
-        match std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) {
+        match std::env::var_os(ISA_ENV_VAR).filter(|name| !name.is_empty()) {
             Some(name) => name.to_string_lossy().parse(),
             None => Ok(Isa::best()),
         }

@@ -40,5 +40,5 @@ mod vector;
 pub use arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub use arch::x86_64::Avx512Wide;
-pub use detect::{Avx2, Avx512, Isa, Unavailable, VARIABLE};
+pub use detect::{Avx2, Avx512, ISA_ENV_VAR, Isa, Unavailable};
 pub use vector::{Kernel, LANES, Simd, dispatch, widest_blocks};

@@ -67,7 +67,7 @@ fn uneven_samples() -> Vec<Sample> {
 }
 
 fn pipeline() -> Pipeline {
-    Pipeline::pil_bilinear().with_img_size(SIDE as u32).with_crop_pct(1.0).unwrap()
+    Pipeline::pil_bilinear().with_image_size(SIDE as u32).with_crop_pct(1.0).unwrap()
 }
 
 fn recipe() -> Recipe {

@@ -71,7 +71,7 @@ pub(crate) struct ConvertArgs {
 
 /// Result of a conversion. Field names are API.
 #[derive(Serialize)]
-struct Report {
+struct ConvertReport {
     schema_version: u32,
     source: Origin,
     model: String,
@@ -206,10 +206,10 @@ impl ConvertArgs {
 /// Number of classes of the published networks.
 const IMAGENET_CLASSES: usize = 1000;
 
-fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion: &Conversion<'_>) -> Report {
+fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion: &Conversion<'_>) -> ConvertReport {
     let metadata = conversion.metadata();
     let source = metadata.source.as_ref();
-    Report {
+    ConvertReport {
         schema_version: 1,
         source: Origin {
             path: args.input.display().to_string(),

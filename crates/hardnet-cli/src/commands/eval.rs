@@ -20,7 +20,7 @@ use crate::model::{Model, ModelArgs, check_side};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::report::{self, Data, Report, Seconds, Tool};
+use crate::report::{self, Data, EvalReport, Seconds, Tool};
 use crate::samples::{self, subsample_evenly};
 use demo::Demo;
 use page::{Page, PageArgs};
@@ -222,13 +222,13 @@ impl Run<'_> {
         Ok((counter.tally, summary))
     }
 
-    fn report(&self, tally: &Tally, summary: &EvalSummary, data_dir: String) -> Report {
+    fn report(&self, tally: &Tally, summary: &EvalSummary, data_dir: String) -> EvalReport {
         let seconds = Seconds {
             total: summary.total.as_secs_f64(),
             loading: summary.loading.as_secs_f64(),
             network: summary.network.as_secs_f64(),
         };
-        Report {
+        EvalReport {
             schema_version: 1,
             tool: Tool::this(),
             model: self.model.name.clone(),

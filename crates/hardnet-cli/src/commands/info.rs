@@ -120,7 +120,7 @@ fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
     if args.paper {
         return paper::text(format);
     }
-    let side = args.img_size.unwrap_or(hardnet_complexity::paper::SIDE);
+    let side = args.img_size.unwrap_or(hardnet_complexity::paper::IMAGE_SIDE);
     let Some(subject) = subject(args, printer)? else { return for_all_networks(args, side, format) };
     subject.check_side(side)?;
     if let Some(plot) = args.plot {

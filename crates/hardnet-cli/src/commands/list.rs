@@ -22,7 +22,7 @@ pub(crate) struct ListArgs {
 
 /// One network.
 #[derive(Serialize)]
-struct Row {
+struct NetworkRow {
     model: &'static str,
     parameters: usize,
     published_top1: Option<f64>,
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ListArgs, printer: &Printer) -> Result<Exit> {
     let mut rows = Vec::new();
     for variant in Variant::ALL {
         let published = published(variant.name());
-        rows.push(Row {
+        rows.push(NetworkRow {
             model: variant.name(),
             parameters: Graph::new(&Config::from(variant))?.param_count(),
             published_top1: published.map(|published| published.top1),

@@ -72,7 +72,7 @@ enum Format {
 
 /// One image in JSON lines. Field names are API.
 #[derive(Serialize)]
-struct Line<'a> {
+struct PredictionLine<'a> {
     path: &'a str,
     /// The JPEG decoder, on which logits depend slightly.
     decoder: &'static str,
@@ -165,7 +165,7 @@ impl PredictArgs {
     fn show(&self, path: &str, logits: &[f32], labels: &Labels, printer: &Printer) -> Result<()> {
         let top = hits(labels, logits, self.topk);
         if self.json || self.logits || self.format == Format::Jsonl {
-            return printer.json_line(&Line {
+            return printer.json_line(&PredictionLine {
                 path,
                 decoder: hardnet_data::JPEG_DECODER,
                 top,

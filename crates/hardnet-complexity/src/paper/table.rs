@@ -1,10 +1,10 @@
 //! Table 4 as printed, in its order.
 
 use super::Reason::{Cut, FirstVersion, PaddedStem, Pointwise, Side227, StridedDepthwise, WidthsCut};
-use super::{Printed, Reason, Row};
+use super::{PaperRow, Printed, Reason};
 
 /// The networks of Table 4.
-pub const TABLE_4: [Row; 16] = [
+pub const TABLE_4: [PaperRow; 16] = [
     row("HarDNet-39DS", 72.1)
         .network("hardnet39ds")
         .cost(plain("3.5"), but("0.44", &[Pointwise]), but("8.2", &[StridedDepthwise]))
@@ -57,11 +57,11 @@ pub const TABLE_4: [Row; 16] = [
 ];
 
 /// HarDNet-85, which is in the authors' repository only. Its time there is another GPU's, so it has none here.
-pub const HARDNET_85: Row =
-    Row { params: Some(plain("36.7")), macs: Some(plain("9.1")), ..row("HarDNet-85", 78.0).network("hardnet85") };
+pub const HARDNET_85: PaperRow =
+    PaperRow { params: Some(plain("36.7")), macs: Some(plain("9.1")), ..row("HarDNet-85", 78.0).network("hardnet85") };
 
-const fn row(model: &'static str, top1: f64) -> Row {
-    Row { model, network: None, params: None, macs: None, cio: None, gpu_ms: None, nano_ms: None, top1 }
+const fn row(model: &'static str, top1: f64) -> PaperRow {
+    PaperRow { model, network: None, params: None, macs: None, cio: None, gpu_ms: None, nano_ms: None, top1 }
 }
 
 /// A figure that follows from its definition.
@@ -73,7 +73,7 @@ const fn but(text: &'static str, reasons: &'static [Reason]) -> Printed {
     Printed { text, reasons }
 }
 
-impl Row {
+impl PaperRow {
     const fn network(mut self, name: &'static str) -> Self {
         self.network = Some(name);
         self

@@ -5,7 +5,7 @@ use hardnet_graph::{Block, NodeId};
 
 use super::WIDTH;
 use crate::figures::Figures;
-use crate::memory::{Keep, lives};
+use crate::memory::{Retention, lifetimes};
 
 const LEFT: f64 = 150.0;
 const RIGHT: f64 = WIDTH - 70.0;
@@ -18,7 +18,7 @@ const RISE: (f64, f64) = (20.0, 14.0);
 /// and how long each layer's map lives.
 pub fn links(figures: &Figures, block: &Block) -> String {
     let Figures { graph: network, height, width, .. } = figures;
-    let lives = lives(network, Keep::Links);
+    let lifetimes = lifetimes(network, Retention::Links);
     let count = block.layers.len();
     // The node that a layer's readers read: the last of its convolutions. Number 0 is the block's input, which may be
     // several maps.
@@ -111,9 +111,9 @@ pub fn links(figures: &Figures, block: &Block) -> String {
         // A map lives until the last layer that reads it is done, or the whole block.
         let last = match written(number) {
             _ if number > 0 && is_output(number) => (count + 1) as f64,
-            Some(id) if lives[id].last > end => (count + 1) as f64,
+            Some(id) if lifetimes[id].last > end => (count + 1) as f64,
             Some(id) => (number..=count)
-                .rfind(|&at| at > 0 && block.layers[at - 1].contains(&lives[id].last))
+                .rfind(|&at| at > 0 && block.layers[at - 1].contains(&lifetimes[id].last))
                 .unwrap_or(number) as f64,
             None => number as f64,
         };

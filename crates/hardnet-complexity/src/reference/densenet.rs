@@ -24,7 +24,7 @@ pub(super) fn densenet(name: &str, blocks: [usize; 4]) -> Result<Graph> {
             let layer = format!("{path}.denselayer{layer}");
             let bottleneck = Conv::new(BOTTLENECK, 1);
             let conv1 = builder.conv(format!("{layer}.conv1"), &output, bottleneck, Pointwise::NORM_RELU);
-            builder.before(Pointwise::NORM_RELU);
+            builder.pre_activation(Pointwise::NORM_RELU);
             let conv2 = builder.conv(format!("{layer}.conv2"), &[conv1], Conv::new(GROWTH, 3), Pointwise::NONE);
             output.push(conv2);
             steps.push(vec![conv1, conv2]);
@@ -35,12 +35,12 @@ pub(super) fn densenet(name: &str, blocks: [usize; 4]) -> Result<Graph> {
             channels /= 2;
             let path = format!("transition{}", at + 1);
             let conv = builder.conv(format!("{path}.conv"), &output, Conv::new(channels, 1), Pointwise::NONE);
-            builder.before(Pointwise::NORM_RELU);
+            builder.pre_activation(Pointwise::NORM_RELU);
             input = builder.pool(format!("{path}.pool"), &[conv], Pool::average(2, 2));
         }
     }
     let mean = builder.mean("avgpool", &output);
-    builder.before(Pointwise::NORM_RELU);
+    builder.pre_activation(Pointwise::NORM_RELU);
     let logits = builder.linear("classifier", &[mean], 1000, Pointwise::NONE);
     builder.finish(&[logits])
 }

@@ -28,7 +28,7 @@ fn red(tensor: &[f32]) -> Vec<u8> {
 fn nothing_at_random_is_the_pipeline() {
     let samples = (0..7 * 5 * 3).map(|value| (value * 7) as u8).collect();
     let image = Image::from_rgb8(7, 5, samples).unwrap();
-    let pipeline = Pipeline::pil_bilinear().with_img_size(16);
+    let pipeline = Pipeline::pil_bilinear().with_image_size(16);
     let mut out = vec![0.0; 3 * 16 * 16];
     Augmentation::none().tensor_with(&pipeline, &mut Resizer::new(), &image, &mut random(0), &mut out).unwrap();
     assert_eq!(out, pipeline.tensor(&image).unwrap());

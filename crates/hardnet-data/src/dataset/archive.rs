@@ -163,7 +163,8 @@ fn is_image(entry: ArchiveEntry<'_>) -> bool {
     entry.kind != Some(EntryKind::Folder) && has_image_extension(Path::new(last_component(entry.name)))
 }
 
-/// All images of the archive but hidden ones and those of systems, in its order, without labels; empty if there is none.
+/// All images of the archive but hidden ones and those of systems, in its order, without labels; empty if there is
+/// none.
 pub(super) fn unlabeled(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
     let index = &archive.index;
     check_nested(root, index)?;

@@ -46,8 +46,8 @@ impl DatasetOptions {
         self
     }
 
-    /// Sets ImageNet's development kit. Labels that are numbers are then its `ILSVRC2012_ID`; validation images that lie
-    /// in one folder without a list have the labels of its ground truth, or those of a list in its format.
+    /// Sets ImageNet's development kit. Labels that are numbers are then its `ILSVRC2012_ID`; validation images that
+    /// lie in one folder without a list have the labels of its ground truth, or those of a list in its format.
     pub fn development_kit(mut self, kit: Option<DevelopmentKit>) -> Self {
         self.kit = kit;
         self
@@ -57,8 +57,8 @@ impl DatasetOptions {
     ///
     /// # Errors
     ///
-    /// As [`Dataset::from_list`], [`Dataset::from_class_folders`] and [`Dataset::from_idx`]; with a development kit also
-    /// if images or labels are not the kit's.
+    /// As [`Dataset::from_list`], [`Dataset::from_class_folders`] and [`Dataset::from_idx`]; with a development kit
+    /// also if images or labels are not the kit's.
     pub fn read(&self) -> Result<Dataset, DatasetError> {
         if let (None, Some(kit)) = (&self.list, &self.kit)
             && let Some(dataset) = kit::read(self, kit)?

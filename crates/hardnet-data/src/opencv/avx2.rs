@@ -17,8 +17,8 @@ pub(super) fn round(_: Avx2, values: &[f32], output: &mut [u8]) {
     last[..rest.len()].copy_from_slice(rest);
     let parts = whole.iter().chain((!rest.is_empty()).then_some(&last));
     for (part, values) in parts.enumerate() {
-        // SAFETY: the token proves AVX2. Parts have 16 values, and the output has room for 12 samples of each, of the last
-        // for those of its pixels and padding.
+        // SAFETY: the token proves AVX2. Parts have 16 values, and the output has room for 12 samples of each, of the
+        // last for those of its pixels and padding.
         unsafe {
             let load = |at: usize| _mm256_loadu_ps(values.as_ptr().add(at));
             store(output.as_mut_ptr().add(12 * part), load(0), load(8));

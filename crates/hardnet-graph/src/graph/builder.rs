@@ -70,8 +70,9 @@ impl GraphBuilder {
         self.followed(name, op, inputs, Pointwise::NONE)
     }
 
-    /// Sets the normalization and activation of what the last layer reads.
-    pub fn before(&mut self, before: Pointwise) {
+    /// Sets the normalization and activation of what the last layer reads, as in networks with pre-activation
+    /// (DenseNet): [`Node::before`].
+    pub fn pre_activation(&mut self, before: Pointwise) {
         if let Some(node) = self.graph.nodes.last_mut() {
             node.before = before;
         }

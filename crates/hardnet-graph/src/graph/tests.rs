@@ -199,7 +199,7 @@ fn a_truncated_graph_ends_with_its_module() {
 fn parameters_of_other_networks_have_names_and_shapes() {
     let mut builder = GraphBuilder::new("other", 6);
     let conv = builder.conv("a", &[0], Conv::new(4, 1).kernel(1, 3).groups(2).with_bias(), Pointwise::RELU);
-    builder.before(Pointwise::NORM);
+    builder.pre_activation(Pointwise::NORM);
     let pool = builder.push("b", Op::AdaptiveAveragePool { rows: 2, columns: 3 }, &[conv]);
     let linear = builder.linear("c", &[pool], 5, Pointwise::NONE);
     let params = builder.finish(&[linear]).unwrap().params();

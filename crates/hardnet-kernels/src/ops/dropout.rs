@@ -9,7 +9,7 @@ use crate::map::Layout;
 
 /// Whether a value is kept by dropout with `probability` of dropping it. `layer` tells the dropouts of a network apart,
 /// `at` is the value's position in `[N, C, H, W]`.
-pub fn kept(seed: u64, layer: u64, at: u64, probability: f64) -> bool {
+pub fn dropout_keeps(seed: u64, layer: u64, at: u64, probability: f64) -> bool {
     let mix = |x: u64| {
         let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -63,7 +63,7 @@ impl Dropout {
                         let channel = self.first + block * LANES + lane;
                         let at = ((image * self.channels + channel) * size.height + y) * size.width + x;
                         let value = *from.add(y * self.from.row() + x * LANES + lane);
-                        let kept = kept(context.lists.seed, self.layer, at as u64, self.probability);
+                        let kept = dropout_keeps(context.lists.seed, self.layer, at as u64, self.probability);
                         let value = if kept { value * scale } else { 0.0 };
                         let to = to.add(y * self.to.row() + x * LANES + lane);
                         *to = if self.add { *to + value } else { value };

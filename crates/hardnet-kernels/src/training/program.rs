@@ -38,7 +38,7 @@ impl Program {
     }
 
     /// Computes the outputs of images, `[N, C, H, W]`, by the batch's statistics, which are written too. The values
-    /// that dropout drops follow from `seed` by [`kept`](super::kept).
+    /// that dropout drops follow from `seed` by [`dropout_keeps`](super::dropout_keeps).
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Networks in training by their definitions, in f64.
 
-use hardnet_kernels::training::kept;
+use hardnet_kernels::training::dropout_keeps;
 use hardnet_kernels::{Clamp, Padding, Pool, PoolKind, Size};
 
 #[path = "../oracle/layer.rs"]
@@ -267,7 +267,7 @@ impl Network {
                 Layer::Dropout(inputs, probability) => {
                     let mut out = all(inputs);
                     for (at, value) in out.values.iter_mut().enumerate() {
-                        let kept = kept(seed, dropouts, at as u64, *probability);
+                        let kept = dropout_keeps(seed, dropouts, at as u64, *probability);
                         *value = if kept { *value / (1.0 - probability) } else { 0.0 };
                     }
                     dropouts += 1;

@@ -93,6 +93,8 @@ impl Backbone {
 
     /// The feature maps; with `train`, by the batch's statistics, which update the running ones.
     ///
+    /// The suffix is Candle's convention for a forward pass with that argument, as in `ModuleT::forward_t`.
+    ///
     /// # Errors
     ///
     /// As [`Backbone::features`].

@@ -3,7 +3,7 @@
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::{BatchNormConfig, Conv2dConfig, Linear, VarBuilder};
 use hardnet_graph::{Activation, Conv, Grouping, Node, Op, Pointwise, Pool};
-use hardnet_kernels::training::kept;
+use hardnet_kernels::training::dropout_keeps;
 
 use super::windows::{depthwise, pad, pool};
 
@@ -84,7 +84,7 @@ impl Dropout {
         if self.probability == 0.0 {
             return Ok(x.clone());
         }
-        let kept = |at| if kept(train.seed, self.layer, at, self.probability) { 1f32 } else { 0.0 };
+        let kept = |at| if dropout_keeps(train.seed, self.layer, at, self.probability) { 1f32 } else { 0.0 };
         let mask: Vec<f32> = (0..x.elem_count() as u64).map(kept).collect();
         let mask = Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?;
         (x * mask)? / (1.0 - self.probability)

@@ -1,8 +1,8 @@
 //! The configuration of a HarDNet of any size, from the shapes of its convolutions.
 //!
-//! Shapes do not say everything: the first convolution of the stem is taken to stride by 2 and no other, or the third too
-//! where no pool follows the stem; pools are taken to be maxima, the activation to be ReLU6. Whoever calls holds the
-//! result against the file, and says what was assumed.
+//! Shapes do not say everything: the first convolution of the stem is taken to stride by 2 and no other, or the third
+//! too where no pool follows the stem; pools are taken to be maxima, the activation to be ReLU6. Whoever calls holds
+//! the result against the file, and says what was assumed.
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use hardnet_graph::{Config, Graph, ParamKind, StemPadding, Variant};
 
 use super::part::Part;
 use super::{FileTensor, Recognized, Wanted, assumed, infer, is_counter, layer_and_leaf, part};
-use crate::error::{Differences, Result, Shaped};
+use crate::error::{Differences, Result, ShapeMismatch};
 use crate::scheme::Scheme;
 
 /// The networks that a part of a file is held against.
@@ -158,7 +158,7 @@ impl<'a> Table<'a> {
             named.key.clone_from(&tensor.name);
             if tensor.shape != named.shape() {
                 let (expected, found) = (named.shape(), tensor.shape.clone());
-                differences.misshaped.push(Shaped { name: named.key.clone(), expected, found });
+                differences.misshaped.push(ShapeMismatch { name: named.key.clone(), expected, found });
             } else if let Some(dtype) = &tensor.unreadable {
                 differences.unreadable.push((named.key.clone(), dtype.clone()));
             }

@@ -53,7 +53,7 @@ impl DataArgs {
 
 /// Result of the benchmark. Field names are API.
 #[derive(Serialize)]
-struct Report {
+struct LoadingReport {
     schema_version: u32,
     tool: Tool,
     decoder: &'static str,
@@ -184,7 +184,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn measure(&self, model: Option<&Model>) -> Result<Report> {
+    fn measure(&self, model: Option<&Model>) -> Result<LoadingReport> {
         let (cores, images) = (CoreBudget::detect().count(), self.samples.len());
         let workers = self.args.workers.unwrap_or(cores);
         let (mut singles, mut loaders, mut evals) = (Vec::new(), Vec::new(), Vec::new());
@@ -216,7 +216,7 @@ impl Bench<'_> {
         let single = median(singles, Single::total_ms);
         let images_per_second = median(loaders, |speed| *speed);
         let ideal = 1000.0 / single.total_ms() * cores.min(workers.max(1)) as f64;
-        Ok(Report {
+        Ok(LoadingReport {
             schema_version: 1,
             tool: Tool::this(),
             decoder: hardnet_data::JPEG_DECODER,
@@ -292,8 +292,8 @@ fn median<T>(mut values: Vec<T>, key: impl Fn(&T) -> f64) -> T {
     values.swap_remove((values.len() - 1) / 2)
 }
 
-fn print(report: &Report, printer: &Printer) -> Result<()> {
-    let Report { images, rounds, cores, workers, single, loader, .. } = report;
+fn print(report: &LoadingReport, printer: &Printer) -> Result<()> {
+    let LoadingReport { images, rounds, cores, workers, single, loader, .. } = report;
     printer.line(format_args!(
         "{images} images of {:.0} kB and {:.2} megapixels on average, median of {rounds} rounds, decoder {}",
         report.mean_bytes / 1000.0,

@@ -45,7 +45,7 @@ pub(crate) struct NetworkArgs {
 
 /// Result of the benchmark. Field names are API.
 #[derive(Serialize)]
-struct Report {
+struct NetworkReport {
     schema_version: u32,
     tool: Tool,
     model: String,
@@ -199,7 +199,7 @@ pub(crate) fn run(
             Some(difference(&logits, &reference))
         }
     };
-    let report = Report {
+    let report = NetworkReport {
         schema_version: 1,
         tool: Tool::this(),
         model: name_of(&config),
@@ -272,8 +272,8 @@ fn peak_rss_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-fn print(report: &Report, printer: &Printer) -> Result<()> {
-    let Report { model, weights, engine, isa, threads, batch_size, img_size, latency_ms, .. } = report;
+fn print(report: &NetworkReport, printer: &Printer) -> Result<()> {
+    let NetworkReport { model, weights, engine, isa, threads, batch_size, img_size, latency_ms, .. } = report;
     printer.line(format_args!(
         "{model} ({weights}) by {engine} ({isa}), {threads} threads, batch of {batch_size}, {img_size}x{img_size} pixels"
     ))?;

@@ -26,7 +26,7 @@ use hardnet_eval::{Breakdown, Metric, Mistake};
 
 use crate::failure::Result;
 use crate::output::OutputFile;
-use crate::report::Report;
+use crate::report::EvalReport;
 
 /// Number of mistakes that are shown as images.
 const PICTURES: usize = 24;
@@ -48,7 +48,7 @@ pub(super) struct Page {
 
 /// Content of a page.
 struct Content<'a> {
-    report: &'a Report,
+    report: &'a EvalReport,
     classes: usize,
     labels: &'a Labels,
     breakdown: &'a Breakdown,
@@ -94,7 +94,7 @@ impl Page {
     /// Writes the page after the evaluation.
     pub(super) fn finish(
         mut self,
-        report: &Report,
+        report: &EvalReport,
         labels: &Labels,
         samples: &[Sample],
         pipeline: &Pipeline,

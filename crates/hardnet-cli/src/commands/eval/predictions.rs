@@ -20,7 +20,7 @@ pub(super) struct Predictions {
 
 /// One image.
 #[derive(Serialize)]
-struct Line<'a> {
+struct PredictionLine<'a> {
     path: &'a str,
     label: usize,
     correct: bool,
@@ -36,7 +36,7 @@ impl Predictions {
     pub(super) fn write(&mut self, path: &str, label: usize, logits: &[f32], labels: &Labels) -> Result<()> {
         let top = hits(labels, logits, 5);
         let correct = top.first().is_some_and(|hit| hit.index == label);
-        serde_json::to_writer(&mut self.lines, &Line { path, label, correct, top })?;
+        serde_json::to_writer(&mut self.lines, &PredictionLine { path, label, correct, top })?;
         self.lines.push(b'\n');
         if self.lines.len() >= TOGETHER { self.flush() } else { Ok(()) }
     }

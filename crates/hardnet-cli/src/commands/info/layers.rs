@@ -21,7 +21,7 @@ struct Description<'a> {
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     details: Option<HarDNetDetails<'a>>,
     totals: Sums,
-    layers: Vec<Row<'a>>,
+    layers: Vec<LayerRow<'a>>,
     /// Memory of the feature maps of every block, in bytes.
     blocks: &'a [BlockMemory],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,7 @@ impl From<&Totals> for Sums {
 
 /// One layer.
 #[derive(Serialize)]
-struct Row<'a> {
+struct LayerRow<'a> {
     layer: NodeId,
     name: &'a str,
     kind: String,
@@ -114,7 +114,7 @@ pub(super) fn text(subject: &Subject, side: usize, measured: Option<&Measurement
     let network = &figures.graph;
     let layer = |(id, figures): (NodeId, &LayerFigures)| {
         let layer = &network.nodes()[id];
-        Row {
+        LayerRow {
             layer: id,
             name: &layer.name,
             kind: layer.op.to_string(),
@@ -184,7 +184,7 @@ fn kind(kind: ModuleKind) -> &'static str {
     }
 }
 
-fn csv(rows: &Vec<Row<'_>>) -> Result<String> {
+fn csv(rows: &Vec<LayerRow<'_>>) -> Result<String> {
     let mut text = String::from(
         "layer,name,kind,links,in_channels,in_height,in_width,channels,height,width,parameters,macs,cio,moc,live_bytes,kept_bytes",
     );
@@ -225,7 +225,12 @@ fn links(links: &[NodeId]) -> String {
     links.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn table(subject: &Subject, figures: &Figures, rows: &Vec<Row<'_>>, measured: Option<&Measurement>) -> Result<String> {
+fn table(
+    subject: &Subject,
+    figures: &Figures,
+    rows: &Vec<LayerRow<'_>>,
+    measured: Option<&Measurement>,
+) -> Result<String> {
     let mut text = String::new();
     let totals = &figures.totals;
     let side = figures.height;

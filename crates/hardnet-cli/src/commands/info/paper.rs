@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hardnet_complexity::paper::{Comparison, HARDNET_85, Quantity, Row, SIDE, TABLE_4, compare};
+use hardnet_complexity::paper::{Comparison, HARDNET_85, IMAGE_SIDE, PaperRow, Quantity, TABLE_4, compare};
 use hardnet_complexity::rank_correlation;
 use serde::Serialize;
 
@@ -61,7 +61,8 @@ struct Ranks {
 pub(super) fn text(format: Format) -> Result<String> {
     let mut rows = TABLE_4.iter().map(|row| compared(row, true)).collect::<Result<Vec<_>>>()?;
     rows.push(compared(&HARDNET_85, false)?);
-    let document = Document { schema_version: 1, img_size: SIDE, rank_correlation_with_gpu_ms: ranks(&rows), rows };
+    let document =
+        Document { schema_version: 1, img_size: IMAGE_SIDE, rank_correlation_with_gpu_ms: ranks(&rows), rows };
     match format {
         Format::Json => Ok(serde_json::to_string_pretty(&document)?),
         Format::Csv => csv(&document),
@@ -69,7 +70,7 @@ pub(super) fn text(format: Format) -> Result<String> {
     }
 }
 
-fn compared(row: &Row, in_table: bool) -> Result<ComparedRow> {
+fn compared(row: &PaperRow, in_table: bool) -> Result<ComparedRow> {
     Ok(ComparedRow {
         model: row.model,
         network: row.network,
@@ -83,7 +84,7 @@ fn compared(row: &Row, in_table: bool) -> Result<ComparedRow> {
     })
 }
 
-fn figure(row: &Row, quantity: Quantity, printed: Option<&'static str>) -> Result<Figure> {
+fn figure(row: &PaperRow, quantity: Quantity, printed: Option<&'static str>) -> Result<Figure> {
     let unit = quantity.unit();
     let Some(comparison) = compare(row, quantity)? else {
         return Ok(Figure {
@@ -144,7 +145,7 @@ fn csv(document: &Document) -> Result<String> {
 
 fn table(document: &Document) -> Result<String> {
     let mut text = format!(
-        "Table 4 of the paper, computed | printed, for one image of {SIDE}x{SIDE} pixels\n\n{:<17} {:>20} {:>20} {:>20} {:>8} {:>8} {:>6}\n",
+        "Table 4 of the paper, computed | printed, for one image of {IMAGE_SIDE}x{IMAGE_SIDE} pixels\n\n{:<17} {:>20} {:>20} {:>20} {:>8} {:>8} {:>6}\n",
         "network", "parameters M    ", "MACs G    ", "CIO M    ", "GPU ms", "Nano ms", "top-1"
     );
     // Each combination of reasons has one note, numbered in the order of the table.

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use hardnet_complexity::Figures;
-use hardnet_complexity::paper::{HARDNET_85, Quantity, Row, TABLE_4, compare};
+use hardnet_complexity::paper::{HARDNET_85, PaperRow, Quantity, TABLE_4, compare};
 use hardnet_complexity::plot::{self, Point};
 use hardnet_model::{Block, Graph, Variant};
 
@@ -64,7 +64,7 @@ pub(super) fn efficiency(measured: &[(Variant, Measurement)], side: usize) -> Re
 }
 
 /// A row with computed costs, or with printed ones that cannot be computed.
-fn point(row: &Row, measured: &[(Variant, Measurement)]) -> Result<Point> {
+fn point(row: &PaperRow, measured: &[(Variant, Measurement)]) -> Result<Point> {
     let variant = |name: &str| name.parse::<Variant>().ok();
     let cost = |quantity: Quantity, printed: Option<&'static str>| -> Result<Option<f64>> {
         let computed = compare(row, quantity)?.map(|figure| figure.computed as f64 / quantity.unit());

@@ -10,7 +10,7 @@ use crate::weights::cached;
 
 /// A set of published weights. Field names are API.
 #[derive(Serialize)]
-struct Row {
+struct WeightsRow {
     tag: &'static str,
     model: &'static str,
     classes: usize,
@@ -45,7 +45,7 @@ struct Source {
 }
 
 pub(crate) fn run(json: bool, printer: &Printer) -> Result<Exit> {
-    let rows: Vec<Row> = registry().iter().map(row).collect();
+    let rows: Vec<WeightsRow> = registry().iter().map(row).collect();
     if json {
         printer.json(&rows)?;
         return Ok(Exit::Success);
@@ -68,7 +68,7 @@ pub(crate) fn run(json: bool, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn row(entry: &'static RegistryEntry) -> Row {
+fn row(entry: &'static RegistryEntry) -> WeightsRow {
     let (cached, check) = cached(entry).unzip();
     let accuracy = |published: &'static PublishedAccuracy| Accuracy {
         top1: published.top1,
@@ -80,7 +80,7 @@ fn row(entry: &'static RegistryEntry) -> Row {
         hash: source.hash.as_ref().map(ToString::to_string),
         tried: source.tried,
     });
-    Row {
+    WeightsRow {
         tag: &entry.tag,
         model: &entry.config,
         classes: entry.classes,

@@ -25,7 +25,7 @@ pub(super) struct Show {
 
 /// Output of `hardnet train --json`. Field names are API.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct RunReport {
     schema_version: u32,
     output: String,
     finished: bool,
@@ -34,10 +34,10 @@ pub(super) struct Report {
     epochs: Vec<EpochMetrics>,
 }
 
-pub(super) fn report(trainer: &Trainer, outcome: Outcome) -> Report {
+pub(super) fn report(trainer: &Trainer, outcome: Outcome) -> RunReport {
     let folder = trainer.folder();
     let path = |file| folder.has(file).then(|| folder.path(file).display().to_string());
-    Report {
+    RunReport {
         schema_version: 1,
         output: folder.as_path().display().to_string(),
         finished: outcome == Outcome::Finished,

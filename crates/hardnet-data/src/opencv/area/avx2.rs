@@ -12,8 +12,8 @@ pub(super) fn average(_: Avx2, columns: &Table, input: &[u8], values: &mut [f32]
     assert!(4 * columns.ends.len() <= values.len());
     let inside = columns.entries.partition_point(|(pixel, _)| 3 * pixel + 4 <= input.len());
     let count = columns.ends.partition_point(|&end| end <= inside);
-    // SAFETY: the token proves AVX2. The entries of these columns are those before `inside`, from whose pixels 4 samples
-    // can be read, and there is room for 4 values of each column.
+    // SAFETY: the token proves AVX2. The entries of these columns are those before `inside`, from whose pixels 4
+    // samples can be read, and there is room for 4 values of each column.
     unsafe { pixels(columns, count, input, values) };
     count
 }

@@ -117,7 +117,7 @@ fn picture(confusion: &Confusion, classes: usize) -> String {
 
 /// The head of a row or column of the table.
 fn heading(content: &Content, class: usize) -> String {
-    if content.labels.are_known() {
+    if content.labels.has_names() {
         format!("<span class=\"label\">{}</span> {class}", name(&content.labels.name(class)))
     } else {
         class.to_string()
@@ -126,7 +126,7 @@ fn heading(content: &Content, class: usize) -> String {
 
 /// The name of a class with its number, which tells the two cranes apart.
 fn numbered(content: &Content, class: usize) -> String {
-    if !content.labels.are_known() {
+    if !content.labels.has_names() {
         return name(&content.labels.name(class));
     }
     format!("{} <small>{class}</small>", name(&content.short_name(class)))

@@ -6,11 +6,11 @@ use hardnet_eval::{Breakdown, Metric, Tally};
 
 use super::{Content, PICTURES, Picture, document};
 use crate::model::WeightsOrigin;
-use crate::report::{Data, Report, Seconds, Tool};
+use crate::report::{Data, EvalReport, Seconds, Tool};
 
 /// A report on `tally`; all that is text of others is `text`.
-fn report(tally: &Tally, text: &str) -> Report {
-    Report {
+fn report(tally: &Tally, text: &str) -> EvalReport {
+    EvalReport {
         schema_version: 1,
         tool: Tool::this(),
         model: text.into(),
@@ -62,7 +62,7 @@ fn counts(images: usize, classes: usize) -> (Tally, Breakdown) {
     (tally, breakdown)
 }
 
-fn page(report: &Report, classes: usize, labels: &Labels, breakdown: &Breakdown, name: &str) -> String {
+fn page(report: &EvalReport, classes: usize, labels: &Labels, breakdown: &Breakdown, name: &str) -> String {
     let picture = |mistake: &_| Picture { mistake: *mistake, name, png: Some(vec![7; 30_000]) };
     let pictures = breakdown.mistakes().iter().map(picture).collect();
     document::page(&Content { report, classes, labels, breakdown, pictures })

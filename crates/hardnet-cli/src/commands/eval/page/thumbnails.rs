@@ -15,7 +15,7 @@ pub(super) fn of(samples: Vec<Sample>, pipeline: &Pipeline) -> Result<Vec<Option
     }
     let crop = pipeline.crop.min(SIDE);
     // Without normalization a tensor is the samples divided by 255.
-    let mut pipeline = pipeline.clone().with_img_size(crop);
+    let mut pipeline = pipeline.clone().with_image_size(crop);
     (pipeline.mean, pipeline.std) = ([0.0; 3], [1.0; 3]);
     let options = LoaderOptions::default();
     for Batch { images, samples, .. } in Loader::new(samples, pipeline, options)? {
