@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hardnet_base::{excerpt, excerpt_of};
 use hardnet_checkpoint::{Checkpoint, OpaqueValue, ReadOptions, TensorInfo};
 use hardnet_model::{Differences, Examined, Recognized, WeightsOptions, examine_with};
 use serde::Serialize;
@@ -13,6 +14,9 @@ use crate::format::counted;
 use crate::model::name_of;
 use crate::printer::Printer;
 use crate::weights::PartArgs;
+
+/// Characters that are shown of a metadata value or a tensor's name; `--json` prints all of them.
+const MAX_CHARS: usize = 300;
 
 /// Show the contents of a model file, even of one that this program cannot use.
 #[derive(Args, Debug)]
@@ -46,7 +50,7 @@ struct Findings {
     wrapper: Option<String>,
     /// All dictionaries of tensors, for `--entry`.
     dictionaries: Vec<Dictionary>,
-    /// Numbers beside the tensors that count steps, such as `n_averaged`.
+    /// Numbers next to the tensors that count steps, such as `n_averaged`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     counters: Vec<String>,
     /// Values of unknown classes in the dictionary, or in place of one.
@@ -101,7 +105,7 @@ struct Network {
     model: Option<String>,
     classes: Option<usize>,
     scheme: Option<&'static str>,
-    /// What the names of its tensors begin with, such as `model.`.
+    /// The common prefix of the names of its tensors, such as `model.`.
     #[serde(skip_serializing_if = "String::is_empty")]
     prefix: String,
     /// Modules in the middle of names that only wrap others, such as `_orig_mod`.
@@ -110,7 +114,7 @@ struct Network {
     /// Tensors that are outside the network.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
-    /// What was assumed of the network, in words.
+    /// Assumptions about the network, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     assumed: Vec<String>,
     /// Differences between the file and that network.
@@ -202,7 +206,7 @@ fn print_file(path: &str, bytes: usize, sha256: &str, printer: &Printer) -> Resu
 
 fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     print_file(&findings.path, findings.bytes, &findings.sha256, printer)?;
-    let wrapper = findings.wrapper.as_ref().map_or(String::new(), |wrapper| format!(", from `{wrapper}`"));
+    let wrapper = findings.wrapper.as_ref().map_or(String::new(), |wrapper| format!(", from `{}`", excerpt(wrapper)));
     printer.line(format_args!("format    {}, {} tensors{wrapper}", findings.format, findings.tensors.len()))?;
     print_entries(findings, printer)?;
     for (dtype, total) in &findings.totals {
@@ -212,7 +216,7 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
         ))?;
     }
     for (key, value) in &findings.metadata {
-        printer.line(format_args!("metadata  {key}: {}", excerpt(&value.to_string())))?;
+        printer.line(format_args!("metadata  {}: {}", excerpt(key), excerpt_of(&value.to_string(), MAX_CHARS)))?;
     }
     let Network { model, classes, scheme, differences, error, .. } = &findings.network;
     let (model, scheme) = (model.as_deref().unwrap_or("none"), scheme.unwrap_or("none"));
@@ -228,53 +232,47 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
     if tensors {
         printer.line("")?;
         for tensor in &findings.tensors {
-            printer.line(format_args!("{:<6} {:<20} {}", tensor.dtype, format!("{:?}", tensor.shape), tensor.name))?;
+            let (shape, name) = (format!("{:?}", tensor.shape), excerpt_of(&tensor.name, MAX_CHARS));
+            printer.line(format_args!("{:<6} {shape:<20} {name}", tensor.dtype))?;
         }
     }
     Ok(())
 }
 
-/// The dictionaries to choose from, and what lies beside the tensors.
+/// The dictionaries to choose from, and what else the file holds.
 fn print_entries(findings: &Findings, printer: &Printer) -> Result<()> {
     let own = findings.wrapper.as_deref().unwrap_or(".");
     for Dictionary { entry, tensors } in findings.dictionaries.iter().filter(|_| findings.dictionaries.len() > 1) {
-        let (entry, read) = (hardnet_base::excerpt(entry), if entry == own { ", read" } else { "" });
+        let (entry, read) = (excerpt(entry), if entry == own { ", read" } else { "" });
         printer.line(format_args!("entry     `{entry}`, {}{read}", counted(*tensors, "tensor")))?;
     }
     for Opaque { name, class } in &findings.opaque {
-        printer.line(format_args!("not read  `{}`: an object of `{class}`", hardnet_base::excerpt(name)))?;
+        printer.line(format_args!("not read  `{}`: an object of `{}`", excerpt(name), excerpt(class)))?;
     }
     for counter in &findings.counters {
-        printer.line(format_args!("counter   `{counter}`"))?;
+        printer.line(format_args!("counter   `{}`", excerpt(counter)))?;
     }
     Ok(())
 }
 
-/// How the file's names differ from the scheme's, what is beside the network, and what was assumed of it.
+/// How the file's names differ from the scheme's, what else the file holds, and what was assumed of the network.
 fn print_names(network: &Network, printer: &Printer) -> Result<()> {
     let Network { prefix, wrappers, left_out, assumed, .. } = network;
     if !prefix.is_empty() {
-        printer.line(format_args!("prefix    `{}`", hardnet_base::excerpt(prefix)))?;
+        printer.line(format_args!("prefix    `{}`", excerpt(prefix)))?;
     }
     for wrapper in wrappers {
-        printer.line(format_args!("wrapper   `{wrapper}`"))?;
+        printer.line(format_args!("wrapper   `{}`", excerpt(wrapper)))?;
     }
     if let Some(first) = left_out.first() {
         let more = if left_out.len() > 1 { ", ..." } else { "" };
-        let (count, first) = (counted(left_out.len(), "other tensor"), hardnet_base::excerpt(first));
+        let (count, first) = (counted(left_out.len(), "other tensor"), excerpt(first));
         printer.line(format_args!("left out  {count} (`{first}`{more})"))?;
     }
     for text in assumed {
         printer.line(format_args!("assumed   {text}"))?;
     }
     Ok(())
-}
-
-/// The start of a long text; `--json` prints all of it.
-fn excerpt(text: &str) -> String {
-    const MAX_LENGTH: usize = 300;
-    let start: String = text.chars().take(MAX_LENGTH).collect();
-    if start.len() < text.len() { format!("{start}...") } else { start }
 }
 
 fn tensor(info: &TensorInfo) -> Tensor {

@@ -173,3 +173,18 @@ fn pipes_and_devices_in_place_of_weights_do_not_hang() {
         folder.run(&format!("inspect {path}")).exits(2).says("not a regular file");
     }
 }
+
+/// U+009B is the one-character form of `ESC [`, with which a file could drive the terminal.
+#[test]
+fn inspect_prints_no_control_characters_of_a_file() {
+    let folder = Folder::new();
+    let header = "{\"__metadata__\":{\"k\u{9b}2J\":\"v\u{9b}2J\"},\
+                  \"t\u{9b}2J\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    let length = (header.len() as u64).to_le_bytes();
+    folder.write("hostile.safetensors", [&length[..], header.as_bytes(), &[0; 4]].concat());
+    let run = folder.run("inspect --tensors hostile.safetensors").exits(0);
+    for text in ["k\\u{9b}2J: \"v\\u{9b}2J\"", "t\\u{9b}2J"] {
+        assert!(run.stdout.contains(text), "{text} is missing in {run:#?}");
+    }
+    assert!(!run.stdout.chars().any(|c| c.is_control() && c != '\n'), "{run:#?}");
+}
