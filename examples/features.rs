@@ -22,7 +22,7 @@ fn main() -> Result<()> {
         println!("stride {:>2}  {:<8} {:?}", map.info.stride, map.info.module, map.shape);
     }
 
-    let deepest = maps.last().expect("four maps were asked for");
+    let deepest = maps.last().expect("four maps were requested");
     let [_, channels, rows, columns] = deepest.shape;
     let embed = |image: &[f32]| -> Vec<f32> {
         image.chunks(rows * columns).map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect()

@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A block of six layers of which each reads the one before, and every second also the one four layers back.
+/// A block of six layers: each reads the one before, and every second also the one four layers back.
 fn describe() -> Result<Graph, hardnet::graph::Error> {
     let mut network = GraphBuilder::new("mine", 3);
     let stem = Conv::new(32, 3).stride(2);

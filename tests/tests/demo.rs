@@ -7,7 +7,7 @@ use hardnet_data::{Channels, Dataset, DecodeLimits, decode};
 use hardnet_demo::fashion_mnist::{CLASSES, NOTICE, SAMPLE_TAR, VAL_LIST};
 use sha2::{Digest, Sha256};
 
-/// What `make_sample.py` prints.
+/// The digest that `make_sample.py` prints.
 const DIGEST: &str = "5ece25b3cd1727314db23a8d31d693d89d78990e0958cbee6644329811063a87";
 
 /// Images of each class.

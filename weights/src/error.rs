@@ -21,7 +21,7 @@ pub enum Error {
     InvalidUri {
         /// The address.
         address: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// Neither a file, nor a tag of the registry, nor an address.
@@ -58,7 +58,7 @@ pub enum Error {
         address: String,
         /// The cache folder.
         cache: PathBuf,
-        /// What forbids the network, such as "HF_HUB_OFFLINE is set".
+        /// The setting that forbids network requests, such as "HF_HUB_OFFLINE is set".
         why: String,
     },
     /// A host did not deliver the file.
@@ -68,7 +68,7 @@ pub enum Error {
         address: String,
         /// The cache folder.
         cache: PathBuf,
-        /// What happened.
+        /// The failure.
         reason: DownloadError,
     },
     /// The downloaded file does not have the hash that its name states.
@@ -117,7 +117,7 @@ pub enum Error {
     Weights {
         /// The name that was given.
         name: String,
-        /// What is wrong with the file.
+        /// The problem.
         source: Box<hardnet_params::Error>,
     },
 }

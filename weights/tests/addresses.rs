@@ -9,7 +9,7 @@ struct Table {
     addresses: BTreeMap<String, Option<Uri>>,
 }
 
-/// What `huggingface_hub` reads from an address.
+/// An address as `huggingface_hub` reads it.
 #[derive(serde::Deserialize)]
 struct Uri {
     #[serde(rename = "type")]

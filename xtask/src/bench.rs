@@ -73,7 +73,7 @@ impl Program {
         (&self.version, &self.commit)
     }
 
-    /// What `hardnet bench` reports of `model` with more `arguments`.
+    /// The report of `hardnet bench` about `model` with more `arguments`.
     fn measure(&self, model: &str, arguments: &[&str]) -> Result<Value> {
         json(&self.path, &[&["bench", model, "--json"], arguments].concat())
     }

@@ -58,7 +58,7 @@ fn unused(package: &Package, sources: &[String]) -> Vec<String> {
     found
 }
 
-/// Whether `text` has `word` with no letter, digit or underscore beside it.
+/// Whether `text` has `word` with no letter, digit or underscore next to it.
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
     text.match_indices(word)

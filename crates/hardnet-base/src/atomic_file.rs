@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// A file that is written beside its path and takes its name when it is committed.
+/// A file that is written under a temporary name next to its path and renamed when it is committed.
 ///
 /// Readers of the path find the old content or the new one, never a part. Dropping it uncommitted removes what was
 /// written. Its permissions are those of any program's new file, by the umask.

@@ -1,4 +1,4 @@
-//! What several HarDNet crates need and none owns, without dependencies unless a feature asks for one.
+//! Helpers shared by several HarDNet crates, without dependencies unless a feature enables one.
 //!
 //! * [`excerpt`]: text of foreign origin, fit for a message on a terminal.
 //! * [`read_regular_file`]: files of bounded size; pipes and devices are refused before they are opened.

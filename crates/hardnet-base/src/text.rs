@@ -5,7 +5,7 @@ pub fn excerpt(text: &str) -> String {
     excerpt_of(text, 80)
 }
 
-/// At most `max_chars` characters of `text` on one line, with `…` behind them if there are more.
+/// At most `max_chars` characters of `text` on one line, followed by `…` if there are more.
 ///
 /// Tabs become blanks and other control characters are escaped, so that a hostile file cannot drive the terminal that
 /// an error message is printed on.

@@ -203,7 +203,7 @@ impl Checkpoint {
         &self.passed_over
     }
 
-    /// Scalars beside the tensors that count steps, such as `n_averaged`; they are not among the tensors.
+    /// Scalars next to the tensors that count steps, such as `n_averaged`; they are not among the tensors.
     pub fn counters(&self) -> &[TensorInfo] {
         &self.counters
     }

@@ -7,7 +7,7 @@ use hardnet_base::excerpt;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
-/// The elements of a checkpoint's tensors, each of which can be taken once; made by [`Checkpoint::into_elements`].
+/// The elements of a checkpoint's tensors, each can be taken once; made by [`Checkpoint::into_elements`].
 ///
 /// A tensor that was taken is freed here, if the tensors are contiguous and disjoint ranges of the file. Safetensors
 /// files and most files of PyTorch are like that; any other file is kept in memory until the end.

@@ -50,7 +50,7 @@ pub enum Error {
         /// Bytes left.
         left: u64,
     },
-    /// What was asked for depends on a class or function outside the list of those that describe tensors.
+    /// The requested tensors depend on a class or function outside the list of those that describe tensors.
     #[error("global `{module} {name}` at offset {offset} is refused: only globals that describe tensors are allowed")]
     RefusedGlobal {
         /// Where it is named.
@@ -136,10 +136,10 @@ pub enum Error {
     /// The file holds dictionaries of tensors, none of them under a usual name.
     #[error("the file does not say which of its dictionaries of tensors is the network: {}", list(available))]
     Choice {
-        /// The dictionaries, of which one may be chosen by [`ReadOptions::entry`](crate::ReadOptions::entry).
+        /// The dictionaries; one may be chosen by [`ReadOptions::entry`](crate::ReadOptions::entry).
         available: Vec<Dictionary>,
     },
-    /// The file has no dictionary of tensors under the key that was asked for.
+    /// The file has no dictionary of tensors under the key that was requested.
     #[error("the file has no dictionary of tensors `{entry}`, only {}", list(available))]
     NoEntry {
         /// The key, at most 80 characters.

@@ -1,6 +1,6 @@
 //! Whole modules of PyTorch, saved by `torch.save(model)`: opaque objects whose state has the tensors.
 //!
-//! `torch.nn.Module` keeps them in three dictionaries, of which `state_dict()` makes dotted names. The class is not
+//! `torch.nn.Module` keeps them in three dictionaries, from which `state_dict()` makes dotted names. The class is not
 //! looked at: whatever it computes, its tensors are those in the dictionaries.
 
 use std::collections::HashSet;

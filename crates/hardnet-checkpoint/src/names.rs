@@ -10,7 +10,7 @@ use crate::error::Error;
 /// The prefix that `DataParallel` and `DistributedDataParallel` add.
 const PARALLEL: &str = "module.";
 
-/// Numbers that averaging and training programs keep beside the tensors of a network: `n_averaged` of
+/// Numbers that averaging and training programs keep next to the tensors of a network: `n_averaged` of
 /// `torch.optim.swa_utils.AveragedModel`, the others of widespread implementations of moving averages.
 const COUNTERS: [&str; 10] = [
     "n_averaged",

@@ -1,7 +1,7 @@
 //! A restricted unpickler: it builds values that describe tensors and runs nothing.
 //!
 //! Calls of other functions and objects of other classes are parsed like the rest and become opaque values, which stand
-//! for a name of a class and nothing more. A tensor that would depend on one is refused when it is asked for.
+//! for a name of a class and nothing more. A tensor that would depend on one is refused when it is requested.
 //!
 //! Memory for the values is at most the length of the file (4 MiB for small files); strings and bytes are ranges of the
 //! file.

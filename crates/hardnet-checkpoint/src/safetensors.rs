@@ -1,4 +1,4 @@
-//! Hugging Face's safetensors: a JSON header behind its length, then the elements in C order, little-endian.
+//! Hugging Face's safetensors: a JSON header after its length, then the elements in C order, little-endian.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -40,7 +40,7 @@ fn names(checkpoint: &Checkpoint) -> Vec<&str> {
     checkpoint.tensors().iter().map(|tensor| tensor.name.as_str()).collect()
 }
 
-/// What Python's pickle writes for objects of many kinds, each made on its own.
+/// Pickles of objects of many kinds as Python writes them, each made on its own.
 fn objects() -> Vec<(&'static str, Pickle)> {
     let new = Pickle::default;
     let namespace = |pickle: Pickle| pickle.global("argparse", "Namespace").op(b")\x81");
@@ -133,7 +133,7 @@ fn tensors_that_depend_on_an_object_are_refused_when_they_are_asked_for() {
     let extent = |p: Pickle| unknown(six(p).int(0)).op(b"\x85").ints(&[1]).op(b"\x89}");
     let strides = |p: Pickle| unknown(six(p).int(0).ints(&[6])).op(b"\x89}");
     for parts in [storage, start, shape, extent, strides] as [fn(Pickle) -> Pickle; 5] {
-        // The tensor alone, beside another, and as a part of a dictionary that is not asked for.
+        // The tensor alone, next to another, and as a part of a dictionary that is not asked for.
         let alone = rebuilt(parts);
         let error = Checkpoint::from_bytes(legacy(alone.clone().stop(), &["0"], &[(6, &SIX)]));
         let error = error.map(drop).expect_err("a tensor that depends on an unknown function");

@@ -1,4 +1,4 @@
-//! What a classifier finds in an image.
+//! The classes that a classifier finds in an image.
 
 use std::sync::Arc;
 

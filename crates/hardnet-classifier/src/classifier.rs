@@ -22,7 +22,7 @@ use crate::network::Network;
 ///
 /// A clone is cheap and shares the network. Threads may call one classifier at the same time: they read, decode and
 /// prepare their images at the same time and take turns in the network, batch by batch. The network keeps all its
-/// threads busy with one batch, so that a second one beside it would gain little and need as much memory again.
+/// threads busy with one batch, so that a second one at the same time would gain little and need as much memory again.
 ///
 /// ```no_run
 /// use hardnet_classifier::Classifier;
@@ -157,7 +157,7 @@ impl Classifier {
         Ok(logits)
     }
 
-    /// Computes the feature maps that [`ClassifierBuilder::features`] asked for, in its order, of images that are
+    /// Computes the feature maps that [`ClassifierBuilder::features`] named, in its order, of images that are
     /// prepared.
     ///
     /// ```no_run
@@ -177,7 +177,7 @@ impl Classifier {
     ///
     /// # Errors
     ///
-    /// [`Error::NoTaps`] where none were asked for, [`Error::ImageLength`] for a tensor of another size.
+    /// [`Error::NoTaps`] where it named none, [`Error::ImageLength`] for a tensor of another size.
     pub fn features<I: AsRef<[f32]>>(&self, images: &[I]) -> Result<Vec<FeatureMap>> {
         if self.0.taps.is_empty() {
             return Err(Error::NoTaps);

@@ -57,7 +57,7 @@ pub enum Error {
     /// The engine does not compute on the device, or is not part of this build.
     #[error("the {engine} engine {reason}")]
     Engine {
-        /// The engine asked for.
+        /// The requested engine.
         engine: Engine,
         /// Why it cannot be had.
         reason: &'static str,
@@ -91,7 +91,7 @@ pub enum Error {
     ImageFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         source: DecodeError,
     },
     /// An image in memory cannot be decoded.

@@ -30,7 +30,7 @@ pub(crate) struct CandleNetwork {
 }
 
 impl Network {
-    /// Plans the network of `graph`. Parameters are asked for once each and dropped as they are packed.
+    /// Plans the network of `graph`. Each parameter is read once and dropped as it is packed.
     pub(crate) fn native(
         graph: &Graph,
         taps: &[Tap],

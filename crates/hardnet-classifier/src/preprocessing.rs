@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// What decided a pipeline.
+/// The origin of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PipelineOrigin {
@@ -18,7 +18,7 @@ pub enum PipelineOrigin {
     Default,
 }
 
-/// Returns the preprocessing of the network of `config`, whose weights file names `metadata`, and what decided it.
+/// Returns the preprocessing of the network of `config`, whose weights file names `metadata`, and its origin.
 ///
 /// # Errors
 ///

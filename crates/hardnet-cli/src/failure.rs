@@ -31,7 +31,7 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failure {
     /// The error.
     pub(crate) error: anyhow::Error,
-    /// What to do about it.
+    /// The remedy.
     pub(crate) hint: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What labels mean, and predicted classes in JSON lines.
+//! The meaning of labels, and predicted classes in JSON lines.
 
 use std::path::{Path, PathBuf};
 

@@ -67,7 +67,7 @@ impl NetworkName {
         }
     }
 
-    /// What weights of this network must hold.
+    /// The network that weights must hold.
     pub(crate) fn expected(&self) -> Result<Expected> {
         Ok(match self {
             Self::Variant(variant) => Expected::Variant(*variant),

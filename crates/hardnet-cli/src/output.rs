@@ -32,7 +32,7 @@ fn already_exists(path: &Path) -> Failure {
 }
 
 impl OutputFile {
-    /// Creates a temporary file beside `path`, which replaces an existing file only with `force`.
+    /// Creates a temporary file next to `path`, which replaces an existing file only with `force`.
     pub(crate) fn create(path: &Path, force: bool) -> Result<Self> {
         check_free(path, force)?;
         let file = AtomicFile::create(path).with_context(|| {

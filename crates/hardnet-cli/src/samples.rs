@@ -26,7 +26,7 @@ pub(crate) fn options(root: &Path, list: Option<&Path>, classes: impl Into<Class
             root.display(),
             list.display()
         ))
-        .hint("drop the list: the labels of an IDX file are in a file beside it"));
+        .hint("drop the list: the labels of an IDX file are in a file next to it"));
     }
     let mut root = ImageRoot::from(root);
     if let Some(cache) = crate::knobs::cache_folder() {

@@ -1,7 +1,7 @@
 //! Times resizes for `benches/pillow/side_by_side.py`, which sends requests on stdin and reads replies on stdout.
 //!
 //! A request is one line. `image WIDTH HEIGHT CHANNELS`, followed by that many samples, sets the picture of the
-//! requests behind it; there is no reply. `resize WIDTH HEIGHT FILTER`, `crop RESIZE CROP FILTER` and
+//! requests after it; there is no reply. `resize WIDTH HEIGHT FILTER`, `crop RESIZE CROP FILTER` and
 //! `tensor RESIZE CROP FILTER` run once and reply with a line `NANOSECONDS BYTES`, and the bytes: samples, or f32
 //! values in little-endian order. The argument is the instruction set.
 

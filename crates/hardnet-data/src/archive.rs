@@ -12,7 +12,7 @@
 //! ranges, from any thread and in any order. The index may be kept in a file (`cache`), since the headers of a large
 //! archive on a slow disk take minutes.
 //!
-//! An archive that was cut short, or that has a damaged header, is an error with the offset: what lies behind that
+//! An archive that was cut short, or that has a damaged header, is an error with the offset: what lies after that
 //! place cannot be known, so nothing is guessed.
 
 mod cache;

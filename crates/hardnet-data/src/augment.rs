@@ -99,7 +99,7 @@ impl Augmentation {
         Ok(())
     }
 
-    /// The tensor `[3, crop, crop]` of a image as `pipeline` makes it, but for the crop and the mirroring drawn from
+    /// The tensor `[3, crop, crop]` of an image as `pipeline` makes it, but for the crop and the mirroring drawn from
     /// `random`.
     ///
     /// # Errors

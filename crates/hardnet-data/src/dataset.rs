@@ -130,7 +130,7 @@ impl Dataset {
     /// below it is not a class, nor are folders that systems leave, such as `__MACOSX`, `@eaDir` and `lost+found`.
     ///
     /// Files count as images by [`IMAGE_EXTENSIONS`]; the order is `ImageFolder`'s too. Links are followed. Unlike
-    /// there, hidden files and folders are ignored, since other systems leave `._name.JPEG` beside images.
+    /// there, hidden files and folders are ignored, since other systems leave `._name.JPEG` next to images.
     ///
     /// `root` may also be a tar archive of such folders, or of one folder that holds them. Links are then refused.
     ///
@@ -142,7 +142,7 @@ impl Dataset {
     }
 
     /// The gray images of the IDX file `images`, as `t10k-images-idx3-ubyte.gz` of MNIST and Fashion-MNIST, plain or
-    /// compressed by gzip; their labels are those of the file beside it whose name has `labels` for `images`.
+    /// compressed by gzip; their labels are those of the file next to it whose name has `labels` for `images`.
     ///
     /// The values of the file are held in memory, at most [`MAX_IDX_BYTES`].
     ///

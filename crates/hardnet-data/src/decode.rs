@@ -69,7 +69,7 @@ impl fmt::Display for ImageFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeLimits {
-    /// Most pixels of a image, checked against the header before anything is allocated.
+    /// Most pixels of an image, checked against the header before anything is allocated.
     pub max_pixels: u64,
 }
 
@@ -124,12 +124,12 @@ pub enum DecodeWarning {
     AlphaDropped,
     /// 16-bit samples were reduced to 8 bits: to their high byte, in pixmaps by rounding.
     SixteenBitReduced,
-    /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such a image is
+    /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such an image is
     /// mostly white.
     SixteenBitClipped,
     /// CMYK inks were turned into RGB by the plain formula, without a color profile.
     CmykConverted,
-    /// A JPEG breaks the standard, but all of the image was read: stray bytes between its segments or behind the image
+    /// A JPEG breaks the standard, but all of the image was read: stray bytes between its segments or after the image
     /// data, or no end-of-image marker.
     JpegIrregular,
     /// Parts of a JPEG are lost. They are coarse, gray or arbitrary; Pillow shows them without a warning.
@@ -158,7 +158,7 @@ impl fmt::Display for DecodeWarning {
 /// [`DecodeError::Unsupported`], and [`DecodeError::TooManyPixels`] before anything is allocated.
 ///
 /// A JPEG is read where Pillow reads it without `LOAD_TRUNCATED_IMAGES`, with a warning if it is not as the standard
-/// says: a cut file is an error, a file with all rows but without its end is not, and below a cut behind which someone
+/// says: a cut file is an error, a file with all rows but without its end is not, and below a cut after which someone
 /// appended an end-of-image marker the image is gray. A PNG must be complete to its last pixel and a BMP to the padding
 /// of its last row; Pillow does without the padding.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {

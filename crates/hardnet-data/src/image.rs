@@ -148,7 +148,7 @@ pub enum ImageError {
     Side {
         /// Which size is meant.
         name: &'static str,
-        /// The size asked for, in pixels.
+        /// The requested size, in pixels.
         value: u64,
         /// The largest accepted size.
         max: u64,
@@ -168,9 +168,9 @@ pub enum ImageError {
     /// A resized image would have more pixels than are computed at once.
     #[error("`{width}x{height}` pixels are more than the limit of {max_pixels}")]
     TooManyPixels {
-        /// Columns asked for.
+        /// Requested columns.
         width: u64,
-        /// Rows asked for.
+        /// Requested rows.
         height: u64,
         /// The limit in force.
         max_pixels: u64,

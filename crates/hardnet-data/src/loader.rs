@@ -42,7 +42,7 @@ pub struct LoaderOptions {
     pub workers: usize,
     /// Consecutive samples of one batch; the last batch may have fewer. By default 32.
     pub batch_size: usize,
-    /// The most images decoded ahead of the batch asked for, at least 1; by default 64, two batches.
+    /// The most images decoded ahead of the requested batch, at least 1; by default 64, two batches.
     pub prefetch: usize,
     /// Limits of the memory that a file may make the decoder allocate.
     pub limits: DecodeLimits,
@@ -54,7 +54,7 @@ pub struct LoaderOptions {
     /// A consumer that acquires cores itself must release them before it asks for a batch or drops the loader.
     pub cores: Option<Arc<CoreBudget>>,
     /// How long a batch waits for one image, by default 60 seconds. One that is not ready then is a failure,
-    /// [`SampleError::TimedOut`]; its thread is left behind, and its core and its place go to others.
+    /// [`SampleError::TimedOut`]; its thread is abandoned, and its core and its place go to others.
     ///
     /// Without workers every image is waited for.
     pub timeout: Duration,
@@ -307,7 +307,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether `value` images, of which there are `total`, fit in [`MAX_TENSOR_BYTES`].
+/// Whether `value` of `total` images fit in [`MAX_TENSOR_BYTES`].
 fn check_memory(option: &'static str, value: usize, total: usize, crop: u32) -> Result<(), LoaderError> {
     let image_bytes = 3 * size_of::<f32>() as u64 * u64::from(crop).pow(2);
     let most = MAX_TENSOR_BYTES / image_bytes;

@@ -15,7 +15,7 @@
 //! taken, only the items `c .. c + window` are in work or finished.
 //!
 //! A thread cannot be stopped from outside. With a timeout, the consumer gives up an item that is not ready in time: it
-//! uses a substitute, leaves the thread behind, and starts another in its place.
+//! uses a substitute, abandons the thread, and starts another in its place.
 
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
@@ -90,7 +90,7 @@ impl<T: Send + 'static> ParallelMap<T> {
 
     /// Yields `instead(index)` in place of an item that a call has waited for longer than `timeout`.
     ///
-    /// The thread that computes it is left behind: it ends when the item does, if ever, and its result is dropped.
+    /// The thread that computes it is abandoned: it ends when the item does, if ever, and its result is dropped.
     /// Another thread is started in its place. With 0 workers every item is waited for.
     pub fn with_timeout(mut self, timeout: Duration, instead: impl Fn(usize) -> T + Send + Sync + 'static) -> Self {
         self.fallback = Some(Fallback { timeout, instead: Box::new(instead) });

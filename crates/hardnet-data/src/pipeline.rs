@@ -1,4 +1,4 @@
-//! From a image to the tensor a network reads: resize, center crop, scale, normalize.
+//! From an image to the tensor a network reads: resize, center crop, scale, normalize.
 //!
 //! The geometry is torchvision's (`Resize(int)`, `CenterCrop`), the resampling Pillow's, the arithmetic of the tensor
 //! that of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue. Oracle:
@@ -17,7 +17,7 @@ use crate::normalize::TensorWriter;
 use crate::resize::Resizer;
 pub use error::{PipelineError, UnknownPipeline};
 
-/// How a image becomes a tensor; one value per evaluation protocol.
+/// How an image becomes a tensor; one value per evaluation protocol.
 ///
 /// Fields can be set freely; [`validate`](Pipeline::validate) is called by everything that computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Pipeline {
         Pipeline { resize, crop, ..self }
     }
 
-    /// The same crop cut from a image of short side `floor(crop / pct)`, timm's `crop_pct`.
+    /// The same crop cut from an image of short side `floor(crop / pct)`, timm's `crop_pct`.
     ///
     /// # Errors
     /// [`PipelineError::CropPct`] unless 0 < `pct` <= 1, [`PipelineError::Side`] if the short side exceeds

@@ -2,7 +2,7 @@
 //!
 //! A stream is named by a seed and three numbers, so that what happens to sample 17 in epoch 3 depends on nothing else:
 //! neither on which thread does it, nor on what was drawn before. The generator is Philox4x32-10 (J. K. Salmon et al.,
-//! "Parallel random numbers: as easy as 1, 2, 3", SC 2011), of which the tests have the published answers.
+//! "Parallel random numbers: as easy as 1, 2, 3", SC 2011), which the tests compare with the published answers.
 
 /// Purpose of the numbers of a [`RandomStream`]; streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

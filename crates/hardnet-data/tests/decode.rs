@@ -355,7 +355,7 @@ fn flipped_bytes_do_no_harm() {
     }
 }
 
-/// What Pillow refuses is refused: a file without its last pixels.
+/// A file without its last pixels is refused, as by Pillow.
 #[test]
 fn cut_files_of_other_formats_are_refused() {
     for (name, lost) in [

@@ -39,7 +39,7 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
 
-// The only test of this file: what tests beside it give back would be seen too.
+// The only test of this file: what other tests of the same process give back would be seen too.
 #[test]
 fn a_list_of_50_000_images_gives_back_no_block_as_large_as_a_tensor() {
     const FOLDERS: usize = 250;

@@ -66,7 +66,7 @@ fn the_stream_depends_on_the_seed_alone() {
     }
 }
 
-/// What comes after a stop is what would have come without it.
+/// After a stop, the same batches come as without one.
 #[test]
 fn an_epoch_can_be_entered_in_its_middle() {
     let samples = samples();

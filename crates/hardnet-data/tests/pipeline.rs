@@ -25,7 +25,7 @@ fn crops_and_tensors_equal_torchvision() {
         let pixels = pipeline.crop_pixels(&image).unwrap();
         match pipeline.resized_pixels(&image) {
             Ok(resized) => check_crop(&resized.into_rgb(), &pixels, &name),
-            // A picture of 85,248 columns, of which the crop needs 224.
+            // An image of 85,248 columns; the crop needs 224 of them.
             Err(error) => {
                 let is_side = matches!(error, PipelineError::Image(ImageError::Side { value: 85_248, .. }));
                 assert!(is_side, "{name}: {error}");

@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// The only test of this file: tests beside it would be counted too.
+// The only test of this file: other tests of the same process would be counted too.
 #[test]
 fn the_second_image_of_a_size_allocates_nothing() {
     let pipeline = Pipeline::pil_bicubic();

@@ -24,7 +24,7 @@ pub struct ConfusionCell {
     pub images: usize,
 }
 
-/// What became of the images of one class.
+/// How the images of one class were classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClassScore {
@@ -54,7 +54,7 @@ impl Confusion {
         self.cells.get(&(label, predicted)).copied().unwrap_or(0)
     }
 
-    /// What occurred, ascending by label, then by prediction.
+    /// The pairs of label and prediction that occurred, ascending by label, then by prediction.
     pub fn cells(&self) -> impl Iterator<Item = ConfusionCell> + '_ {
         self.cells.iter().map(|(&(label, predicted), &images)| ConfusionCell { label, predicted, images })
     }

@@ -25,7 +25,7 @@ pub enum Error {
     Toml {
         /// The line, from 1, if one is to blame.
         line: Option<usize>,
-        /// What was expected and found.
+        /// The expected and the found value, in words.
         reason: String,
     },
     /// A name that is not that of a published network.
@@ -96,7 +96,7 @@ pub enum Error {
     /// A tap at a stride or index that the network does not have.
     #[error("no feature map at {wanted} in this network, which has {available}")]
     NoSuchTap {
-        /// The stride or index that was asked for.
+        /// The requested stride or index.
         wanted: String,
         /// The strides or indices of the network.
         available: String,

@@ -49,7 +49,7 @@ impl Op {
 }
 
 impl fmt::Display for Op {
-    /// As `depthwise 3x3 /2`: the stride, where there is one, behind the slash.
+    /// As `depthwise 3x3 /2`: the stride, unless it is 1, after the slash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stride = |stride: usize| if stride == 1 { String::new() } else { format!(" /{stride}") };
         f.pad(&match self {

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, FeatureMap, Filter, Isa, Program, Size};
 
-/// A convolution behind maps of `inputs` channels that a first layer makes of an image of one channel.
+/// A convolution of maps of `inputs` channels, which a first layer makes of an image of one channel.
 struct Shape {
     name: &'static str,
     inputs: &'static [usize],
@@ -83,7 +83,7 @@ fn layers(criterion: &mut Criterion) {
     }
 }
 
-/// Denormals through a whole layer, beside ordinary values.
+/// Denormals among ordinary values through a whole layer.
 fn denormals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("denormals");
     for shape in [&SHAPES[2], &SHAPES[6]] {

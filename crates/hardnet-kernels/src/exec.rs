@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Inference and training differ in their steps alone. Threads are started in `thread_pool` and nowhere else, a pool of
-//! one starts none, and clocks are read only where times are asked for.
+//! one starts none, and clocks are read only where times are requested.
 
 pub(crate) mod buffer;
 pub(crate) mod context;

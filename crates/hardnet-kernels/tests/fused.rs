@@ -26,7 +26,7 @@ impl Parameters {
     }
 }
 
-/// The layers behind the image.
+/// The layers after the image.
 enum Layer {
     Conv(Conv, Parameters),
     Depthwise(Depthwise, Parameters),
@@ -42,7 +42,7 @@ fn depthwise(channels: usize, stride: usize, padding: Padding) -> Layer {
     Layer::Depthwise(Depthwise { stride, padding, clamp: Clamp::RELU6 }, Parameters::new(channels, 9))
 }
 
-/// Runs the layers one after the other behind an image, and returns how many steps the program has.
+/// Runs the layers one after the other on an image, and returns how many steps the program has.
 fn check(size: Size, layers: &[Layer]) -> usize {
     const IMAGES: usize = 3;
     let images: Vec<Vec<f32>> = (0..IMAGES).map(|n| random(n as u64 + 7, size.count())).collect();

@@ -6,7 +6,7 @@ mod oracle;
 use hardnet_kernels::{Algorithm, Builder, Clamp, FeatureMap, Filter, Isa, Padding, Pool, PoolKind, Size};
 use oracle::{Conv, Depthwise, Tensor, random};
 
-/// A network of one layer behind 1x1 convolutions that make its inputs, since an image is interleaved.
+/// A network of one layer after 1x1 convolutions that make its inputs, since an image is interleaved.
 struct Bench {
     builder: Builder,
     inputs: Vec<FeatureMap>,
@@ -330,7 +330,7 @@ fn outputs_in_the_middle_are_kept() {
     }
 }
 
-/// A map that is read beside one map by a small window and beside another by a larger one: all three have the same
+/// A map that is read with one map by a small window and with another by a larger one: all three have the same
 /// halo.
 #[test]
 fn maps_that_share_readers_have_one_halo() {

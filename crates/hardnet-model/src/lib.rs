@@ -7,7 +7,7 @@
 //! block for custom networks. They run on every device of Candle and can be trained; on the CPU, training is computed
 //! by the kernels of `hardnet-kernels`, as one operation of Candle's.
 //!
-//! What they are made of comes from crates that do not need Candle, and is exported here: a [`Config`] describes a
+//! Their building blocks come from crates that do not need Candle, and are exported here: a [`Config`] describes a
 //! network and gives its [`Graph`] (`hardnet-graph`), a [`WeightsFile`] holds its parameters (`hardnet-params`), and a
 //! [`Plan`] computes it on the CPU several times faster than these networks do (`hardnet-engine`).
 //!

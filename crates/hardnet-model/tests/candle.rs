@@ -1,4 +1,4 @@
-//! What Candle 0.11.1 does where this project computes otherwise: the claims of `docs/candle-upstream.md`. A failure
+//! Behaviors of Candle 0.11.1 that this project works around: the claims of `docs/candle-upstream.md`. A failure
 //! here means that Candle has changed, and that what works around it may go.
 
 use candle_core::{Device, Result, Tensor, Var};

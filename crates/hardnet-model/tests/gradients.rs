@@ -177,7 +177,7 @@ fn inputs_that_are_variables_have_gradients() {
     assert_eq!(gradients.get(&input).unwrap().dims(), [2, 6, 7, 8]);
 }
 
-/// Two passes whose gradients are asked for together do not share maps.
+/// Two passes whose gradients are computed together do not share maps.
 #[test]
 fn passes_that_live_together_are_apart() {
     let config = config(Variant::HarDNet39Ds);

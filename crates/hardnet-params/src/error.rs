@@ -121,7 +121,7 @@ pub enum Error {
     Metadata {
         /// The file.
         path: PathBuf,
-        /// What was expected and found.
+        /// The expected and the found value, in words.
         reason: String,
     },
     /// The tensors of a weights file do not fit the network.
@@ -152,10 +152,10 @@ pub enum Error {
     Ambiguous {
         /// The file.
         path: PathBuf,
-        /// What the names of each begin with, and which network it is, in the order of the file.
+        /// The prefix of each part's names, and its network, in the order of the file.
         parts: Vec<(String, String)>,
     },
-    /// No name of a file begins with the prefix that was asked for.
+    /// No name of a file begins with the prefix that was requested.
     #[error(
         "no tensor of `{path}` has a name that begins with `{prefix}`, expected one of {found}",
         path = .path.display(), found = first_of(&quoted(.found))

@@ -29,7 +29,7 @@ pub struct Metadata {
     /// How the file that this one was converted from names parameters: the name of a [`Scheme`](crate::Scheme).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
-    /// What was assumed of the network, in words, because the shapes of its tensors do not tell it.
+    /// Assumptions about the network where the shapes of its tensors leave something open, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
     /// The file that this one was converted from.

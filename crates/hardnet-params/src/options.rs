@@ -1,10 +1,10 @@
-//! What a caller expects of a weights file.
+//! Options of reading a weights file.
 
 use hardnet_checkpoint::ReadOptions;
 use hardnet_graph::{Config, Variant};
 use serde_json::{Map, Value};
 
-/// What a weights file is read for. By default, the network that the file describes or that its tensors tell.
+/// Options of reading a weights file. By default, it holds the network that it describes or that its tensors determine.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct WeightsOptions {
@@ -12,7 +12,7 @@ pub struct WeightsOptions {
     pub network: Option<Expected>,
     /// The dictionary of the file to read, its keys joined by periods; by default the file's format tells.
     pub entry: Option<String>,
-    /// What the names of the network's tensors begin with, such as `model.`: the rest of the file is left out. By
+    /// The prefix of the names of the network's tensors, such as `model.`: the rest of the file is left out. By
     /// default it is found out.
     pub prefix: Option<String>,
 }

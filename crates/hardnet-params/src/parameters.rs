@@ -4,7 +4,7 @@ use hardnet_graph::ParamInfo;
 
 use crate::error::Result;
 
-/// A source of parameters, each of which is read once.
+/// A source of parameters; each is read once.
 pub trait Parameters {
     /// The values of `param` in the order of its shape.
     ///

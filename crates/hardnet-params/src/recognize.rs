@@ -16,10 +16,10 @@ use crate::values::FloatType;
 use part::Names;
 use table::{Known, Table};
 
-/// PyTorch's name for the count of batches beside the running statistics of a normalization; inference does not read
+/// PyTorch's name for the count of batches next to the running statistics of a normalization; inference does not read
 /// it.
 const COUNTER: &str = "num_batches_tracked";
-/// Its name for the count of weights in an average, beside the averaged module.
+/// Its name for the count of weights in an average, next to the averaged module.
 const AVERAGE_COUNTER: &str = "n_averaged";
 
 /// Name, shape and type of a tensor in a file.
@@ -62,7 +62,7 @@ pub struct Recognized {
     pub config: Config,
     /// How the file names parameters.
     pub scheme: Scheme,
-    /// What the file's names begin with before those of the scheme, such as `model.`; mostly empty.
+    /// The prefix of the file's names before those of the scheme, such as `model.`; mostly empty.
     pub prefix: String,
     /// Modules in the middle of the file's names that the scheme does not have and that only wrap others, such as
     /// `_orig_mod`.
@@ -73,7 +73,7 @@ pub struct Recognized {
     pub differences: Differences,
     /// Tensors of the file that are not below the prefix.
     pub left_out: Vec<String>,
-    /// What was assumed of a network whose shapes do not tell everything, in words. Nothing for published networks, and
+    /// Assumptions about a network whose shapes leave something open, in words. Nothing for published networks, and
     /// for those that metadata or the caller describe.
     pub assumed: Vec<String>,
 }

@@ -3,7 +3,7 @@
 //! A file fits its network or it does not: every parameter must be there once, in its shape, with finite values and no
 //! variance below zero, and nothing else but PyTorch's counters of batches, which inference does not use. Its names may
 //! be those of any [`Scheme`]; with metadata they are the canonical ones. Names may have a prefix, and then the file
-//! may hold other tensors beside those below it.
+//! may hold other tensors next to those below it.
 
 mod parameters;
 
@@ -156,7 +156,7 @@ impl WeightsFile {
         self.scheme
     }
 
-    /// What the names of the parameters begin with, before those of the scheme: `model.`; mostly empty.
+    /// The prefix of the parameters' names, before those of the scheme: `model.`; mostly empty.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -171,7 +171,7 @@ impl WeightsFile {
         &self.left_out
     }
 
-    /// What was assumed of the network because shapes do not tell it, in words: `ReLU6`, `max pooling after block 1`.
+    /// Assumptions about the network where shapes leave something open, in words: `ReLU6`, `max pooling after block 1`.
     /// Nothing for a published network, and for one that metadata or the caller describe.
     pub fn assumed(&self) -> &[String] {
         &self.assumed

@@ -18,7 +18,7 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA.
     Avx2(Avx2),
-    /// AVX-512 (F, VL and DQ) beside AVX2 and FMA.
+    /// AVX-512 (F, VL and DQ) in addition to AVX2 and FMA.
     Avx512(Avx512),
 }
 
@@ -65,7 +65,7 @@ impl From<Avx512> for Avx2 {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no instruction set `{asked}` on this processor; it has {}", names())]
 pub struct Unavailable {
-    /// The name asked for.
+    /// The requested name.
     pub asked: String,
 }
 

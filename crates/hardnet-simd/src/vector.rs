@@ -76,7 +76,7 @@ pub trait Simd: Copy + Send + Sync + sealed::Sealed {
     /// The first `blocks` blocks, `step` values apart, zeros in the others.
     ///
     /// # Safety
-    /// `from` and `step` values behind it, for each block, are valid for reading [`LANES`] values; there is at least
+    /// `from` and `step` values after it, for each block, are valid for reading [`LANES`] values; there is at least
     /// one block.
     #[inline(always)]
     unsafe fn gather(self, from: *const f32, step: usize, blocks: usize) -> Self::V {
@@ -111,7 +111,7 @@ pub trait Simd: Copy + Send + Sync + sealed::Sealed {
     /// Stores the first `blocks` blocks, `step` values apart.
     ///
     /// # Safety
-    /// `to` and `step` values behind it, for each block, are valid for writing [`LANES`] values; there is at least one
+    /// `to` and `step` values after it, for each block, are valid for writing [`LANES`] values; there is at least one
     /// block.
     #[inline(always)]
     unsafe fn scatter(self, to: *mut f32, step: usize, blocks: usize, value: Self::V) {

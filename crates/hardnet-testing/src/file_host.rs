@@ -8,7 +8,7 @@ use hardnet_base::sha256;
 
 use crate::server::{Break, Request, Response, Server};
 
-/// What goes wrong with one answer.
+/// A fault of one answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// This answer instead of the file.
@@ -17,7 +17,7 @@ pub enum Fault {
     CutAfter(usize),
     /// Nothing follows so many bytes of the body.
     StallAfter(usize),
-    /// The whole file, whatever range was asked for.
+    /// The whole file, whatever range was requested.
     IgnoreRange,
     /// The first bytes of the file as if they were all of it.
     Truncate(usize),
@@ -79,7 +79,7 @@ fn answer(state: &mut State, request: &Request) -> Response {
     file(bytes, request, fault)
 }
 
-/// The file, or the part of it that was asked for.
+/// The file, or the part of it that was requested.
 pub(crate) fn file(bytes: &[u8], request: &Request, fault: Option<Fault>) -> Response {
     let tag = format!("\"{}\"", sha256(bytes));
     let mut bytes = bytes.to_vec();

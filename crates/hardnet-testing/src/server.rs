@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What a client asked for.
+/// A client's request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// `GET`, `HEAD`, ...
@@ -34,7 +34,7 @@ pub enum Break {
     CutAfter(usize),
     /// Nothing follows so many bytes of the body until the client goes away.
     StallAfter(usize),
-    /// It does not, but its length is not announced: the connection is closed behind it.
+    /// It does not, but its length is not announced: the connection is closed after it.
     Unannounced,
 }
 

@@ -111,7 +111,7 @@ pub enum Error {
     InvalidState {
         /// The file.
         path: PathBuf,
-        /// What was expected and found.
+        /// The expected and the found value, in words.
         reason: String,
     },
     /// A configuration that does not describe a network, or a size of image that does not fit it.

@@ -1,4 +1,4 @@
-//! What a run reports.
+//! Events that a run reports.
 
 use hardnet_data::{DecodeWarning, Sample, SampleError};
 

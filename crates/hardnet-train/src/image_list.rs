@@ -1,4 +1,4 @@
-//! What a run remembers of its images, so that it resumes with the same.
+//! The list of images that a run stores, so that it resumes with the same ones.
 
 use hardnet_base::{excerpt, sha256};
 use hardnet_data::Sample;

@@ -1,4 +1,4 @@
-//! What to train.
+//! The description of a training run.
 
 use std::sync::Arc;
 

@@ -108,7 +108,7 @@ fn state(path: &Path) -> Vec<(String, Vec<u8>)> {
     checkpoint.tensors().iter().enumerate().map(tensor).collect()
 }
 
-/// What is measured, without times.
+/// The metrics without times.
 fn figures(history: &[EpochMetrics]) -> Vec<EpochMetrics> {
     let timeless = |metrics: &EpochMetrics| {
         let mut metrics = metrics.clone();
@@ -445,7 +445,7 @@ fn a_network_frozen_as_a_whole_is_refused() {
 
 /// Weights of another number of classes keep all but their head.
 #[test]
-fn a_head_that_does_not_fit_is_drawn_anew() {
+fn a_head_that_does_not_fit_is_drawn_again() {
     let temporary = tempfile::tempdir().unwrap();
     let own = Weights::random(&config(), 1, &Device::Cpu).unwrap();
     let path = temporary.path().join("own.safetensors");

@@ -3,11 +3,11 @@
 //!
 //! The images are under the MIT license, which [`NOTICE`] holds with their source; it goes where they go. The draw
 //! looks neither at image nor class, so that accuracy on the sample estimates accuracy on all 10,000: at 94 % its
-//! standard error is 0.75 points. `make_sample.py` beside this crate's manifest makes it.
+//! standard error is 0.75 points. `make_sample.py` next to this crate's manifest makes it.
 
 /// The weights of a `hardnet39ds` with ten classes for grey images of 64x64 pixels, a safetensors file in f16 whose
-/// metadata holds the names of the classes and the preprocessing; `README.md` beside this crate's manifest tells how it
-/// was trained.
+/// metadata holds the names of the classes and the preprocessing; `README.md` next to this crate's manifest tells how
+/// it was trained.
 pub static WEIGHTS: &[u8] = include_bytes!("../fashion_mnist/hardnet39ds.safetensors");
 
 /// A tar archive of the images as PNG, `fashion_mnist/t10k-00005.png` and so on in the order of [`VAL_LIST`]; the

@@ -31,7 +31,7 @@ pub enum Event<'a> {
     Received(u64),
     /// An attempt failed and is repeated after a pause.
     Retrying {
-        /// What happened.
+        /// The failure.
         why: &'a str,
         /// Length of the pause.
         pause: Duration,

@@ -39,7 +39,7 @@ pub(super) fn parse(rest: &str) -> Result<HubFile> {
     Ok(HubFile { repository: repository.to_owned(), revision, file: file.to_owned() })
 }
 
-/// What stands before a repository in an address: the prefix, where the owner is called like one.
+/// The text before a repository in an address: the prefix, where the owner is called like one.
 pub(super) fn prefix(repository: &str) -> &'static str {
     let owner = repository.split('/').next().unwrap_or_default();
     if KINDS.iter().any(|(prefix, kind)| [prefix, kind].contains(&&owner)) { "models/" } else { "" }
@@ -72,7 +72,7 @@ fn model(location: &str) -> Result<&str, String> {
 fn split(location: &str) -> Result<(&str, Option<&str>, &str), String> {
     let is_marker = |at: &usize| location[..*at].matches('/').count() <= 1;
     match location.find('@').filter(is_marker) {
-        // An `@` behind the name belongs to the file.
+        // An `@` after the name belongs to the file.
         None => {
             let end = location.match_indices('/').nth(1).map_or(location.len(), |(at, _)| at);
             Ok((&location[..end], None, location[end..].strip_prefix('/').unwrap_or_default()))

@@ -36,7 +36,7 @@ impl<T: Into<Value>> From<T> for Cell {
 }
 
 impl Cell {
-    /// A number with so many digits behind the point; nothing for what is not a number.
+    /// A number with so many digits after the point; nothing for what is not a number.
     pub(crate) fn rounded(value: &Value, digits: usize) -> Self {
         let rounded = value.as_f64().and_then(|number| format!("{number:.digits$}").parse::<f64>().ok());
         Self(match rounded {

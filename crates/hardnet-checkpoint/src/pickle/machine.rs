@@ -222,7 +222,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    /// LONG1, LONG4: a two's complement integer behind its length in bytes.
+    /// LONG1, LONG4: a two's complement integer after its length in bytes.
     fn long(&mut self, opcode: u8) -> Result<(), Error> {
         let length = match opcode {
             op::LONG1 => u32::from(self.cursor.u8("pickle integer")?),

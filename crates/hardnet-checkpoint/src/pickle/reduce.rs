@@ -1,6 +1,6 @@
 //! Results of the calls that are known, the states that objects accept, and persistent ids.
 //!
-//! What is not known becomes an opaque value, and so does the result of a known call that has one among its arguments.
+//! The result of an unknown call is an opaque value, and so is that of a known call that has one among its arguments.
 
 use super::global::{Global, rebuilds_some_tensor};
 use super::value::{Arena, Array, Element, Id, Name, NumpyDtype, Opaque, Payload, Storage, Tensor, Value};
@@ -173,7 +173,7 @@ pub(crate) fn build(arena: &mut Arena<'_>, object: Id, state: Id, offset: usize)
     }
 }
 
-/// BINPERSID: a storage, or the class of a module whose source the legacy format stores beside it.
+/// BINPERSID: a storage, or the class of a module whose source the legacy format stores next to it.
 pub(crate) fn persistent(arena: &mut Arena<'_>, pid: Id, offset: usize) -> Result<Id, Error> {
     if let Value::Tuple(items) = arena.get(pid)
         && let [kind, class, _, _] = *items.as_slice()

@@ -30,7 +30,7 @@ pub(crate) enum Value {
     Dict(Vec<(Id, Id)>),
     Set(Vec<Id>),
     Global(Name),
-    /// What a class or function that is not known would give.
+    /// The result of a class or function that is not known.
     Opaque(Opaque),
     Storage(Storage),
     Tensor(Box<Tensor>),
@@ -90,7 +90,7 @@ pub(crate) struct Storage {
     pub(crate) count: u64,
 }
 
-/// What a storage holds.
+/// The elements of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Element {
     Typed(Dtype),

@@ -1,4 +1,4 @@
-//! What the tests share: the fixtures and a small assembler of pickles and archives.
+//! Shared by the tests: the fixtures and a small assembler of pickles and archives.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// What `make_fixtures.py` put into each file.
+/// The content of each file, from `make_fixtures.py`.
 pub(crate) fn expected() -> serde_json::Map<String, serde_json::Value> {
     let text = std::fs::read_to_string(folder().join("expected.json")).expect("the fixture is readable");
     serde_json::from_str(&text).expect("the fixture is JSON")

@@ -82,7 +82,7 @@ struct ConvertReport {
     values: usize,
     bytes: u64,
     pipeline: Option<serde_json::Value>,
-    /// What was assumed of the network, in words.
+    /// Assumptions about the network, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     assumed: Vec<String>,
     /// The paths, the weights first.
@@ -97,7 +97,7 @@ struct Origin {
     format: String,
     /// Key of the dictionary that holds the tensors, such as `state_dict_ema`.
     wrapper: Option<String>,
-    /// What the names of its tensors begin with, such as `model.`.
+    /// The common prefix of the names of its tensors, such as `model.`.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
     scheme: &'static str,

@@ -123,7 +123,7 @@ fn predictions_agree_with_the_result() {
     assert!(lines.iter().all(|line| line["correct"] == (line["top"][0]["index"] == line["label"])));
     assert_eq!(lines[4]["label"], 1);
     assert!(["shirt", "shoe", "bag"].contains(&lines[4]["top"][0]["name"].as_str().unwrap()));
-    // Nothing else is left beside it.
+    // Nothing else is left next to it.
     let left = std::fs::read_dir(folder.path(""))
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".hardnet"));

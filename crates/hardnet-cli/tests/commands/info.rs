@@ -154,7 +154,7 @@ fn measure_ranks_the_layers_of_all_networks() {
     }
 }
 
-/// The pictures of the documents are what the commands beside them draw.
+/// The plots in the documents are those that the commands next to them draw.
 #[test]
 fn pictures_of_the_documents_are_drawn_by_their_commands() {
     let folder = Folder::new();

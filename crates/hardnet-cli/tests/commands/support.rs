@@ -11,7 +11,7 @@ use hardnet_testing::weights_file::{self, Encoding};
 /// A folder that is gone after the test.
 pub(crate) struct Folder(tempfile::TempDir);
 
-/// What a run printed and how it ended.
+/// The output of a run and its exit code.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) stdout: String,
@@ -131,7 +131,7 @@ pub(crate) fn small() -> Config {
     config
 }
 
-/// What [`Folder::small_weights`] says of itself.
+/// The metadata of [`Folder::small_weights`].
 pub(crate) fn metadata(config: Config) -> String {
     let pipeline = serde_json::json!({
         "resize": 32, "crop": 24, "interpolation": "bicubic", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],

@@ -1,4 +1,4 @@
-//! Bands behind the layers of each block.
+//! Colored bands under the layers of each block.
 
 use hardnet_base::svg::Svg;
 use hardnet_graph::{Graph, NodeId};

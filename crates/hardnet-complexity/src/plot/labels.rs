@@ -1,4 +1,4 @@
-//! Places for labels beside points.
+//! Places for labels next to points.
 
 /// A rectangle: left, top, right, bottom.
 pub(super) type Area = (f64, f64, f64, f64);
@@ -9,8 +9,8 @@ const MARK: f64 = 6.5;
 /// Height of a letter above its baseline, and pixels of its width.
 const LETTER: (f64, f64) = (10.0, 7.3);
 
-/// The left end of every label's baseline: beside its point, within `bounds`, and clear of marks and other labels where
-/// there is such a place.
+/// The left end of every label's baseline: next to its point, within `bounds`, and clear of marks and other labels
+/// where there is such a place.
 pub(super) fn place(points: &[(f64, f64)], labels: &[String], bounds: Area) -> Vec<(f64, f64)> {
     let mut taken: Vec<Area> = points.iter().map(|&(x, y)| (x - MARK, y - MARK, x + MARK, y + MARK)).collect();
     let mut placed = Vec::with_capacity(points.len());

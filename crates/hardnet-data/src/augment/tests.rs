@@ -112,7 +112,7 @@ fn numbers_without_sense_are_named() {
     Augmentation::imagenet().validate().unwrap();
 }
 
-/// `tests/torchvision/crops.json`, which `crops.py` beside it wrote.
+/// `tests/torchvision/crops.json`, which `crops.py` in the same folder wrote.
 fn crops() -> serde_json::Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torchvision/crops.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

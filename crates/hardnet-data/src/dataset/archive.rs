@@ -188,7 +188,7 @@ fn is_stray(entry: ArchiveEntry<'_>) -> bool {
 pub(super) struct ArchivedClassFolders<'a> {
     root: &'a Path,
     archive: &'a Archive,
-    /// What the names of all begin with: empty, or folders with `/` behind each.
+    /// The common prefix of all names: empty, or folders, each followed by `/`.
     top: String,
     /// Sorted, without `top`.
     names: Vec<String>,
@@ -265,7 +265,7 @@ fn split_name(name: &str) -> (&str, &str, &str) {
     (class, below, file)
 }
 
-/// The folders that all images and folders are below and that are not themselves a class, with `/` behind each.
+/// The folders above all images and folders that are not themselves a class, each followed by `/`.
 fn common_folder(index: &ArchiveIndex, classes: Option<usize>) -> String {
     let seen = || index.entries().filter(|entry| !is_stray(*entry));
     let images = || seen().filter(|entry| is_image(*entry));

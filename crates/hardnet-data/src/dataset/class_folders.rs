@@ -47,7 +47,7 @@ pub(super) struct ClassFolders {
     pub(super) names: Vec<String>,
     /// The names of the other folders, sorted.
     pub(super) empty: Vec<String>,
-    /// Images beside the folders.
+    /// Images next to the folders.
     pub(super) unsorted: usize,
     /// The samples in the order of the folders. The label of each is a number of `names` until it is a class index.
     pub(super) samples: Vec<Sample>,

@@ -36,7 +36,7 @@ pub(super) fn fields(line: &str) -> Option<Vec<Cow<'_, str>>> {
     }
 }
 
-/// A field behind its opening quote, where two quotes stand for one, and what is behind its closing quote.
+/// A field after its opening quote, where two quotes stand for one, and what is after its closing quote.
 fn quoted_field(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut end = text.find('"')?;
     if !text[end + 1..].starts_with('"') {

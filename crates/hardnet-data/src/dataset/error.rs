@@ -29,7 +29,7 @@ pub enum DatasetError {
     Text {
         /// The list, class map or other text.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: TextError,
     },
     /// A carriage return that is not part of a line end.
@@ -82,7 +82,7 @@ pub enum DatasetError {
     Labels {
         /// The list, or the root of the class folders.
         path: PathBuf,
-        /// What is wrong with them.
+        /// The problem.
         reason: LabelError,
     },
     /// A line of a class map cannot be used.
@@ -92,7 +92,7 @@ pub enum DatasetError {
         path: PathBuf,
         /// The line.
         line: usize,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// A class map of another number of classes than the network's.
@@ -242,7 +242,7 @@ pub enum DatasetError {
     Kit {
         /// The kit, or the ground truth in place of its own.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: KitError,
     },
     /// Images that the development kit does not label.
@@ -285,7 +285,7 @@ pub enum DatasetError {
         /// The file of images.
         images: PathBuf,
     },
-    /// No labels lie beside an IDX file of images.
+    /// There is no labels file next to an IDX file of images.
     #[error("the labels of `{}` are missing, expected them in `{}`", .images.display(), .expected.display())]
     IdxNoLabels {
         /// The file of images.

@@ -223,7 +223,7 @@ fn parse<const N: usize>(mut reader: impl Read) -> Result<([usize; N], Vec<u8>),
     if (values.len() as u64) < expected {
         return Err(IdxError::Truncated { found: values.len() as u64, expected });
     }
-    // A compressed file has its checksum behind the last value: reading on verifies it.
+    // A compressed file has its checksum after the last value: reading on verifies it.
     if reader.read(&mut [0])? > 0 {
         return Err(IdxError::TooLong { expected });
     }
@@ -238,7 +238,7 @@ fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), IdxError> {
     })
 }
 
-/// The file of labels beside one of images: `images` is `labels` in its name, and `idx3` is `idx1`. Either file may be
+/// The labels file of a file of images: `images` is `labels` in its name, and `idx3` is `idx1`. Either file may be
 /// compressed without the other.
 fn labels_path(images: &Path) -> Result<PathBuf, DatasetError> {
     let name = images.file_name().unwrap_or_default().to_string_lossy();

@@ -22,7 +22,7 @@ pub use mat::MatError;
 const TABLE: &str = "meta.mat";
 const GROUND_TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
 
-/// The classes with an image; the kit has inner ones of the hierarchy behind them.
+/// The classes with an image; the kit has inner ones of the hierarchy after them.
 const CLASSES: u32 = 1000;
 
 /// The largest file of the kit that is read, in bytes.
@@ -69,7 +69,7 @@ pub enum KitError {
     Text {
         /// The file.
         file: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         reason: TextError,
     },
     /// The table of classes cannot be read.

@@ -22,7 +22,7 @@ pub enum LabelError {
         total: usize,
         /// The first few of them.
         first: Vec<QuotedLabel>,
-        /// What was expected.
+        /// The expected labels.
         expected: Expected,
     },
     /// A label is a number, but not a class index.
@@ -32,7 +32,7 @@ pub enum LabelError {
         label: QuotedLabel,
         /// How many classes there are.
         classes: usize,
-        /// What all labels look like.
+        /// The form of all labels.
         numbering: Numbering,
         /// The first few names of the classes, if they have names.
         names: Vec<String>,
@@ -111,7 +111,7 @@ impl fmt::Display for QuotedLabel {
     }
 }
 
-/// What labels were expected to be.
+/// The expected form of labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {

@@ -1,6 +1,6 @@
 //! Lists of labels: one `name label` per line, as evaluations of ImageNet exchange them, or Kaggle's rows.
 //!
-//! What is needed of a list only while it is read stays small. Once glibc's allocator has been given back a large
+//! Data that is needed only while a list is read stays small. Once glibc's allocator has been given back a large
 //! block, it takes blocks up to that size from its heaps, where tensors and decoders' buffers leave gaps between them;
 //! so the file is read line by line, and the samples are made where they stay.
 

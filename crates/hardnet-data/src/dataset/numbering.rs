@@ -4,7 +4,7 @@ use super::label_error::{LabelError, Numbering, QuotedLabel};
 use super::labels::{WrittenLabel, decimal};
 use super::list::ParsedList;
 
-/// What the validation images begin with; eight digits from 1 follow.
+/// The prefix of the validation images; eight digits from 1 follow.
 pub(super) const VALIDATION_IMAGE: &str = "ILSVRC2012_val_";
 
 /// The first validation images: `ILSVRC2012_ID` in the ground truth of the development kit, and the index of the class

@@ -1,4 +1,4 @@
-//! What a labeled data set is read from, and how.
+//! The sources of a labeled data set, and options of reading it.
 
 use std::path::PathBuf;
 

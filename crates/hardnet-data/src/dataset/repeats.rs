@@ -34,7 +34,7 @@ pub(super) fn check(list: &ParsedList, allowed: bool) -> Result<Option<String>, 
 /// The number of the image of each sample, from 0 in the order of their first samples. Samples of one path have the
 /// same number.
 pub(super) fn image_numbers(samples: &[Sample]) -> Vec<u32> {
-    // A path is made when it is asked for, so paths are compared only where their hashes are equal.
+    // A path is made when it is needed, so paths are compared only where their hashes are equal.
     let hasher = RandomState::new();
     let mut order: Vec<(u64, u32)> = samples.iter().map(|sample| hasher.hash_one(sample.path())).zip(0..).collect();
     order.sort_unstable();

@@ -63,7 +63,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
 /// Bytes of the signature and the screen.
 const HEADER: usize = 13;
 
-/// The flag of a palette behind the header; the lowest bits are its size.
+/// The flag of a palette after the header; the lowest bits are its size.
 const GLOBAL_PALETTE: u8 = 0x80;
 
 fn is_ramp(palette: &[u8]) -> bool {

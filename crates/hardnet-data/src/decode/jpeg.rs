@@ -2,7 +2,7 @@
 //!
 //! The library is `zune-jpeg` ([`zune`]) or, with the feature `exact-jpeg`, libjpeg-turbo ([`turbo`]). Either is handed
 //! only what it needs: the table, frame and scan segments and the data up to the end-of-image marker. Exif, profiles,
-//! thumbnails, junk between segments and anything behind the image never reach it. A file that breaks the standard, or
+//! thumbnails, junk between segments and anything after the image never reach it. A file that breaks the standard, or
 //! that the library refuses, is read by [`rescue`] as far as Pillow reads it.
 
 mod color;

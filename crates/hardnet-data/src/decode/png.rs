@@ -8,7 +8,7 @@ use image::codecs::png::PngDecoder;
 use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error, to_image};
 use crate::image::Channels;
 
-/// Memory the decoder may take beside the pixels, for its window, palette and color profile.
+/// Memory the decoder may take in addition to the pixels, for its window, palette and color profile.
 const OVERHEAD_BYTES: u64 = 16 << 20;
 
 pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
@@ -63,7 +63,7 @@ fn check_palette(bytes: &[u8]) -> Result<(), DecodeError> {
             b"IEND" => break,
             _ => {}
         }
-        // Length, type and check sum are 12 bytes beside the content.
+        // Length, type and check sum are 12 bytes in addition to the content.
         rest = rest.get(length as usize..).and_then(|rest| rest.get(12..)).unwrap_or_default();
     }
     Ok(())

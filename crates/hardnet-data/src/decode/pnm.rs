@@ -92,7 +92,7 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// What follows the header.
+    /// The bytes after the header.
     fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.position..).unwrap_or_default()
     }
@@ -103,7 +103,7 @@ impl<'a> Words<'a> {
         byte
     }
 
-    /// The next number of the header, and one white space behind it.
+    /// The next number of the header, and one white space after it.
     fn header(&mut self) -> Result<u32, DecodeError> {
         let mut word = Vec::new();
         while word.len() <= MAX_DIGITS {

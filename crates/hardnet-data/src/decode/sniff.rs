@@ -12,7 +12,7 @@ pub enum ContentGuess {
     Empty,
     /// Nothing but zero bytes: a hole left by an interrupted copy.
     Zeros,
-    /// A image in a format that is not read here, by name.
+    /// An image in a format that is not read here, by name.
     OtherImage(&'static str),
     /// An archive or compressed file, by name.
     Archive(&'static str),

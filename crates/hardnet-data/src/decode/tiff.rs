@@ -15,7 +15,7 @@ use crate::image::Channels;
 
 const FORMAT: ImageFormat = ImageFormat::Tiff;
 
-/// Memory the decoder may take beside the pixels, for tables and a strip.
+/// Memory the decoder may take in addition to the pixels, for tables and a strip.
 const OVERHEAD_BYTES: usize = 16 << 20;
 
 /// Interpretations of samples.
@@ -105,13 +105,13 @@ fn decode_samples(
     Ok(Decoded { image: to_image(FORMAT, size, channels, samples)?, warnings: layout.warnings() })
 }
 
-/// What the samples of a pixel mean.
+/// The meaning of the samples of a pixel.
 struct Layout {
     big_endian: bool,
     photometric: u16,
     bits: u16,
     samples: usize,
-    /// Meanings of the samples behind the color.
+    /// Meanings of the samples after the color.
     extra: Vec<u16>,
     /// Whether all samples are unsigned numbers of the same size, with the first pixel in the high bits.
     is_plain: bool,

@@ -10,7 +10,7 @@ use crate::image::Channels;
 
 const FORMAT: ImageFormat = ImageFormat::WebP;
 
-/// Memory the decoder may take beside the pixels.
+/// Memory the decoder may take in addition to the pixels.
 const OVERHEAD_BYTES: u64 = 16 << 20;
 
 pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
@@ -62,7 +62,7 @@ fn still(bytes: &[u8], limits: &DecodeLimits) -> Result<Still, DecodeError> {
 /// An animated file.
 struct Animation<'a> {
     size: (usize, usize),
-    /// The chunks behind the header.
+    /// The chunks after the header.
     chunks: &'a [u8],
 }
 

@@ -123,7 +123,7 @@ impl Memory {
     }
 }
 
-/// Samples behind an output row that a kernel may overwrite.
+/// Samples after an output row that a kernel may overwrite.
 const PADDING: usize = 16;
 
 /// Averages the row that `input` begins with horizontally.

@@ -5,11 +5,11 @@ use std::arch::x86_64::*;
 
 use hardnet_simd::Avx2;
 
-/// Samples behind a row that storing pixels may overwrite.
+/// Samples after a row that storing pixels may overwrite.
 pub(super) const PADDING: usize = 16;
 
-/// Rounds `values`, four a pixel of which three are colors, half to even and clips them to 0..=255; writes up to
-/// [`PADDING`] samples behind the last.
+/// Rounds `values`, four a pixel, three of them colors, half to even and clips them to 0..=255; writes up to
+/// [`PADDING`] samples after the last.
 pub(super) fn round(_: Avx2, values: &[f32], output: &mut [u8]) {
     assert!(values.len() / 4 * 3 + PADDING <= output.len());
     let (whole, rest) = values.as_chunks::<16>();

@@ -76,7 +76,7 @@ impl Memory {
     }
 }
 
-/// Samples behind an output row that a kernel may overwrite.
+/// Samples after an output row that a kernel may overwrite.
 const PADDING: usize = 32;
 
 /// Pixels and weights of an output pixel; weights are integers in units of 1/2048 in OpenCV's own arithmetic.

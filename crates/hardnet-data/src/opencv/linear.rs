@@ -70,7 +70,7 @@ impl Memory {
     }
 }
 
-/// Samples behind an output row that a kernel may overwrite.
+/// Samples after an output row that a kernel may overwrite.
 const PADDING: usize = 32;
 
 /// Rounded weights of two pixels, where `fraction` is the second's.

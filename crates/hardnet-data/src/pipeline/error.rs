@@ -13,7 +13,7 @@ pub enum PipelineError {
     Side {
         /// `"resize"` or `"crop"`.
         name: &'static str,
-        /// The size asked for, in pixels.
+        /// The requested size, in pixels.
         value: u64,
         /// The largest accepted size.
         max: u64,

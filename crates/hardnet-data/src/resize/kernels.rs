@@ -28,7 +28,7 @@ const HALF: i32 = 1 << (PRECISION_BITS - 1);
 /// Rows that [`Axis::horizontal`] takes best together.
 pub(super) const BATCH: usize = 8;
 
-/// Samples of space that a row needs behind its last one, where [`Axis::horizontal`] may leave anything.
+/// Samples of space that a row needs after its last one, where [`Axis::horizontal`] may write anything.
 pub(super) const PADDING: usize = 1;
 
 /// One axis of a resize: its windows and the loops over them.
@@ -93,7 +93,7 @@ impl Axis {
     }
 
     /// Resamples `count` rows of `input` to the planned columns: row `i` goes to `output[i * stride..]`, with
-    /// [`PADDING`] samples behind it that hold anything afterwards.
+    /// [`PADDING`] samples after it that hold anything afterwards.
     pub(super) fn horizontal(
         &self,
         channels: Channels,

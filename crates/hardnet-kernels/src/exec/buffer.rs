@@ -175,14 +175,14 @@ impl PackedSlice {
     }
 }
 
-/// Values that a vector may reach behind the last of a slice.
+/// Values that a vector may reach past the last of a slice.
 pub(crate) const READ_PADDING: usize = LANES;
 
 /// Values of a buffer, unless one slice is larger. What is not written to costs address space only.
 const BUFFER: usize = 8 << 20;
 
 impl PackedWeights {
-    /// Takes `len` values, which `fill` writes over zeros. [`READ_PADDING`] values behind them may be read.
+    /// Takes `len` values, which `fill` writes over zeros. [`READ_PADDING`] values after them may be read.
     pub(crate) fn push(&mut self, len: usize, fill: impl FnOnce(&mut [f32])) -> PackedSlice {
         let room = self.buffers.last().map_or(0, |buffer| buffer.len().saturating_sub(self.used));
         if room < len + READ_PADDING || self.buffers.is_empty() {

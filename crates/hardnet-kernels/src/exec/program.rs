@@ -22,7 +22,7 @@ pub(crate) trait Step: Send + Sync {
     /// Calls `push` with each phase of a run of `images` images and the number of its tasks.
     fn phases(&self, images: usize, push: &mut dyn FnMut(Self::Part, usize));
 
-    /// Memory that the step needs beside maps, for at most `images` images.
+    /// Memory that the step needs in addition to maps, for at most `images` images.
     fn scratch(&self, images: usize) -> Scratch;
 
     /// Computes one task; to be `#[inline(always)]`.
@@ -102,12 +102,12 @@ pub(crate) struct Executor<T: Step> {
 }
 
 impl<T: Step> Executor<T> {
-    /// Allocates the memory of `max_images` images, of `image_stride` values each, and what the steps need beside it.
+    /// Allocates the memory of `max_images` images, of `image_stride` values each, and what the steps need in addition.
     ///
     /// # Safety
     /// * All layouts of the steps lie within `image_stride` values, and all packed slices are of `weights`.
     /// * Maps that are used after the step that writes them do not overlap with maps written in the meantime.
-    /// * The tasks of a phase write to different values, none of which another task of the phase reads.
+    /// * The tasks of a phase write to different values, and no other task of the phase reads them.
     pub(crate) unsafe fn new(
         isa: Isa,
         pool: ThreadPool,
@@ -282,7 +282,7 @@ impl<T: Step> Kernel for Task<'_, T> {
     }
 }
 
-/// Measures the time of steps on the first worker, where times are asked for.
+/// Measures the time of steps on the first worker, where times are requested.
 struct Clock<'a> {
     nanos: &'a [AtomicU64],
     before: Option<Instant>,

@@ -35,7 +35,7 @@ impl Clamp {
     pub const RELU6: Self = Self { low: 0.0, high: 6.0 };
 }
 
-/// One panel: `blocks` blocks of output channels, their weights `[k, blocks, 8]`, behind which
+/// One panel: `blocks` blocks of output channels, their weights `[k, blocks, 8]`, after which
 /// [`READ_PADDING`](crate::exec::buffer::READ_PADDING) values are readable, and biases `[blocks, 8]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panel {

@@ -56,7 +56,7 @@ pub(super) struct Tile<'a, const P: usize, const V: usize, const EVEN: bool> {
 impl<'a, const P: usize, const V: usize, const EVEN: bool> Tile<'a, P, V, EVEN> {
     /// # Safety
     /// * The promises of [`multiply`](super::multiply) hold for the first `P` pixels of `at` until the tile is run.
-    /// * The panel has `V` vectors of blocks, of which the last may be in part.
+    /// * The panel has `V` vectors of blocks; the last may be partial.
     /// * Where `EVEN`, so is `at`.
     #[inline(always)]
     pub(super) unsafe fn new(
@@ -172,7 +172,7 @@ impl<S: Simd, const V: usize> PanelRow<S, V> {
         })
     }
 
-    /// The row at `from` with what lies behind it in the other lanes.
+    /// The row at `from` with the values after it in the other lanes.
     ///
     /// # Safety
     /// `from` is valid for reading the row and [`READ_PADDING`](crate::exec::buffer::READ_PADDING) values more.

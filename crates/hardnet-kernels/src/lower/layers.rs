@@ -73,7 +73,7 @@ pub(crate) struct Node<T> {
     pub(crate) data: T,
 }
 
-/// The layers of a network, each of which reads earlier ones.
+/// The layers of a network; each reads earlier ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Layers<T> {
     nodes: Vec<Node<T>>,
@@ -88,7 +88,7 @@ impl<T> Layers<T> {
         Ok(layers)
     }
 
-    /// The layers, of which the first is the image.
+    /// The layers; the first is the image.
     pub(crate) fn nodes(&self) -> &[Node<T>] {
         &self.nodes
     }

@@ -35,7 +35,7 @@ struct ParamOffsets {
 }
 
 impl ParamOffsets {
-    /// Those of the normalization of a layer, behind its weights.
+    /// Those of the normalization of a layer, after its weights.
     fn norm(self, layer: &Layer) -> Self {
         Self { parameter: self.parameter + layer.weights(), ..self }
     }
@@ -96,7 +96,7 @@ impl Builder {
     ///
     /// [`Error::NoInputs`], [`Error::SizesDiffer`] for inputs of different sizes, [`Error::Window`] where the kernel
     /// does not fit, [`Error::Unsupported`] for a convolution that no kernel computes, and for a stride other than 1
-    /// behind other layers unless it is depthwise, whose gradient no kernel computes.
+    /// after other layers unless it is depthwise, whose gradient no kernel computes.
     pub fn conv(&mut self, inputs: &[FeatureMap], conv: &Conv, clamp: Clamp) -> Result<FeatureMap> {
         let layer = self.layers.conv(inputs, conv)?;
         if conv.bias {
@@ -214,7 +214,7 @@ impl Builder {
     }
 }
 
-/// Values that a layer saves beside maps.
+/// Values that a layer saves in addition to maps.
 #[derive(Clone, Copy, Debug, Default)]
 struct SavedSlices {
     /// Vectors of its normalization.

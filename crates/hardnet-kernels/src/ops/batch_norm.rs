@@ -1,4 +1,4 @@
-//! Batch normalization by the batch's statistics with the activation behind it, forward and backward.
+//! Batch normalization by the batch's statistics and the activation after it, forward and backward.
 //!
 //! Of a convolution's outputs `z`, with mean `m` and variance `v` of a channel over the batch:
 //!

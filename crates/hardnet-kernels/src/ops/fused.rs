@@ -23,7 +23,7 @@
 //! before; neighboring tasks compute the rows between them twice.
 //!
 //! A [`FusedGroup`] is a sequence of layers each of which alone reads the one before: a 1x1 convolution and the
-//! depthwise one or the pool behind it, or the image and everything up to the first depthwise convolution.
+//! depthwise one or the pool after it, or the image and everything up to the first depthwise convolution.
 //! [`Partition`] decides how many rows a task has, and whether the group is worth it.
 #![allow(unsafe_code)]
 
@@ -318,7 +318,7 @@ impl FusedGroup {
         }
     }
 
-    /// Computes `rows` of `stage`'s map, of which the window starts at row `held`, from the window of the map before,
+    /// Computes `rows` of `stage`'s map, whose window starts at row `held`, from the window of the map before,
     /// which starts at row `before`, or from the group's inputs.
     ///
     /// # Safety

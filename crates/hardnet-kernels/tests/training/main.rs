@@ -75,7 +75,7 @@ fn check_at(what: &str, network: &Network, sample: &[usize]) {
         let mut before: Option<Results> = None;
         for threads in [1, 3] {
             let mut program = program(network, isa, threads);
-            // What an earlier pass left behind must not matter.
+            // Values that an earlier pass left in memory must not matter.
             run(&mut program, &random(17, pixels.len()), &parameters, &weights);
             let found = run(&mut program, &pixels, &parameters, &weights);
             let name = |part: &str| format!("{what}, {isa:?}, {threads} threads: {part}");
@@ -189,12 +189,12 @@ fn depthwise_convolutions_agree() {
             ],
         );
         network.outputs = vec![2, 3];
-        check("depthwise beside a convolution", &network);
+        check("depthwise next to a convolution", &network);
     }
 }
 
 /// Sums over the pixels of a plane are cut into stretches, and small maps of several images are taken together: planes
-/// of some stretches and a rest, and planes of which two fit into one, with a third image that is left over.
+/// of some stretches and a rest, and planes small enough that two fit into one, with a third image that is left over.
 #[test]
 fn sums_over_several_stretches_agree() {
     for (height, width) in [(23, 13), (11, 11)] {
@@ -210,7 +210,7 @@ fn sums_over_several_stretches_agree() {
     }
 }
 
-/// Maps of so many channels that a convolution takes their pixels in parts, of which the last is smaller.
+/// Maps of so many channels that a convolution takes their pixels in parts, the last one smaller.
 #[test]
 fn wide_maps_agree() {
     let layers = vec![first(600), Layer::Conv(vec![1], conv(11, 1, 1, Padding::default(), Clamp::RELU6))];
@@ -253,7 +253,7 @@ fn pools_agree() {
     }
 }
 
-/// Maps that pools or means and a convolution read, each of which adds to their gradient.
+/// Maps that pools or means and a convolution read; each adds to their gradient.
 #[test]
 fn pools_beside_convolutions_agree() {
     let pool = |kind| Layer::Pool(1, Pool::new(kind, 2, 2));
@@ -261,7 +261,7 @@ fn pools_beside_convolutions_agree() {
         let layers = vec![first(9), reader, Layer::Conv(vec![1], conv(4, 3, 1, Padding::all(1), Clamp::RELU))];
         let mut network = network(2, (2, 4, 6), layers);
         network.outputs = vec![2, 3];
-        check("a pool beside a convolution", &network);
+        check("a pool next to a convolution", &network);
     }
 }
 

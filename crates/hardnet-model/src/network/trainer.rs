@@ -3,7 +3,7 @@
 //! Candle computes the gradients of these networks rightly but slowly: grouped convolutions and strided pools have to
 //! be spelled out in shifted views, and every operation passes over memory by itself. On the CPU in f32, a [`Program`]
 //! computes the whole network instead: see [`pass`]. Everything else takes the path of single operations, which all
-//! devices have and which this one is tested against: other devices and types, images whose gradient is asked for, and
+//! devices have and which this one is tested against: other devices and types, images that need a gradient, and
 //! networks that the kernels do not know.
 
 mod pass;

@@ -1,8 +1,8 @@
-//! What the shapes of tensors leave open, in words.
+//! Properties that the shapes of tensors leave open, in words.
 
 use hardnet_graph::{Config, Downsample, StemPadding};
 
-/// What was assumed of a network that was inferred from shapes: each entry completes "assumed:".
+/// The assumptions about a network that was inferred from shapes: each entry completes "assumed:".
 pub(super) fn assumed(config: &Config) -> Vec<String> {
     let mut words = vec![match config.activation.name() {
         "relu6" => "ReLU6".into(),

@@ -25,7 +25,7 @@ impl<'a> Known<'a> {
         let configs = match wanted {
             Wanted::Any => published(),
             Wanted::Variant(variant) => {
-                // What is asked for comes first.
+                // The requested network comes first.
                 let others = published().into_iter().filter(|config| config.variant() != Some(variant));
                 std::iter::once(variant.into()).chain(others).collect()
             }
@@ -132,8 +132,8 @@ impl<'a> Table<'a> {
     }
 
     /// Whether a network is all that its part of the file is meant to hold. What is called `base` is the canonical name
-    /// of a classifier's layers: tensors beside them belong to the same network, which is then another one, unless only
-    /// a backbone is wanted of it.
+    /// of a classifier's layers: tensors next to them belong to the same network, which is then another one, unless
+    /// only a backbone is wanted of it.
     fn is_whole(&self, found: &Recognized) -> bool {
         found.differences.count() == 0
             && !(is_base(self.part.prefix) && found.scheme == Scheme::Bare && found.config.head.is_some())
@@ -206,7 +206,7 @@ fn notebook_stem(config: Config, scheme: Scheme) -> Config {
     }
 }
 
-/// What the names of a file have beside those of a scheme.
+/// The parts of a file's names that the names of a scheme do not have.
 struct Origins<'a> {
     /// The prefix of the part, without wrappers.
     part: &'a str,

@@ -222,7 +222,7 @@ fn hostile_names_take_no_longer_than_their_length() {
     assert_eq!(recognize(&many, Wanted::Any, None).unwrap().len(), 500);
 }
 
-/// What metadata or the caller describe is compared with, and nothing is assumed of it.
+/// A network that metadata or the caller describe is compared as it is, and nothing is assumed.
 #[test]
 fn a_described_network_is_the_one_compared_with() {
     let mut config = Config::from(Variant::HarDNet68).with_classes(4);

@@ -36,7 +36,7 @@ impl Parameters for FileParameters<'_> {
     }
 }
 
-/// The parameters of a [`WeightsFile`] as f32, each of which can be read once; made by
+/// The parameters of a [`WeightsFile`] as f32; each can be read once; made by
 /// [`WeightsFile::into_parameters`].
 #[derive(Debug)]
 pub struct OwnedParameters {

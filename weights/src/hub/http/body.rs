@@ -147,7 +147,7 @@ fn length(part: &Path) -> u64 {
     fs::metadata(part).map_or(0, |metadata| metadata.len())
 }
 
-/// The file beside a part that holds the host's validator of the file.
+/// The file next to a partial download that holds the host's validator of the file.
 fn validator_file(part: &Path) -> PathBuf {
     let mut name = part.as_os_str().to_owned();
     name.push(".validator");

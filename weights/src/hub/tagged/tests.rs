@@ -294,7 +294,7 @@ fn a_file_much_longer_than_the_weights_is_refused() {
     fixture.host.fail([Fault::Unannounced]);
     let error = fixture.fetch().unwrap_err().to_string();
     assert_eq!(error.matches(&format!("more than {max_length} bytes")).count(), 2, "{error}");
-    assert_eq!(fixture.paths().len(), 2, "it is not asked for again");
+    assert_eq!(fixture.paths().len(), 2, "it is not requested again");
     let arriving = fixture.cache.path().join(&fixture.entry.tag).join("arriving");
     assert!(fs::read_dir(arriving).unwrap().next().is_none());
 }

@@ -1,4 +1,4 @@
-//! `hardnet info --measure`: measured time and memory traffic of each layer, beside the computed costs.
+//! `hardnet info --measure`: measured time and memory traffic of each layer, next to the computed costs.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is said of uneven classes.
+//! Advice on uneven classes.
 
 use hardnet_base::excerpt;
 use hardnet_data::Sample;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The folder that the images of a list lie in, and the absolute names it has.
 pub(in crate::dataset) struct FolderNames {
     pub(in crate::dataset) path: Arc<Path>,
-    /// What absolute names in the list may begin with: the folder's path as given and with its links resolved.
+    /// The prefixes that absolute names in the list may have: the folder's path as given and with its links resolved.
     absolute: Vec<PathBuf>,
 }
 

@@ -136,7 +136,7 @@ impl<'a> ParsedList<'a> {
         DatasetError::ConflictingLabels { list: self.path.into(), first_line, line: line as usize, text }
     }
 
-    /// The error of images that are not in `root`, of which there is at least one.
+    /// The error of one or more images that are not in `root`.
     pub(in crate::dataset) fn missing(
         &self,
         root: &Path,

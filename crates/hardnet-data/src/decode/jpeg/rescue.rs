@@ -27,7 +27,7 @@ use source::Source;
 pub(super) struct Rescued {
     frame: Frame,
     pub(super) encoding: Encoding,
-    /// There are stray bytes between the segments or behind the image data, or the end-of-image marker is missing.
+    /// There are stray bytes between the segments or after the image data, or the end-of-image marker is missing.
     pub(super) irregular: bool,
     /// Parts of the image are lost.
     pub(super) damaged: bool,

@@ -151,7 +151,7 @@ impl JpegLayout {
     }
 
     /// Writes the file reduced to what a decoder needs, between `first` and `last`: no application data, no comments,
-    /// nothing behind the image.
+    /// nothing after the image.
     pub(super) fn essential(&self, bytes: &[u8], first: &[u8], last: &[u8], data: &mut Vec<u8>) {
         data.clear();
         data.reserve_exact(bytes.len() + first.len() + last.len() + 2);
@@ -250,7 +250,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// The next marker, over junk and fill bytes: where its (last) `0xFF` is, and its code. The position is then behind
+    /// The next marker, over junk and fill bytes: where its (last) `0xFF` is, and its code. The position is then after
     /// it.
     fn next_marker(&mut self, missing: &'static str) -> Result<(usize, u8), DecodeError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
@@ -262,7 +262,7 @@ impl<'a> Walk<'a> {
         Ok((start, self.bytes[start + 1]))
     }
 
-    /// The payload of the segment whose marker was just read. The position is then behind it.
+    /// The payload of the segment whose marker was just read. The position is then after it.
     fn segment(&mut self) -> Result<&'a [u8], DecodeError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let (length, _) = rest.split_first_chunk().ok_or_else(|| self.truncated("segment length"))?;
@@ -275,7 +275,7 @@ impl<'a> Walk<'a> {
         Ok(payload)
     }
 
-    /// From behind the first scan header to the end of the last scan's data.
+    /// From the end of the first scan header to the end of the last scan's data.
     ///
     /// A sequential image in one scan of all components ends with the first marker other than a restart; between it
     /// and the end-of-image marker only comments and application data may stand. All others have more scans.

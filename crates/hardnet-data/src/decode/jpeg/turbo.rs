@@ -12,7 +12,7 @@ use crate::decode::{DecodeError, DecodeScratch, one_line};
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "libjpeg-turbo 3.1";
 
-/// What stands in front of the tables.
+/// The bytes before the tables.
 pub(super) fn first_segments(encoding: Encoding) -> &'static [u8] {
     adobe(encoding)
 }
@@ -20,7 +20,7 @@ pub(super) fn first_segments(encoding: Encoding) -> &'static [u8] {
 /// Whether the decoder says nothing of damage in progressive images.
 pub(super) const OVERLOOKS_DAMAGE: bool = false;
 
-/// What stands behind the data of one sequential scan.
+/// The bytes after the data of one sequential scan.
 pub(super) const END_OF_ONE_SCAN: &[u8] = b"\xff\xd9";
 
 /// The image in `scratch.data`, `[height, width, channels]`, gray or RGB.

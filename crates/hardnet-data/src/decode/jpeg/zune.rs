@@ -18,7 +18,7 @@ pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
 /// The largest side a JPEG header can express.
 const MAX_SIDE: usize = u16::MAX as usize;
 
-/// What stands in front of the tables.
+/// The bytes before the tables.
 pub(super) fn first_segments(_: Encoding) -> &'static [u8] {
     &[]
 }
@@ -26,7 +26,7 @@ pub(super) fn first_segments(_: Encoding) -> &'static [u8] {
 /// Whether the decoder says nothing of damage in progressive images.
 pub(super) const OVERLOOKS_DAMAGE: bool = true;
 
-/// What stands behind the data of one sequential scan. The decoder fills missing data up with zeros and says nothing,
+/// The bytes after the data of one sequential scan. The decoder fills missing data up with zeros and says nothing,
 /// but a start-of-image marker within the image is an error. A complete image ends before the zeros are used up that
 /// the decoder may read in advance.
 pub(super) const END_OF_ONE_SCAN: &[u8] = b"\0\0\0\0\0\0\0\0\0\0\0\0\xff\xd8\xff\xd9";

@@ -73,7 +73,7 @@ unsafe fn interpolate(pixels: &[[[usize; 4]; 2]], weights: &[[[f32; 8]; 4]], inp
     }
 }
 
-/// Interpolates between four rows of four values a pixel; writes up to [`PADDING`] samples behind the last.
+/// Interpolates between four rows of four values a pixel; writes up to [`PADDING`] samples after the last.
 pub(super) fn vertical(_: Avx2, rows: [&[f32]; 4], weights: [f32; 4], output: &mut [u8]) {
     let length = rows[0].len();
     assert!(rows.iter().all(|row| row.len() == length) && length / 4 * 3 + PADDING <= output.len());
@@ -108,7 +108,7 @@ unsafe fn blend(rows: [&[f32]; 4], weights: [f32; 4], output: &mut [u8]) {
             rest[..length - whole].copy_from_slice(&row[whole..]);
             rest
         });
-        // SAFETY: the arrays have 16 values; behind the samples of whole groups there is room for the padding.
+        // SAFETY: the arrays have 16 values; after the samples of whole groups there is room for the padding.
         unsafe {
             let first = round(rest.each_ref().map(|row| _mm256_loadu_ps(row.as_ptr())));
             let second = round(rest.each_ref().map(|row| _mm256_loadu_ps(row.as_ptr().add(8))));

@@ -78,7 +78,7 @@ unsafe fn interpolate(
     }
 }
 
-/// Interpolates between two rows of four values a pixel; writes up to [`PADDING`] samples behind the last.
+/// Interpolates between two rows of four values a pixel; writes up to [`PADDING`] samples after the last.
 pub(super) fn vertical(_: Avx2, [upper, lower]: [&[i16]; 2], weights: [i16; 2], output: &mut [u8]) {
     assert!(upper.len() == lower.len() && upper.len() / 4 * 3 + PADDING <= output.len());
     // SAFETY: the token proves AVX2; the rows are as long, and the output has room.
@@ -119,7 +119,7 @@ unsafe fn rows(upper: &[i16], lower: &[i16], weights: [i16; 2], output: &mut [u8
         let mut rest = [[0_i16; VALUES]; 2];
         rest[0][..upper.len() - whole].copy_from_slice(&upper[whole..]);
         rest[1][..lower.len() - whole].copy_from_slice(&lower[whole..]);
-        // SAFETY: the arrays have 32 values; behind the samples of whole groups there is room for 32 of padding.
+        // SAFETY: the arrays have 32 values; after the samples of whole groups there is room for 32 of padding.
         unsafe {
             let load = |row: usize, at: usize| _mm256_loadu_si256(rest[row].as_ptr().add(at).cast());
             let (first, second) = (blend(load(0, 0), load(1, 0)), blend(load(0, 16), load(1, 16)));

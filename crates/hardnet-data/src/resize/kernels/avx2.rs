@@ -25,7 +25,7 @@ pub(super) const SAMPLES: usize = 32;
 const RGB_ROWS: usize = 4;
 
 /// Resamples `count` rows, at most [`BATCH`], to those leading columns whose loads stay inside `input`: the number of
-/// columns done. Row `i` goes to `output[i * stride..]`, with [`PADDING`] samples behind it overwritten.
+/// columns done. Row `i` goes to `output[i * stride..]`, with [`PADDING`] samples after it overwritten.
 #[expect(clippy::too_many_arguments, reason = "the arguments of a loop")]
 pub(super) fn horizontal(
     _: Avx2,
@@ -118,7 +118,7 @@ unsafe fn block(input: SampleRows<'_>, at: usize, taps: usize, quads: &[Quad], o
     let mut sums = [Sums::new(); 4];
     for (index, quad) in quads[..taps.div_ceil(TAPS)].iter().enumerate() {
         let row = |tap: usize| {
-            // The taps behind the last one have weights 0; any row will do for them.
+            // The taps after the last one have weights 0; any row will do for them.
             let start = (index * TAPS + tap).min(taps - 1) * input.stride + at;
             debug_assert!(start + SAMPLES <= input.samples.len());
             // SAFETY: 32 samples from `at` on in one of the first `taps` rows.
@@ -158,7 +158,7 @@ unsafe fn rgb(input: SampleRows<'_>, rows: usize, starts: &[usize], quads: &Quad
             let at = 3 * start + 3 * TAPS * index;
             debug_assert!((rows - 1) * input.stride + at + 16 <= input.samples.len());
             for (pair, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: 16 samples from `at` on end `12 * index + 16` behind the start, at most
+                // SAFETY: 16 samples from `at` on end `12 * index + 16` after the start, at most
                 // `12 * per_window + 4`.
                 let pixels = unsafe { load_halves(pointers[2 * pair].add(at), pointers[2 * pair + 1].add(at)) };
                 sums.add(_mm256_shuffle_epi8(pixels, by_channel), quad);
@@ -178,7 +178,7 @@ unsafe fn rgb(input: SampleRows<'_>, rows: usize, starts: &[usize], quads: &Quad
         for (row, pixel) in pixels.into_iter().enumerate() {
             let at = row.min(rows - 1) * stride + 3 * column;
             debug_assert!(at + 4 <= output.len());
-            // SAFETY: the four bytes from `3 * column` on end at most one behind the last column of an existing row.
+            // SAFETY: the four bytes from `3 * column` on end at most one after the last column of an existing row.
             unsafe { output.as_mut_ptr().add(at).cast::<i32>().write_unaligned(pixel) };
         }
     }
@@ -208,7 +208,7 @@ unsafe fn gray(input: SampleRows<'_>, rows: usize, starts: &[usize], quads: &Qua
         for (index, quad) in quads.iter().enumerate() {
             let at = start + TAPS * index;
             debug_assert!((rows - 1) * input.stride + at + TAPS <= input.samples.len());
-            // SAFETY: the four samples end `4 * index + 4` behind the start, at most `4 * per_window`.
+            // SAFETY: the four samples end `4 * index + 4` after the start, at most `4 * per_window`.
             let taps = pointers.map(|pointer| unsafe { pointer.add(at).cast::<i32>().read_unaligned() });
             let [a, b, c, d, e, f, g, h] = taps;
             sums.add(_mm256_setr_epi32(a, b, c, d, e, f, g, h), quad);

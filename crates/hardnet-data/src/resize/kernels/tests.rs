@@ -36,7 +36,7 @@ fn vertical_equals_sums_in_64_bits() {
                 let read = axis.plan(input, output, 0..output, interpolation);
                 for length in [1, 2, 7, 31, 32, 33, 63, 64, 65, 96, 127] {
                     let stride = length + noise.below(3) as usize;
-                    // The last row ends with the slice, as the last row of a image does.
+                    // The last row ends with the slice, as the last row of an image does.
                     let samples = noise.bytes((read.len() - 1) * stride + length);
                     let rows = SampleRows { samples: &samples, stride };
                     for (index, window) in axis.windows().windows().enumerate() {

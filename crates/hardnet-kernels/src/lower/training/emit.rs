@@ -29,7 +29,7 @@ pub(super) struct Machine {
     pub(super) images: usize,
 }
 
-/// Places of maps and of values beside them.
+/// Places of maps and of other values.
 pub(super) struct Memory<'a> {
     /// The layout of each map, by [`slot`].
     pub(super) layouts: Vec<Layout>,
@@ -177,11 +177,11 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The depthwise convolution at `node` with its gradients, of which that of the input is written elsewhere.
+    /// The depthwise convolution at `node` with its gradients, except that of the input, which is written elsewhere.
     fn depthwise(&self, node: usize, input: Layout, output_gradient: Layout) -> DepthwiseTraining {
         let Node { layer, data } = &self.nodes[node];
         let Op::Depthwise { stride, padding, .. } = layer.op else {
-            unreachable!("asked for depthwise convolutions only")
+            unreachable!("called for depthwise convolutions only")
         };
         let weights = self.memory.saved[node].weights.unwrap_or(self.memory.zeros);
         let parameter = data.offsets.parameter;
@@ -276,7 +276,7 @@ impl<'a> Emitter<'a> {
 
     /// Emits the sum of the gradients of the output of `node` by the convolutions that read it.
     fn emit_input_gradient(&mut self, node: usize, convs: &[(usize, usize, Padding)]) {
-        // The packing does not touch the maps, whose life begins with the step behind it.
+        // The packing does not touch the maps, whose life begins with the step after it.
         let mut found = Vec::new();
         for &(reader, kernel, padding) in convs {
             let source = self.source(reader);

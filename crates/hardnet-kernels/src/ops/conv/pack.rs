@@ -194,7 +194,7 @@ impl Pack {
         let first = LANES * self.panels[..task].iter().sum::<usize>();
         let lanes = LANES * self.panels[task];
         let parameters = context.lists.parameters;
-        // SAFETY: the slice has `depth` rows of all lanes, of which the panel is this task's.
+        // SAFETY: the slice has `depth` rows of all lanes, and the panel is this task's.
         let panel = unsafe {
             let panel = context.weights_mut(self.to).add(first * self.depth);
             std::slice::from_raw_parts_mut(panel, lanes * self.depth)
@@ -202,7 +202,7 @@ impl Pack {
         self.rows.pack_panel(parameters, (first, lanes, self.channels), |_, weight| weight, panel);
         if let Some((slice, parameter)) = self.bias {
             let valid = lanes.min(self.channels - first);
-            // SAFETY: the slice has all lanes, of which these are this task's.
+            // SAFETY: the slice has all lanes, and these are this task's.
             let bias = unsafe { std::slice::from_raw_parts_mut(context.weights_mut(slice).add(first), valid) };
             bias.copy_from_slice(&parameters[parameter + first..][..valid]);
         }

@@ -29,7 +29,7 @@
 //! [micro-kernel](crate::gemm) of all convolutions.
 //!
 //! Two schedules do it. *Per tile block*: one task takes some tiles through all three phases in its thread's scratch
-//! memory; for maps of images tiles and small weights. *Per phase*: all threads transform, multiply and transform back
+//! memory; for maps of many tiles and small weights. *Per phase*: all threads transform, multiply and transform back
 //! the tiles of some images together, so that each weight is read once; for deep layers. There, products are divided by
 //! position, or, with weights that are transformed [on the fly](on_the_fly), by output channels.
 #![allow(unsafe_code)]
@@ -102,7 +102,7 @@ impl TileSize {
 enum Schedule {
     /// Tasks of this many tiles, through all phases.
     PerTileBlock(usize),
-    /// Phases of groups of this images images.
+    /// Phases of groups of this many images.
     PerPhase(usize),
 }
 
@@ -383,7 +383,7 @@ impl Winograd {
                 prefetch: (weights(block + blocks, next), next * self.depth),
             };
             // SAFETY: inputs and products of one position lie within the scratch memory, the products of this position
-            // are this task's alone; weights were packed for these panels, and the zeros are as images as a panel's
+            // are this task's alone; weights were packed for these panels, and the zeros are as many as a panel's
             // lanes.
             unsafe {
                 multiply(

@@ -99,7 +99,7 @@ pub(super) enum Reached {
     End,
 }
 
-/// What the segments so far have defined.
+/// The definitions in the segments so far.
 #[derive(Default)]
 pub(super) struct Headers {
     quantization: [Option<[u16; 64]>; 4],

@@ -13,7 +13,7 @@ const SHORT_CODES: u8 = 128;
 
 const EMPTY: Block = [0; 64];
 
-/// Writes `frame` to `data`, with the segments `first` behind the start-of-image marker.
+/// Writes `frame` to `data`, with the segments `first` after the start-of-image marker.
 pub(super) fn rewrite(frame: &Frame, first: &[u8], data: &mut Vec<u8>) -> Result<(), DecodeError> {
     let components = &frame.components;
     let sampling = |component: &Component| if components.len() == 1 { (1, 1) } else { component.sampling };
@@ -122,7 +122,7 @@ impl BitWriter<'_> {
         }
     }
 
-    /// The bits of a number behind its size.
+    /// The bits of a number after its size.
     fn number(&mut self, number: i16) {
         let size = u32::from(size(number));
         let bits = if number < 0 { number - 1 } else { number };

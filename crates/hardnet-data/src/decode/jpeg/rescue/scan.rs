@@ -12,7 +12,7 @@ const FILLED: u32 = 57;
 /// Most blocks of a group that the standard allows.
 pub(super) const MAX_GROUP: usize = 10;
 
-/// Decodes the data behind a scan header into the coefficients of `frame`.
+/// Decodes the data after a scan header into the coefficients of `frame`.
 pub(super) fn decode(source: &mut Source, headers: &Headers, frame: &mut Frame, scan: &Scan) -> Result<(), Stop> {
     let malformed = |reason: String| Err(Stop::Malformed(reason));
     let coding = Coding::new(frame.progressive, scan)?;

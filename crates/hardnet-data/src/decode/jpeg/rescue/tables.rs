@@ -31,7 +31,7 @@ pub(super) struct HuffmanTable<'a> {
     pub(super) lookup: [(u8, u8); 1 << LOOK_AHEAD],
     /// The largest code of each length, -1 if there is none; the last entry ends the search.
     pub(super) max_code: [i32; LONGEST + 2],
-    /// What to add to a code of each length for the index of its symbol.
+    /// The number to add to a code of each length to get the index of its symbol.
     pub(super) offset: [i32; LONGEST + 1],
     pub(super) values: &'a [u8; 256],
 }

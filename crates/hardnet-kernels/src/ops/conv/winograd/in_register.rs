@@ -159,8 +159,8 @@ impl<P: WinogradTransform<A, M>, const A: usize, const M: usize> RowProducts<'_,
                 }
                 let mut w = [s.splat(0.0); TAPS];
                 unrolled!(tap in TAPS, {
-                    // SAFETY: a vector of the weights of this channel, or a part of it with what lies behind, promised
-                    // to `new`.
+                    // SAFETY: a vector of the weights of this channel, or a part of it with the values after it,
+                    // promised to `new`.
                     w[tap] = unsafe { s.load(taps.wrapping_add(tap * lanes)) };
                 });
                 let left = P::weights(s, [w[0], w[3], w[6]]);

@@ -219,7 +219,7 @@ impl<P: WinogradTransform<A, M>, const A: usize, const M: usize> Kernel for Tran
                 for tap in 0..TAPS {
                     let from = from.wrapping_add(lanes * TAPS + tap * blocks * LANES);
                     // SAFETY: a vector of the weights of one of `depth` input channels, or a part of it with what lies
-                    // behind.
+                    // after.
                     taps[tap] = unsafe { s.load(from) };
                 }
                 // The filter's columns transformed.

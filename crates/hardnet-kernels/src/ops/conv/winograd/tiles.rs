@@ -24,8 +24,8 @@ const PIXELS: usize = 4 * TILES + 2;
 #[repr(align(64))]
 struct Between(MaybeUninit<[f32; PIXELS * 6 * LANES]>);
 
-/// Transforms the `A` x `A` windows of `tiles` tiles, at most [`TILES`], the first of which is at `from` and whose rows
-/// are `row` values apart, to values `position` apart, those of the first from `to` on and the next ones behind each.
+/// Transforms the `A` x `A` windows of `tiles` tiles, at most [`TILES`]; the first is at `from`, and their rows
+/// are `row` values apart, to values `position` apart, those of the first from `to` on and the next ones after each.
 ///
 /// # Safety
 /// The windows are valid for reading, the `tiles` vectors at each of the `A * A` positions for writing.
