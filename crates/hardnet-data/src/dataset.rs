@@ -22,6 +22,7 @@ mod paths;
 mod repeats;
 mod root;
 mod sample;
+mod skipped;
 mod stray;
 mod walk;
 

@@ -7,6 +7,7 @@ use hardnet_base::excerpt;
 
 use super::class_folders::ClassFolders;
 use super::list::ParsedList;
+use super::skipped::SkippedFiles;
 use super::stray::is_stray_path;
 use super::walk::has_image_extension;
 use super::{DatasetError, Sample};
@@ -248,7 +249,8 @@ impl<'a> ArchivedClassFolders<'a> {
         }
         let empty = self.names.iter().filter(|name| !filled.contains_key(name.as_str())).cloned().collect();
         let names = filled.into_keys().map(str::to_owned).collect();
-        Ok(ClassFolders { names, empty, unsorted: self.unsorted, samples })
+        let skipped = SkippedFiles::default();
+        Ok(ClassFolders { names, empty, unsorted: self.unsorted, samples, skipped })
     }
 
     /// Where the class folders are, if not directly in the archive, as a sentence.

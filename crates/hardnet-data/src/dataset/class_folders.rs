@@ -1,6 +1,6 @@
 //! Folders as labels: `root/<class>/<images>`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use hardnet_base::excerpt;
@@ -10,7 +10,8 @@ use super::label_error::QUOTED;
 use super::labels::{Labeling, WrittenLabel, resolve};
 use super::options::DatasetOptions;
 use super::root::Opened;
-use super::walk::{self, images_below};
+use super::skipped::SkippedFiles;
+use super::walk::{self, FoundImage, images_below};
 use super::{Dataset, DatasetError, MAX_SAMPLES, Sample};
 use crate::shared_str::{SharedStr, Span};
 
@@ -51,6 +52,8 @@ pub(super) struct ClassFolders {
     pub(super) unsorted: usize,
     /// The samples in the order of the folders. The label of each is a number of `names` until it is a class index.
     pub(super) samples: Vec<Sample>,
+    /// Files in the folders that are not images.
+    pub(super) skipped: SkippedFiles,
 }
 
 impl ClassFolders {
@@ -82,6 +85,7 @@ impl ClassFolders {
             let folders = if self.empty.len() == 1 { "folder without images is" } else { "folders without images are" };
             notes.push(format!("{} {folders} not a class: {}{dots}", self.empty.len(), some.join(", ")));
         }
+        notes.extend(self.skipped.note());
         notes
     }
 }
@@ -90,10 +94,12 @@ impl ClassFolders {
 fn fill(root: &Path) -> Result<ClassFolders, DatasetError> {
     let listing = walk::list(root)?;
     let unsorted = listing.images.len();
-    let mut found = ClassFolders { names: Vec::new(), empty: Vec::new(), unsorted, samples: Vec::new() };
+    let skipped = SkippedFiles::default();
+    let mut found = ClassFolders { names: Vec::new(), empty: Vec::new(), unsorted, samples: Vec::new(), skipped };
     let shared = Arc::from(root);
     for (class, folder) in listing.folders {
-        if add(&mut found.samples, &shared, &class, &folder, found.names.len() as u32)? {
+        let images = images_below(&folder, MAX_SAMPLES - found.samples.len(), &mut found.skipped)?;
+        if add(&mut found.samples, &shared, &class, &folder, images, found.names.len() as u32)? {
             found.names.push(class);
         } else {
             found.empty.push(class);
@@ -107,14 +113,14 @@ fn add(
     samples: &mut Vec<Sample>,
     root: &Arc<Path>,
     class: &str,
-    folder: &PathBuf,
+    folder: &Path,
+    images: Vec<FoundImage>,
     number: u32,
 ) -> Result<bool, DatasetError> {
-    let images = images_below(folder, MAX_SAMPLES - samples.len())?;
     let mut names = String::new();
     let spans = images.iter().map(|image| Span::push(&mut names, &format!("{class}/{}", image.relative())));
     let spans: Option<Vec<_>> = spans.collect();
-    let too_many = || DatasetError::TooManySamples { path: folder.clone(), limit: MAX_SAMPLES };
+    let too_many = || DatasetError::TooManySamples { path: folder.into(), limit: MAX_SAMPLES };
     let (spans, names) = (spans.ok_or_else(too_many)?, Arc::new(names));
     let is_filled = !images.is_empty();
     samples.extend(images.into_iter().zip(spans).map(|(image, span)| {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::skipped::SkippedFiles;
 use super::walk::{has_image_extension, images_below, is_absence};
 use super::{Dataset, DatasetError, MAX_SAMPLES, Sample, archive};
 use crate::FileKind;
@@ -12,7 +13,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
     if paths.is_empty() {
         return Err(DatasetError::NoPaths);
     }
-    let mut samples = Vec::new();
+    let (mut samples, mut skipped) = (Vec::new(), SkippedFiles::default());
     for path in paths {
         let metadata = fs::metadata(path).map_err(|source| match source.kind() {
             kind if is_absence(kind) => DatasetError::PathMissing { path: path.clone() },
@@ -32,7 +33,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
                 None => samples.push(unlabeled(path.clone())),
             },
             Some(FileKind::Folder) => {
-                let images = images_below(path, MAX_SAMPLES - samples.len())?;
+                let images = images_below(path, MAX_SAMPLES - samples.len(), &mut skipped)?;
                 if images.is_empty() {
                     return Err(DatasetError::NoImages { folder: path.clone() });
                 }
@@ -46,7 +47,9 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Dataset, DatasetError> {
             return Err(DatasetError::TooManySamples { path: path.clone(), limit: MAX_SAMPLES });
         }
     }
-    Ok(Dataset::new(samples))
+    let mut dataset = Dataset::new(samples);
+    dataset.notes.extend(skipped.note());
+    Ok(dataset)
 }
 
 fn unlabeled(path: PathBuf) -> Sample {

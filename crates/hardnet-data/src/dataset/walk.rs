@@ -5,6 +5,7 @@ use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::skipped::SkippedFiles;
 use super::stray::{is_stray_file, is_stray_folder};
 use super::{DatasetError, IMAGE_EXTENSIONS, MAX_SAMPLES};
 
@@ -31,12 +32,13 @@ pub(super) struct FolderListing {
     /// Sorted by name.
     pub(super) folders: Vec<(String, PathBuf)>,
     pub(super) images: Vec<PathBuf>,
+    pub(super) skipped: SkippedFiles,
 }
 
 /// The folders and images directly in `folder`. A link counts as what it leads to, as an image if that is missing.
 pub(super) fn list(folder: &Path) -> Result<FolderListing, DatasetError> {
     let fail = |source| DatasetError::Io { path: folder.into(), source };
-    let mut listing = FolderListing { folders: Vec::new(), images: Vec::new() };
+    let mut listing = FolderListing { folders: Vec::new(), images: Vec::new(), skipped: SkippedFiles::default() };
     for entry in fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let name = entry.file_name();
@@ -50,6 +52,8 @@ pub(super) fn list(folder: &Path) -> Result<FolderListing, DatasetError> {
             }
         } else if has_image_extension(&entry.path()) {
             listing.images.push(entry.path());
+        } else {
+            listing.skipped.add(&entry.path());
         }
         if listing.folders.len() + listing.images.len() > MAX_SAMPLES {
             return Err(DatasetError::TooManySamples { path: folder.into(), limit: MAX_SAMPLES });
@@ -75,8 +79,12 @@ pub(super) fn has_image_extension(path: &Path) -> bool {
 /// as a whole, in it by the name of the file, both compared by bytes.
 ///
 /// Links to folders are followed, but each real folder is visited once, by the first of its names: cycles of links
-/// end, and links across cannot multiply the files.
-pub(super) fn images_below(root: &Path, limit: usize) -> Result<Vec<FoundImage>, DatasetError> {
+/// end, and links across cannot multiply the files. Files that are not images are counted in `skipped`.
+pub(super) fn images_below(
+    root: &Path,
+    limit: usize,
+    skipped: &mut SkippedFiles,
+) -> Result<Vec<FoundImage>, DatasetError> {
     let mut found = Vec::new();
     let mut visited = HashSet::new();
     let mut pending = vec![(String::new(), root.to_path_buf())];
@@ -86,6 +94,7 @@ pub(super) fn images_below(root: &Path, limit: usize) -> Result<Vec<FoundImage>,
             continue;
         }
         let listing = list(&folder)?;
+        skipped.extend(listing.skipped);
         for path in listing.images {
             let name = path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
             found.push(FoundImage { folder: relative.clone(), name, path });
