@@ -17,6 +17,7 @@ mod printer;
 mod progress;
 mod report;
 mod samples;
+mod warnings;
 mod weights;
 
 use std::process::ExitCode;

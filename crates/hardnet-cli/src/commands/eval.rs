@@ -22,6 +22,7 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::{self, Data, EvalReport, Seconds, Tool};
 use crate::samples::{self, subsample_evenly};
+use crate::warnings::ImageWarnings;
 use demo::Demo;
 use page::{Page, PageArgs};
 use predictions::Predictions;
@@ -212,13 +213,15 @@ impl Run<'_> {
             tally: Tally::default(),
             predictions,
             page,
+            warnings: ImageWarnings::default(),
             failure: None,
         };
         let summary = self.model.classifier.evaluate(Arc::clone(&self.samples), &options, &mut counter)?;
+        counter.progress.finish();
+        counter.warnings.tell(self.printer);
         if let Some(failure) = counter.failure {
             return Err(failure);
         }
-        counter.progress.finish();
         Ok((counter.tally, summary))
     }
 
@@ -267,6 +270,7 @@ struct Counter<'a> {
     tally: Tally,
     predictions: Option<&'a mut Predictions>,
     page: Option<&'a mut Page>,
+    warnings: ImageWarnings,
     /// The error that stopped the evaluation.
     failure: Option<Failure>,
 }
@@ -289,8 +293,7 @@ impl Counter<'_> {
 
 impl Observer for Counter<'_> {
     fn image_warned(&mut self, sample: &Sample, warning: &DecodeWarning) {
-        let path = sample.path();
-        self.progress.suspend(|| self.run.printer.warn(format_args!("{}: {warning}", path.display())));
+        self.warnings.add(sample, warning);
     }
 
     fn image_failed(&mut self, _: &Sample, error: &SampleError) {

@@ -18,6 +18,7 @@ use crate::model::ModelArgs;
 use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
+use crate::warnings::ImageWarnings;
 
 /// Name of standard input among paths and in results.
 const STDIN: &str = "-";
@@ -105,8 +106,15 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let batch = args.batch_size.min(dataset.samples.len());
     let classifier = model.build(&pipeline, batch, printer)?.classifier;
     let interrupt = Interrupt::watch()?;
-    let mut shown =
-        PredictionPrinter { args, labels: classifier.labels(), printer, interrupt, failed: 0, failure: None };
+    let mut shown = PredictionPrinter {
+        args,
+        labels: classifier.labels(),
+        printer,
+        interrupt,
+        failed: 0,
+        warnings: ImageWarnings::default(),
+        failure: None,
+    };
     if !stdin.is_empty() {
         match classify_stdin(&classifier, printer) {
             Ok(logits) => args.show(STDIN, &logits, classifier.labels(), printer)?,
@@ -119,7 +127,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let mut options = EvalOptions::default().batch_size(args.batch_size).isa(crate::knobs::isa()?);
     options.workers = args.workers.unwrap_or(options.workers);
     classifier.evaluate(dataset.samples, &options, &mut shown)?;
-    let PredictionPrinter { interrupt, failed, failure, .. } = shown;
+    let PredictionPrinter { interrupt, failed, mut warnings, failure, .. } = shown;
+    warnings.tell(printer);
     match failure {
         Some(failure) => Err(failure),
         None if interrupt.requested() => Ok(Exit::Interrupted),
@@ -135,13 +144,14 @@ struct PredictionPrinter<'a> {
     interrupt: Interrupt,
     /// Images that could not be read.
     failed: usize,
+    warnings: ImageWarnings,
     /// The error that stopped the output.
     failure: Option<Failure>,
 }
 
 impl Observer for PredictionPrinter<'_> {
     fn image_warned(&mut self, sample: &Sample, warning: &DecodeWarning) {
-        self.printer.warn(format_args!("{}: {warning}", sample.path().display()));
+        self.warnings.add(sample, warning);
     }
 
     fn image_failed(&mut self, _: &Sample, error: &SampleError) {

@@ -9,6 +9,7 @@ mod describe;
 #[cfg(feature = "hub")]
 mod download;
 mod eval;
+mod images;
 mod info;
 mod networks;
 mod predict;

@@ -9,6 +9,7 @@ use crate::failure::Result;
 use crate::format::counted;
 use crate::printer::Printer;
 use crate::progress::Progress;
+use crate::warnings::ImageWarnings;
 
 /// Shows the events of a run.
 pub(super) struct Show {
@@ -21,6 +22,7 @@ pub(super) struct Show {
     epochs: u32,
     /// Whether a loss that does not move was reported.
     stalled: bool,
+    warnings: ImageWarnings,
 }
 
 /// Output of `hardnet train --json`. Field names are API.
@@ -49,7 +51,8 @@ pub(super) fn report(trainer: &Trainer, outcome: Outcome) -> RunReport {
 
 impl Show {
     pub(super) fn new(printer: Printer, json: bool, epochs: u32) -> Self {
-        Self { printer, json, bar: None, overhead: 0.0, epochs, stalled: false }
+        let warnings = ImageWarnings::default();
+        Self { printer, json, bar: None, overhead: 0.0, epochs, stalled: false, warnings }
     }
 
     /// Shows where a saved run resumes.
@@ -73,11 +76,10 @@ impl Show {
                 }
             }
             Event::Failure(error) => self.suspended(|printer| printer.cause(error)),
-            Event::Warning(sample, warning) => {
-                self.suspended(|printer| printer.warn(format_args!("{}: {warning}", sample.path().display())));
-            }
+            Event::Warning(sample, warning) => self.warnings.add(sample, warning),
             Event::Epoch(metrics) => {
                 self.finish();
+                self.warnings.tell(&self.printer);
                 self.overhead = overhead(metrics);
                 if !self.json {
                     self.printer.line(self.line(metrics))?;
