@@ -3,7 +3,7 @@
 
 use clap::Args;
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
-use hardnet_data::{Interpolation, Pipeline};
+use hardnet_data::{Pipeline, Resampling};
 use hardnet_model::Config;
 
 use crate::failure::{Hinted, Result};
@@ -13,7 +13,8 @@ use crate::printer::Printer;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Preprocessing")]
 pub(crate) struct PipelineArgs {
-    /// Preprocessing pipeline: pil-bilinear (PyTorch) or pil-bicubic (the Paddle notebook) [default: from the weights]
+    /// Preprocessing pipeline: pil-bilinear (PyTorch), pil-bicubic (the Paddle notebook), paddleclas or paddle-cv2 (the
+    /// notebook's other backend) [default: from the weights]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(Pipeline::NAMES))]
     pipeline: Option<String>,
     /// Side of the network's square input, in pixels; the resize is scaled to match
@@ -22,9 +23,9 @@ pub(crate) struct PipelineArgs {
     /// Fraction of the resized image's short side that the crop keeps, such as 0.875
     #[arg(long, value_name = "FRACTION")]
     crop_pct: Option<f64>,
-    /// Resize filter: bilinear, bicubic, ...
+    /// Resize filter: bilinear, bicubic, ... as Pillow, cv2-linear, cv2-area, ... as OpenCV
     #[arg(long, value_name = "FILTER")]
-    interpolation: Option<Interpolation>,
+    interpolation: Option<Resampling>,
 }
 
 impl PipelineArgs {
@@ -44,6 +45,12 @@ impl PipelineArgs {
     ) -> Result<Pipeline> {
         let (pipeline, reasons) = self.choose(config, of_file)?;
         printer.note(format_args!("pipeline: {} ({})", describe(&pipeline), reasons.join(", ")));
+        if pipeline.convention.is_bgr() {
+            printer.warn(format_args!(
+                "pipeline `{}` gives the network blue, green and red where weights expect red, green and blue",
+                pipeline.name().unwrap_or("custom")
+            ));
+        }
         Ok(pipeline)
     }
 

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{BufRead, Read, Write};
 use std::time::Instant;
 
-use hardnet_data::{Channels, Image, Pipeline, Resizer};
+use hardnet_data::{Channels, Image, Pipeline, Resampling, Resizer};
 use hardnet_simd::Isa;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             stdin.read_exact(&mut samples)?;
             image = Image::new(first, second, channels, samples)?;
         } else {
-            let mut pipeline = Pipeline::pil_bilinear().with_interpolation(last.parse()?);
+            let mut pipeline = Pipeline::pil_bilinear().with_interpolation(last.parse::<Resampling>()?);
             (pipeline.resize, pipeline.crop) = (first as u32, second as u32);
             tensor.resize(3 * second * second, 0.0);
             let start = Instant::now();

@@ -122,7 +122,7 @@ impl Augmentation {
         let (seen, (x, y)) = self.seen(pipeline, resizer, image, random)?;
         let mirrored = random.uniform() < self.flip;
         let channels = seen.channels().count();
-        let mut normalized = TensorWriter::new(pipeline.mean, pipeline.std, seen.channels(), out);
+        let mut normalized = TensorWriter::new(pipeline, seen.channels(), out);
         let mut row = vec![0; side * channels];
         for index in 0..side {
             // Row and column of the result lie at `index + y` and `column + x` of what is seen, black outside.

@@ -1,10 +1,11 @@
-//! Images for training and evaluating classifiers: data sets, decoding, and preprocessing that equals Pillow's bit for
-//! bit.
+//! Images for training and evaluating classifiers: data sets, decoding, and preprocessing that equals Pillow's and
+//! OpenCV's bit for bit.
 //!
 //! * [`Dataset`] names samples with their labels: from a list, class folders, Kaggle's solution file, an IDX file or a
 //!   tar archive, which is read in place. What can be known to be wrong is an error before any image is opened.
 //! * [`decode`] reads JPEG, PNG, GIF, BMP, TIFF, WebP and PNM as Pillow's `convert("RGB")` does.
-//! * [`Pipeline`] resizes, crops and normalizes: torchvision's geometry and arithmetic, Pillow's resampling.
+//! * [`Pipeline`] resizes, crops and normalizes: by default torchvision's geometry and arithmetic, and Pillow's resize.
+//!   [`opencv`] has OpenCV's resize, [`Convention`] the rules of PaddleClas and of Paddle's transforms.
 //! * [`Loader`] does all of this on worker threads ahead of the network, in order; [`CoreBudget`] keeps workers and
 //!   network from using more cores than there are.
 //!
@@ -57,6 +58,7 @@ mod pipeline;
 mod random;
 mod resize;
 mod shared_str;
+mod window;
 
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
 pub use augment::{Augmentation, RandomCrop};
@@ -73,12 +75,12 @@ pub use encode::encode_png;
 pub use hardnet_base::{FileKind, TextError};
 pub use hardnet_simd::Isa;
 pub use image::{Channels, Image, ImageError};
-pub use interpolation::{Interpolation, UnknownInterpolation};
+pub use interpolation::{Interpolation, Resampling, UnknownInterpolation};
 pub use loader::{
     Batch, ImageTensor, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, SampleError,
     TrainingEpoch,
 };
 pub use parallel_map::ParallelMap;
-pub use pipeline::{Pipeline, PipelineError, UnknownPipeline};
+pub use pipeline::{Convention, Pipeline, PipelineError, UnknownConvention, UnknownPipeline};
 pub use random::{Purpose, RandomStream};
 pub use resize::{Resizer, resize};

@@ -1,44 +1,55 @@
 //! From rows of 8-bit samples to the planes of a tensor.
 
 use crate::image::Channels;
+use crate::pipeline::Pipeline;
 
 /// A tensor `[3, rows, columns]` in the making: each row of samples is written to its three planes at once.
 pub(crate) struct TensorWriter<'a> {
     channels: Channels,
-    /// The value of each of the 256 levels of red, green and blue.
+    /// Whether the first plane is blue and the last red.
+    is_bgr: bool,
+    /// The value of each of the 256 levels in the first, second and third plane.
     levels: [[f32; 256]; 3],
     planes: [&'a mut [f32]; 3],
 }
 
 impl<'a> TensorWriter<'a> {
     /// Prepares to write rows of `channels` to `out`, three planes of one length.
-    pub(crate) fn new(mean: [f32; 3], std: [f32; 3], channels: Channels, out: &'a mut [f32]) -> Self {
-        // The operations and their order are torchvision's, so the bits are.
-        let levels =
-            |channel: usize| std::array::from_fn(|level| (level as f32 / 255.0 - mean[channel]) / std[channel]);
-        let (red, rest) = out.split_at_mut(out.len() / 3);
-        let (green, blue) = rest.split_at_mut(rest.len() / 2);
-        Self { channels, levels: [levels(0), levels(1), levels(2)], planes: [red, green, blue] }
+    pub(crate) fn new(pipeline: &Pipeline, channels: Channels, out: &'a mut [f32]) -> Self {
+        let Pipeline { mean, std, convention, .. } = pipeline;
+        let levels = std::array::from_fn(|plane| {
+            std::array::from_fn(|level| convention.value(level as u8, mean[plane], std[plane]))
+        });
+        let (first, rest) = out.split_at_mut(out.len() / 3);
+        let (second, third) = rest.split_at_mut(rest.len() / 2);
+        Self { channels, is_bgr: convention.is_bgr(), levels, planes: [first, second, third] }
     }
 
     /// Writes row `index`; every row has the same length.
     pub(crate) fn write(&mut self, index: usize, samples: &[u8]) {
         let columns = samples.len() / self.channels.count();
-        let [red, green, blue] = self.planes.each_mut().map(|plane| &mut plane[index * columns..][..columns]);
-        let values = red.iter_mut().zip(green).zip(blue);
-        let [reds, greens, blues] = &self.levels;
+        let [first, second, third] = self.planes.each_mut().map(|plane| &mut plane[index * columns..][..columns]);
+        let values = first.iter_mut().zip(second).zip(third);
+        let [firsts, seconds, thirds] = &self.levels;
         match self.channels {
             Channels::Gray => {
-                for (((red, green), blue), &gray) in values.zip(samples) {
+                for (((first, second), third), &gray) in values.zip(samples) {
                     let level = usize::from(gray);
-                    (*red, *green, *blue) = (reds[level], greens[level], blues[level]);
+                    (*first, *second, *third) = (firsts[level], seconds[level], thirds[level]);
+                }
+            }
+            Channels::Rgb if self.is_bgr => {
+                for (((first, second), third), &[r, g, b]) in values.zip(samples.as_chunks().0) {
+                    *first = firsts[usize::from(b)];
+                    *second = seconds[usize::from(g)];
+                    *third = thirds[usize::from(r)];
                 }
             }
             Channels::Rgb => {
-                for (((red, green), blue), &[r, g, b]) in values.zip(samples.as_chunks().0) {
-                    *red = reds[usize::from(r)];
-                    *green = greens[usize::from(g)];
-                    *blue = blues[usize::from(b)];
+                for (((first, second), third), &[r, g, b]) in values.zip(samples.as_chunks().0) {
+                    *first = firsts[usize::from(r)];
+                    *second = seconds[usize::from(g)];
+                    *third = thirds[usize::from(b)];
                 }
             }
         }

@@ -37,7 +37,8 @@ use hardnet_simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use crate::image::{Image, ImageError};
-use crate::resize::window_sides;
+use crate::interpolation::UnknownInterpolation;
+use crate::window;
 use positions::Scale;
 
 /// A method of `cv2.resize`.
@@ -88,17 +89,8 @@ impl FromStr for Interpolation {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|interpolation| interpolation.name() == name);
-        found.ok_or_else(|| UnknownInterpolation { name: name.to_owned() })
+        found.ok_or_else(|| UnknownInterpolation::new(name, Self::ALL))
     }
-}
-
-/// Error of a name that is not that of an [`Interpolation`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown interpolation `{name}`, expected one of {}", Interpolation::ALL.map(Interpolation::name).join(", "))]
-#[non_exhaustive]
-pub struct UnknownInterpolation {
-    /// The name given.
-    pub name: String,
 }
 
 /// Resamples the whole of `image` to `width` x `height` pixels, as `cv2.resize(image, (width, height),
@@ -160,7 +152,7 @@ impl Resizer {
     ) -> Result<Image, ImageError> {
         let size = (width as u64, height as u64);
         let length = width.saturating_mul(image.channels().count());
-        window_sides(size, &(0..size.0, 0..size.1))?;
+        window::sides(size, &(0..size.0, 0..size.1))?;
         let mut samples = Vec::with_capacity(height * length);
         self.each_row(image, size, (0..size.0, 0..size.1), interpolation, |_, row| samples.extend_from_slice(row))?;
         Image::new(width, height, image.channels(), samples)
@@ -176,7 +168,7 @@ impl Resizer {
         interpolation: Interpolation,
         mut each: impl FnMut(usize, &[u8]),
     ) -> Result<(), ImageError> {
-        window_sides(size, &window)?;
+        window::sides(size, &window)?;
         let columns = Scale::new(image.width(), size.0);
         let rows = Scale::new(image.height(), size.1);
         let job = Job { isa: self.isa, image, columns, rows, window };

@@ -1,9 +1,10 @@
 //! From an image to the tensor a network reads: resize, center crop, scale, normalize.
 //!
-//! The geometry is torchvision's (`Resize(int)`, `CenterCrop`), the resampling Pillow's, the arithmetic of the tensor
-//! that of `ToTensor` and `Normalize` in f32. Layout of the result: `[3, crop, crop]`, planes red, green, blue. Oracle:
-//! Pillow 13.0.0 and numpy, held by `tests/pipeline.rs`.
+//! The default is torchvision's geometry and arithmetic with Pillow's resize; [`Convention`] and [`Resampling`] name
+//! others. Layout of the result: `[3, crop, crop]`, planes red, green, blue. Oracles: Pillow 13.0.0 and numpy, held by
+//! `tests/pipeline.rs`; PaddleClas 2.6.0, paddle.vision and OpenCV 4.14.0, held by `tests/paddle.rs`.
 
+mod convention;
 mod error;
 
 use std::ops::Range;
@@ -12,9 +13,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
-use crate::interpolation::Interpolation;
+use crate::interpolation::{Interpolation, Resampling};
 use crate::normalize::TensorWriter;
+use crate::opencv;
 use crate::resize::Resizer;
+pub use convention::{Convention, UnknownConvention};
 pub use error::{PipelineError, UnknownPipeline};
 
 /// How an image becomes a tensor; one value per evaluation protocol.
@@ -24,21 +27,24 @@ pub use error::{PipelineError, UnknownPipeline};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Pipeline {
-    /// Short side of the resized image in pixels; the long side keeps the ratio, truncated.
+    /// Short side of the resized image in pixels; the long side keeps the ratio, rounded by `convention`.
     pub resize: u32,
     /// Side of the square cut from the middle, in pixels.
     pub crop: u32,
-    /// Filter of the resize.
-    pub interpolation: Interpolation,
+    /// How the image is resized.
+    pub interpolation: Resampling,
     /// Means of red, green and blue, of samples scaled to 0..=1.
     pub mean: [f32; 3],
     /// Standard deviations of red, green and blue, of samples scaled to 0..=1.
     pub std: [f32; 3],
+    /// Rounding, arithmetic and order of channels.
+    #[serde(default, skip_serializing_if = "Convention::is_default")]
+    pub convention: Convention,
 }
 
 impl Pipeline {
     /// The names that [`FromStr`] reads.
-    pub const NAMES: &[&str] = &["pil-bilinear", "pil-bicubic"];
+    pub const NAMES: &[&str] = &["pil-bilinear", "pil-bicubic", "paddleclas", "paddle-cv2"];
 
     /// The largest accepted `resize` and `crop`, in pixels.
     pub const MAX_SIDE: u32 = 4096;
@@ -51,15 +57,29 @@ impl Pipeline {
         Pipeline {
             resize: 256,
             crop: 224,
-            interpolation: Interpolation::Bilinear,
+            interpolation: Interpolation::Bilinear.into(),
             mean: Self::IMAGENET_MEAN,
             std: Self::IMAGENET_STD,
+            convention: Convention::Torchvision,
         }
     }
 
-    /// The protocol of the Paddle notebook: as [`pil_bilinear`](Pipeline::pil_bilinear), but bicubic.
+    /// The protocol of the Paddle notebook with Pillow: as [`pil_bilinear`](Pipeline::pil_bilinear), but bicubic.
     pub fn pil_bicubic() -> Self {
         Self::pil_bilinear().with_interpolation(Interpolation::Bicubic)
+    }
+
+    /// The protocol of PaddleClas: short side 256 by OpenCV's linear interpolation, crop 224.
+    pub fn paddleclas() -> Self {
+        let convention = Convention::PaddleClas;
+        Pipeline { convention, ..Self::pil_bilinear().with_interpolation(opencv::Interpolation::Linear) }
+    }
+
+    /// The protocol of the Paddle notebook with OpenCV: short side 256 by its cubic interpolation as packages for x86-64
+    /// compute it, crop 224, channels in the order blue, green, red.
+    pub fn paddle_cv2() -> Self {
+        let convention = Convention::PaddleCv2;
+        Pipeline { convention, ..Self::pil_bilinear().with_interpolation(opencv::Interpolation::CubicIpp) }
     }
 
     /// Which of [`Pipeline::NAMES`] this value is, if any.
@@ -92,9 +112,9 @@ impl Pipeline {
         Ok(Pipeline { resize, ..self })
     }
 
-    /// Another filter.
-    pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
-        Pipeline { interpolation, ..self }
+    /// Another filter or method of the resize.
+    pub fn with_interpolation(self, interpolation: impl Into<Resampling>) -> Self {
+        Pipeline { interpolation: interpolation.into(), ..self }
     }
 
     /// Checks that every number makes sense.
@@ -132,7 +152,8 @@ impl Pipeline {
         Ok(Resizer::new().window(image, (width, height), (0..width, 0..height), self.interpolation)?)
     }
 
-    /// The resized and cropped image, RGB, `crop` x `crop`: what Pillow holds before `ToTensor`.
+    /// The resized and cropped image, RGB, `crop` x `crop`: what Pillow holds before `ToTensor`. Where the pipeline
+    /// swaps channels, it does so when it writes the tensor.
     ///
     /// # Errors
     /// Those of [`validate`](Pipeline::validate).
@@ -156,7 +177,7 @@ impl Pipeline {
     }
 
     /// The tensor `[3, crop, crop]`: `(sample / 255 - mean) / std` in f32, bit-equal to torchvision's `ToTensor` and
-    /// `Normalize` on the CPU.
+    /// `Normalize` on the CPU, or as the [`Convention`] says.
     ///
     /// # Errors
     /// Those of [`validate`](Pipeline::validate).
@@ -186,7 +207,7 @@ impl Pipeline {
             return Err(PipelineError::OutputLength { expected: self.tensor_len(), found: out.len() });
         }
         let (size, window) = self.geometry(image);
-        let mut normalized = TensorWriter::new(self.mean, self.std, image.channels(), out);
+        let mut normalized = TensorWriter::new(self, image.channels(), out);
         resizer.each_row(image, size, window, self.interpolation, |row, samples| normalized.write(row, samples))?;
         Ok(())
     }
@@ -198,8 +219,9 @@ impl Pipeline {
 
     /// Size of the resized image, and the columns and rows of it that the crop keeps.
     fn geometry(&self, image: &Image) -> ((u64, u64), (Range<u64>, Range<u64>)) {
-        let (width, height) = resized(image.width() as u64, image.height() as u64, self.resize.into());
-        ((width, height), (centered(width, self.crop.into()), centered(height, self.crop.into())))
+        let (convention, crop) = (self.convention, self.crop.into());
+        let (width, height) = convention.resized((image.width() as u64, image.height() as u64), self.resize.into());
+        ((width, height), (convention.centered(width, crop), convention.centered(height, crop)))
     }
 }
 
@@ -211,6 +233,8 @@ impl FromStr for Pipeline {
         match name {
             "pil-bilinear" => Ok(Self::pil_bilinear()),
             "pil-bicubic" => Ok(Self::pil_bicubic()),
+            "paddleclas" => Ok(Self::paddleclas()),
+            "paddle-cv2" => Ok(Self::paddle_cv2()),
             _ => Err(UnknownPipeline { name: name.to_owned() }),
         }
     }
@@ -223,51 +247,9 @@ fn check_side(name: &'static str, side: u32) -> Result<(), PipelineError> {
     Ok(())
 }
 
-/// torchvision's `Resize(int)`: the short side becomes `resize`, the long side `int(resize * long / short)`.
-///
-/// Python divides the two integers as if exactly and rounds once; below 2^53 an f64 division does the same.
-fn resized(width: u64, height: u64, resize: u64) -> (u64, u64) {
-    let long = |short: u64, long: u64| ((resize * long) as f64 / short as f64) as u64;
-    if width <= height { (resize, long(width, height)) } else { (long(height, width), resize) }
-}
-
-/// torchvision's `CenterCrop`: starts at `int(round((size - crop) / 2.0))`, and Python rounds halves to even.
-fn centered(size: u64, crop: u64) -> Range<u64> {
-    let margin = size - crop;
-    let half = margin / 2;
-    let start = half + u64::from(margin % 2 == 1 && half % 2 == 1);
-    start..start + crop
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn center_crop_rounds_halves_to_even() {
-        // int(round((size - 224) / 2.0)) in Python
-        for (size, start) in
-            [(224, 0), (225, 0), (226, 1), (227, 2), (229, 2), (231, 4), (256, 16), (341, 58), (343, 60)]
-        {
-            assert_eq!(centered(size, 224), start..start + 224, "{size}");
-        }
-    }
-
-    #[test]
-    fn resize_truncates_the_long_side() {
-        for ((width, height), expected) in [
-            ((500, 375), (341, 256)),
-            ((375, 500), (256, 341)),
-            ((256, 256), (256, 256)),
-            ((1, 1), (256, 256)),
-            ((3, 2), (384, 256)),
-            ((500, 333), (384, 256)),
-            ((30000, 2), (3_840_000, 256)),
-            ((178_956_970, 1), (45_812_984_320, 256)),
-        ] {
-            assert_eq!(resized(width, height, 256), expected, "{width}x{height}");
-        }
-    }
 
     #[test]
     fn img_size_and_crop_pct_follow_timm() {

@@ -39,24 +39,26 @@ use std::ops::Range;
 use hardnet_simd::Isa;
 
 use crate::image::{Image, ImageError};
-use crate::interpolation::Interpolation;
+use crate::interpolation::{Interpolation, Resampling};
+use crate::{opencv, window};
 use kernels::{Axis, SampleRows};
 use stripes::{Buffers, Passes};
 
-/// The largest side of a resampled window, in pixels.
-pub(crate) const MAX_SIDE: u64 = 1 << 16;
-/// The most pixels of a resampled window: the same number as the default of [`DecodeLimits`](crate::DecodeLimits).
-const MAX_WINDOW_PIXELS: u64 = 178_956_970;
-
-/// Resamples the whole of `image` to `width` x `height` pixels, as Pillow's `image.resize((width, height), filter)`.
+/// Resamples the whole of `image` to `width` x `height` pixels, as Pillow's `image.resize((width, height), filter)` or
+/// OpenCV's `cv2.resize`.
 ///
 /// For many images, a [`Resizer`] saves the allocations.
 ///
 /// # Errors
 /// [`ImageError::Side`] if a side is 0 or above 65,536, [`ImageError::TooManyPixels`] if their product is above
 /// 178,956,970.
-pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpolation) -> Result<Image, ImageError> {
-    Resizer::new().resize(image, width, height, interpolation)
+pub fn resize(
+    image: &Image,
+    width: usize,
+    height: usize,
+    resampling: impl Into<Resampling>,
+) -> Result<Image, ImageError> {
+    Resizer::new().resize(image, width, height, resampling)
 }
 
 /// Memory and instruction set of one thread's resizes: what one image needed, the next uses again.
@@ -79,6 +81,7 @@ pub struct Resizer {
     columns: Axis,
     rows: Axis,
     buffers: Buffers,
+    opencv: opencv::Resizer,
 }
 
 impl Resizer {
@@ -89,7 +92,12 @@ impl Resizer {
 
     /// Creates a resizer for an instruction set.
     pub fn with_isa(isa: Isa) -> Self {
-        Self { columns: Axis::new(isa), rows: Axis::new(isa), buffers: Buffers::default() }
+        Self {
+            columns: Axis::new(isa),
+            rows: Axis::new(isa),
+            buffers: Buffers::default(),
+            opencv: opencv::Resizer::with_isa(isa),
+        }
     }
 
     /// The instruction set in use.
@@ -106,10 +114,10 @@ impl Resizer {
         image: &Image,
         width: usize,
         height: usize,
-        interpolation: Interpolation,
+        resampling: impl Into<Resampling>,
     ) -> Result<Image, ImageError> {
         let size = (width as u64, height as u64);
-        self.window(image, size, (0..size.0, 0..size.1), interpolation)
+        self.window(image, size, (0..size.0, 0..size.1), resampling.into())
     }
 
     /// The part `window` (columns, rows) of `image` resampled to `size` (width, height) pixels.
@@ -120,12 +128,12 @@ impl Resizer {
         image: &Image,
         size: (u64, u64),
         window: (Range<u64>, Range<u64>),
-        interpolation: Interpolation,
+        resampling: Resampling,
     ) -> Result<Image, ImageError> {
-        let (width, height) = window_sides(size, &window)?;
+        let (width, height) = window::sides(size, &window)?;
         let length = width * image.channels().count();
         let mut samples = Vec::with_capacity(height * length);
-        self.each_row(image, size, window, interpolation, |_, row| samples.extend_from_slice(row))?;
+        self.each_row(image, size, window, resampling, |_, row| samples.extend_from_slice(row))?;
         Image::new(width, height, image.channels(), samples)
     }
 
@@ -135,10 +143,24 @@ impl Resizer {
         image: &Image,
         size: (u64, u64),
         window: (Range<u64>, Range<u64>),
+        resampling: Resampling,
+        each: impl FnMut(usize, &[u8]),
+    ) -> Result<(), ImageError> {
+        match resampling {
+            Resampling::Pillow(interpolation) => self.pillow_rows(image, size, window, interpolation, each),
+            Resampling::Opencv(interpolation) => self.opencv.each_row(image, size, window, interpolation, each),
+        }
+    }
+
+    fn pillow_rows(
+        &mut self,
+        image: &Image,
+        size: (u64, u64),
+        window: (Range<u64>, Range<u64>),
         interpolation: Interpolation,
         each: impl FnMut(usize, &[u8]),
     ) -> Result<(), ImageError> {
-        window_sides(size, &window)?;
+        window::sides(size, &window)?;
         let columns = self.columns.plan(image.width(), size.0, window.0, interpolation);
         let rows = self.rows.plan(image.height(), size.1, window.1, interpolation);
         let count = image.channels().count();
@@ -174,26 +196,4 @@ impl fmt::Debug for Resizer {
 /// horizontal pass. Because each pass rounds to 8 bits, the order shows in single levels.
 fn rows_first(from: (u64, u64), to: (u64, u64)) -> bool {
     to.1 < from.1 && i128::from(from.1 - to.1) > 2 * (i128::from(from.0) - i128::from(to.0))
-}
-
-/// Width and height of a window inside `size`, in pixels.
-pub(crate) fn window_sides(size: (u64, u64), window: &(Range<u64>, Range<u64>)) -> Result<(usize, usize), ImageError> {
-    let width = window_side("width", size.0, &window.0)?;
-    let height = window_side("height", size.1, &window.1)?;
-    if width as u64 * height as u64 > MAX_WINDOW_PIXELS {
-        let (width, height) = (width as u64, height as u64);
-        return Err(ImageError::TooManyPixels { width, height, max_pixels: MAX_WINDOW_PIXELS });
-    }
-    Ok((width, height))
-}
-
-fn window_side(axis: &'static str, size: u64, window: &Range<u64>) -> Result<usize, ImageError> {
-    if window.end > size {
-        return Err(ImageError::WindowOutside { axis, start: window.start, end: window.end, size });
-    }
-    let side = window.end.saturating_sub(window.start);
-    if side == 0 || side > MAX_SIDE {
-        return Err(ImageError::Side { name: axis, value: side, max: MAX_SIDE });
-    }
-    Ok(side as usize)
 }

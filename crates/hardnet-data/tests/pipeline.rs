@@ -127,7 +127,7 @@ fn names_and_json_round_trip() {
     }
     assert_eq!(
         "pil-nearest".parse::<Pipeline>().unwrap_err().to_string(),
-        "unknown pipeline `pil-nearest`, expected one of pil-bilinear, pil-bicubic"
+        "unknown pipeline `pil-nearest`, expected one of pil-bilinear, pil-bicubic, paddleclas, paddle-cv2"
     );
     assert_eq!(Pipeline::pil_bilinear().with_image_size(192).name(), None);
 

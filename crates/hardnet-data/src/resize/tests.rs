@@ -61,7 +61,7 @@ fn windows_of_random_sizes_equal_plain_passes() {
         orders[usize::from(rows_first((width, height), size))] += 1;
         let expected = plain(&image, size, window.clone(), interpolation);
         for resizer in &mut resizers {
-            let found = resizer.window(&image, size, window.clone(), interpolation).unwrap();
+            let found = resizer.window(&image, size, window.clone(), interpolation.into()).unwrap();
             let equal = found.samples() == expected;
             assert!(equal, "{resizer:?} {image:?} to {size:?} {window:?} {interpolation}");
         }

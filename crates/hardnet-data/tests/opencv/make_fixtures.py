@@ -69,4 +69,5 @@ def main():
     (HERE / "fixtures.json").write_text(text)
 
 
-main()
+if __name__ == "__main__":
+    main()

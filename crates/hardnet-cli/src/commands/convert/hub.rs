@@ -1,7 +1,7 @@
 //! A folder in the layout of a Hub repository: weights, `config.json` as timm writes it, a model card.
 
 use clap::Args;
-use hardnet_data::Pipeline;
+use hardnet_data::{Pipeline, Resampling};
 use hardnet_model::{Config, Conversion, Graph, Precision};
 use serde_json::{Value, json};
 
@@ -64,7 +64,10 @@ impl Card<'_> {
         if let Some(pipeline) = self.pipeline {
             pretrained["input_size"] = json!([config.in_channels, pipeline.crop, pipeline.crop]);
             pretrained["fixed_input_size"] = false.into();
-            pretrained["interpolation"] = serde_json::to_value(pipeline.interpolation)?;
+            // timm knows Pillow's filters alone.
+            if let Resampling::Pillow(filter) = pipeline.interpolation {
+                pretrained["interpolation"] = filter.name().into();
+            }
             pretrained["crop_pct"] = (f64::from(pipeline.crop) / f64::from(pipeline.resize)).into();
             pretrained["crop_mode"] = "center".into();
             pretrained["mean"] = shortest(&pipeline.mean)?;
