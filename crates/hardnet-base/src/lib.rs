@@ -5,11 +5,13 @@
 //! * [`TextLines`]: the lines of text files in UTF-8 or UTF-16, one at a time.
 //! * [`hex`] and, with the feature `digest`, `sha256`.
 //! * `AtomicFile`, with the feature `atomic`: files that appear under their name only when they are complete.
+//! * [`npy`]: arrays as files that NumPy reads, and with the feature `npz` archives of them.
 //! * [`svg`]: documents and axes of plots.
 
 #[cfg(feature = "atomic")]
 mod atomic_file;
 mod digest;
+pub mod npy;
 mod regular_file;
 pub mod svg;
 mod text;

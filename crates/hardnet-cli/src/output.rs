@@ -1,6 +1,6 @@
 //! Output files that appear only when they are complete.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -43,7 +43,7 @@ impl OutputFile {
     }
 
     /// A buffered writer.
-    pub(crate) fn writer(&mut self) -> impl Write {
+    pub(crate) fn writer(&mut self) -> impl Write + Seek {
         BufWriter::with_capacity(1 << 20, &mut self.file)
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use candle_core::{Device, Tensor};
 use clap::Args;
+use hardnet_base::npy::{self, ElementType};
 use hardnet_data::{DecodeLimits, Image, Pipeline, decode};
 use hardnet_model::HarDNet;
 use serde::Serialize;
@@ -186,21 +187,12 @@ impl Values<'_> {
     }
 }
 
-/// Writes an array in NumPy's format, version 1.0.
+/// Writes an array in NumPy's format.
 fn save(path: &Path, shape: &[usize], values: &Values) -> Result<()> {
-    let kind = match values {
-        Values::Levels(_) => "|u1",
-        Values::Floats(_) => "<f4",
+    let element = match values {
+        Values::Levels(_) => ElementType::U8,
+        Values::Floats(_) => ElementType::F32,
     };
-    let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
-    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({extents}), }}");
-    // With magic, version and length, 10 bytes, the header ends at a multiple of 64.
-    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
-    header = format!("{header:<width$}\n", width = length - 1);
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
-    bytes.extend_from_slice(header.as_bytes());
-    bytes.extend_from_slice(&values.bytes());
-    std::fs::write(path, bytes)
+    std::fs::write(path, npy::array(element, shape, &values.bytes()))
         .map_err(|error| anyhow::Error::from(error).context(format!("cannot write `{}`", path.display())).into())
 }
