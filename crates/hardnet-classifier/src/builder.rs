@@ -33,10 +33,10 @@ use crate::preprocessing::pipeline_of;
 #[derive(Clone, Debug)]
 #[must_use = "a builder builds nothing until its weights are named"]
 pub struct ClassifierBuilder {
-    threads: usize,
-    batch_size: usize,
-    isa: Isa,
-    batch_invariant: bool,
+    pub(crate) threads: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) isa: Isa,
+    pub(crate) batch_invariant: bool,
     engine: Option<Engine>,
     pipeline: Option<Pipeline>,
     image_size: Option<u32>,
@@ -44,7 +44,7 @@ pub struct ClassifierBuilder {
     taps: Option<Taps>,
     weights: WeightsOptions,
     #[cfg(feature = "candle")]
-    device: candle_core::Device,
+    pub(crate) device: candle_core::Device,
 }
 
 impl Default for ClassifierBuilder {
@@ -216,7 +216,7 @@ impl ClassifierBuilder {
     }
 
     /// Chooses the engine.
-    fn chosen_engine(&self) -> Result<Engine> {
+    pub(crate) fn chosen_engine(&self) -> Result<Engine> {
         #[cfg(feature = "candle")]
         let on_cpu = self.device.is_cpu();
         #[cfg(not(feature = "candle"))]
@@ -266,18 +266,24 @@ impl ClassifierBuilder {
         if labels.len() != classes {
             return Err(Error::LabelCount { weights: weights.into(), expected: classes, found: labels.len() });
         }
+        let pipeline = self.preprocessing(metadata)?;
+        let (graph, side) = (Graph::new(config)?, pipeline.crop as usize);
+        graph.shapes(side, side)?;
+        let taps = self.taps.as_ref().map(|taps| Tap::resolve(&graph, taps, side)).transpose()?.unwrap_or_default();
+        Ok(Prepared { graph, pipeline, labels, taps })
+    }
+
+    /// Decides the preprocessing of the network that `metadata` describes.
+    pub(crate) fn preprocessing(&self, metadata: &Metadata) -> Result<Pipeline> {
         let mut pipeline = match &self.pipeline {
             Some(pipeline) => pipeline.clone(),
-            None => pipeline_of(Some(config), metadata.pipeline.as_ref())?.0,
+            None => pipeline_of(Some(&metadata.config), metadata.pipeline.as_ref())?.0,
         };
         if let Some(side) = self.image_size {
             pipeline = pipeline.with_image_size(side);
         }
         pipeline.validate().map_err(Error::Pipeline)?;
-        let (graph, side) = (Graph::new(config)?, pipeline.crop as usize);
-        graph.shapes(side, side)?;
-        let taps = self.taps.as_ref().map(|taps| Tap::resolve(&graph, taps, side)).transpose()?.unwrap_or_default();
-        Ok(Prepared { graph, pipeline, labels, taps })
+        Ok(pipeline)
     }
 
     fn finish(

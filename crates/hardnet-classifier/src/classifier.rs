@@ -14,7 +14,7 @@ use crate::classification::Classification;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::features::{FeatureMap, Tap};
-use crate::input::ImageInput;
+use crate::input::{self, ImageInput};
 use crate::labels::Labels;
 use crate::network::Network;
 
@@ -137,10 +137,7 @@ impl Classifier {
     }
 
     fn prepare_with(&self, resizer: &mut Resizer, image: &Image) -> Result<Vec<f32>> {
-        let side = self.image_size();
-        let mut tensor = vec![0.0; 3 * side * side];
-        self.0.pipeline.tensor_with(resizer, image, &mut tensor).map_err(Error::Preprocess)?;
-        Ok(tensor)
+        input::prepare(&self.0.pipeline, resizer, image)
     }
 
     /// Computes the logits of images that are prepared, each a tensor `[channels, side, side]`.
@@ -188,11 +185,7 @@ impl Classifier {
     /// Checks that every image is one of the network's input.
     fn tensors<'a, I: AsRef<[f32]>>(&self, images: &'a [I]) -> Result<Vec<&'a [f32]>> {
         let expected = self.0.config.in_channels * self.image_size().pow(2);
-        let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
-        match images.iter().enumerate().find(|(_, image)| image.len() != expected) {
-            Some((index, image)) => Err(Error::ImageLength { index, expected, found: image.len() }),
-            None => Ok(images),
-        }
+        input::tensors(images, expected)
     }
 
     /// Computes all `samples` with this classifier's preprocessing, as [`evaluate()`].

@@ -16,14 +16,25 @@ pub struct FeatureMap {
     pub values: Vec<f32>,
 }
 
+impl FeatureMap {
+    /// Returns the mean of every channel of every image, `[N, C]`: global average pooling.
+    ///
+    /// It is summed in f64 and rounded once. For the last map it is the input of the classifier, up to rounding.
+    pub fn pooled(&self) -> Vec<f32> {
+        let pixels = self.shape[2] * self.shape[3];
+        let mean = |plane: &[f32]| (plane.iter().copied().map(f64::from).sum::<f64>() / pixels as f64) as f32;
+        self.values.chunks_exact(pixels.max(1)).map(mean).collect()
+    }
+}
+
 /// A module whose output is taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Tap {
     /// Position in the modules of the graph.
     pub(crate) module: usize,
     pub(crate) info: FeatureInfo,
-    rows: usize,
-    columns: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
 impl Tap {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use hardnet_base::{ReadError, read_regular_file};
-use hardnet_data::{DecodeLimits, DecodeWarning, Image, MAX_FILE_BYTES, decode};
+use hardnet_data::{DecodeLimits, DecodeWarning, Image, MAX_FILE_BYTES, Pipeline, Resizer, decode};
 
 use crate::error::{Error, Result};
 
@@ -35,6 +35,23 @@ impl<'a> ImageInput<'a> {
             }
         }?;
         Ok((Cow::Owned(decoded.image), decoded.warnings))
+    }
+}
+
+/// Turns an image into the tensor that a network takes.
+pub(crate) fn prepare(pipeline: &Pipeline, resizer: &mut Resizer, image: &Image) -> Result<Vec<f32>> {
+    let side = pipeline.crop as usize;
+    let mut tensor = vec![0.0; 3 * side * side];
+    pipeline.tensor_with(resizer, image, &mut tensor).map_err(Error::Preprocess)?;
+    Ok(tensor)
+}
+
+/// Checks that every image has as many values as a network's input.
+pub(crate) fn tensors<I: AsRef<[f32]>>(images: &[I], expected: usize) -> Result<Vec<&[f32]>> {
+    let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
+    match images.iter().enumerate().find(|(_, image)| image.len() != expected) {
+        Some((index, image)) => Err(Error::ImageLength { index, expected, found: image.len() }),
+        None => Ok(images),
     }
 }
 

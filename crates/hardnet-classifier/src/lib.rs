@@ -14,6 +14,8 @@
 //! # }
 //! ```
 //!
+//! An [`Embedder`] gives feature maps instead of classes, or their means: images as vectors.
+//!
 //! [`ClassifierBuilder`] sets threads, batch size, image size, preprocessing and the [`Engine`]. Weights come from a
 //! file, or by name with the feature `hub`. By default the native engine computes, on the CPU; Candle does with the
 //! feature `candle`.
@@ -21,6 +23,7 @@
 mod builder;
 mod classification;
 mod classifier;
+mod embedder;
 mod engine;
 mod error;
 mod features;
@@ -28,13 +31,16 @@ mod input;
 mod labels;
 mod network;
 mod preprocessing;
+mod stage;
 
 pub use builder::ClassifierBuilder;
 pub use classification::{Classification, Hit};
 pub use classifier::Classifier;
+pub use embedder::{EmbedOptions, Embedder};
 pub use engine::{Engine, UnknownEngine};
 pub use error::{Error, Result};
 pub use features::FeatureMap;
 pub use input::ImageInput;
 pub use labels::Labels;
 pub use preprocessing::{PipelineOrigin, pipeline_of};
+pub use stage::{Stage, UnknownStage};

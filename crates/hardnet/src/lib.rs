@@ -102,7 +102,8 @@
 
 #[cfg(feature = "data")]
 pub use hardnet_classifier::{
-    Classification, Classifier, ClassifierBuilder, Engine, Error, FeatureMap, Hit, ImageInput, Labels, Result,
+    Classification, Classifier, ClassifierBuilder, EmbedOptions, Embedder, Engine, Error, FeatureMap, Hit, ImageInput,
+    Labels, Result, Stage,
 };
 #[cfg(feature = "data")]
 pub use hardnet_data::{Image, Pipeline};
