@@ -2,6 +2,7 @@
 
 mod demo;
 mod page;
+mod per_class;
 mod predictions;
 
 use std::ops::ControlFlow;
@@ -25,6 +26,7 @@ use crate::samples::{self, subsample_evenly};
 use crate::warnings::ImageWarnings;
 use demo::Demo;
 use page::{Page, PageArgs};
+use per_class::PerClass;
 use predictions::Predictions;
 
 /// Evaluate a network on labeled images. Without options, evaluate the bundled network on the bundled images.
@@ -61,6 +63,9 @@ pub(crate) struct EvalArgs {
     /// Write the prediction for each image to this file as JSON lines
     #[arg(long, value_name = "FILE", group = "written")]
     predictions: Option<PathBuf>,
+    /// Write top-1 and top-5 of each class to this file as CSV
+    #[arg(long, value_name = "FILE", group = "written")]
+    per_class: Option<PathBuf>,
     /// Overwrite existing output files
     #[arg(long, requires = "written")]
     force: bool,
@@ -94,13 +99,18 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     // After the list, so that its errors are reported at once.
     let model = model.with_labels(names).build(&pipeline, args.batch_size.min(samples.len()), printer)?;
     let mut predictions = args.predictions.as_deref().map(|path| Predictions::create(path, args.force)).transpose()?;
+    let mut per_class = args.per_class.as_deref().map(|path| PerClass::create(path, args.force)).transpose()?;
     let mut page = args.page.open(args.force)?;
     let interrupt = Interrupt::watch()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let run = Run { args, model: &model, samples, rule, pipeline: &pipeline, workers, printer };
-    let (tally, summary) = run.evaluate(&interrupt, predictions.as_mut(), page.as_mut())?;
+    let files = Files { predictions: predictions.as_mut(), per_class: per_class.as_mut(), page: page.as_mut() };
+    let (tally, summary) = run.evaluate(&interrupt, files)?;
     if let Some(predictions) = predictions {
         predictions.finish()?;
+    }
+    if let Some(per_class) = per_class {
+        per_class.finish(model.classifier.labels())?;
     }
     let report = run.report(&tally, &summary, images.name());
     if let Some(page) = page {
@@ -198,12 +208,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn evaluate(
-        &self,
-        interrupt: &Interrupt,
-        predictions: Option<&mut Predictions>,
-        page: Option<&mut Page>,
-    ) -> Result<(Tally, EvalSummary)> {
+    fn evaluate(&self, interrupt: &Interrupt, files: Files<'_>) -> Result<(Tally, EvalSummary)> {
         let options =
             EvalOptions::default().batch_size(self.args.batch_size).workers(self.workers).isa(crate::knobs::isa()?);
         let mut counter = Counter {
@@ -211,8 +216,7 @@ impl Run<'_> {
             interrupt,
             progress: Progress::new(*self.printer, self.samples.len()),
             tally: Tally::default(),
-            predictions,
-            page,
+            files,
             warnings: ImageWarnings::default(),
             failure: None,
         };
@@ -262,14 +266,20 @@ impl Run<'_> {
     }
 }
 
+/// What is written of an evaluation.
+struct Files<'a> {
+    predictions: Option<&'a mut Predictions>,
+    per_class: Option<&'a mut PerClass>,
+    page: Option<&'a mut Page>,
+}
+
 /// Counts, shows and writes the results of an evaluation.
 struct Counter<'a> {
     run: &'a Run<'a>,
     interrupt: &'a Interrupt,
     progress: Progress,
     tally: Tally,
-    predictions: Option<&'a mut Predictions>,
-    page: Option<&'a mut Page>,
+    files: Files<'a>,
     warnings: ImageWarnings,
     /// The error that stopped the evaluation.
     failure: Option<Failure>,
@@ -280,10 +290,13 @@ impl Counter<'_> {
         for ScoredImage { index, sample, logits, .. } in batch.images() {
             let label = sample.label().expect("images of an evaluation have labels") as usize;
             self.tally.add(index, logits, &label);
-            if let Some(page) = self.page.as_deref_mut() {
+            if let Some(page) = self.files.page.as_deref_mut() {
                 page.add(index, logits, label);
             }
-            if let Some(predictions) = self.predictions.as_deref_mut() {
+            if let Some(per_class) = self.files.per_class.as_deref_mut() {
+                per_class.add(index, logits, label);
+            }
+            if let Some(predictions) = self.files.predictions.as_deref_mut() {
                 predictions.write(sample.name(), label, logits, self.run.model.classifier.labels())?;
             }
         }

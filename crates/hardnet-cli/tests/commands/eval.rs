@@ -130,6 +130,33 @@ fn predictions_agree_with_the_result() {
     assert_eq!(left.count(), 0);
 }
 
+/// The rows are the counts of `--predictions`.
+#[test]
+fn classes_have_a_table() {
+    let folder = ready();
+    let report = folder.run(&format!("{EVAL} --json --per-class c.csv --predictions p.jsonl")).exits(0).json();
+    let lines = std::fs::read_to_string(folder.path("p.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let table = std::fs::read_to_string(folder.path("c.csv")).unwrap();
+    let (header, rows) = table.split_once('\n').unwrap();
+    assert_eq!(header, "class,name,images,top1_correct,top1_percent,top5_correct,top5_percent,predicted,mistaken_for");
+    let names = ["shirt", "shoe", "bag"];
+    let mut correct = 0;
+    for (class, row) in rows.lines().enumerate() {
+        let right = lines.iter().filter(|line| line["label"] == class && line["correct"] == true).count();
+        let predicted = lines.iter().filter(|line| line["top"][0]["index"] == class).count();
+        let start =
+            format!("{class},{},3,{right},{:.2},3,100.00,{predicted},", names[class], 100.0 * right as f64 / 3.0);
+        let mistaken = row.strip_prefix(&start).unwrap_or_else(|| panic!("{row}, expected {start}"));
+        assert_eq!(mistaken.is_empty(), right == 3, "{row}");
+        assert!(right == 3 || names.contains(&mistaken), "{row}");
+        correct += right;
+    }
+    assert_eq!((rows.lines().count(), &report["top1"]["correct"]), (3, &correct.into()));
+    folder.run(&format!("{EVAL} --per-class c.csv")).exits(2).says("c.csv` already exists");
+    folder.run(&format!("{EVAL} --per-class c.csv --force")).exits(0);
+}
+
 #[test]
 fn class_folders_need_no_list() {
     let folder = Folder::new();
