@@ -23,14 +23,11 @@ fn main() -> Result<()> {
     }
 
     let deepest = maps.last().expect("four maps were requested");
-    let [_, channels, rows, columns] = deepest.shape;
-    let embed = |image: &[f32]| -> Vec<f32> {
-        image.chunks(rows * columns).map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect()
-    };
-    let embeddings: Vec<_> = deepest.values.chunks(channels * rows * columns).map(embed).collect();
+    let means = deepest.pooled();
+    let embeddings: Vec<_> = means.chunks(deepest.info.channels).collect();
     for (number, embedding) in embeddings.iter().enumerate() {
         let name = classifier.classify(&files[number])?.top(1).remove(0).name;
-        println!("image {number}, {name:<12} similarity to image 0: {:.3}", cosine(&embeddings[0], embedding));
+        println!("image {number}, {name:<12} similarity to image 0: {:.3}", cosine(embeddings[0], embedding));
     }
     Ok(())
 }
