@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, convert, env, eval, info, inspect, list, predict, trace, train};
+use crate::commands::{bench, completions, convert, embed, env, eval, info, inspect, list, predict, trace, train};
 
 /// Evaluate and run HarDNet image classifiers.
 #[derive(Parser, Debug)]
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Eval(eval::EvalArgs),
     /// Classify images
     Predict(predict::PredictArgs),
+    /// Turn images into vectors
+    Embed(Box<embed::EmbedArgs>),
     /// Train a network
     Train(Box<train::TrainArgs>),
     /// Measure speed

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 #[cfg(feature = "hub")]
 pub(crate) mod download;
+pub(crate) mod embed;
 pub(crate) mod env;
 pub(crate) mod eval;
 pub(crate) mod info;
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
     match arguments.command {
         Command::Eval(args) => eval::run(&args, printer),
         Command::Predict(args) => predict::run(&args, printer),
+        Command::Embed(args) => embed::run(&args, printer),
         Command::Train(args) => train::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),
         Command::Trace(args) => trace::run(&args, printer),

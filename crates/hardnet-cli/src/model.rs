@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use clap::{Args, ValueEnum};
-use hardnet_classifier::{Classifier, ClassifierBuilder, Engine};
+use hardnet_classifier::{Classifier, ClassifierBuilder, EmbedOptions, Embedder, Engine};
 use hardnet_data::Pipeline;
 use hardnet_model::{Config, Graph, PlanOptions, WeightsFile};
 use hardnet_weights::WeightsSource;
@@ -93,6 +93,17 @@ pub(crate) struct Model {
     pub(crate) weights: WeightsOrigin,
 }
 
+/// A network up to a stage, ready to run.
+#[derive(Debug)]
+pub(crate) struct EmbeddingModel {
+    pub(crate) embedder: Embedder,
+    pub(crate) config: Config,
+    pub(crate) device_name: String,
+    /// Name of the published network, or `custom`.
+    pub(crate) name: String,
+    pub(crate) weights: WeightsOrigin,
+}
+
 /// Opened weights, whose network is not built yet.
 pub(crate) struct OpenedModel {
     file: WeightsFile,
@@ -105,8 +116,21 @@ pub(crate) struct OpenedModel {
 }
 
 impl ModelArgs {
-    /// Opens the weights, which define the network.
+    /// Opens the weights, which define the network, and must have a classifier.
     pub(crate) fn open(&self, printer: &Printer) -> Result<OpenedModel> {
+        let opened = self.open_backbone(printer)?;
+        if opened.config().classes() == 0 {
+            return Err(Failure::message(format!("`{}` is a backbone without a classifier", opened.weights.path))
+                .hint(
+                    "this command needs a network with a head; `hardnet train --weights` adds one, and \
+                     `hardnet embed`, `info`, `inspect` and `convert` do without",
+                ));
+        }
+        Ok(opened)
+    }
+
+    /// Opens the weights, with or without a classifier.
+    pub(crate) fn open_backbone(&self, printer: &Printer) -> Result<OpenedModel> {
         let source = self.weights.as_ref().ok_or_else(|| {
             let network = self.model.as_ref().map_or(String::new(), |model| format!(" for {model}"));
             Failure::message(format!("no weights given{network}")).hint(
@@ -118,10 +142,6 @@ impl ModelArgs {
         let file = located.open(self.model.as_ref(), &self.part)?;
         tell(&file, printer);
         let config = file.config();
-        if config.classes() == 0 {
-            return Err(Failure::message(format!("`{source}` is a backbone without a classifier"))
-                .hint("this command needs a network with a head; `hardnet train --weights` adds one, and `hardnet info`, `inspect` and `convert` do without"));
-        }
         let weights = WeightsOrigin {
             path: source.to_string(),
             sha256: file.sha256(),
@@ -131,7 +151,7 @@ impl ModelArgs {
             assumed: file.assumed().to_vec(),
         };
         let labels = file.metadata().and_then(|metadata| metadata.labels.as_ref());
-        if let Some(labels) = labels.filter(|labels| labels.len() != config.classes()) {
+        if let Some(labels) = labels.filter(|labels| config.classes() > 0 && labels.len() != config.classes()) {
             return Err(Failure::message(format!(
                 "`{source}` has {} class names for a network of {} classes",
                 labels.len(),
@@ -207,8 +227,31 @@ impl OpenedModel {
 
     /// Builds the classifier with preprocessing by `pipeline`, in batches of `batch` images.
     pub(crate) fn build(self, pipeline: &Pipeline, batch: usize, printer: &Printer) -> Result<Model> {
+        let network = format!("{} with {} classes", name_of(self.config()), self.config().classes());
+        let Prepared { builder, file, device_name, name, weights } = self.prepare(pipeline, batch)?;
+        let classifier = with_engine_hint(builder.from_weights(file))?;
+        print_origin(&network, classifier.engine(), &device_name, &weights, printer);
+        Ok(Model { classifier, device_name, name, weights })
+    }
+
+    /// Builds the embedder of `options` in the same way.
+    pub(crate) fn embedder(
+        self,
+        pipeline: &Pipeline,
+        batch: usize,
+        options: &EmbedOptions,
+        printer: &Printer,
+    ) -> Result<EmbeddingModel> {
+        let config = self.config().clone();
+        let Prepared { builder, file, device_name, name, weights } = self.prepare(pipeline, batch)?;
+        let embedder = with_engine_hint(builder.embedder(file, options))?;
+        print_origin(&name, embedder.engine(), &device_name, &weights, printer);
+        Ok(EmbeddingModel { embedder, config, device_name, name, weights })
+    }
+
+    /// Checks the size of images and sets all options of the builder.
+    fn prepare(self, pipeline: &Pipeline, batch: usize) -> Result<Prepared> {
         let Self { file, weights, engine, batch_invariant, device: (device, device_choice), labels } = self;
-        let (name, classes) = (name_of(file.config()), file.config().classes());
         check_side(file.config(), pipeline.crop as usize)?;
         let mut builder =
             builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device).batch_invariant(batch_invariant);
@@ -218,24 +261,40 @@ impl OpenedModel {
         if let Some(labels) = labels {
             builder = builder.labels(labels);
         }
-        let classifier = match builder.from_weights(file) {
-            Err(error @ hardnet_classifier::Error::Engine { .. }) => {
-                Err(error).hint(|| "pass --device cpu or --engine candle".into())
-            }
-            classifier => Ok(classifier?),
-        }?;
-        printer.note(format_args!(
-            "hardnet {} ({}), {name} with {classes} classes, {} engine on {device_choice}, {}, weights {} (sha256 {}...{})",
-            env!("CARGO_PKG_VERSION"),
-            env!("HARDNET_COMMIT"),
-            classifier.engine(),
-            counted(crate::knobs::threads(), "thread"),
-            weights.path,
-            &weights.sha256[..12],
-            weights.check.map_or(String::new(), |check| format!(", {check}")),
-        ));
-        Ok(Model { classifier, device_name: device_choice.to_string(), name, weights })
+        let (device_name, name) = (device_choice.to_string(), name_of(file.config()));
+        Ok(Prepared { builder, file, device_name, name, weights })
     }
+}
+
+/// A network that is about to be built.
+struct Prepared {
+    builder: ClassifierBuilder,
+    file: WeightsFile,
+    device_name: String,
+    name: String,
+    weights: WeightsOrigin,
+}
+
+fn with_engine_hint<T>(built: hardnet_classifier::Result<T>) -> Result<T> {
+    match built {
+        Err(error @ hardnet_classifier::Error::Engine { .. }) => {
+            Err(error).hint(|| "pass --device cpu or --engine candle".into())
+        }
+        built => Ok(built?),
+    }
+}
+
+/// Says what computes.
+fn print_origin(network: &str, engine: Engine, device: &str, weights: &WeightsOrigin, printer: &Printer) {
+    printer.note(format_args!(
+        "hardnet {} ({}), {network}, {engine} engine on {device}, {}, weights {} (sha256 {}...{})",
+        env!("CARGO_PKG_VERSION"),
+        env!("HARDNET_COMMIT"),
+        counted(crate::knobs::threads(), "thread"),
+        weights.path,
+        &weights.sha256[..12],
+        weights.check.map_or(String::new(), |check| format!(", {check}")),
+    ));
 }
 
 /// Plan options with the threads and the instruction set of options and environment.

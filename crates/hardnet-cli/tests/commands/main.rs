@@ -8,6 +8,7 @@ mod convert;
 mod describe;
 #[cfg(feature = "hub")]
 mod download;
+mod embed;
 mod eval;
 mod images;
 mod info;

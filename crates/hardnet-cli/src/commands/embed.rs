@@ -1,0 +1,151 @@
+//! `hardnet embed`: images as vectors, in files for NumPy or as JSON lines.
+
+mod images;
+mod output;
+mod partial;
+mod report;
+mod writer;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hardnet_classifier::{EmbedOptions, Stage};
+use hardnet_eval::{EvalOptions, EvalSummary};
+
+use crate::failure::{Exit, Result};
+use crate::format::{at_least_one, counted};
+use crate::model::{EmbeddingModel, ModelArgs};
+use crate::pipeline::PipelineArgs;
+use crate::printer::Printer;
+use images::Images;
+use output::Output;
+use partial::{Partial, Settings};
+use report::Report;
+use writer::Writer;
+
+/// Turn images into vectors: what the classifier reads of them, or the features of another stage.
+///
+/// Each image gives a row: the mean of each channel of a feature map, or with --maps the whole map. An image that
+/// cannot be read has no row; the names of the others are in the .npz file, beside the .npy file, or in the lines.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hardnet embed --weights hardnet68.safetensors --data-dir photos -o photos.npz
+  hardnet embed --weights hardnet68.safetensors -o vectors.npy a.jpg b.jpg
+  hardnet embed --weights hardnet68.safetensors --data-dir val --list val_list.txt --stage stride16 -o val.npz
+  hardnet embed --weights hardnet68.safetensors --data-dir photos -o photos.npz --resume")]
+pub(crate) struct EmbedArgs {
+    /// Images, folders of images, or tar archives
+    #[arg(value_name = "IMAGE", conflicts_with_all = ["data_dir", "list"])]
+    paths: Vec<PathBuf>,
+    /// Images: a folder, tar archive or IDX file; rows have labels if there is a folder for each class
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// List of images in --data-dir: on each line a name, or a name and a label
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// File to write, in the format of its extension: .npy, .npz or .jsonl
+    #[arg(short, long, value_name = "FILE")]
+    output: Output,
+    /// Feature map: last, a stride (stride8; stride8-block is the map before the transition) or a module (9)
+    #[arg(long, value_name = "STAGE", default_value_t)]
+    stage: Stage,
+    /// Write whole feature maps rather than the mean of each channel
+    #[arg(long)]
+    maps: bool,
+    /// Batch size
+    #[arg(short, long, value_name = "N", default_value = "16", value_parser = at_least_one)]
+    batch_size: usize,
+    /// Threads that load images [default: one for each processor]
+    #[arg(short = 'j', long, value_name = "N")]
+    workers: Option<usize>,
+    /// Continue an interrupted run of the same command
+    #[arg(long)]
+    resume: bool,
+    /// Overwrite existing output files, and what an interrupted run has left
+    #[arg(long)]
+    force: bool,
+    /// Number of unreadable images to tolerate
+    #[arg(long, value_name = "N", default_value = "0")]
+    allow_errors: usize,
+    /// Print a summary as JSON
+    #[arg(long)]
+    json: bool,
+    // The headings of these groups apply to all that follows, so they come last.
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+}
+
+pub(crate) fn run(args: &EmbedArgs, printer: &Printer) -> Result<Exit> {
+    // Files are checked before the network is read, so that a wrong name is reported at once.
+    args.output.check_free(args.force)?;
+    let images = Images::find(args, printer)?;
+    args.output.check_names(&images)?;
+    let model = args.model.open_backbone(printer)?;
+    let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
+    let options = EmbedOptions::default().stage(args.stage).maps(args.maps);
+    let model = model.embedder(&pipeline, args.batch_size.min(images.len()), &options, printer)?;
+    let shape = model.embedder.shape();
+    let bytes = images.len() as f64 * shape.iter().product::<usize>() as f64 * 4.0;
+    printer.note(format_args!(
+        "{}, {:.1} MB: {}",
+        counted(images.len(), "image"),
+        bytes / 1e6,
+        report::describe(args.maps, model.embedder.info())
+    ));
+    let settings = Settings::new(args, &model)?;
+    let mut partial = Partial::open(args, &settings, &images, &shape, printer)?;
+    let resumed = partial.done();
+    let summary = embed(args, &model, &images, &mut partial, printer)?;
+    let errors = partial.failed().len();
+    let embedded = partial.done() - errors;
+    let written =
+        if summary.stopped { Vec::new() } else { args.output.finish(partial, &images, &shape, args.force)? };
+    let report = Report::new(args, &model, &images, &summary, report::Counts { embedded, errors, resumed }, &written);
+    if args.json {
+        printer.json(&report)?;
+    } else {
+        for line in report.lines() {
+            printer.line(line)?;
+        }
+    }
+    Ok(exit_code(args, &report, printer))
+}
+
+/// Computes all images that `partial` does not have.
+fn embed(
+    args: &EmbedArgs,
+    model: &EmbeddingModel,
+    images: &Images,
+    partial: &mut Partial,
+    printer: &Printer,
+) -> Result<EvalSummary> {
+    let options = EvalOptions::default().batch_size(args.batch_size).workers(args.workers()).isa(crate::knobs::isa()?);
+    let rest = images.samples_from(partial.done());
+    let shape = model.embedder.shape();
+    let mut writer = Writer::new(&args.output, images, &shape, partial, printer)?;
+    let summary = model.embedder.embed_all(rest, &options, &mut writer)?;
+    writer.finish()?;
+    Ok(summary)
+}
+
+fn exit_code(args: &EmbedArgs, report: &Report, printer: &Printer) -> Exit {
+    if report.partial {
+        printer.note("\nhint: the same command with --resume continues");
+        return Exit::Interrupted;
+    }
+    if report.errors > args.allow_errors {
+        let errors = counted(report.errors, "image");
+        printer.error(format_args!("{errors} could not be read, {} allowed; see --allow-errors", args.allow_errors));
+        return Exit::Error;
+    }
+    Exit::Success
+}
+
+impl EmbedArgs {
+    fn workers(&self) -> usize {
+        self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}

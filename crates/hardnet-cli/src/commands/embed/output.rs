@@ -1,0 +1,259 @@
+//! The files of a run: rows, names, labels.
+
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::Context;
+use hardnet_base::npy::{self, ElementType, NpzWriter};
+use serde::Serialize;
+
+use super::images::Images;
+use super::partial::Partial;
+use crate::failure::{Failure, Result};
+use crate::output::{OutputFile, check_free};
+
+/// `--output`.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    path: PathBuf,
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// One array, with names and labels in files beside it.
+    Npy,
+    /// An archive of arrays: `embeddings`, `names`, `labels`, `classes`.
+    Npz,
+    /// A document on each line.
+    Jsonl,
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let path = PathBuf::from(text);
+        let format = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("npy") => Format::Npy,
+            Some("npz") => Format::Npz,
+            Some("jsonl") => Format::Jsonl,
+            _ => return Err("expected a name that ends in .npy, .npz or .jsonl".into()),
+        };
+        Ok(Self { path, format })
+    }
+}
+
+/// A line of a `.jsonl` file. Field names are API.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<u32>,
+    /// Name of the class, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<&'a str>,
+    /// Channels, rows and columns of a map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shape: Option<&'a [usize]>,
+    embedding: &'a [f32],
+}
+
+impl Output {
+    /// The path with `suffix` behind it.
+    pub(super) fn with_suffix(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(suffix);
+        path.into()
+    }
+
+    /// The path with `ending` in place of its extension.
+    fn beside(&self, ending: &str) -> PathBuf {
+        self.path.with_extension(ending)
+    }
+
+    /// Returns an error if a file of the run exists, unless `force` is set.
+    pub(super) fn check_free(&self, force: bool) -> Result<()> {
+        check_free(&self.path, force)?;
+        if self.format == Format::Npy {
+            for ending in ["names.txt", "labels.npy", "classes.txt"] {
+                check_free(&self.beside(ending), force)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns an error if a name of an image cannot be a line of a file.
+    pub(super) fn check_names(&self, images: &Images) -> Result<()> {
+        if self.format != Format::Npy {
+            return Ok(());
+        }
+        match (0..images.len()).map(|index| images.name(index)).find(|name| name.contains(['\n', '\r'])) {
+            Some(name) => {
+                Err(Failure::message(format!("the name {name:?} has several lines, a line of a file has one"))
+                    .hint("write .npz or .jsonl, which hold any name"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What the file of rows begins with, if it is to have `rows` rows of `shape`.
+    pub(super) fn head(&self, rows: usize, shape: &[usize]) -> Vec<u8> {
+        match self.format {
+            Format::Npy | Format::Npz => npy::header(ElementType::F32, &[&[rows], shape].concat()),
+            Format::Jsonl => Vec::new(),
+        }
+    }
+
+    /// Bytes of each row of `shape`; `None` for lines, whose lengths differ.
+    pub(super) fn row_bytes(&self, shape: &[usize]) -> Option<u64> {
+        let bytes = 4 * shape.iter().product::<usize>() as u64;
+        (self.format != Format::Jsonl).then_some(bytes)
+    }
+
+    /// Appends the row of image `index` to `bytes`.
+    pub(super) fn append_row(
+        &self,
+        bytes: &mut Vec<u8>,
+        images: &Images,
+        index: usize,
+        shape: &[usize],
+        values: &[f32],
+    ) -> Result<()> {
+        if self.format != Format::Jsonl {
+            bytes.extend(npy::f32_bytes(values));
+            return Ok(());
+        }
+        let line = Line {
+            file: images.name(index),
+            label: images.label(index),
+            class: images.class(index),
+            shape: (shape.len() > 1).then_some(shape),
+            embedding: values,
+        };
+        serde_json::to_writer(&mut *bytes, &line)?;
+        bytes.push(b'\n');
+        Ok(())
+    }
+
+    /// Gives the complete rows of `partial` their name, with the names of their images, and returns the paths.
+    pub(super) fn finish(
+        &self,
+        mut partial: Partial,
+        images: &Images,
+        shape: &[usize],
+        force: bool,
+    ) -> Result<Vec<PathBuf>> {
+        let rows = Rows { images, failed: partial.failed().to_vec(), labeled: images.are_labeled() };
+        let written = || format!("cannot write `{}`", self.path.display());
+        let mut paths = vec![self.path.clone()];
+        match self.format {
+            Format::Npy => {
+                paths.extend(self.write_beside(&rows)?);
+                check_free(&self.path, force)?;
+                partial.rename(&self.head(rows.len(), shape), &self.path).with_context(written)?;
+            }
+            Format::Npz => {
+                let head = self.head(0, shape).len() as u64;
+                let mut file = OutputFile::create(&self.path, force)?;
+                let values = partial.read_from(head).with_context(written)?;
+                rows.write_archive(file.writer(), values, shape).with_context(written)?;
+                file.finish()?;
+            }
+            Format::Jsonl => {
+                check_free(&self.path, force)?;
+                partial.rename(&[], &self.path).with_context(written)?;
+            }
+        }
+        partial.remove().with_context(written)?;
+        Ok(paths)
+    }
+
+    /// Writes names, labels and classes beside an array, and returns the paths.
+    fn write_beside(&self, rows: &Rows) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        let mut write = |ending: &str, content: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+            let path = self.beside(ending);
+            // A run that was killed right before its end may have left it.
+            let mut file = OutputFile::create(&path, true)?;
+            let mut writer = file.writer();
+            let done = content(&mut writer).and_then(|()| writer.flush());
+            drop(writer);
+            done.with_context(|| format!("cannot write `{}`", path.display()))?;
+            file.finish()?;
+            paths.push(path);
+            Ok::<_, Failure>(())
+        };
+        write("names.txt", &|out| rows.names().try_for_each(|name| writeln!(out, "{name}")))?;
+        if rows.labeled {
+            write("labels.npy", &|out| {
+                out.write_all(&npy::header(ElementType::I64, &[rows.len()]))?;
+                rows.write_labels(out)
+            })?;
+        }
+        if let Some(classes) = rows.images.classes() {
+            write("classes.txt", &|out| classes.iter().try_for_each(|class| writeln!(out, "{class}")))?;
+        }
+        Ok(paths)
+    }
+}
+
+/// The images that have a row.
+struct Rows<'a> {
+    images: &'a Images,
+    /// The images that have none, ascending.
+    failed: Vec<usize>,
+    labeled: bool,
+}
+
+impl Rows<'_> {
+    fn len(&self) -> usize {
+        self.images.len() - self.failed.len()
+    }
+
+    fn indices(&self) -> impl Iterator<Item = usize> + Clone {
+        let mut failed = self.failed.iter().peekable();
+        (0..self.images.len()).filter(move |index| failed.next_if(|next| *next == index).is_none())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.indices().map(|index| self.images.name(index))
+    }
+
+    fn write_labels(&self, out: &mut dyn Write) -> io::Result<()> {
+        let labels = self.indices().map(|index| i64::from(self.images.label(index).unwrap_or_default()));
+        let mut out = BufWriter::new(out);
+        labels.into_iter().try_for_each(|label: i64| out.write_all(&label.to_le_bytes()))?;
+        out.flush()
+    }
+
+    /// Writes an archive of arrays; `values` are those of the rows.
+    fn write_archive(&self, out: impl Write + Seek, mut values: impl Read, shape: &[usize]) -> io::Result<()> {
+        let mut archive = NpzWriter::new(out);
+        let whole = [&[self.len()], shape].concat();
+        archive.array("embeddings", ElementType::F32, &whole, |out| io::copy(&mut values, out).map(drop))?;
+        archive.texts("names", self.names())?;
+        if self.labeled {
+            archive.array("labels", ElementType::I64, &[self.len()], |out| self.write_labels(out))?;
+        }
+        if let Some(classes) = self.images.classes() {
+            archive.texts("classes", classes.iter().map(String::as_str))?;
+        }
+        archive.finish()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_is_the_format() {
+        for (name, format) in [("a.npy", Format::Npy), ("b/a.npz", Format::Npz), ("a.b.jsonl", Format::Jsonl)] {
+            assert_eq!(name.parse::<Output>().unwrap().format, format);
+        }
+        assert!(["a", "npy", ".npy", "a.csv", "a.npy/", ""].iter().all(|name| name.parse::<Output>().is_err()));
+    }
+}
