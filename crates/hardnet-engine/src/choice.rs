@@ -23,8 +23,8 @@
 //! layers of the networks are in `docs/performance/choice-avx2.json` and `choice-avx512.json`, which
 //! `benches/choice.py` measures; the portable kernels follow the former.
 
-use hardnet_graph::{Conv, Node, Padding};
-use hardnet_kernels::{Algorithm, Isa, Size};
+use hardnet_graph::{Conv, Node, Padding, Shape};
+use hardnet_kernels::{Algorithm, Isa};
 
 use crate::options::PlanOptions;
 
@@ -44,7 +44,7 @@ const MANY_PIXELS: usize = 300;
 const HEAVY: usize = 8;
 
 /// Chooses the algorithm for `node` on an input of `size`.
-pub(crate) fn algorithm(node: &Node, conv: &Conv, size: Size, options: &PlanOptions) -> Algorithm {
+pub(crate) fn algorithm(node: &Node, conv: &Conv, size: Shape, options: &PlanOptions) -> Algorithm {
     let winograd = conv.kernel == (3, 3) && conv.stride == 1 && conv.padding == Padding::all(1);
     if !winograd || node.inputs == [0] {
         return Algorithm::Direct;

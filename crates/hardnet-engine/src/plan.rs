@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hardnet_graph::{Config, Graph, Node, NodeId, Op, Pointwise, Shape};
-use hardnet_kernels::{Builder, Clamp, FeatureMap, Program, Size};
+use hardnet_kernels::{Builder, Clamp, FeatureMap, Program};
 use hardnet_params::{Parameters, WeightsFile};
 
 use crate::choice;
@@ -136,7 +136,7 @@ impl Plan {
     ) -> Result<Self> {
         let graph = graph.inference();
         let shapes = graph.shapes(options.height, options.width)?;
-        let size = Size { channels: graph.in_channels(), height: options.height, width: options.width };
+        let size = Shape { channels: graph.in_channels(), height: options.height, width: options.width };
         let (builder, image) = Builder::new(options.isa, options.threads, size)?;
         let mut compiler = Compiler { builder, maps: vec![image], folder: Folder::new(&graph, parameters), options };
         for (id, node) in graph.nodes().iter().enumerate().skip(1) {

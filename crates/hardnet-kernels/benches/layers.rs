@@ -6,10 +6,10 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, FeatureMap, Filter, Isa, Program, Size};
+use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, FeatureMap, Filter, Isa, Program, Shape};
 
 /// A convolution of maps of `inputs` channels, which a first layer makes of an image of one channel.
-struct Shape {
+struct LayerShape {
     name: &'static str,
     inputs: &'static [usize],
     side: usize,
@@ -18,19 +18,19 @@ struct Shape {
     depthwise: Option<usize>,
 }
 
-const fn three(name: &'static str, inputs: &'static [usize], side: usize, channels: usize) -> Shape {
+const fn three(name: &'static str, inputs: &'static [usize], side: usize, channels: usize) -> LayerShape {
     let algorithms = &[Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4, Algorithm::Winograd4OnTheFly];
-    Shape { name, inputs, side, conv: Conv::new(channels, 3), algorithms, depthwise: None }
+    LayerShape { name, inputs, side, conv: Conv::new(channels, 3), algorithms, depthwise: None }
 }
 
-const fn pair(name: &'static str, inputs: &'static [usize], side: usize, channels: usize, stride: usize) -> Shape {
+const fn pair(name: &'static str, inputs: &'static [usize], side: usize, channels: usize, stride: usize) -> LayerShape {
     let conv = Conv::new(channels, 1);
-    Shape { name, inputs, side, conv, algorithms: &[Algorithm::Direct], depthwise: Some(stride) }
+    LayerShape { name, inputs, side, conv, algorithms: &[Algorithm::Direct], depthwise: Some(stride) }
 }
 
 /// The widest layer of each size of map in HarDNet68, and pairs of a pointwise and a depthwise convolution of
 /// HarDNet39DS.
-const SHAPES: [Shape; 8] = [
+const SHAPES: [LayerShape; 8] = [
     three("hardnet68/base.1", &[32], 112, 64),
     three("hardnet68/base.3.layers.7", &[14, 24, 40, 64], 56, 68),
     three("hardnet68/base.6.layers.15", &[20, 34, 58, 98, 256], 28, 168),
@@ -41,8 +41,8 @@ const SHAPES: [Shape; 8] = [
     pair("hardnet39ds/base.9.layers.7", &[64, 102, 164, 320], 14, 262, 1),
 ];
 
-fn program(shape: &Shape, algorithm: Algorithm, threads: usize, bias: f64) -> Program {
-    let size = Size { channels: 1, height: shape.side, width: shape.side };
+fn program(shape: &LayerShape, algorithm: Algorithm, threads: usize, bias: f64) -> Program {
+    let size = Shape { channels: 1, height: shape.side, width: shape.side };
     let (mut builder, image) = Builder::new(Isa::best(), threads, size).expect("a builder");
     let filter = |outputs: usize, each: usize| (vec![0.01; outputs * each], vec![1.0; outputs], vec![bias; outputs]);
     let add = |builder: &mut Builder, inputs: &[FeatureMap], conv: &Conv, algorithm, each: usize| {

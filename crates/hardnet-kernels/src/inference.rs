@@ -9,7 +9,7 @@ use hardnet_simd::Isa;
 use crate::error::Result;
 use crate::exec::context::Lists;
 use crate::exec::program::{Executor, check_length};
-use crate::map::{Layout, Size};
+use crate::map::{Layout, Shape};
 use step::{Step, StepInfo};
 
 /// A network ready to compute images.
@@ -17,7 +17,7 @@ use step::{Step, StepInfo};
 pub struct Program {
     executor: Executor<Step>,
     infos: Vec<StepInfo>,
-    input: Size,
+    input: Shape,
     outputs: Vec<Layout>,
 }
 
@@ -36,7 +36,7 @@ pub struct Memory {
 }
 
 impl Program {
-    pub(crate) fn new(executor: Executor<Step>, infos: Vec<StepInfo>, input: Size, outputs: Vec<Layout>) -> Self {
+    pub(crate) fn new(executor: Executor<Step>, infos: Vec<StepInfo>, input: Shape, outputs: Vec<Layout>) -> Self {
         Self { executor, infos, input, outputs }
     }
 

@@ -7,10 +7,10 @@
 //! both passes of training.
 //!
 //! ```
-//! use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, Filter, Isa, Size};
+//! use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, Filter, Isa, Shape};
 //!
 //! # fn main() -> Result<(), hardnet_kernels::Error> {
-//! let size = Size { channels: 3, height: 8, width: 8 };
+//! let size = Shape { channels: 3, height: 8, width: 8 };
 //! let (mut builder, image) = Builder::new(Isa::best(), 1, size)?;
 //! let conv = Conv::new(4, 3).stride(2);
 //! let filter = Filter { weights: &[0.1; 4 * 3 * 9], scale: &[1.0; 4], bias: &[0.0; 4] };
@@ -61,5 +61,5 @@ pub use hardnet_simd::Isa;
 pub use inference::step::StepInfo;
 pub use inference::{Memory, Program};
 pub use lower::inference::Builder;
-pub use map::{FeatureMap, Size};
+pub use map::{FeatureMap, Shape};
 pub use peak::peak_flops;

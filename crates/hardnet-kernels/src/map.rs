@@ -18,33 +18,23 @@
 //! Lanes past the last channel are zero. The image is the exception: in inference its channels are interleaved,
 //! `[rows, pitch, C]`, since a block would be mostly empty.
 
-use crate::gemm::Stride;
+pub use hardnet_graph::Shape;
 use hardnet_simd::LANES;
+
+use crate::gemm::Stride;
 
 /// A feature map of a program under construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FeatureMap(pub(crate) usize);
 
-/// Size of a map, in channels, rows and columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)]
-pub struct Size {
-    /// Channels.
-    pub channels: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
+/// Blocks of eight channels of a map.
+pub(crate) trait ChannelBlocks {
+    /// The number of blocks; lanes past the last channel are zero.
+    fn blocks(self) -> usize;
 }
 
-impl Size {
-    /// Number of values.
-    pub fn count(self) -> usize {
-        self.channels * self.height * self.width
-    }
-
-    /// Blocks of eight channels.
-    pub(crate) fn blocks(self) -> usize {
+impl ChannelBlocks for Shape {
+    fn blocks(self) -> usize {
         self.channels.div_ceil(LANES)
     }
 }
@@ -85,7 +75,7 @@ impl Halo {
 /// A map in the memory of one image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    pub(crate) size: Size,
+    pub(crate) size: Shape,
     pub(crate) halo: Halo,
     /// Values from the start of the image's memory.
     pub(crate) offset: usize,

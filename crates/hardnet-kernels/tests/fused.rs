@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod oracle;
 
-use hardnet_kernels::{Algorithm, Builder, Clamp, Filter, Isa, Padding, Pool, PoolKind, Size};
+use hardnet_kernels::{Algorithm, Builder, Clamp, Filter, Isa, Padding, Pool, PoolKind, Shape};
 use oracle::{Conv, Depthwise, Tensor, random};
 
 struct Parameters {
@@ -43,7 +43,7 @@ fn depthwise(channels: usize, stride: usize, padding: Padding) -> Layer {
 }
 
 /// Runs the layers one after the other on an image, and returns how many steps the program has.
-fn check(size: Size, layers: &[Layer]) -> usize {
+fn check(size: Shape, layers: &[Layer]) -> usize {
     const IMAGES: usize = 3;
     let images: Vec<Vec<f32>> = (0..IMAGES).map(|n| random(n as u64 + 7, size.count())).collect();
     let mut most = 0;
@@ -99,7 +99,7 @@ fn the_front_of_a_network_is_one_step() {
                     conv(17, 40, 1, 1, Padding::default()),
                     depthwise(40, stride, Padding::all(1)),
                 ];
-                let size = Size { channels: 3, height, width };
+                let size = Shape { channels: 3, height, width };
                 assert_eq!(check(size, &layers), 1, "{size:?}");
             }
         }
@@ -127,7 +127,7 @@ fn convolutions_and_what_follows_them() {
                     conv(12, channels, 1, 1, Padding::default()),
                     last,
                 ];
-                fewest = fewest.min(check(Size { channels: 2, height, width }, &layers));
+                fewest = fewest.min(check(Shape { channels: 2, height, width }, &layers));
             }
         }
     }
@@ -137,7 +137,7 @@ fn convolutions_and_what_follows_them() {
 /// A fused group counts as one step that reads what its first layer reads and writes what its last one writes.
 #[test]
 fn fused_groups_count_their_layers() {
-    let size = Size { channels: 3, height: 33, width: 31 };
+    let size = Shape { channels: 3, height: 33, width: 31 };
     let (mut builder, image) = Builder::new(Isa::best(), 2, size).unwrap();
     let first = Conv { channels: 17, kernel: 3, stride: 2, padding: Padding::all(1), clamp: Clamp::RELU6 };
     let second = Conv { channels: 40, kernel: 1, stride: 1, padding: Padding::default(), clamp: Clamp::RELU6 };
@@ -174,13 +174,13 @@ fn borders_behind_fused_groups_are_zero() {
         depthwise(32, 2, Padding::all(1)),
         three(32, 8),
     ];
-    check(Size { channels: 2, height: 17, width: 14 }, &layers);
+    check(Shape { channels: 2, height: 17, width: 14 }, &layers);
 }
 
 /// A map that something else reads too is not inside a group.
 #[test]
 fn maps_with_other_readers_are_kept() {
-    let size = Size { channels: 2, height: 9, width: 9 };
+    let size = Shape { channels: 2, height: 9, width: 9 };
     let (mut builder, image) = Builder::new(Isa::best(), 2, size).unwrap();
     let parameters = [Parameters::new(8, 2), Parameters::new(8, 9)];
     let one = Conv { channels: 8, kernel: 1, stride: 1, padding: Padding::default(), clamp: Clamp::NONE };

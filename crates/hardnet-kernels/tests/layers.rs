@@ -3,7 +3,7 @@
 
 mod oracle;
 
-use hardnet_kernels::{Algorithm, Builder, Clamp, FeatureMap, Filter, Isa, Padding, Pool, PoolKind, Size};
+use hardnet_kernels::{Algorithm, Builder, Clamp, FeatureMap, Filter, Isa, Padding, Pool, PoolKind, Shape};
 use oracle::{Conv, Depthwise, Tensor, random};
 
 /// A network of one layer after 1x1 convolutions that make its inputs, since an image is interleaved.
@@ -20,7 +20,7 @@ const IMAGES: usize = 3;
 /// Inputs of these channels, whose values are random and of both signs, and zero now and then.
 fn bench(isa: Isa, threads: usize, channels: &[usize], height: usize, width: usize) -> Bench {
     let total: usize = channels.iter().sum();
-    let size = Size { channels: total, height, width };
+    let size = Shape { channels: total, height, width };
     let (mut builder, image) = Builder::new(isa, threads, size).unwrap();
     let images: Vec<Vec<f32>> = (0..IMAGES).map(|n| random(n as u64 + 7, size.count())).collect();
     let mut inputs = Vec::new();
@@ -255,7 +255,7 @@ fn wide_vectors_change_no_bit() {
 /// Denormals in images and filters are flushed to zero.
 #[test]
 fn denormals_are_flushed() {
-    let size = Size { channels: 3, height: 8, width: 8 };
+    let size = Shape { channels: 3, height: 8, width: 8 };
     // Sums of nine are denormal too.
     let tiny = f32::MIN_POSITIVE / 16.0;
     let run = |isa: Isa, algorithm: Algorithm, pixel: f32, weight: f32, bias: f32| {

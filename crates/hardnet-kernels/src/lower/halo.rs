@@ -6,7 +6,7 @@
 
 use hardnet_graph::Padding;
 
-use crate::map::{Halo, Size};
+use crate::map::{Halo, Shape};
 
 /// A layer's demand on some maps: at least `halo` around each, and the same around all.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Demand {
 }
 
 /// The least halos, of maps of these sizes, that satisfy all demands.
-pub(crate) fn fit(sizes: impl Iterator<Item = Size>, demands: &[Demand]) -> Vec<Halo> {
+pub(crate) fn fit(sizes: impl Iterator<Item = Shape>, demands: &[Demand]) -> Vec<Halo> {
     let mut halos: Vec<Halo> =
         sizes.map(|size| Halo { down: size.height, right: size.width, ..Halo::default() }).collect();
     // Halos only grow, and few maps share readers: this ends after a few rounds.
@@ -33,7 +33,7 @@ pub(crate) fn fit(sizes: impl Iterator<Item = Size>, demands: &[Demand]) -> Vec<
 }
 
 /// The halo of an input whose windows make a map of `output`.
-pub(crate) fn reach(output: Size, kernel: usize, stride: usize, padding: Padding) -> Halo {
+pub(crate) fn reach(output: Shape, kernel: usize, stride: usize, padding: Padding) -> Halo {
     Halo {
         top: padding.top,
         left: padding.left,
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn maps_that_share_readers_have_one_halo() {
-        let size = Size { channels: 8, height: 4, width: 4 };
+        let size = Shape { channels: 8, height: 4, width: 4 };
         let demand = |maps: &[usize], padding| Demand {
             maps: maps.to_vec(),
             halo: reach(size, 2 * padding + 1, 1, Padding::all(padding)),

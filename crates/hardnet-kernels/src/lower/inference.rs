@@ -16,7 +16,7 @@ use crate::filter::Filter;
 use crate::gemm::{Clamp, MAX_BLOCKS};
 use crate::inference::Program;
 use crate::inference::step::{Step, StepInfo};
-use crate::map::{FeatureMap, Halo, Layout, Size};
+use crate::map::{ChannelBlocks, FeatureMap, Halo, Layout, Shape};
 use crate::ops::conv::direct::{ConvGemm, ConvInput, Direct, Division, PackedFilter, RowOrder};
 use crate::ops::conv::pack::{pack_bias, pack_filter};
 use crate::ops::conv::winograd::{self, Winograd};
@@ -55,7 +55,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::Size`] for an empty or huge image, [`Error::Thread`] where threads cannot be started.
-    pub fn new(isa: Isa, threads: usize, size: Size) -> Result<(Self, FeatureMap)> {
+    pub fn new(isa: Isa, threads: usize, size: Shape) -> Result<(Self, FeatureMap)> {
         let pool = ThreadPool::new(threads)?;
         let mut weights = PackedWeights::default();
         let zeros = weights.push(MAX_BLOCKS * LANES, |_| {});
@@ -141,7 +141,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::UnknownMap`] for a map of another builder.
-    pub fn size(&self, map: FeatureMap) -> Result<Size> {
+    pub fn size(&self, map: FeatureMap) -> Result<Shape> {
         self.layers.size(map)
     }
 

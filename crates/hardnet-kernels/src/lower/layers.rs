@@ -3,7 +3,7 @@
 use hardnet_graph::{Conv, Grouping, Padding, Pool};
 
 use crate::error::{Error, Result, Unsupported};
-use crate::map::{FeatureMap, Size};
+use crate::map::{FeatureMap, Shape};
 use crate::ops::depthwise;
 
 /// Values of a map at most: far from overflow of an address with any halo, in the transform domain, and in the bytes of
@@ -44,8 +44,8 @@ impl Op {
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     /// The concatenation of its inputs.
-    pub(crate) input: Size,
-    pub(crate) size: Size,
+    pub(crate) input: Shape,
+    pub(crate) size: Shape,
     pub(crate) op: Op,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Layers<T> {
 
 impl<T> Layers<T> {
     /// The image alone.
-    pub(crate) fn new(size: Size, data: T) -> Result<Self> {
+    pub(crate) fn new(size: Shape, data: T) -> Result<Self> {
         let mut layers = Self { nodes: Vec::new(), dropouts: 0 };
         layers.push(Layer { input: size, size, op: Op::Image }, data)?;
         Ok(layers)
@@ -95,7 +95,7 @@ impl<T> Layers<T> {
 
     /// Adds a layer that was checked.
     pub(crate) fn push(&mut self, layer: Layer, data: T) -> Result<FeatureMap> {
-        let Size { channels, height, width } = layer.size;
+        let Shape { channels, height, width } = layer.size;
         let values = channels.checked_mul(height).and_then(|values| values.checked_mul(width));
         if values.is_none_or(|values| values == 0 || values > MAX_VALUES) {
             return Err(Error::Size { channels, height, width });
@@ -105,12 +105,12 @@ impl<T> Layers<T> {
     }
 
     /// The size of a map.
-    pub(crate) fn size(&self, map: FeatureMap) -> Result<Size> {
+    pub(crate) fn size(&self, map: FeatureMap) -> Result<Shape> {
         self.nodes.get(map.0).map(|node| node.layer.size).ok_or(Error::UnknownMap(map.0))
     }
 
     /// The size of maps concatenated.
-    pub(crate) fn concatenation(&self, maps: &[FeatureMap]) -> Result<Size> {
+    pub(crate) fn concatenation(&self, maps: &[FeatureMap]) -> Result<Shape> {
         let mut whole = self.size(*maps.first().ok_or(Error::NoInputs)?)?;
         for &map in &maps[1..] {
             let size = self.size(map)?;
@@ -130,7 +130,7 @@ impl<T> Layers<T> {
         let Some(kernel) = kernel else { return Err(Unsupported::Conv(*conv).into()) };
         let (stride, padding) = (conv.stride, conv.padding);
         let (height, width) = windows(input, kernel, stride, padding, conv.output_size((input.height, input.width)))?;
-        let size = Size { channels: conv.channels, height, width };
+        let size = Shape { channels: conv.channels, height, width };
         let op = match conv.grouping {
             Grouping::Dense => {
                 if inputs.len() > 1 && inputs.contains(&FeatureMap(IMAGE)) {
@@ -158,13 +158,13 @@ impl<T> Layers<T> {
         }
         let output = pool.output_size((input.height, input.width));
         let (height, width) = windows(input, pool.kernel, pool.stride, pool.padding, output)?;
-        Ok(Layer { input, size: Size { height, width, ..input }, op: Op::Pool { input: at, pool: *pool } })
+        Ok(Layer { input, size: Shape { height, width, ..input }, op: Op::Pool { input: at, pool: *pool } })
     }
 
     /// Checks a mean of every channel.
     pub(crate) fn mean(&self, input: FeatureMap) -> Result<Layer> {
         let (at, input) = self.single(&[input])?;
-        Ok(Layer { input, size: Size { height: 1, width: 1, ..input }, op: Op::Mean { input: at } })
+        Ok(Layer { input, size: Shape { height: 1, width: 1, ..input }, op: Op::Mean { input: at } })
     }
 
     /// Checks a linear layer.
@@ -173,7 +173,7 @@ impl<T> Layers<T> {
         if (input.height, input.width) != (1, 1) {
             return Err(Unsupported::LinearOfPixels { height: input.height, width: input.width }.into());
         }
-        Ok(Layer { input, size: Size { channels, ..input }, op: Op::Linear { input: at } })
+        Ok(Layer { input, size: Shape { channels, ..input }, op: Op::Linear { input: at } })
     }
 
     /// Checks dropout of the concatenation of `inputs`: a layer for each.
@@ -195,7 +195,7 @@ impl<T> Layers<T> {
     }
 
     /// The one map of `inputs`, other than the image.
-    fn single(&self, inputs: &[FeatureMap]) -> Result<(usize, Size)> {
+    fn single(&self, inputs: &[FeatureMap]) -> Result<(usize, Shape)> {
         let &[map] = inputs else { return Err(Unsupported::SeveralInputs.into()) };
         if map.0 == IMAGE {
             return Err(Unsupported::ImageInput.into());
@@ -206,7 +206,7 @@ impl<T> Layers<T> {
 
 /// The rows and columns of a window's output, `output`, where windows fit a map of `size`.
 fn windows(
-    size: Size,
+    size: Shape,
     kernel: usize,
     stride: usize,
     padding: Padding,
@@ -226,7 +226,7 @@ fn windows(
 mod tests {
     use super::*;
 
-    const SIZE: Size = Size { channels: 3, height: 8, width: 6 };
+    const SIZE: Shape = Shape { channels: 3, height: 8, width: 6 };
 
     /// The image, and a map of 4 channels of the same size.
     fn layers() -> (Layers<()>, FeatureMap, FeatureMap) {
@@ -308,7 +308,8 @@ mod tests {
 
     #[test]
     fn empty_and_huge_maps_are_refused() {
-        for size in [Size { channels: 0, ..SIZE }, Size { height: 1 << 44, ..SIZE }, Size { width: usize::MAX, ..SIZE }]
+        for size in
+            [Shape { channels: 0, ..SIZE }, Shape { height: 1 << 44, ..SIZE }, Shape { width: usize::MAX, ..SIZE }]
         {
             assert!(matches!(Layers::new(size, ()), Err(Error::Size { .. })), "{size:?}");
         }

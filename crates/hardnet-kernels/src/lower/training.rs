@@ -13,7 +13,7 @@ use crate::exec::buffer::{PackedSlice, PackedWeights};
 use crate::exec::program::Executor;
 use crate::exec::thread_pool::ThreadPool;
 use crate::gemm::{Clamp, MAX_BLOCKS};
-use crate::map::{FeatureMap, Layout, Size};
+use crate::map::{ChannelBlocks, FeatureMap, Layout, Shape};
 use crate::ops::batch_norm::SAVED;
 use crate::ops::conv::input_gradient::rotated_padding;
 use crate::ops::depthwise;
@@ -83,7 +83,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::Size`] for an empty or huge image, [`Error::Thread`] where threads cannot be started.
-    pub fn new(isa: Isa, threads: usize, size: Size) -> Result<(Self, FeatureMap)> {
+    pub fn new(isa: Isa, threads: usize, size: Shape) -> Result<(Self, FeatureMap)> {
         let pool = ThreadPool::new(threads)?;
         let offsets = ParamOffsets { parameter: 0, statistics: 0 };
         let layers = Layers::new(size, Data { offsets, clamp: Clamp::NONE })?;
@@ -156,7 +156,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::UnknownMap`] for a map of another builder.
-    pub fn size(&self, map: FeatureMap) -> Result<Size> {
+    pub fn size(&self, map: FeatureMap) -> Result<Shape> {
         self.layers.size(map)
     }
 

@@ -23,7 +23,7 @@ use hardnet_simd::{LANES, Simd};
 use crate::exec::buffer::PackedSlice;
 use crate::exec::context::Context;
 use crate::gemm::Clamp;
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 use plane::{GradientProducts, Plane, Squares, Values};
 
 /// Vectors that are saved of each block for later steps.

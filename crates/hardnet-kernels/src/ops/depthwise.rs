@@ -18,7 +18,7 @@ use crate::exec::buffer::{PackedSlice, PackedWeights};
 use crate::exec::context::Context;
 use crate::filter::{Filter, rounded};
 use crate::gemm::Clamp;
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 
 /// Side of the kernel.
 pub(crate) const SIDE: usize = 3;

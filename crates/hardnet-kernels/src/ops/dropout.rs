@@ -5,7 +5,7 @@
 use hardnet_simd::LANES;
 
 use crate::exec::context::Context;
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 
 /// Whether a value is kept by dropout with `probability` of dropping it. `layer` tells the dropouts of a network apart,
 /// `at` is the value's position in `[N, C, H, W]`.

@@ -23,9 +23,9 @@
 //! before; neighboring tasks compute the rows between them twice.
 //!
 //! A [`FusedGroup`] is a sequence of layers each of which alone reads the one before: a 1x1 convolution and the
-//! depthwise one or the pool after it, or the image and everything up to the first depthwise convolution.
-//! [`Partition`] decides how many rows a task has, and whether the group is worth it. This file prepares a group; [`run`]
-//! computes its tasks.
+//! depthwise one or the pool after it, or the image and everything up to the first depthwise convolution. [`Partition`]
+//! decides how many rows a task has, and whether the group is worth it. This file prepares a group; [`run`] computes
+//! its tasks.
 #![allow(unsafe_code)]
 
 mod partition;
@@ -36,7 +36,7 @@ use std::ops::Range;
 use hardnet_graph::{Padding, PoolKind};
 use hardnet_simd::{Isa, LANES};
 
-use crate::map::{Halo, Layout};
+use crate::map::{ChannelBlocks, Halo, Layout};
 use crate::ops::conv::direct::{ConvGemm, ConvInput, PackedFilter, RowOrder};
 use crate::ops::depthwise::DepthwiseFilter;
 use partition::Partition;

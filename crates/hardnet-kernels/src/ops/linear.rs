@@ -12,7 +12,7 @@ use super::conv::direct::{ConvGemm, ConvInput, Direct, PackedFilter, RowOrder};
 use super::conv::pack::Source;
 use super::conv::weight_gradient::WeightGradient;
 use crate::exec::context::Context;
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 
 fn input(layout: Layout) -> ConvInput {
     ConvInput { layout, kernel: 1, padding: Padding::default() }

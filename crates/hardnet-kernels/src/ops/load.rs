@@ -5,7 +5,7 @@ use hardnet_simd::LANES;
 
 use crate::exec::context::Context;
 use crate::filter::flushed;
-use crate::map::{Layout, Size};
+use crate::map::{ChannelBlocks, Layout, Shape};
 
 /// Rows of a task.
 const ROWS: usize = 16;
@@ -51,7 +51,7 @@ impl Load {
 /// # Safety
 /// The values of a row are valid for writing at `to`.
 #[inline(always)]
-pub(crate) unsafe fn load_row(size: Size, image: &[f32], y: usize, to: *mut f32) {
+pub(crate) unsafe fn load_row(size: Shape, image: &[f32], y: usize, to: *mut f32) {
     for channel in 0..size.channels {
         let row = &image[(channel * size.height + y) * size.width..][..size.width];
         for (x, &value) in row.iter().enumerate() {

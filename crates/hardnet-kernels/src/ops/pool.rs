@@ -10,7 +10,7 @@ use hardnet_graph::{Padding, Pool, PoolKind};
 use hardnet_simd::{LANES, Simd};
 
 use crate::exec::context::Context;
-use crate::map::{Layout, Size};
+use crate::map::{ChannelBlocks, Layout, Shape};
 
 /// Output pixels of a task at least, so that claiming it costs little.
 const TASK_PIXELS: usize = 256;
@@ -34,7 +34,7 @@ impl From<&Pool> for Windows {
 
 impl Windows {
     /// One window over a map of `size`, whose values are averaged.
-    fn mean(size: Size) -> Self {
+    fn mean(size: Shape) -> Self {
         let size = (size.height, size.width);
         Self { kind: PoolKind::Average, size, stride: 1, padding: Padding::default() }
     }

@@ -7,7 +7,7 @@ use super::step::Step;
 use crate::error::{Error, Result};
 use crate::exec::context::Lists;
 use crate::exec::program::{Executor, check_length};
-use crate::map::{Layout, Size};
+use crate::map::{Layout, Shape};
 
 /// A network with its memory and threads, for training.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Program {
     executor: Executor<Step>,
     /// Steps of the forward pass.
     forward: usize,
-    input: Size,
+    input: Shape,
     outputs: Vec<Layout>,
     parameters: usize,
     statistics: usize,
@@ -29,7 +29,7 @@ impl Program {
     pub(crate) fn new(
         executor: Executor<Step>,
         forward: usize,
-        input: Size,
+        input: Shape,
         outputs: Vec<Layout>,
         parameters: usize,
         statistics: usize,

@@ -5,7 +5,7 @@
 mod oracle;
 
 use hardnet_kernels::training::{Builder, Program};
-use hardnet_kernels::{Clamp, Isa, Padding, Pool, PoolKind, Size};
+use hardnet_kernels::{Clamp, Isa, Padding, Pool, PoolKind, Shape};
 use oracle::{Conv, Depthwise, Layer, Network, random};
 
 /// The program of `network` for as many images as it has.
@@ -100,7 +100,7 @@ fn conv(channels: usize, kernel: usize, stride: usize, padding: Padding, clamp: 
 
 fn network(images: usize, size: (usize, usize, usize), layers: Vec<Layer>) -> Network {
     let outputs = vec![layers.len()];
-    let size = Size { channels: size.0, height: size.1, width: size.2 };
+    let size = Shape { channels: size.0, height: size.1, width: size.2 };
     Network { images, size, layers, outputs }
 }
 

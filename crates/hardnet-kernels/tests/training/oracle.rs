@@ -1,7 +1,7 @@
 //! Networks in training by their definitions, in f64.
 
 use hardnet_kernels::training::dropout_keeps;
-use hardnet_kernels::{Clamp, Padding, Pool, PoolKind, Size};
+use hardnet_kernels::{Clamp, Padding, Pool, PoolKind, Shape};
 
 #[path = "../oracle/layer.rs"]
 mod layer;
@@ -20,7 +20,7 @@ pub(crate) enum Layer {
 
 pub(crate) struct Network {
     pub(crate) images: usize,
-    pub(crate) size: Size,
+    pub(crate) size: Shape,
     pub(crate) layers: Vec<Layer>,
     pub(crate) outputs: Vec<usize>,
 }

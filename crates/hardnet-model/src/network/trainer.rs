@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Result, Tensor, Var};
-use hardnet_graph::{BatchNorm, Conv, Graph, Node, NodeId, Op, Pointwise};
+use hardnet_graph::{BatchNorm, Conv, Graph, Node, NodeId, Op, Pointwise, Shape};
 use hardnet_kernels::training::{Builder, Program};
-use hardnet_kernels::{Clamp, FeatureMap, Isa, Size, Unsupported};
+use hardnet_kernels::{Clamp, FeatureMap, Isa, Unsupported};
 
 use self::pass::Pass;
 use super::Start;
@@ -144,7 +144,7 @@ fn compile(
     (count, height, width): (usize, usize, usize),
     outputs: &[NodeId],
 ) -> hardnet_kernels::Result<Program> {
-    let size = Size { channels: start.map.dims()[1], height, width };
+    let size = Shape { channels: start.map.dims()[1], height, width };
     let (mut builder, image) = Builder::new(isa, candle_core::utils::get_num_threads(), size)?;
     // The maps whose concatenation each node's output is.
     let mut maps: Vec<Vec<FeatureMap>> = vec![Vec::new(); start.first];

@@ -7,7 +7,7 @@ use super::{Data, Extent, Kind, Life, Node, Op, SavedSlices, conv_readers, exten
 use crate::error::{Result, Unsupported};
 use crate::exec::buffer::PackedSlice;
 use crate::gemm::Clamp;
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 use crate::ops::batch_norm::Norm;
 use crate::ops::conv::direct::{ConvGemm, ConvInput, Direct, Division, PackedFilter, RowOrder};
 use crate::ops::conv::input_gradient::{Reader, input_gradient};

@@ -18,7 +18,7 @@ use hardnet_simd::{Isa, Kernel, LANES, Simd, unrolled, widest_blocks};
 use super::direct::ConvInput;
 use super::pack::Source;
 use crate::exec::context::Context;
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 
 /// Pixels of a stretch: those of three blocks of outputs and one of inputs take half of a level 1 cache.
 const PIXELS: usize = 128;

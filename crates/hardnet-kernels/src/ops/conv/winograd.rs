@@ -49,7 +49,7 @@ use crate::exec::buffer::PackedSlice;
 use crate::exec::program::Scratch;
 use crate::gemm::{Clamp, KSegment, Stride, panels};
 use crate::lower::halo;
-use crate::map::{Halo, Layout, Size};
+use crate::map::{ChannelBlocks, Halo, Layout, Shape};
 use crate::ops::conv::direct::PackedFilter;
 pub(crate) use pack::pack;
 use transforms::{F2x2_3x3, F4x4_3x3, WinogradTransform};
@@ -83,9 +83,9 @@ impl TileSize {
     }
 
     /// The halo of the inputs of a map of `size`: whole tiles.
-    pub(crate) fn input_halo(self, size: Size) -> Halo {
+    pub(crate) fn input_halo(self, size: Shape) -> Halo {
         let round = |length: usize| length.next_multiple_of(self.pixels());
-        let whole = Size { height: round(size.height), width: round(size.width), ..size };
+        let whole = Shape { height: round(size.height), width: round(size.width), ..size };
         halo::reach(whole, 3, 1, Padding::all(1))
     }
 

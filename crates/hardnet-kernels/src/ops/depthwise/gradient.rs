@@ -8,7 +8,7 @@ use super::{DepthwiseRows, SIDE, TAPS, window};
 use crate::exec::buffer::PackedSlice;
 use crate::exec::context::Context;
 use crate::gemm::Clamp;
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 
 /// The parts of a depthwise convolution's passes that inference does not have, ready to run.
 #[derive(Clone, Debug)]

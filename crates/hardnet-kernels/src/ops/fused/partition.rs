@@ -7,7 +7,7 @@
 use hardnet_simd::widest_blocks;
 
 use super::{ChannelGroup, FusedStage, Reach, Spec, Work};
-use crate::map::Layout;
+use crate::map::{ChannelBlocks, Layout};
 
 /// Cycles of a barrier of all threads.
 const BARRIER: usize = 3000;
