@@ -18,7 +18,7 @@ use crate::input::{self, ImageInput};
 use crate::network::Network;
 use crate::stage::Stage;
 
-/// What an [`Embedder`] gives.
+/// The output of an [`Embedder`].
 ///
 /// ```
 /// use hardnet_classifier::{EmbedOptions, Stage};

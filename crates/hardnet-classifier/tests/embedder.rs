@@ -91,7 +91,7 @@ fn pooling_is_the_mean_of_each_channel() {
     }
 }
 
-/// What the classifier reads: its weights times the vector are the logits.
+/// The vector that the classifier reads: its weights times this are the logits.
 #[test]
 fn the_last_stage_is_the_input_of_the_classifier() {
     let (tensors, _) = tensors(4);

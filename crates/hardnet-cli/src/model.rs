@@ -75,10 +75,10 @@ pub(crate) struct WeightsOrigin {
     /// Key of the dictionary in the file that was read, such as `state_dict_ema`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wrapper: Option<String>,
-    /// What the names of the parameters begin with in the file, such as `model.`.
+    /// The prefix of the parameters' names in the file, such as `model.`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) prefix: String,
-    /// What was assumed of the network, in words.
+    /// Assumptions about the network, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) assumed: Vec<String>,
 }

@@ -75,8 +75,8 @@ impl Pipeline {
         Pipeline { convention, ..Self::pil_bilinear().with_interpolation(opencv::Interpolation::Linear) }
     }
 
-    /// The protocol of the Paddle notebook with OpenCV: short side 256 by its cubic interpolation as packages for x86-64
-    /// compute it, crop 224, channels in the order blue, green, red.
+    /// The protocol of the Paddle notebook with OpenCV: short side 256 by its cubic interpolation as packages for
+    /// x86-64 compute it, crop 224, channels in the order blue, green, red.
     pub fn paddle_cv2() -> Self {
         let convention = Convention::PaddleCv2;
         Pipeline { convention, ..Self::pil_bilinear().with_interpolation(opencv::Interpolation::CubicIpp) }

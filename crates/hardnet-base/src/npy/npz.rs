@@ -144,7 +144,7 @@ impl<W: Write + Seek> NpzWriter<W> {
 }
 
 impl Entry {
-    /// What stands before the content; its length does not depend on the checksum.
+    /// The bytes before the content; their length does not depend on the checksum.
     fn local_header(&self) -> Vec<u8> {
         let mut bytes = b"PK\x03\x04".to_vec();
         bytes.extend(self.common(IN_ZIP64, IN_ZIP64, 20));
@@ -185,7 +185,7 @@ impl Entry {
         bytes
     }
 
-    /// What both headers have: version, flags, method, time, checksum, sizes and lengths.
+    /// The fields of both headers: version, flags, method, time, checksum, sizes and lengths.
     fn common(&self, compressed: u32, size: u32, extra: u16) -> Vec<u8> {
         // Stored without compression at midnight.
         let mut bytes: Vec<u8> = [ZIP64_VERSION, 0, 0, 0, DATE].iter().flat_map(|field| field.to_le_bytes()).collect();
@@ -215,7 +215,7 @@ impl<W: Write> Write for Counted<'_, W> {
     }
 }
 
-/// Writes `text` as one element with room for `characters`, zeros behind it.
+/// Writes `text` as one element with room for `characters`, filled up with zeros.
 fn write_text(out: &mut impl Write, text: &str, characters: usize) -> io::Result<()> {
     let mut bytes = vec![0; 4 * characters];
     let elements = bytes.chunks_exact_mut(4).zip(text.chars());

@@ -26,7 +26,7 @@ use writer::Writer;
 /// Turn images into vectors: what the classifier reads of them, or the features of another stage.
 ///
 /// Each image gives a row: the mean of each channel of a feature map, or with --maps the whole map. An image that
-/// cannot be read has no row; the names of the others are in the .npz file, beside the .npy file, or in the lines.
+/// cannot be read has no row; the names of the others are in the .npz file, next to the .npy file, or in the lines.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

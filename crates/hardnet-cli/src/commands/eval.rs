@@ -266,7 +266,7 @@ impl Run<'_> {
     }
 }
 
-/// What is written of an evaluation.
+/// The output files of an evaluation.
 struct Files<'a> {
     predictions: Option<&'a mut Predictions>,
     per_class: Option<&'a mut PerClass>,

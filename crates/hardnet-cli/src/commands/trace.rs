@@ -15,7 +15,7 @@ use crate::model::{ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 
-/// Number of values printed of each stage.
+/// Number of values that are printed for each stage.
 const FIRST: usize = 6;
 
 /// Print every stage of a prediction: pixels, tensor, feature maps of each module, logits.
@@ -42,7 +42,7 @@ pub(crate) struct TraceArgs {
     pipeline: PipelineArgs,
 }
 
-/// The values of a stage.
+/// The values of a stage: pixels of 8 bits or f32.
 enum Values<'a> {
     Levels(&'a [u8]),
     Floats(&'a [f32]),
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
 }
 
 impl TraceArgs {
-    /// Prints the stages of pixels and returns the tensor.
+    /// Prints the stages of the preprocessing and returns the tensor.
     fn pixels(&self, pipeline: &Pipeline, printer: &Printer) -> Result<Vec<f32>> {
         let file = || format!("`{}`", self.image.display());
         let bytes = std::fs::read(&self.image)

@@ -237,7 +237,7 @@ fn a_backbone_without_a_classifier_is_enough() {
     folder.run("predict --weights backbone.safetensors images").exits(2).says("a backbone without a classifier");
 }
 
-/// What an interrupted run leaves: the files of `run`, stopped by `kill` after some images.
+/// The files that an interrupted run leaves: those of `run`, stopped by `kill` after some images.
 #[cfg(unix)]
 fn interrupt(folder: &Folder, run: &str, signal: &str) -> Option<i32> {
     use std::io::{BufRead, BufReader};

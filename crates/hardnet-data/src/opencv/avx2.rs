@@ -1,4 +1,4 @@
-//! What the kernels for 256-bit vectors share.
+//! Functions shared by the kernels for 256-bit vectors.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;

@@ -1,4 +1,4 @@
-//! What programs that evaluate image classifiers do differently beside the resize.
+//! Differences between programs that evaluate image classifiers, other than the resize.
 
 use std::fmt;
 use std::ops::Range;

@@ -18,7 +18,7 @@
 //! worker 0, done with its own, takes task 8 + 3 of worker 1
 //! ```
 //!
-//! What a worker wrote in one layer, the rows of a map or the panel of channels, it mostly reads in the next, from its
+//! In the next layer, a worker mostly reads what it wrote itself, the rows of a map or the panel of channels, from its
 //! own caches. A counter per range and phase, each on cache lines of its own, makes a claim one atomic addition that is
 //! contended only at the end of a phase. Ranges are not split as by deques of tasks (Blumofe and Leiserson 1999), since
 //! tasks spawn no others: a counter is enough.

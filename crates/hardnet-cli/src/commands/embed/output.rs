@@ -22,7 +22,7 @@ pub(super) struct Output {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
-    /// One array, with names and labels in files beside it.
+    /// One array, with names and labels in files next to it.
     Npy,
     /// An archive of arrays: `embeddings`, `names`, `labels`, `classes`.
     Npz,
@@ -61,7 +61,7 @@ struct Line<'a> {
 }
 
 impl Output {
-    /// The path with `suffix` behind it.
+    /// The path with `suffix` appended.
     pub(super) fn with_suffix(&self, suffix: &str) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
         path.push(suffix);
@@ -98,7 +98,7 @@ impl Output {
         }
     }
 
-    /// What the file of rows begins with, if it is to have `rows` rows of `shape`.
+    /// The header of the file of rows, for `rows` rows of `shape`.
     pub(super) fn head(&self, rows: usize, shape: &[usize]) -> Vec<u8> {
         match self.format {
             Format::Npy | Format::Npz => npy::header(ElementType::F32, &[&[rows], shape].concat()),
@@ -170,7 +170,7 @@ impl Output {
         Ok(paths)
     }
 
-    /// Writes names, labels and classes beside an array, and returns the paths.
+    /// Writes names, labels and classes next to an array, and returns the paths.
     fn write_beside(&self, rows: &Rows) -> Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         let mut write = |ending: &str, content: &dyn Fn(&mut dyn Write) -> io::Result<()>| {

@@ -19,7 +19,7 @@ use crate::failure::{Failure, Result};
 use crate::model::EmbeddingModel;
 use crate::printer::Printer;
 
-/// What the values depend on, besides the images.
+/// The settings that the values depend on, besides the images.
 #[derive(Serialize)]
 pub(super) struct Settings {
     version: &'static str,

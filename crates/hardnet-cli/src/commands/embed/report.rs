@@ -65,7 +65,7 @@ struct StageReport {
     text: String,
 }
 
-/// What became of the images.
+/// The outcome of the images.
 pub(super) struct Counts {
     pub(super) embedded: usize,
     pub(super) errors: usize,

@@ -8,7 +8,7 @@ use super::tiles::{Output, TILES, input_tiles, output_tiles};
 use super::{F2x2_3x3, F4x4_3x3, Part, TILE_STRIDE, TileSize, Winograd, WinogradTransform, on_the_fly};
 use crate::exec::context::Context;
 use crate::gemm::{Clamp, Panel, TileCursor, multiply};
-use crate::map::{ChannelBlocks};
+use crate::map::ChannelBlocks;
 
 impl Winograd {
     /// Computes one task of `part`.
