@@ -149,6 +149,8 @@ pub(crate) struct Arena<'a> {
     bytes: &'a [u8],
     values: Vec<Value>,
     offsets: Vec<usize>,
+    /// The first of the values that are all alike, by [`alike`].
+    alike: [Option<Id>; ALIKE],
     budget: Budget,
 }
 
@@ -169,7 +171,7 @@ impl<'a> Arena<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let memory = bytes.len().max(MIN_BUDGET);
         let budget = Budget { memory, memory_limit: memory, scan: bytes.len() };
-        Self { bytes, values: Vec::new(), offsets: Vec::new(), budget }
+        Self { bytes, values: Vec::new(), offsets: Vec::new(), alike: [None; ALIKE], budget }
     }
 
     pub(crate) fn bytes(&self) -> &'a [u8] {
@@ -197,7 +199,12 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
+    /// Adds a value. Flags, floats and small integers, of which histories have many, are stored once.
     pub(crate) fn add(&mut self, value: Value, offset: usize) -> Result<Id, Error> {
+        let place = alike(&value);
+        if let Some(id) = place.and_then(|place| self.alike[place]) {
+            return Ok(id);
+        }
         let inner = match &value {
             Value::Tuple(items) | Value::List(items) | Value::Set(items) => items.len() * size_of::<Id>(),
             Value::Dict(pairs) => pairs.len() * size_of::<(Id, Id)>(),
@@ -212,6 +219,9 @@ impl<'a> Arena<'a> {
         })?;
         self.values.push(value);
         self.offsets.push(offset);
+        if let Some(place) = place {
+            self.alike[place] = Some(id);
+        }
         Ok(id)
     }
 
@@ -287,6 +297,19 @@ impl<'a> Arena<'a> {
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
         0..self.values.len() as Id
+    }
+}
+
+const ALIKE: usize = 4 + 256;
+
+/// The number of a value among those that are never changed and take one of few values.
+fn alike(value: &Value) -> Option<usize> {
+    match *value {
+        Value::None => Some(0),
+        Value::Bool(flag) => Some(1 + usize::from(flag)),
+        Value::Ignored => Some(3),
+        Value::Int(int @ 0..=255) => Some(4 + int as usize),
+        _ => None,
     }
 }
 
