@@ -63,6 +63,8 @@ fn inspect_lists_what_a_checkpoint_holds() {
     {
         assert!(run.stdout.contains(line), "{line:?} in {run:?}");
     }
+    let info = format!("info --img-size 32 --weights {}", saved("torchvision.pth"));
+    folder.run(&info).exits(0).says("reading `model_ema` (32 tensors); --entry chooses another dictionary: `model`");
     let json = folder.run(&format!("inspect --json --entry model {}", saved("torchvision.pth"))).exits(0).json();
     assert_eq!((&json["wrapper"], &json["usable"]), (&"model".into(), &true.into()));
     assert_eq!(json["dictionaries"][0], serde_json::json!({"entry": "model", "tensors": 32}));
@@ -78,7 +80,7 @@ fn an_object_in_place_of_weights_is_named() {
     let folder = Folder::new();
     let object = b"\x80\x02}X\x0a\0\0\0state_dictcomegaconf.dictconfig\nDictConfig\n)\x81s.";
     folder.write("config.pth", object);
-    for command in ["inspect config.pth", "predict --weights config.pth x.png"] {
+    for command in ["inspect config.pth", "convert config.pth out.safetensors"] {
         let run = folder.run(command).exits(2).says("global `omegaconf.dictconfig DictConfig` at offset 18 is refused");
         run.says("hint: save the `state_dict()`");
     }

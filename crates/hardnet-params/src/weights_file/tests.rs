@@ -317,3 +317,34 @@ fn values_that_no_reader_takes_are_not_written() {
     metadata.labels = Some(vec!["shirt".into()]);
     assert_eq!(message(&metadata, |_, values| values), "1 class names for a network of 3 classes");
 }
+
+#[test]
+fn a_parameter_of_an_unknown_kind_is_refused_by_the_name_of_its_function() {
+    let mut config = Config::from(Variant::HarDNet39Ds).with_classes(3);
+    config.blocks.truncate(2);
+    for prefix in ["", "module.", "model."] {
+        let valued = tensors(&config).into_iter().map(|(name, shape)| {
+            let values = synthetic::values(&name, &shape);
+            (format!("{prefix}{name}"), shape, values)
+        });
+        let mut bytes = hardnet_testing::torch_file::torch(&valued.collect());
+        WeightsFile::from_bytes("whole", bytes.clone()).unwrap();
+        // The last tensor is made by a function of torch that is not known; it is as long as the other.
+        let (known, unknown) = (b"_rebuild_tensor_v2", b"_rebuild_qtensor_x");
+        let last = bytes.windows(known.len()).rposition(|window| window == known).unwrap();
+        bytes[last..last + known.len()].copy_from_slice(unknown);
+        let error = WeightsFile::from_bytes("changed", bytes).unwrap_err();
+        let Error::Format { source, .. } = &error else { panic!("{prefix}: {error}") };
+        assert!(source.to_string().contains("global `torch._utils _rebuild_qtensor_x`"), "{prefix}: {source}");
+    }
+}
+
+#[test]
+fn an_entry_that_the_file_lacks_is_an_error_that_lists_what_it_has() {
+    let config = Config::from(Variant::HarDNet39Ds).with_classes(3);
+    let bytes = bytes(&tensors(&config), Encoding::F16, None);
+    let open = |entry: &str| WeightsFile::from_bytes_with("a", bytes.clone(), &WeightsOptions::default().entry(entry));
+    open(".").unwrap();
+    let Error::Format { source, .. } = open("ema").unwrap_err() else { panic!("another error") };
+    assert!(source.to_string().starts_with("the file has no dictionary of tensors `ema`, only `.` ("), "{source}");
+}
