@@ -156,6 +156,7 @@ fn known_extensions_count_hidden_entries_do_not_and_the_order_is_imagefolders() 
         "c/B.jpeg",
         "c/a.jpg",
         "c/b.JPEG",
+        "c/x.gif",
         "c/z.JpE",
         "c/looks.jpg/a.jpg",
         "c/sub/a.jpg",
@@ -175,6 +176,7 @@ fn empty_classes_and_stray_images_are_noted() {
         [
             format!("1 images directly in `{}` belong to no class and are left out", root.path().display()),
             "2 folders without images are not a class: `b`, `c`".to_owned(),
+            "skipping 1 file: 1 .txt".to_owned(),
         ]
     );
     let root = tree(&["0/1.jpg", "1/", "2/", "3/", "4/", "5/", "6/"]);
@@ -194,7 +196,7 @@ fn roots_without_class_folders_are_refused_with_the_remedy() {
         (
             &["a/", "b/x.txt"],
             "no image below `ROOT`, expected files ending in \
-             jpg, jpeg, jpe, png, ppm, bmp, pgm, tif, tiff, webp",
+             jpg, jpeg, jpe, png, ppm, bmp, pgm, tif, tiff, webp, gif, pbm, pnm",
         ),
     ];
     for (names, expected) in table {
@@ -282,7 +284,7 @@ fn loose_paths_keep_their_order_and_folders_are_searched() {
     for sample in &dataset.samples {
         assert_eq!((sample.label(), sample.name()), (None, sample.path().to_str().expect("UTF-8")));
     }
-    assert_eq!((dataset.classes, dataset.notes), (None, vec![]));
+    assert_eq!((dataset.classes, dataset.notes), (None, vec!["skipping 1 file: 1 .txt".to_owned()]));
 }
 
 #[test]

@@ -4,14 +4,17 @@
 const FOLDERS: [&str; 8] =
     ["__macosx", "@eadir", "#recycle", "@recycle", "@tmp", "lost+found", "$recycle.bin", "system volume information"];
 
+/// Files that Windows keeps for its view of a folder, in lower case.
+const FILES: [&str; 3] = ["thumbs.db", "ehthumbs.db", "desktop.ini"];
+
 /// Whether a folder of this name is a system's own. Hidden ones are, such as `.ipynb_checkpoints`.
 pub(super) fn is_stray_folder(name: &str) -> bool {
     name.starts_with('.') || FOLDERS.iter().any(|stray| stray.eq_ignore_ascii_case(name))
 }
 
-/// Whether a file of this name is hidden, as `._a.jpg`, where macOS keeps what it knows of `a.jpg`.
+/// Whether a file of this name is a system's own, or hidden, as `._a.jpg`, where macOS keeps what it knows of `a.jpg`.
 pub(super) fn is_stray_file(name: &str) -> bool {
-    name.starts_with('.')
+    name.starts_with('.') || FILES.iter().any(|stray| stray.eq_ignore_ascii_case(name))
 }
 
 /// Whether the path, with `/` between its components, is a system's own or lies below a folder that is.
@@ -37,6 +40,8 @@ mod tests {
             "$Recycle.Bin/0.png",
             "System Volume Information/0.png",
             "cat/._0.png",
+            "cat/Thumbs.db",
+            "cat/desktop.ini",
         ] {
             assert!(is_stray_path(path, false), "{path}");
         }
