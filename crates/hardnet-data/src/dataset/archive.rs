@@ -164,20 +164,40 @@ fn is_image(entry: ArchiveEntry<'_>) -> bool {
     entry.kind != Some(EntryKind::Folder) && has_image_extension(Path::new(last_component(entry.name)))
 }
 
-/// All images of the archive but hidden ones and those of systems, in its order, without labels; empty if there is
-/// none.
-pub(super) fn unlabeled(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
+/// The positions of all images of the archive but hidden ones and those of systems, in its order.
+fn images(root: &Path, archive: &Archive) -> Result<Vec<usize>, DatasetError> {
     let index = &archive.index;
     check_nested(root, index)?;
     let mut images = Vec::new();
     for (position, entry) in index.entries().enumerate() {
         if is_image(entry) && !is_stray(entry) {
             check_file(root, entry)?;
-            let name = SharedStr::from(root.join(entry.name).to_string_lossy().into_owned());
-            images.push(Sample::inside(archive.file(entry), index.name(position), None, name));
+            images.push(position);
         }
     }
     Ok(images)
+}
+
+/// All images of the archive but hidden ones and those of systems, in its order, without labels; empty if there is
+/// none.
+pub(super) fn unlabeled(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
+    let sample = |position: usize| {
+        let entry = archive.index.entry(position);
+        let name = SharedStr::from(root.join(entry.name).to_string_lossy().into_owned());
+        Sample::inside(archive.file(entry), archive.index.name(position), None, name)
+    };
+    Ok(images(root, archive)?.into_iter().map(sample).collect())
+}
+
+/// The same images under the names of their entries, in the order of the names.
+pub(super) fn by_entry(root: &Path, archive: &Archive) -> Result<Vec<Sample>, DatasetError> {
+    let sample = |position: usize| {
+        let name = archive.index.name(position);
+        Sample::inside(archive.file(archive.index.entry(position)), name.clone(), None, name)
+    };
+    let mut samples: Vec<_> = images(root, archive)?.into_iter().map(sample).collect();
+    samples.sort_by(|a, b| a.name().cmp(b.name()));
+    Ok(samples)
 }
 
 /// Whether the entry is hidden or a system's own, or lies in such a folder.

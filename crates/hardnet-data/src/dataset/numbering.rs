@@ -9,7 +9,18 @@ pub(super) const VALIDATION_IMAGE: &str = "ILSVRC2012_val_";
 
 /// The first validation images: `ILSVRC2012_ID` in the ground truth of the development kit, and the index of the class
 /// in the order of the WordNet ids.
-const FIRST_IMAGES: [(u32, u32); 6] = [(490, 65), (361, 970), (171, 230), (822, 809), (297, 516), (482, 57)];
+const FIRST_IMAGES: [(u32, u32); 10] = [
+    (490, 65),
+    (361, 970),
+    (171, 230),
+    (822, 809),
+    (297, 516),
+    (482, 57),
+    (13, 334),
+    (704, 415),
+    (599, 674),
+    (164, 332),
+];
 
 /// The number of a validation image, from 1, by its name.
 pub(super) fn validation_number(name: &str) -> Option<u32> {

@@ -55,7 +55,7 @@ pub(in crate::dataset) fn read(
     let (mut samples, notes) = match options.root.open()? {
         Opened::Folder => (in_folder(root)?, None),
         Opened::Archive(archive) => {
-            let samples = archive::unlabeled(root, &archive)?;
+            let samples = archive::by_entry(root, &archive)?;
             let folder = |sample: &Sample| sample.relative().parent().map(Path::to_path_buf);
             if samples.iter().any(|sample| folder(sample) != folder(&samples[0])) {
                 return Ok(None);

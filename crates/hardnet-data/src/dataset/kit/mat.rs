@@ -260,3 +260,132 @@ fn text(mut matrix: Elements) -> Result<String, MatError> {
         _ => Err(wrong()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes elements in either byte order.
+    #[derive(Clone, Copy)]
+    struct Writer {
+        is_big_endian: bool,
+    }
+
+    impl Writer {
+        fn u32(self, value: u32) -> [u8; 4] {
+            if self.is_big_endian { value.to_be_bytes() } else { value.to_le_bytes() }
+        }
+
+        /// An element, a small one if it fits.
+        fn element(self, kind: u32, data: &[u8]) -> Vec<u8> {
+            let small = (1..=4).contains(&data.len());
+            let mut bytes = match small {
+                true => self.u32((data.len() as u32) << 16 | kind).to_vec(),
+                false => [self.u32(kind), self.u32(data.len() as u32)].concat(),
+            };
+            bytes.extend_from_slice(data);
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            bytes
+        }
+
+        fn matrix(self, class: u8, count: u32, name: &str, parts: &[Vec<u8>]) -> Vec<u8> {
+            let head = [
+                self.element(kind::UINT32, &[self.u32(class.into()), self.u32(0)].concat()),
+                self.element(kind::INT32, &[self.u32(count), self.u32(1)].concat()),
+                self.element(kind::INT8, name.as_bytes()),
+            ];
+            self.element(kind::MATRIX, &[head.concat(), parts.concat()].concat())
+        }
+
+        /// A file with a table of one class.
+        fn file(self, number: Vec<u8>, wordnet_id: Vec<u8>) -> Vec<u8> {
+            let fields = [&b"WNID\0         "[..], b"ILSVRC2012_ID\0", b"words\0        "].concat();
+            assert_eq!(fields.len() % 14, 0, "one length for all names");
+            let table = self.matrix(
+                class::STRUCTURE,
+                1,
+                "synsets",
+                &[
+                    self.element(kind::INT32, &self.u32(14)),
+                    self.element(kind::INT8, &fields),
+                    self.matrix(class::TEXT, 1, "", &[wordnet_id]),
+                    self.matrix(6, 1, "", &[number]),
+                    self.matrix(class::TEXT, 0, "", &[]),
+                ],
+            );
+            let other = self.matrix(6, 1, "version", &[self.element(kind::UINT8, &[1])]);
+            let mut header = vec![b' '; 124];
+            header.extend_from_slice(if self.is_big_endian { &[1, 0, b'M', b'I'] } else { &[0, 1, b'I', b'M'] });
+            [header, other, table].concat()
+        }
+    }
+
+    /// MATLAB stores a number in the smallest type that holds it, and text as characters of one or two bytes.
+    #[test]
+    fn numbers_and_texts_are_read_in_all_their_types() {
+        for is_big_endian in [false, true] {
+            let writer = Writer { is_big_endian };
+            let ordered = |mut bytes: Vec<u8>| {
+                if is_big_endian {
+                    bytes.reverse();
+                }
+                bytes
+            };
+            let numbers: [(u32, Vec<u8>); 10] = [
+                (kind::UINT8, vec![100]),
+                (kind::INT8, vec![100]),
+                (kind::UINT16, 100u16.to_le_bytes().into()),
+                (kind::INT16, 100i16.to_le_bytes().into()),
+                (kind::UINT32, 100u32.to_le_bytes().into()),
+                (kind::INT32, 100i32.to_le_bytes().into()),
+                (kind::SINGLE, 100f32.to_le_bytes().into()),
+                (kind::DOUBLE, 100f64.to_le_bytes().into()),
+                (kind::UINT64, 100u64.to_le_bytes().into()),
+                (kind::INT64, 100i64.to_le_bytes().into()),
+            ];
+            let wide = |unit: u16| if is_big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() };
+            let wide: Vec<u8> = "n01440764".encode_utf16().flat_map(wide).collect();
+            let narrow = b"n01440764".to_vec();
+            let texts = [
+                (kind::UINT8, &narrow),
+                (kind::UTF8, &narrow),
+                (kind::INT8, &narrow),
+                (kind::UINT16, &wide),
+                (kind::UTF16, &wide),
+            ];
+            for (number_kind, bytes) in &numbers {
+                for (text_kind, text) in texts {
+                    let number = writer.element(*number_kind, &ordered(bytes.clone()));
+                    let file = writer.file(number, writer.element(text_kind, text));
+                    let expected = Synset { id: 100, wordnet_id: "n01440764".into(), words: String::new() };
+                    assert_eq!(synsets(&file), Ok(vec![expected]), "number {number_kind}, text {text_kind}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_or_a_table_is_refused() {
+        let writer = Writer { is_big_endian: false };
+        let text = || writer.element(kind::UTF8, b"n01440764");
+        for value in [-1.0, 0.5, f64::NAN, f64::INFINITY, 1e10] {
+            let file = writer.file(writer.element(kind::DOUBLE, &value.to_le_bytes()), text());
+            assert_eq!(synsets(&file), Err(MatError::Damaged("an ILSVRC2012_ID is not a number")), "{value}");
+        }
+        let file = writer.file(writer.element(kind::DOUBLE, &[0; 16]), text());
+        assert_eq!(synsets(&file), Err(MatError::Damaged("an ILSVRC2012_ID is not a number")));
+        let file = writer.file(writer.element(kind::UINT8, &[1]), writer.element(kind::UTF8, b"\xff"));
+        assert_eq!(synsets(&file), Err(MatError::Damaged("a name is not a text")));
+        let good = writer.file(writer.element(kind::UINT8, &[1]), text());
+        assert_eq!(synsets(&good[..128]), Err(MatError::NoSynsets));
+        assert_eq!(synsets(&good[..127]), Err(MatError::Header));
+        assert_eq!(synsets(b"MATLAB 7.3 MAT-file, which is HDF5"), Err(MatError::Header));
+        // However many classes are announced, there are no more than bytes.
+        let mut many = good.clone();
+        let dimensions = good.windows(7).position(|bytes| bytes == b"synsets").expect("the name") - 16;
+        many[dimensions..dimensions + 4].copy_from_slice(&60_000u32.to_le_bytes());
+        assert_eq!(synsets(&many), Err(MatError::Damaged("the value of a field")));
+        many[dimensions..dimensions + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(synsets(&many), Err(MatError::TooLarge("classes")));
+    }
+}
