@@ -178,10 +178,20 @@ def main():
         "one_based": "a.jpg 1000\n",
         "twice": "a.jpg 1\n./a.jpg 2\n",
         "upwards": "../a.jpg 1\n",
+        "backslash": "val\\c.JPEG 3\r\n.\\a.jpg 1\r\n",
+        "wordnet": "a.jpg n01440764\nb.JPEG\tn15075141\n",
+        "tabs": "a.jpg\ttench, Tinca tinca\n",
+        "numbers": "490\n361\n",
         "kaggle": "ImageId,PredictionString\nb,n01440764 1 2 3 4\n",
     }
     for name, text in lists.items():
         store("list", name, text.encode())
+    for encoding in ("utf-16-le", "utf-16-be"):
+        store("list", encoding, "\ufeffa.jpg 1\r\nval\\c.JPEG 2\r\n".encode(encoding))
+
+    for path in sorted((ROOT / "crates/hardnet-data/tests/devkit").glob("*.mat")):
+        if path.stat().st_size <= LIMIT:
+            store("meta_mat", path.name, path.read_bytes())
 
     tables = {
         "rows": "b,n01440764 111 108 441 343\na.jpg,n15075141 1.5 -2 3 4\n",

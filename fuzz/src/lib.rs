@@ -86,6 +86,18 @@ pub fn kaggle(rows: &[u8]) -> bool {
     list(&[b"ImageId,PredictionString\n", rows].concat())
 }
 
+/// Reads the table of classes of ImageNet's development kit.
+pub fn meta_mat(bytes: &[u8]) -> bool {
+    match hardnet_data::kit_table(bytes) {
+        Ok(synsets) => {
+            // A compressed table may be longer than its file, but not by more than zlib can make it.
+            assert!(synsets.len() <= bytes.len() * 1032, "{} classes in {} bytes", synsets.len(), bytes.len());
+            !synsets.is_empty()
+        }
+        Err(error) => refused(&error),
+    }
+}
+
 /// Indexes a tar archive, once as it is and once with right checksums, and reads its images in each of the ways there
 /// are.
 pub fn tar_index(bytes: &[u8]) -> bool {

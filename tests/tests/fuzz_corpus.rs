@@ -30,12 +30,17 @@ fn checkpoint() {
 
 #[test]
 fn list() {
-    replay("list", targets::list, 3);
+    replay("list", targets::list, 8);
 }
 
 #[test]
 fn kaggle() {
     replay("kaggle", targets::kaggle, 4);
+}
+
+#[test]
+fn meta_mat() {
+    replay("meta_mat", targets::meta_mat, 2);
 }
 
 #[test]

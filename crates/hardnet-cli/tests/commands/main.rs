@@ -12,6 +12,7 @@ mod embed;
 mod eval;
 mod images;
 mod info;
+mod labels;
 mod networks;
 mod predict;
 mod prefixes;
