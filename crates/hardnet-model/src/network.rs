@@ -95,8 +95,14 @@ impl Layers {
         wanted.iter().flatten().for_each(|&node| keep[node] = true);
         let mut maps: Vec<Option<Tensor>> = vec![None; start.first];
         maps.reserve_exact(self.layers.len() - start.first);
+        let mut channel = 0;
+        for &node in start.reads {
+            let channels = self.graph.nodes()[node].out_channels;
+            maps[node] = Some(start.map.narrow(1, channel, channels)?);
+            channel += channels;
+        }
         for (id, (node, layer)) in self.graph.nodes().iter().zip(&self.layers).enumerate().skip(start.first) {
-            let input = if node.inputs == start.reads { start.map.clone() } else { gather(&maps, &node.inputs)? };
+            let input = if node.inputs.is_empty() { start.map.clone() } else { gather(&maps, &node.inputs)? };
             maps.push(Some(layer.forward(&input, train)?));
             for &read in &node.inputs {
                 if self.last_readers[read] == id && !keep[read] {
@@ -112,7 +118,7 @@ impl Layers {
 struct Start<'a> {
     /// The first node.
     first: NodeId,
-    /// The earlier nodes that it and others read together; none for the image.
+    /// The earlier nodes that later ones read; none for the image.
     reads: &'a [NodeId],
     /// Their concatenation, or the images.
     map: &'a Tensor,

@@ -130,10 +130,18 @@ impl State {
 }
 
 /// Whether the kernels compute a part of `graph` as they would as a part of the whole: dropouts are numbered from the
-/// start, and the size of the images, from which those of maps follow, is not known.
+/// start, the size of the images, from which those of maps follow, is not known, and the map of the start is read as
+/// one.
 fn suits_kernels(graph: &Graph, start: &Start, wanted: &[Vec<NodeId>]) -> bool {
     let drops = |node: &Node| matches!(node.op, Op::Dropout(probability) if probability > 0.0);
-    !graph.nodes()[..start.first].iter().any(drops) && wanted.iter().flatten().all(|&node| is_vector(graph, node))
+    let reads_all = |node: &Node| {
+        let first = node.inputs.iter().position(|&input| input < start.first);
+        let count = node.inputs.iter().filter(|&&input| input < start.first).count();
+        first.is_none_or(|first| count == start.reads.len() && node.inputs[first..].starts_with(start.reads))
+    };
+    let (before, after) = graph.nodes().split_at(start.first);
+    let are_vectors = wanted.iter().flatten().all(|&node| is_vector(graph, node));
+    !before.iter().any(drops) && after.iter().all(reads_all) && are_vectors
 }
 
 /// The program of `graph` from `start` that gives the maps of `outputs`.
@@ -148,11 +156,12 @@ fn compile(
     let (mut builder, image) = Builder::new(isa, candle_core::utils::get_num_threads(), size)?;
     // The maps whose concatenation each node's output is.
     let mut maps: Vec<Vec<FeatureMap>> = vec![Vec::new(); start.first];
+    if let Some(&read) = start.reads.first() {
+        // The map of the start stands for all nodes that are read, which always come together.
+        maps[read] = vec![image];
+    }
     for node in &graph.nodes()[start.first..] {
-        let inputs: Vec<FeatureMap> = match node.inputs == start.reads {
-            true => vec![image],
-            false => node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect(),
-        };
+        let inputs: Vec<FeatureMap> = node.inputs.iter().flat_map(|&input| maps[input].iter().copied()).collect();
         let single = || match inputs[..] {
             [input] => Ok(input),
             _ => Err(hardnet_kernels::Error::from(Unsupported::SeveralInputs)),
