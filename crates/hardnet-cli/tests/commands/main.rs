@@ -10,6 +10,8 @@ mod describe;
 mod download;
 mod embed;
 mod eval;
+#[cfg(unix)]
+mod guide;
 mod images;
 mod info;
 mod labels;
