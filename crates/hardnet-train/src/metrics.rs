@@ -12,7 +12,8 @@ pub struct EpochMetrics {
     pub steps: u64,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Mean loss of the training images, each at its own step, in nats.
+    /// Mean loss of the training images, each at its own step, in nats. With weights of classes, a step has the mean by
+    /// these weights.
     pub train_loss: f64,
     /// Top-1 accuracy of the training images, each at its own step, in percent.
     pub train_top1: f64,

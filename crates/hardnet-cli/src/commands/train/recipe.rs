@@ -61,7 +61,7 @@ pub(crate) struct RecipeArgs {
     /// Label smoothing
     #[arg(long, value_name = "FRACTION")]
     label_smoothing: Option<f64>,
-    /// Weights of the classes in the loss: balanced, or a file with a line `name,weight` for each class or one weight
+    /// Weights of the classes in the loss: balanced, or a file with a line `name,weight` for each class, or one weight
     /// per line in class order
     #[arg(long, value_name = "balanced|FILE")]
     class_weights: Option<ClassWeightsArg>,
