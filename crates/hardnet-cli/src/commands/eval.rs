@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use hardnet_data::{Classes, Dataset, DecodeWarning, LabelRule, Pipeline, Sample, SampleError};
 use hardnet_eval::{BatchDone, EvalOptions, EvalSummary, Metric, Observer, ScoredImage, Tally};
 
@@ -31,6 +31,7 @@ use predictions::Predictions;
 
 /// Evaluate a network on labeled images. Without options, evaluate the bundled network on the bundled images.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("written").multiple(true))]
 #[command(after_help = "\
 Examples:
   hardnet eval

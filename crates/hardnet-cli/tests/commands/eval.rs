@@ -130,11 +130,12 @@ fn predictions_agree_with_the_result() {
     assert_eq!(left.count(), 0);
 }
 
-/// The rows are the counts of `--predictions`.
+/// The rows are the counts of `--predictions`, which is written in the same run, as a page is.
 #[test]
 fn classes_have_a_table() {
     let folder = ready();
-    let report = folder.run(&format!("{EVAL} --json --per-class c.csv --predictions p.jsonl")).exits(0).json();
+    let report =
+        folder.run(&format!("{EVAL} --json --per-class c.csv --predictions p.jsonl --report page")).exits(0).json();
     let lines = std::fs::read_to_string(folder.path("p.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let table = std::fs::read_to_string(folder.path("c.csv")).unwrap();

@@ -18,6 +18,7 @@ mod labels;
 mod networks;
 mod predict;
 mod prefixes;
+mod readme;
 mod support;
 mod trace;
 mod train;

@@ -94,7 +94,8 @@ fn below(root: &Path) -> Result<Found<'_>> {
 fn listed<'a>(root: Option<&'a Path>, list: &Path) -> Result<Found<'a>> {
     let Some(names) = names(list)? else {
         let folder = image_root(root.unwrap_or(Path::new(".")));
-        return Ok((DatasetOptions::new(folder, Classes::of_labels()).list(Some(list)).read()?, None));
+        let options = DatasetOptions::new(folder, Classes::of_labels()).list(Some(list)).allow_repeats(true);
+        return Ok((options.read()?, None));
     };
     let paths: Vec<_> = names.iter().map(|name| root.map_or(name.into(), |root| root.join(name))).collect();
     Ok((Dataset::from_paths(&paths)?, root))

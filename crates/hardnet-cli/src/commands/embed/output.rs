@@ -13,6 +13,9 @@ use super::partial::Partial;
 use crate::failure::{Failure, Result};
 use crate::output::{OutputFile, check_free};
 
+/// Endings of the files beside an array.
+const BESIDE: [&str; 3] = ["names.txt", "labels.npy", "classes.txt"];
+
 /// `--output`.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
@@ -77,7 +80,7 @@ impl Output {
     pub(super) fn check_free(&self, force: bool) -> Result<()> {
         check_free(&self.path, force)?;
         if self.format == Format::Npy {
-            for ending in ["names.txt", "labels.npy", "classes.txt"] {
+            for ending in BESIDE {
                 check_free(&self.beside(ending), force)?;
             }
         }
@@ -194,6 +197,12 @@ impl Output {
         }
         if let Some(classes) = rows.images.classes() {
             write("classes.txt", &|out| classes.iter().try_for_each(|class| writeln!(out, "{class}")))?;
+        }
+        // Files of a run that is being replaced would be taken for this one's.
+        for path in BESIDE.map(|ending| self.beside(ending)) {
+            if !paths.contains(&path) && path.exists() {
+                std::fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+            }
         }
         Ok(paths)
     }
