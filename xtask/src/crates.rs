@@ -39,14 +39,14 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<String>> {
     let count = tree("hardnet-cli", &[])?.iter().filter(|found| !is_member(found)).count();
     if count > stored {
         found.push(format!(
-            "a plain `cargo build -p hardnet-cli` compiles {count} crates of others, and `{COUNT}` allows {stored}. \
+            "a plain `cargo build -p hardnet-cli` compiles {count} third-party crates, and `{COUNT}` allows {stored}. \
              `cargo tree -p hardnet-cli -e normal` shows what brings them in: do without, or turn features off. \
              If the crate is worth its time, raise the number in a commit that says why"
         ));
     }
     if count < stored {
         found.push(format!(
-            "the default build has {count} crates of others: lower the number in `{COUNT}` from {stored}"
+            "the default build has {count} third-party crates: lower the number in `{COUNT}` from {stored}"
         ));
     }
     for (name, features) in WITHOUT_CANDLE {

@@ -7,7 +7,7 @@
 //! [`Graph`](hardnet_graph::Graph): that of a HarDNet, of one of the networks that the paper compares with
 //! ([`Reference`]), or of any other network.
 //!
-//! [`paper`] has the figures that the paper prints. [`rank_correlation`] tells how far a count explains a time.
+//! [`paper`] has the figures that the paper prints. [`rank_correlation`] tells how well a count predicts run times.
 //!
 //! A custom network, here a HarDNet's first block of four layers with growth rate 8:
 //!

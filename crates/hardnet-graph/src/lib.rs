@@ -1,12 +1,12 @@
-//! HarDNet as data, in one language of layers.
+//! HarDNet as data: configurations, graphs, and the types of layers that all other crates share.
 //!
 //! HarDNet (Chao et al., "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>) is a
 //! convolutional network whose layer `l` reads the layers `l - 2^n`, so that most feature maps are needed only briefly.
 //!
 //! A [`Config`] describes one: [`Variant`] has the published networks, any other table of blocks makes another. It
 //! gives a [`Graph`]: operations, links, channels, strides and parameter names. [`GraphBuilder`] makes graphs of other
-//! networks from the same operations. Whatever counts, stores or computes a network reads the graph; this crate knows
-//! neither tensors nor kernels.
+//! networks from the same operations. Every crate that counts, stores or computes a network reads the graph; this crate
+//! depends on neither tensors nor kernels.
 //!
 //! ```
 //! use hardnet_graph::{Config, Graph, Op, Variant};

@@ -9,8 +9,7 @@ use crate::failure::{Exit, Result};
 use crate::network::NetworkName;
 use crate::printer::Printer;
 
-/// Measure speed: of a network on synthetic images of the size that its weights file names, or else of 224x224 pixels;
-/// or, with --data, of loading images.
+/// Measure speed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -19,7 +18,8 @@ Examples:
   hardnet bench --data photos/
   hardnet bench --data ILSVRC2012_img_val.tar --num-samples 500 --weights hardnet68.safetensors")]
 pub(crate) struct BenchArgs {
-    /// Network to measure, or a file in TOML; its weights are synthetic unless --weights is given
+    /// Network to measure, or a file in TOML; its weights are synthetic unless --weights is given.
+    /// Images are synthetic: of the size of --img-size, of the weights file, or 224 pixels
     #[arg(id = "network", value_name = "MODEL", conflicts_with = "data")]
     network: Option<NetworkName>,
     #[command(flatten)]

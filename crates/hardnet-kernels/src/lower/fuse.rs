@@ -9,7 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::inference::step::StepInfo;
 use crate::map::Layout;
 use crate::ops::depthwise::{self, DepthwiseFilter};
-use crate::ops::fused::{FusedGroup, LastStage, LastWindow, MAX_STAGES, Spec, StageSpec};
+use crate::ops::fused::{FusedGroup, FusedSpec, LastStage, LastWindow, MAX_STAGES, StageSpec};
 
 /// The layers `first..=last` of a fused group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Fuser<'_> {
         };
         let stages = (span.first..span.last).map(|at| (stage(at), layouts[at])).collect();
         let (last, window) = self.last(span.last)?;
-        let spec = Spec { isa: self.isa, inputs: &inputs, stages, last, window, output: layouts[span.last] };
+        let spec = FusedSpec { isa: self.isa, inputs: &inputs, stages, last, window, output: layouts[span.last] };
         FusedGroup::new(&spec, self.images, self.threads)
     }
 

@@ -222,7 +222,7 @@ impl Builder {
                 }
                 Some((tile, on_the_fly)) => {
                     let (isa, threads, zeros) = (self.isa, self.pool.size(), self.zeros);
-                    let spec = winograd::Spec { isa, threads, tile, on_the_fly, filter: *filter, zeros };
+                    let spec = winograd::WinogradSpec { isa, threads, tile, on_the_fly, filter: *filter, zeros };
                     Step::Winograd(Winograd::new(&inputs, output, &spec, images))
                 }
             },

@@ -110,7 +110,7 @@ pub(crate) enum StageSpec {
 
 /// A group to be made ready: the layers before the last, each with its map as it would lie in memory, and the last with
 /// its map.
-pub(crate) struct Spec<'a> {
+pub(crate) struct FusedSpec<'a> {
     pub(crate) isa: Isa,
     /// Maps that the first convolution reads, unless the group begins with the image.
     pub(crate) inputs: &'a [Layout],
@@ -120,7 +120,7 @@ pub(crate) struct Spec<'a> {
     pub(crate) output: Layout,
 }
 
-impl Spec<'_> {
+impl FusedSpec<'_> {
     /// The product of a convolution for `blocks` blocks of output channels, of the rows of the stage before or of the
     /// inputs.
     fn gemm(&self, stage: &StageSpec, previous: Option<Layout>, blocks: usize) -> Option<ConvGemm> {
@@ -162,7 +162,7 @@ pub(crate) struct FusedGroup {
 impl FusedGroup {
     /// The group of `spec` for `images` images on `threads` threads; `None` where the layers are expected to be faster
     /// one by one.
-    pub(crate) fn new(spec: &Spec<'_>, images: usize, threads: usize) -> Option<Self> {
+    pub(crate) fn new(spec: &FusedSpec<'_>, images: usize, threads: usize) -> Option<Self> {
         let reach = Reach { kernel: spec.window.kernel, stride: spec.window.stride, top: spec.window.top };
         let mut stages: Vec<FusedStage> = Vec::with_capacity(spec.stages.len());
         for (stage, map) in &spec.stages {
@@ -199,7 +199,7 @@ impl FusedGroup {
 
     /// Gives every map between the layers its place in a thread's memory for the rows of a round; the values that they
     /// need.
-    fn place(&mut self, spec: &Spec<'_>) -> usize {
+    fn place(&mut self, spec: &FusedSpec<'_>) -> usize {
         let mut count = self.reach().count(self.round);
         let mut counts = [0; MAX_STAGES];
         for (stage, rows) in self.stages.iter().zip(&mut counts).rev() {

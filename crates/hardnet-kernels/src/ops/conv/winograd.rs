@@ -142,7 +142,7 @@ pub(crate) enum Part {
 }
 
 /// A convolution to make ready.
-pub(crate) struct Spec {
+pub(crate) struct WinogradSpec {
     pub(crate) isa: Isa,
     pub(crate) threads: usize,
     pub(crate) tile: TileSize,
@@ -154,7 +154,7 @@ pub(crate) struct Spec {
 
 impl Winograd {
     /// The convolution of the concatenation of `inputs`, whose halos are alike, to `output`.
-    pub(crate) fn new(inputs: &[Layout], output: Layout, spec: &Spec, images: usize) -> Self {
+    pub(crate) fn new(inputs: &[Layout], output: Layout, spec: &WinogradSpec, images: usize) -> Self {
         let side = spec.tile.pixels();
         let tiles = (output.size.height.div_ceil(side), output.size.width.div_ceil(side));
         let count = tiles.0 * tiles.1;

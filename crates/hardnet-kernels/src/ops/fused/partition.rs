@@ -6,7 +6,7 @@
 
 use hardnet_simd::widest_blocks;
 
-use super::{ChannelGroup, FusedStage, Reach, Spec, Work};
+use super::{ChannelGroup, FusedSpec, FusedStage, Reach, Work};
 use crate::map::{ChannelBlocks, Layout};
 
 /// Cycles of a barrier of all threads.
@@ -40,7 +40,7 @@ impl Partition {
         stages: &[FusedStage],
         reach: Reach,
         groups: &[ChannelGroup],
-        spec: &Spec<'_>,
+        spec: &FusedSpec<'_>,
         images: usize,
         threads: usize,
     ) -> Option<Self> {

@@ -19,7 +19,7 @@ pub(super) fn page(content: &Content) -> String {
     ]
     .concat();
     let (version, commit) = (report.tool.version, report.tool.commit);
-    // The policy forbids whatever the page does not need, should a text of others ever become markup.
+    // The policy forbids whatever the page does not need, should a foreign text ever become markup.
     format!(
         r#"<!DOCTYPE html>
 <html lang="en">

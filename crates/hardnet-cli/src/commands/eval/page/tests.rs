@@ -8,7 +8,7 @@ use super::{Content, PICTURES, Picture, document};
 use crate::model::WeightsOrigin;
 use crate::report::{Data, EvalReport, Seconds, Tool};
 
-/// A report on `tally`; all that is text of others is `text`.
+/// A report on `tally`; every foreign text is `text`.
 fn report(tally: &Tally, text: &str) -> EvalReport {
     EvalReport {
         schema_version: 1,
