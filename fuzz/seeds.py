@@ -45,6 +45,34 @@ def archive(format, entries):
     return buffer.getvalue()[: (end + 511) // 512 * 512 + 1024]
 
 
+NETWORK = """\
+in_channels = 3
+activation = "relu6"
+downsample = "max_pool"
+depthwise = false
+blocks = [{ layers = 4, growth = 4, multiplier = 1.7, dropout = 0.5, transition = 8, downsample = true }]
+[stem]
+convs = [{ channels = 4, kernel = 3, stride = 2 }]
+padding = "symmetric"
+"""
+
+
+def tensors():
+    """Names and shapes of a network of one block of two layers, a line each."""
+    lines = []
+
+    def conv(name, outputs, inputs, kernel):
+        lines.append(f"{name}.conv.weight {outputs} {inputs} {kernel} {kernel}")
+        lines.extend(f"{name}.norm.{leaf} {outputs}" for leaf in ("weight", "bias", "running_mean", "running_var"))
+        lines.append(f"{name}.norm.num_batches_tracked")
+
+    conv("base.0", 4, 3, 3)
+    conv("base.2.layers.0", 4, 4, 3)
+    conv("base.2.layers.1", 6, 8, 3)
+    conv("base.3", 8, 10, 1)
+    return [*lines, "base.5.3.weight 3 8", "base.5.3.bias 3"]
+
+
 def idx(*dimensions):
     """An IDX file of the values 0, 1, .."""
     header = bytes([0, 0, 8, len(dimensions)]) + b"".join(extent.to_bytes(4, "big") for extent in dimensions)
@@ -159,13 +187,10 @@ def main():
         if path.suffix in (".pth", ".pdparams", ".safetensors") and path.stat().st_size <= LIMIT:
             store("checkpoint", path.name, unchecked(path.read_bytes()))
 
-<<<<<<< HEAD
     for name, content in checkpoints().items():
         store("checkpoint", name, content)
 
-=======
     endings = (".jpg", ".png", ".bmp", ".gif", ".pbm", ".pgm", ".ppm", ".tif", ".webp")
->>>>>>> 566e449 (data: read damaged JPEGs as Pillow does, and GIF, PNM, TIFF and WebP)
     for path in sorted((ROOT / "crates/hardnet-data/tests/pillow/files").iterdir()):
         if path.suffix in endings and path.stat().st_size <= LIMIT:
             store("image", path.name, path.read_bytes())
@@ -236,6 +261,32 @@ def main():
     }
     for name, text in indices.items():
         store("index_cache", name, text.encode())
+
+    networks = {
+        "whole": NETWORK + "[head]\nclasses = 3\ndropout = 0.1\n",
+        "backbone": NETWORK.replace("relu6", "relu"),
+        "pooled": NETWORK.replace("symmetric", "top_left").replace("dropout = 0.5, ", "") + "downsample = false\n",
+        "unknown": NETWORK + "depth = 3\n",
+        "missing": NETWORK.replace("growth = 4, ", ""),
+        "beyond": NETWORK.replace("layers = 4", "layers = 1024"),
+        "cut": NETWORK[:-9],
+    }
+    for name, text in networks.items():
+        store("network", name, text.encode())
+
+    lines = tensors()
+    several = {
+        "plain": lines,
+        "compiled": [f"module._orig_mod.{line}" for line in lines],
+        "more": [f"model.{line}" for line in lines] + ["criterion.weight 3", "n_averaged"],
+        "within": [line.replace("base.", "net.base._orig_mod.", 1) for line in lines],
+        "bare": [line.removeprefix("base.") for line in lines if not line.startswith("base.5.")],
+        "twice": [prefix + line for prefix in ("a.", "b.") for line in lines] + ["c 7 1 1 1"],
+        "flawed": [f"net.{line}" for line in lines[1:]],
+        "other": ["x.0.conv.weight 4 3 3 3", "x.0.0.conv.weight 4 3 3 3"],
+    }
+    for name, text in several.items():
+        store("tensors", name, "".join(f"{line}\n" for line in text).encode())
 
     images, labels = idx(2, 3, 4), idx(2)
     packed = gzip.compress(images, mtime=0)

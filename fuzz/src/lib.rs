@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use hardnet_checkpoint::{Checkpoint, ReadOptions};
 use hardnet_data::{Dataset, DatasetError, DecodeLimits, ImageRoot, Interpolation, Pipeline, decode};
+use hardnet_graph::{Config, Graph};
+use hardnet_params::{Error as ParamsError, Examined, examine};
 use tempfile::TempDir;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
@@ -71,6 +73,67 @@ fn check(checkpoint: &Checkpoint) {
     for value in checkpoint.opaque().iter().chain(checkpoint.passed_over()) {
         refused(&value.refusal());
     }
+}
+
+/// Reads a description of a network in TOML. What is accepted makes a graph, and is the same when it is written and
+/// read again.
+pub fn network(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let config = match Config::from_toml(text) {
+        Ok(config) => config,
+        Err(error) => return refused(&error),
+    };
+    Graph::new(&config).unwrap_or_else(|error| panic!("a valid network has a graph: {error}"));
+    assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
+    true
+}
+
+/// Looks for a network in a file whose tensors have the names and shapes of the lines: a name, and a dimension after
+/// each blank. All values are zero. Every tensor of the file is a parameter, a counter, left out, or a difference.
+pub fn tensors(bytes: &[u8]) -> bool {
+    const MOST_VALUES: usize = 1 << 16;
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let (mut header, mut names, mut values) = (Vec::new(), HashSet::new(), 0_usize);
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap_or_default();
+        let Ok(shape) = words.map(str::parse::<usize>).collect::<Result<Vec<_>, _>>() else { return false };
+        let Some(count) = shape.iter().try_fold(1_usize, |count, extent| count.checked_mul(*extent)) else {
+            return false;
+        };
+        let (start, end) = (2 * values, 2 * values.saturating_add(count).min(MOST_VALUES + 1));
+        values = end / 2;
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+        if values > MOST_VALUES || !is_plain || !names.insert(name) {
+            return false;
+        }
+        header.push(format!("\"{name}\":{{\"dtype\":\"F16\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"));
+    }
+    let header = format!("{{{}}}", header.join(","));
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; 2 * values]].concat();
+    let Ok(checkpoint) = Checkpoint::from_bytes(file) else { return false };
+    let Examined { recognized, .. } = match examine("a", &checkpoint) {
+        Ok(examined) => examined,
+        Err(error) => {
+            assert!(matches!(error, ParamsError::Ambiguous { .. }), "{error}");
+            return refused(&error);
+        }
+    };
+    let differences = &recognized.differences;
+    refused(&ParamsError::Mismatch {
+        path: "a".into(),
+        network: "b".into(),
+        differences: Box::new(differences.clone()),
+    });
+    let params: HashSet<_> = recognized.params.iter().map(|named| named.key.as_str()).collect();
+    for tensor in checkpoint.tensors() {
+        let counts = tensor.name.ends_with("num_batches_tracked") || tensor.name.ends_with("n_averaged");
+        let known = params.contains(tensor.name.as_str())
+            || recognized.left_out.contains(&tensor.name)
+            || differences.unexpected.contains(&tensor.name);
+        assert!(known || counts, "{tensor:?} is nowhere");
+    }
+    differences.count() == 0
 }
 
 /// Reads a list of labels, of either kind, whose images lie in a folder.

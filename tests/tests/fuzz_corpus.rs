@@ -29,6 +29,16 @@ fn checkpoint() {
 }
 
 #[test]
+fn network() {
+    replay("network", targets::network, 3);
+}
+
+#[test]
+fn tensors() {
+    replay("tensors", targets::tensors, 6);
+}
+
+#[test]
 fn list() {
     replay("list", targets::list, 8);
 }
