@@ -9,10 +9,9 @@
 //! much.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use anyhow::Result;
-use hardnet::data::{Augmentation, Dataset};
+use hardnet::data::{Augmentation, Classes, Dataset};
 use hardnet::train::{Event, Job, Recipe, RunFile, RunFolder, Trainer, Validation, Weights};
 use hardnet::{Classifier, Config, Metadata, Pipeline, Variant};
 use hardnet_examples::demo_images;
@@ -21,7 +20,7 @@ fn main() -> Result<()> {
     let (folder, mut dataset) = demo_images()?;
     let (mut epochs, mut labels) = (1, hardnet_demo::fashion_mnist::CLASSES.map(String::from).to_vec());
     if let Some(path) = std::env::args().nth(1) {
-        dataset = Dataset::from_class_folders(path.as_str(), Dataset::count_class_folders(Path::new(&path))?)?;
+        dataset = Dataset::from_class_folders(path.as_str(), Classes::of_labels())?;
         (epochs, labels) = (30, dataset.classes.clone().unwrap_or_default());
     } else {
         dataset.subsample_evenly(160);

@@ -197,7 +197,7 @@ impl Classifier {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let classifier = Classifier::load("flowers.safetensors")?;
-    /// let dataset = Dataset::from_class_folders("flowers/val", classifier.config().classes())?;
+    /// let dataset = Dataset::from_class_folders("flowers/val", classifier.labels())?;
     /// let mut tally = Tally::default();
     /// classifier.evaluate(dataset.samples, &EvalOptions::default(), &mut tally)?;
     /// println!("top-1 {:?} %", tally.top1().percent());

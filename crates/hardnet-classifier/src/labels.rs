@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use hardnet_data::imagenet;
+use hardnet_data::{Classes, imagenet};
 
 /// The names of a network's classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,25 @@ impl Labels {
             Source::Unknown => None,
         };
         known.unwrap_or_else(|| format!("class {index}").into())
+    }
+}
+
+impl From<&Labels> for Classes {
+    /// The classes that labels of images are matched with: by their names if they are known.
+    ///
+    /// ```
+    /// use hardnet_classifier::Labels;
+    /// use hardnet_data::Classes;
+    ///
+    /// let labels = Labels::new(vec!["shirt".into(), "shoe".into()]);
+    /// assert_eq!(Classes::from(&labels), Classes::named(["shirt", "shoe"]));
+    /// assert_eq!(Classes::from(&Labels::guess(10)), Classes::unnamed(10));
+    /// ```
+    fn from(labels: &Labels) -> Self {
+        match &labels.source {
+            Source::List(names) => Self::named(names),
+            Source::ImageNet | Source::Unknown => Self::unnamed(labels.classes),
+        }
     }
 }
 

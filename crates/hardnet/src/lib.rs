@@ -53,7 +53,7 @@
 //! use hardnet::prelude::*;
 //!
 //! let classifier = Classifier::load("flowers.safetensors")?;
-//! let dataset = Dataset::from_class_folders("flowers/val", classifier.labels().len())?;
+//! let dataset = Dataset::from_class_folders("flowers/val", classifier.labels())?;
 //! let mut tally = Tally::default();
 //! classifier.evaluate(dataset.samples, &EvalOptions::default(), &mut tally)?;
 //! println!("top-1 {:?} %", tally.top1().percent());

@@ -218,6 +218,24 @@ fn classes_of_the_weights_keep_their_order() {
     folder.run("train --resume run --threads 1").exits(0).says("labels: class names, 3 of 3 classes");
 }
 
+/// A class map gives the classes their order and their first names, and may merge labels.
+#[test]
+fn a_class_map_says_what_labels_mean() {
+    let folder = ready();
+    for name in ["train/a", "train/b", "train/c", "val/c"] {
+        folder.pictures(name, 2);
+    }
+    folder.write("map.csv", "label,index\r\nb,0\r\na,1\r\nc,1\r\n");
+    let start = FOLDERS.replace("--epochs 1", "--epochs 2 --stop-after 1");
+    let train = format!("{start} --data-dir train --val-dir val --class-map map.csv");
+    folder.run(&train).exits(0).says("2 of 2 classes").says("1 of 2 classes");
+    assert_eq!(class_names(&folder, "run/last.safetensors"), ["b", "a"]);
+    folder.run("train --resume run --threads 1").exits(0).says("labels: class map `");
+    let eval = "eval --weights run/last.safetensors --class-map map.csv --data-dir val --predictions p.jsonl";
+    folder.run(eval).exits(0);
+    assert!(fs::read_to_string(folder.path("p.jsonl")).unwrap().lines().all(|line| line.contains("\"label\":1,")));
+}
+
 #[test]
 fn validation_folders_are_those_of_training() {
     let folder = ready();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use hardnet_data::{Classes, Dataset, LabelRule, Sample};
+use hardnet_data::{ClassMap, Classes, Dataset, LabelRule, Sample};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
@@ -31,6 +31,9 @@ pub(crate) struct DataArgs {
     /// List of validation images and their classes
     #[arg(long, value_name = "FILE", conflicts_with = "hold_out")]
     val_list: Option<PathBuf>,
+    /// Which class each label means, in the format of --class-map of hardnet eval
+    #[arg(long, value_name = "FILE")]
+    class_map: Option<PathBuf>,
     /// Hold out N random training images for validation; the choice does not depend on --seed
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     hold_out: Option<usize>,
@@ -52,6 +55,9 @@ pub(crate) struct DataSettings {
     pub(crate) val_list: Option<PathBuf>,
     pub(crate) hold_out: Option<usize>,
     pub(crate) num_samples: Option<usize>,
+    /// What labels mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) class_map: Option<PathBuf>,
     /// The names by which labels are matched with classes, if they are not the names in the metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) class_names: Option<Vec<String>>,
@@ -84,6 +90,7 @@ impl DataSettings {
             train_list: follow(&args.train_list, &self.train_list, "--train-list")?,
             val_dir: follow(&args.val_dir, &self.val_dir, "--val-dir")?,
             val_list: follow(&args.val_list, &self.val_list, "--val-list")?,
+            class_map: follow(&args.class_map, &self.class_map, "--class-map")?,
             data_dir,
             ..self.clone()
         })
@@ -144,6 +151,7 @@ impl DataArgs {
             val_list,
             hold_out: self.hold_out,
             num_samples: self.num_samples,
+            class_map: absolute(&self.class_map)?,
             class_names: None,
         })
     }
@@ -155,7 +163,8 @@ impl DataArgs {
 /// 2. Other names of folders or labels are classes in the order of the names as text, torchvision's.
 /// 3. Indices of an IDX file have as many classes as the file, those of a list as many as the initial weights.
 ///
-/// `num_classes` sets another number: then the labels are WordNet ids of ImageNet's classes, or indices.
+/// `num_classes` sets another number: then the labels are WordNet ids of ImageNet's classes, or indices. A class map
+/// says all of this in their place.
 pub(crate) fn load_new(
     settings: &DataSettings,
     num_classes: Option<usize>,
@@ -164,6 +173,13 @@ pub(crate) fn load_new(
 ) -> Result<Data> {
     let (root, list) = (&settings.data_dir, settings.train_list.as_deref());
     let read = |classes: Classes| -> Result<Dataset> { Ok(options(root, list, classes)?.allow_repeats(true).read()?) };
+    if let Some(path) = &settings.class_map {
+        let classes = num_classes.map_or(Classes::of_labels(), |count| initial.classes(count));
+        let classes = classes.with_map(&ClassMap::read(path)?)?;
+        let training = read(classes.clone())?;
+        print_notes(&training, printer);
+        return complete(settings, training, classes, printer);
+    }
     let own = read(Classes::of_labels())?;
     let is_list_of_indices = own.rule == Some(LabelRule::Indices) && list.is_some() && initial.count > 0;
     let count = num_classes.unwrap_or(if is_list_of_indices { initial.count } else { own.class_count });
@@ -205,6 +221,12 @@ pub(crate) fn load_again(
         Ok(options(&settings.data_dir, list, classes.clone())?.allow_repeats(true).read()?)
     };
     let unnamed = Classes::unnamed(class_count);
+    if let Some(path) = &settings.class_map {
+        let classes = unnamed.with_map(&ClassMap::read(path)?)?;
+        let training = read(&classes)?;
+        print_notes(&training, printer);
+        return complete(settings, training, classes, printer);
+    }
     let (training, classes) = match names.filter(|names| names.len() == class_count).map(Classes::named) {
         None => (read(&unnamed)?, unnamed),
         Some(named) => match read(&named) {
