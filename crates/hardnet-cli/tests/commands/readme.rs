@@ -13,7 +13,7 @@ fn commands(page: &str) -> Vec<&str> {
 #[test]
 fn answers_to_questions_are_commands_that_run() {
     let readme = include_str!("../../../../README.md");
-    let answers = readme.split("## Questions people ask").nth(1).unwrap().split("\n## ").next().unwrap();
+    let answers = readme.split("## Common questions").nth(1).unwrap().split("\n## ").next().unwrap();
     let page = include_str!("../../../../docs/embeddings.md");
     let mut commands = [commands(answers), commands(page)].concat();
     // ImageNet's development kit needs ImageNet's classes.
