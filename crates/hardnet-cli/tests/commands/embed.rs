@@ -187,7 +187,7 @@ fn lists_may_have_labels_or_none() {
     folder.run(&format!("{EMBED} -o all.npy --batch-invariant")).exits(0);
     let [(shape, two), (_, all)] = ["two.npy", "all.npy"].map(|name| read_npy(&folder.path(name)));
     assert_eq!(two, [&all[8 * shape[1]..], &all[..shape[1]]].concat());
-    // Labels of a run that is replaced do not stay beside rows that have none.
+    // Labels of a run that is replaced do not stay next to rows that have none.
     folder.run(&format!("{EMBED} --list names.txt -o out.npy --force")).exits(0);
     assert!(!folder.path("out.labels.npy").exists());
     folder.write("missing.txt", "0.png\nmissing.png\n");

@@ -13,7 +13,7 @@ use super::partial::Partial;
 use crate::failure::{Failure, Result};
 use crate::output::{OutputFile, check_free};
 
-/// Endings of the files beside an array.
+/// Endings of the files next to an array.
 const BESIDE: [&str; 3] = ["names.txt", "labels.npy", "classes.txt"];
 
 /// `--output`.

@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Write};
 /// The most characters of a foreign text that a page shows.
 const MAX_CHARS: usize = 200;
 
-/// A foreign text, such as a file's name or a label: harmless in an element and in a quoted attribute, and of bounded length.
+/// A foreign text, such as a file's name or a label: harmless in an element and in a quoted attribute, and of bounded
+/// length.
 ///
 /// Control characters show as U+FFFD, since HTML has no way to write them.
 pub(super) struct Text<'a>(pub(super) &'a str);
