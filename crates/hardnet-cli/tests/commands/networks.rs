@@ -90,6 +90,7 @@ fn fc_hardnets_encoder_is_recognized() {
     assert_eq!(report["config"], serde_json::to_value(&encoder).unwrap());
     folder.run("convert petite_base.safetensors out.safetensors").exits(0).says("fc-hardnet70-encoder with 0 classes");
     folder.run("info --weights out.safetensors --img-size 64").exits(0);
+    folder.run("embed --weights petite_base.safetensors --img-size 64 -o v.npy images/0.png").exits(0);
     folder.run("bench --weights out.safetensors --img-size 64 --iters 1").exits(0);
     folder
         .run("predict --weights petite_base.safetensors images/0.png")
