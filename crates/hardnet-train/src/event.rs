@@ -29,6 +29,6 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// All epochs are done.
     Finished,
-    /// The observer stopped it; [`Trainer::resume`] continues.
+    /// The observer stopped it; [`Trainer::resume`](crate::Trainer::resume) continues.
     Stopped,
 }

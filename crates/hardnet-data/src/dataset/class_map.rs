@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn lines_are_names_with_an_index_or_names_in_order() {
-        let table: &[(&str, &[(&str, u32)], usize)] = &[
+        type Entries = &'static [(&'static str, u32)];
+        let table: &[(&str, Entries, usize)] = &[
             ("cat,0\ndog,1\n", &[("cat", 0), ("dog", 1)], 2),
             ("name,index\ncat,0\n\ndog,7\n", &[("cat", 0), ("dog", 7)], 8),
             ("n01440764,5\n\"tench, Tinca tinca\",5\n", &[("n01440764", 5), ("tench, Tinca tinca", 5)], 6),
