@@ -8,16 +8,16 @@
 //!
 //! * **Positions** are computed in f64 and rounded to f32; what is left of a position's fraction are the weights.
 //! * **Linear and cubic** weights are rounded to multiples of 1/2048. Rows are interpolated horizontally in integers.
-//!   Vertically, linear drops the low bits of both factors ([`linear`]), and cubic is computed in f32, but for the last
-//!   few samples of a row, which are computed in integers ([`cubic`]).
-//! * **Area** averages in integers or in f32, in the order of a table ([`area`]).
+//!   Vertically, linear drops the low bits of both factors (`linear.rs`), and cubic is computed in f32, but for the
+//!   last few samples of a row, which are computed in integers (`cubic.rs`).
+//! * **Area** averages in integers or in f32, in the order of a table (`area.rs`).
 //! * Halving both sides by [`Linear`](Interpolation::Linear) is done by `Area`, and enlarging by `Area` is a linear
 //!   interpolation with other positions.
 //!
 //! [`CubicIpp`](Interpolation::CubicIpp) is the cubic interpolation of OpenCV's packages for x86-64, which call Intel's
 //! IPP. Its results depend on the processor, so it cannot be reproduced to the bit: see there.
 //!
-//! [`Resizer`] validates and chooses, [`positions`] has pixels and weights, the other modules have the loops. Oracle:
+//! [`Resizer`] validates and chooses, `positions.rs` has pixels and weights, the other files have the loops. Oracle:
 //! opencv-python-headless 4.14.0 and 5.0.0 on x86-64, held by `tests/opencv.rs` over stored results.
 
 mod area;
