@@ -375,6 +375,23 @@ fn cut_files_of_other_formats_are_refused() {
     }
 }
 
+/// The pure Rust decoder panics on some of these.
+#[test]
+fn later_components_with_more_samples_are_an_error_or_an_image() {
+    for name in ["cmyk.jpg", "rgb420.jpg", "cmyk_progressive.jpg"] {
+        let bytes = file(name);
+        let frame = bytes.windows(2).position(|pair| matches!(pair, [0xff, 0xc0 | 0xc2])).unwrap();
+        for at in [14, 17] {
+            for factors in [0x12, 0x21, 0x23, 0x24, 0x32, 0x44] {
+                let mut bytes = bytes.clone();
+                bytes[frame + at] = factors;
+                // No panic; what the first component allows is an image.
+                let _ = decode(&bytes, &DecodeLimits::default());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_palette_that_ends_inside_an_entry_is_malformed() {
     let file = file("palette4.png");

@@ -62,6 +62,7 @@ fn regular_image(
     layout: &JpegLayout,
     encoding: Encoding,
 ) -> Result<Decoded, DecodeError> {
+    library::check_sampling(&layout.sampling)?;
     let end = if layout.one_scan { library::END_OF_ONE_SCAN } else { END_OF_IMAGE };
     layout.essential(bytes, library::first_segments(encoding), end, &mut scratch.data);
     let size = (layout.width.into(), layout.height.into());
@@ -76,6 +77,7 @@ fn regular_image(
 
 /// The image of a file that breaks the standard.
 fn rescued_image(scratch: &mut DecodeScratch, rescued: &Rescued) -> Result<Decoded, DecodeError> {
+    library::check_sampling(&rescued.sampling())?;
     rescued.rewrite(library::first_segments(rescued.encoding), &mut scratch.data)?;
     let (width, height) = rescued.size();
     let size = (width.into(), height.into());

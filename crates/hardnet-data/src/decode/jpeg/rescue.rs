@@ -94,6 +94,11 @@ impl Rescued {
         self.frame.components.len()
     }
 
+    /// Sampling factors of the components, across and down.
+    pub(super) fn sampling(&self) -> Vec<(usize, usize)> {
+        self.frame.components.iter().map(|component| component.sampling).collect()
+    }
+
     /// Writes the image as a baseline JPEG in one scan, with the segments `first` in front.
     pub(super) fn rewrite(&self, first: &[u8], data: &mut Vec<u8>) -> Result<(), DecodeError> {
         rewrite::rewrite(&self.frame, first, data)

@@ -53,6 +53,8 @@ pub(super) struct JpegLayout {
     pub(super) height: u16,
     /// Identifiers of the components, in frame order.
     pub(super) component_ids: Vec<u8>,
+    /// Their sampling factors, across and down.
+    pub(super) sampling: Vec<(usize, usize)>,
     /// Whether a JFIF segment is present.
     pub(super) jfif: bool,
     /// The color transform of Adobe's segment, if present.
@@ -102,6 +104,7 @@ impl JpegLayout {
                         width: frame.width,
                         height: frame.height,
                         component_ids: frame.components.iter().map(|&[id, ..]| id).collect(),
+                        sampling: frame.components.iter().map(sampling).collect(),
                         jfif,
                         adobe_transform,
                         irregular,
@@ -179,6 +182,11 @@ struct Frame {
     /// Identifier, sampling factors and quantization table.
     components: Vec<[u8; 3]>,
     progressive: bool,
+}
+
+/// The sampling factors of a component, across and down.
+fn sampling(&[_, factors, _]: &[u8; 3]) -> (usize, usize) {
+    (usize::from(factors >> 4), usize::from(factors & 15))
 }
 
 impl Frame {

@@ -17,6 +17,11 @@ pub(super) fn first_segments(encoding: Encoding) -> &'static [u8] {
     adobe(encoding)
 }
 
+/// All sampling factors that libjpeg knows are read.
+pub(super) fn check_sampling(_: &[(usize, usize)]) -> Result<(), DecodeError> {
+    Ok(())
+}
+
 /// Whether the decoder says nothing of damage in progressive images.
 pub(super) const OVERLOOKS_DAMAGE: bool = false;
 

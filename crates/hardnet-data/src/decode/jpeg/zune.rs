@@ -23,6 +23,18 @@ pub(super) fn first_segments(_: Encoding) -> &'static [u8] {
     &[]
 }
 
+/// Checks that no component is sampled more finely than the first: the decoder panics on some such images.
+pub(super) fn check_sampling(factors: &[(usize, usize)]) -> Result<(), DecodeError> {
+    let finer = |&&(h, v): &&(usize, usize)| factors.first().is_some_and(|&(h0, v0)| h > h0 || v > v0);
+    match factors.iter().find(finer) {
+        None => Ok(()),
+        Some((h, v)) => {
+            let feature = format!("a later component with sampling factors {h}x{v}, larger than the first one's");
+            Err(DecodeError::Unsupported { format: ImageFormat::Jpeg, feature })
+        }
+    }
+}
+
 /// Whether the decoder says nothing of damage in progressive images.
 pub(super) const OVERLOOKS_DAMAGE: bool = true;
 
