@@ -70,5 +70,5 @@ fn idx() {
 
 #[test]
 fn image() {
-    replay("image", targets::image, 59);
+    replay("image", targets::image, 149);
 }

@@ -103,8 +103,8 @@ pub(crate) fn unknown(text: &str, names: impl IntoIterator<Item = &'static str>)
     let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let plain = text.to_lowercase().replace(['_', '-'], "");
     let mut near: Vec<_> = names.iter().map(|name| (distance(&plain, name), *name)).collect();
-    near.sort_by_key(|&(distance, _)| distance);
-    near.retain(|&(distance, _)| distance <= 2);
+    let nearest = near.iter().map(|&(distance, _)| distance).min().unwrap_or(0);
+    near.retain(|&(distance, _)| distance <= 2 && distance == nearest);
     let near: Vec<_> = near.into_iter().map(|(_, name)| name).take(3).collect();
     let similar = if near.is_empty() { String::new() } else { format!("; similar names: {}", quoted(&near)) };
     format!("`{text}` is neither a network nor a file{similar}; expected one of {}, or a file in TOML", quoted(&names))

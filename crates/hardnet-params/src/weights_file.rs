@@ -113,10 +113,10 @@ impl WeightsFile {
             let (found, expected) = (network_name(&recognized.config), expected.instead_of(&recognized.config));
             return Err(Error::OtherNetwork { path: path.into(), found, expected });
         }
-        if let Some(value) = refused(&checkpoint, &recognized.differences.missing) {
-            return Err(Error::Format { path: path.into(), source: Box::new(value.refusal()) });
-        }
         if recognized.differences.count() > 0 {
+            if let Some(value) = refused(&checkpoint, &recognized.differences.missing) {
+                return Err(Error::Format { path: path.into(), source: Box::new(value.refusal()) });
+            }
             let network = match (&options.network, recognized.config.published_name(), &metadata) {
                 (_, Some(name), _) => name.into(),
                 (Some(expected), None, _) => expected.name(),
@@ -234,12 +234,18 @@ fn parse(name: &Path, bytes: Vec<u8>, options: &WeightsOptions) -> Result<Checkp
     checkpoint.map_err(|source| Error::Format { path: name.into(), source: Box::new(source) })
 }
 
-/// The value that stands for one of the `missing` tensors and is not read, as its class is not known.
+/// The value that is not read, as its class is not known, and that stands for one of the `missing` tensors, or by its
+/// name for a parameter: without it, an own network is taken for another one.
 fn refused<'a>(checkpoint: &'a Checkpoint, missing: &[String]) -> Option<&'a OpaqueValue> {
+    const PARAMETERS: [&str; 6] = ["weight", "bias", "running_mean", "running_var", "_mean", "_variance"];
     let named = |value: &OpaqueValue, name: &String| {
         value.name.strip_suffix(name.as_str()).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
     };
-    checkpoint.opaque().iter().find(|value| missing.iter().any(|name| named(value, name)))
+    let is_parameter =
+        |value: &OpaqueValue| value.name.rsplit_once('.').is_some_and(|(_, leaf)| PARAMETERS.contains(&leaf));
+    let opaque = checkpoint.opaque();
+    let wanted = opaque.iter().find(|value| missing.iter().any(|name| named(value, name)));
+    wanted.or_else(|| opaque.iter().find(|value| is_parameter(value)))
 }
 
 #[cfg(test)]

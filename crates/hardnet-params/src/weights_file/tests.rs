@@ -161,7 +161,7 @@ fn one_network_of_several_is_chosen_by_its_prefix() {
     assert!(matches!(&error, Error::Ambiguous { parts, .. } if parts.len() == 2), "{error}");
     let message = error.to_string();
     assert!(
-        message.ends_with("hardnet39ds under `teacher.`, hardnet39ds under `net.student.`; expected one"),
+        message.ends_with("hardnet39ds under `net.student.`, hardnet39ds under `teacher.`; expected one"),
         "{message}"
     );
     let student = WeightsFile::open_with(file.path(), &WeightsOptions::default().prefix("net.student")).unwrap();

@@ -38,7 +38,9 @@ impl FromStr for Output {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let path = PathBuf::from(text);
-        let format = match path.extension().and_then(|extension| extension.to_str()) {
+        // A separator at the end, which a path forgets, means a folder.
+        let extension = path.extension().filter(|_| !text.ends_with(std::path::is_separator));
+        let format = match extension.and_then(|extension| extension.to_str()) {
             Some("npy") => Format::Npy,
             Some("npz") => Format::Npz,
             Some("jsonl") => Format::Jsonl,
