@@ -46,7 +46,7 @@ impl Program {
     ///
     /// [`Error::Length`](crate::Error::Length) for an image or an output of another size.
     pub fn run<I: AsRef<[f32]>>(&mut self, images: &[I], output: &mut [f32]) -> Result<()> {
-        self.run_with(images, output, None)
+        self.run_with(&slices(images), output, None)
     }
 
     /// As [`Program::run`], and adds the time of each step to `times`, which are as many as [`Program::steps`].
@@ -56,7 +56,7 @@ impl Program {
     /// As [`Program::run`]; [`Error::Length`](crate::Error::Length) for another number of times.
     pub fn profile<I: AsRef<[f32]>>(&mut self, images: &[I], output: &mut [f32], times: &mut [Duration]) -> Result<()> {
         check_length("the list of times", times.len(), self.infos.len())?;
-        self.run_with(images, output, Some(times))
+        self.run_with(&slices(images), output, Some(times))
     }
 
     /// The steps, in the order in which the builder was given the layers; the first loads the image.
@@ -101,15 +101,11 @@ impl Program {
         self.executor.isa()
     }
 
-    fn run_with<I: AsRef<[f32]>>(
-        &mut self,
-        images: &[I],
-        output: &mut [f32],
-        mut times: Option<&mut [Duration]>,
-    ) -> Result<()> {
+    /// It is not generic: a generic function is compiled in the crate that calls it, which may not be optimized, and the
+    /// kernels with it.
+    fn run_with(&mut self, images: &[&[f32]], output: &mut [f32], mut times: Option<&mut [Duration]>) -> Result<()> {
         check_length("the output", output.len(), images.len() * self.output_len())?;
-        let images: Vec<&[f32]> = images.iter().map(AsRef::as_ref).collect();
-        for image in &images {
+        for image in images {
             check_length("an image", image.len(), self.input_len())?;
         }
         let outputs = output.chunks_mut((self.images() * self.output_len()).max(1));
@@ -124,4 +120,8 @@ impl Program {
         }
         Ok(())
     }
+}
+
+fn slices<I: AsRef<[f32]>>(images: &[I]) -> Vec<&[f32]> {
+    images.iter().map(AsRef::as_ref).collect()
 }
