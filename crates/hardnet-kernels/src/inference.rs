@@ -101,8 +101,8 @@ impl Program {
         self.executor.isa()
     }
 
-    /// It is not generic: a generic function is compiled in the crate that calls it, which may not be optimized, and the
-    /// kernels with it.
+    /// It is not generic: a generic function is compiled in the crate that calls it, which may not be optimized, and
+    /// the kernels with it.
     fn run_with(&mut self, images: &[&[f32]], output: &mut [f32], mut times: Option<&mut [Duration]>) -> Result<()> {
         check_length("the output", output.len(), images.len() * self.output_len())?;
         for image in images {
