@@ -260,7 +260,7 @@ impl<'b, 'a> Keys<'b, 'a> {
     /// The network in the place `index`: under the first key that leads to one, or the place itself.
     fn inside(&mut self, index: usize, passed_over: &mut Vec<(String, Id)>) -> Option<usize> {
         let place = self.places[index];
-        // What had no network the first time has none the second.
+        // A dictionary without a network is tried once.
         if !self.seen.insert(place.first) {
             return None;
         }

@@ -2,7 +2,7 @@
 //! stdout.
 //!
 //! A request is one line. `image WIDTH HEIGHT CHANNELS`, followed by that many samples, sets the image of the requests
-//! after it; there is no reply. `resize WIDTH HEIGHT METHOD` runs once and replies with a line `NANOSECONDS BYTES` and
+//! after it, without a reply. `resize WIDTH HEIGHT METHOD` runs once and replies with a line `NANOSECONDS BYTES` and
 //! the samples. The argument is the instruction set.
 
 use std::error::Error;

@@ -75,7 +75,7 @@ fn the_guide_to_fine_tuning_runs_as_written() {
     }
     assert!(blocks.iter().filter(|(language, _)| *language == "sh").count() >= 7);
 
-    // What the guide refers to is there, and what it trains is good.
+    // The files that the guide refers to exist, and its networks classify well.
     for file in
         ["head/best.safetensors", "clothes/run/curves.svg", "clothes/run/metrics.jsonl", "clothes/report/index.html"]
     {

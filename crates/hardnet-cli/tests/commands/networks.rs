@@ -68,7 +68,7 @@ fn what_shapes_do_not_tell_is_assumed_aloud_or_taken_from_a_file() {
     ] {
         assert!(card.contains(part), "{part} in {card}");
     }
-    // What is certain is not overruled.
+    // Certain facts of a file are not overruled.
     folder.write("other.toml", text);
     folder
         .run("convert told.safetensors x.safetensors --model other.toml")

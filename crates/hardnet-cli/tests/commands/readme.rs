@@ -25,7 +25,7 @@ fn answers_to_questions_are_commands_that_run() {
     let mut metadata = Metadata::new(config.clone());
     metadata.labels = Some(["bag", "shirt", "shoe"].map(String::from).to_vec());
     let bytes = weights(&config, Some(&serde_json::to_string(&metadata).unwrap()));
-    // What a file is follows from its content.
+    // The format of a file follows from its content.
     folder.write("hardnet68.pth", bytes);
     let picture = |seed: u8| png(40, 30, move |x, y, c| (x * 5 + y * 3) as u8 ^ (c as u8 * 70) ^ seed);
     for (seed, name) in (0..).zip(["val/bag/0.png", "val/shirt/0.png", "val/shoe/0.png", "folder/c.jpg"]) {

@@ -55,7 +55,7 @@ pub(crate) struct DataSettings {
     pub(crate) val_list: Option<PathBuf>,
     pub(crate) hold_out: Option<usize>,
     pub(crate) num_samples: Option<usize>,
-    /// What labels mean.
+    /// The class that each label names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) class_map: Option<PathBuf>,
     /// The names by which labels are matched with classes, if they are not the names in the metadata.
