@@ -25,6 +25,13 @@ pub enum TextError {
         /// The largest length accepted.
         limit: u64,
     },
+    /// A line is longer than allowed.
+    LineTooLong {
+        /// The first such line, from 1.
+        line: usize,
+        /// The longest line accepted, in bytes.
+        limit: usize,
+    },
     /// The file is in an encoding that is not read.
     Encoding {
         /// The encoding that it begins as.
@@ -49,6 +56,9 @@ impl fmt::Display for TextError {
             Self::NotAFile(kind) => write!(f, "is {kind}, expected a text file"),
             Self::TooLarge { bytes, limit } => {
                 write!(f, "has {bytes} bytes, expected at most {limit}; is it a text file?")
+            }
+            Self::LineTooLong { line, limit } => {
+                write!(f, "line {line} is longer than {limit} bytes; is it a text file?")
             }
             Self::Encoding { found } => write!(f, "is {found}; save it as UTF-8"),
             Self::NotUtf8 { line } => write!(f, "line {line} is not UTF-8; save the file as UTF-8"),
@@ -94,6 +104,8 @@ const HEAD: u64 = 4;
 pub struct TextLines<R> {
     reader: Chain<Cursor<Vec<u8>>, Take<R>>,
     limit: u64,
+    /// The longest line accepted, in bytes with its end.
+    line_limit: usize,
     encoding: Encoding,
     /// The bytes of the current line.
     line: Vec<u8>,
@@ -130,18 +142,24 @@ impl<R: BufRead> TextLines<R> {
         let (encoding, mark) = encoding(&head)?;
         head.drain(..mark);
         let reader = Cursor::new(head).chain(reader);
-        Ok(Self { reader, limit, encoding, line: Vec::new(), text: String::new(), number: 0 })
+        let line_limit = usize::MAX;
+        Ok(Self { reader, limit, line_limit, encoding, line: Vec::new(), text: String::new(), number: 0 })
+    }
+
+    /// Refuses lines of more than `bytes` bytes, line end included, before they are held in memory.
+    pub fn line_limit(self, bytes: usize) -> Self {
+        Self { line_limit: bytes, ..self }
     }
 
     /// The next line with its number from 1, without its end and without a byte order mark; `None` after the last.
     ///
     /// # Errors
-    /// A [`TextError`] if the text cannot be read, is longer than allowed or is not in its encoding.
+    /// A [`TextError`] if the text cannot be read, it or a line is longer than allowed, or it is not in its encoding.
     pub fn next_line(&mut self) -> Result<Option<(usize, &str)>, TextError> {
         self.line.clear();
         match self.encoding {
             Encoding::Utf8 => {
-                self.reader.read_until(b'\n', &mut self.line).map_err(TextError::Io)?;
+                self.read_until_feed().map_err(TextError::Io)?;
             }
             encoding => self.read_units(encoding).map_err(TextError::Io)?,
         }
@@ -152,6 +170,9 @@ impl<R: BufRead> TextLines<R> {
             return Ok(None);
         }
         self.number += 1;
+        if self.line.len() > self.line_limit {
+            return Err(TextError::LineTooLong { line: self.number, limit: self.line_limit });
+        }
         let line = match self.encoding {
             Encoding::Utf8 => std::str::from_utf8(&self.line).map_err(|_| TextError::NotUtf8 { line: self.number })?,
             encoding => {
@@ -163,10 +184,16 @@ impl<R: BufRead> TextLines<R> {
         Ok(Some((self.number, line.strip_suffix('\r').unwrap_or(line))))
     }
 
+    /// Appends bytes to `line` up to a line feed, to the end, or until the line is too long.
+    fn read_until_feed(&mut self) -> io::Result<usize> {
+        let room = self.line_limit.saturating_add(1).saturating_sub(self.line.len());
+        self.reader.by_ref().take(room as u64).read_until(b'\n', &mut self.line)
+    }
+
     /// Reads two-byte units into `line` up to a line feed, which is appended too, or to the end.
     fn read_units(&mut self, encoding: Encoding) -> io::Result<()> {
         loop {
-            let read = self.reader.read_until(b'\n', &mut self.line)?;
+            let read = self.read_until_feed()?;
             if read == 0 || self.line.last() != Some(&b'\n') {
                 return Ok(());
             }
@@ -291,5 +318,22 @@ mod tests {
             assert!(matches!(error, TextError::TooLarge { bytes: 6, limit: 5 }), "{error}");
         }
         assert!(matches!(lines(b"ab", 1), Err(TextError::TooLarge { bytes: 2, limit: 1 })));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_not_held() {
+        let endless = b"abc\nde\n".chain(io::repeat(b'x'));
+        let mut lines = TextLines::new(BufReader::new(endless), u64::MAX).unwrap().line_limit(4);
+        assert_eq!(lines.next_line().unwrap(), Some((1, "abc")));
+        assert_eq!(lines.next_line().unwrap(), Some((2, "de")));
+        let error = lines.next_line().expect_err("an endless line");
+        assert!(matches!(error, TextError::LineTooLong { line: 3, limit: 4 }), "{error}");
+        assert!(lines.line.capacity() < 100, "{} bytes are held", lines.line.capacity());
+        for bytes in [utf16("\u{feff}ab\nabcdefgh", u16::to_le_bytes), utf16("\u{feff}ab\nabcdefgh", u16::to_be_bytes)]
+        {
+            let mut lines = TextLines::new(&bytes[..], 100).unwrap().line_limit(6);
+            assert_eq!(lines.next_line().unwrap(), Some((1, "ab")));
+            assert!(matches!(lines.next_line(), Err(TextError::LineTooLong { line: 2, limit: 6 })));
+        }
     }
 }
