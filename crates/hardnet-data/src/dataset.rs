@@ -10,6 +10,7 @@ mod class_map;
 mod classes;
 mod csv;
 mod error;
+mod find;
 mod from_list;
 mod idx;
 mod kit;

@@ -132,12 +132,12 @@ fn with_slashes(path: &Path) -> String {
     parts.join("/")
 }
 
-fn last_component(name: &str) -> &str {
+pub(super) fn last_component(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
 /// Whether `long` is `short` below some folder.
-fn is_below(long: &str, short: &str) -> bool {
+pub(super) fn is_below(long: &str, short: &str) -> bool {
     long.strip_suffix(short).is_some_and(|folder| folder.ends_with('/'))
 }
 

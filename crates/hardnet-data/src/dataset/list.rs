@@ -14,6 +14,7 @@ use std::path::Path;
 use hardnet_base::TextLines;
 
 use super::{DatasetError, MAX_LIST_BYTES};
+pub(super) use kaggle::class_from_name;
 pub(super) use names::FolderNames;
 pub(super) use parsed::ParsedList;
 

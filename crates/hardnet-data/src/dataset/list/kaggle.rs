@@ -61,7 +61,7 @@ pub(super) fn parse_row<'a>(list: &Path, line: usize, text: &'a str) -> Result<(
 }
 
 /// The class in the name of a training image, `n01440764_10026.JPEG`.
-pub(super) fn class_from_name(name: &str) -> Option<&str> {
+pub(in crate::dataset) fn class_from_name(name: &str) -> Option<&str> {
     name.split_once('_').map(|(class, _)| class).filter(|class| imagenet::is_wordnet_id(class))
 }
 
