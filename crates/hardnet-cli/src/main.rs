@@ -12,6 +12,7 @@ mod labels;
 mod model;
 mod network;
 mod output;
+mod page;
 mod pipeline;
 mod printer;
 mod progress;

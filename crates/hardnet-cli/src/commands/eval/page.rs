@@ -1,19 +1,16 @@
 //! `--report`: the result as one self-contained HTML page, without scripts or external files.
 //!
-//! [`document`] assembles the page from its sections, one file each. All foreign text (names of files and classes,
-//! paths) passes through [`html`], which escapes it.
+//! [`document`] assembles the page from its sections, one file each.
 
 mod calibration;
 mod classes;
 mod confusion;
 mod document;
-mod html;
 mod mistakes;
 mod settings;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod thumbnails;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,6 +23,7 @@ use hardnet_eval::{Breakdown, Metric, Mistake};
 
 use crate::failure::Result;
 use crate::output::OutputFile;
+use crate::page::thumbnails;
 use crate::report::EvalReport;
 
 /// Number of mistakes that are shown as images.

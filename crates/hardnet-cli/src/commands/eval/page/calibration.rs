@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hardnet_eval::{Calibration, CalibrationBin};
 
 use super::Content;
-use super::html::{count, percent};
+use crate::page::html::{count, percent};
 
 /// The area of a chart, in units of its picture.
 const WIDTH: f64 = 340.0;

@@ -3,7 +3,7 @@
 use hardnet_eval::ClassScore;
 
 use super::Content;
-use super::html::{count, name, percent};
+use crate::page::html::{count, name, percent};
 
 /// The most classes whose table is in the order of the classes and without best and worst.
 const FEW: usize = 32;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hardnet_eval::Confusion;
 
 use super::Content;
-use super::html::{Text, count, name, percent};
+use crate::page::html::{Text, count, name, percent};
 
 /// The most classes whose matrix is a table.
 const TABLE: usize = 24;

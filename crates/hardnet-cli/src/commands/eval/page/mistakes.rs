@@ -1,7 +1,8 @@
 //! The mistakes that the network was surest of.
 
-use super::html::{Text, name, percent, png_address};
 use super::{Content, Picture};
+use crate::page;
+use crate::page::html::{name, percent};
 
 pub(super) fn section(content: &Content) -> String {
     let body = if content.pictures.is_empty() {
@@ -18,10 +19,7 @@ pub(super) fn section(content: &Content) -> String {
 
 fn figure(content: &Content, picture: &Picture) -> String {
     let Picture { mistake, name: file, png } = picture;
-    let image = match png {
-        Some(png) => format!("<img src=\"{}\" alt=\"{}\">", png_address(png), Text(file)),
-        None => "<div class=\"gone\">the image can no longer be read</div>".into(),
-    };
+    let image = page::picture(png.as_deref(), file, "the image can no longer be read");
     let line = |kind: &str, class: usize, probability: f64| {
         let label = name(&content.short_name(class));
         format!("<span class=\"{kind}\">{label}</span> <span class=\"n\">{}</span>", percent(Some(probability), 1))

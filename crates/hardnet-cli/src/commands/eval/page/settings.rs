@@ -1,7 +1,7 @@
 //! The settings that reproduce the run.
 
 use super::Content;
-use super::html::{count, name};
+use crate::page::html::{count, name};
 use crate::pipeline::describe;
 
 pub(super) fn section(content: &Content) -> String {

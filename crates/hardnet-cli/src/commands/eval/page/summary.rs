@@ -1,7 +1,8 @@
 //! The figures of the whole run.
 
 use super::Content;
-use super::html::{Text, count, images, name, percent};
+use crate::page::html::{Text, count, images, name, percent};
+use crate::page::tile;
 use crate::report::Share;
 
 /// Network and images, in one paragraph.
@@ -53,10 +54,6 @@ pub(super) fn section(content: &Content) -> String {
     ]
     .concat();
     format!("<section aria-label=\"Summary\">\n<div class=\"tiles\">\n{tiles}</div>\n</section>\n")
-}
-
-fn tile(title: &str, figure: &str, note: &str) -> String {
-    format!("<div><h2>{title}</h2><p class=\"figure\">{figure}</p><p class=\"note\">{note}</p></div>\n")
 }
 
 fn share(share: &Share) -> String {

@@ -8,7 +8,7 @@ use crate::failure::Result;
 const SIDE: u32 = 128;
 
 /// Each sample's crop as PNG, at most [`SIDE`] pixels wide; none where the image cannot be read.
-pub(super) fn of(samples: Vec<Sample>, pipeline: &Pipeline) -> Result<Vec<Option<Vec<u8>>>> {
+pub(crate) fn of(samples: Vec<Sample>, pipeline: &Pipeline) -> Result<Vec<Option<Vec<u8>>>> {
     let mut pngs = vec![None; samples.len()];
     if samples.is_empty() {
         return Ok(pngs);

@@ -9,7 +9,7 @@ const MAX_CHARS: usize = 200;
 /// length.
 ///
 /// Control characters show as U+FFFD, since HTML has no way to write them.
-pub(super) struct Text<'a>(pub(super) &'a str);
+pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,12 +32,12 @@ impl Display for Text<'_> {
 }
 
 /// The same as an element of its own, so that marks of writing direction in it do not reach the text around it.
-pub(super) fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     format!("<bdi>{}</bdi>", Text(text))
 }
 
 /// A number with a comma between thousands.
-pub(super) fn count(number: usize) -> String {
+pub(crate) fn count(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -50,12 +50,12 @@ pub(super) fn count(number: usize) -> String {
 }
 
 /// `1 image`, `2 images`.
-pub(super) fn images(number: usize) -> String {
+pub(crate) fn images(number: usize) -> String {
     format!("{} image{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A share of 0 to 1 in percent with `decimals` digits; a dash if there is none.
-pub(super) fn percent(share: Option<f64>, decimals: usize) -> String {
+pub(crate) fn percent(share: Option<f64>, decimals: usize) -> String {
     share.map_or("–".into(), |share| format!("{:.decimals$}&nbsp;%", 100.0 * share))
 }
 
