@@ -18,7 +18,7 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA.
     Avx2(Avx2),
-    /// AVX-512 (F, VL and DQ) in addition to AVX2 and FMA.
+    /// AVX-512 (F, BW, VL and DQ) in addition to AVX2 and FMA.
     Avx512(Avx512),
 }
 
@@ -37,7 +37,7 @@ impl Avx2 {
     }
 }
 
-/// Proof that the processor has F, VL and DQ of AVX-512, AVX2 and FMA.
+/// Proof that the processor has F, BW, VL and DQ of AVX-512, AVX2 and FMA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512(Avx2);
 
@@ -46,6 +46,7 @@ impl Avx512 {
     pub fn detect() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
             && std::arch::is_x86_feature_detected!("avx512vl")
             && std::arch::is_x86_feature_detected!("avx512dq")
         {
