@@ -24,12 +24,13 @@ import record
 METHODS = {
     "nearest": cv2.INTER_NEAREST,
     "linear": cv2.INTER_LINEAR,
+    "linear-exact": cv2.INTER_LINEAR_EXACT,
     "cubic": cv2.INTER_CUBIC,
     "cubic-ipp": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
 }
 # From and to, width by height.
-SIZES = (((500, 375), (341, 256)), ((500, 375), (250, 187)), ((500, 375), (683, 512)), ((2048, 1536), (341, 256)))
+SIZES = (((500, 375), (341, 256)), ((512, 384), (256, 192)), ((500, 375), (683, 512)), ((2048, 1536), (341, 256)))
 TURNS = 101
 
 

@@ -9,11 +9,11 @@ use std::error::Error;
 use std::io::{BufRead, Read, Write};
 use std::time::Instant;
 
-use hardnet_data::{Channels, Image, Isa, opencv};
+use hardnet_data::{Channels, Image, Isa, Resizer, opencv};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let isa: Isa = std::env::args().nth(1).ok_or("the argument is an instruction set")?.parse()?;
-    let mut resizer = opencv::Resizer::with_isa(isa);
+    let mut resizer = Resizer::with_isa(isa);
     let (mut stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
     let mut image = Image::from_rgb8(1, 1, vec![0; 3])?;
     let mut line = String::new();
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             stdin.read_exact(&mut samples)?;
             image = Image::new(width, height, channels, samples)?;
         } else {
-            let interpolation = last.parse()?;
+            let interpolation: opencv::Interpolation = last.parse()?;
             let start = Instant::now();
             let resized = resizer.resize(&image, width, height, interpolation)?;
             let time = start.elapsed();

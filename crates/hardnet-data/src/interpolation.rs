@@ -7,6 +7,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::opencv;
 
+/// Gives an enumeration `ALL`, `name`, `Display` and `FromStr`. Its names are those of serde.
+macro_rules! named {
+    ($type:ident { $($variant:ident = $name:literal,)+ }) => {
+        impl $type {
+            /// Every value.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            /// The name that [`FromStr`](std::str::FromStr) and serde read.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::UnknownInterpolation;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                let found = Self::ALL.into_iter().find(|value| value.name() == name);
+                found.ok_or_else(|| $crate::UnknownInterpolation::new(name, Self::ALL))
+            }
+        }
+    };
+}
+pub(crate) use named;
+
 /// The filter of a resize, by Pillow's names (`Image.Resampling`) in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -24,42 +57,13 @@ pub enum Interpolation {
     Lanczos,
 }
 
-impl Interpolation {
-    /// Every filter, narrowest first.
-    pub const ALL: [Interpolation; 5] = [
-        Interpolation::Box,
-        Interpolation::Bilinear,
-        Interpolation::Hamming,
-        Interpolation::Bicubic,
-        Interpolation::Lanczos,
-    ];
-
-    /// The name that [`FromStr`] and serde read: `"bilinear"`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Interpolation::Box => "box",
-            Interpolation::Bilinear => "bilinear",
-            Interpolation::Hamming => "hamming",
-            Interpolation::Bicubic => "bicubic",
-            Interpolation::Lanczos => "lanczos",
-        }
-    }
-}
-
-impl fmt::Display for Interpolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Interpolation {
-    type Err = UnknownInterpolation;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|interpolation| interpolation.name() == name);
-        found.ok_or_else(|| UnknownInterpolation::new(name, Self::ALL))
-    }
-}
+named!(Interpolation {
+    Box = "box",
+    Bilinear = "bilinear",
+    Hamming = "hamming",
+    Bicubic = "bicubic",
+    Lanczos = "lanczos",
+});
 
 /// How an image is resized: by a filter of Pillow or a method of OpenCV.
 ///

@@ -10,15 +10,17 @@
 //! * **Linear and cubic** weights are rounded to multiples of 1/2048. Rows are interpolated horizontally in integers.
 //!   Vertically, linear drops the low bits of both factors (`linear.rs`), and cubic is computed in f32, but for the
 //!   last few samples of a row, which are computed in integers (`cubic.rs`).
+//! * **Exact linear** weights are rounded to multiples of 1/256, and nothing else is rounded before the result.
 //! * **Area** averages in integers or in f32, in the order of a table (`area.rs`).
-//! * Halving both sides by [`Linear`](Interpolation::Linear) is done by `Area`, and enlarging by `Area` is a linear
+//! * Halving both sides by either linear method is done by `Area`, and enlarging by `Area` is a linear
 //!   interpolation with other positions.
 //!
 //! [`CubicIpp`](Interpolation::CubicIpp) is the cubic interpolation of OpenCV's packages for x86-64, which call Intel's
 //! IPP. Its results depend on the processor, so it cannot be reproduced to the bit: see there.
 //!
-//! [`Resizer`] validates and chooses, `positions.rs` has pixels and weights, the other files have the loops. Oracle:
-//! opencv-python-headless 4.14.0 and 5.0.0 on x86-64, held by `tests/opencv.rs` over stored results.
+//! A [`Resizer`](crate::Resizer) resizes by these methods as by Pillow's filters. `Memory` chooses, `positions.rs` has
+//! pixels and weights, the other files have the loops. Oracle: opencv-python-headless 4.14.0 and 5.0.0 on x86-64, held
+//! by `tests/opencv.rs` over stored results.
 
 mod area;
 #[cfg(target_arch = "x86_64")]
@@ -29,15 +31,13 @@ mod nearest;
 mod positions;
 mod rows;
 
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 use hardnet_simd::Isa;
 use serde::{Deserialize, Serialize};
 
 use crate::image::{Image, ImageError};
-use crate::interpolation::UnknownInterpolation;
+use crate::interpolation::named;
 use crate::window;
 use positions::Scale;
 
@@ -50,6 +50,8 @@ pub enum Interpolation {
     Nearest,
     /// `cv2.INTER_LINEAR`: of two pixels along each axis.
     Linear,
+    /// `cv2.INTER_LINEAR_EXACT`: the same in other arithmetic, which rounds once.
+    LinearExact,
     /// `cv2.INTER_CUBIC` in OpenCV's own arithmetic: of four pixels along each axis, with a = -3/4. It is computed
     /// where OpenCV was built without IPP, as on ARM, or after `cv2.ipp.setUseIPP(False)`.
     Cubic,
@@ -62,106 +64,30 @@ pub enum Interpolation {
     Area,
 }
 
-impl Interpolation {
-    /// Every method.
-    pub const ALL: [Self; 5] = [Self::Nearest, Self::Linear, Self::Cubic, Self::CubicIpp, Self::Area];
+named!(Interpolation {
+    Nearest = "nearest",
+    Linear = "linear",
+    LinearExact = "linear-exact",
+    Cubic = "cubic",
+    CubicIpp = "cubic-ipp",
+    Area = "area",
+});
 
-    /// The name that [`FromStr`] and serde read: `"cubic-ipp"`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nearest => "nearest",
-            Self::Linear => "linear",
-            Self::Cubic => "cubic",
-            Self::CubicIpp => "cubic-ipp",
-            Self::Area => "area",
-        }
-    }
-}
-
-impl fmt::Display for Interpolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Interpolation {
-    type Err = UnknownInterpolation;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|interpolation| interpolation.name() == name);
-        found.ok_or_else(|| UnknownInterpolation::new(name, Self::ALL))
-    }
-}
-
-/// Resamples the whole of `image` to `width` x `height` pixels, as `cv2.resize(image, (width, height),
-/// interpolation=..)`.
-///
-/// Channels are resampled independently, so RGB and BGR give the same samples. For many images, a [`Resizer`] saves the
-/// allocations.
-///
-/// # Errors
-/// [`ImageError::Side`] if a side is 0 or above 65,536, [`ImageError::TooManyPixels`] if their product is above
-/// 178,956,970.
-pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpolation) -> Result<Image, ImageError> {
-    Resizer::new().resize(image, width, height, interpolation)
-}
-
-/// Memory and instruction set of one thread's resizes: what one image needed, the next uses again.
-///
-/// The results are the same for every instruction set.
-pub struct Resizer {
-    isa: Isa,
+/// Memory of one thread's resizes.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
     linear: linear::Memory,
     cubic: cubic::Memory,
     area: area::Memory,
     nearest: nearest::Memory,
 }
 
-impl Resizer {
-    /// Creates a resizer for the best instruction set of this processor.
-    pub fn new() -> Self {
-        Self::with_isa(Isa::best())
-    }
-
-    /// Creates a resizer for an instruction set.
-    pub fn with_isa(isa: Isa) -> Self {
-        Self {
-            isa,
-            linear: Default::default(),
-            cubic: Default::default(),
-            area: Default::default(),
-            nearest: Default::default(),
-        }
-    }
-
-    /// The instruction set in use.
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// As the function [`resize`].
-    ///
-    /// # Errors
-    /// As [`resize`].
-    pub fn resize(
-        &mut self,
-        image: &Image,
-        width: usize,
-        height: usize,
-        interpolation: Interpolation,
-    ) -> Result<Image, ImageError> {
-        let size = (width as u64, height as u64);
-        let length = width.saturating_mul(image.channels().count());
-        window::sides(size, &(0..size.0, 0..size.1))?;
-        let mut samples = Vec::with_capacity(height * length);
-        self.each_row(image, size, (0..size.0, 0..size.1), interpolation, |_, row| samples.extend_from_slice(row))?;
-        Image::new(width, height, image.channels(), samples)
-    }
-
+impl Memory {
     /// Calls `each` with the number and the samples of every row of the part `window` (columns, rows) of `image`
     /// resampled to `size` (width, height) pixels, in order. Only the window is computed.
     pub(crate) fn each_row(
         &mut self,
+        isa: Isa,
         image: &Image,
         size: (u64, u64),
         window: (Range<u64>, Range<u64>),
@@ -171,7 +97,7 @@ impl Resizer {
         window::sides(size, &window)?;
         let columns = Scale::new(image.width(), size.0);
         let rows = Scale::new(image.height(), size.1);
-        let job = Job { isa: self.isa, image, columns, rows, window };
+        let job = Job { isa, image, columns, rows, window };
         let halved = |scale: &Scale| scale.integral() == Some(2);
         if (image.width() as u64, image.height() as u64) == size {
             job.copy(&mut each);
@@ -179,27 +105,17 @@ impl Resizer {
         }
         match interpolation {
             Interpolation::Nearest => self.nearest.run(&job, &mut each),
-            Interpolation::Linear if halved(&columns) && halved(&rows) => self.area.run(&job, &mut each),
+            Interpolation::Linear | Interpolation::LinearExact if halved(&columns) && halved(&rows) => {
+                self.area.run(&job, &mut each)
+            }
             Interpolation::Linear => self.linear.run(&job, Scale::position, &mut each),
+            Interpolation::LinearExact => self.linear.run_exact(&job, &mut each),
             Interpolation::Cubic => self.cubic.run(&job, cubic::Arithmetic::Own, &mut each),
             Interpolation::CubicIpp => self.cubic.run(&job, cubic::Arithmetic::Ipp, &mut each),
             Interpolation::Area if columns.shrinks() && rows.shrinks() => self.area.run(&job, &mut each),
             Interpolation::Area => self.linear.run(&job, Scale::area_position, &mut each),
         }
         Ok(())
-    }
-}
-
-impl Default for Resizer {
-    /// [`Resizer::new`].
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for Resizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Resizer({})", self.isa)
     }
 }
 

@@ -81,7 +81,7 @@ pub struct Resizer {
     columns: Axis,
     rows: Axis,
     buffers: Buffers,
-    opencv: opencv::Resizer,
+    opencv: opencv::Memory,
 }
 
 impl Resizer {
@@ -96,7 +96,7 @@ impl Resizer {
             columns: Axis::new(isa),
             rows: Axis::new(isa),
             buffers: Buffers::default(),
-            opencv: opencv::Resizer::with_isa(isa),
+            opencv: opencv::Memory::default(),
         }
     }
 
@@ -148,7 +148,9 @@ impl Resizer {
     ) -> Result<(), ImageError> {
         match resampling {
             Resampling::Pillow(interpolation) => self.pillow_rows(image, size, window, interpolation, each),
-            Resampling::Opencv(interpolation) => self.opencv.each_row(image, size, window, interpolation, each),
+            Resampling::Opencv(interpolation) => {
+                self.opencv.each_row(self.isa(), image, size, window, interpolation, each)
+            }
         }
     }
 

@@ -74,18 +74,26 @@ impl Memory {
         let part = 1.0 / (width * height) as f32;
         let first = job.window.0.start as usize * width * channels;
         let length = job.length() * width;
-        self.output.resize(job.length(), 0);
+        self.output.resize(job.length() + PADDING, 0);
         for (index, row) in job.window_rows() {
             let row = row as usize * height;
+            let mut done = 0;
+            #[cfg(target_arch = "x86_64")]
+            if let (2, 2, 3, Some(token)) = (width, height, channels, job.isa.avx2()) {
+                let rows = [row, row + 1].map(|row| &job.rows_from(row)[first..]);
+                done = avx2::halve(token, rows, job.length() / channels, &mut self.output);
+            }
+            let begin = done * width * channels;
             self.counts.clear();
-            self.counts.resize(length, 0);
+            self.counts.resize(length - begin, 0);
             for row in row..row + height {
-                for (sum, &sample) in self.counts.iter_mut().zip(&job.row(row)[first..][..length]) {
+                for (sum, &sample) in self.counts.iter_mut().zip(&job.row(row)[first..][begin..length]) {
                     *sum += u32::from(sample);
                 }
             }
-            let pixels = self.counts.chunks_exact(width * channels).zip(self.output.chunks_exact_mut(channels));
-            for (block, output) in pixels {
+            let blocks = self.counts.chunks_exact(width * channels);
+            let pixels = self.output[..job.length()].chunks_exact_mut(channels).skip(done);
+            for (block, output) in blocks.zip(pixels) {
                 for channel in 0..channels {
                     let sum: u32 = block[channel..].iter().step_by(channels).sum();
                     output[channel] = match (width, height) {
@@ -94,7 +102,7 @@ impl Memory {
                     };
                 }
             }
-            each(index, &self.output);
+            each(index, &self.output[..job.length()]);
         }
     }
 
@@ -124,7 +132,7 @@ impl Memory {
 }
 
 /// Samples after an output row that a kernel may overwrite.
-const PADDING: usize = 16;
+const PADDING: usize = 32;
 
 /// Averages the row that `input` begins with horizontally.
 fn average(job: &Job<'_>, columns: &Table, input: &[u8], values: &mut [f32]) {

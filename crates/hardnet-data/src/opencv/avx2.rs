@@ -40,3 +40,18 @@ pub(super) unsafe fn store(to: *mut u8, first: __m256, second: __m256) {
     // SAFETY: the caller's promise.
     unsafe { _mm_storeu_si128(to.cast(), _mm_shuffle_epi8(bytes, colors)) };
 }
+
+/// Stores eight pixels, 24 samples and 8 of any value, of 32 numbers of 16 bits, four a pixel.
+///
+/// # Safety
+/// `to` is valid for writing 32 samples.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) unsafe fn store_words(to: *mut u8, first: __m256i, second: __m256i) {
+    let colors = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    let together = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
+    let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(first, second));
+    let samples = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(bytes, colors), together);
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_storeu_si256(to.cast(), samples) };
+}

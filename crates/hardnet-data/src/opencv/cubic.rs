@@ -4,14 +4,21 @@
 //! vertical pass rounds in two ways: eight samples at a time in f32, `round(b[0] * row 0 + (b[1] * row 1 + ...))` with
 //! weights in units of 2^-22, and what is left at the end of a row in integers, `(sum + 2^21) >> 22`.
 //!
-//! [`Ipp`](Arithmetic::Ipp) computes both passes in f32 with weights that are not rounded.
+//! [`Ipp`](Arithmetic::Ipp) computes both passes in f32 with weights that are not rounded, and with fused products: they
+//! are faster, and as near to what IPP computes.
 //!
 //! Rows between the passes are f32, which holds the integers of the first exactly.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 use std::ops::Range;
+
+#[cfg(target_arch = "x86_64")]
+use hardnet_simd::Isa;
+use hardnet_simd::{Kernel, Simd, dispatch};
 
 use super::Job;
 use super::positions::{Scale, Taps, fixed_point};
@@ -36,8 +43,6 @@ const UNIT: f32 = 1.0 / (1 << 22) as f32;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     columns: Taps<4, f32>,
-    #[cfg(target_arch = "x86_64")]
-    pairs: avx2::Pairs,
     rows: RowCache<4, f32>,
     output: Vec<u8>,
 }
@@ -48,8 +53,6 @@ impl Memory {
         let small = job.columns.input < 4 || job.rows.input < 4;
         let arithmetic = if small { Arithmetic::Own } else { arithmetic };
         self.columns.plan(job.window.0.clone(), |index| tap(&job.columns, index, arithmetic));
-        #[cfg(target_arch = "x86_64")]
-        self.pairs.plan(&self.columns);
         let (channels, count) = (job.channels(), self.columns.pixels.len());
         self.rows.reset(count * lanes(channels));
         self.output.resize(job.length() + PADDING, 0);
@@ -61,10 +64,14 @@ impl Memory {
             let interpolate = |input: &[u8], values: &mut [f32]| {
                 let mut done = 0..0;
                 #[cfg(target_arch = "x86_64")]
-                if let (3, Some(token)) = (channels, job.isa.avx2()) {
-                    done = avx2::horizontal(token, &self.columns, &self.pairs, input, values);
+                if channels == 3 {
+                    done = match (job.isa, job.isa.avx2()) {
+                        (Isa::Avx512(token), _) => avx512::horizontal(token, &self.columns, input, values),
+                        (_, Some(token)) => avx2::horizontal(token, &self.columns, input, values),
+                        _ => done,
+                    };
                 }
-                horizontal(channels, &self.columns, done, input, values);
+                dispatch(job.isa, Rest { channels, arithmetic, columns: &self.columns, done, input, values });
             };
             let rows = self.rows.get(wanted, job, interpolate);
             vertical(job, rows, weights, arithmetic, &mut self.output);
@@ -112,14 +119,56 @@ fn weights(x: f64) -> [f32; 4] {
     [outer(x + 1.0), inner(x), inner(1.0 - x), outer(2.0 - x)].map(|weight| weight as f32)
 }
 
+/// The columns of a row that are not `done`, compiled for each instruction set: some have fused products.
+struct Rest<'a> {
+    channels: usize,
+    arithmetic: Arithmetic,
+    columns: &'a Taps<4, f32>,
+    done: Range<usize>,
+    input: &'a [u8],
+    values: &'a mut [f32],
+}
+
+impl Kernel for Rest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Rest { channels, arithmetic, columns, done, input, values } = self;
+        if channels == 3 {
+            horizontal(3, arithmetic, columns, done, input, values);
+        } else {
+            horizontal(1, arithmetic, columns, done, input, values);
+        }
+    }
+}
+
 /// Interpolates the columns of a row that are not `done`.
-fn horizontal(channels: usize, columns: &Taps<4, f32>, done: Range<usize>, input: &[u8], values: &mut [f32]) {
+#[inline(always)]
+fn horizontal(
+    channels: usize,
+    arithmetic: Arithmetic,
+    columns: &Taps<4, f32>,
+    done: Range<usize>,
+    input: &[u8],
+    values: &mut [f32],
+) {
     let lanes = lanes(channels);
     for column in (0..done.start).chain(done.end..columns.pixels.len()) {
         let (pixels, weights) = (columns.pixels[column], columns.weights[column]);
         for channel in 0..channels {
-            let products = |tap: usize| f32::from(input[pixels[tap] * channels + channel]) * weights[tap];
-            values[column * lanes + channel] = ((products(0) + products(1)) + products(2)) + products(3);
+            let samples = pixels.map(|pixel| f32::from(input[pixel * channels + channel]));
+            values[column * lanes + channel] = match arithmetic {
+                // Integers, which f32 holds in any order.
+                Arithmetic::Own => {
+                    let [a, b, c, d] = std::array::from_fn(|tap| samples[tap] * weights[tap]);
+                    (a + b) + (c + d)
+                }
+                Arithmetic::Ipp => {
+                    let [a, b, c, d] = samples;
+                    d.mul_add(weights[3], c.mul_add(weights[2], b.mul_add(weights[1], a * weights[0])))
+                }
+            };
         }
     }
 }
@@ -132,14 +181,21 @@ fn vertical(job: &Job<'_>, rows: [&[f32]; 4], weights: [f32; 4], arithmetic: Ari
     };
     let channels = job.channels();
     #[cfg(target_arch = "x86_64")]
-    if let (3, Some(token)) = (channels, job.isa.avx2()) {
-        return avx2::vertical(token, rows, weights, output);
+    if channels == 3 {
+        match (job.isa, job.isa.avx2()) {
+            (Isa::Avx512(token), _) => return avx512::vertical(token, arithmetic, rows, weights, output),
+            (_, Some(token)) => return avx2::vertical(token, arithmetic, rows, weights, output),
+            _ => {}
+        }
     }
     let lanes = lanes(channels);
     for (pixel, output) in output.chunks_exact_mut(channels).take(rows[0].len() / lanes).enumerate() {
         for channel in 0..channels {
-            let product = |row: usize| rows[row][pixel * lanes + channel] * weights[row];
-            let sum = product(0) + (product(1) + (product(2) + product(3)));
+            let [a, b, c, d] = rows.map(|row| row[pixel * lanes + channel]);
+            let sum = match arithmetic {
+                Arithmetic::Own => a * weights[0] + (b * weights[1] + (c * weights[2] + d * weights[3])),
+                Arithmetic::Ipp => a.mul_add(weights[0], b.mul_add(weights[1], c.mul_add(weights[2], d * weights[3]))),
+            };
             output[channel] = sum.round_ties_even() as u8;
         }
     }

@@ -65,11 +65,15 @@ impl Scale {
 pub(super) struct Taps<const K: usize, W> {
     pub(super) pixels: Vec<[usize; K]>,
     pub(super) weights: Vec<[W; K]>,
+    /// The output pixels whose input pixels follow each other: all but some at both ends.
+    pub(super) consecutive: Range<usize>,
+    /// The first sample of each of these, in rows of three channels.
+    pub(super) starts: Vec<u32>,
 }
 
 impl<const K: usize, W> Default for Taps<K, W> {
     fn default() -> Self {
-        Self { pixels: Vec::new(), weights: Vec::new() }
+        Self { pixels: Vec::new(), weights: Vec::new(), consecutive: 0..0, starts: Vec::new() }
     }
 }
 
@@ -83,15 +87,33 @@ impl<const K: usize, W> Taps<K, W> {
             self.pixels.push(pixels);
             self.weights.push(weights);
         }
-    }
-
-    /// The output pixels whose input pixels follow each other: all but some at both ends.
-    pub(super) fn consecutive(&self) -> Range<usize> {
         let follow = |pixels: &[usize; K]| pixels[K - 1] - pixels[0] == K - 1;
         let first = self.pixels.iter().position(follow).unwrap_or(self.pixels.len());
         let count = self.pixels[first..].iter().take_while(|pixels| follow(pixels)).count();
-        first..first + count
+        self.consecutive = first..first + count;
+        self.starts.clear();
+        self.starts.extend(self.pixels[first..first + count].iter().map(|pixels| 3 * pixels[0] as u32));
     }
+
+    /// The first of the [`consecutive`](Taps::consecutive) output pixels, in groups of `N`: those from whose last
+    /// first sample on `load` samples of a row of `length` samples can be read.
+    ///
+    /// First samples ascend, so this is true of every output pixel of these groups.
+    pub(super) fn groups<const N: usize>(&self, length: usize, load: usize) -> Groups<'_, N, K, W> {
+        let starts = self.starts.as_chunks::<N>().0;
+        let starts = &starts[..starts.partition_point(|group| group[N - 1] as usize + load <= length)];
+        let columns = self.consecutive.start..self.consecutive.start + N * starts.len();
+        Groups { starts, weights: self.weights[columns.clone()].as_chunks().0, columns }
+    }
+}
+
+/// Groups of `N` output pixels.
+pub(super) struct Groups<'a, const N: usize, const K: usize, W> {
+    /// The first sample of each.
+    pub(super) starts: &'a [[u32; N]],
+    pub(super) weights: &'a [[[W; K]; N]],
+    /// Their places in the row.
+    pub(super) columns: Range<usize>,
 }
 
 /// A weight in units of 1/2048, rounded half to even.

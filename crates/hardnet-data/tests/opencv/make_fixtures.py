@@ -1,21 +1,31 @@
-"""Makes what tests/opencv.rs compares with: what OpenCV does with the same inputs.
+"""Makes what tests/opencv.rs compares with: what two versions of OpenCV do with the same inputs.
 
-    pip install opencv-python-headless==4.14.0.94 numpy
-    python3 make_fixtures.py
+    python3 -m venv opencv4 && opencv4/bin/pip install opencv-python-headless==4.14.0.94 numpy
+    python3 -m venv opencv5 && opencv5/bin/pip install opencv-python-headless==5.0.0.93 numpy
+    opencv4/bin/python make_fixtures.py opencv5/bin/python
 
-writes `fixtures.json` and `cubic_ipp.bin` beside itself. Inputs are noise by a formula that the Rust tests repeat. Results
-are stored as FNV-1a hashes of their bytes; those of `cubic-ipp`, which depend on the processor, as they are.
+writes `fixtures.json` and `cubic_ipp.bin` beside itself, if the second version gives the same bytes. Inputs are noise by a
+formula that the Rust tests repeat. Results are stored as FNV-1a hashes of their bytes; those of `cubic-ipp`, which depend on
+the processor, as they are.
 """
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-METHODS = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+METHODS = {
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "linear-exact": cv2.INTER_LINEAR_EXACT,
+    "cubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+}
 
 
 def fnv1a(data):
@@ -49,7 +59,8 @@ def sizes():
     yield from (((500, 375), (341, 256)), ((375, 500), (256, 341)))
 
 
-def main():
+def make():
+    """The stored cases, and the results of `cubic-ipp` for theirs."""
     cases = []
     cv2.ipp.setUseIPP(False)
     for number, (start, to) in enumerate(sizes()):
@@ -62,10 +73,28 @@ def main():
     for start, to in (((3, 9), (8, 8)), ((40, 30), (23, 51)), ((61, 47), (40, 31)), ((90, 64), (64, 45)), ((33, 41), (70, 60))):
         results += cv2.resize(noise(*start, 3), to, interpolation=cv2.INTER_CUBIC).tobytes()
         ipp.append({"from": start, "to": to})
-    (HERE / "cubic_ipp.bin").write_bytes(results)
-    versions = {"opencv-python-headless": cv2.__version__, "numpy": np.__version__}
-    lines = ",\n".join(json.dumps(case) for case in cases)
-    text = f'{{\n"versions": {json.dumps(versions)},\n"cubic_ipp": {json.dumps(ipp)},\n"resize": [\n{lines}\n]\n}}\n'
+    return {"version": cv2.__version__, "cubic_ipp": ipp, "resize": cases, "bytes": results.hex()}
+
+
+def main():
+    if sys.argv[1:] == ["--print"]:
+        print(json.dumps(make()))
+        return
+    (python,) = sys.argv[1:]
+    output = subprocess.run([python, __file__, "--print"], check=True, capture_output=True, text=True).stdout
+    made, other = json.loads(json.dumps(make())), json.loads(output)
+    versions = {"opencv-python-headless": [made.pop("version"), other.pop("version")], "numpy": np.__version__}
+    different = [case for case, theirs in zip(made["resize"], other["resize"], strict=True) if case != theirs]
+    ipp = sum(a != b for a, b in zip(bytes.fromhex(made["bytes"]), bytes.fromhex(other["bytes"]), strict=True))
+    names = " and ".join(versions["opencv-python-headless"])
+    print(f"{len(made['resize'])} cases of {len(METHODS)} methods: OpenCV {names} differ in {len(different)}")
+    print(f"{len(made['bytes']) // 2} bytes of cubic-ipp: {ipp} differ")
+    if different or ipp:
+        raise SystemExit(f"nothing was written; the first case that differs: {different[:1]}")
+    (HERE / "cubic_ipp.bin").write_bytes(bytes.fromhex(made["bytes"]))
+    lines = ",\n".join(json.dumps(case) for case in made["resize"])
+    ipp = json.dumps(made["cubic_ipp"])
+    text = f'{{\n"versions": {json.dumps(versions)},\n"cubic_ipp": {ipp},\n"resize": [\n{lines}\n]\n}}\n'
     (HERE / "fixtures.json").write_text(text)
 
 

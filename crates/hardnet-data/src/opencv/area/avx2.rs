@@ -5,7 +5,46 @@ use std::arch::x86_64::*;
 
 use hardnet_simd::Avx2;
 
-use super::Table;
+use super::{PADDING, Table};
+use crate::opencv::avx2::store_words;
+
+/// Averages leading blocks of 2x2 pixels of the rows that `upper` and `lower` begin with; returns their number, all
+/// whose loads lie in both. Writes up to [`PADDING`] samples after the last of `count` pixels.
+pub(super) fn halve(_: Avx2, [upper, lower]: [&[u8]; 2], count: usize, output: &mut [u8]) -> usize {
+    assert!(3 * count + PADDING <= output.len());
+    let readable = upper.len().min(lower.len());
+    let groups = (count / PIXELS).min(readable.saturating_sub(4) / (6 * PIXELS));
+    // SAFETY: the token proves AVX2. From the samples of each group on, 4 more can be read from both rows, and there is
+    // room for the pixels of all groups and the padding.
+    unsafe { halve_groups([upper, lower], groups, output) };
+    groups * PIXELS
+}
+
+/// Pixels that [`halve`] makes together.
+const PIXELS: usize = 8;
+
+/// # Safety
+/// `6 * PIXELS` samples for each group and 4 more can be read from both rows, `3 * PIXELS` for each group and 8 more
+/// written.
+#[target_feature(enable = "avx2")]
+unsafe fn halve_groups(rows: [&[u8]; 2], groups: usize, output: &mut [u8]) {
+    // Both samples of each channel side by side, of two pairs of pixels.
+    let pairs = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 3, 1, 4, 2, 5, -1, -1, 6, 9, 7, 10, 8, 11, -1, -1));
+    let (one, two) = (_mm256_set1_epi8(1), _mm256_set1_epi16(2));
+    let average = |at: usize| {
+        let [upper, lower] = rows.map(|row| {
+            // SAFETY: 28 samples from `at` on, of which the last of a group ends 4 after it.
+            let samples = unsafe { _mm256_loadu2_m128i(row.as_ptr().add(at + 12).cast(), row.as_ptr().add(at).cast()) };
+            _mm256_maddubs_epi16(_mm256_shuffle_epi8(samples, pairs), one)
+        });
+        _mm256_srli_epi16::<2>(_mm256_add_epi16(_mm256_add_epi16(upper, lower), two))
+    };
+    for group in 0..groups {
+        let at = 6 * PIXELS * group;
+        // SAFETY: 24 samples of the group, and 8 after it.
+        unsafe { store_words(output.as_mut_ptr().add(3 * PIXELS * group), average(at), average(at + 24)) };
+    }
+}
 
 /// Averages leading columns of the row that `input` begins with; returns their number, all whose loads lie in `input`.
 pub(super) fn average(_: Avx2, columns: &Table, input: &[u8], values: &mut [f32]) -> usize {

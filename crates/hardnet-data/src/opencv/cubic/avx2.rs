@@ -6,50 +6,23 @@ use std::ops::Range;
 
 use hardnet_simd::Avx2;
 
-use super::PADDING;
+use super::{Arithmetic, PADDING};
 use crate::opencv::avx2::store;
-use crate::opencv::positions::Taps;
-
-/// Pairs of columns whose pixels follow each other, prepared for [`horizontal`].
-#[derive(Debug, Default)]
-pub(super) struct Pairs {
-    range: Range<usize>,
-    /// A vector of weights for each tap.
-    weights: Vec<[[f32; 8]; 4]>,
-}
-
-impl Pairs {
-    pub(super) fn plan(&mut self, columns: &Taps<4, f32>) {
-        let Range { start, end } = columns.consecutive();
-        self.range = start..start + (end - start) / 2 * 2;
-        self.weights.clear();
-        let pairs = columns.weights[self.range.clone()].as_chunks::<2>().0;
-        let vector = |pair: &[[f32; 4]; 2], tap: usize| std::array::from_fn(|lane| pair[lane / 4][tap]);
-        self.weights.extend(pairs.iter().map(|pair| std::array::from_fn(|tap| vector(pair, tap))));
-    }
-}
+use crate::opencv::positions::{Groups, Taps};
 
 /// Interpolates columns of the row that `input` begins with, those done: the pairs whose loads lie in `input`.
-pub(super) fn horizontal(
-    _: Avx2,
-    columns: &Taps<4, f32>,
-    pairs: &Pairs,
-    input: &[u8],
-    values: &mut [f32],
-) -> Range<usize> {
-    let pixels = columns.pixels[pairs.range.clone()].as_chunks::<2>().0;
-    let count = pixels.partition_point(|pair| 3 * pair[1][0] + 16 <= input.len());
-    let range = pairs.range.start..pairs.range.start + count * 2;
-    let values = &mut values[4 * range.start..4 * range.end];
-    // SAFETY: the token proves AVX2. Pixels ascend, so 16 samples can be read from each of these pairs' on.
-    unsafe { interpolate(&pixels[..count], &pairs.weights, input, values.as_chunks_mut().0) };
-    range
+pub(super) fn horizontal(_: Avx2, columns: &Taps<4, f32>, input: &[u8], values: &mut [f32]) -> Range<usize> {
+    let Groups { starts, weights, columns } = columns.groups(input.len(), 16);
+    let values = &mut values[4 * columns.start..4 * columns.end];
+    // SAFETY: the token proves AVX2 and FMA; `groups` gives columns from whose first samples on 16 can be read.
+    unsafe { interpolate(starts, weights, input, values.as_chunks_mut().0) };
+    columns
 }
 
 /// # Safety
-/// 16 samples of `input` can be read from the first pixel of each column of `pixels` on.
-#[target_feature(enable = "avx2")]
-unsafe fn interpolate(pixels: &[[[usize; 4]; 2]], weights: &[[[f32; 8]; 4]], input: &[u8], values: &mut [[f32; 8]]) {
+/// 16 samples of `input` can be read from each of `starts` on.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn interpolate(starts: &[[u32; 2]], weights: &[[[f32; 4]; 2]], input: &[u8], values: &mut [[f32; 8]]) {
     // The samples of one pixel as 32-bit numbers.
     let pixel = |tap: i8| {
         let at = 3 * tap;
@@ -57,48 +30,60 @@ unsafe fn interpolate(pixels: &[[[usize; 4]; 2]], weights: &[[[f32; 8]; 4]], inp
         _mm256_broadcastsi128_si256(half)
     };
     let taps = [pixel(0), pixel(1), pixel(2), pixel(3)];
-    for (([a, b], weights), values) in pixels.iter().zip(weights).zip(values) {
+    for ((&[a, b], weights), values) in starts.iter().zip(weights).zip(values) {
         // SAFETY: the caller's promise; weights and values are eight.
         unsafe {
-            let (a, b) = (input.as_ptr().add(3 * a[0]), input.as_ptr().add(3 * b[0]));
+            let (a, b) = (input.as_ptr().add(a as usize), input.as_ptr().add(b as usize));
             let samples = _mm256_loadu2_m128i(b.cast(), a.cast());
-            let product = |tap: usize| {
-                let samples = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(samples, taps[tap]));
-                _mm256_mul_ps(samples, _mm256_loadu_ps(weights[tap].as_ptr()))
-            };
-            let sum = _mm256_add_ps(product(0), product(1));
-            let sum = _mm256_add_ps(_mm256_add_ps(sum, product(2)), product(3));
+            let weights = _mm256_loadu_ps(weights.as_ptr().cast());
+            let sample = |tap: usize| _mm256_cvtepi32_ps(_mm256_shuffle_epi8(samples, taps[tap]));
+            let sum = _mm256_mul_ps(sample(0), _mm256_permute_ps::<0b00_00_00_00>(weights));
+            let sum = _mm256_fmadd_ps(sample(1), _mm256_permute_ps::<0b01_01_01_01>(weights), sum);
+            let sum = _mm256_fmadd_ps(sample(2), _mm256_permute_ps::<0b10_10_10_10>(weights), sum);
+            let sum = _mm256_fmadd_ps(sample(3), _mm256_permute_ps::<0b11_11_11_11>(weights), sum);
             _mm256_storeu_ps(values.as_mut_ptr(), sum);
         }
     }
 }
 
 /// Interpolates between four rows of four values a pixel; writes up to [`PADDING`] samples after the last.
-pub(super) fn vertical(_: Avx2, rows: [&[f32]; 4], weights: [f32; 4], output: &mut [u8]) {
+pub(super) fn vertical(_: Avx2, arithmetic: Arithmetic, rows: [&[f32]; 4], weights: [f32; 4], output: &mut [u8]) {
     let length = rows[0].len();
     assert!(rows.iter().all(|row| row.len() == length) && length / 4 * 3 + PADDING <= output.len());
-    // SAFETY: the token proves AVX2; the rows are as long, and the output has room.
-    unsafe { blend(rows, weights, output) };
+    // SAFETY: the token proves AVX2 and FMA; the rows are as long, and the output has room.
+    unsafe {
+        match arithmetic {
+            Arithmetic::Own => blend::<false>(rows, weights, output),
+            Arithmetic::Ipp => blend::<true>(rows, weights, output),
+        }
+    }
 }
 
+/// Adds products, fused or rounded.
+///
 /// # Safety
 /// All rows are as long, a multiple of four; `output` has three samples for each four values and [`PADDING`] more.
-#[target_feature(enable = "avx2")]
-unsafe fn blend(rows: [&[f32]; 4], weights: [f32; 4], output: &mut [u8]) {
+#[target_feature(enable = "avx2,fma")]
+unsafe fn blend<const FUSED: bool>(rows: [&[f32]; 4], weights: [f32; 4], output: &mut [u8]) {
     const VALUES: usize = 16;
     let weights = weights.map(|weight| _mm256_set1_ps(weight));
-    let round = |rows: [__m256; 4]| {
-        let product = |row: usize| _mm256_mul_ps(rows[row], weights[row]);
-        let sum = _mm256_add_ps(product(1), _mm256_add_ps(product(2), product(3)));
-        _mm256_add_ps(product(0), sum)
+    let sum = |rows: [__m256; 4]| {
+        let add = |sum: __m256, row: usize| {
+            if FUSED {
+                _mm256_fmadd_ps(rows[row], weights[row], sum)
+            } else {
+                _mm256_add_ps(_mm256_mul_ps(rows[row], weights[row]), sum)
+            }
+        };
+        add(add(add(_mm256_mul_ps(rows[3], weights[3]), 2), 1), 0)
     };
     let length = rows[0].len();
     let whole = length / VALUES * VALUES;
     for at in (0..whole).step_by(VALUES) {
         // SAFETY: 16 values from `at` on lie in all rows.
         unsafe {
-            let first = round(rows.map(|row| _mm256_loadu_ps(row.as_ptr().add(at))));
-            let second = round(rows.map(|row| _mm256_loadu_ps(row.as_ptr().add(at + 8))));
+            let first = sum(rows.map(|row| _mm256_loadu_ps(row.as_ptr().add(at))));
+            let second = sum(rows.map(|row| _mm256_loadu_ps(row.as_ptr().add(at + 8))));
             store(output.as_mut_ptr().add(at / 4 * 3), first, second);
         }
     }
@@ -110,8 +95,8 @@ unsafe fn blend(rows: [&[f32]; 4], weights: [f32; 4], output: &mut [u8]) {
         });
         // SAFETY: the arrays have 16 values; after the samples of whole groups there is room for the padding.
         unsafe {
-            let first = round(rest.each_ref().map(|row| _mm256_loadu_ps(row.as_ptr())));
-            let second = round(rest.each_ref().map(|row| _mm256_loadu_ps(row.as_ptr().add(8))));
+            let first = sum(rest.each_ref().map(|row| _mm256_loadu_ps(row.as_ptr())));
+            let second = sum(rest.each_ref().map(|row| _mm256_loadu_ps(row.as_ptr().add(8))));
             store(output.as_mut_ptr().add(whole / 4 * 3), first, second);
         }
     }
