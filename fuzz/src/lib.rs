@@ -10,7 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hardnet_checkpoint::{Checkpoint, ReadOptions};
-use hardnet_data::{Dataset, DatasetError, DecodeLimits, ImageRoot, Interpolation, Pipeline, decode};
+use hardnet_data::{
+    Dataset, DatasetError, DecodeLimits, DecodeOptions, Decoding, Exif, ImageRoot, Interpolation, Pipeline,
+};
 use hardnet_graph::{Config, Graph};
 use hardnet_params::{Error as ParamsError, Examined, examine};
 use tempfile::TempDir;
@@ -264,15 +266,26 @@ pub fn idx(bytes: &[u8]) -> bool {
 
 /// Decodes a picture of at most 2^14 pixels and prepares it for a network.
 pub fn image(bytes: &[u8]) -> bool {
-    let mut limits = DecodeLimits::default();
-    limits.max_pixels = 1 << 14;
-    let picture = match decode(bytes, &limits) {
-        Ok(decoded) => decoded.image,
-        Err(error) => return refused(&error),
-    };
-    assert!((picture.width() * picture.height()) as u64 <= limits.max_pixels);
+    const MAX_PIXELS: u64 = 1 << 14;
     // The first byte of any format is fixed; the last is free, and chooses.
-    let interpolation = match bytes.last().is_some_and(|byte| byte % 2 == 0) {
+    let chosen = |bit: u8| bytes.last().is_some_and(|byte| byte & bit == 0);
+    let mut options = DecodeOptions::default().limits(DecodeLimits::default().max_pixels(MAX_PIXELS));
+    if !chosen(2) {
+        options = options.decoding(Decoding::OpenCv);
+    }
+    let stored = options.decode(bytes);
+    let turned = options.exif(Exif::Apply).decode(bytes);
+    let picture = match (stored, turned) {
+        (Ok(stored), Ok(turned)) => {
+            assert_eq!(stored.orientation, turned.orientation);
+            assert_eq!(stored.orientation.apply(stored.image), turned.image);
+            turned.image
+        }
+        (Err(error), Err(_)) => return refused(&error),
+        (stored, turned) => panic!("the orientation decides: {stored:?}, {turned:?}"),
+    };
+    assert!((picture.width() * picture.height()) as u64 <= MAX_PIXELS);
+    let interpolation = match chosen(1) {
         true => Interpolation::Bilinear,
         false => Interpolation::Bicubic,
     };

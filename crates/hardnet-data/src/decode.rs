@@ -1,7 +1,10 @@
 //! Decoding of image files to what Pillow's `Image.open(file).convert("RGB")` holds.
 //!
-//! The format is detected from the content. Orientation tags but those of TIFF, color profiles and gamma are ignored,
-//! alpha is dropped without compositing, as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
+//! The format is detected from the content. Color profiles and gamma are ignored, alpha is dropped without compositing,
+//! as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
+//!
+//! [`DecodeOptions`] follow OpenCV's conversions instead, and turn images upright by their Exif data, which OpenCV does
+//! and Pillow does not. Both turn a TIFF by its tag. Oracle: OpenCV 4.14.0, held by `tests/decode_opencv.rs`.
 //!
 //! All formats but JPEG are exact, except for BMP of 16 bits a pixel (one level) and lossy WebP. A JPEG is exact with
 //! the feature `exact-jpeg`. By default it is not: the standard leaves the rounding of the inverse transform and the
@@ -12,8 +15,11 @@
 
 mod bmp;
 mod error;
+mod exif;
 mod gif;
 mod jpeg;
+mod options;
+mod orientation;
 mod png;
 mod pnm;
 mod scratch;
@@ -25,6 +31,8 @@ use std::fmt;
 
 use crate::image::{Channels, Image, ImageError};
 pub use error::DecodeError;
+pub use options::{DecodeLimits, DecodeOptions, Decoding, Exif, UnknownExif};
+pub use orientation::Orientation;
 pub(crate) use scratch::DecodeScratch;
 pub use sniff::ContentGuess;
 
@@ -65,64 +73,36 @@ impl fmt::Display for ImageFormat {
     }
 }
 
-/// Bounds on what a file may make us allocate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DecodeLimits {
-    /// Most pixels of an image, checked against the header before anything is allocated.
-    pub max_pixels: u64,
-}
-
-impl Default for DecodeLimits {
-    /// 178,956,970 pixels: above it Pillow raises `DecompressionBombError`.
-    fn default() -> Self {
-        DecodeLimits { max_pixels: 178_956_970 }
-    }
-}
-
-impl DecodeLimits {
-    /// Accepts at most `count` pixels.
-    pub fn max_pixels(mut self, count: u64) -> Self {
-        self.max_pixels = count;
-        self
-    }
-
-    /// Checks sizes a header announces.
-    fn check(&self, format: ImageFormat, width: u64, height: u64) -> Result<(), DecodeError> {
-        if width == 0 || height == 0 {
-            let reason = format!("the header announces {width}x{height} pixels");
-            return Err(DecodeError::Malformed { format, reason });
-        }
-        if width.saturating_mul(height) > self.max_pixels {
-            return Err(DecodeError::TooManyPixels { width, height, max_pixels: self.max_pixels });
-        }
-        Ok(())
-    }
-}
-
 /// A decoded image and what decoding lost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Decoded {
     /// The image.
     pub image: Image,
-    /// Losses of Pillow's `convert("RGB")` on this file and faults that it ignores, each kind at most once.
+    /// Losses on the way to 8-bit RGB, shared with the library that is followed, and faults that it ignores, each kind at
+    /// most once.
     pub warnings: Vec<DecodeWarning>,
+    /// The orientation in the file's Exif data. [`DecodeOptions::exif`] says whether the image was turned by it.
+    pub orientation: Orientation,
 }
 
 impl Decoded {
+    fn new(image: Image, warnings: Vec<DecodeWarning>) -> Self {
+        Decoded { image, warnings, orientation: Orientation::Upright }
+    }
+
     fn lossless(image: Image) -> Self {
-        Decoded { image, warnings: Vec::new() }
+        Decoded::new(image, Vec::new())
     }
 }
 
-/// A loss on the way to 8-bit RGB, shared with Pillow, or a fault of the file.
+/// A loss on the way to 8-bit RGB, shared with Pillow or OpenCV, or a fault of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeWarning {
     /// Alpha or a transparent color was dropped; hidden colors show.
     AlphaDropped,
-    /// 16-bit samples were reduced to 8 bits: to their high byte, in pixmaps by rounding.
+    /// 16-bit samples were reduced to 8 bits: to their high byte, or by rounding.
     SixteenBitReduced,
     /// 16-bit gray samples were clipped to 255, not scaled: what Pillow makes of its mode `I;16`. Such an image is
     /// mostly white.
@@ -134,6 +114,8 @@ pub enum DecodeWarning {
     JpegIrregular,
     /// Parts of a JPEG are lost. They are coarse, gray or arbitrary; Pillow shows them without a warning.
     JpegDamaged,
+    /// The Exif data say how to turn the image, which was ignored as Pillow does.
+    OrientationIgnored,
 }
 
 impl fmt::Display for DecodeWarning {
@@ -147,11 +129,12 @@ impl fmt::Display for DecodeWarning {
             DecodeWarning::JpegDamaged => {
                 "the jpeg is damaged; parts of the image are coarse, gray or arbitrary, as in Pillow"
             }
+            DecodeWarning::OrientationIgnored => "the exif orientation was ignored",
         })
     }
 }
 
-/// Decodes a whole file.
+/// Decodes a whole file as Pillow does. [`DecodeOptions`] have the alternatives.
 ///
 /// # Errors
 /// [`DecodeError::UnknownFormat`], [`DecodeError::Truncated`], [`DecodeError::Malformed`],
@@ -162,7 +145,7 @@ impl fmt::Display for DecodeWarning {
 /// appended an end-of-image marker the image is gray. A PNG must be complete to its last pixel and a BMP to the padding
 /// of its last row; Pillow does without the padding.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
-    decode_with(&mut DecodeScratch::default(), bytes, limits)
+    DecodeOptions::default().limits(limits.clone()).decode(bytes)
 }
 
 /// [`decode`] with the memory of an earlier image.
@@ -171,16 +154,35 @@ pub(crate) fn decode_with(
     bytes: &[u8],
     limits: &DecodeLimits,
 ) -> Result<Decoded, DecodeError> {
-    match sniff::format(bytes) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(scratch, bytes, limits),
-        Ok(ImageFormat::Png) => png::decode(bytes, limits),
-        Ok(ImageFormat::Bmp) => bmp::decode(bytes, limits),
-        Ok(ImageFormat::Gif) => gif::decode(bytes, limits),
-        Ok(ImageFormat::Pnm) => pnm::decode(bytes, limits),
-        Ok(ImageFormat::Tiff) => tiff::decode(bytes, limits),
-        Ok(ImageFormat::WebP) => webp::decode(bytes, limits),
-        Err(found) => Err(DecodeError::UnknownFormat { found }),
+    decode_as(scratch, bytes, &DecodeOptions::default().limits(limits.clone()))
+}
+
+/// [`DecodeOptions::decode`] with the memory of an earlier image.
+pub(crate) fn decode_as(
+    scratch: &mut DecodeScratch,
+    bytes: &[u8],
+    options: &DecodeOptions,
+) -> Result<Decoded, DecodeError> {
+    let &DecodeOptions { decoding, exif, ref limits } = options;
+    let format = sniff::format(bytes).map_err(|found| DecodeError::UnknownFormat { found })?;
+    scratch.decoding = decoding;
+    let mut decoded = match format {
+        ImageFormat::Jpeg => jpeg::decode(scratch, bytes, limits),
+        ImageFormat::Png => png::decode(bytes, decoding, limits),
+        ImageFormat::Bmp => bmp::decode(bytes, decoding, limits),
+        ImageFormat::Gif => gif::decode(bytes, decoding, limits),
+        ImageFormat::Pnm => pnm::decode(bytes, decoding, limits),
+        ImageFormat::Tiff => tiff::decode(bytes, decoding, limits),
+        ImageFormat::WebP => webp::decode(bytes, limits),
+    }?;
+    decoded.orientation = exif::orientation(format, bytes, decoding);
+    if !decoded.orientation.is_upright() {
+        match exif {
+            Exif::Apply => decoded.image = decoded.orientation.apply(decoded.image),
+            Exif::Ignore => decoded.warnings.push(DecodeWarning::OrientationIgnored),
+        }
     }
+    Ok(decoded)
 }
 
 /// The image of a decoder's samples.

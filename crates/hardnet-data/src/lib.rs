@@ -3,7 +3,8 @@
 //!
 //! * [`Dataset`] names samples with their labels: from a list, class folders, Kaggle's solution file, an IDX file or a
 //!   tar archive, which is read in place. What can be known to be wrong is an error before any image is opened.
-//! * [`decode`] reads JPEG, PNG, GIF, BMP, TIFF, WebP and PNM as Pillow's `convert("RGB")` does.
+//! * [`decode`] reads JPEG, PNG, GIF, BMP, TIFF, WebP and PNM as Pillow's `convert("RGB")` does. [`DecodeOptions`] reads
+//!   them as `cv2.imread` does, and turns them upright by their Exif data.
 //! * [`Pipeline`] resizes, crops and normalizes: by default torchvision's geometry and arithmetic, and Pillow's resize.
 //!   [`opencv`] has OpenCV's resize, [`Convention`] the rules of PaddleClas and of Paddle's transforms.
 //! * [`Loader`] does all of this on worker threads ahead of the network, in order; [`CoreBudget`] keeps workers and
@@ -70,7 +71,10 @@ pub use dataset::{
     IdxImage, ImageRoot, KitError, LabelError, LabelRule, MAX_CLASSES, MAX_IDX_BYTES, MAX_LIST_BYTES, MAX_SAMPLES,
     MatError, Numbering, QuotedLabel, Sample,
 };
-pub use decode::{ContentGuess, DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, JPEG_DECODER, decode};
+pub use decode::{
+    ContentGuess, DecodeError, DecodeLimits, DecodeOptions, DecodeWarning, Decoded, Decoding, Exif, ImageFormat,
+    JPEG_DECODER, Orientation, UnknownExif, decode,
+};
 pub use encode::encode_png;
 pub use hardnet_base::{FileKind, TextError};
 pub use hardnet_simd::Isa;

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::{DecodeOptions, Exif};
 use crate::image::Image;
 use crate::interpolation::{Interpolation, Resampling};
 use crate::normalize::TensorWriter;
@@ -40,6 +41,9 @@ pub struct Pipeline {
     /// Rounding, arithmetic and order of channels.
     #[serde(default, skip_serializing_if = "Convention::is_default")]
     pub convention: Convention,
+    /// What becomes of the orientation in a file's Exif data; `None` for what `convention` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exif: Option<Exif>,
 }
 
 impl Pipeline {
@@ -61,6 +65,7 @@ impl Pipeline {
             mean: Self::IMAGENET_MEAN,
             std: Self::IMAGENET_STD,
             convention: Convention::Torchvision,
+            exif: None,
         }
     }
 
@@ -115,6 +120,18 @@ impl Pipeline {
     /// Another filter or method of the resize.
     pub fn with_interpolation(self, interpolation: impl Into<Resampling>) -> Self {
         Pipeline { interpolation: interpolation.into(), ..self }
+    }
+
+    /// Another use of the orientation in a file's Exif data.
+    pub fn with_exif(self, exif: Exif) -> Self {
+        let exif = Some(exif).filter(|&exif| exif != self.convention.exif());
+        Pipeline { exif, ..self }
+    }
+
+    /// How the files for this pipeline are decoded.
+    pub fn decode_options(&self) -> DecodeOptions {
+        let exif = self.exif.unwrap_or_else(|| self.convention.exif());
+        DecodeOptions::default().decoding(self.convention.decoding()).exif(exif)
     }
 
     /// Checks that every number makes sense.
@@ -250,6 +267,23 @@ fn check_side(name: &'static str, side: u32) -> Result<(), PipelineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_use_of_exif_is_stored_where_it_is_not_that_of_the_convention() {
+        for (pipeline, own, other) in
+            [(Pipeline::pil_bicubic(), Exif::Ignore, Exif::Apply), (Pipeline::paddleclas(), Exif::Apply, Exif::Ignore)]
+        {
+            assert_eq!(pipeline.decode_options().exif, own);
+            assert_eq!(pipeline.clone().with_exif(own), pipeline);
+            let changed = pipeline.clone().with_exif(other);
+            assert_eq!((changed.decode_options().exif, changed.name()), (other, None));
+            assert_eq!(changed.decode_options().decoding, pipeline.decode_options().decoding);
+            let text = serde_json::to_string(&changed).unwrap();
+            assert!(text.ends_with(&format!("\"exif\":\"{other}\"}}")), "{text}");
+            assert_eq!(serde_json::from_str::<Pipeline>(&text).unwrap(), changed);
+            assert!(!serde_json::to_string(&pipeline).unwrap().contains("exif"));
+        }
+    }
 
     #[test]
     fn img_size_and_crop_pct_follow_timm() {

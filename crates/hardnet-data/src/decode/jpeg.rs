@@ -101,7 +101,7 @@ fn to_decoded(
     if matches!(encoding, Encoding::Cmyk | Encoding::Ycck) {
         warnings.push(DecodeWarning::CmykConverted);
     }
-    Ok(Decoded { image: to_image(ImageFormat::Jpeg, size, channels, samples)?, warnings })
+    Ok(Decoded::new(to_image(ImageFormat::Jpeg, size, channels, samples)?, warnings))
 }
 
 fn malformed(reason: impl Into<String>) -> DecodeError {

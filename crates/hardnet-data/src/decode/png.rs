@@ -1,17 +1,17 @@
-//! PNG, through the `image` crate; what Pillow makes of each color type and depth.
+//! PNG, through the `image` crate; what Pillow and OpenCV make of each color type and depth.
 
 use std::io::Cursor;
 
 use image::ImageDecoder;
 use image::codecs::png::PngDecoder;
 
-use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, raster_error, to_image};
+use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, Decoding, ImageFormat, raster_error, to_image};
 use crate::image::Channels;
 
 /// Memory the decoder may take in addition to the pixels, for its window, palette and color profile.
 const OVERHEAD_BYTES: u64 = 16 << 20;
 
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], decoding: Decoding, limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let format = ImageFormat::Png;
     let header = Header::read(bytes)?;
     limits.check(format, header.width, header.height)?;
@@ -34,10 +34,10 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
     }
     if color.bytes_per_pixel() / color.channel_count() == 2 {
         // Pillow opens 16-bit gray as `I;16`, and its conversion to RGB clips; all other 16-bit types lose the low byte
-        // on opening.
-        let gray = header.color_type == Header::GRAY;
-        warnings.push(if gray { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced });
-        samples = narrow(&samples, |sample| if gray { sample.min(255) as u8 } else { (sample >> 8) as u8 });
+        // on opening. In OpenCV all do.
+        let clips = header.color_type == Header::GRAY && decoding == Decoding::Pillow;
+        warnings.push(if clips { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced });
+        samples = narrow(&samples, |sample| if clips { sample.min(255) as u8 } else { (sample >> 8) as u8 });
     }
     let (channels, samples) = match color.channel_count() {
         1 => (Channels::Gray, samples),
@@ -45,7 +45,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
         3 => (Channels::Rgb, samples),
         _ => (Channels::Rgb, samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect()),
     };
-    Ok(Decoded { image: to_image(format, (width as usize, height as usize), channels, samples)?, warnings })
+    Ok(Decoded::new(to_image(format, (width as usize, height as usize), channels, samples)?, warnings))
 }
 
 /// Checks that palettes are of whole entries, at most 256: the `png` crate panics on a palette that ends inside an

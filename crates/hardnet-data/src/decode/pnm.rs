@@ -1,6 +1,6 @@
 //! Portable bitmaps, graymaps and pixmaps, `P1` to `P6`: plain text or raw samples.
 
-use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, to_image};
+use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, Decoding, ImageFormat, to_image};
 use crate::image::Channels;
 
 const FORMAT: ImageFormat = ImageFormat::Pnm;
@@ -8,7 +8,7 @@ const FORMAT: ImageFormat = ImageFormat::Pnm;
 /// Digits of a number.
 const MAX_DIGITS: usize = 10;
 
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], decoding: Decoding, limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let &[_, kind, ..] = bytes else { return Err(truncated(bytes, "header")) };
     let mut words = Words { bytes, position: 3 };
     let (width, height) = (words.header()?, words.header()?);
@@ -21,10 +21,10 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
         let samples = if is_plain { words.digits(count)? } else { bits(words.rest(), size, bytes)? };
         return Ok(Decoded::lossless(to_image(FORMAT, size, channels, samples)?));
     }
-    let scale = Scale::new(words.header()?, channels)?;
+    let scale = Scale::new(words.header()?, channels, is_plain, decoding)?;
     let samples = if is_plain { words.numbers(count, &scale)? } else { scale.raw(words.rest(), count, bytes)? };
     let warnings = Vec::from_iter(scale.warning());
-    Ok(Decoded { image: to_image(FORMAT, size, channels, samples)?, warnings })
+    Ok(Decoded::new(to_image(FORMAT, size, channels, samples)?, warnings))
 }
 
 fn malformed(reason: String) -> DecodeError {
@@ -50,27 +50,67 @@ fn bits(data: &[u8], (width, height): (usize, usize), bytes: &[u8]) -> Result<Ve
 /// How samples up to a largest value become 8 bits.
 struct Scale {
     max: u32,
+    rule: Rule,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Pillow stretches the range to 0..=255.
+    Stretch,
     /// Pillow keeps gray above 8 bits as 16 bits, and its conversion to RGB clips them.
-    clips: bool,
+    Clip,
+    /// OpenCV stretches plain samples of 8 bits, rounded down.
+    StretchDown,
+    /// OpenCV takes raw samples of 8 bits as they are, whatever the largest value.
+    Keep,
+    /// OpenCV takes the high byte of 16 bits, whatever the largest value.
+    HighByte,
 }
 
 impl Scale {
-    fn new(max: u32, channels: Channels) -> Result<Self, DecodeError> {
+    fn new(max: u32, channels: Channels, is_plain: bool, decoding: Decoding) -> Result<Self, DecodeError> {
         if !(1..65536).contains(&max) {
             return Err(malformed(format!("the largest sample is {max}, expected 1 to 65535")));
         }
-        Ok(Self { max, clips: max > 255 && channels == Channels::Gray })
+        let rule = match decoding {
+            Decoding::Pillow if max > 255 && channels == Channels::Gray => Rule::Clip,
+            Decoding::Pillow => Rule::Stretch,
+            Decoding::OpenCv if max > 255 => Rule::HighByte,
+            Decoding::OpenCv if is_plain => Rule::StretchDown,
+            Decoding::OpenCv => Rule::Keep,
+        };
+        Ok(Self { max, rule })
     }
 
     fn warning(&self) -> Option<DecodeWarning> {
-        let wide = if self.clips { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced };
+        let clips = self.rule == Rule::Clip;
+        let wide = if clips { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced };
         (self.max > 255).then_some(wide)
     }
 
     fn apply(&self, value: u32) -> u8 {
-        let white = if self.clips { 65535.0 } else { 255.0 };
+        match self.rule {
+            Rule::Stretch => self.stretch(value, 255.0),
+            Rule::Clip => self.stretch(value, 65535.0),
+            Rule::StretchDown => (value.min(self.max) * 255 / self.max) as u8,
+            Rule::Keep => value.min(255) as u8,
+            Rule::HighByte => (value >> 8).min(255) as u8,
+        }
+    }
+
+    fn stretch(&self, value: u32, white: f64) -> u8 {
         let scaled = (f64::from(value) / f64::from(self.max) * white).round_ties_even();
         scaled.min(255.0) as u8
+    }
+
+    /// A number of a plain file. OpenCV lowers those that are too large.
+    fn plain(&self, value: u32) -> Result<u8, DecodeError> {
+        match self.rule {
+            Rule::Stretch | Rule::Clip if value > self.max => {
+                Err(malformed(format!("sample {value} is larger than {}", self.max)))
+            }
+            _ => Ok(self.apply(value.min(self.max))),
+        }
     }
 
     /// Raw samples of one byte, or of two with the high one first.
@@ -156,11 +196,7 @@ impl<'a> Words<'a> {
                     word.push(byte);
                 }
                 _ if !word.is_empty() => {
-                    let value = number(&word)?;
-                    if value > scale.max {
-                        return Err(malformed(format!("sample {value} is larger than {}", scale.max)));
-                    }
-                    samples.push(scale.apply(value));
+                    samples.push(scale.plain(number(&word)?)?);
                     word.clear();
                 }
                 Some(_) => {}

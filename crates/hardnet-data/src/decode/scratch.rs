@@ -1,16 +1,19 @@
-//! Buffers that one image leaves to the next.
+//! State of one thread's decodings: buffers that one image leaves to the next, and whose conversions are followed.
 //!
 //! Buffers of some hundred kilobytes, taken and given back by several threads, leave a heap in pieces that grows with
 //! the number of images for a long time. Each thread keeps its own instead.
 
+use super::Decoding;
 use crate::image::Image;
 
 /// A longer buffer is given back to the system, in bytes: one huge image must not be paid for by all that follow.
 const MAX_KEPT_BYTES: usize = 32 << 20;
 
-/// Buffers of one thread's decodings.
+/// State of one thread's decodings.
 #[derive(Debug, Default)]
 pub(crate) struct DecodeScratch {
+    /// Whose conversions the decoding at work follows.
+    pub(super) decoding: Decoding,
     /// The file.
     pub(crate) file: Vec<u8>,
     /// The part of the file that a decoder reads.

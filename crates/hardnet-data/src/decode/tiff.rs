@@ -1,7 +1,8 @@
-//! TIFF: the first image, as Pillow shows it.
+//! TIFF: the first image, as Pillow or OpenCV shows it.
 //!
 //! The `tiff` crate gives the samples as stored; what they mean is decided here by Pillow's table of layouts. Unlike in
-//! other formats, Pillow turns the image as its orientation tag says.
+//! other formats, Pillow turns the image as its orientation tag says. OpenCV's pixels are those of libtiff's
+//! `TIFFReadRGBAStrip`.
 
 use std::io::Cursor;
 
@@ -10,7 +11,9 @@ use ::tiff::tags::Tag;
 use ::tiff::{TiffError, TiffResult};
 
 use super::jpeg::light;
-use super::{DecodeError, DecodeLimits, DecodeWarning, Decoded, ImageFormat, one_line, to_image};
+use super::{
+    DecodeError, DecodeLimits, DecodeWarning, Decoded, Decoding, ImageFormat, Orientation, one_line, to_image,
+};
 use crate::image::Channels;
 
 const FORMAT: ImageFormat = ImageFormat::Tiff;
@@ -29,13 +32,15 @@ mod photometric {
 
 /// A fourth sample that colors are multiplied by.
 const ASSOCIATED_ALPHA: u16 = 1;
+/// A fourth sample that colors are not multiplied by.
+const UNASSOCIATED_ALPHA: u16 = 2;
 
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], decoding: Decoding, limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let error = |error| tiff_error(bytes.len(), error);
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(error)?;
     let (width, height) = decoder.dimensions().map_err(error)?;
     limits.check(FORMAT, width.into(), height.into())?;
-    let layout = Layout::read(&mut decoder, bytes.starts_with(b"MM")).map_err(error)?;
+    let layout = Layout { decoding, ..Layout::read(&mut decoder, bytes.starts_with(b"MM")).map_err(error)? };
     layout.check()?;
     if layout.photometric == photometric::PALETTE {
         let file = as_gray(bytes, decoder.ifd_pointer().map_or(0, |directory| directory.0), layout.big_endian)?;
@@ -101,12 +106,14 @@ fn decode_samples(
         return Err(malformed("the samples do not fill the image".to_owned()));
     }
     let (channels, samples) = layout.colors(&samples, stored);
-    let (size, samples) = turn(layout.orientation, (width, height), channels.count(), samples);
-    Ok(Decoded { image: to_image(FORMAT, size, channels, samples)?, warnings: layout.warnings() })
+    let image = to_image(FORMAT, (width, height), channels, samples)?;
+    let orientation = Orientation::from_exif(layout.orientation.into()).unwrap_or_default();
+    Ok(Decoded::new(orientation.apply(image), layout.warnings()))
 }
 
 /// The meaning of the samples of a pixel.
 struct Layout {
+    decoding: Decoding,
     big_endian: bool,
     photometric: u16,
     bits: u16,
@@ -133,15 +140,19 @@ impl Layout {
         let is_plain =
             fill_order == 1 && bits.iter().all(|&bits| bits == first) && formats.iter().all(|&format| format == 1);
         let samples = usize::from(samples);
-        Ok(Self { big_endian, photometric, bits: first, samples, extra, is_plain, palette, orientation })
+        let decoding = Decoding::Pillow;
+        Ok(Self { decoding, big_endian, photometric, bits: first, samples, extra, is_plain, palette, orientation })
     }
 
-    /// Checks that Pillow knows the layout and that it is read here.
+    /// Checks that Pillow or OpenCV knows the layout and that it is read here.
     fn check(&self) -> Result<(), DecodeError> {
         let known = match (self.photometric, self.bits) {
             (photometric::WHITE_IS_ZERO, 16) => self.samples == 1 && !self.big_endian,
             (photometric::WHITE_IS_ZERO, 1 | 2 | 4 | 8) => self.samples == 1,
-            (photometric::BLACK_IS_ZERO, 8) if self.samples == 2 => matches!(self.extra[..], [0 | 2]),
+            (photometric::BLACK_IS_ZERO, 8) if self.samples == 2 => match self.extra[..] {
+                [ASSOCIATED_ALPHA] => self.decoding == Decoding::OpenCv,
+                ref extra => matches!(extra, [0 | UNASSOCIATED_ALPHA]),
+            },
             (photometric::BLACK_IS_ZERO, 1 | 2 | 4 | 8 | 16) => self.samples == 1,
             (photometric::RGB, 8) if self.samples == 4 => matches!(self.extra[..], [] | [0..=2 | 999]),
             (photometric::RGB, 16) if self.samples == 4 => matches!(self.extra[..], [] | [0..=2]),
@@ -159,12 +170,13 @@ impl Layout {
 
     fn warnings(&self) -> Vec<DecodeWarning> {
         let has_alpha = match self.photometric {
-            photometric::BLACK_IS_ZERO => self.extra == [2],
+            photometric::BLACK_IS_ZERO => matches!(self.extra[..], [ASSOCIATED_ALPHA | UNASSOCIATED_ALPHA]),
             photometric::RGB => self.samples == 4 && self.extra != [0],
             _ => false,
         };
         let is_gray = self.photometric <= photometric::BLACK_IS_ZERO;
-        let wide = if is_gray { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced };
+        let clips = is_gray && self.decoding == Decoding::Pillow;
+        let wide = if clips { DecodeWarning::SixteenBitClipped } else { DecodeWarning::SixteenBitReduced };
         let warnings = [
             has_alpha.then_some(DecodeWarning::AlphaDropped),
             (self.bits == 16).then_some(wide),
@@ -175,6 +187,9 @@ impl Layout {
 
     /// Gray or RGB of 8 bits, from `stored` samples a pixel.
     fn colors(&self, samples: &[u16], stored: usize) -> (Channels, Vec<u8>) {
+        if let Some(colors) = self.colors_of_opencv(samples, stored) {
+            return colors;
+        }
         let eight = |sample: u16| if self.bits == 16 { (sample >> 8) as u8 } else { sample as u8 };
         let pixels = samples.chunks_exact(stored);
         match self.photometric {
@@ -217,6 +232,52 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// OpenCV's pixels where they are others than Pillow's, and where it reads the layout.
+    fn colors_of_opencv(&self, samples: &[u16], stored: usize) -> Option<(Channels, Vec<u8>)> {
+        if self.decoding == Decoding::Pillow {
+            return None;
+        }
+        let pixels = samples.chunks_exact(stored);
+        match (self.photometric, self.bits) {
+            // The decoder has inverted white-is-zero.
+            (photometric::WHITE_IS_ZERO | photometric::BLACK_IS_ZERO, 16) => {
+                Some((Channels::Gray, pixels.map(|pixel| (pixel[0] >> 8) as u8).collect()))
+            }
+            (photometric::PALETTE, 4 | 8) if self.palette.iter().all(|&level| level < 256) => {
+                let count = self.palette.len() / 3;
+                let color = |&index: &u16| {
+                    [0, 1, 2].map(|plane| {
+                        let entry = Some(usize::from(index)).filter(|&index| index < count);
+                        entry.map_or(0, |index| self.palette[plane * count + index] as u8)
+                    })
+                };
+                Some((Channels::Rgb, samples.iter().flat_map(color).collect()))
+            }
+            (photometric::CMYK, 8) => {
+                let lit = |inks: &[u16]| [0, 1, 2].map(|ink| ((255 - inks[3]) * (255 - inks[ink]) / 255) as u8);
+                Some((Channels::Rgb, pixels.flat_map(lit).collect()))
+            }
+            (photometric::RGB, 8 | 16) => {
+                let eight =
+                    |sample: u16| if self.bits == 16 { ((u32::from(sample) + 128) / 257) as u16 } else { sample };
+                let multiplies = self.samples == 4 && self.extra == [UNASSOCIATED_ALPHA];
+                let color = |pixel: &[u16]| {
+                    let alpha = if multiplies { eight(pixel[3]) } else { 255 };
+                    [0, 1, 2].map(|channel| multiplied(eight(pixel[channel]), alpha))
+                };
+                Some((Channels::Rgb, pixels.flat_map(color).collect()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A color times its alpha, both at most 255.
+fn multiplied(color: u16, alpha: u16) -> u8 {
+    ((color * alpha + 127) / 255) as u8
+}
+
 /// A color by the alpha that it was multiplied by.
 fn divide(color: u8, alpha: u8) -> u8 {
     match alpha {
@@ -234,38 +295,6 @@ fn unpack(packed: &[u8], width: usize, bits: u16) -> Vec<u16> {
         u16::from(row[at / 8] >> (8 - bits - at % 8)) & ((1 << bits) - 1)
     };
     packed.chunks_exact(row).flat_map(|row| (0..width).map(move |column| sample(row, column))).collect()
-}
-
-/// Turns the image upright, by the numbers that Exif has for its orientation.
-fn turn(
-    orientation: u16,
-    (width, height): (usize, usize),
-    channels: usize,
-    samples: Vec<u8>,
-) -> ((usize, usize), Vec<u8>) {
-    if !(2..=8).contains(&orientation) {
-        return ((width, height), samples);
-    }
-    let swaps = orientation >= 5;
-    let (columns, rows) = if swaps { (height, width) } else { (width, height) };
-    let mut turned = Vec::with_capacity(samples.len());
-    for row in 0..rows {
-        for column in 0..columns {
-            let (x, y) = if swaps { (row, column) } else { (column, row) };
-            let (x, y) = match orientation {
-                2 => (width - 1 - x, y),
-                3 => (width - 1 - x, height - 1 - y),
-                4 => (x, height - 1 - y),
-                6 => (x, height - 1 - y),
-                7 => (width - 1 - x, height - 1 - y),
-                8 => (width - 1 - x, y),
-                _ => (x, y),
-            };
-            let from = (y * width + x) * channels;
-            turned.extend_from_slice(&samples[from..from + channels]);
-        }
-    }
-    ((columns, rows), turned)
 }
 
 fn malformed(reason: String) -> DecodeError {

@@ -17,7 +17,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
     let Some(animation) = Animation::find(bytes) else {
         let Still { size, rgb, has_alpha } = still(bytes, limits)?;
         let warnings = Vec::from_iter(has_alpha.then_some(DecodeWarning::AlphaDropped));
-        return Ok(Decoded { image: to_image(FORMAT, size, Channels::Rgb, rgb)?, warnings });
+        return Ok(Decoded::new(to_image(FORMAT, size, Channels::Rgb, rgb)?, warnings));
     };
     let (width, height) = animation.size;
     limits.check(FORMAT, width as u64, height as u64)?;
@@ -32,7 +32,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Dec
         line[left * 3..][..row.len()].copy_from_slice(row);
     }
     let warnings = Vec::from_iter(has_alpha.then_some(DecodeWarning::AlphaDropped));
-    Ok(Decoded { image: to_image(FORMAT, (width, height), Channels::Rgb, canvas)?, warnings })
+    Ok(Decoded::new(to_image(FORMAT, (width, height), Channels::Rgb, canvas)?, warnings))
 }
 
 /// An image that does not move.

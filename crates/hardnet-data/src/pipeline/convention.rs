@@ -6,13 +6,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Whose rounding, arithmetic and order of channels a [`Pipeline`](super::Pipeline) follows.
+use crate::decode::{Decoding, Exif};
+
+/// Whose decoding, rounding, arithmetic and order of channels a [`Pipeline`](super::Pipeline) follows.
 ///
 /// | | long side | crop starts at | values | channels |
 /// |---|---|---|---|---|
 /// | `torchvision` | `int(resize * long / short)` | `round((side - crop) / 2)` | `(x / 255 - mean) / std` | RGB |
 /// | `paddleclas` | `round(long * (resize / short))` | `floor((side - crop) / 2)` | `(x * (1 / 255) - mean) / std` | RGB |
 /// | `paddle-cv2` | as torchvision | as torchvision | as torchvision | BGR |
+///
+/// Files are decoded as Pillow does for `torchvision`, which ignores orientations in Exif data, and as OpenCV does for the
+/// others, which applies them.
 ///
 /// Rounding is half to even; values are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +57,22 @@ impl Convention {
     /// Whether planes hold blue, green and red.
     pub fn is_bgr(self) -> bool {
         self == Self::PaddleCv2
+    }
+
+    /// Whose decoder gives the images.
+    pub fn decoding(self) -> Decoding {
+        match self {
+            Self::Torchvision => Decoding::Pillow,
+            Self::PaddleClas | Self::PaddleCv2 => Decoding::OpenCv,
+        }
+    }
+
+    /// What the decoder does with the orientation in a file's Exif data.
+    pub fn exif(self) -> Exif {
+        match self.decoding() {
+            Decoding::Pillow => Exif::Ignore,
+            Decoding::OpenCv => Exif::Apply,
+        }
     }
 
     /// Width and height of an image resized to a short side of `resize`.
@@ -128,6 +149,17 @@ mod tests {
         {
             assert_eq!(Convention::Torchvision.centered(size, 224), start..start + 224, "{size}");
             assert_eq!(Convention::PaddleClas.centered(size, 224), floor..floor + 224, "{size}");
+        }
+    }
+
+    #[test]
+    fn the_conventions_of_opencv_apply_exif() {
+        assert_eq!(
+            (Convention::Torchvision.decoding(), Convention::Torchvision.exif()),
+            (Decoding::Pillow, Exif::Ignore)
+        );
+        for convention in [Convention::PaddleClas, Convention::PaddleCv2] {
+            assert_eq!((convention.decoding(), convention.exif()), (Decoding::OpenCv, Exif::Apply));
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) fn samples(
     let decoded = Decompressor::new().and_then(|mut decoder| decoder.decompress(&scratch.data, image));
     decoded.map_err(|error| malformed(one_line(&error)))?;
     Ok(match encoding {
-        Encoding::Cmyk | Encoding::Ycck => color::cmyk_to_rgb(&pixels),
+        Encoding::Cmyk | Encoding::Ycck => color::cmyk_to_rgb(&pixels, scratch.decoding),
         _ => pixels,
     })
 }

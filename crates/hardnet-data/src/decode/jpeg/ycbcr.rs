@@ -1,6 +1,7 @@
 //! libjpeg's way from YCbCr to RGB.
 
-use super::color::light;
+use super::color::light_by;
+use crate::decode::Decoding;
 
 /// Interleaved YCbCr to RGB, in place.
 pub(super) fn ycbcr_to_rgb(mut samples: Vec<u8>) -> Vec<u8> {
@@ -10,10 +11,11 @@ pub(super) fn ycbcr_to_rgb(mut samples: Vec<u8>) -> Vec<u8> {
     samples
 }
 
-/// Interleaved YCCK to RGB. libjpeg's CMYK is the complement of the RGB in YCC, Pillow's inversion undoes that.
-pub(super) fn ycck_to_rgb(samples: &[u8]) -> Vec<u8> {
+/// Interleaved YCCK to RGB. libjpeg's CMYK is the complement of the RGB in YCC, the inversion of Pillow and OpenCV
+/// undoes that.
+pub(super) fn ycck_to_rgb(samples: &[u8], decoding: Decoding) -> Vec<u8> {
     let pixels = samples.as_chunks::<4>().0.iter();
-    pixels.flat_map(|&[y, cb, cr, k]| pixel_to_rgb([y, cb, cr]).map(|ink| light(ink, k))).collect()
+    pixels.flat_map(|&[y, cb, cr, k]| pixel_to_rgb([y, cb, cr]).map(|ink| light_by(decoding, ink, k))).collect()
 }
 
 /// JFIF's YCbCr to RGB in 16-bit fixed point, rounded where libjpeg rounds.

@@ -54,8 +54,8 @@ pub(super) fn samples(
     Ok(match encoding {
         Encoding::Gray | Encoding::Rgb => components,
         Encoding::YCbCr => ycbcr::ycbcr_to_rgb(components),
-        Encoding::Cmyk => color::cmyk_to_rgb(&components),
-        Encoding::Ycck => ycbcr::ycck_to_rgb(&components),
+        Encoding::Cmyk => color::cmyk_to_rgb(&components, scratch.decoding),
+        Encoding::Ycck => ycbcr::ycck_to_rgb(&components, scratch.decoding),
     })
 }
 

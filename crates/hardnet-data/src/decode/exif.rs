@@ -1,0 +1,181 @@
+//! The orientation in a file's Exif data, as the library that is followed finds it.
+//!
+//! JPEG has Exif data in an application segment, PNG and WebP in a chunk. What cannot be understood is no orientation
+//! and never an error. TIFF's own tag is part of the format and is read with it ([`tiff`](super::tiff)). Oracles: Pillow
+//! 13.0.0 and OpenCV 4.14.0, held by `tests/decode_opencv.rs`.
+
+use super::{Decoding, ImageFormat, Orientation};
+
+/// The orientation of a file, upright where it has none.
+pub(super) fn orientation(format: ImageFormat, bytes: &[u8], decoding: Decoding) -> Orientation {
+    let exif = match format {
+        ImageFormat::Jpeg => in_jpeg(bytes),
+        ImageFormat::Png => in_png(bytes, decoding),
+        ImageFormat::WebP => in_webp(bytes),
+        ImageFormat::Bmp | ImageFormat::Gif | ImageFormat::Pnm | ImageFormat::Tiff => None,
+    };
+    let number = exif.and_then(|exif| match decoding {
+        Decoding::Pillow => Directory::new(without_signatures(exif))?.orientation_of_pillow(),
+        Decoding::OpenCv => Directory::new(exif)?.orientation_of_opencv(),
+    });
+    number.and_then(Orientation::from_exif).unwrap_or_default()
+}
+
+/// The signature of Exif data in a JPEG.
+const SIGNATURE: &[u8] = b"Exif\0\0";
+
+/// Pillow steps over signatures that do not belong there.
+fn without_signatures(mut exif: &[u8]) -> &[u8] {
+    while let Some(rest) = exif.strip_prefix(SIGNATURE) {
+        exif = rest;
+    }
+    exif
+}
+
+/// The first Exif segment before the image data.
+fn in_jpeg(bytes: &[u8]) -> Option<&[u8]> {
+    const START_OF_SCAN: u8 = 0xDA;
+    const END_OF_IMAGE: u8 = 0xD9;
+    const APP1: u8 = 0xE1;
+    let mut rest = bytes.get(2..)?;
+    loop {
+        // Stray bytes may stand between segments.
+        let at =
+            rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0x01 | 0xFF | 0xD0..=0xD8))?;
+        let code = rest[at + 1];
+        rest = &rest[at + 2..];
+        if matches!(code, START_OF_SCAN | END_OF_IMAGE) {
+            return None;
+        }
+        let length = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
+        let payload = rest.get(2..length)?;
+        if code == APP1
+            && let Some(exif) = payload.strip_prefix(SIGNATURE)
+            && !exif.is_empty()
+        {
+            return Some(exif);
+        }
+        rest = &rest[length..];
+    }
+}
+
+/// The chunk `eXIf`: of several, Pillow uses the last and OpenCV the first, and none of an animation.
+fn in_png(bytes: &[u8], decoding: Decoding) -> Option<&[u8]> {
+    let mut rest = bytes.get(8..)?;
+    let mut found = None;
+    while let Some((&[l0, l1, l2, l3, t0, t1, t2, t3], after)) = rest.split_first_chunk() {
+        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        let Some(content) = after.get(..length) else { break };
+        match (&[t0, t1, t2, t3], decoding) {
+            (b"eXIf", Decoding::Pillow) => found = Some(content),
+            (b"eXIf", Decoding::OpenCv) => found = found.or(Some(content)),
+            (b"acTL", Decoding::OpenCv) if content.first_chunk() != Some(&1_u32.to_be_bytes()) => return None,
+            (b"IEND", _) => break,
+            _ => {}
+        }
+        // After the content is its check sum.
+        rest = after.get(length..).and_then(|rest| rest.get(4..)).unwrap_or_default();
+    }
+    found
+}
+
+/// The first chunk `EXIF`, if the header says that there is one.
+fn in_webp(bytes: &[u8]) -> Option<&[u8]> {
+    const HAS_EXIF: u8 = 0x08;
+    let mut rest = bytes.get(12..)?;
+    let header = rest.strip_prefix(b"VP8X\x0a\0\0\0")?;
+    if header.first()? & HAS_EXIF == 0 {
+        return None;
+    }
+    loop {
+        let (&[n0, n1, n2, n3, l0, l1, l2, l3], after) = rest.split_first_chunk()?;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        if [n0, n1, n2, n3] == *b"EXIF" {
+            return after.get(..length);
+        }
+        rest = after.get(length.checked_add(length % 2)?..)?;
+    }
+}
+
+/// The first directory of Exif data, which is that of a TIFF file.
+struct Directory<'a> {
+    data: &'a [u8],
+    big_endian: bool,
+    /// Where the entries begin: tag, type, count, value or its place.
+    entries: usize,
+    count: usize,
+}
+
+/// Bytes of an entry.
+const ENTRY: usize = 12;
+
+/// The tag `Orientation`.
+const ORIENTATION: u16 = 0x0112;
+
+impl<'a> Directory<'a> {
+    fn new(data: &'a [u8]) -> Option<Self> {
+        let big_endian = match data.first_chunk()? {
+            b"II*\0" => false,
+            b"MM\0*" => true,
+            _ => return None,
+        };
+        let mut directory = Directory { data, big_endian, entries: 0, count: 0 };
+        let start = directory.long(4)?;
+        directory.count = directory.short(start)?.into();
+        directory.entries = start.checked_add(2)?;
+        Some(directory)
+    }
+
+    /// Pillow checks the type, and takes the first of several values.
+    fn orientation_of_pillow(&self) -> Option<u32> {
+        const SHORT: u16 = 3;
+        const LONG: u16 = 4;
+        const SIGNED_SHORT: u16 = 8;
+        const SIGNED_LONG: u16 = 9;
+        let at = self.entries().find(|&at| self.short(at) == Some(ORIENTATION))?;
+        self.data.get(at..at + ENTRY)?;
+        let (kind, count) = (self.short(at + 2)?, self.long(at + 4)?);
+        let width = match kind {
+            SHORT | SIGNED_SHORT => 2,
+            LONG | SIGNED_LONG => 4,
+            _ => return None,
+        };
+        let length = count.checked_mul(width).filter(|&length| length > 0)?;
+        let place = if length <= 4 { at + 8 } else { self.long(at + 8)? };
+        self.data.get(place..place.checked_add(length)?)?;
+        if width == 2 { self.short(place).map(u32::from) } else { u32::try_from(self.long(place)?).ok() }
+    }
+
+    /// OpenCV takes 16 bits whatever the type. It gives up at a text that lies outside the data.
+    fn orientation_of_opencv(&self) -> Option<u32> {
+        const DESCRIPTION: u16 = 0x010E;
+        const MODEL: u16 = 0x0110;
+        for at in self.entries() {
+            match self.short(at)? {
+                ORIENTATION => return self.short(at + 8).map(u32::from),
+                DESCRIPTION..=MODEL => {
+                    let length = self.long(at + 4)?;
+                    let place = if length > 4 { self.long(at + 8)? } else { 8 };
+                    self.data.get(place..place.checked_add(length)?)?;
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Where the entries are that begin within the data.
+    fn entries(&self) -> impl Iterator<Item = usize> + '_ {
+        (self.entries..self.data.len()).step_by(ENTRY).take(self.count)
+    }
+
+    fn short(&self, at: usize) -> Option<u16> {
+        let bytes = *self.data.get(at..)?.first_chunk()?;
+        Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+    }
+
+    fn long(&self, at: usize) -> Option<usize> {
+        let bytes = *self.data.get(at..)?.first_chunk()?;
+        usize::try_from(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }).ok()
+    }
+}
