@@ -190,6 +190,51 @@ fn lost_parts_of_jpegs_are_reported() {
     }
 }
 
+/// The entropy-coded data of a file with one scan.
+fn scan_data(bytes: &[u8]) -> std::ops::Range<usize> {
+    let start = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).expect("there is a scan");
+    let header = usize::from(u16::from_be_bytes([bytes[start + 2], bytes[start + 3]]));
+    start + 2 + header..bytes.len() - 2
+}
+
+/// Each interval of restarts is cut at each of its bytes, and stray bytes are put at the end.
+#[test]
+fn missing_and_stray_bytes_of_image_data_are_reported() {
+    use DecodeWarning::{JpegDamaged, JpegIrregular};
+    let (mut cuts, mut unnoticed) = (0, 0);
+    for name in ["rgb420.jpg", "rgb422.jpg", "grey.jpg", "size17x9.jpg", "restarts.jpg"] {
+        let bytes = file(name);
+        let is_reported = |bytes: &[u8], expected: DecodeWarning, what: &str| {
+            let found = decode(bytes, &DecodeLimits::default()).unwrap_or_else(|error| panic!("{what}: {error}"));
+            found.warnings == [expected]
+        };
+        let data = scan_data(&bytes);
+        let restarts = data.clone().filter(|&at| bytes[at] == 0xff && matches!(bytes[at + 1], 0xd0..=0xd7));
+        let mut start = data.start;
+        for end in restarts.chain([data.end]) {
+            // The last byte may be padding alone.
+            for cut in (start..end - 1).filter(|&cut| bytes[cut - 1] != 0xff) {
+                let what = format!("{name} without bytes {cut} to {end}");
+                assert!(is_reported(&[&bytes[..cut], &bytes[end..]].concat(), JpegDamaged, &what), "{what}");
+                cuts += 1;
+            }
+            start = end + 2;
+        }
+        for count in [1, 2, 3, 5, 7, 8, 9, 50] {
+            for byte in [0, 0x5a, 0x5b, 0x80] {
+                let what = format!("{name} with {count} bytes {byte:#x}");
+                let more = [&bytes[..data.end], &vec![byte; count], &bytes[data.end..]].concat();
+                let is_reported = is_reported(&more, JpegIrregular, &what);
+                // The pure Rust decoder reads seven bytes in advance, needed or not.
+                let may_pass = cfg!(not(feature = "exact-jpeg")) && count < 8 && byte != 0;
+                assert!(is_reported || may_pass, "{what}");
+                unnoticed += usize::from(!is_reported);
+            }
+        }
+    }
+    assert!(cuts > 3000 && unnoticed < 80, "{cuts} cuts, {unnoticed} stray bytes without a warning");
+}
+
 #[test]
 fn lossy_webp_equals_pillow_too() {
     let cases: Vec<_> = fixtures().decode.into_iter().filter(|case| case.file.starts_with("lossy")).collect();

@@ -36,19 +36,23 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeL
         Ok(layout) => {
             let encoding = Encoding::new(&layout.component_ids, layout.jfif, layout.adobe_transform)?;
             limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
-            let doubtful = layout.suspicious || (layout.progressive && library::OVERLOOKS_DAMAGE);
-            let rescued = if doubtful { Some(Rescued::read(bytes, limits)?) } else { None };
-            match rescued {
-                Some(rescued) if rescued.damaged || rescued.irregular => return rescued_image(scratch, &rescued),
-                _ => match regular_image(scratch, bytes, &layout, encoding) {
-                    Ok(decoded) => return Ok(decoded),
-                    Err(refusal) => refusal,
-                },
+            let doubtful = library::OVERLOOKS_DAMAGE && (layout.suspicious || !layout.one_scan);
+            if doubtful {
+                let keep = layout.progressive;
+                let rescued = Rescued::read(bytes, limits, keep)?;
+                if rescued.damaged || rescued.irregular {
+                    let rescued = if keep { rescued } else { Rescued::read(bytes, limits, true)? };
+                    return rescued_image(scratch, &rescued);
+                }
+            }
+            match regular_image(scratch, bytes, &layout, encoding) {
+                Ok(decoded) => return Ok(decoded),
+                Err(refusal) => refusal,
             }
         }
         Err(refusal) => refusal,
     };
-    match Rescued::read(bytes, limits) {
+    match Rescued::read(bytes, limits, true) {
         Ok(rescued) => rescued_image(scratch, &rescued),
         Err(error @ DecodeError::TooManyPixels { .. }) => Err(error),
         Err(_) => Err(refusal),
@@ -63,10 +67,10 @@ fn regular_image(
     encoding: Encoding,
 ) -> Result<Decoded, DecodeError> {
     library::check_sampling(&layout.sampling)?;
-    let end = if layout.one_scan { library::END_OF_ONE_SCAN } else { END_OF_IMAGE };
-    layout.essential(bytes, library::first_segments(encoding), end, &mut scratch.data);
+    let first = library::first_segments(encoding);
+    let scan = layout.essential(bytes, first, library::END_OF_INTERVAL, &mut scratch.data);
     let size = (layout.width.into(), layout.height.into());
-    let samples = library::samples(scratch, size, layout.component_ids.len(), encoding)?;
+    let samples = library::samples(scratch, size, layout.component_ids.len(), encoding, scan)?;
     let warning = match layout {
         JpegLayout { incomplete: true, .. } => Some(DecodeWarning::JpegDamaged),
         JpegLayout { irregular: true, .. } => Some(DecodeWarning::JpegIrregular),
@@ -81,7 +85,7 @@ fn rescued_image(scratch: &mut DecodeScratch, rescued: &Rescued) -> Result<Decod
     rescued.rewrite(library::first_segments(rescued.encoding), &mut scratch.data)?;
     let (width, height) = rescued.size();
     let size = (width.into(), height.into());
-    let samples = library::samples(scratch, size, rescued.component_count(), rescued.encoding)?;
+    let samples = library::samples(scratch, size, rescued.component_count(), rescued.encoding, None)?;
     let warning = match rescued {
         Rescued { damaged: true, .. } => Some(DecodeWarning::JpegDamaged),
         Rescued { irregular: true, .. } => Some(DecodeWarning::JpegIrregular),

@@ -34,8 +34,8 @@ pub(super) struct Rescued {
 }
 
 impl Rescued {
-    /// Reads the coefficients of `bytes`.
-    pub(super) fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<Rescued, DecodeError> {
+    /// Reads the coefficients of `bytes`. Those of a sequential image are only kept if `keep` is set.
+    pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, keep: bool) -> Result<Rescued, DecodeError> {
         let error = |stop| stop_error(stop, bytes.len());
         opening::check(bytes).map_err(error)?;
         let mut source = Source::new(bytes);
@@ -59,8 +59,9 @@ impl Rescued {
         let ids: Vec<u8> = image.components.iter().map(|component| component.id).collect();
         let encoding = Encoding::new(&ids, headers.jfif, headers.adobe_transform)?;
 
+        let keep = keep || image.progressive;
         let several_scans = image.progressive || first.components.len() < image.components.len();
-        scan::decode(&mut source, &headers, image, &first).map_err(error)?;
+        scan::decode(&mut source, &headers, image, &first, keep).map_err(error)?;
         if several_scans {
             let mut scans = 1;
             while let Reached::Scan(scan) = headers.read(&mut source, &mut frame).map_err(error)? {
@@ -69,7 +70,7 @@ impl Rescued {
                     return Err(malformed(format!("there are more than {MAX_SCANS} scans")));
                 }
                 let Some(image) = &mut frame else { break };
-                scan::decode(&mut source, &headers, image, &scan).map_err(error)?;
+                scan::decode(&mut source, &headers, image, &scan, keep).map_err(error)?;
             }
         } else {
             // All rows are complete. What follows matters only as far as it was loaded together with them.

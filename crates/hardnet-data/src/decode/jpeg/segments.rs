@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::malformed;
+use super::{END_OF_IMAGE, malformed};
 use crate::decode::{DecodeError, ImageFormat};
 
 /// Marker codes, the byte after `0xFF`.
@@ -72,6 +72,8 @@ pub(super) struct JpegLayout {
     essentials: Vec<Range<usize>>,
     /// From the first scan's marker to the end of its image's entropy-coded data.
     scans: Range<usize>,
+    /// The restart markers of one sequential scan.
+    restarts: Vec<usize>,
 }
 
 impl JpegLayout {
@@ -98,7 +100,7 @@ impl JpegLayout {
                 marker::SOS => {
                     let frame = frame.ok_or_else(|| malformed("the image data comes before its frame header"))?;
                     let irregular = walk.irregular;
-                    let Ending { data, suspicious, one_scan, incomplete } =
+                    let Ending { data, suspicious, one_scan, incomplete, restarts } =
                         walk.ending(&frame, payload, restart_interval)?;
                     return Ok(JpegLayout {
                         width: frame.width,
@@ -114,6 +116,7 @@ impl JpegLayout {
                         incomplete,
                         essentials,
                         scans: start..data,
+                        restarts,
                     });
                 }
                 marker::SOF0..=marker::SOF2 => {
@@ -153,17 +156,28 @@ impl JpegLayout {
         }
     }
 
-    /// Writes the file reduced to what a decoder needs, between `first` and `last`: no application data, no comments,
-    /// nothing after the image.
-    pub(super) fn essential(&self, bytes: &[u8], first: &[u8], last: &[u8], data: &mut Vec<u8>) {
+    /// Writes the file reduced to what a decoder needs, behind the segments `first`: no application data, no comments,
+    /// nothing after the image. If there is one sequential scan, `padding` follows each of its intervals, and the
+    /// result is the scan's position.
+    pub(super) fn essential(&self, bytes: &[u8], first: &[u8], padding: &[u8], data: &mut Vec<u8>) -> Option<usize> {
         data.clear();
-        data.reserve_exact(bytes.len() + first.len() + last.len() + 2);
+        data.reserve_exact(bytes.len() + first.len() + (self.restarts.len() + 1) * padding.len() + 4);
         data.extend_from_slice(&[0xFF, marker::SOI]);
         data.extend_from_slice(first);
-        for range in self.essentials.iter().chain([&self.scans]) {
+        for range in &self.essentials {
             data.extend_from_slice(&bytes[range.clone()]);
         }
-        data.extend_from_slice(last);
+        let scan = self.one_scan.then_some(data.len());
+        let mut start = self.scans.start;
+        for &end in self.restarts.iter().chain([&self.scans.end]) {
+            data.extend_from_slice(&bytes[start..end]);
+            if scan.is_some() {
+                data.extend_from_slice(padding);
+            }
+            start = end;
+        }
+        data.extend_from_slice(END_OF_IMAGE);
+        scan
     }
 }
 
@@ -173,6 +187,7 @@ struct Ending {
     suspicious: bool,
     one_scan: bool,
     incomplete: bool,
+    restarts: Vec<usize>,
 }
 
 /// The frame header (T.81 B.2.2).
@@ -262,8 +277,7 @@ impl<'a> Walk<'a> {
     /// it.
     fn next_marker(&mut self, missing: &'static str) -> Result<(usize, u8), DecodeError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
-        let found = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF));
-        let found = found.ok_or_else(|| self.truncated(missing))?;
+        let found = find_marker(rest).ok_or_else(|| self.truncated(missing))?;
         self.irregular |= rest[..found].iter().any(|&byte| byte != 0xFF);
         let start = self.position + found;
         self.position = start + 2;
@@ -294,7 +308,7 @@ impl<'a> Walk<'a> {
         let max_scans = if frame.progressive { MAX_SCANS } else { components };
         let mut progress = Progress::new(frame);
         progress.add(header);
-        let (mut scans, mut restarts, mut suspicious, mut end) = (1, 0_usize, false, None);
+        let (mut scans, mut restarts, mut suspicious, mut end) = (1, Vec::new(), false, None);
         let data = loop {
             let behind_segment = self.position;
             let (start, code) = self.next_marker("end of image")?;
@@ -303,16 +317,17 @@ impl<'a> Walk<'a> {
             }
             match code {
                 marker::EOI => break end.unwrap_or(start),
-                marker::RST0..=marker::RST7 => {
-                    suspicious |= usize::from(code - marker::RST0) != restarts % 8;
-                    restarts += 1;
+                marker::RST0..=marker::RST7 if one_scan => {
+                    suspicious |= usize::from(code - marker::RST0) != restarts.len() % 8;
+                    restarts.push(start);
                     continue;
                 }
+                marker::RST0..=marker::RST7 => continue,
                 marker::COM | marker::APP0..=marker::APP15 if one_scan => {
                     end.get_or_insert(start);
                 }
                 marker::SOS if !one_scan => {
-                    (scans, restarts) = (scans + 1, 0);
+                    scans += 1;
                     if scans > max_scans {
                         return Err(malformed(format!("there are more than {max_scans} scans")));
                     }
@@ -324,15 +339,58 @@ impl<'a> Walk<'a> {
             }
             self.segment()?;
         };
-        suspicious |= one_scan && restarts != frame.restarts(restart_interval);
+        suspicious |= one_scan && restarts.len() != frame.restarts(restart_interval);
         let incomplete = frame.progressive && !progress.is_complete();
         suspicious |= incomplete;
-        // Encoders fill up the last byte with ones.
-        let ones = matches!(self.bytes[..data], [.., 0xFF, 0]) || self.bytes[data - 1] & 1 == 1;
-        Ok(Ending { data, suspicious: suspicious || !ones, one_scan, incomplete })
+        // Few images end so, but it is what most stray bytes are.
+        let zeros = self.bytes[data - 1] == 0 && !matches!(self.bytes[..data], [.., 0xFF, 0]);
+        Ok(Ending { data, suspicious: suspicious || zeros, one_scan, incomplete, restarts })
     }
 
     fn truncated(&self, missing: &'static str) -> DecodeError {
         DecodeError::Truncated { format: ImageFormat::Jpeg, len: self.bytes.len(), missing }
+    }
+}
+
+/// The position of the first marker, at its (last) `0xFF`.
+fn find_marker(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + find_ff(bytes.get(from..)?)?;
+        match bytes.get(at + 1)? {
+            0x00 | 0xFF => from = at + 1,
+            _ => return Some(at),
+        }
+    }
+}
+
+/// The position of the first `0xFF`.
+fn find_ff(bytes: &[u8]) -> Option<usize> {
+    let chunks = bytes.as_chunks::<32>().0.iter();
+    // Without a branch in the chunk, it is a comparison of vectors.
+    let has_none = |chunk: &&[u8; 32]| chunk.iter().fold(true, |none, &byte| none & (byte != 0xFF));
+    let start = 32 * chunks.take_while(has_none).count();
+    bytes[start..].iter().position(|&byte| byte == 0xFF).map(|at| start + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_found_wherever_they_stand() {
+        let naive = |bytes: &[u8]| bytes.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF));
+        let mut bytes = [0x7F; 200];
+        for at in 0..199 {
+            for pair in [[0xFF, 0xD9], [0xFF, 0], [0xFF, 0xFF]] {
+                bytes[at..at + 2].copy_from_slice(&pair);
+                for start in [0, at / 2, at] {
+                    assert_eq!(find_marker(&bytes[start..]), naive(&bytes[start..]), "{pair:?} at {at} from {start}");
+                }
+                bytes[at..at + 2].fill(0x7F);
+            }
+        }
+        assert_eq!([&b""[..], b"\xff", b"\xff\0", b"a\xff\xff"].map(find_marker), [None; 4]);
+        assert_eq!(find_marker(&[0xFF, 0, 0xFF, 0xFF, 0xC0]), Some(3));
     }
 }

@@ -22,11 +22,11 @@ pub(super) fn check_sampling(_: &[(usize, usize)]) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// Whether the decoder says nothing of damage in progressive images.
+/// Whether the decoder says nothing of damage.
 pub(super) const OVERLOOKS_DAMAGE: bool = false;
 
-/// The bytes after the data of one sequential scan.
-pub(super) const END_OF_ONE_SCAN: &[u8] = b"\xff\xd9";
+/// The bytes after the data of one sequential scan, and before its restart markers.
+pub(super) const END_OF_INTERVAL: &[u8] = &[];
 
 /// The image in `scratch.data`, `[height, width, channels]`, gray or RGB.
 pub(super) fn samples(
@@ -34,6 +34,7 @@ pub(super) fn samples(
     (width, height): (usize, usize),
     _: usize,
     encoding: Encoding,
+    _: Option<usize>,
 ) -> Result<Vec<u8>, DecodeError> {
     let format = match encoding {
         Encoding::Gray => PixelFormat::GRAY,

@@ -2,15 +2,17 @@
 //!
 //! Adobe's segment is kept from it: its flag would change what the decoder believes the components are.
 
-use zune_core::bytestream::ZCursor;
+mod reader;
+
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use super::color::{self, Encoding};
-use super::{malformed, ycbcr};
+use super::{END_OF_IMAGE, malformed, ycbcr};
 use crate::decode::{DecodeError, DecodeScratch, ImageFormat, one_line};
+use reader::Reader;
 
 /// The decoder's name and version.
 pub(in crate::decode) const NAME: &str = "zune-jpeg 0.5";
@@ -35,22 +37,27 @@ pub(super) fn check_sampling(factors: &[(usize, usize)]) -> Result<(), DecodeErr
     }
 }
 
-/// Whether the decoder says nothing of damage in progressive images.
+/// Whether the decoder says nothing of damage that [`END_OF_INTERVAL`] does not bring out.
 pub(super) const OVERLOOKS_DAMAGE: bool = true;
 
-/// The bytes after the data of one sequential scan. The decoder fills missing data up with zeros and says nothing,
-/// but a start-of-image marker within the image is an error. A complete image ends before the zeros are used up that
-/// the decoder may read in advance.
-pub(super) const END_OF_ONE_SCAN: &[u8] = b"\0\0\0\0\0\0\0\0\0\0\0\0\xff\xd8\xff\xd9";
+/// The bytes after the data of one sequential scan, and before its restart markers. The decoder fills missing data up
+/// with zeros and says nothing, but a code of ones alone is an error. A complete image needs none of these bytes; the
+/// decoder reads up to seven in advance.
+pub(super) const END_OF_INTERVAL: &[u8] = &[0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0];
 
-/// The image in `scratch.data`, `[height, width, channels]`, gray or RGB.
+/// The image in `scratch.data`, `[height, width, channels]`, gray or RGB. From position `scan` on, if there is one, the
+/// data has [`END_OF_INTERVAL`] at each end and must be used up to it.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     _: (usize, usize),
     component_count: usize,
     encoding: Encoding,
+    scan: Option<usize>,
 ) -> Result<Vec<u8>, DecodeError> {
-    let components = components(scratch, component_count)?;
+    let data = std::mem::take(&mut scratch.data);
+    let components = components(scratch, &data, component_count, scan);
+    scratch.data = data;
+    let components = components?;
     Ok(match encoding {
         Encoding::Gray | Encoding::Rgb => components,
         Encoding::YCbCr => ycbcr::ycbcr_to_rgb(components),
@@ -60,10 +67,15 @@ pub(super) fn samples(
 }
 
 /// The components as stored, upsampled and interleaved: `[height, width, count]`.
-fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, DecodeError> {
+fn components(
+    scratch: &mut DecodeScratch,
+    data: &[u8],
+    count: usize,
+    scan: Option<usize>,
+) -> Result<Vec<u8>, DecodeError> {
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
-    let data = std::mem::take(&mut scratch.data);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&data[..]), options);
+    let mut reader = Reader::new(data, scan.unwrap_or(data.len()));
+    let mut decoder = JpegDecoder::new_with_options(&mut reader, options);
     decoder.decode_headers().map_err(decoder_error)?;
     // Asking for the color space the decoder believes in makes it copy components through.
     let stored = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
@@ -73,9 +85,12 @@ fn components(scratch: &mut DecodeScratch, count: usize) -> Result<Vec<u8>, Deco
     decoder.set_options(options.jpeg_set_out_colorspace(stored));
     let length = decoder.output_buffer_size().ok_or_else(|| malformed("the image has no size"))?;
     let mut components = scratch.samples(length);
-    let decoded = decoder.decode_into(&mut components).map_err(decoder_error);
-    scratch.data = data;
-    decoded.map(|()| components)
+    decoder.decode_into(&mut components).map_err(decoder_error)?;
+    drop(decoder);
+    if scan.is_some() && !reader.is_used_up(data.len() - END_OF_IMAGE.len()) {
+        return Err(malformed("the image data does not end where the image is complete"));
+    }
+    Ok(components)
 }
 
 fn decoder_error(error: DecodeErrors) -> DecodeError {

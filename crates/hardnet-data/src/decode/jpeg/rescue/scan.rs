@@ -12,8 +12,14 @@ const FILLED: u32 = 57;
 /// Most blocks of a group that the standard allows.
 pub(super) const MAX_GROUP: usize = 10;
 
-/// Decodes the data after a scan header into the coefficients of `frame`.
-pub(super) fn decode(source: &mut Source, headers: &Headers, frame: &mut Frame, scan: &Scan) -> Result<(), Stop> {
+/// Decodes the data after a scan header into the coefficients of `frame`, or drops them.
+pub(super) fn decode(
+    source: &mut Source,
+    headers: &Headers,
+    frame: &mut Frame,
+    scan: &Scan,
+    keep: bool,
+) -> Result<(), Stop> {
     let malformed = |reason: String| Err(Stop::Malformed(reason));
     let coding = Coding::new(frame.progressive, scan)?;
     let interleaved = scan.components.len() > 1;
@@ -45,6 +51,7 @@ pub(super) fn decode(source: &mut Source, headers: &Headers, frame: &mut Frame, 
 
     let mut decoder =
         Decoder { source, bits: 0, left: 0, exhausted: false, next_restart: 0, last_dc: [0; 4], band_ends: 0 };
+    let mut dropped = [0; 64];
     let interval = usize::from(headers.restart_interval);
     let mut to_restart = interval;
     for row in 0..rows {
@@ -67,7 +74,8 @@ pub(super) fn decode(source: &mut Source, headers: &Headers, frame: &mut Frame, 
                 let (h, v) = if interleaved { component.sampling } else { (1, 1) };
                 for y in 0..v {
                     for x in 0..h {
-                        let block = component.block((column * h + x, row * v + y));
+                        let place = (column * h + x, row * v + y);
+                        let block = if keep { component.block(place) } else { &mut dropped };
                         decoder.block(coding, number, dc.as_ref(), ac.as_ref(), block)?;
                     }
                 }
@@ -325,6 +333,16 @@ impl Decoder<'_, '_> {
 
     /// Fills the buffer as far as it goes. Behind a marker, zeros are added where `needed` bits are not left.
     fn fill(&mut self, needed: u32) -> Result<(), Stop> {
+        if self.source.unread.is_none()
+            && self.left < FILLED
+            && let Some(eight) = self.source.eight_of_data()
+        {
+            let count = 8 * ((u64::BITS - self.left) / 8);
+            self.bits = self.bits.checked_shl(count).unwrap_or(0) | eight >> (u64::BITS - count);
+            self.left += count;
+            self.source.skip(count as usize / 8);
+            return Ok(());
+        }
         while self.source.unread.is_none() && self.left < FILLED {
             let mut byte = self.source.byte()?;
             if byte == 0xFF {

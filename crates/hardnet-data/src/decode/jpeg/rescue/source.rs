@@ -30,6 +30,16 @@ impl<'a> Source<'a> {
         self.may_load = false;
     }
 
+    /// The next eight bytes, if they are loaded and none of them is `0xFF`. The position stays.
+    #[inline]
+    pub(super) fn eight_of_data(&self) -> Option<u64> {
+        const ONES: u64 = u64::MAX / 255;
+        let bytes = self.bytes.get(self.position..self.loaded)?.first_chunk()?;
+        let complement = !u64::from_be_bytes(*bytes);
+        let has_ff = complement.wrapping_sub(ONES) & !complement & (ONES << 7) != 0;
+        (!has_ff).then_some(!complement)
+    }
+
     pub(super) fn byte(&mut self) -> Result<u8, Stop> {
         while self.position >= self.loaded {
             if !self.may_load || self.loaded == self.bytes.len() {
