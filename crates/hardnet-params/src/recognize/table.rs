@@ -7,7 +7,7 @@ use hardnet_graph::{Config, Graph, ParamKind, StemPadding, Variant};
 use super::part::Part;
 use super::{FileTensor, Recognized, Wanted, assumed, infer, is_counter, layer_and_leaf, part};
 use crate::error::{Differences, Result, ShapeMismatch};
-use crate::scheme::Scheme;
+use crate::scheme::{NamedParam, Scheme};
 
 /// The networks that a part of a file is held against.
 pub(super) struct Known<'a> {
@@ -65,33 +65,52 @@ impl<'a> Table<'a> {
 
     /// The network that the tensors fit, or that comes closest.
     pub(super) fn closest(&self, wanted: Wanted<'_>) -> Result<Recognized> {
-        let mut best: Option<Recognized> = None;
-        let mut consider = |candidate: Recognized, eligible: bool| {
-            let count = candidate.differences.count();
-            let closer = best.as_ref().is_none_or(|least| count < least.differences.count());
-            if closer && (eligible || count == 0) {
-                best = Some(candidate);
+        let best = match wanted {
+            Wanted::Stored(config) => self.compare(config, Scheme::PyTorch)?,
+            Wanted::Config(config) => {
+                let compare = |scheme: &Scheme| self.compare(&self.with_head(config, *scheme)?, *scheme);
+                let found = Scheme::ALL.iter().map(compare).collect::<Result<Vec<_>>>()?;
+                let closest = found.into_iter().min_by_key(|found| found.differences.count());
+                closest.expect("there are schemes")
             }
+            Wanted::Any => self.closest_published(None)?,
+            Wanted::Variant(variant) => self.closest_published(Some(variant))?,
         };
-        for &scheme in schemes(wanted) {
-            match wanted {
-                Wanted::Stored(config) => consider(self.compare(config, scheme)?, true),
-                Wanted::Config(config) => consider(self.compare(&self.with_head(config, scheme)?, scheme)?, true),
-                Wanted::Any | Wanted::Variant(_) => {
-                    for variant in Variant::ALL {
-                        let eligible = !matches!(wanted, Wanted::Variant(wanted) if wanted != variant);
-                        let config = notebook_stem(variant.into(), scheme);
-                        consider(self.compare(&self.with_head(&config, scheme)?, scheme)?, eligible);
-                    }
-                }
-            }
-        }
-        let best = best.expect("there are schemes and networks");
         if best.differences.count() > 0 {
             let known = Known::new(wanted)?;
             return Ok(self.fit(&known, schemes(wanted))?.unwrap_or(best));
         }
         Ok(best)
+    }
+
+    /// The published classifier that the tensors fit, or the one that comes closest, which is `wanted` if that is set.
+    fn closest_published(&self, wanted: Option<Variant>) -> Result<Recognized> {
+        let graph = |variant: Variant| Ok((variant, Graph::new(&variant.into())?));
+        let networks = Variant::ALL.into_iter().map(graph).collect::<Result<Vec<_>>>()?;
+        let mut best: Option<Recognized> = None;
+        for scheme in Scheme::ALL {
+            for (variant, graph) in &networks {
+                let least = best.as_ref().map_or(usize::MAX, |best| best.differences.count());
+                let limit = if wanted.is_none_or(|wanted| wanted == *variant) { least } else { least.min(1) };
+                let params = scheme.params(graph);
+                // Names alone rule most networks out, without a comparison.
+                if self.missing(&params) >= limit {
+                    continue;
+                }
+                let config = self.with_head_of(&notebook_stem((*variant).into(), scheme), &params);
+                let found = self.compare(&config, scheme)?;
+                if found.differences.count() < limit {
+                    best = Some(found);
+                }
+            }
+        }
+        Ok(best.expect("there are schemes and networks"))
+    }
+
+    /// How many of `params` the file lacks; a head is not missed.
+    fn missing(&self, params: &[NamedParam]) -> usize {
+        let is_head = |named: &NamedParam| matches!(named.param.kind, ParamKind::LinearWeight | ParamKind::LinearBias);
+        params.iter().filter(|named| !is_head(named) && !self.by_path.contains_key(named.key.as_str())).count()
     }
 
     /// The network that the tensors fit exactly, under the names of one of `schemes`.
@@ -180,16 +199,24 @@ impl<'a> Table<'a> {
     fn with_head(&self, config: &Config, scheme: Scheme) -> Result<Config> {
         let headed = if config.head.is_some() { config.clone() } else { config.clone().with_classes(1) };
         let params = scheme.params(&Graph::new(&headed)?);
+        Ok(self.with_head_of(config, &params))
+    }
+
+    /// As [`with_head`](Self::with_head), where `params` are those of `config` with a head.
+    fn with_head_of(&self, config: &Config, params: &[NamedParam]) -> Config {
         let of_head = |kind| params.iter().find(|named| named.param.kind == kind).map(|named| named.key.as_str());
         let tensor = |kind| of_head(kind).and_then(|key| self.by_path.get(key));
-        Ok(match (tensor(ParamKind::LinearWeight), tensor(ParamKind::LinearBias)) {
+        match (tensor(ParamKind::LinearWeight), tensor(ParamKind::LinearBias)) {
             (None, None) => config.clone().without_head(),
-            (_, Some(bias)) => match bias.shape[..] {
-                [classes] if headed.clone().with_classes(classes).validate().is_ok() => headed.with_classes(classes),
-                _ => config.clone(),
-            },
+            (_, Some(bias)) => {
+                let headed = |classes| config.clone().with_classes(classes);
+                match bias.shape[..] {
+                    [classes] if headed(classes).validate().is_ok() => headed(classes),
+                    _ => config.clone(),
+                }
+            }
             (Some(_), None) => config.clone(),
-        })
+        }
     }
 }
 
