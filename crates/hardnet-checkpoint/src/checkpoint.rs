@@ -46,7 +46,7 @@ impl fmt::Display for Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TensorInfo {
-    /// Name in the file, without the prefix `module.` if all tensors have it.
+    /// Name in the file.
     pub name: String,
     /// Element type.
     pub dtype: Dtype,

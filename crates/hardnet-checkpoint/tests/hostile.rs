@@ -603,15 +603,6 @@ fn other_versions_of_the_legacy_format_are_refused() {
     assert_refused!(file, Error::Unexpected { offset: 15, what: "pytorch protocol version", .. });
 }
 
-#[test]
-fn a_prefix_that_some_tensors_lack_stays() {
-    let pickle = Pickle::new().op(b"}").text("module.w").tensor("0", 6, 0, &[6], &[1]).op(b"s");
-    let mixed = pickle.text("v").tensor("0", 6, 0, &[6], &[1]).op(b"s").stop();
-    let checkpoint = open_and_read(legacy(mixed, &["0"], &[(6, &SIX)])).expect("the file is valid");
-    let names: Vec<&str> = checkpoint.tensors().iter().map(|tensor| tensor.name.as_str()).collect();
-    assert_eq!(names, ["module.w", "v"]);
-}
-
 /// Training programs write `model_ema` and the like also when they average nothing.
 #[test]
 fn empty_wrappers_are_passed_over() {
