@@ -27,8 +27,8 @@ fn base_file(config: &Config) -> Tensors {
     tensors.map(|(name, shape, values)| (name["base.".len()..].to_owned(), shape, values)).collect()
 }
 
-const ASSUMED: &str = "assumed: ReLU6; strides 2 and 1 in the stem; max pooling after the stem and blocks 1 and 3; \
-                       padding on all sides; pass --model FILE to say otherwise";
+const ASSUMED: &str = "assumed: ReLU6; strides 2 and 1 in the stem; max pooling after the stem and blocks 1 and 3, \
+                       rounding sizes down; padding on all sides; pass --model FILE to say otherwise";
 
 #[test]
 fn what_shapes_do_not_tell_is_assumed_aloud_or_taken_from_a_file() {
@@ -36,7 +36,10 @@ fn what_shapes_do_not_tell_is_assumed_aloud_or_taken_from_a_file() {
     folder.write("base.pth", torch(&base_file(&ssd_like())));
     folder.run("info --weights base.pth --img-size 64").exits(0).says(ASSUMED);
     let run = folder.run("inspect base.pth").exits(0);
-    assert!(run.stdout.contains("assumed   max pooling after the stem and blocks 1 and 3\n"), "{run:?}");
+    assert!(
+        run.stdout.contains("assumed   max pooling after the stem and blocks 1 and 3, rounding sizes down\n"),
+        "{run:?}"
+    );
 
     let report = folder.run("convert base.pth assumed.safetensors --json").exits(0).says(ASSUMED).json();
     assert_eq!(report["assumed"][0], "ReLU6");

@@ -25,7 +25,7 @@ pub(super) fn assumed(config: &Config) -> Vec<String> {
         places.push(format!("block{} {}", if blocks.len() == 1 { "" } else { "s" }, listed(&blocks)));
     }
     if let Some(kind) = kind.filter(|_| !places.is_empty()) {
-        words.push(format!("{kind} pooling after {}", listed(&places)));
+        words.push(format!("{kind} pooling after {}, rounding sizes down", listed(&places)));
     }
     let dropouts: Vec<_> = config
         .blocks
@@ -63,14 +63,15 @@ mod tests {
         assert_eq!(
             assumed(&config).join(", "),
             "ReLU6, strides 2 and 1 in the stem, max pooling after the stem and blocks 1, 3 and 5, \
-             a dropout after the layers of block 6, padding on all sides"
+             rounding sizes down, a dropout after the layers of block 6, padding on all sides"
         );
         (config.stem.downsample, config.stem.padding) = (false, StemPadding::TopLeft);
         config.stem.convs.truncate(1);
         config.blocks.truncate(2);
         assert_eq!(
             assumed(&config).join(", "),
-            "ReLU6, stride 2 in the stem, max pooling after block 1, padding at the top and left of the stem"
+            "ReLU6, stride 2 in the stem, max pooling after block 1, rounding sizes down, \
+             padding at the top and left of the stem"
         );
         let depthwise = assumed(&Config::from(Variant::HarDNet39Ds)).join(", ");
         assert_eq!(depthwise, "ReLU6, strides 2 and 1 in the stem, padding on all sides");
