@@ -126,6 +126,16 @@ impl Dataset {
         DatasetOptions::new(root, classes).list(Some(list)).read()
     }
 
+    /// The images of a list without labels: a name on each line, below `root` as for [`from_list`](Self::from_list).
+    /// Lines may repeat.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_list`](Self::from_list).
+    pub fn from_names(list: &Path, root: impl Into<ImageRoot>) -> Result<Self, DatasetError> {
+        from_list::read_names(list, &root.into())
+    }
+
     /// The images of `root/<class>/`, at any depth, labeled by the name of the class folder.
     ///
     /// The names are labels, read by the rule of [`from_list`](Self::from_list). A folder without an image anywhere

@@ -514,3 +514,35 @@ fn loose_images_are_found_in_archives() {
     let empty = Fixture::new(&archive(&[entry("readme", b'0', b"text")]), "");
     assert!(matches!(Dataset::from_paths(&[empty.tar()]), Err(DatasetError::NoImages { .. })));
 }
+
+/// A list without labels finds entries as one with labels does, and in a folder the same files.
+#[test]
+fn names_alone_are_found_in_archives_and_folders() {
+    let tar = archive(&[entry("x/a 1.png", b'0', b"one"), entry("x/b.png", b'0', b"two")]);
+    let fixture = Fixture::new(&tar, "\u{feff}b.png\r\n\r\n x/a 1.png\r\nb.png\r\n");
+    let list = fixture.0.path().join("list");
+    let dataset = Dataset::from_names(&list, fixture.tar()).expect("good names");
+    assert_eq!(contents(&dataset), [b"two", b"one", b"two"]);
+    let told = |dataset: &Dataset| -> Vec<(String, Option<u32>)> {
+        dataset.samples.iter().map(|sample| (sample.name().to_owned(), sample.label())).collect()
+    };
+    let named = |name: &str| (name.to_owned(), None);
+    assert_eq!(told(&dataset), [named("b.png"), named("x/a 1.png"), named("b.png")]);
+    assert_eq!((&dataset.classes, &dataset.notes), (&None, &Vec::new()));
+
+    let folder = fixture.0.path().join("x");
+    fs::create_dir(&folder).expect("a folder");
+    for name in ["a 1.png", "b.png"] {
+        fs::write(folder.join(name), name).expect("a file");
+    }
+    fs::write(&list, "a 1.png\nb.png\n").expect("the list is written");
+    assert_eq!(told(&Dataset::from_names(&list, &folder).expect("good names")), [named("a 1.png"), named("b.png")]);
+
+    for (text, message) in [("c.png\n", "c.png"), ("../a.png\n", "../a.png"), ("\n", "empty")] {
+        fs::write(&list, text).expect("the list is written");
+        for root in [fixture.tar(), folder.clone()] {
+            let error = Dataset::from_names(&list, root).expect_err(text).to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

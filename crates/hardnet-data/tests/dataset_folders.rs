@@ -287,6 +287,19 @@ fn loose_paths_keep_their_order_and_folders_are_searched() {
     assert_eq!((dataset.classes, dataset.notes), (None, vec!["skipping 1 file: 1 .txt".to_owned()]));
 }
 
+/// An empty folder is not a class, so that it changes nothing about images that lie next to it.
+#[test]
+fn loose_images_next_to_an_empty_folder_are_unsorted() {
+    for names in [&["a.jpg", "b.jpg"][..], &["a.jpg", "b.jpg", "empty/"], &["a.jpg", "b.jpg", "texts/a.txt"]] {
+        let root = tree(names);
+        let result = Dataset::from_class_folders(root.path(), 2);
+        assert!(matches!(result, Err(DatasetError::UnsortedImages { count: 2, .. })), "{names:?}: {result:?}");
+        assert_eq!(Dataset::from_paths(&[root.path().into()]).expect("two images").samples.len(), 2);
+    }
+    let root = tree(&["empty/"]);
+    assert!(matches!(Dataset::from_class_folders(root.path(), 2), Err(DatasetError::NoImages { .. })));
+}
+
 #[test]
 fn loose_paths_that_give_nothing_are_refused() {
     let root = tree(&["empty/", "texts/a.txt", "a.jpg"]);

@@ -194,6 +194,29 @@ fn lists_may_have_labels_or_none() {
     folder.run(&format!("{EMBED} --list missing.txt -o out.npz")).exits(2).says("missing.png");
 }
 
+/// Names alone are found in an archive too, and a folder without images does not hide those next to it.
+#[test]
+fn names_are_found_in_archives_and_images_next_to_empty_folders() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.write("images.tar", hardnet_demo::fashion_mnist::SAMPLE_TAR);
+    let line = hardnet_demo::fashion_mnist::VAL_LIST.lines().nth(3).unwrap();
+    let name = line.split_whitespace().next().unwrap();
+    folder.write("names.txt", format!("{name}\n"));
+    let run = "embed --weights small.safetensors -o out.npy --force";
+    folder.run(&format!("{run} --data-dir images.tar --list names.txt")).exits(0);
+    assert_eq!(std::fs::read_to_string(folder.path("out.names.txt")).unwrap(), format!("{name}\n"));
+    let listed = read_npy(&folder.path("out.npy")).1;
+    folder.write("line.txt", format!("{line}\n"));
+    folder.run(&format!("{run} --data-dir images.tar --list line.txt")).exits(0);
+    assert_eq!(read_npy(&folder.path("out.npy")).1, listed);
+
+    folder.pictures("images", 2);
+    std::fs::create_dir(folder.path("images/empty")).unwrap();
+    folder.run(&format!("{run} --data-dir images")).exits(0);
+    assert_eq!(std::fs::read_to_string(folder.path("out.names.txt")).unwrap(), "0.png\n1.png\n");
+}
+
 #[test]
 fn images_that_cannot_be_read_have_no_row() {
     let folder = ready();

@@ -61,8 +61,8 @@ impl ClassFolders {
         if self.names.is_empty() {
             return Err(match (self.empty.len(), self.unsorted) {
                 (0, 0) => DatasetError::NoClassFolders { root: root.into() },
-                (0, count) => DatasetError::UnsortedImages { root: root.into(), count },
-                _ => DatasetError::NoImages { folder: root.into() },
+                (_, 0) => DatasetError::NoImages { folder: root.into() },
+                (_, count) => DatasetError::UnsortedImages { root: root.into(), count },
             });
         }
         let labels: Vec<_> = self.names.iter().map(|text| WrittenLabel { text, line: None }).collect();

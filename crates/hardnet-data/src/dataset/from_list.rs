@@ -7,9 +7,9 @@ use super::classes::KnownClasses;
 use super::labels::{Labeling, all_decimal, resolve};
 use super::list::{self, FolderNames, ParsedList};
 use super::options::DatasetOptions;
-use super::root::Opened;
+use super::root::{ImageRoot, Opened};
 use super::walk::is_absence;
-use super::{Dataset, DatasetError, archive, kit, numbering, repeats};
+use super::{Dataset, DatasetError, Sample, archive, kit, numbering, repeats};
 use crate::FileKind;
 
 pub(super) fn read(list: &Path, options: &DatasetOptions) -> Result<Dataset, DatasetError> {
@@ -39,6 +39,24 @@ pub(super) fn read(list: &Path, options: &DatasetOptions) -> Result<Dataset, Dat
     }
     notes.extend(repeated);
     Ok(Dataset::labeled(parsed.into_samples(), labeling, notes))
+}
+
+/// The images that the lines of `list` name, without labels.
+pub(super) fn read_names(list: &Path, root: &ImageRoot) -> Result<Dataset, DatasetError> {
+    let mut parsed = list::read_names(list, &FolderNames::new(root.path()))?;
+    let mut notes = Vec::new();
+    match root.open()? {
+        Opened::Archive(archive) => {
+            archive::find(root.path(), &archive, &mut parsed, true)?;
+            notes.extend(archive.note);
+        }
+        Opened::Folder => check_images(root.path(), &mut parsed)?,
+    }
+    let mut samples = parsed.into_samples();
+    samples.iter_mut().for_each(Sample::remove_label);
+    let mut dataset = Dataset::new(samples);
+    dataset.notes = notes;
+    Ok(dataset)
 }
 
 fn label(parsed: &ParsedList, options: &DatasetOptions) -> Result<Labeling, DatasetError> {

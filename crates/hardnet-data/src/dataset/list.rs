@@ -9,6 +9,8 @@ mod names;
 mod parse;
 mod parsed;
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use hardnet_base::TextLines;
@@ -24,6 +26,14 @@ const BLANKS: [char; 2] = [' ', '\t'];
 /// Reads the list `list` of images below `folder`. Labels are not matched with classes yet, and whether the images are
 /// there is not looked at.
 pub(super) fn read<'a>(list: &'a Path, folder: &FolderNames) -> Result<ParsedList<'a>, DatasetError> {
-    let lines = TextLines::open(list, MAX_LIST_BYTES).map_err(|reason| DatasetError::text(list, reason))?;
-    parse::parse(list, lines, folder)
+    parse::parse(list, open(list)?, folder, false)
+}
+
+/// Reads the list `list` of images below `folder`, whose lines are names without labels; each gets an empty one.
+pub(super) fn read_names<'a>(list: &'a Path, folder: &FolderNames) -> Result<ParsedList<'a>, DatasetError> {
+    parse::parse(list, open(list)?, folder, true)
+}
+
+fn open(list: &Path) -> Result<TextLines<BufReader<File>>, DatasetError> {
+    TextLines::open(list, MAX_LIST_BYTES).map_err(|reason| DatasetError::text(list, reason))
 }

@@ -68,6 +68,11 @@ impl Sample {
         self.relative = Some(Box::new(SharedStr::from(relative)));
     }
 
+    /// Removes the label.
+    pub(super) fn remove_label(&mut self) {
+        self.label = None;
+    }
+
     /// Lets the label be `label`.
     pub(super) fn set_label(&mut self, label: u32) {
         self.label = Some(label);

@@ -97,6 +97,9 @@ fn listed<'a>(root: Option<&'a Path>, list: &Path) -> Result<Found<'a>> {
         let options = DatasetOptions::new(folder, Classes::of_labels()).list(Some(list)).allow_repeats(true);
         return Ok((options.read()?, None));
     };
+    if let Some(archive) = root.filter(|root| root.is_file()) {
+        return Ok((Dataset::from_names(list, image_root(archive))?, None));
+    }
     let paths: Vec<_> = names.iter().map(|name| root.map_or(name.into(), |root| root.join(name))).collect();
     Ok((Dataset::from_paths(&paths)?, root))
 }

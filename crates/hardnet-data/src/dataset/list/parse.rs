@@ -15,14 +15,17 @@ use crate::dataset::labels::decimal;
 use crate::dataset::{DatasetError, MAX_SAMPLES, Sample};
 use crate::shared_str::{SharedStr, Span};
 
-/// The samples of the list `path`, below `folder`; each has the number of its label among those of the list.
+/// The samples of the list `path`, below `folder`; each has the number of its label among those of the list. With
+/// `names_only`, lines are names, and the label is empty.
 pub(super) fn parse<'a>(
     path: &'a Path,
     mut lines: TextLines<impl BufRead>,
     folder: &FolderNames,
+    names_only: bool,
 ) -> Result<ParsedList<'a>, DatasetError> {
     let mut parser = Parser {
         folder,
+        names_only,
         names: String::new(),
         unwritten: Arc::default(),
         label_numbers: HashMap::new(),
@@ -41,6 +44,7 @@ pub(super) fn parse<'a>(
 
 struct Parser<'a, 'f> {
     folder: &'f FolderNames,
+    names_only: bool,
     /// All names so far.
     names: String,
     /// Stands for the text of all names while there are more to come.
@@ -61,13 +65,14 @@ impl<'a> Parser<'a, '_> {
             return Ok(());
         }
         let is_first = self.list.samples.is_empty();
-        if is_first && !self.list.is_kaggle && kaggle::is_header(text) {
+        if is_first && !self.list.is_kaggle && !self.names_only && kaggle::is_header(text) {
             self.list.is_kaggle = true;
             return Ok(());
         }
-        let (name, label) = match self.list.is_kaggle {
-            true => kaggle::parse_row(list, line, text)?,
-            false => parse_entry(list, line, text, is_first)?,
+        let (name, label) = match (self.names_only, self.list.is_kaggle) {
+            (true, _) => (text.into(), ""),
+            (false, true) => kaggle::parse_row(list, line, text)?,
+            (false, false) => parse_entry(list, line, text, is_first)?,
         };
         let Ok(relative) = self.folder.below(&name) else {
             return Err(DatasetError::UnsafeName { list: list.into(), line, text: excerpt(text) });
@@ -149,7 +154,7 @@ mod tests {
     fn entries(bytes: &[u8]) -> Result<ParsedList<'static>, DatasetError> {
         let list = Path::new("list");
         let lines = TextLines::new(bytes, 1 << 20).map_err(|reason| DatasetError::text(list, reason))?;
-        parse(list, lines, &FolderNames::new(Path::new("folder")))
+        parse(list, lines, &FolderNames::new(Path::new("folder")), false)
     }
 
     fn parsed(bytes: &[u8]) -> Result<Vec<(usize, String, String)>, DatasetError> {

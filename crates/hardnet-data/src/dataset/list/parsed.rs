@@ -169,7 +169,7 @@ mod tests {
         let list = folder.path().join("list");
         fs::write(&list, "\u{feff} a.jpg 1\r\n\n\tb.jpg 2 \nc.jpg 3").expect("the list is written");
         let lines = TextLines::open(&list, MAX_LIST_BYTES).expect("a file");
-        let entries = parse(&list, lines, &FolderNames::new(folder.path())).expect("a good list");
+        let entries = parse(&list, lines, &FolderNames::new(folder.path()), false).expect("a good list");
         assert_eq!((entries.len(), entries.line(1), entries.line(2)), (3, 3, 4));
         let quoted = || [1, 3, 4].map(|line| entries.excerpt(line));
         assert_eq!(quoted(), ["a.jpg 1", "b.jpg 2", "c.jpg 3"]);
