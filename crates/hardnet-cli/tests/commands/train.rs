@@ -273,7 +273,11 @@ fn repeated_lines_are_trained_with() {
     folder.write("twice.txt", lines(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 0, 1]));
     let train = "train -o run --weights small.safetensors --data-dir images --train-list twice.txt --epochs 1 -b 4 --threads 1 -j 1";
     folder.run(train).exits(0).says("14 lines name 9 images, since 5 lines repeat one").says("14 training images");
-    folder.run(&format!("{train} --force --hold-out 4")).exits(0).says("4 validation images");
+    folder
+        .run(&format!("{train} --force --hold-out 4"))
+        .exits(0)
+        .says("holding out 4 of 9 training images for validation")
+        .says("4 validation images");
     let names = |file: &str| -> Vec<String> {
         let text = fs::read_to_string(folder.path(file)).unwrap();
         text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()

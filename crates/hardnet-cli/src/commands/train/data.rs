@@ -248,7 +248,8 @@ fn complete(settings: &DataSettings, mut training: Dataset, classes: Classes, pr
     let validation = match (&settings.val_dir, settings.hold_out) {
         (Some(root), _) => Some(labeled(root, settings.val_list.as_deref(), classes, printer)?),
         (None, Some(count)) => {
-            let all = training.samples.len();
+            // Lines may repeat.
+            let all = training.image_numbers().into_iter().max().map_or(0, |last| last + 1);
             let held = training.split_off_random(count, HOLD_OUT_SEED);
             if training.samples.is_empty() {
                 return Err(Failure::message(format!(
