@@ -23,6 +23,6 @@ mod tagged;
 pub use event::{Event, Observer};
 pub use fetch::Fetched;
 pub use options::{FetchOptions, Proxies, RetryPolicy, Token};
-pub use pretrained::open;
+pub use pretrained::{open, open_with};
 pub use preview::{Candidate, Preview};
 pub use tagged::{Provenance, Verification};

@@ -144,8 +144,9 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Sets what [`load`](Self::load) reads of a file: one dictionary of a checkpoint, the tensors below a prefix, a
-    /// network that the file must hold. By default, the averaged weights of a checkpoint that has them.
+    /// Sets what [`load`](Self::load) and [`from_pretrained`](Self::from_pretrained) read of a file: one dictionary of a
+    /// checkpoint, the tensors below a prefix, a network that the file must hold. By default, the averaged weights of a
+    /// checkpoint that has them.
     pub fn weights_options(mut self, options: WeightsOptions) -> Self {
         self.weights = options;
         self
@@ -167,7 +168,8 @@ impl ClassifierBuilder {
     ///
     /// [`Error::Source`] where the weights cannot be had, otherwise as [`from_weights`](Self::from_weights).
     pub fn from_pretrained(self, name: &str) -> Result<Classifier> {
-        self.from_weights(open(name)?)
+        let file = open(name, &self.weights)?;
+        self.from_weights(file)
     }
 
     /// Builds the classifier of weights that are open.
@@ -310,19 +312,19 @@ struct Prepared {
 
 /// Opens the weights called `name`, downloaded first if no cache has them.
 #[cfg(feature = "hub")]
-fn open(name: &str) -> Result<WeightsFile> {
-    Ok(hardnet_weights::open(name)?)
+fn open(name: &str, options: &WeightsOptions) -> Result<WeightsFile> {
+    Ok(hardnet_weights::open_with(name, options)?)
 }
 
 /// Opens the weights called `name`, which must be a file or part of the program.
 #[cfg(not(feature = "hub"))]
-fn open(name: &str) -> Result<WeightsFile> {
+fn open(name: &str, options: &WeightsOptions) -> Result<WeightsFile> {
     use hardnet_weights::WeightsSource;
 
     match name.parse()? {
-        WeightsSource::Path(path) => Ok(WeightsFile::open(path)?),
+        WeightsSource::Path(path) => Ok(WeightsFile::open_with(path, options)?),
         WeightsSource::Tag(entry) if entry.bundled => {
-            Ok(WeightsFile::from_bytes(&entry.tag, entry.content()?.to_vec())?)
+            Ok(WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), options)?)
         }
         source => Err(hardnet_weights::Error::HubDisabled(source.to_string()).into()),
     }

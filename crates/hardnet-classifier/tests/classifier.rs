@@ -6,8 +6,9 @@ use hardnet_classifier::{Classifier, ClassifierBuilder, Engine, Error};
 use hardnet_data::{Dataset, DecodeLimits, Pipeline, decode};
 use hardnet_demo::fashion_mnist::{CLASSES, SAMPLE_TAR, VAL_LIST, WEIGHTS};
 use hardnet_eval::{EvalOptions, Tally};
-use hardnet_graph::{TapKind, Taps};
-use hardnet_params::{Metadata, WeightsFile};
+use hardnet_graph::{Config, TapKind, Taps, Variant};
+use hardnet_params::{Metadata, WeightsFile, WeightsOptions, synthetic};
+use hardnet_testing::weights_file::{Encoding, safetensors};
 
 /// Images of the demonstration whose class is the most probable, and among the five most probable.
 const CORRECT: (usize, usize) = (941, 998);
@@ -46,6 +47,28 @@ fn the_demonstration_has_its_exact_count() {
     let summary = classifier.evaluate(dataset.samples, &EvalOptions::default(), &mut tally).unwrap();
     assert_eq!((tally.top1().correct, tally.top5().correct), CORRECT);
     assert_eq!((summary.images, summary.failures, summary.stopped), (1000, 0, false));
+}
+
+/// The options choose one of the two networks of a file, whether it is opened by path or by name.
+#[test]
+fn weights_options_hold_for_every_source_of_weights() {
+    let network = |prefix: &str, classes: usize| {
+        let config = Config::from(Variant::HarDNet39Ds).with_classes(classes);
+        let parameters = synthetic::parameters(&config).unwrap().into_iter();
+        parameters.map(move |(name, shape, values)| (format!("{prefix}{name}"), shape, values)).collect::<Vec<_>>()
+    };
+    let both = [network("student.", 3), network("teacher.", 5)].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("both.safetensors");
+    std::fs::write(&path, safetensors(both, Encoding::F16, None)).unwrap();
+    for (prefix, classes) in [("student", 3), ("teacher", 5)] {
+        let builder = || {
+            let options = WeightsOptions::default().prefix(prefix);
+            Classifier::builder().image_size(64).threads(1).weights_options(options)
+        };
+        assert_eq!(builder().load(&path).unwrap().labels().len(), classes);
+        assert_eq!(builder().from_pretrained(path.to_str().unwrap()).unwrap().labels().len(), classes);
+    }
 }
 
 #[test]

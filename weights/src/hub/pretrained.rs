@@ -1,7 +1,7 @@
 //! From the name of weights to an open file.
 
 use hardnet_graph::Variant;
-use hardnet_params::WeightsFile;
+use hardnet_params::{Expected, WeightsFile, WeightsOptions};
 
 use super::event::Observer;
 use super::options::FetchOptions;
@@ -26,7 +26,16 @@ use crate::source::WeightsSource;
 ///
 /// The errors of [`WeightsSource::open`].
 pub fn open(name: &str) -> Result<WeightsFile> {
-    name.parse::<WeightsSource>()?.open(&FetchOptions::from_env(), &mut |_| {})
+    open_with(name, &WeightsOptions::default())
+}
+
+/// Opens the weights `name` as [`open`], and of their file the part that `weights` names.
+///
+/// # Errors
+///
+/// The errors of [`WeightsSource::open`].
+pub fn open_with(name: &str, weights: &WeightsOptions) -> Result<WeightsFile> {
+    name.parse::<WeightsSource>()?.open_with(&FetchOptions::from_env(), weights, &mut |_| {})
 }
 
 impl WeightsSource {
@@ -49,6 +58,20 @@ impl WeightsSource {
     /// The errors of [`fetch`](Self::fetch); [`Error::UnknownName`] for a bare name that is not a file;
     /// [`Error::Weights`] if the file does not hold these weights.
     pub fn open(&self, options: &FetchOptions, observer: &mut Observer) -> Result<WeightsFile> {
+        self.open_with(options, &WeightsOptions::default(), observer)
+    }
+
+    /// Opens the weights as [`open`](Self::open), and of their file the part that `weights` names.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        &self,
+        options: &FetchOptions,
+        weights: &WeightsOptions,
+        observer: &mut Observer,
+    ) -> Result<WeightsFile> {
         if let Self::Path(path) = self
             && path.components().count() <= 1
             && !path.exists()
@@ -59,24 +82,24 @@ impl WeightsSource {
         if let Self::Tag(entry) = self
             && entry.bundled
         {
-            return open_bundled(entry);
+            return open_bundled(entry, weights);
         }
         let path = self.fetch(options, observer)?.path;
-        let file = match self {
-            Self::Tag(entry) => entry
-                .config
-                .parse::<Variant>()
-                .map_err(hardnet_params::Error::from)
-                .and_then(|variant| WeightsFile::open_as(path, variant)),
-            _ => WeightsFile::open(path),
+        let file = || -> hardnet_params::Result<WeightsFile> {
+            let mut weights = weights.clone();
+            if let (Self::Tag(entry), None) = (self, &weights.network) {
+                weights.network = Some(Expected::Variant(entry.config.parse::<Variant>()?));
+            }
+            WeightsFile::open_with(path, &weights)
         };
-        file.map_err(|error| unusable(&self.to_string(), error))
+        file().map_err(|error| unusable(&self.to_string(), error))
     }
 }
 
 /// Opens embedded weights.
-fn open_bundled(entry: &RegistryEntry) -> Result<WeightsFile> {
-    WeightsFile::from_bytes(&entry.tag, entry.content()?.to_vec()).map_err(|error| unusable(&entry.tag, error))
+fn open_bundled(entry: &RegistryEntry, weights: &WeightsOptions) -> Result<WeightsFile> {
+    let file = WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), weights);
+    file.map_err(|error| unusable(&entry.tag, error))
 }
 
 fn unusable(name: &str, error: hardnet_params::Error) -> Error {
@@ -125,6 +148,30 @@ mod tests {
         open("hardnet39ds.upstream_in1k", &options).unwrap();
         assert_eq!(hub.requests().len(), requests);
         assert!(matches!(open("hardnet68.notebook_in1k", &options), Err(Error::Offline { .. })));
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_opened() {
+        let (hub, _folder, options) = fixture();
+        let network = |prefix: &str, variant: Variant| {
+            let parameters = synthetic::parameters(&variant.into()).unwrap().into_iter();
+            parameters.map(move |(name, shape, values)| (format!("{prefix}{name}"), shape, values)).collect::<Vec<_>>()
+        };
+        let both = [network("student.", Variant::HarDNet39Ds), network("teacher.", Variant::HarDNet68Ds)].concat();
+        hub.put_large("someone/both", "model.safetensors", &weights_file::safetensors(both, Encoding::F16, None));
+        let source: WeightsSource = "hf://someone/both".parse().unwrap();
+        assert!(source.open(&options, &mut |_| {}).is_err(), "two networks");
+        for (prefix, variant) in [("student", Variant::HarDNet39Ds), ("teacher", Variant::HarDNet68Ds)] {
+            let part = WeightsOptions::default().prefix(prefix);
+            let file = source.open_with(&options, &part, &mut |_| {}).unwrap();
+            assert_eq!(file.config().variant(), Some(variant));
+        }
+        // A tag says which network it is; so may the caller.
+        hub.put_large("someone/hardnet39ds.upstream_in1k", "model.safetensors", &weights(Variant::HarDNet39Ds));
+        let source: WeightsSource = "hardnet39ds.upstream_in1k".parse().unwrap();
+        let other = WeightsOptions::default().variant(Variant::HarDNet68);
+        let error = source.open_with(&options, &other, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, Error::Weights { .. }), "{error}");
     }
 
     #[test]
