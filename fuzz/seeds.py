@@ -160,7 +160,7 @@ def checkpoints():
     objects = {
         "args": argparse.Namespace(lr=0.1, path=pathlib.PurePosixPath("/data"), kind=Kind.ONE),
         "when": datetime.datetime(2026, 1, 2),
-        "kinds": [{1, "a"}, frozenset({2}), collections.deque([1]), collections.Counter("ab"), 1j, bytearray(b"a")],
+        "kinds": [{1}, {"a"}, frozenset({2}), collections.deque([1]), collections.Counter("ab"), 1j, bytearray(b"a")],
         "big": 1 << 99,
         "counts": collections.defaultdict(list, a=[1]),
         "circle": circle,
