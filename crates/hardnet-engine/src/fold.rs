@@ -47,17 +47,7 @@ impl<'a> Folder<'a> {
             [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
                 .map(|kind| self.values(node, kind));
         let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
-        let scale: Vec<f64> = gamma
-            .iter()
-            .zip(&variance)
-            .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + norm.eps).sqrt())
-            .collect();
-        let bias = beta
-            .iter()
-            .zip(&mean)
-            .zip(&scale)
-            .map(|((&beta, &mean), scale)| f64::from(beta) - f64::from(mean) * scale)
-            .collect();
+        let (scale, bias) = norm.scale_and_shift(&gamma, &beta, &mean, &variance);
         Ok(Folded { weights: self.values(node, ParamKind::ConvWeight)?, scale, bias })
     }
 

@@ -19,6 +19,23 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// PyTorch's constants, which every HarDNet uses: `eps` 1e-5, `momentum` 0.1.
     pub const DEFAULT: Self = Self { eps: 1e-5, momentum: 0.1 };
+
+    /// At inference, the scale and the shift of each channel: `x` becomes `scale * x + shift`, with
+    /// `scale = weight / sqrt(v + eps)` and `shift = bias - scale * m`, computed in f64. All lists have the length of
+    /// the shortest.
+    pub fn scale_and_shift(
+        &self,
+        weight: &[f32],
+        bias: &[f32],
+        mean: &[f32],
+        variance: &[f32],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let scale = |(&weight, &variance): (&f32, &f32)| f64::from(weight) / (f64::from(variance) + self.eps).sqrt();
+        let scale: Vec<f64> = weight.iter().zip(variance).map(scale).collect();
+        let shift = bias.iter().zip(mean).zip(&scale);
+        let shift = shift.map(|((&bias, &mean), scale)| f64::from(bias) - f64::from(mean) * scale).collect();
+        (scale, shift)
+    }
 }
 
 impl Default for BatchNorm {
