@@ -24,6 +24,7 @@ const WITHOUT_CANDLE: &[(&str, &str)] = &[
     ("hardnet-eval", ""),
     ("hardnet-graph", ""),
     ("hardnet-kernels", ""),
+    ("hardnet-onnx", ""),
     ("hardnet-params", ""),
     ("hardnet-simd", ""),
 ];
