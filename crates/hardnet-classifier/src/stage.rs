@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hardnet_graph::{Graph, TapKind, Taps};
+use hardnet_graph::{Graph, ModuleKind, TapKind, Taps};
 
 use crate::error::Result;
 use crate::features::Tap;
@@ -39,14 +39,29 @@ pub enum Stage {
 pub struct UnknownStage(pub String);
 
 impl Stage {
+    /// The position in [`Graph::modules`] of the module that gives the map.
+    ///
+    /// # Errors
+    ///
+    /// [`hardnet_graph::Error::NoSuchTap`] for a stride or index that the network does not have.
+    pub fn position(self, graph: &Graph) -> hardnet_graph::Result<usize> {
+        Ok(graph.tapped(&self.taps(graph))?.remove(0))
+    }
+
     /// The map in `graph`, which has no head, for images of `side` pixels.
     pub(crate) fn tap(self, graph: &Graph, side: usize) -> Result<Tap> {
-        let taps = match self {
-            Self::Last => Taps::Indices(vec![graph.modules().len().saturating_sub(1)]),
+        Ok(Tap::resolve(graph, &self.taps(graph), side)?.remove(0))
+    }
+
+    fn taps(self, graph: &Graph) -> Taps {
+        match self {
+            Self::Last => {
+                let maps = graph.modules().iter().filter(|module| module.kind != ModuleKind::Head).count();
+                Taps::Indices(vec![maps.saturating_sub(1)])
+            }
             Self::Stride(stride, kind) => Taps::Strides(vec![stride], kind),
             Self::Index(index) => Taps::Indices(vec![index]),
-        };
-        Ok(Tap::resolve(graph, &taps, side)?.remove(0))
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{bench, completions, convert, embed, env, eval, info, inspect, list, predict, trace, train};
+use crate::commands::{
+    bench, completions, convert, embed, env, eval, export, info, inspect, list, predict, trace, train,
+};
 
 /// Evaluate and run HarDNet image classifiers.
 #[derive(Parser, Debug)]
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Info(info::InfoArgs),
     /// Convert a model file to safetensors
     Convert(convert::ConvertArgs),
+    /// Write a network as ONNX
+    Export(Box<export::ExportArgs>),
     /// Download weights into the cache and print their path
     #[cfg(feature = "hub")]
     Download(crate::commands::download::DownloadArgs),

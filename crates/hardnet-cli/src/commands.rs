@@ -8,6 +8,7 @@ pub(crate) mod download;
 pub(crate) mod embed;
 pub(crate) mod env;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod list;
@@ -31,6 +32,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::List(args) => list::run(&args, printer),
         Command::Info(args) => info::run(&args, printer),
         Command::Convert(args) => convert::run(&args, printer),
+        Command::Export(args) => export::run(&args, printer),
         #[cfg(feature = "hub")]
         Command::Download(args) => download::run(&args, printer),
         Command::Inspect(args) => inspect::run(&args, printer),

@@ -15,6 +15,9 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref() {
             return dataset(error).map(Into::into);
         }
+        if let Some(error) = cause.downcast_ref() {
+            return onnx(error).map(Into::into);
+        }
         let boxed = cause.downcast_ref::<Box<CheckpointError>>().map(AsRef::as_ref);
         boxed.or_else(|| cause.downcast_ref()).and_then(checkpoint).map(Into::into)
     })
@@ -75,6 +78,14 @@ fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
         CheckpointError::TorchScript => "load it with `torch.jit.load` and save its `state_dict()` with `torch.save`",
         CheckpointError::Choice { .. } => "pass --entry with one of them",
         CheckpointError::Limit { .. } | CheckpointError::Cycle { .. } => "do not trust this file",
+        _ => return None,
+    })
+}
+
+fn onnx(error: &hardnet_onnx::Error) -> Option<&'static str> {
+    Some(match error {
+        hardnet_onnx::Error::Overflow { .. } => "pass --dtype f32",
+        hardnet_onnx::Error::Channels { .. } => "drop --with-preprocessing: images have three channels",
         _ => return None,
     })
 }

@@ -15,7 +15,7 @@ use crate::network::NetworkName;
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, Located, PartArgs, locate, tell};
 
-const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name[@revision][/file]";
+pub(crate) const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name[@revision][/file]";
 
 /// Options of the network, its weights and its device.
 #[derive(Args, Clone, Debug)]

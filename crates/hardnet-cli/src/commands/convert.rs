@@ -204,7 +204,7 @@ impl ConvertArgs {
 }
 
 /// Number of classes of the published networks.
-const IMAGENET_CLASSES: usize = 1000;
+pub(super) const IMAGENET_CLASSES: usize = 1000;
 
 fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion: &Conversion<'_>) -> ConvertReport {
     let metadata = conversion.metadata();

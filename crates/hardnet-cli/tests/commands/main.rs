@@ -10,6 +10,7 @@ mod describe;
 mod download;
 mod embed;
 mod eval;
+mod export;
 #[cfg(unix)]
 mod guide;
 mod images;

@@ -1,0 +1,252 @@
+//! `hardnet export`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hardnet_classifier::Stage;
+use hardnet_data::Pipeline;
+use hardnet_graph::Graph;
+use hardnet_model::{Conversion, ConversionOptions, Metadata, WeightsFile};
+use hardnet_onnx::{Batch, Export, ExportOptions, Image, Norm, Opset, Precision};
+use hardnet_params::Parameters;
+use hardnet_weights::WeightsSource;
+use serde::Serialize;
+
+use super::convert::IMAGENET_CLASSES;
+use crate::failure::{Exit, Failure, Hinted, Result};
+use crate::labels::read_names;
+use crate::model::{WEIGHTS_HELP, check_side, name_of};
+use crate::network::NetworkName;
+use crate::output::{OutputFile, check_free};
+use crate::pipeline::{self, PipelineArgs};
+use crate::printer::Printer;
+use crate::weights::{FetchArgs, PartArgs, locate, tell};
+
+/// Write a network as ONNX, for ONNX Runtime, OpenVINO, TensorRT and compilers for accelerators.
+///
+/// The input `input` is normalized planes, the output `logits`. Nodes and initializers have PyTorch's names. The
+/// metadata say which weights the file is made from and how images are prepared for it; docs/onnx.md lists them, and
+/// which programs read which form.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hardnet export hardnet68.pth hardnet68.onnx
+  hardnet export hardnet68.pth hardnet68.onnx --batch dynamic --dynamic-size
+  hardnet export flowers.safetensors flowers.onnx --with-preprocessing --softmax
+  hardnet export hardnet85.pth backbone.onnx --features stride4,stride8,stride16,stride32 --img-size 512")]
+pub(crate) struct ExportArgs {
+    #[arg(value_name = "WEIGHTS", help = WEIGHTS_HELP)]
+    weights: WeightsSource,
+    /// ONNX file to write
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML [default: detected]
+    #[arg(short, long, value_name = "NAME")]
+    model: Option<NetworkName>,
+    #[command(flatten)]
+    part: PartArgs,
+    /// Version of ONNX's operators, 13 to 21
+    #[arg(long, value_name = "N", default_value_t)]
+    opset: Opset,
+    /// Images of a run: a number, or dynamic
+    #[arg(short, long, value_name = "N", default_value_t)]
+    batch: Batch,
+    /// Leave rows and columns of images to each run
+    #[arg(long)]
+    dynamic_size: bool,
+    /// Fold batch normalization into the convolutions (the default)
+    #[arg(long, overrides_with = "keep_norm")]
+    fold_norm: bool,
+    /// Keep batch normalization as nodes of its own
+    #[arg(long, overrides_with = "fold_norm")]
+    keep_norm: bool,
+    /// Type of weights, input and output: f32 or f16
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    dtype: Precision,
+    /// Take images of bytes, [N, H, W, 3], of the size of the network's input, and normalize them in the model
+    #[arg(long)]
+    with_preprocessing: bool,
+    /// Give probabilities rather than logits
+    #[arg(long)]
+    softmax: bool,
+    /// Give feature maps rather than logits: last, strides (stride8; stride8-block is the map before the transition) or
+    /// modules (9), separated by commas
+    #[arg(long, value_name = "STAGES", value_delimiter = ',', conflicts_with = "softmax")]
+    features: Vec<Stage>,
+    /// File of class names, one on each line, for the metadata
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Overwrite an existing file
+    #[arg(long)]
+    force: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    // Headings of these groups hold for all that follows, so they come last.
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    fetch: FetchArgs,
+}
+
+/// Result of an export. Field names are API.
+#[derive(Serialize)]
+struct ExportReport<'a> {
+    schema_version: u32,
+    /// Path, tag or address, as the user gave it.
+    weights: String,
+    sha256: String,
+    model: String,
+    classes: usize,
+    opset: u64,
+    ir_version: u64,
+    dtype: String,
+    /// `folded` or `kept`.
+    norm: &'static str,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    nodes: usize,
+    initializers: usize,
+    bytes: u64,
+    pipeline: Option<&'a serde_json::Value>,
+    /// Assumptions about the network, in words.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    assumed: &'a [String],
+    written: String,
+}
+
+pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
+    check_free(&args.output, args.force)?;
+    let labels = args.labels.as_deref().map(read_names).transpose()?;
+    let located = locate(&args.weights, &args.fetch, printer)?;
+    let weights = located.open(args.model.as_ref(), &args.part)?;
+    tell(&weights, printer);
+    let of_file = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
+    let pipeline = args.pipeline.resolve(Some(weights.config()), of_file, printer)?;
+    check_side(weights.config(), pipeline.crop as usize)?;
+    let known = args.knows_pipeline(&weights);
+    let mut options = ConversionOptions::default();
+    options.labels = labels;
+    options.pipeline = known.then(|| pipeline::to_value(&pipeline)).transpose()?;
+    let conversion =
+        Conversion::new(&weights, &options).hint(|| "--labels needs one name for each class of the network".into())?;
+    let metadata = conversion.metadata();
+    let graph = Graph::new(weights.config())?;
+    let export = Export::new(&graph, &args.options(&graph, metadata, &pipeline)?)?;
+    printer.note(format_args!(
+        "{}, {} with {} classes",
+        args.weights,
+        name_of(weights.config()),
+        metadata.config.classes()
+    ));
+    write(args, &weights, &export)?;
+    let model = export.model();
+    let shown = |values: &[hardnet_onnx::Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let report = ExportReport {
+        schema_version: 1,
+        weights: args.weights.to_string(),
+        sha256: metadata.source.as_ref().map_or(String::new(), |source| source.sha256.clone()),
+        model: name_of(weights.config()),
+        classes: metadata.config.classes(),
+        opset: model.opset,
+        ir_version: model.ir_version,
+        dtype: args.dtype.to_string(),
+        norm: if args.keeps_norm() { "kept" } else { "folded" },
+        inputs: shown(&model.inputs),
+        outputs: shown(&model.outputs),
+        nodes: model.nodes.len(),
+        initializers: model.initializers.len(),
+        bytes: export.byte_count(),
+        pipeline: metadata.pipeline.as_ref(),
+        assumed: &metadata.assumed,
+        written: args.output.display().to_string(),
+    };
+    if args.json {
+        printer.json(&report)?;
+    } else {
+        let ExportReport { opset, ir_version, nodes, initializers, bytes, .. } = &report;
+        printer
+            .note(format_args!("opset {opset}, IR version {ir_version}: {nodes} nodes, {initializers} initializers"));
+        for value in report.inputs.iter().chain(&report.outputs) {
+            printer.note(value);
+        }
+        printer.note(format_args!("{bytes} bytes"));
+        printer.line(&report.written)?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Writes the file, which appears when it is complete.
+fn write(args: &ExportArgs, weights: &WeightsFile, export: &Export) -> Result<()> {
+    let parameters = weights.parameters();
+    let mut file = OutputFile::create(&args.output, args.force)?;
+    export.write(&mut |param| Ok(parameters.values(param)?), file.writer())?;
+    file.finish()
+}
+
+impl ExportArgs {
+    fn keeps_norm(&self) -> bool {
+        self.keep_norm && !self.fold_norm
+    }
+
+    /// Whether the preprocessing is known rather than assumed, so that the file may state it.
+    fn knows_pipeline(&self, weights: &WeightsFile) -> bool {
+        let config = weights.config();
+        let published = config.variant().is_some() && config.classes() == IMAGENET_CLASSES;
+        let stated = weights.metadata().is_some_and(|metadata| metadata.pipeline.is_some());
+        published || stated || self.with_preprocessing || self.pipeline.is_given()
+    }
+
+    /// The options of the export of `graph`, which `metadata` describe.
+    fn options(&self, graph: &Graph, metadata: &Metadata, pipeline: &Pipeline) -> Result<ExportOptions> {
+        let side = pipeline.crop as usize;
+        let mut options = ExportOptions::default()
+            .opset(self.opset)
+            .batch(self.batch)
+            .size(side, side)
+            .dynamic_size(self.dynamic_size)
+            .precision(self.dtype)
+            .norm(if self.keeps_norm() { Norm::Kept } else { Norm::Folded })
+            .softmax(self.softmax)
+            .description(format!("{}, exported by hardnet {}", name_of(&metadata.config), env!("CARGO_PKG_VERSION")));
+        if self.with_preprocessing {
+            options = options.image(Image::new(pipeline.mean, pipeline.std));
+        }
+        if !self.features.is_empty() {
+            let positions = self.features.iter().map(|stage| stage.position(graph));
+            let positions = positions.collect::<std::result::Result<_, hardnet_graph::Error>>()?;
+            options = options.features(positions);
+        } else if self.softmax && metadata.config.head.is_none() {
+            return Err(Failure::message(format!("`{}` is a backbone without a classifier", self.weights))
+                .hint("drop --softmax; --features chooses feature maps"));
+        }
+        for (name, text) in self.texts(metadata, pipeline)? {
+            options = options.metadata(name, text);
+        }
+        Ok(options)
+    }
+
+    /// The metadata texts of the file.
+    fn texts(&self, metadata: &Metadata, pipeline: &Pipeline) -> Result<Vec<(&'static str, String)>> {
+        let mut texts = vec![("network", name_of(&metadata.config))];
+        if let Some(source) = &metadata.source {
+            texts.push(("weights.sha256", source.sha256.clone()));
+            texts.push(("weights.format", source.format.clone()));
+        }
+        texts.push(("program", metadata.tool.clone().unwrap_or_default()));
+        if metadata.pipeline.is_some() {
+            texts.push(("preprocessing", pipeline::describe(pipeline)));
+            texts.push(("preprocessing.mean", serde_json::to_string(&pipeline.mean)?));
+            texts.push(("preprocessing.std", serde_json::to_string(&pipeline.std)?));
+            texts.push(("preprocessing.channels", if pipeline.convention.is_bgr() { "BGR" } else { "RGB" }.into()));
+        }
+        if self.features.is_empty() {
+            if let Some(labels) = &metadata.labels {
+                texts.push(("labels", serde_json::to_string(labels)?));
+            }
+            // Describes a whole network, not a part of one.
+            texts.push(("hardnet", metadata.to_json()));
+        }
+        Ok(texts)
+    }
+}

@@ -1,0 +1,133 @@
+//! `hardnet export`.
+
+use std::fs;
+
+use hardnet_onnx::Model;
+
+use super::support::{Folder, notebook_metadata, weights};
+
+#[test]
+fn export_writes_the_same_bytes_each_time_and_prints_the_path() {
+    let folder = Folder::new();
+    folder.small_weights();
+    let run = folder.run("export small.safetensors a.onnx").exits(0).says("opset 17, IR version 8");
+    assert_eq!(run.stdout, "a.onnx\n");
+    folder.run("export small.safetensors b.onnx").exits(0);
+    let bytes = fs::read(folder.path("a.onnx")).unwrap();
+    assert!(bytes == fs::read(folder.path("b.onnx")).unwrap());
+    let model = Model::parse(&bytes).unwrap();
+    assert_eq!(
+        (model.inputs[0].to_string(), model.outputs[0].to_string()),
+        ("input: f32[1, 3, 24, 24]".into(), "logits: f32[1, 3]".into())
+    );
+    assert_eq!(fs::read_dir(folder.path("")).unwrap().count(), 3);
+}
+
+#[test]
+fn export_replaces_nothing_unless_told() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.write("out.onnx", "mine");
+    folder
+        .run("export small.safetensors out.onnx")
+        .exits(2)
+        .says("`out.onnx` already exists")
+        .says("hint: pass --force");
+    assert_eq!(fs::read(folder.path("out.onnx")).unwrap(), b"mine");
+    folder.run("export --force small.safetensors out.onnx").exits(0);
+    assert!(Model::parse(&fs::read(folder.path("out.onnx")).unwrap()).is_ok());
+    folder.run("export small.safetensors no/such/out.onnx").exits(2).says("cannot write in `no/such`");
+    folder.run("export small.safetensors").exits(2).says("<OUT>");
+    folder.run("export missing.safetensors x.onnx").exits(2).says("missing.safetensors");
+}
+
+#[test]
+fn metadata_tell_where_the_weights_come_from() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.write("names.txt", "red\ngreen\nblue\n");
+    let texts = |flags: &str| {
+        let json = folder.run(&format!("export --force --json small.safetensors x.onnx {flags}")).exits(0).json();
+        let bytes = fs::read(folder.path("x.onnx")).unwrap();
+        (json, Model::parse(&bytes).unwrap().metadata)
+    };
+    let find = |texts: &[(String, String)], name: &str| {
+        texts.iter().find(|(key, _)| key == name).map(|(_, text)| text.clone())
+    };
+    let (json, own) = texts("");
+    let inspected = folder.run("inspect --json small.safetensors").exits(0).json();
+    assert_eq!((&json["sha256"], &json["written"]), (&inspected["sha256"], &"x.onnx".into()));
+    assert_eq!(find(&own, "weights.sha256").as_deref(), json["sha256"].as_str());
+    assert_eq!(find(&own, "labels").unwrap(), "[\"shirt\",\"shoe\",\"bag\"]");
+    assert_eq!(find(&own, "preprocessing.mean").unwrap(), "[0.5,0.5,0.5]");
+    assert_eq!(find(&own, "network").unwrap(), "custom");
+    let all: serde_json::Value = serde_json::from_str(&find(&own, "hardnet").unwrap()).unwrap();
+    assert_eq!((&all["labels"][1], &all["pipeline"]["crop"]), (&"shoe".into(), &24.into()));
+    let (_, named) = texts("--labels names.txt --pipeline paddle-cv2");
+    assert_eq!(find(&named, "labels").unwrap(), "[\"red\",\"green\",\"blue\"]");
+    assert_eq!(find(&named, "preprocessing.channels").unwrap(), "BGR");
+    let (_, part) = texts("--features stride8");
+    assert_eq!((find(&part, "labels"), find(&part, "hardnet")), (None, None));
+    folder.write("two.txt", "red\ngreen\n");
+    let refused = folder.run("export small.safetensors y.onnx --labels two.txt").exits(2);
+    refused.says("2 class names for a network of 3 classes").says("hint: --labels needs");
+}
+
+#[test]
+fn preprocessing_that_is_not_known_is_not_stated() {
+    let folder = Folder::new();
+    let (config, metadata) = notebook_metadata();
+    folder.write("own.safetensors", weights(&config, Some(&metadata)));
+    let texts = |flags: &str| {
+        folder.run(&format!("export --force own.safetensors x.onnx {flags}")).exits(0);
+        let bytes = fs::read(folder.path("x.onnx")).unwrap();
+        Model::parse(&bytes).unwrap().metadata("preprocessing.mean").map(str::to_owned)
+    };
+    assert_eq!(texts("--img-size 32 --pipeline pil-bicubic").unwrap(), "[0.485,0.456,0.406]");
+    assert_eq!(texts(""), None);
+    assert!(texts("--with-preprocessing").is_some());
+}
+
+#[test]
+fn forms_are_chosen_by_options() {
+    let folder = Folder::new();
+    folder.small_weights();
+    let export =
+        |flags: &str| folder.run(&format!("export --force --json small.safetensors x.onnx {flags}")).exits(0).json();
+    let json = export("--opset 13 --batch dynamic --dynamic-size --keep-norm");
+    assert_eq!((&json["opset"], &json["ir_version"], &json["norm"]), (&13.into(), &7.into(), &"kept".into()));
+    assert_eq!(json["inputs"][0], "input: f32[batch, 3, height, width]");
+    let json =
+        export("--opset 21 --with-preprocessing --softmax --dtype f16 --img-size 32 --batch 4 --keep-norm --fold-norm");
+    assert_eq!((&json["ir_version"], &json["norm"], &json["dtype"]), (&10.into(), &"folded".into(), &"f16".into()));
+    assert_eq!(
+        (&json["inputs"][0], &json["outputs"][0]),
+        (&"input: u8[4, 32, 32, 3]".into(), &"probabilities: f16[4, 3]".into())
+    );
+    let json = export("--features stride4,stride8-block,base.1,last");
+    let outputs: Vec<_> = json["outputs"].as_array().unwrap().iter().map(|output| output.as_str().unwrap()).collect();
+    assert_eq!(outputs[0], "base.4: f32[1, 96, 6, 6]");
+    assert_eq!(outputs.len(), 4, "{outputs:?}");
+    let refused = |flags: &str| folder.run(&format!("export small.safetensors y.onnx {flags}")).exits(2);
+    refused("--opset 12").says("opset 12 is not supported, expected 13 to 21");
+    refused("--batch 0").says("batch `0` is not a number of images");
+    refused("--dtype bf16").says("expected f32 or f16");
+    refused("--features stride7").says("no feature map at stride 7");
+    refused("--features stride4 --softmax").says("cannot be used with");
+    assert!(!folder.path("y.onnx").exists());
+}
+
+#[test]
+fn a_backbone_gives_features_and_no_probabilities() {
+    let folder = Folder::new();
+    folder.write("net.toml", hardnet_graph::Config::fc_hardnet70_encoder().to_toml());
+    let config = hardnet_graph::Config::fc_hardnet70_encoder();
+    folder.write("encoder.safetensors", weights(&config, None));
+    let json = folder.run("export --json encoder.safetensors x.onnx --model net.toml --img-size 64").exits(0).json();
+    assert_eq!(
+        (&json["outputs"][0], &json["model"]),
+        (&"features: f32[1, 320, 1, 1]".into(), &"fc-hardnet70-encoder".into())
+    );
+    let run = folder.run("export encoder.safetensors y.onnx --softmax").exits(2);
+    run.says("is a backbone without a classifier").says("hint: drop --softmax");
+}
