@@ -95,7 +95,7 @@ impl Classifier {
     /// [`Error::Decode`] and [`Error::Preprocess`] for an image that cannot be read, [`Error::NotFinite`] where the
     /// network's output makes no sense.
     pub fn classify<'a>(&self, image: impl Into<ImageInput<'a>>) -> Result<Classification> {
-        let (image, warnings) = image.into().decode()?;
+        let (image, warnings) = image.into().decode(&self.0.pipeline.decode_options())?;
         let logits = self.logits(&[self.prepare(&image)?])?;
         Ok(Classification::new(logits.into_vec(), Arc::clone(&self.0.labels), warnings))
     }
@@ -111,10 +111,10 @@ impl Classifier {
         &self,
         images: impl IntoIterator<Item = impl Into<ImageInput<'a>>>,
     ) -> Result<Vec<Classification>> {
-        let mut resizer = self.resizer();
+        let (mut resizer, options) = (self.resizer(), self.0.pipeline.decode_options());
         let (mut tensors, mut lost) = (Vec::new(), Vec::new());
         for image in images {
-            let (image, warnings) = image.into().decode()?;
+            let (image, warnings) = image.into().decode(&options)?;
             tensors.push(self.prepare_with(&mut resizer, &image)?);
             lost.push(warnings);
         }

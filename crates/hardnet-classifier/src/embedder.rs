@@ -132,7 +132,7 @@ impl Embedder {
     ///
     /// As [`Classifier::classify`](crate::Classifier::classify).
     pub fn embed<'a>(&self, image: impl Into<ImageInput<'a>>) -> Result<Vec<f32>> {
-        let (image, _) = image.into().decode()?;
+        let (image, _) = image.into().decode(&self.0.pipeline.decode_options())?;
         Ok(self.rows(&[self.prepare(&image)?])?.into_vec())
     }
 

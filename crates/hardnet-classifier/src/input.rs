@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use hardnet_base::{ReadError, read_regular_file};
-use hardnet_data::{DecodeLimits, DecodeWarning, Image, MAX_FILE_BYTES, Pipeline, Resizer, decode};
+use hardnet_data::{DecodeOptions, DecodeWarning, Image, MAX_FILE_BYTES, Pipeline, Resizer};
 
 use crate::error::{Error, Result};
 
@@ -24,14 +24,14 @@ pub enum ImageInput<'a> {
 }
 
 impl<'a> ImageInput<'a> {
-    /// Reads and decodes the image; also returns what decoding lost of it.
-    pub(crate) fn decode(self) -> Result<(Cow<'a, Image>, Vec<DecodeWarning>)> {
+    /// Reads and decodes the image as `options` say; also returns what decoding lost of it.
+    pub(crate) fn decode(self, options: &DecodeOptions) -> Result<(Cow<'a, Image>, Vec<DecodeWarning>)> {
         let decoded = match self {
             Self::Image(image) => return Ok((image, Vec::new())),
-            Self::Bytes(bytes) => decode(&bytes, &DecodeLimits::default()).map_err(Error::Decode),
+            Self::Bytes(bytes) => options.decode(&bytes).map_err(Error::Decode),
             Self::Path(path) => {
                 let failed = |source| Error::ImageFile { path: path.to_path_buf(), source };
-                decode(&read(&path)?, &DecodeLimits::default()).map_err(failed)
+                options.decode(&read(&path)?).map_err(failed)
             }
         }?;
         Ok((Cow::Owned(decoded.image), decoded.warnings))

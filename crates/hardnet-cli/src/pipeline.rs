@@ -3,7 +3,7 @@
 
 use clap::Args;
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
-use hardnet_data::{Pipeline, Resampling};
+use hardnet_data::{Exif, Pipeline, Resampling};
 use hardnet_model::Config;
 
 use crate::failure::{Hinted, Result};
@@ -26,13 +26,18 @@ pub(crate) struct PipelineArgs {
     /// Resize filter: bilinear, bicubic, ... as Pillow, cv2-linear, cv2-area, ... as OpenCV
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Resampling>,
+    /// Orientation in the Exif data of images: apply (OpenCV, viewers) or ignore (Pillow, torchvision)
+    /// [default: from the pipeline]
+    #[arg(long, value_name = "USE", value_parser = clap::builder::PossibleValuesParser::new(Exif::NAMES), hide_possible_values = true)]
+    exif: Option<String>,
 }
 
 impl PipelineArgs {
     /// Whether any option is given.
     pub(crate) fn is_given(&self) -> bool {
-        let Self { pipeline, img_size, crop_pct, interpolation } = self;
-        pipeline.is_some() || img_size.is_some() || crop_pct.is_some() || interpolation.is_some()
+        let Self { pipeline, img_size, crop_pct, interpolation, exif } = self;
+        let in_numbers = img_size.is_some() || crop_pct.is_some();
+        in_numbers || pipeline.is_some() || interpolation.is_some() || exif.is_some()
     }
 
     /// Chooses the pipeline, and prints the choice with its reason. `config` is the network, if it is known, and
@@ -82,6 +87,10 @@ impl PipelineArgs {
             pipeline = pipeline.with_interpolation(interpolation);
             reasons.push("--interpolation");
         }
+        if let Some(exif) = &self.exif {
+            pipeline = pipeline.with_exif(exif.parse()?);
+            reasons.push("--exif");
+        }
         pipeline.validate()?;
         Ok((pipeline, reasons))
     }
@@ -98,8 +107,9 @@ pub(crate) fn to_value(pipeline: &Pipeline) -> Result<serde_json::Value> {
 
 /// Describes a pipeline on one line.
 pub(crate) fn describe(pipeline: &Pipeline) -> String {
+    let upright = if pipeline.decode_options().exif == Exif::Apply { ", exif orientation applied" } else { "" };
     format!(
-        "{}: resize short side to {} ({}), center crop {}",
+        "{}: resize short side to {} ({}), center crop {}{upright}",
         pipeline.name().unwrap_or("custom"),
         pipeline.resize,
         pipeline.interpolation,

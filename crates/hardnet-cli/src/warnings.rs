@@ -4,6 +4,17 @@ use hardnet_data::{DecodeWarning, Sample};
 
 use crate::printer::Printer;
 
+/// A warning about so many images, with its remedy if there is one.
+pub(crate) fn with_remedy(warning: &DecodeWarning, count: usize) -> String {
+    match warning {
+        DecodeWarning::OrientationIgnored => {
+            let images = if count == 1 { "it" } else { "them" };
+            format!("{warning}, as in torchvision; pass --exif apply to turn {images} upright")
+        }
+        _ => warning.to_string(),
+    }
+}
+
 /// Counts warnings by kind, in the order in which the kinds came up.
 #[derive(Default)]
 pub(crate) struct ImageWarnings(Vec<Kind>);
@@ -42,7 +53,8 @@ impl ImageWarnings {
 
 impl Kind {
     fn line(&self) -> String {
-        let Self { warning, count, first, .. } = self;
+        let Self { count, first, .. } = self;
+        let warning = with_remedy(&self.warning, *count);
         match count {
             1 => format!("{first}: {warning}"),
             _ => format!("{count} images: {warning}; the first is `{first}`"),
@@ -71,5 +83,11 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("3 images: the jpeg has stray bytes"), "{lines:?}");
         assert!(lines[0].ends_with("a.jpg`") && lines[1].ends_with("c.jpg: transparency was dropped"), "{lines:?}");
+    }
+
+    #[test]
+    fn an_ignored_orientation_names_the_flag() {
+        assert!(with_remedy(&DecodeWarning::OrientationIgnored, 1).contains("--exif apply"));
+        assert!(!with_remedy(&DecodeWarning::AlphaDropped, 1).contains("--"));
     }
 }

@@ -148,17 +148,8 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeErro
     DecodeOptions::default().limits(limits.clone()).decode(bytes)
 }
 
-/// [`decode`] with the memory of an earlier image.
-pub(crate) fn decode_with(
-    scratch: &mut DecodeScratch,
-    bytes: &[u8],
-    limits: &DecodeLimits,
-) -> Result<Decoded, DecodeError> {
-    decode_as(scratch, bytes, &DecodeOptions::default().limits(limits.clone()))
-}
-
 /// [`DecodeOptions::decode`] with the memory of an earlier image.
-pub(crate) fn decode_as(
+pub(crate) fn decode_with(
     scratch: &mut DecodeScratch,
     bytes: &[u8],
     options: &DecodeOptions,

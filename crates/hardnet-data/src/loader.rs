@@ -22,8 +22,8 @@ pub use training_epoch::TrainingEpoch;
 use hardnet_simd::Isa;
 
 use crate::{
-    CoreBudget, DecodeLimits, DecodeWarning, Image, ParallelMap, Pipeline, PipelineError, Purpose, RandomStream,
-    Resizer, Sample,
+    CoreBudget, DecodeLimits, DecodeOptions, DecodeWarning, Image, ParallelMap, Pipeline, PipelineError, Purpose,
+    RandomStream, Resizer, Sample,
 };
 use image_tensor::TensorPool;
 use permits::ImagePermits;
@@ -174,11 +174,11 @@ impl Loader {
         pipeline.validate()?;
         let samples = samples.into();
         let order = Order { count: samples.len(), ..Order::default() };
-        let crop = pipeline.crop;
+        let (crop, decode) = (pipeline.crop, pipeline.decode_options());
         let prepare = move |_: OrderedSample, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
             pipeline.tensor_with(resizer, image, out)
         };
-        Self::decoding(samples, order, crop, options, prepare)
+        Self::decoding(samples, order, crop, decode, options, prepare)
     }
 
     /// Starts loading the samples of `epoch`, at random changed as it says.
@@ -203,13 +203,13 @@ impl Loader {
             return Err(LoaderError::Order { index, samples: samples.len() });
         }
         let order = Order { count: order.len(), indices: Some(order), repeats };
-        let crop = pipeline.crop;
+        let (crop, decode) = (pipeline.crop, pipeline.decode_options());
         let prepare = move |ordered: OrderedSample, resizer: &mut Resizer, image: &Image, out: &mut [f32]| {
             let random = RandomStream::new(seed, Purpose::Augmentation, [number, ordered.index as u32]);
             let mut random = random.repeated(ordered.repeat);
             augmentation.tensor_with(&pipeline, resizer, image, &mut random, out)
         };
-        Self::decoding(samples, order, crop, options, prepare)
+        Self::decoding(samples, order, crop, decode, options, prepare)
     }
 
     /// A loader that reads and decodes the samples of `order` and makes tensors of them by `prepare`.
@@ -217,20 +217,21 @@ impl Loader {
         samples: Arc<Vec<Sample>>,
         order: Order,
         crop: u32,
+        decode: DecodeOptions,
         options: LoaderOptions,
         prepare: impl Fn(OrderedSample, &mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError>
         + Send
         + Sync
         + 'static,
     ) -> Result<Self, LoaderError> {
-        let (limits, isa) = (options.limits.clone(), options.isa);
+        let (decode, isa) = (decode.limits(options.limits.clone()), options.isa);
         // As many as images were ever in work at once; one that a panic cut short is not used again.
         let free = Mutex::new(Vec::new());
         let load = move |sample: &Sample, permits: &ImagePermits, ordered: OrderedSample, out: &mut [f32]| {
             let mut workspace: file::Workspace = lock(&free).pop().unwrap_or_else(|| file::Workspace::new(isa));
             let prepare = |resizer: &mut Resizer, image: &Image, out: &mut [f32]| prepare(ordered, resizer, image, out);
             let loaded =
-                file::load(sample, &limits, || permits.acquire(ordered.position), prepare, &mut workspace, out);
+                file::load(sample, &decode, || permits.acquire(ordered.position), prepare, &mut workspace, out);
             lock(&free).push(workspace);
             loaded
         };

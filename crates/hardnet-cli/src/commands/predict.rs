@@ -18,7 +18,7 @@ use crate::model::ModelArgs;
 use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
-use crate::warnings::ImageWarnings;
+use crate::warnings::{ImageWarnings, with_remedy};
 
 /// Name of standard input among paths and in results.
 const STDIN: &str = "-";
@@ -203,7 +203,7 @@ fn classify_stdin(classifier: &Classifier, printer: &Printer) -> Result<Vec<f32>
         other => other.into(),
     })?;
     for warning in found.warnings() {
-        printer.warn(format_args!("standard input: {warning}"));
+        printer.warn(format_args!("standard input: {}", with_remedy(warning, 1)));
     }
     Ok(found.logits().to_vec())
 }

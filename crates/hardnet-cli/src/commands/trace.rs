@@ -6,7 +6,7 @@ use anyhow::Context;
 use candle_core::{Device, Tensor};
 use clap::Args;
 use hardnet_base::npy::{self, ElementType};
-use hardnet_data::{DecodeLimits, Image, Pipeline, decode};
+use hardnet_data::{Image, Pipeline};
 use hardnet_model::HarDNet;
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::model::{ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
+use crate::warnings::with_remedy;
 
 /// Number of values that are printed for each stage.
 const FIRST: usize = 6;
@@ -89,9 +90,9 @@ impl TraceArgs {
         let file = || format!("`{}`", self.image.display());
         let bytes = std::fs::read(&self.image)
             .map_err(|error| anyhow::Error::from(error).context(format!("cannot read `{}`", self.image.display())))?;
-        let decoded = decode(&bytes, &DecodeLimits::default()).with_context(file)?;
+        let decoded = pipeline.decode_options().decode(&bytes).with_context(file)?;
         for warning in &decoded.warnings {
-            printer.warn(format_args!("{}: {warning}", self.image.display()));
+            printer.warn(format_args!("{}: {}", self.image.display(), with_remedy(warning, 1)));
         }
         let image = decoded.image;
         self.image(printer, "decoded", image.clone())?;

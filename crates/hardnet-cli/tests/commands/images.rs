@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use hardnet_data::{DecodeOptions, Exif, encode_png};
+
 use super::support::{Folder, png};
 
 /// A file that Pillow made.
@@ -114,4 +116,90 @@ fn files_that_are_not_read_are_counted_before_the_work() {
     let run = folder.run("eval --json --weights small.safetensors --data-dir photos --val-list list.txt");
     assert_eq!(run.json()["errors"], 1, "{run:#?}");
     run.says("it looks like `avif`");
+}
+
+/// Writes a JPEG that Exif data turn by a quarter, twice; without these data; and upright as a PNG.
+fn rotated(folder: &Folder) {
+    let rotated = pillow("rotated_by_exif.jpg");
+    let start = rotated.windows(2).position(|pair| pair == b"\xff\xe1").unwrap();
+    let length = usize::from(u16::from_be_bytes([rotated[start + 2], rotated[start + 3]]));
+    let upright = DecodeOptions::default().exif(Exif::Apply).decode(&rotated).unwrap().image;
+    assert_eq!((upright.width(), upright.height()), (45, 67));
+    folder.write("photos/a.jpg", &rotated);
+    folder.write("photos/b.jpg", &rotated);
+    folder.write("stored.jpg", [&rotated[..start], &rotated[start + 2 + length..]].concat());
+    folder.write("upright.png", encode_png(&upright).unwrap());
+}
+
+#[test]
+fn an_orientation_is_ignored_with_one_warning_unless_it_is_applied() {
+    let folder = Folder::new();
+    folder.small_weights();
+    rotated(&folder);
+    let logits = |arguments: &str| {
+        let run = folder.run(&format!("predict --weights small.safetensors --logits {arguments}")).exits(0);
+        (run.json_lines().remove(0)["logits"].clone(), run)
+    };
+    let (stored, run) = logits("stored.jpg");
+    assert!(!run.stderr.contains("warning"), "{run:#?}");
+    let (upright, _) = logits("upright.png");
+    assert_ne!(stored, upright);
+
+    let (ignored, run) = logits("photos");
+    assert_eq!(ignored, stored);
+    let first = Path::new("photos").join("a.jpg");
+    let warning = format!(
+        "warning: 2 images: the exif orientation was ignored, as in torchvision; pass --exif apply to turn them upright; \
+         the first is `{}`",
+        first.display()
+    );
+    let run = run.says(&warning);
+    assert_eq!(run.stderr.matches("warning").count(), 1, "{run:#?}");
+    let (applied, run) = logits("--exif apply photos");
+    assert_eq!(applied, upright);
+    assert!(!run.stderr.contains("warning"), "{run:#?}");
+    run.says("center crop 24, exif orientation applied (from the weights file, --exif)");
+
+    // OpenCV applies it.
+    let (by_opencv, run) = logits("--pipeline paddleclas --img-size 24 photos");
+    assert!(!run.stderr.contains("warning"), "{run:#?}");
+    assert_eq!(by_opencv, logits("--pipeline paddleclas --img-size 24 upright.png").0);
+    let (unlike_opencv, _) = logits("--pipeline paddleclas --img-size 24 --exif ignore photos");
+    assert_eq!(unlike_opencv, logits("--pipeline paddleclas --img-size 24 stored.jpg").0);
+
+    folder
+        .run("predict --weights small.safetensors --exif turn photos")
+        .exits(2)
+        .says("possible values: apply, ignore");
+}
+
+#[test]
+fn every_command_that_reads_images_knows_the_orientation() {
+    let folder = Folder::new();
+    folder.small_weights();
+    rotated(&folder);
+    let ignored = "the exif orientation was ignored, as in torchvision; pass --exif apply";
+    let file = std::fs::File::open(folder.path("photos/a.jpg")).unwrap();
+    folder.run_with("predict --weights small.safetensors -", file.into()).exits(0).says(ignored);
+    folder.run("embed --weights small.safetensors -o a.npy photos").exits(0).says(ignored);
+    folder.run("embed --weights small.safetensors -o b.npy --exif apply photos/a.jpg").exits(0);
+    folder.run("embed --weights small.safetensors -o c.npy upright.png").exits(0);
+    assert_eq!(std::fs::read(folder.path("b.npy")).unwrap(), std::fs::read(folder.path("c.npy")).unwrap());
+    folder.write("list.txt", "a.jpg 0\nb.jpg 1\n");
+    let eval = "eval --json --weights small.safetensors --data-dir photos --val-list list.txt";
+    folder.run(eval).exits(0).says(ignored);
+    assert!(!folder.run(&format!("{eval} --exif apply")).exits(0).stderr.contains(ignored));
+    let decoded = |arguments: &str| {
+        let run = folder.run(&format!("trace --json {arguments} photos/a.jpg")).exits(0);
+        (run.json_lines().remove(0)["shape"].clone(), run.stderr.contains(ignored))
+    };
+    assert_eq!(decoded(""), (serde_json::json!([45, 67, 3]), true));
+    assert_eq!(decoded("--exif apply"), (serde_json::json!([67, 45, 3]), false));
+
+    // Weights carry it.
+    folder.run("convert small.safetensors turned.safetensors --exif apply").exits(0);
+    let run = folder.run("predict --weights turned.safetensors photos").exits(0);
+    assert!(!run.stderr.contains(ignored), "{run:#?}");
+    let run = folder.run("predict --weights turned.safetensors --exif ignore photos").exits(0);
+    run.says(ignored);
 }

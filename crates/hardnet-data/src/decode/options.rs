@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DecodeError, DecodeScratch, Decoded, ImageFormat, decode_as};
+use super::{DecodeError, DecodeScratch, Decoded, ImageFormat, decode_with};
 
 /// Bounds on what a file may make us allocate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +154,6 @@ impl DecodeOptions {
     /// # Errors
     /// As [`decode`](crate::decode()).
     pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, DecodeError> {
-        decode_as(&mut DecodeScratch::default(), bytes, self)
+        decode_with(&mut DecodeScratch::default(), bytes, self)
     }
 }

@@ -10,7 +10,7 @@ use hardnet_simd::Isa;
 use super::permits::ImagePermit;
 use super::{MAX_FILE_BYTES, SampleError};
 use crate::decode::{DecodeScratch, decode_with};
-use crate::{DecodeLimits, DecodeWarning, Image, PipelineError, Resizer, Sample};
+use crate::{DecodeOptions, DecodeWarning, Image, PipelineError, Resizer, Sample};
 
 /// Buffers of one thread, which the next image uses again.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Workspace {
 /// reading, on the core that `acquire` waits for.
 pub(super) fn load<'a>(
     sample: &Sample,
-    limits: &DecodeLimits,
+    options: &DecodeOptions,
     acquire: impl FnOnce() -> ImagePermit<'a>,
     prepare: impl FnOnce(&mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError>,
     workspace: &mut Workspace,
@@ -50,7 +50,7 @@ pub(super) fn load<'a>(
     })?;
     let _permit = acquire();
     let decoded =
-        decode_with(scratch, &bytes, limits).map_err(|source| SampleError::Decode { path: path(), source })?;
+        decode_with(scratch, &bytes, options).map_err(|source| SampleError::Decode { path: path(), source })?;
     scratch.file = bytes;
     prepare(resizer, &decoded.image, out).map_err(preprocess)?;
     scratch.reclaim(decoded.image);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hardnet_data::{CoreBudget, Dataset, LoaderOptions, Pipeline, Resizer, Sample, decode};
+use hardnet_data::{CoreBudget, Dataset, Pipeline, Resizer, Sample};
 use hardnet_eval::{ComputeLogits, EvalOptions, EvalSummary, Logits, evaluate};
 use serde::Serialize;
 
@@ -161,7 +161,7 @@ impl Stages {
             None => std::fs::read(sample.path())?,
         };
         let read = started.elapsed();
-        let image = decode(&bytes, &LoaderOptions::default().limits)?.image;
+        let image = pipeline.decode_options().decode(&bytes)?.image;
         let decoded = started.elapsed();
         pipeline.tensor_with(resizer, &image, tensor)?;
         let prepared = started.elapsed();
