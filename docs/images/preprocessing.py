@@ -79,13 +79,12 @@ def weights(resize, source, target, index):
 def weights_picture():
     row, top, left, unit = 92, 96, 150, 22
     drawing = Drawing(820, top + row * len(RESIZES) + 10, "Input pixels in one output pixel, and their weights")
-    # Short sides of 375 and 768 to 256, 96 pixels of each.
-    for column, (source, target) in enumerate(((141, 96), (288, 96))):
-        scale, index = source / target, 48
+    for column, (source, target) in enumerate(((375, 256), (768, 256))):
+        scale, index = source / target, 128
         center = (index + 0.5) * scale
         x0 = left + column * 340
         drawing.text(x0 + 154, 56, f"shrunk {scale:.2f} times", "middle strong")
-        drawing.text(x0 + 154, 74, "short side 375 to 256" if column == 0 else "short side 768 to 256", "middle note")
+        drawing.text(x0 + 154, 74, f"short side {source} to {target}", "middle note")
         first = math.floor(center) - 7
         for number, (name, resize, style) in enumerate(RESIZES):
             y = top + row * number + 72
@@ -95,7 +94,7 @@ def weights_picture():
             for pixel in range(14):
                 x = x0 + unit * pixel
                 drawing.rect(x + 1, y + 1, unit - 2, 3, "band")
-                height = 62 * found[first + pixel] / 0.8
+                height = 66 * found[first + pixel]
                 if abs(height) > 0.3:
                     drawing.rect(x + 3, y - max(height, 0), unit - 6, abs(height), f"f{style}")
             drawing.line(x0, y, x0 + 14 * unit, y, "axis")

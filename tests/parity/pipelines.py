@@ -144,7 +144,8 @@ def photographs(arguments):
 def demonstration(arguments):
     lines = [line.rsplit(maxsplit=1) for line in (DEMO / "val_list.txt").read_text().splitlines()]
     with tarfile.open(DEMO / "sample.tar") as tar:
-        small = [np.asarray(Image.open(io.BytesIO(tar.extractfile(name).read())).convert("RGB")) for name, _ in lines]
+        files = {Path(member.name).name: tar.extractfile(member).read() for member in tar if member.isfile()}
+    small = [np.asarray(Image.open(io.BytesIO(files[name])).convert("RGB")) for name, _ in lines]
     labels = np.array([int(label) for _, label in lines])
     rows = []
     for times in (1, 4):

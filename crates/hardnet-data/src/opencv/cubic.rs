@@ -4,8 +4,8 @@
 //! vertical pass rounds in two ways: eight samples at a time in f32, `round(b[0] * row 0 + (b[1] * row 1 + ...))` with
 //! weights in units of 2^-22, and what is left at the end of a row in integers, `(sum + 2^21) >> 22`.
 //!
-//! [`Ipp`](Arithmetic::Ipp) computes both passes in f32 with weights that are not rounded, and with fused products: they
-//! are faster, and as near to what IPP computes.
+//! [`Ipp`](Arithmetic::Ipp) computes both passes in f32 with weights that are not rounded, and with fused products,
+//! which are faster and as near to what IPP computes.
 //!
 //! Rows between the passes are f32, which holds the integers of the first exactly.
 
