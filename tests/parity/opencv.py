@@ -1,10 +1,10 @@
-"""Whether OpenCV's pixels are decoded to the bit: photographs with each of the eight orientations of Exif.
+"""Whether OpenCV's pixels are decoded to the bit: photographs with each of the eight orientations of EXIF.
 
     pip install opencv-python-headless==4.14.0.94 numpy
     cargo build --release -p hardnet-cli --features exact-jpeg
     python tests/parity/opencv.py --hardnet target/release/hardnet FOLDER
 
-writes every orientation into the Exif data of every JPEG of FOLDER, decodes the files with `hardnet trace` and with
+writes every orientation into the EXIF data of every JPEG of FOLDER, decodes the files with `hardnet trace` and with
 `cv2.imread`, and compares the pixels before and after the resize of the pipeline `paddleclas`. Without the feature the JPEG
 decoder differs by a few levels, and only sizes are compared.
 """
@@ -22,7 +22,7 @@ import numpy as np
 
 
 def oriented(jpeg, number):
-    """`jpeg` with Exif data that say `number`, in place of its own."""
+    """`jpeg` with EXIF data that say `number`, in place of its own."""
     at, rest = 2, b""
     while jpeg[at + 1] != 0xDA:
         end = at + 2 + struct.unpack_from(">H", jpeg, at + 2)[0]

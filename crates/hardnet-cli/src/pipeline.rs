@@ -26,7 +26,7 @@ pub(crate) struct PipelineArgs {
     /// Resize filter: bilinear, bicubic, ... as Pillow, cv2-linear, cv2-area, ... as OpenCV
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Resampling>,
-    /// Orientation in the Exif data of images: apply (OpenCV, viewers) or ignore (Pillow, torchvision)
+    /// Orientation in the EXIF data of images: apply (OpenCV, viewers) or ignore (Pillow, torchvision)
     /// [default: from the pipeline]
     #[arg(long, value_name = "USE", value_parser = clap::builder::PossibleValuesParser::new(Exif::NAMES), hide_possible_values = true)]
     exif: Option<String>,

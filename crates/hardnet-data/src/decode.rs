@@ -3,7 +3,7 @@
 //! The format is detected from the content. Color profiles and gamma are ignored, alpha is dropped without compositing,
 //! as Pillow does. Gray images stay [`Channels::Gray`](crate::Channels::Gray).
 //!
-//! [`DecodeOptions`] follow OpenCV's conversions instead, and turn images upright by their Exif data, which OpenCV does
+//! [`DecodeOptions`] follow OpenCV's conversions instead, and turn images upright by their EXIF data, which OpenCV does
 //! and Pillow does not. Both turn a TIFF by its tag. Oracle: OpenCV 4.14.0, held by `tests/decode_opencv.rs`.
 //!
 //! All formats but JPEG are exact, except for BMP of 16 bits a pixel (one level) and lossy WebP. A JPEG is exact with
@@ -79,10 +79,10 @@ impl fmt::Display for ImageFormat {
 pub struct Decoded {
     /// The image.
     pub image: Image,
-    /// Losses on the way to 8-bit RGB, shared with the library that is followed, and faults that it ignores, each kind at
-    /// most once.
+    /// Losses on the way to 8-bit RGB, shared with the library that is followed, and faults that it ignores; each kind
+    /// at most once.
     pub warnings: Vec<DecodeWarning>,
-    /// The orientation in the file's Exif data. [`DecodeOptions::exif`] says whether the image was turned by it.
+    /// The orientation in the file's EXIF data. [`DecodeOptions::exif`] says whether the image was turned by it.
     pub orientation: Orientation,
 }
 
@@ -114,7 +114,7 @@ pub enum DecodeWarning {
     JpegIrregular,
     /// Parts of a JPEG are lost. They are coarse, gray or arbitrary; Pillow shows them without a warning.
     JpegDamaged,
-    /// The Exif data say how to turn the image, which was ignored as Pillow does.
+    /// The EXIF data say how to turn the image, which was ignored as Pillow does.
     OrientationIgnored,
 }
 

@@ -3,8 +3,8 @@
 //!
 //! * [`Dataset`] names samples with their labels: from a list, class folders, Kaggle's solution file, an IDX file or a
 //!   tar archive, which is read in place. What can be known to be wrong is an error before any image is opened.
-//! * [`decode`] reads JPEG, PNG, GIF, BMP, TIFF, WebP and PNM as Pillow's `convert("RGB")` does. [`DecodeOptions`] reads
-//!   them as `cv2.imread` does, and turns them upright by their Exif data.
+//! * [`decode`] reads JPEG, PNG, GIF, BMP, TIFF, WebP and PNM as Pillow's `convert("RGB")` does. [`DecodeOptions`] read
+//!   them as `cv2.imread` does, and turn them upright by their EXIF data.
 //! * [`Pipeline`] resizes, crops and normalizes: by default torchvision's geometry and arithmetic, and Pillow's resize.
 //!   [`opencv`] has OpenCV's resize, [`Convention`] the rules of PaddleClas and of Paddle's transforms.
 //! * [`Loader`] does all of this on worker threads ahead of the network, in order; [`CoreBudget`] keeps workers and

@@ -41,7 +41,7 @@ pub struct Pipeline {
     /// Rounding, arithmetic and order of channels.
     #[serde(default, skip_serializing_if = "Convention::is_default")]
     pub convention: Convention,
-    /// What becomes of the orientation in a file's Exif data; `None` for what `convention` does.
+    /// What becomes of the orientation in a file's EXIF data; `None` for what `convention` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exif: Option<Exif>,
 }
@@ -122,7 +122,7 @@ impl Pipeline {
         Pipeline { interpolation: interpolation.into(), ..self }
     }
 
-    /// Another use of the orientation in a file's Exif data.
+    /// Another use of the orientation in a file's EXIF data.
     pub fn with_exif(self, exif: Exif) -> Self {
         let exif = Some(exif).filter(|&exif| exif != self.convention.exif());
         Pipeline { exif, ..self }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// `decoding.json`.
 #[derive(Deserialize)]
 struct Results {
-    /// A file to which Exif data are added.
+    /// A file to which EXIF data are added.
     jpeg: String,
     exif: Vec<OrientationCase>,
     containers: Vec<OrientationCase>,

@@ -118,7 +118,7 @@ fn files_that_are_not_read_are_counted_before_the_work() {
     run.says("it looks like `avif`");
 }
 
-/// Writes a JPEG that Exif data turn by a quarter, twice; without these data; and upright as a PNG.
+/// Writes a JPEG that EXIF data turn by a quarter, twice; without these data; and upright as a PNG.
 fn rotated(folder: &Folder) {
     let rotated = pillow("rotated_by_exif.jpg");
     let start = rotated.windows(2).position(|pair| pair == b"\xff\xe1").unwrap();

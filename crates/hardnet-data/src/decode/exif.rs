@@ -1,8 +1,8 @@
-//! The orientation in a file's Exif data, as the library that is followed finds it.
+//! The orientation in a file's EXIF data, as the library that is followed finds it.
 //!
-//! JPEG has Exif data in an application segment, PNG and WebP in a chunk. What cannot be understood is no orientation
-//! and never an error. TIFF's own tag is part of the format and is read with it ([`tiff`](super::tiff)). Oracles: Pillow
-//! 13.0.0 and OpenCV 4.14.0, held by `tests/decode_opencv.rs`.
+//! JPEG has EXIF data in an application segment, PNG and WebP in a chunk. Data that cannot be understood are ignored and
+//! never an error. TIFF's own tag is part of the format and is read with it ([`tiff`](super::tiff)). Oracles:
+//! Pillow 13.0.0 and OpenCV 4.14.0, held by `tests/decode_opencv.rs`.
 
 use super::{Decoding, ImageFormat, Orientation};
 
@@ -21,7 +21,7 @@ pub(super) fn orientation(format: ImageFormat, bytes: &[u8], decoding: Decoding)
     number.and_then(Orientation::from_exif).unwrap_or_default()
 }
 
-/// The signature of Exif data in a JPEG.
+/// The signature of EXIF data in a JPEG.
 const SIGNATURE: &[u8] = b"Exif\0\0";
 
 /// Pillow steps over signatures that do not belong there.
@@ -32,7 +32,7 @@ fn without_signatures(mut exif: &[u8]) -> &[u8] {
     exif
 }
 
-/// The first Exif segment before the image data.
+/// The first EXIF segment before the image data.
 fn in_jpeg(bytes: &[u8]) -> Option<&[u8]> {
     const START_OF_SCAN: u8 = 0xDA;
     const END_OF_IMAGE: u8 = 0xD9;
@@ -97,7 +97,7 @@ fn in_webp(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The first directory of Exif data, which is that of a TIFF file.
+/// The first directory of EXIF data, which is that of a TIFF file.
 struct Directory<'a> {
     data: &'a [u8],
     big_endian: bool,

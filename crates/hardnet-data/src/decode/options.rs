@@ -57,7 +57,7 @@ pub enum Decoding {
     OpenCv,
 }
 
-/// What becomes of the orientation in a file's Exif data.
+/// What becomes of the orientation in a file's EXIF data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums)]

@@ -1,8 +1,8 @@
-//! The eight orientations of Exif, and the images that they make.
+//! The eight orientations of EXIF, and the images that they make.
 
 use crate::image::Image;
 
-/// The change that turns a stored image upright: the numbers 1 to 8 of Exif's tag `Orientation`, in this order.
+/// The change that turns a stored image upright: the numbers 1 to 8 of EXIF's tag `Orientation`, in this order.
 /// Rotations are clockwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)]
@@ -39,13 +39,13 @@ impl Orientation {
         Orientation::Rotate270,
     ];
 
-    /// The orientation of a number of Exif; none for numbers other than 1 to 8.
+    /// The orientation of a number of EXIF; none for numbers other than 1 to 8.
     pub fn from_exif(number: u32) -> Option<Orientation> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         Orientation::ALL.get(index).copied()
     }
 
-    /// Exif's number, 1 to 8.
+    /// EXIF's number, 1 to 8.
     pub fn number(self) -> u8 {
         self as u8
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::image::Channels;
 
-    /// The pixel that belongs at a place, by the words of the Exif standard: where row 0 and column 0 are seen.
+    /// The pixel that belongs at a place, by the words of the EXIF standard: where row 0 and column 0 are seen.
     fn expected(number: u8, image: &Image, x: usize, y: usize) -> (usize, usize) {
         let (right, bottom) = (image.width() - 1, image.height() - 1);
         match number {

@@ -16,8 +16,8 @@ use crate::decode::{Decoding, Exif};
 /// | `paddleclas` | `round(long * (resize / short))` | `floor((side - crop) / 2)` | `(x * (1 / 255) - mean) / std` | RGB |
 /// | `paddle-cv2` | as torchvision | as torchvision | as torchvision | BGR |
 ///
-/// Files are decoded as Pillow does for `torchvision`, which ignores orientations in Exif data, and as OpenCV does for the
-/// others, which applies them.
+/// Files are decoded as Pillow does for `torchvision`, which ignores orientations in EXIF data, and as OpenCV does for
+/// the others, which applies them.
 ///
 /// Rounding is half to even; values are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl Convention {
         }
     }
 
-    /// What the decoder does with the orientation in a file's Exif data.
+    /// What the decoder does with the orientation in a file's EXIF data.
     pub fn exif(self) -> Exif {
         match self.decoding() {
             Decoding::Pillow => Exif::Ignore,

@@ -40,7 +40,7 @@ def decoded(data, flags=cv2.IMREAD_COLOR):
 
 
 def turned(image, number):
-    """`image` as Exif's orientation `number` turns it."""
+    """`image` as EXIF's orientation `number` turns it."""
     image = image.swapaxes(0, 1) if number >= 5 else image
     right_to_left, bottom_to_top = number in (2, 3, 6, 7), number in (3, 4, 7, 8)
     return image[:: -1 if bottom_to_top else 1, :: -1 if right_to_left else 1]
@@ -70,7 +70,7 @@ def entry(order, tag, kind, count, value):
 
 
 def directory(order, entries, offset=8, magic=42, tail=b"", count=None):
-    """Exif data: a directory of `entries` at `offset`, and `tail`."""
+    """EXIF data: a directory of `entries` at `offset`, and `tail`."""
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", magic, offset)
     count = len(entries) if count is None else count
     return head.ljust(offset, b"\0") + struct.pack(order + "H", count) + b"".join(entries) + bytes(4) + tail
@@ -81,7 +81,7 @@ def exif(number, order="<"):
 
 
 def exif_cases():
-    """Well-formed and other Exif data."""
+    """Well-formed and other EXIF data."""
     for order, name in (("<", "little"), (">", "big")):
         pack = lambda form, *values: struct.pack(order + form, *values)
         six, short = entry(order, 0x112, 3, 1, pack("HH", 6, 0)), lambda value: pack("HH", value, 0)
@@ -128,7 +128,7 @@ def webp(image, data, flag=True, before=False, more=b""):
 
 
 def containers(jpeg):
-    """Files with Exif data in different places."""
+    """Files with EXIF data in different places."""
     at = lambda marker: jpeg.index(marker)
     inserted = lambda place, data: jpeg[:place] + data + jpeg[place:]
     six, three = segment(b"Exif\0\0" + exif(6)), segment(b"Exif\0\0" + exif(3))
