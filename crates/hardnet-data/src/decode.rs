@@ -176,6 +176,16 @@ pub(crate) fn decode_with(
     Ok(decoded)
 }
 
+/// Whether `decoded`, of `bytes` by other options with the same limits, is what `options` give.
+///
+/// Pillow and OpenCV agree on upright JPEGs, and WebPs, unless they are of inks.
+pub(crate) fn serves(decoded: &Decoded, bytes: &[u8], options: &DecodeOptions) -> bool {
+    let Ok(format @ (ImageFormat::Jpeg | ImageFormat::WebP)) = sniff::format(bytes) else { return false };
+    let of_inks = decoded.warnings.contains(&DecodeWarning::CmykConverted);
+    let is_upright = || exif::orientation(format, bytes, options.decoding).is_upright();
+    !of_inks && decoded.orientation.is_upright() && is_upright()
+}
+
 /// The image of a decoder's samples.
 fn to_image(
     format: ImageFormat,

@@ -81,8 +81,8 @@ pub use hardnet_simd::Isa;
 pub use image::{Channels, Image, ImageError};
 pub use interpolation::{Interpolation, Resampling, UnknownInterpolation};
 pub use loader::{
-    Batch, ImageTensor, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES, SampleError,
-    TrainingEpoch,
+    Batch, ImageInfo, ImageTensor, Loader, LoaderError, LoaderOptions, MAX_FILE_BYTES, MAX_TENSOR_BYTES,
+    PipelinesLoader, SampleError, TrainingEpoch,
 };
 pub use parallel_map::ParallelMap;
 pub use pipeline::{Convention, Pipeline, PipelineError, UnknownConvention, UnknownPipeline};

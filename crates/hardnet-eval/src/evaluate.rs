@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hardnet_data::{CoreBudget, Isa, Loader, LoaderError, LoaderOptions, Pipeline, Sample};
+use hardnet_data::{CoreBudget, Isa, LoaderError, LoaderOptions, Pipeline, PipelinesLoader, Sample};
 
 use crate::logits::Logits;
 use crate::observer::{BatchDone, Observer};
@@ -27,7 +27,7 @@ pub trait ComputeLogits {
     fn busy_threads(&self) -> usize;
 }
 
-/// Options of [`evaluate`].
+/// Options of [`evaluate()`] and [`evaluate_pipelines`].
 ///
 /// ```
 /// let options = hardnet_eval::EvalOptions::default().batch_size(8).workers(4);
@@ -87,7 +87,7 @@ impl EvalOptions {
     }
 }
 
-/// Summary of an evaluation.
+/// Summary of an evaluation by one pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EvalSummary {
@@ -105,7 +105,7 @@ pub struct EvalSummary {
     pub network: Duration,
 }
 
-/// Error of [`evaluate`]; `E` is the network's.
+/// Error of [`evaluate()`] and [`evaluate_pipelines`]; `E` is the network's.
 #[derive(Debug, thiserror::Error)]
 #[allow(clippy::exhaustive_enums)]
 pub enum EvalError<E> {
@@ -142,44 +142,101 @@ pub fn evaluate<N: ComputeLogits + ?Sized>(
     samples: impl Into<Arc<Vec<Sample>>>,
     pipeline: &Pipeline,
     options: &EvalOptions,
-    observer: &mut (impl Observer + ?Sized),
+    mut observer: &mut (impl Observer + ?Sized),
 ) -> Result<EvalSummary, EvalError<N::Error>> {
+    let mut runs = [PipelineRun { network, pipeline: pipeline.clone(), observer: &mut observer }];
+    Ok(evaluate_pipelines(&mut runs, samples, options)?.swap_remove(0))
+}
+
+/// One pipeline of an [evaluation of several](evaluate_pipelines).
+#[allow(clippy::exhaustive_structs)]
+pub struct PipelineRun<'a, N: ?Sized> {
+    /// The network that computes what the pipeline prepares.
+    pub network: &'a N,
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// Receives the logits of this pipeline.
+    pub observer: &'a mut dyn Observer,
+}
+
+/// Computes the logits of all `samples` by each of several pipelines in one pass: an image is read once, and decoded
+/// once for all pipelines that decode alike.
+///
+/// Each observer receives what it would of [`evaluate()`] with its pipeline alone. Those of a batch are told in turn,
+/// first about the images that could not be read, then about the logits. If one of them breaks, no further batch is
+/// computed. The summaries are in the order of `runs`; total time and the time spent waiting for images are those of
+/// all together.
+///
+/// ```no_run
+/// use hardnet_data::{Dataset, Pipeline};
+/// use hardnet_eval::{ComputeLogits, EvalOptions, PipelineRun, Tally, evaluate_pipelines};
+///
+/// # fn example<N: ComputeLogits<Error = std::io::Error>>(network: &N) -> Result<(), Box<dyn std::error::Error>> {
+/// let dataset = Dataset::from_class_folders("photos", 10)?;
+/// let pipelines = [Pipeline::pil_bilinear(), Pipeline::paddleclas()];
+/// let mut tallies = [Tally::default(); 2];
+/// let mut runs: Vec<_> = pipelines
+///     .into_iter()
+///     .zip(&mut tallies)
+///     .map(|(pipeline, tally)| PipelineRun { network, pipeline, observer: tally })
+///     .collect();
+/// evaluate_pipelines(&mut runs, dataset.samples, &EvalOptions::default())?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`evaluate()`], for the first pipeline that has one.
+pub fn evaluate_pipelines<N: ComputeLogits + ?Sized>(
+    runs: &mut [PipelineRun<'_, N>],
+    samples: impl Into<Arc<Vec<Sample>>>,
+    options: &EvalOptions,
+) -> Result<Vec<EvalSummary>, EvalError<N::Error>> {
     let samples = samples.into();
     let cores = Arc::new(CoreBudget::detect());
     let started = Instant::now();
-    let mut loader = Loader::new(Arc::clone(&samples), pipeline.clone(), options.loader(&cores))?;
-    let mut summary = EvalSummary::default();
+    let pipelines = runs.iter().map(|run| run.pipeline.clone()).collect();
+    let mut loader = PipelinesLoader::new(Arc::clone(&samples), pipelines, options.loader(&cores))?;
+    let mut summaries = vec![EvalSummary::default(); runs.len()];
     loop {
         let asked = Instant::now();
-        let Some(batch) = loader.next() else { break };
+        let Some(batches) = loader.next() else { break };
         let loading = asked.elapsed();
-        for (index, warning) in &batch.warnings {
-            observer.image_warned(&samples[*index], warning);
+        for (run, batch) in runs.iter_mut().zip(&batches) {
+            for (index, warning) in &batch.warnings {
+                run.observer.image_warned(&samples[*index], warning);
+            }
+            for (index, error) in &batch.failures {
+                run.observer.image_failed(&samples[*index], error);
+            }
         }
-        for (index, error) in &batch.failures {
-            observer.image_failed(&samples[*index], error);
+        let (mut done, mut stopped) = (0, false);
+        for ((run, summary), batch) in runs.iter_mut().zip(&mut summaries).zip(batches) {
+            let (logits, network) = compute(run.network, &batch.images, &cores).map_err(EvalError::Network)?;
+            summary.images += batch.samples.len();
+            summary.failures += batch.failures.len();
+            summary.loading += loading;
+            summary.network += network;
+            done = batch.range.end;
+            let flow = run.observer.batch_done(&BatchDone {
+                samples: &samples,
+                done,
+                indices: &batch.samples,
+                infos: &batch.infos,
+                logits: &logits,
+                loading,
+                network,
+            });
+            stopped |= flow.is_break();
         }
-        let (logits, network) = compute(network, &batch.images, &cores).map_err(EvalError::Network)?;
-        summary.images += batch.samples.len();
-        summary.failures += batch.failures.len();
-        summary.loading += loading;
-        summary.network += network;
-        let done = batch.range.end;
-        let flow = observer.batch_done(&BatchDone {
-            samples: &samples,
-            done,
-            indices: &batch.samples,
-            logits: &logits,
-            loading,
-            network,
-        });
-        if flow.is_break() && done < samples.len() {
-            summary.stopped = true;
+        if stopped && done < samples.len() {
+            summaries.iter_mut().for_each(|summary| summary.stopped = true);
             break;
         }
     }
-    summary.total = started.elapsed();
-    Ok(summary)
+    summaries.iter_mut().for_each(|summary| summary.total = started.elapsed());
+    Ok(summaries)
 }
 
 /// Computes a batch on cores of the budget; the time is without the wait for them.

@@ -5,7 +5,8 @@
 //! sample, and counts of parts of a data set merge.
 //!
 //! [`evaluate()`] is the loop: it loads images ahead of a network ([`ComputeLogits`]), shares the machine's cores
-//! between both, and gives the logits to an [`Observer`], which a metric is.
+//! between both, and gives the logits to an [`Observer`], which a metric is. [`evaluate_pipelines`] does so for several
+//! ways of preprocessing in one pass.
 //!
 //! ```
 //! use hardnet_eval::{Metric, Tally};
@@ -30,7 +31,7 @@ mod top_k;
 pub use breakdown::{Breakdown, Mistake};
 pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScore, Confusion, ConfusionCell};
-pub use evaluate::{ComputeLogits, EvalError, EvalOptions, EvalSummary, evaluate};
+pub use evaluate::{ComputeLogits, EvalError, EvalOptions, EvalSummary, PipelineRun, evaluate, evaluate_pipelines};
 pub use logits::Logits;
 pub use metric::Metric;
 pub use observer::{BatchDone, Observer, ScoredImage};

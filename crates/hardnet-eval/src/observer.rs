@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use hardnet_data::{DecodeWarning, Sample, SampleError};
+use hardnet_data::{DecodeWarning, ImageInfo, Sample, SampleError};
 
 use crate::breakdown::Breakdown;
 use crate::logits::Logits;
@@ -52,6 +52,8 @@ pub struct BatchDone<'a> {
     pub done: usize,
     /// The samples of the batch that could be read, as indices into `samples`.
     pub indices: &'a [usize],
+    /// Their sizes as decoded, in that order.
+    pub infos: &'a [ImageInfo],
     /// Their logits, in that order.
     pub logits: &'a Logits,
     /// Time spent waiting for the images.
@@ -68,6 +70,8 @@ pub struct ScoredImage<'a> {
     pub index: usize,
     /// The sample.
     pub sample: &'a Sample,
+    /// Its size as decoded.
+    pub info: ImageInfo,
     /// Its logits.
     pub logits: &'a [f32],
 }
@@ -81,13 +85,13 @@ impl<'a> BatchDone<'a> {
     /// Returns the images that could be read.
     pub fn images(&self) -> impl Iterator<Item = ScoredImage<'a>> + use<'a> {
         let samples = self.samples;
-        let images = self.indices.iter().zip(self.logits.rows());
-        images.map(move |(&index, logits)| ScoredImage { index, sample: &samples[index], logits })
+        let images = self.indices.iter().zip(self.infos).zip(self.logits.rows());
+        images.map(move |((&index, &info), logits)| ScoredImage { index, sample: &samples[index], info, logits })
     }
 
     /// Counts the images that have a label.
     pub fn count(&self, metric: &mut impl Metric<Target = usize>) {
-        for ScoredImage { index, sample, logits } in self.images() {
+        for ScoredImage { index, sample, logits, .. } in self.images() {
             if let Some(label) = sample.label() {
                 metric.add(index, logits, &(label as usize));
             }

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hardnet_data::{Image, Pipeline, Sample, SampleError, encode_png};
-use hardnet_eval::{BatchDone, Breakdown, ComputeLogits, EvalError, EvalOptions, Logits, Observer, Tally, evaluate};
+use hardnet_eval::{
+    BatchDone, Breakdown, ComputeLogits, EvalError, EvalOptions, Logits, Observer, PipelineRun, Tally, evaluate,
+    evaluate_pipelines,
+};
 
 /// The means of the three channels of an image.
 struct Means;
@@ -89,6 +92,43 @@ fn every_batch_size_and_number_of_workers_counts_the_same() {
         assert_eq!(log.batches.last(), Some(&10));
         assert!(summary.loading + summary.network <= summary.total);
     }
+}
+
+#[test]
+fn each_pipeline_of_several_is_evaluated_as_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = samples(folder.path());
+    let pipelines =
+        [pipeline(), Pipeline::paddle_cv2().with_image_size(14), Pipeline::paddleclas().with_image_size(16)];
+    let options = EvalOptions::default().batch_size(4).workers(2);
+    let mut together = [(); 3].map(|()| (Tally::default(), Log::default()));
+    let mut runs: Vec<_> = pipelines
+        .iter()
+        .zip(&mut together)
+        .map(|(pipeline, observer)| PipelineRun { network: &Means, pipeline: pipeline.clone(), observer })
+        .collect();
+    let summaries = evaluate_pipelines(&mut runs, Arc::clone(&samples), &options).unwrap();
+    for ((pipeline, (tally, log)), summary) in pipelines.iter().zip(&together).zip(summaries) {
+        let mut alone = (Tally::default(), Log::default());
+        evaluate(&Means, Arc::clone(&samples), pipeline, &options, &mut alone).unwrap();
+        assert_eq!((summary.images, summary.failures, summary.stopped), (9, 1, false));
+        assert_eq!((*tally, &log.failed, &log.predicted), (alone.0, &alone.1.failed, &alone.1.predicted));
+        assert_eq!(log.batches, alone.1.batches);
+    }
+    // Blue and red change places: of nine labels, only those of green pictures are right.
+    assert_eq!(together.map(|(tally, _)| tally.top1().correct), [8, 2, 8]);
+}
+
+#[test]
+fn one_of_several_observers_stops_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = samples(folder.path());
+    let (mut first, mut second) = (Log::default(), Log { most: Some(5), ..Log::default() });
+    let run = |observer| PipelineRun { network: &Means, pipeline: pipeline(), observer };
+    let mut runs = [run(&mut first as &mut dyn Observer), run(&mut second)];
+    let summaries = evaluate_pipelines(&mut runs, samples, &EvalOptions::default().batch_size(3)).unwrap();
+    assert!(summaries.iter().all(|summary| summary.stopped));
+    assert_eq!((first.batches, second.batches), (vec![3, 6], vec![3, 6]));
 }
 
 #[test]

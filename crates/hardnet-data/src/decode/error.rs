@@ -3,7 +3,7 @@
 use super::{ContentGuess, ImageFormat};
 
 /// Error of [`decode`](crate::decode()): the bytes are not an image that can be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are not of a format that [`decode`](crate::decode()) reads.
