@@ -85,6 +85,8 @@ pub use loader::{
     PipelinesLoader, SampleError, TrainingEpoch,
 };
 pub use parallel_map::ParallelMap;
-pub use pipeline::{Convention, Pipeline, PipelineError, UnknownConvention, UnknownPipeline};
+pub use pipeline::{
+    Convention, CropMode, Pipeline, PipelineError, UnknownConvention, UnknownCropMode, UnknownPipeline,
+};
 pub use random::{Purpose, RandomStream};
 pub use resize::{Resizer, resize};

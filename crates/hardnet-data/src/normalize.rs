@@ -11,6 +11,10 @@ pub(crate) struct TensorWriter<'a> {
     /// The value of each of the 256 levels in the first, second and third plane.
     levels: [[f32; 256]; 3],
     planes: [&'a mut [f32]; 3],
+    /// Columns of the planes, if rows are written between borders.
+    columns: Option<usize>,
+    /// Columns and rows before the first sample.
+    offset: (usize, usize),
 }
 
 impl<'a> TensorWriter<'a> {
@@ -22,13 +26,24 @@ impl<'a> TensorWriter<'a> {
         });
         let (first, rest) = out.split_at_mut(out.len() / 3);
         let (second, third) = rest.split_at_mut(rest.len() / 2);
-        Self { channels, is_bgr: convention.is_bgr(), levels, planes: [first, second, third] }
+        Self { channels, is_bgr: convention.is_bgr(), levels, planes: [first, second, third], columns: None, offset: (0, 0) }
+    }
+
+    /// Fills the planes, which have `columns`, with a color of these levels of red, green and blue. Rows are written
+    /// from the column and row `offset` on.
+    pub(crate) fn draw_border(&mut self, levels: [u8; 3], columns: usize, (left, top): (u64, u64)) {
+        let order = if self.is_bgr { [2, 1, 0] } else { [0, 1, 2] };
+        for ((plane, values), channel) in self.planes.iter_mut().zip(&self.levels).zip(order) {
+            plane.fill(values[usize::from(levels[channel])]);
+        }
+        (self.columns, self.offset) = (Some(columns), (left as usize, top as usize));
     }
 
     /// Writes row `index`; every row has the same length.
     pub(crate) fn write(&mut self, index: usize, samples: &[u8]) {
-        let columns = samples.len() / self.channels.count();
-        let [first, second, third] = self.planes.each_mut().map(|plane| &mut plane[index * columns..][..columns]);
+        let length = samples.len() / self.channels.count();
+        let start = (self.offset.1 + index) * self.columns.unwrap_or(length) + self.offset.0;
+        let [first, second, third] = self.planes.each_mut().map(|plane| &mut plane[start..][..length]);
         let values = first.iter_mut().zip(second).zip(third);
         let [firsts, seconds, thirds] = &self.levels;
         match self.channels {

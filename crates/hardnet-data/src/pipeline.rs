@@ -5,20 +5,22 @@
 //! `tests/pipeline.rs`; PaddleClas 2.6.0, paddle.vision and OpenCV 4.14.0, held by `tests/paddle.rs`.
 
 mod convention;
+mod crop_mode;
 mod error;
 
-use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{DecodeOptions, Exif};
-use crate::image::Image;
+use crate::image::{Channels, Image};
 use crate::interpolation::{Interpolation, Resampling};
 use crate::normalize::TensorWriter;
 use crate::opencv;
 use crate::resize::Resizer;
 pub use convention::{Convention, UnknownConvention};
+pub use crop_mode::{CropMode, UnknownCropMode};
+pub(crate) use crop_mode::{Geometry, border_level};
 pub use error::{PipelineError, UnknownPipeline};
 
 /// How an image becomes a tensor; one value per evaluation protocol.
@@ -28,12 +30,16 @@ pub use error::{PipelineError, UnknownPipeline};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Pipeline {
-    /// Short side of the resized image in pixels; the long side keeps the ratio, rounded by `convention`.
+    /// Short side of the resized image in pixels; the long side keeps the ratio, rounded by `convention`. Other crop
+    /// modes resize the long side, or both.
     pub resize: u32,
     /// Side of the square cut from the middle, in pixels.
     pub crop: u32,
     /// How the image is resized.
     pub interpolation: Resampling,
+    /// How a square is made of an image that is not square.
+    #[serde(default, skip_serializing_if = "CropMode::is_default")]
+    pub crop_mode: CropMode,
     /// Means of red, green and blue, of samples scaled to 0..=1.
     pub mean: [f32; 3],
     /// Standard deviations of red, green and blue, of samples scaled to 0..=1.
@@ -62,6 +68,7 @@ impl Pipeline {
             resize: 256,
             crop: 224,
             interpolation: Interpolation::Bilinear.into(),
+            crop_mode: CropMode::Center,
             mean: Self::IMAGENET_MEAN,
             std: Self::IMAGENET_STD,
             convention: Convention::Torchvision,
@@ -134,17 +141,26 @@ impl Pipeline {
         DecodeOptions::default().decoding(self.convention.decoding()).exif(exif)
     }
 
+    /// Another way to make a square of an image.
+    pub fn with_crop_mode(self, crop_mode: CropMode) -> Self {
+        Pipeline { crop_mode, ..self }
+    }
+
     /// Checks that every number makes sense.
     ///
     /// # Errors
     /// [`PipelineError::Side`] if `resize` or `crop` is 0 or above [`MAX_SIDE`](Pipeline::MAX_SIDE),
-    /// [`PipelineError::CropTooLarge`] if `crop` exceeds `resize`, [`PipelineError::Normalization`] if a mean is not
-    /// finite or a deviation not finite and above 0.
+    /// [`PipelineError::CropTooLarge`] if `crop` exceeds `resize`, [`PipelineError::CropMode`] if PaddleClas's or
+    /// Paddle's conventions come with a crop mode of timm, [`PipelineError::Normalization`] if a mean is not finite or a
+    /// deviation not finite and above 0.
     pub fn validate(&self) -> Result<(), PipelineError> {
         check_side("resize", self.resize)?;
         check_side("crop", self.crop)?;
         if self.crop > self.resize {
             return Err(PipelineError::CropTooLarge { crop: self.crop.into(), resize: self.resize.into() });
+        }
+        if self.convention != Convention::Torchvision && !self.crop_mode.is_default() {
+            return Err(PipelineError::CropMode { mode: self.crop_mode, convention: self.convention });
         }
         for (channel, (&mean, &std)) in self.mean.iter().zip(&self.std).enumerate() {
             if !mean.is_finite() {
@@ -165,7 +181,7 @@ impl Pipeline {
     /// Those of [`validate`](Pipeline::validate); as [`resize`](crate::resize) where the image would be too large.
     pub fn resized_pixels(&self, image: &Image) -> Result<Image, PipelineError> {
         self.validate()?;
-        let ((width, height), _) = self.geometry(image);
+        let (width, height) = self.geometry(image).size;
         Ok(Resizer::new().window(image, (width, height), (0..width, 0..height), self.interpolation)?)
     }
 
@@ -189,8 +205,20 @@ impl Pipeline {
 
     /// The same in the channels of `image`; the pipeline has been validated.
     pub(crate) fn crop_image(&self, resizer: &mut Resizer, image: &Image) -> Result<Image, PipelineError> {
-        let (size, window) = self.geometry(image);
-        Ok(resizer.window(image, size, window, self.interpolation)?)
+        let geometry = self.geometry(image);
+        let has_border = geometry.has_border(self.crop);
+        let Geometry { size, window, border: (left, top) } = geometry;
+        let pixels = resizer.window(image, size, window, self.interpolation)?;
+        if !has_border {
+            return Ok(pixels);
+        }
+        let (pixels, crop) = (pixels.into_rgb(), self.crop as usize);
+        let mut samples = self.mean.map(border_level).repeat(crop * crop);
+        let rows = samples.chunks_exact_mut(3 * crop).skip(top as usize);
+        for (row, pixels) in rows.zip(pixels.samples().chunks_exact(3 * pixels.width())) {
+            row[3 * left as usize..][..pixels.len()].copy_from_slice(pixels);
+        }
+        Ok(Image::new(crop, crop, Channels::Rgb, samples)?)
     }
 
     /// The tensor `[3, crop, crop]`: `(sample / 255 - mean) / std` in f32, bit-equal to torchvision's `ToTensor` and
@@ -223,8 +251,12 @@ impl Pipeline {
         if out.len() != self.tensor_len() {
             return Err(PipelineError::OutputLength { expected: self.tensor_len(), found: out.len() });
         }
-        let (size, window) = self.geometry(image);
+        let geometry = self.geometry(image);
         let mut normalized = TensorWriter::new(self, image.channels(), out);
+        if geometry.has_border(self.crop) {
+            normalized.draw_border(self.mean.map(border_level), self.crop as usize, geometry.border);
+        }
+        let Geometry { size, window, .. } = geometry;
         resizer.each_row(image, size, window, self.interpolation, |row, samples| normalized.write(row, samples))?;
         Ok(())
     }
@@ -234,21 +266,20 @@ impl Pipeline {
         3 * self.crop as usize * self.crop as usize
     }
 
-    /// Size of the resized image, and the columns and rows of it that the crop keeps.
-    fn geometry(&self, image: &Image) -> ((u64, u64), (Range<u64>, Range<u64>)) {
-        let (convention, crop) = (self.convention, self.crop.into());
-        let (width, height) = convention.resized((image.width() as u64, image.height() as u64), self.resize.into());
-        ((width, height), (convention.centered(width, crop), convention.centered(height, crop)))
+    /// How `image` is resized and cropped.
+    fn geometry(&self, image: &Image) -> Geometry {
+        Geometry::new(self, (image.width() as u64, image.height() as u64))
     }
 }
 
 impl FromStr for Pipeline {
     type Err = UnknownPipeline;
 
-    /// The pipeline of one of [`Pipeline::NAMES`].
+    /// The pipeline of one of [`Pipeline::NAMES`]; `torchvision` is another name of `pil-bilinear`.
     fn from_str(name: &str) -> Result<Self, UnknownPipeline> {
         match name {
-            "pil-bilinear" => Ok(Self::pil_bilinear()),
+            // torchvision's recipes and the authors' code do this.
+            "pil-bilinear" | "torchvision" => Ok(Self::pil_bilinear()),
             "pil-bicubic" => Ok(Self::pil_bicubic()),
             "paddleclas" => Ok(Self::paddleclas()),
             "paddle-cv2" => Ok(Self::paddle_cv2()),

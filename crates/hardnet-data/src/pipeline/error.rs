@@ -1,6 +1,6 @@
 //! Errors of preprocessing.
 
-use super::Pipeline;
+use super::{Convention, CropMode, Pipeline};
 use crate::ImageError;
 
 /// Error of a [`Pipeline`](crate::Pipeline) or an [`Augmentation`](crate::Augmentation): a setting outside its range,
@@ -31,6 +31,14 @@ pub enum PipelineError {
     CropPct {
         /// The fraction given.
         value: f64,
+    },
+    /// A crop mode of timm with a convention that has none.
+    #[error("`crop_mode` is {mode}, expected center, the only one of the convention `{convention}`")]
+    CropMode {
+        /// The mode given.
+        mode: CropMode,
+        /// The convention.
+        convention: Convention,
     },
     /// A mean that is not finite, or a standard deviation that is not finite or not above 0.
     #[error("`{name}[{channel}]` is {value}, expected a finite number{}", if *.name == "std" { " above 0" } else { "" })]
