@@ -6,7 +6,8 @@
 //!
 //! [`evaluate()`] is the loop: it loads images ahead of a network ([`ComputeLogits`]), shares the machine's cores
 //! between both, and gives the logits to an [`Observer`], which a metric is. [`evaluate_pipelines`] does so for several
-//! ways of preprocessing in one pass.
+//! ways of preprocessing in one pass. [`PredictionLine`] is a line of JSON about an image, with the [`RunRecord`] of
+//! what computed it.
 //!
 //! ```
 //! use hardnet_eval::{Metric, Tally};
@@ -22,6 +23,7 @@ mod breakdown;
 mod calibration;
 mod confusion;
 mod evaluate;
+mod lines;
 mod logits;
 mod metric;
 mod observer;
@@ -32,6 +34,10 @@ pub use breakdown::{Breakdown, Mistake};
 pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScore, Confusion, ConfusionCell};
 pub use evaluate::{ComputeLogits, EvalError, EvalOptions, EvalSummary, PipelineRun, evaluate, evaluate_pipelines};
+pub use lines::{
+    DataRecord, LineFields, PipelineRecord, PredictedClass, PredictionLine, RunRecord, ToolRecord, WeightsRecord,
+    append_line,
+};
 pub use logits::Logits;
 pub use metric::Metric;
 pub use observer::{BatchDone, Observer, ScoredImage};
