@@ -16,5 +16,8 @@ mod source;
 pub use error::{DownloadError, Error, Result};
 #[cfg(feature = "hub")]
 pub use hub::*;
-pub use registry::{Hash, HashKind, PublishedAccuracy, RegistryEntry, RemoteFile, find, published, registry};
+pub use registry::{
+    Hash, HashKind, PublishedAccuracy, RegisteredPipeline, RegistryEntry, RemoteFile, find, find_by_sha256, published,
+    registry,
+};
 pub use source::{HubFile, WeightsSource};

@@ -35,8 +35,8 @@ pub struct RegistryEntry {
     pub size: u64,
     /// Number of classes.
     pub classes: usize,
-    /// Name of the preprocessing pipeline; "in the file" for one that only the file's metadata describes.
-    pub pipeline: String,
+    /// The preprocessing.
+    pub pipeline: RegisteredPipeline,
     /// Dataset that the accuracies were measured on.
     pub images: String,
     /// Whether the program embeds them; [`content`](Self::content) returns the file.
@@ -61,8 +61,48 @@ pub struct PublishedAccuracy {
     pub top1: f64,
     /// Top-5 accuracy in percent.
     pub top5: Option<f64>,
-    /// Preprocessing of the measurement, and who published it.
+    /// The pipeline that measures it again.
+    pub pipeline: RegisteredPipeline,
+    /// What the pipeline does, in words.
     pub preprocessing: String,
+    /// Who published it, and where.
+    pub source: String,
+}
+
+/// A pipeline in the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+#[non_exhaustive]
+pub enum RegisteredPipeline {
+    /// One with a name, such as `pil-bilinear`.
+    Named(String),
+    /// The one that only the metadata of the weights file describes.
+    InFile,
+}
+
+impl RegisteredPipeline {
+    /// The text of [`InFile`](Self::InFile).
+    const IN_FILE: &str = "in the file";
+
+    /// The name, or "in the file".
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Named(name) => name,
+            Self::InFile => Self::IN_FILE,
+        }
+    }
+}
+
+impl From<String> for RegisteredPipeline {
+    fn from(text: String) -> Self {
+        if text == Self::IN_FILE { Self::InFile } else { Self::Named(text) }
+    }
+}
+
+impl fmt::Display for RegisteredPipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// A file on a web server, one of the sources of an entry.
@@ -149,6 +189,16 @@ pub fn find(tag: &str) -> Option<&'static RegistryEntry> {
     registry().iter().find(|entry| entry.tag == tag)
 }
 
+/// The first entry with a source whose file has this SHA-256, as far as the registry states it: often by its first eight
+/// digits, which torch.hub puts into file names.
+pub fn find_by_sha256(digest: &str) -> Option<&'static RegistryEntry> {
+    let is_digest = |source: &RemoteFile| match &source.hash {
+        Some(Hash::Sha256(digits)) => digest.starts_with(digits.as_str()),
+        _ => false,
+    };
+    registry().iter().find(|entry| entry.sources.iter().any(is_digest))
+}
+
 /// The authors' accuracies for the network `config`, such as `hardnet68`.
 pub fn published(config: &str) -> Option<&'static PublishedAccuracy> {
     find(&format!("{config}.upstream_in1k"))?.published.first()
@@ -206,6 +256,34 @@ mod tests {
         assert_eq!(find("hardnet68"), None);
         assert_eq!(published("hardnet68").map(|published| published.top1), Some(76.48));
         assert_eq!(published("hardnet70"), None);
+    }
+
+    /// PaddleClas's accuracies by OpenCV are below those by Pillow of the same file.
+    #[test]
+    fn every_published_accuracy_says_how_it_was_measured() {
+        for entry in registry() {
+            assert!(!entry.published.is_empty(), "{}", entry.tag);
+            let pipelines: Vec<&str> = entry.published.iter().map(|accuracy| accuracy.pipeline.as_str()).collect();
+            let expected: &[&str] = match entry.tag.split_once('.') {
+                Some((_, "paddleclas_in1k")) => &["pil-bilinear", "paddleclas"],
+                Some((_, "notebook_in1k")) => &["pil-bicubic"],
+                _ => &[entry.pipeline.as_str()],
+            };
+            assert_eq!(pipelines, expected, "{}", entry.tag);
+            assert!(entry.published.is_sorted_by(|first, next| first.top1 > next.top1), "{}", entry.tag);
+            assert!(entry.published.iter().all(|accuracy| !accuracy.source.is_empty()), "{}", entry.tag);
+        }
+        let accuracies: Vec<_> =
+            find("hardnet68.paddleclas_in1k").unwrap().published.iter().map(|a| (a.top1, a.top5)).collect();
+        assert_eq!(accuracies, [(76.48, Some(93.01)), (75.46, Some(92.65))]);
+    }
+
+    #[test]
+    fn entries_are_found_by_the_hash_of_their_file() {
+        let digest = format!("5d684880{}", "0".repeat(56));
+        assert_eq!(find_by_sha256(&digest).map(|entry| entry.tag.as_str()), Some("hardnet68.upstream_in1k"));
+        assert_eq!(find_by_sha256("5d68488"), None);
+        assert_eq!(find_by_sha256(&"0".repeat(64)), None);
     }
 
     #[test]
