@@ -6,7 +6,7 @@ use clap::Args;
 use hardnet_base::TextLines;
 use hardnet_classifier::Labels;
 use hardnet_data::{ClassMap, Classes, DevelopmentKit};
-use serde::Serialize;
+use hardnet_eval::PredictedClass;
 
 use crate::failure::{Failure, Result};
 
@@ -82,16 +82,8 @@ pub(crate) fn read_names(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A predicted class with its name. Field names are API.
-#[derive(Serialize)]
-pub(crate) struct Hit {
-    pub(crate) index: usize,
-    pub(crate) name: String,
-    pub(crate) probability: f32,
-}
-
 /// Returns the `k` most probable classes by `logits`, best first.
-pub(crate) fn hits(labels: &Labels, logits: &[f32], k: usize) -> Vec<Hit> {
+pub(crate) fn hits(labels: &Labels, logits: &[f32], k: usize) -> Vec<PredictedClass> {
     let hits = labels.hits(logits, k).into_iter();
-    hits.map(|hit| Hit { index: hit.index, name: hit.name, probability: hit.probability }).collect()
+    hits.map(|hit| PredictedClass::new(hit.index, hit.name, hit.probability)).collect()
 }

@@ -4,8 +4,9 @@ use candle_core::Device;
 use clap::{Args, ValueEnum};
 use hardnet_classifier::{Classifier, ClassifierBuilder, EmbedOptions, Embedder, Engine};
 use hardnet_data::Pipeline;
+use hardnet_eval::{DataRecord, RunRecord, WeightsRecord};
 use hardnet_model::{Config, Graph, PlanOptions, WeightsFile};
-use hardnet_weights::WeightsSource;
+use hardnet_weights::{RegistryEntry, WeightsSource, find_by_sha256};
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
@@ -113,6 +114,7 @@ pub(crate) struct OpenedModel {
     device: (Device, DeviceChoice),
     /// Names of the classes in place of those in the weights file.
     labels: Option<Vec<String>>,
+    registered: Option<&'static RegistryEntry>,
 }
 
 impl ModelArgs {
@@ -150,6 +152,14 @@ impl ModelArgs {
             prefix: file.prefix().into(),
             assumed: file.assumed().to_vec(),
         };
+        let registered = match source {
+            WeightsSource::Tag(entry) => Some(*entry),
+            _ => {
+                let origin = file.metadata().and_then(|metadata| metadata.source.as_ref());
+                let converted = || find_by_sha256(&origin?.sha256);
+                find_by_sha256(&weights.sha256).or_else(converted)
+            }
+        };
         let labels = file.metadata().and_then(|metadata| metadata.labels.as_ref());
         if let Some(labels) = labels.filter(|labels| config.classes() > 0 && labels.len() != config.classes()) {
             return Err(Failure::message(format!(
@@ -165,6 +175,7 @@ impl ModelArgs {
             batch_invariant: self.batch_invariant,
             device,
             labels: None,
+            registered,
         })
     }
 
@@ -205,9 +216,38 @@ impl ModelArgs {
     }
 }
 
+impl Model {
+    /// What lines about images say of a run with `pipeline` on `data`.
+    pub(crate) fn run_record(&self, pipeline: &Pipeline, data: DataRecord) -> RunRecord {
+        run_record(&self.name, &self.weights, pipeline, data)
+    }
+}
+
+impl EmbeddingModel {
+    /// What lines about images say of a run on `data`.
+    pub(crate) fn run_record(&self, data: DataRecord) -> RunRecord {
+        run_record(&self.name, &self.weights, self.embedder.pipeline(), data)
+    }
+}
+
+fn run_record(model: &str, weights: &WeightsOrigin, pipeline: &Pipeline, data: DataRecord) -> RunRecord {
+    let weights = WeightsRecord::new(&weights.path, &weights.sha256);
+    RunRecord::new(crate::report::tool(), model, weights, pipeline, data)
+}
+
 impl OpenedModel {
     pub(crate) fn config(&self) -> &Config {
         self.file.config()
+    }
+
+    /// Path, tag or address of the weights, as the user gave it.
+    pub(crate) fn path(&self) -> &str {
+        &self.weights.path
+    }
+
+    /// What the registry says of these weights: of a tag, or of a published file, converted or not, by its hash.
+    pub(crate) fn registered(&self) -> Option<&'static RegistryEntry> {
+        self.registered
     }
 
     /// The preprocessing in the weights file.
@@ -251,7 +291,7 @@ impl OpenedModel {
 
     /// Checks the size of images and sets all options of the builder.
     fn prepare(self, pipeline: &Pipeline, batch: usize) -> Result<Prepared> {
-        let Self { file, weights, engine, batch_invariant, device: (device, device_choice), labels } = self;
+        let Self { file, weights, engine, batch_invariant, device: (device, device_choice), labels, .. } = self;
         check_side(file.config(), pipeline.crop as usize)?;
         let mut builder =
             builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device).batch_invariant(batch_invariant);

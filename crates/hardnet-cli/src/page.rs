@@ -6,15 +6,15 @@
 pub(crate) mod html;
 pub(crate) mod thumbnails;
 
-use crate::report::Tool;
+use hardnet_eval::ToolRecord;
 use html::Text;
 
 const STYLE: &str = include_str!("page/style.css");
 
 /// A page from head to foot. `title` is foreign text; `lead`, which stands below it, and `sections` are HTML.
-pub(crate) fn document(kind: &str, title: &str, lead: &str, sections: &str, tool: &Tool) -> String {
+pub(crate) fn document(kind: &str, title: &str, lead: &str, sections: &str, tool: &ToolRecord) -> String {
     let title = Text(title);
-    let Tool { version, commit } = tool;
+    let ToolRecord { version, commit, .. } = tool;
     // The policy forbids whatever the page does not need, should a foreign text ever become markup.
     format!(
         r#"<!DOCTYPE html>

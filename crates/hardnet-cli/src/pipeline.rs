@@ -1,13 +1,17 @@
 //! The choice of the preprocessing pipeline: `--img-size` and its siblings change parts of what `--pipeline`, the
 //! weights file's metadata or the network's default gives, in this order.
 
+mod several;
+
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
-use hardnet_data::{Exif, Pipeline, Resampling};
+use hardnet_data::{CropMode, Exif, Pipeline, Resampling};
 use hardnet_model::Config;
 
 use crate::failure::{Hinted, Result};
 use crate::printer::Printer;
+pub(crate) use several::{ChosenPipeline, PipelinesArgs};
 
 /// Options of the preprocessing.
 #[derive(Args, Clone, Debug)]
@@ -15,29 +19,38 @@ use crate::printer::Printer;
 pub(crate) struct PipelineArgs {
     /// Preprocessing pipeline: pil-bilinear (PyTorch), pil-bicubic (the Paddle notebook), paddleclas or paddle-cv2 (the
     /// notebook's other backend) [default: from the weights]
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(Pipeline::NAMES))]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()))]
     pipeline: Option<String>,
+    #[command(flatten)]
+    changes: PipelineChanges,
+}
+
+/// Options that change a pipeline.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PipelineChanges {
     /// Side of the network's square input, in pixels; the resize is scaled to match
     #[arg(long, value_name = "PIXELS")]
     img_size: Option<u32>,
     /// Fraction of the resized image's short side that the crop keeps, such as 0.875
     #[arg(long, value_name = "FRACTION")]
     crop_pct: Option<f64>,
+    /// How an image becomes a square, as in timm: center crops the long side, squash ignores the ratio, border adds
+    /// borders
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(CropMode::ALL.map(CropMode::name)))]
+    crop_mode: Option<String>,
     /// Resize filter: bilinear, bicubic, ... as Pillow, cv2-linear, cv2-area, ... as OpenCV
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Resampling>,
     /// Orientation in the EXIF data of images: apply (OpenCV, viewers) or ignore (Pillow, torchvision)
     /// [default: from the pipeline]
-    #[arg(long, value_name = "USE", value_parser = clap::builder::PossibleValuesParser::new(Exif::NAMES), hide_possible_values = true)]
+    #[arg(long, value_name = "USE", value_parser = PossibleValuesParser::new(Exif::NAMES), hide_possible_values = true)]
     exif: Option<String>,
 }
 
 impl PipelineArgs {
     /// Whether any option is given.
     pub(crate) fn is_given(&self) -> bool {
-        let Self { pipeline, img_size, crop_pct, interpolation, exif } = self;
-        let in_numbers = img_size.is_some() || crop_pct.is_some();
-        in_numbers || pipeline.is_some() || interpolation.is_some() || exif.is_some()
+        self.pipeline.is_some() || self.changes.first_given().is_some()
     }
 
     /// Chooses the pipeline, and prints the choice with its reason. `config` is the network, if it is known, and
@@ -49,13 +62,7 @@ impl PipelineArgs {
         printer: &Printer,
     ) -> Result<Pipeline> {
         let (pipeline, reasons) = self.choose(config, of_file)?;
-        printer.note(format_args!("pipeline: {} ({})", describe(&pipeline), reasons.join(", ")));
-        if pipeline.convention.is_bgr() {
-            printer.warn(format_args!(
-                "pipeline `{}` gives the network blue, green and red where weights expect red, green and blue",
-                pipeline.name().unwrap_or("custom")
-            ));
-        }
+        announce(&pipeline, &reasons, printer);
         Ok(pipeline)
     }
 
@@ -70,10 +77,30 @@ impl PipelineArgs {
         config: Option<&Config>,
         of_file: Option<&serde_json::Value>,
     ) -> Result<(Pipeline, Vec<&'static str>)> {
-        let (mut pipeline, why) = match &self.pipeline {
-            Some(name) => (named(name)?, "--pipeline"),
+        let (pipeline, why) = match &self.pipeline {
+            Some(name) => (name.parse()?, GIVEN),
             None => default_pipeline(config, of_file)?,
         };
+        self.changes.apply(pipeline, why)
+    }
+}
+
+impl PipelineChanges {
+    /// The first option that is given, in the order in which they are applied.
+    fn first_given(&self) -> Option<&'static str> {
+        let Self { img_size, crop_pct, crop_mode, interpolation, exif } = self;
+        let given = [
+            (img_size.is_some(), "--img-size"),
+            (crop_pct.is_some(), "--crop-pct"),
+            (crop_mode.is_some(), "--crop-mode"),
+            (interpolation.is_some(), "--interpolation"),
+            (exif.is_some(), "--exif"),
+        ];
+        given.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
+    }
+
+    /// Changes `pipeline`, which was chosen because of `why`, and adds the reasons.
+    fn apply(&self, mut pipeline: Pipeline, why: &'static str) -> Result<(Pipeline, Vec<&'static str>)> {
         let mut reasons = vec![why];
         if let Some(crop) = self.img_size {
             pipeline = pipeline.with_image_size(crop);
@@ -82,6 +109,10 @@ impl PipelineArgs {
         if let Some(fraction) = self.crop_pct {
             pipeline = pipeline.with_crop_pct(fraction)?;
             reasons.push("--crop-pct");
+        }
+        if let Some(mode) = &self.crop_mode {
+            pipeline = pipeline.with_crop_mode(mode.parse()?);
+            reasons.push("--crop-mode");
         }
         if let Some(interpolation) = self.interpolation {
             pipeline = pipeline.with_interpolation(interpolation);
@@ -93,6 +124,28 @@ impl PipelineArgs {
         }
         pipeline.validate()?;
         Ok((pipeline, reasons))
+    }
+}
+
+/// The reason for a pipeline that is named.
+const GIVEN: &str = "--pipeline";
+
+/// The names of pipelines, and what else they are called.
+fn names() -> impl Iterator<Item = PossibleValue> {
+    Pipeline::NAMES.iter().map(|&name| match name {
+        "pil-bilinear" => PossibleValue::new(name).alias("torchvision"),
+        _ => PossibleValue::new(name),
+    })
+}
+
+/// Prints a pipeline with the reasons for it.
+fn announce(pipeline: &Pipeline, reasons: &[&'static str], printer: &Printer) {
+    printer.note(format_args!("pipeline: {} ({})", describe(pipeline), reasons.join(", ")));
+    if pipeline.convention.is_bgr() {
+        printer.warn(format_args!(
+            "pipeline `{}` gives the network blue, green and red where weights expect red, green and blue",
+            pipeline.name().unwrap_or("custom")
+        ));
     }
 }
 
@@ -108,17 +161,18 @@ pub(crate) fn to_value(pipeline: &Pipeline) -> Result<serde_json::Value> {
 /// Describes a pipeline on one line.
 pub(crate) fn describe(pipeline: &Pipeline) -> String {
     let upright = if pipeline.decode_options().exif == Exif::Apply { ", exif orientation applied" } else { "" };
+    let (side, border) = match pipeline.crop_mode {
+        CropMode::Squash => ("both sides", ""),
+        CropMode::Border => ("long side", " with borders"),
+        _ => ("short side", ""),
+    };
     format!(
-        "{}: resize short side to {} ({}), center crop {}{upright}",
+        "{}: resize {side} to {} ({}), center crop {}{border}{upright}",
         pipeline.name().unwrap_or("custom"),
         pipeline.resize,
         pipeline.interpolation,
         pipeline.crop
     )
-}
-
-fn named(name: &str) -> Result<Pipeline> {
-    Ok(name.parse()?)
 }
 
 /// The pipeline of the weights file or the network, and the reason for the choice.

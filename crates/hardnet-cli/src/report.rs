@@ -1,16 +1,16 @@
 //! The result of an evaluation as text and as JSON.
 
-use hardnet_data::Pipeline;
-use hardnet_eval::{Proportion, Tally};
+use hardnet_eval::{PipelineRecord, Proportion, Tally, ToolRecord};
 use serde::Serialize;
 
 use crate::model::WeightsOrigin;
+use crate::published::Comparison;
 
 /// Output of `hardnet eval --json`. Field names are API.
 #[derive(Debug, Serialize)]
 pub(crate) struct EvalReport {
     pub(crate) schema_version: u32,
-    pub(crate) tool: Tool,
+    pub(crate) tool: ToolRecord,
     pub(crate) model: String,
     pub(crate) weights: WeightsOrigin,
     pub(crate) engine: &'static str,
@@ -19,7 +19,7 @@ pub(crate) struct EvalReport {
     pub(crate) workers: usize,
     pub(crate) batch_size: usize,
     pub(crate) data: Data,
-    pub(crate) pipeline: PipelineReport,
+    pub(crate) pipeline: PipelineRecord,
     pub(crate) decoder: &'static str,
     pub(crate) top1: Share,
     pub(crate) top5: Share,
@@ -27,17 +27,13 @@ pub(crate) struct EvalReport {
     pub(crate) loss: Option<f64>,
     /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
+    /// Published accuracies, for `--pipeline published`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) published: Vec<Comparison>,
     pub(crate) seconds: Seconds,
     pub(crate) images_per_second: Option<f64>,
     /// Whether the run was stopped before its last image.
     pub(crate) partial: bool,
-}
-
-/// The program that made a result.
-#[derive(Debug, Serialize)]
-pub(crate) struct Tool {
-    pub(crate) version: &'static str,
-    pub(crate) commit: &'static str,
 }
 
 /// The images that were requested.
@@ -54,14 +50,6 @@ pub(crate) struct Data {
     pub(crate) devkit: Option<String>,
     /// Number of images, including unreadable ones.
     pub(crate) images: usize,
-}
-
-/// A pipeline with its name.
-#[derive(Debug, Serialize)]
-pub(crate) struct PipelineReport {
-    name: Option<&'static str>,
-    #[serde(flatten)]
-    pipeline: Pipeline,
 }
 
 /// A fraction of the images that were read.
@@ -85,22 +73,9 @@ pub(crate) struct Seconds {
     pub(crate) network: f64,
 }
 
-impl Tool {
-    pub(crate) fn this() -> Self {
-        Self { version: env!("CARGO_PKG_VERSION"), commit: env!("HARDNET_COMMIT") }
-    }
-}
-
-impl From<Pipeline> for PipelineReport {
-    fn from(pipeline: Pipeline) -> Self {
-        Self { name: pipeline.name(), pipeline }
-    }
-}
-
-impl PipelineReport {
-    pub(crate) fn pipeline(&self) -> &Pipeline {
-        &self.pipeline
-    }
+/// This program.
+pub(crate) fn tool() -> ToolRecord {
+    ToolRecord::new(env!("CARGO_PKG_VERSION"), env!("HARDNET_COMMIT"))
 }
 
 impl From<Proportion> for Share {
@@ -120,21 +95,29 @@ pub(crate) fn lines(tally: &Tally, report: &EvalReport) -> Vec<String> {
         }
         _ => format!("{name}  -  (no readable image)"),
     };
-    let Seconds { total, loading, network } = report.seconds;
     let mut lines = vec![share("top-1", tally.top1()), share("top-5", tally.top5())];
     if let Some(loss) = tally.loss() {
         lines.push(format!("loss   {loss:.4}"));
     }
-    lines.push(format!(
-        "speed  {:.1} images/s  ({total:.1} s: {network:.1} s in the network, {loading:.1} s waiting for images)",
-        report.images_per_second.unwrap_or(0.0)
-    ));
+    lines.push(speed(report.images_per_second, report.seconds));
     if report.errors > 0 {
         lines.push(format!("errors {} images could not be read and are not included above", report.errors));
     }
-    if report.partial {
-        let done = tally.top1().total + report.errors;
-        lines.push(format!("partial: stopped after {done} of {} images", report.data.images));
-    }
+    lines.extend(partial(report));
     lines
+}
+
+/// Speed and time as a line of text.
+pub(crate) fn speed(images_per_second: Option<f64>, seconds: Seconds) -> String {
+    let Seconds { total, loading, network } = seconds;
+    format!(
+        "speed  {:.1} images/s  ({total:.1} s: {network:.1} s in the network, {loading:.1} s waiting for images)",
+        images_per_second.unwrap_or(0.0)
+    )
+}
+
+/// How far a run came that was stopped.
+pub(crate) fn partial(report: &EvalReport) -> Option<String> {
+    let done = report.top1.total + report.errors;
+    report.partial.then(|| format!("partial: stopped after {done} of {} images", report.data.images))
 }

@@ -26,7 +26,14 @@ impl<'a> TensorWriter<'a> {
         });
         let (first, rest) = out.split_at_mut(out.len() / 3);
         let (second, third) = rest.split_at_mut(rest.len() / 2);
-        Self { channels, is_bgr: convention.is_bgr(), levels, planes: [first, second, third], columns: None, offset: (0, 0) }
+        Self {
+            channels,
+            is_bgr: convention.is_bgr(),
+            levels,
+            planes: [first, second, third],
+            columns: None,
+            offset: (0, 0),
+        }
     }
 
     /// Fills the planes, which have `columns`, with a color of these levels of red, green and blue. Rows are written

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use hardnet_data::{ImageInfo, Pipeline};
+use hardnet_data::{Exif, ImageInfo, Orientation, Pipeline};
 use serde::{Deserialize, Serialize};
 
 /// The fields at the end of every line about an image.
@@ -20,6 +20,10 @@ pub struct LineFields<'a> {
     /// Rows of the decoded image, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<usize>,
+    /// The orientation in the image file's Exif data, 2 to 8, unless it is upright; `run.exif` says whether the image
+    /// was turned by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orientation: Option<u8>,
     /// The run that wrote the line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Cow<'a, RunRecord>>,
@@ -28,7 +32,13 @@ pub struct LineFields<'a> {
 impl<'a> LineFields<'a> {
     /// The fields of an image of the run `run`.
     pub fn new(image: ImageInfo, run: &'a RunRecord) -> Self {
-        Self { width: Some(image.width), height: Some(image.height), run: Some(Cow::Borrowed(run)) }
+        let orientation = Some(image.orientation).filter(|orientation| !orientation.is_upright());
+        Self {
+            width: Some(image.width),
+            height: Some(image.height),
+            orientation: orientation.map(Orientation::number),
+            run: Some(Cow::Borrowed(run)),
+        }
     }
 }
 
@@ -46,6 +56,9 @@ pub struct RunRecord {
     pub pipeline: Option<PipelineRecord>,
     /// The JPEG decoder and its version.
     pub decoder: String,
+    /// What became of orientations in Exif data.
+    #[serde(default)]
+    pub exif: Exif,
     /// The images.
     pub data: DataRecord,
 }
@@ -105,8 +118,9 @@ impl RunRecord {
         pipeline: &Pipeline,
         data: DataRecord,
     ) -> Self {
-        let (model, pipeline) = (model.into(), Some(pipeline.clone().into()));
-        Self { tool, model, weights, pipeline, decoder: hardnet_data::JPEG_DECODER.into(), data }
+        let (model, exif) = (model.into(), pipeline.decode_options().exif);
+        let pipeline = Some(pipeline.clone().into());
+        Self { tool, model, weights, pipeline, decoder: hardnet_data::JPEG_DECODER.into(), exif, data }
     }
 }
 
@@ -241,6 +255,7 @@ mod tests {
             weights: WeightsRecord::new("hardnet68.pth", "5d684880"),
             pipeline: Some(Pipeline::paddleclas().into()),
             decoder: "decoder 1".into(),
+            exif: Exif::Apply,
             data: DataRecord::new(2).data_dir(Some("val".into())),
         }
     }
@@ -261,7 +276,7 @@ mod tests {
             r#""width":500,"height":375,"run":{"tool":{"version":"0.1.0","commit":"0ce00eb"},"model":"hardnet68","#,
             r#""weights":{"path":"hardnet68.pth","sha256":"5d684880"},"pipeline":{"name":"paddleclas","resize":256,"#,
             r#""crop":224,"interpolation":"cv2-linear","mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225],"#,
-            r#""convention":"paddleclas"},"decoder":"decoder 1","data":{"data_dir":"val","images":2}}}"#,
+            r#""convention":"paddleclas"},"decoder":"decoder 1","exif":"apply","data":{"data_dir":"val","images":2}}}"#,
             "\n"
         );
         assert_eq!(String::from_utf8(text).unwrap(), expected);
@@ -270,7 +285,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let run = run();
-        let fields = LineFields::new(image(3, 4), &run);
+        let fields = LineFields::new(image(3, 4).with_orientation(Orientation::Rotate90), &run);
+        assert_eq!(fields.orientation, Some(6));
         let top = vec![PredictedClass::new(1, "shoe", 0.75)];
         let line = PredictionLine::new("a", top, fields).label(2).decoder("d").logits(Some(&[0.5, 2.0, -1.0]));
         let read: PredictionLine = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();

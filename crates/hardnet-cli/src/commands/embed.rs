@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hardnet_classifier::{EmbedOptions, Stage};
-use hardnet_eval::{EvalOptions, EvalSummary};
+use hardnet_eval::{DataRecord, EvalOptions, EvalSummary};
 
 use crate::failure::{Exit, Result};
 use crate::format::{at_least_one, counted};
@@ -125,7 +125,10 @@ fn embed(
     let options = EvalOptions::default().batch_size(args.batch_size).workers(args.workers()).isa(crate::knobs::isa()?);
     let rest = images.samples_from(partial.done());
     let shape = model.embedder.shape();
-    let mut writer = Writer::new(&args.output, images, &shape, partial, printer)?;
+    let path = |path: &PathBuf| path.display().to_string();
+    let data =
+        DataRecord::new(images.len()).data_dir(args.data_dir.as_ref().map(path)).list(args.list.as_ref().map(path));
+    let mut writer = Writer::new(&args.output, images, (&shape, model.run_record(data)), partial, printer)?;
     let summary = model.embedder.embed_all(rest, &options, &mut writer)?;
     writer.finish()?;
     Ok(summary)

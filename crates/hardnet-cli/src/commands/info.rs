@@ -132,6 +132,14 @@ fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
 
 /// The network that the arguments name, if they name one.
 fn subject(args: &InfoArgs, printer: &Printer) -> Result<Option<Subject>> {
+    let registered = match (&args.weights, &args.model) {
+        (Some(WeightsSource::Tag(entry)), _) => Some(*entry),
+        (None, Some(name)) => name.registered(),
+        _ => None,
+    };
+    if let Some(entry) = registered {
+        crate::published::tell(entry, printer);
+    }
     match (&args.weights, &args.model) {
         (Some(source), name) => {
             Subject::from_weights(source, name.as_ref(), (&args.fetch, &args.part), printer).map(Some)

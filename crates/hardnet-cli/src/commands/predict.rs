@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use hardnet_classifier::{Classifier, Error as ClassifierError, Labels};
-use hardnet_data::{Dataset, DecodeWarning, MAX_FILE_BYTES, Sample, SampleError};
-use hardnet_eval::{BatchDone, EvalOptions, Observer, ScoredImage};
-use serde::Serialize;
+use hardnet_data::{Dataset, DecodeWarning, ImageInfo, JPEG_DECODER, MAX_FILE_BYTES, Sample, SampleError};
+use hardnet_eval::{BatchDone, DataRecord, EvalOptions, LineFields, Observer, PredictionLine, RunRecord, ScoredImage};
 
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
-use crate::labels::{Hit, classes, hits};
+use crate::labels::{classes, hits};
 use crate::model::ModelArgs;
 use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
@@ -71,17 +70,6 @@ enum Format {
     Jsonl,
 }
 
-/// One image in JSON lines. Field names are API.
-#[derive(Serialize)]
-struct PredictionLine<'a> {
-    path: &'a str,
-    /// The JPEG decoder, on which logits depend slightly.
-    decoder: &'static str,
-    top: Vec<Hit>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logits: Option<&'a [f32]>,
-}
-
 pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     if args.model.weights().is_none() {
         let variant = args.model.network().and_then(NetworkName::variant);
@@ -104,11 +92,14 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let model = model.with_labels(names);
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
     let batch = args.batch_size.min(dataset.samples.len());
-    let classifier = model.build(&pipeline, batch, printer)?.classifier;
+    let model = model.build(&pipeline, batch, printer)?;
+    let run = model.run_record(&pipeline, DataRecord::new(stdin.len() + dataset.samples.len()));
+    let classifier = model.classifier;
     let interrupt = Interrupt::watch()?;
     let mut shown = PredictionPrinter {
         args,
         labels: classifier.labels(),
+        run,
         printer,
         interrupt,
         failed: 0,
@@ -117,7 +108,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     };
     if !stdin.is_empty() {
         match classify_stdin(&classifier, printer) {
-            Ok(logits) => args.show(STDIN, &logits, classifier.labels(), printer)?,
+            Ok((logits, info)) => shown.show(STDIN, &logits, info)?,
             Err(failure) => {
                 printer.failure(&failure);
                 shown.failed += 1;
@@ -140,6 +131,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
 struct PredictionPrinter<'a> {
     args: &'a PredictArgs,
     labels: &'a Labels,
+    run: RunRecord,
     printer: &'a Printer,
     interrupt: Interrupt,
     /// Images that could not be read.
@@ -160,9 +152,9 @@ impl Observer for PredictionPrinter<'_> {
     }
 
     fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
-        for ScoredImage { sample, logits, .. } in batch.images() {
+        for ScoredImage { sample, logits, info, .. } in batch.images() {
             let path = sample.path().display().to_string();
-            if let Err(failure) = self.args.show(&path, logits, self.labels, self.printer) {
+            if let Err(failure) = self.show(&path, logits, info) {
                 self.failure = Some(failure);
                 return ControlFlow::Break(());
             }
@@ -171,16 +163,14 @@ impl Observer for PredictionPrinter<'_> {
     }
 }
 
-impl PredictArgs {
-    fn show(&self, path: &str, logits: &[f32], labels: &Labels, printer: &Printer) -> Result<()> {
-        let top = hits(labels, logits, self.topk);
-        if self.json || self.logits || self.format == Format::Jsonl {
-            return printer.json_line(&PredictionLine {
-                path,
-                decoder: hardnet_data::JPEG_DECODER,
-                top,
-                logits: self.logits.then_some(logits),
-            });
+impl PredictionPrinter<'_> {
+    /// Prints the classes of an image.
+    fn show(&self, path: &str, logits: &[f32], info: ImageInfo) -> Result<()> {
+        let (args, printer) = (self.args, self.printer);
+        let top = hits(self.labels, logits, args.topk);
+        if args.json || args.logits || args.format == Format::Jsonl {
+            let line = PredictionLine::new(path, top, LineFields::new(info, &self.run));
+            return printer.json_line(&line.decoder(JPEG_DECODER).logits(args.logits.then_some(logits)));
         }
         printer.line(path)?;
         for hit in top {
@@ -190,20 +180,23 @@ impl PredictArgs {
     }
 }
 
-/// The logits of the image on standard input.
-fn classify_stdin(classifier: &Classifier, printer: &Printer) -> Result<Vec<f32>> {
+/// The logits of the image on standard input, and its size.
+fn classify_stdin(classifier: &Classifier, printer: &Printer) -> Result<(Vec<f32>, ImageInfo)> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Failure::message(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
     }
-    let found = classifier.classify(bytes).map_err(|error| match error {
-        ClassifierError::Decode(error) => Failure::from(anyhow::Error::from(error).context("standard input")),
-        ClassifierError::Preprocess(error) => Failure::from(anyhow::Error::from(error).context("standard input")),
+    let of_stdin = |error: anyhow::Error| Failure::from(error.context("standard input"));
+    let options = classifier.pipeline().decode_options();
+    let decoded = options.decode(&bytes).map_err(|error| of_stdin(error.into()))?;
+    let found = classifier.classify(&decoded.image).map_err(|error| match error {
+        ClassifierError::Preprocess(error) => of_stdin(error.into()),
         other => other.into(),
     })?;
-    for warning in found.warnings() {
+    for warning in &decoded.warnings {
         printer.warn(format_args!("standard input: {}", with_remedy(warning, 1)));
     }
-    Ok(found.logits().to_vec())
+    let info = ImageInfo::from(&decoded.image).with_orientation(decoded.orientation);
+    Ok((found.logits().to_vec(), info))
 }

@@ -51,7 +51,8 @@ pub(crate) struct TrainArgs {
         // clap reports a group of arguments that contains another group as empty, so these are named.
         conflicts_with_all = [
             "output", "force", "keep_epochs", "model", "weights", "prefix", "entry", "labels", "freeze", "freeze_until",
-            "freeze_stats", "seed", "hold_out", "num_samples", "num_classes", "FetchArgs", "RecipeArgs", "PipelineArgs",
+            "freeze_stats", "seed", "hold_out", "num_samples", "num_classes", "FetchArgs", "RecipeArgs", "pipeline",
+            "PipelineChanges",
         ]
     )]
     resume: Option<PathBuf>,

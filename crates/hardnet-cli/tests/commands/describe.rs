@@ -13,6 +13,23 @@ fn list_has_the_networks_and_their_published_accuracies() {
 }
 
 #[test]
+fn published_accuracies_are_listed_with_their_pipelines() {
+    let folder = Folder::new();
+    let listed = folder.run("list --weights").exits(0).stdout;
+    let lines: Vec<Vec<_>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    let at = lines.iter().position(|line| line[0] == "hardnet68.paddleclas_in1k").unwrap();
+    assert_eq!(lines[at][3..7], ["76.48", "%", "pil-bilinear", "Apache-2.0"]);
+    assert_eq!(lines[at + 1], ["75.46", "%", "paddleclas"]);
+    let rows = folder.run("list --weights --json").exits(0).json();
+    let row = rows.as_array().unwrap().iter().find(|row| row["tag"] == "hardnet68.paddleclas_in1k").unwrap();
+    assert_eq!(row["published"][1]["pipeline"], "paddleclas");
+    assert_eq!(row["published"][1]["source"], "PaddleClas's documentation");
+    assert!(row["published"][1]["preprocessing"].as_str().unwrap().starts_with("OpenCV linear"));
+    let described = folder.run("info hardnet68").exits(0);
+    described.says("published: top-1 76.48 %, top-5 93.01 %, pipeline pil-bilinear (100 minus the errors");
+}
+
+#[test]
 fn env_lists_every_variable() {
     let folder = Folder::new();
     let run = folder.run("env --threads 1").exits(0);

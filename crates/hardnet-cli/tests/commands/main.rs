@@ -10,6 +10,7 @@ mod describe;
 mod download;
 mod embed;
 mod eval;
+mod eval_pipelines;
 mod export;
 #[cfg(unix)]
 mod guide;
@@ -17,6 +18,7 @@ mod images;
 mod info;
 mod labels;
 mod networks;
+mod output;
 mod predict;
 mod prefixes;
 mod readme;

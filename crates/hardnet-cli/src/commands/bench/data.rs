@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use hardnet_data::{CoreBudget, Dataset, Pipeline, Resizer, Sample};
-use hardnet_eval::{ComputeLogits, EvalOptions, EvalSummary, Logits, evaluate};
+use hardnet_eval::{ComputeLogits, EvalOptions, EvalSummary, Logits, ToolRecord, evaluate};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Result};
@@ -15,7 +15,7 @@ use crate::format::at_least_one;
 use crate::model::{Model, ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
-use crate::report::Tool;
+use crate::report;
 
 /// Options of the data benchmark.
 #[derive(Args, Debug)]
@@ -55,7 +55,7 @@ impl DataArgs {
 #[derive(Serialize)]
 struct LoadingReport {
     schema_version: u32,
-    tool: Tool,
+    tool: ToolRecord,
     decoder: &'static str,
     images: usize,
     mean_bytes: f64,
@@ -218,7 +218,7 @@ impl Bench<'_> {
         let ideal = 1000.0 / single.total_ms() * cores.min(workers.max(1)) as f64;
         Ok(LoadingReport {
             schema_version: 1,
-            tool: Tool::this(),
+            tool: report::tool(),
             decoder: hardnet_data::JPEG_DECODER,
             images,
             mean_bytes: bytes as f64 / images as f64,

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use clap::Args;
 use hardnet_classifier::{ClassifierBuilder, Engine};
+use hardnet_eval::ToolRecord;
 use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, WeightsFile};
 use hardnet_params::synthetic;
 use profile::Profile;
@@ -19,7 +20,7 @@ use crate::format::at_least_one;
 use crate::model::{EngineChoice, name_of, plan_options};
 use crate::network::NetworkName;
 use crate::printer::Printer;
-use crate::report::Tool;
+use crate::report;
 use crate::weights::tell;
 
 /// Warm-up runs.
@@ -47,7 +48,7 @@ pub(crate) struct NetworkArgs {
 #[derive(Serialize)]
 struct NetworkReport {
     schema_version: u32,
-    tool: Tool,
+    tool: ToolRecord,
     model: String,
     /// Path, tag or address of the weights, or `formula` for synthetic ones.
     weights: String,
@@ -201,7 +202,7 @@ pub(crate) fn run(
     };
     let report = NetworkReport {
         schema_version: 1,
-        tool: Tool::this(),
+        tool: report::tool(),
         model: name_of(&config),
         weights: shared.model.weights().map_or("formula".into(), ToString::to_string),
         engine: Engine::from(engine).name(),

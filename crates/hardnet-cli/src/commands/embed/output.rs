@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use hardnet_base::npy::{self, ElementType, NpzWriter};
+use hardnet_eval::{LineFields, append_line};
 use serde::Serialize;
 
 use super::images::Images;
@@ -50,7 +51,7 @@ impl FromStr for Output {
     }
 }
 
-/// A line of a `.jsonl` file. Field names are API.
+/// A line of a `.jsonl` file. Field names are API; `docs/output.md` describes them.
 #[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
@@ -63,6 +64,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     shape: Option<&'a [usize]>,
     embedding: &'a [f32],
+    #[serde(flatten)]
+    fields: LineFields<'a>,
 }
 
 impl Output {
@@ -117,14 +120,13 @@ impl Output {
         (self.format != Format::Jsonl).then_some(bytes)
     }
 
-    /// Appends the row of image `index` to `bytes`.
+    /// Appends the row of image `index`, with `values` of `shape`, to `bytes`.
     pub(super) fn append_row(
         &self,
         bytes: &mut Vec<u8>,
-        images: &Images,
-        index: usize,
-        shape: &[usize],
-        values: &[f32],
+        (images, index): (&Images, usize),
+        (shape, values): (&[usize], &[f32]),
+        fields: LineFields<'_>,
     ) -> Result<()> {
         if self.format != Format::Jsonl {
             bytes.extend(npy::f32_bytes(values));
@@ -136,10 +138,9 @@ impl Output {
             class: images.class(index),
             shape: (shape.len() > 1).then_some(shape),
             embedding: values,
+            fields,
         };
-        serde_json::to_writer(&mut *bytes, &line)?;
-        bytes.push(b'\n');
-        Ok(())
+        Ok(append_line(bytes, &line)?)
     }
 
     /// Gives the complete rows of `partial` their name, with the names of their images, and returns the paths.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hardnet_eval::EvalSummary;
+use hardnet_eval::{EvalSummary, PipelineRecord, ToolRecord};
 use hardnet_model::FeatureInfo;
 use serde::Serialize;
 
@@ -10,13 +10,13 @@ use super::EmbedArgs;
 use super::images::Images;
 use crate::format::counted;
 use crate::model::{EmbeddingModel, WeightsOrigin};
-use crate::report::{PipelineReport, Seconds, Tool};
+use crate::report::{self, Seconds};
 
 /// Output of `hardnet embed --json`. Field names are API.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     schema_version: u32,
-    tool: Tool,
+    tool: ToolRecord,
     model: String,
     weights: WeightsOrigin,
     engine: &'static str,
@@ -25,7 +25,7 @@ pub(super) struct Report {
     workers: usize,
     batch_size: usize,
     data: Data,
-    pipeline: PipelineReport,
+    pipeline: PipelineRecord,
     decoder: &'static str,
     stage: StageReport,
     /// Shape of a row.
@@ -96,7 +96,7 @@ impl Report {
         let info = model.embedder.info();
         Self {
             schema_version: 1,
-            tool: Tool::this(),
+            tool: report::tool(),
             model: model.name.clone(),
             weights: model.weights.clone(),
             engine: model.embedder.engine().name(),

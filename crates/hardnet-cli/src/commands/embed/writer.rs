@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use hardnet_data::{DecodeWarning, Sample, SampleError};
-use hardnet_eval::{BatchDone, Observer};
+use hardnet_eval::{BatchDone, LineFields, Observer, RunRecord};
 
 use super::images::Images;
 use super::output::Output;
@@ -19,6 +19,7 @@ pub(super) struct Writer<'a> {
     output: &'a Output,
     images: &'a Images,
     shape: &'a [usize],
+    run: RunRecord,
     partial: &'a mut Partial,
     interrupt: Interrupt,
     progress: Progress,
@@ -34,11 +35,11 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Writes what `partial` does not have of `images`.
+    /// Writes what `partial` does not have of `images`: rows of `shape`, computed by `run`.
     pub(super) fn new(
         output: &'a Output,
         images: &'a Images,
-        shape: &'a [usize],
+        (shape, run): (&'a [usize], RunRecord),
         partial: &'a mut Partial,
         printer: &'a Printer,
     ) -> Result<Self> {
@@ -46,6 +47,7 @@ impl<'a> Writer<'a> {
             output,
             images,
             shape,
+            run,
             interrupt: Interrupt::watch()?,
             progress: Progress::new(*printer, images.len()),
             printer,
@@ -73,7 +75,8 @@ impl<'a> Writer<'a> {
             let (file, label) = (self.images.name(index), self.images.label(index));
             let error = match read.next_if(|image| self.first + image.index == index) {
                 Some(image) => {
-                    self.output.append_row(&mut rows, self.images, index, self.shape, image.logits)?;
+                    let (row, fields) = ((self.shape, image.logits), LineFields::new(image.info, &self.run));
+                    self.output.append_row(&mut rows, (self.images, index), row, fields)?;
                     None
                 }
                 None => Some(errors.next().unwrap_or_default()),

@@ -32,7 +32,8 @@ const PICTURES: usize = 24;
 /// Options of the page.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PageArgs {
-    /// Write an HTML report to DIR/index.html: accuracy by class, confusion, calibration, worst mistakes
+    /// Write an HTML report to DIR/index.html: accuracy by class, confusion, calibration, worst mistakes; to
+    /// DIR/index.PIPELINE.html with several pipelines
     #[arg(long, value_name = "DIR", group = "written")]
     report: Option<PathBuf>,
 }
@@ -73,11 +74,11 @@ struct Picture<'a> {
 }
 
 impl PageArgs {
-    /// Creates the file before the evaluation starts. An existing page is replaced only with `force`.
-    pub(super) fn open(&self, force: bool) -> Result<Option<Page>> {
+    /// Creates the file `name` before the evaluation starts. An existing page is replaced only with `force`.
+    pub(super) fn open(&self, name: PathBuf, force: bool) -> Result<Option<Page>> {
         let Some(folder) = &self.report else { return Ok(None) };
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
-        let path = folder.join("index.html");
+        let path = folder.join(name);
         let file = OutputFile::create(&path, force)?;
         Ok(Some(Page { file, path, breakdown: Breakdown::new(PICTURES) }))
     }

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use hardnet_classifier::Labels;
-use serde::Serialize;
+use hardnet_eval::{LineFields, PredictionLine, RunRecord, ScoredImage, append_line};
 
 use crate::failure::Result;
-use crate::labels::{Hit, hits};
+use crate::labels::hits;
 use crate::output::OutputFile;
+
+/// Classes in a line.
+const TOP: usize = 5;
 
 /// Size of the write buffer.
 const TOGETHER: usize = 64 << 10;
@@ -15,29 +18,21 @@ const TOGETHER: usize = 64 << 10;
 /// A file of predictions that appears when it is complete.
 pub(super) struct Predictions {
     file: OutputFile,
+    /// What all lines say of the run.
+    run: RunRecord,
     lines: Vec<u8>,
-}
-
-/// One image.
-#[derive(Serialize)]
-struct PredictionLine<'a> {
-    path: &'a str,
-    label: usize,
-    correct: bool,
-    top: Vec<Hit>,
 }
 
 impl Predictions {
     /// Creates the file `path`. An existing file is replaced only with `force`.
-    pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
-        Ok(Self { file: OutputFile::create(path, force)?, lines: Vec::new() })
+    pub(super) fn create(path: &Path, force: bool, run: RunRecord) -> Result<Self> {
+        Ok(Self { file: OutputFile::create(path, force)?, run, lines: Vec::new() })
     }
 
-    pub(super) fn write(&mut self, path: &str, label: usize, logits: &[f32], labels: &Labels) -> Result<()> {
-        let top = hits(labels, logits, 5);
-        let correct = top.first().is_some_and(|hit| hit.index == label);
-        serde_json::to_writer(&mut self.lines, &PredictionLine { path, label, correct, top })?;
-        self.lines.push(b'\n');
+    /// Writes the line of an image of class `label`.
+    pub(super) fn write(&mut self, image: &ScoredImage<'_>, label: usize, labels: &Labels) -> Result<()> {
+        let (top, fields) = (hits(labels, image.logits, TOP), LineFields::new(image.info, &self.run));
+        append_line(&mut self.lines, &PredictionLine::new(image.sample.name(), top, fields).label(label))?;
         if self.lines.len() >= TOGETHER { self.flush() } else { Ok(()) }
     }
 

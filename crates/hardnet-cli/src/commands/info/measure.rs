@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use hardnet_complexity::{Figures, Totals, rank_correlation};
+use hardnet_eval::ToolRecord;
 use hardnet_model::{Config, Plan, Variant};
 use hardnet_params::synthetic;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::Format;
 use super::subject::Subject;
 use crate::failure::Result;
 use crate::model::plan_options;
-use crate::report::Tool;
+use crate::report;
 
 /// Warm-up runs.
 const WARM_UP: usize = 3;
@@ -199,7 +200,7 @@ struct Correlations {
 #[derive(Serialize)]
 struct Summary {
     schema_version: u32,
-    tool: Tool,
+    tool: ToolRecord,
     isa: String,
     threads: usize,
     img_size: usize,
@@ -253,7 +254,8 @@ pub(super) fn summary(side: usize, iters: usize, format: Format) -> Result<Strin
         (isa, threads) = (measurement.isa, measurement.threads);
     }
     let all = all_pairs.correlations();
-    let summary = Summary { schema_version: 1, tool: Tool::this(), isa, threads, img_size: side, iters, networks, all };
+    let summary =
+        Summary { schema_version: 1, tool: report::tool(), isa, threads, img_size: side, iters, networks, all };
     match format {
         Format::Json => Ok(serde_json::to_string_pretty(&summary)?),
         Format::Csv => summary.csv(),

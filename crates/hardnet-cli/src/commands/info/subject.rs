@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use hardnet_complexity::Reference;
 use hardnet_model::{Config, Graph, Variant};
-use hardnet_weights::WeightsSource;
+use hardnet_weights::{RegistryEntry, WeightsSource, find};
 
 use crate::failure::{Failure, Result};
 use crate::model::name_of;
@@ -30,6 +30,16 @@ impl FromStr for Name {
             let others = Reference::ALL.into_iter().map(Reference::name);
             unknown(text, Variant::ALL.into_iter().map(Variant::name).chain(others))
         })
+    }
+}
+
+impl Name {
+    /// The weights of a published HarDNet by its authors.
+    pub(super) fn registered(&self) -> Option<&'static RegistryEntry> {
+        match self {
+            Self::HarDNet(NetworkName::Variant(variant)) => find(&format!("{variant}.upstream_in1k")),
+            _ => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::pipeline::describe;
 
 pub(super) fn section(content: &Content) -> String {
     let report = content.report;
-    let pipeline = report.pipeline.pipeline();
+    let pipeline = &report.pipeline.pipeline;
     let three = |values: [f32; 3]| values.map(|value| value.to_string()).join(", ");
     let seconds = report.seconds;
     let rows = [

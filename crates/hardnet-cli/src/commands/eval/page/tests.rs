@@ -6,13 +6,13 @@ use hardnet_eval::{Breakdown, Metric, Tally};
 
 use super::{Content, PICTURES, Picture, document};
 use crate::model::WeightsOrigin;
-use crate::report::{Data, EvalReport, Seconds, Tool};
+use crate::report::{self, Data, EvalReport, Seconds};
 
 /// A report on `tally`; every foreign text is `text`.
 fn report(tally: &Tally, text: &str) -> EvalReport {
     EvalReport {
         schema_version: 1,
-        tool: Tool::this(),
+        tool: report::tool(),
         model: text.into(),
         weights: WeightsOrigin { path: text.into(), sha256: "0123456789abcdef".repeat(4), ..WeightsOrigin::default() },
         engine: "native",
@@ -34,6 +34,7 @@ fn report(tally: &Tally, text: &str) -> EvalReport {
         top5: tally.top5().into(),
         loss: tally.loss(),
         errors: 0,
+        published: Vec::new(),
         seconds: Seconds { total: 10.0, loading: 1.0, network: 9.0 },
         images_per_second: Some(10.0),
         partial: false,

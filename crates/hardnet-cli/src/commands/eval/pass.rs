@@ -1,0 +1,256 @@
+//! One pass over the images, with one pipeline or several.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use hardnet_data::{DecodeWarning, LabelRule, Sample, SampleError};
+use hardnet_eval::{
+    BatchDone, DataRecord, EvalOptions, EvalSummary, Metric, Observer, PipelineRun, ScoredImage, Tally,
+    evaluate_pipelines,
+};
+
+use super::EvalArgs;
+use super::page::Page;
+use super::per_class::PerClass;
+use super::predictions::Predictions;
+use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::model::Model;
+use crate::pipeline::ChosenPipeline;
+use crate::printer::Printer;
+use crate::progress::Progress;
+use crate::published::comparisons;
+use crate::report::{self, Data, EvalReport, Seconds};
+use crate::warnings::ImageWarnings;
+
+/// An evaluation.
+pub(super) struct Pass<'a> {
+    pub(super) args: &'a EvalArgs,
+    pub(super) model: &'a Model,
+    pub(super) samples: Arc<Vec<Sample>>,
+    pub(super) rule: Option<LabelRule>,
+    /// Where the images come from.
+    pub(super) images: String,
+    pub(super) pipelines: &'a [ChosenPipeline],
+    pub(super) workers: usize,
+    pub(super) printer: &'a Printer,
+}
+
+/// What a pass has counted with one pipeline.
+pub(super) struct Counted {
+    pub(super) tally: Tally,
+    pub(super) summary: EvalSummary,
+}
+
+/// The output files of one pipeline.
+#[derive(Default)]
+pub(super) struct Files {
+    predictions: Option<Predictions>,
+    per_class: Option<PerClass>,
+    page: Option<Page>,
+}
+
+impl Pass<'_> {
+    /// Creates the output files of each pipeline. Those of several have its name before their extension.
+    pub(super) fn files(&self) -> Result<Vec<Files>> {
+        let force = self.args.force;
+        let of_pipeline = |chosen: &ChosenPipeline| -> Result<Files> {
+            let path = |path: &Path| if self.pipelines.len() > 1 { chosen.path(path) } else { path.into() };
+            let run = || self.model.run_record(&chosen.pipeline, self.data());
+            let predictions = self.args.predictions.as_deref();
+            let predictions = predictions.map(|file| Predictions::create(&path(file), force, run()));
+            let per_class = self.args.per_class.as_deref().map(|file| PerClass::create(&path(file), force));
+            Ok(Files {
+                predictions: predictions.transpose()?,
+                per_class: per_class.transpose()?,
+                page: self.args.page.open(path(Path::new("index.html")), force)?,
+            })
+        };
+        self.pipelines.iter().map(of_pipeline).collect()
+    }
+
+    /// The images, for lines about them.
+    fn data(&self) -> DataRecord {
+        let list = self.args.val_list.as_ref().map(|list| list.display().to_string());
+        DataRecord::new(self.samples.len()).data_dir(Some(self.images.clone())).list(list)
+    }
+
+    /// Evaluates with every pipeline.
+    pub(super) fn evaluate(&self, interrupt: &Interrupt, files: &mut [Files]) -> Result<Vec<Counted>> {
+        let options =
+            EvalOptions::default().batch_size(self.args.batch_size).workers(self.workers).isa(crate::knobs::isa()?);
+        let shared = RefCell::new(Shared {
+            progress: Progress::new(*self.printer, self.samples.len()),
+            top1: vec![None; self.pipelines.len()],
+            warnings: ImageWarnings::default(),
+            told: HashSet::new(),
+            failure: None,
+        });
+        let counter = |(position, files)| Counter {
+            pass: self,
+            interrupt,
+            shared: &shared,
+            position,
+            tally: Tally::default(),
+            files,
+        };
+        let mut counters: Vec<Counter> = files.iter_mut().enumerate().map(counter).collect();
+        let pipelines = self.pipelines.iter().map(|chosen| chosen.pipeline.clone());
+        let mut runs: Vec<_> = pipelines
+            .zip(&mut counters)
+            .map(|(pipeline, observer)| PipelineRun { network: &self.model.classifier, pipeline, observer })
+            .collect();
+        let summaries = evaluate_pipelines(&mut runs, Arc::clone(&self.samples), &options)?;
+        drop(runs);
+        let tallies: Vec<Tally> = counters.iter().map(|counter| counter.tally).collect();
+        drop(counters);
+        let Shared { progress, mut warnings, failure, .. } = shared.into_inner();
+        progress.finish();
+        warnings.tell(self.printer);
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(tallies.into_iter().zip(summaries).map(|(tally, summary)| Counted { tally, summary }).collect()),
+        }
+    }
+
+    /// The result of one pipeline.
+    pub(super) fn report(&self, chosen: &ChosenPipeline, counted: &Counted) -> EvalReport {
+        let Counted { tally, summary } = counted;
+        let seconds = Seconds {
+            total: summary.total.as_secs_f64(),
+            loading: summary.loading.as_secs_f64(),
+            network: summary.network.as_secs_f64(),
+        };
+        let labels = &self.args.labels;
+        EvalReport {
+            schema_version: 1,
+            tool: report::tool(),
+            model: self.model.name.clone(),
+            weights: self.model.weights.clone(),
+            engine: self.model.classifier.engine().name(),
+            device: self.model.device_name.clone(),
+            threads: crate::knobs::threads(),
+            workers: self.workers,
+            batch_size: self.args.batch_size,
+            data: Data {
+                data_dir: self.images.clone(),
+                val_list: self.args.val_list.as_ref().map(|list| list.display().to_string()),
+                labels: self.rule.map(LabelRule::as_str),
+                class_map: labels.class_map().map(|path| path.display().to_string()),
+                devkit: labels.devkit().map(|path| path.display().to_string()),
+                images: self.samples.len(),
+            },
+            pipeline: chosen.pipeline.clone().into(),
+            decoder: hardnet_data::JPEG_DECODER,
+            top1: tally.top1().into(),
+            top5: tally.top5().into(),
+            loss: tally.loss(),
+            errors: summary.failures,
+            published: comparisons(&chosen.published, tally),
+            seconds,
+            images_per_second: (seconds.total > 0.0).then(|| summary.images as f64 / seconds.total),
+            partial: summary.stopped,
+        }
+    }
+}
+
+impl Files {
+    /// Completes the files and gives them their names.
+    pub(super) fn finish(self, pass: &Pass<'_>, chosen: &ChosenPipeline, report: &EvalReport) -> Result<()> {
+        let labels = pass.model.classifier.labels();
+        if let Some(predictions) = self.predictions {
+            predictions.finish()?;
+        }
+        if let Some(per_class) = self.per_class {
+            per_class.finish(labels)?;
+        }
+        if let Some(page) = self.page {
+            page.finish(report, labels, &pass.samples, &chosen.pipeline)?;
+        }
+        Ok(())
+    }
+}
+
+/// What all pipelines of a pass have in common.
+struct Shared {
+    progress: Progress,
+    /// Top-1 of each pipeline so far, in percent.
+    top1: Vec<Option<f64>>,
+    warnings: ImageWarnings,
+    /// Messages about images of the batch at work. Pipelines that decode alike have the same.
+    told: HashSet<String>,
+    /// The error that stopped the evaluation.
+    failure: Option<Failure>,
+}
+
+/// Counts, shows and writes the results of one pipeline.
+struct Counter<'a> {
+    pass: &'a Pass<'a>,
+    interrupt: &'a Interrupt,
+    shared: &'a RefCell<Shared>,
+    /// The position of the pipeline.
+    position: usize,
+    tally: Tally,
+    files: &'a mut Files,
+}
+
+impl Counter<'_> {
+    /// Whether no other pipeline has had this message about an image of the batch.
+    fn is_new(&self, shared: &mut Shared, message: impl FnOnce() -> String) -> bool {
+        self.pass.pipelines.len() == 1 || shared.told.insert(message())
+    }
+
+    fn count(&mut self, batch: &BatchDone<'_>) -> Result<()> {
+        for image in batch.images() {
+            let ScoredImage { index, sample, logits, .. } = image;
+            let label = sample.label().expect("images of an evaluation have labels") as usize;
+            self.tally.add(index, logits, &label);
+            if let Some(page) = &mut self.files.page {
+                page.add(index, logits, label);
+            }
+            if let Some(per_class) = &mut self.files.per_class {
+                per_class.add(index, logits, label);
+            }
+            if let Some(predictions) = &mut self.files.predictions {
+                predictions.write(&image, label, self.pass.model.classifier.labels())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Counter<'_> {
+    fn image_warned(&mut self, sample: &Sample, warning: &DecodeWarning) {
+        let mut shared = self.shared.borrow_mut();
+        if self.is_new(&mut shared, || format!("{}: {warning}", sample.path().display())) {
+            shared.warnings.add(sample, warning);
+        }
+    }
+
+    fn image_failed(&mut self, _: &Sample, error: &SampleError) {
+        let mut shared = self.shared.borrow_mut();
+        if self.is_new(&mut shared, || error.to_string()) {
+            shared.progress.suspend(|| self.pass.printer.cause(error));
+        }
+    }
+
+    fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
+        let counted = self.count(batch);
+        let mut shared = self.shared.borrow_mut();
+        if let Err(failure) = counted {
+            shared.failure = Some(failure);
+            return ControlFlow::Break(());
+        }
+        shared.told.clear();
+        shared.top1[self.position] = self.tally.top1().percent();
+        if self.position + 1 == shared.top1.len() {
+            let percent: Vec<_> = shared.top1.iter().flatten().map(|percent| format!("{percent:.2}")).collect();
+            let text = if percent.is_empty() { String::new() } else { format!("top-1 {} %", percent.join(", ")) };
+            shared.progress.update(batch.done, text);
+        }
+        if self.interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
