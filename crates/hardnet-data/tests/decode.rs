@@ -235,6 +235,31 @@ fn missing_and_stray_bytes_of_image_data_are_reported() {
     assert!(cuts > 3000 && unnoticed < 80, "{cuts} cuts, {unnoticed} stray bytes without a warning");
 }
 
+/// Each scan of a progressive image is cut at each of its bytes.
+#[test]
+fn missing_data_of_progressive_scans_is_reported() {
+    let (mut cuts, mut unnoticed) = (0, 0);
+    for name in ["progressive.jpg", "progressive_grey.jpg", "cmyk_progressive.jpg"] {
+        let bytes = file(name);
+        let mut at = scan_data(&bytes).start;
+        while at < bytes.len() {
+            let is_marker = |at: &usize| bytes[*at] == 0xff && bytes[at + 1] != 0;
+            let end = (at..bytes.len() - 1).find(is_marker).expect("data ends with a marker");
+            for cut in (at..end - 1).filter(|&cut| bytes[cut - 1] != 0xff) {
+                let found = decode(&[&bytes[..cut], &bytes[end..]].concat(), &DecodeLimits::default());
+                let is_noticed = found.is_ok_and(|decoded| decoded.warnings.contains(&DecodeWarning::JpegDamaged));
+                unnoticed += usize::from(!is_noticed);
+                cuts += 1;
+            }
+            let next = bytes[end..].windows(2).position(|pair| pair == [0xff, 0xda]);
+            at = next.map_or(bytes.len(), |next| scan_data(&bytes[end + next..]).start + end + next);
+        }
+    }
+    // The pure Rust decoder makes up the last corrections of a scan, as many bits as it reads in advance.
+    let may_pass = if cfg!(feature = "exact-jpeg") { 0 } else { 20 };
+    assert!(cuts > 3500 && unnoticed <= may_pass, "{unnoticed} of {cuts} cuts");
+}
+
 #[test]
 fn lossy_webp_equals_pillow_too() {
     let cases: Vec<_> = fixtures().decode.into_iter().filter(|case| case.file.starts_with("lossy")).collect();

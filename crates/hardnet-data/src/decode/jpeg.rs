@@ -36,8 +36,7 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeL
         Ok(layout) => {
             let encoding = Encoding::new(&layout.component_ids, layout.jfif, layout.adobe_transform)?;
             limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
-            let doubtful = library::OVERLOOKS_DAMAGE && (layout.suspicious || !layout.one_scan);
-            if doubtful {
+            if library::OVERLOOKS_DAMAGE && is_doubtful(&layout, bytes, limits) {
                 let keep = layout.progressive;
                 let rescued = Rescued::read(bytes, limits, keep)?;
                 if rescued.damaged || rescued.irregular {
@@ -59,6 +58,17 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeL
     }
 }
 
+/// Whether a file may have damage that the library does not find in its intervals.
+fn is_doubtful(layout: &JpegLayout, bytes: &[u8], limits: &DecodeLimits) -> bool {
+    match layout {
+        JpegLayout { suspicious: true, .. } => true,
+        JpegLayout { one_scan: true, .. } => false,
+        // The first scan has the DC coefficients alone, a small part of the data.
+        JpegLayout { progressive: true, .. } => !rescue::first_scan_is_intact(bytes, limits),
+        _ => true,
+    }
+}
+
 /// The image of a file that follows the standard.
 fn regular_image(
     scratch: &mut DecodeScratch,
@@ -68,9 +78,9 @@ fn regular_image(
 ) -> Result<Decoded, DecodeError> {
     library::check_sampling(&layout.sampling)?;
     let first = library::first_segments(encoding);
-    let scan = layout.essential(bytes, first, library::END_OF_INTERVAL, &mut scratch.data);
+    let intervals = layout.essential(bytes, first, library::END_OF_INTERVAL, &mut scratch.data);
     let size = (layout.width.into(), layout.height.into());
-    let samples = library::samples(scratch, size, layout.component_ids.len(), encoding, scan)?;
+    let samples = library::samples(scratch, size, layout.component_ids.len(), encoding, &intervals)?;
     let warning = match layout {
         JpegLayout { incomplete: true, .. } => Some(DecodeWarning::JpegDamaged),
         JpegLayout { irregular: true, .. } => Some(DecodeWarning::JpegIrregular),
@@ -85,7 +95,7 @@ fn rescued_image(scratch: &mut DecodeScratch, rescued: &Rescued) -> Result<Decod
     rescued.rewrite(library::first_segments(rescued.encoding), &mut scratch.data)?;
     let (width, height) = rescued.size();
     let size = (width.into(), height.into());
-    let samples = library::samples(scratch, size, rescued.component_count(), rescued.encoding, None)?;
+    let samples = library::samples(scratch, size, rescued.component_count(), rescued.encoding, &[])?;
     let warning = match rescued {
         Rescued { damaged: true, .. } => Some(DecodeWarning::JpegDamaged),
         Rescued { irregular: true, .. } => Some(DecodeWarning::JpegIrregular),

@@ -20,7 +20,7 @@ use super::color::Encoding;
 use super::malformed;
 use super::segments::MAX_SCANS;
 use crate::decode::{DecodeError, DecodeLimits, ImageFormat};
-use markers::{Frame, Headers, Reached};
+use markers::{Frame, Headers, Reached, Scan};
 use source::Source;
 
 /// The coefficients of a file, and how it deviates from the standard.
@@ -33,9 +33,17 @@ pub(super) struct Rescued {
     pub(super) damaged: bool,
 }
 
-impl Rescued {
-    /// Reads the coefficients of `bytes`. Those of a sequential image are only kept if `keep` is set.
-    pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, keep: bool) -> Result<Rescued, DecodeError> {
+/// A file up to the data of its first scan.
+struct Begun<'a> {
+    source: Source<'a>,
+    headers: Headers,
+    frame: Frame,
+    encoding: Encoding,
+    first: Scan,
+}
+
+impl<'a> Begun<'a> {
+    fn read(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Self, DecodeError> {
         let error = |stop| stop_error(stop, bytes.len());
         opening::check(bytes).map_err(error)?;
         let mut source = Source::new(bytes);
@@ -53,15 +61,31 @@ impl Rescued {
                 }
             }
         };
-        let Some(image) = &mut frame else { return Err(malformed("the image data comes before its frame header")) };
-        limits.check(ImageFormat::Jpeg, image.width.into(), image.height.into())?;
-        image.check().map_err(error)?;
-        let ids: Vec<u8> = image.components.iter().map(|component| component.id).collect();
+        let mut frame = frame.ok_or_else(|| malformed("the image data comes before its frame header"))?;
+        limits.check(ImageFormat::Jpeg, frame.width.into(), frame.height.into())?;
+        frame.check().map_err(error)?;
+        let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
         let encoding = Encoding::new(&ids, headers.jfif, headers.adobe_transform)?;
+        Ok(Begun { source, headers, frame, encoding, first })
+    }
+}
 
+/// Whether the file follows the standard to the end of its first scan.
+pub(super) fn first_scan_is_intact(bytes: &[u8], limits: &DecodeLimits) -> bool {
+    let Ok(Begun { mut source, headers, mut frame, first, .. }) = Begun::read(bytes, limits) else { return false };
+    let is_read = scan::decode(&mut source, &headers, &mut frame, &first, false).is_ok();
+    is_read && source.marker().is_ok() && !source.damaged && !source.irregular
+}
+
+impl Rescued {
+    /// Reads the coefficients of `bytes`. Those of a sequential image are only kept if `keep` is set.
+    pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, keep: bool) -> Result<Rescued, DecodeError> {
+        let error = |stop| stop_error(stop, bytes.len());
+        let Begun { mut source, mut headers, frame: mut image, encoding, first } = Begun::read(bytes, limits)?;
         let keep = keep || image.progressive;
         let several_scans = image.progressive || first.components.len() < image.components.len();
-        scan::decode(&mut source, &headers, image, &first, keep).map_err(error)?;
+        scan::decode(&mut source, &headers, &mut image, &first, keep).map_err(error)?;
+        let mut frame = Some(image);
         if several_scans {
             let mut scans = 1;
             while let Reached::Scan(scan) = headers.read(&mut source, &mut frame).map_err(error)? {

@@ -72,8 +72,9 @@ pub(super) struct JpegLayout {
     essentials: Vec<Range<usize>>,
     /// From the first scan's marker to the end of its image's entropy-coded data.
     scans: Range<usize>,
-    /// The restart markers of one sequential scan.
-    restarts: Vec<usize>,
+    /// The ends of the intervals whose data a decoder finds complete or not: all of one sequential scan, those of the
+    /// later scans of a progressive image.
+    intervals: Vec<usize>,
 }
 
 impl JpegLayout {
@@ -100,7 +101,7 @@ impl JpegLayout {
                 marker::SOS => {
                     let frame = frame.ok_or_else(|| malformed("the image data comes before its frame header"))?;
                     let irregular = walk.irregular;
-                    let Ending { data, suspicious, one_scan, incomplete, restarts } =
+                    let Ending { data, suspicious, one_scan, incomplete, intervals } =
                         walk.ending(&frame, payload, restart_interval)?;
                     return Ok(JpegLayout {
                         width: frame.width,
@@ -116,7 +117,7 @@ impl JpegLayout {
                         incomplete,
                         essentials,
                         scans: start..data,
-                        restarts,
+                        intervals,
                     });
                 }
                 marker::SOF0..=marker::SOF2 => {
@@ -156,28 +157,28 @@ impl JpegLayout {
         }
     }
 
-    /// Writes the file reduced to what a decoder needs, behind the segments `first`: no application data, no comments,
-    /// nothing after the image. If there is one sequential scan, `padding` follows each of its intervals, and the
-    /// result is the scan's position.
-    pub(super) fn essential(&self, bytes: &[u8], first: &[u8], padding: &[u8], data: &mut Vec<u8>) -> Option<usize> {
+    /// Writes the file reduced to what a decoder needs, behind the segments `first`: no application data, no comments
+    /// before the image, nothing after it. `padding` follows the data of each interval; the result has the positions
+    /// after it.
+    pub(super) fn essential(&self, bytes: &[u8], first: &[u8], padding: &[u8], data: &mut Vec<u8>) -> Vec<usize> {
         data.clear();
-        data.reserve_exact(bytes.len() + first.len() + (self.restarts.len() + 1) * padding.len() + 4);
+        data.reserve_exact(bytes.len() + first.len() + self.intervals.len() * padding.len() + 4);
         data.extend_from_slice(&[0xFF, marker::SOI]);
         data.extend_from_slice(first);
         for range in &self.essentials {
             data.extend_from_slice(&bytes[range.clone()]);
         }
-        let scan = self.one_scan.then_some(data.len());
         let mut start = self.scans.start;
-        for &end in self.restarts.iter().chain([&self.scans.end]) {
+        let mut ends = Vec::with_capacity(self.intervals.len());
+        for &end in &self.intervals {
             data.extend_from_slice(&bytes[start..end]);
-            if scan.is_some() {
-                data.extend_from_slice(padding);
-            }
+            data.extend_from_slice(padding);
+            ends.push(data.len());
             start = end;
         }
+        data.extend_from_slice(&bytes[start..self.scans.end]);
         data.extend_from_slice(END_OF_IMAGE);
-        scan
+        ends
     }
 }
 
@@ -187,7 +188,7 @@ struct Ending {
     suspicious: bool,
     one_scan: bool,
     incomplete: bool,
-    restarts: Vec<usize>,
+    intervals: Vec<usize>,
 }
 
 /// The frame header (T.81 B.2.2).
@@ -308,26 +309,31 @@ impl<'a> Walk<'a> {
         let max_scans = if frame.progressive { MAX_SCANS } else { components };
         let mut progress = Progress::new(frame);
         progress.add(header);
-        let (mut scans, mut restarts, mut suspicious, mut end) = (1, Vec::new(), false, None);
+        let (mut scans, mut restarts, mut suspicious, mut end) = (1, 0_usize, false, None);
+        let (mut intervals, mut is_data) = (Vec::new(), true);
         let data = loop {
             let behind_segment = self.position;
             let (start, code) = self.next_marker("end of image")?;
             if end.is_some() && start != behind_segment {
                 return Err(malformed("a segment interrupts the image data"));
             }
+            let is_restart = matches!(code, marker::RST0..=marker::RST7);
+            if is_data && (one_scan || frame.progressive && scans > 1) {
+                intervals.push(start);
+            }
+            is_data = is_restart || code == marker::SOS;
             match code {
                 marker::EOI => break end.unwrap_or(start),
-                marker::RST0..=marker::RST7 if one_scan => {
-                    suspicious |= usize::from(code - marker::RST0) != restarts.len() % 8;
-                    restarts.push(start);
+                _ if is_restart => {
+                    suspicious |= usize::from(code - marker::RST0) != restarts % 8;
+                    restarts += 1;
                     continue;
                 }
-                marker::RST0..=marker::RST7 => continue,
                 marker::COM | marker::APP0..=marker::APP15 if one_scan => {
                     end.get_or_insert(start);
                 }
                 marker::SOS if !one_scan => {
-                    scans += 1;
+                    (scans, restarts) = (scans + 1, 0);
                     if scans > max_scans {
                         return Err(malformed(format!("there are more than {max_scans} scans")));
                     }
@@ -339,12 +345,12 @@ impl<'a> Walk<'a> {
             }
             self.segment()?;
         };
-        suspicious |= one_scan && restarts.len() != frame.restarts(restart_interval);
+        suspicious |= one_scan && restarts != frame.restarts(restart_interval);
         let incomplete = frame.progressive && !progress.is_complete();
         suspicious |= incomplete;
         // Few images end so, but it is what most stray bytes are.
         let zeros = self.bytes[data - 1] == 0 && !matches!(self.bytes[..data], [.., 0xFF, 0]);
-        Ok(Ending { data, suspicious: suspicious || zeros, one_scan, incomplete, restarts })
+        Ok(Ending { data, suspicious: suspicious || zeros, one_scan, incomplete, intervals })
     }
 
     fn truncated(&self, missing: &'static str) -> DecodeError {

@@ -34,7 +34,7 @@ pub(super) fn samples(
     (width, height): (usize, usize),
     _: usize,
     encoding: Encoding,
-    _: Option<usize>,
+    _: &[usize],
 ) -> Result<Vec<u8>, DecodeError> {
     let format = match encoding {
         Encoding::Gray => PixelFormat::GRAY,

@@ -10,7 +10,7 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use super::color::{self, Encoding};
-use super::{END_OF_IMAGE, malformed, ycbcr};
+use super::{malformed, ycbcr};
 use crate::decode::{DecodeError, DecodeScratch, ImageFormat, one_line};
 use reader::Reader;
 
@@ -40,22 +40,21 @@ pub(super) fn check_sampling(factors: &[(usize, usize)]) -> Result<(), DecodeErr
 /// Whether the decoder says nothing of damage that [`END_OF_INTERVAL`] does not bring out.
 pub(super) const OVERLOOKS_DAMAGE: bool = true;
 
-/// The bytes after the data of one sequential scan, and before its restart markers. The decoder fills missing data up
-/// with zeros and says nothing, but a code of ones alone is an error. A complete image needs none of these bytes; the
-/// decoder reads up to seven in advance.
+/// The bytes after the data of an interval. The decoder fills missing data up with zeros and says nothing, but a code of
+/// ones alone is an error. A complete interval needs none of these bytes; the decoder reads up to seven in advance.
 pub(super) const END_OF_INTERVAL: &[u8] = &[0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0];
 
-/// The image in `scratch.data`, `[height, width, channels]`, gray or RGB. From position `scan` on, if there is one, the
-/// data has [`END_OF_INTERVAL`] at each end and must be used up to it.
+/// The image in `scratch.data`, `[height, width, channels]`, gray or RGB. Its `intervals`, which end at these positions
+/// with [`END_OF_INTERVAL`], must be used up to that.
 pub(super) fn samples(
     scratch: &mut DecodeScratch,
     _: (usize, usize),
     component_count: usize,
     encoding: Encoding,
-    scan: Option<usize>,
+    intervals: &[usize],
 ) -> Result<Vec<u8>, DecodeError> {
     let data = std::mem::take(&mut scratch.data);
-    let components = components(scratch, &data, component_count, scan);
+    let components = components(scratch, &data, component_count, intervals);
     scratch.data = data;
     let components = components?;
     Ok(match encoding {
@@ -71,10 +70,10 @@ fn components(
     scratch: &mut DecodeScratch,
     data: &[u8],
     count: usize,
-    scan: Option<usize>,
+    intervals: &[usize],
 ) -> Result<Vec<u8>, DecodeError> {
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(MAX_SIDE).set_max_height(MAX_SIDE);
-    let mut reader = Reader::new(data, scan.unwrap_or(data.len()));
+    let mut reader = Reader::new(data, intervals);
     let mut decoder = JpegDecoder::new_with_options(&mut reader, options);
     decoder.decode_headers().map_err(decoder_error)?;
     // Asking for the color space the decoder believes in makes it copy components through.
@@ -87,7 +86,7 @@ fn components(
     let mut components = scratch.samples(length);
     decoder.decode_into(&mut components).map_err(decoder_error)?;
     drop(decoder);
-    if scan.is_some() && !reader.is_used_up(data.len() - END_OF_IMAGE.len()) {
+    if !reader.is_used_up() {
         return Err(malformed("the image data does not end where the image is complete"));
     }
     Ok(components)

@@ -16,41 +16,35 @@ const REFILL: usize = 4;
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     position: usize,
-    /// Where the scan begins whose intervals end with padding.
-    scan: usize,
     /// Where the last refill began.
     refilled: usize,
-    /// An interval of the scan did not end in its padding.
+    /// The positions after the padding of the intervals that are still to come, each that of a marker.
+    intervals: &'a [usize],
+    /// An interval did not end in its padding.
     flawed: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// The data of each interval after position `scan` ends with padding, bytes of ones.
-    pub(super) fn new(bytes: &'a [u8], scan: usize) -> Self {
-        Reader { bytes, position: 0, scan, refilled: 0, flawed: false }
+    /// The data of each of `intervals` ends with padding, bytes of ones, at the position that it has.
+    pub(super) fn new(bytes: &'a [u8], intervals: &'a [usize]) -> Self {
+        Reader { bytes, position: 0, refilled: 0, intervals, flawed: false }
     }
 
     /// Whether each interval was complete when its data was used up: the decoder read in advance less than the padding,
-    /// and no less than all before it. `end` is the position after the last padding.
-    pub(super) fn is_used_up(&mut self, end: usize) -> bool {
-        self.end_interval(end);
-        self.refilled >= self.scan && !self.flawed
+    /// and no less than all before it.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.intervals.is_empty() && !self.flawed
     }
 
-    /// Ends an interval if the last two bytes are a restart marker.
+    /// Ends an interval if the last two bytes are the marker after it: the decoder must have taken all of its data, and
+    /// not all of its padding.
     #[cold]
-    fn end_at_restart(&mut self) {
-        if let Some(at) = self.position.checked_sub(2).filter(|&at| self.bytes[at] == 0xFF) {
-            self.end_interval(at);
-        }
-    }
-
-    /// Checks that the decoder took all data of an interval but some of its padding, which goes to `end`.
-    #[cold]
-    fn end_interval(&mut self, end: usize) {
-        if self.refilled < self.scan {
+    fn end_interval(&mut self) {
+        let Some((&end, rest)) = self.intervals.split_first() else { return };
+        if self.position != end + 2 {
             return;
         }
+        self.intervals = rest;
         let mut used = self.refilled;
         for _ in 0..REFILL {
             match self.bytes.get(used..).unwrap_or_default() {
@@ -90,8 +84,8 @@ impl Read for Reader<'_> {
                 buffer.copy_from_slice(bytes);
                 self.position += bytes.len();
                 // Markers are read byte by byte.
-                if let [marker::RST0..=marker::RST7] = buffer {
-                    self.end_at_restart();
+                if let [marker::SOF0..=u8::MAX] = buffer {
+                    self.end_interval();
                 }
                 Ok(bytes.len())
             }
@@ -131,7 +125,7 @@ mod tests {
 
     #[test]
     fn bytes_are_read_to_the_end_and_again() {
-        let mut reader = Reader::new(&[1, 2, 3, 4, 5], 0);
+        let mut reader = Reader::new(&[1, 2, 3, 4, 5], &[]);
         let mut four = [0; 4];
         assert_eq!((reader.read(&mut four).unwrap(), four), (4, [1, 2, 3, 4]));
         assert_eq!((reader.read(&mut four).unwrap(), four[0]), (1, 5));
@@ -143,22 +137,19 @@ mod tests {
         assert_eq!(reader.seek(SeekFrom::Start(4)).unwrap(), 4);
     }
 
+    /// Reads four bytes at `refill`, then byte by byte from `end` on.
+    fn read_at(reader: &mut Reader, refill: usize, end: usize) {
+        reader.position = refill;
+        assert_eq!(reader.read(&mut [0; 4]).unwrap(), 4);
+        reader.position = end;
+        assert_eq!([(); 2].map(|()| reader.read(&mut [0]).unwrap()), [1; 2]);
+    }
+
     /// Two intervals of data `1, 2, 3`, each with eight bytes of padding; the last refills are at the given positions.
     #[test]
     fn an_interval_ends_in_its_padding() {
         let padding = [0xFF, 0].repeat(8);
         let bytes = [&[9, 9, 1, 2, 3], &padding[..], &[0xFF, 0xD0, 1, 2, 3], &padding, &[0xFF, 0xD9]].concat();
-        let regular = |refills: [usize; 2]| {
-            let mut reader = Reader::new(&bytes, 2);
-            for (refill, end) in refills.into_iter().zip([21, bytes.len() - 2]) {
-                reader.position = refill;
-                let _ = reader.read(&mut [0; 4]).unwrap();
-                // Single bytes, those of the marker among them, are no refill.
-                reader.position = end;
-                let _ = [reader.read(&mut [0]).unwrap(), reader.read(&mut [0]).unwrap()];
-            }
-            reader.is_used_up(bytes.len() - 2)
-        };
         // From the first byte of data on, four bytes reach one of padding, and none that ends in it all of them.
         for (refills, expected) in [
             ([2, 23], true),
@@ -170,16 +161,18 @@ mod tests {
             ([2, 34], false),
             ([2, 40], false),
         ] {
-            assert_eq!(regular(refills), expected, "{refills:?}");
+            let mut reader = Reader::new(&bytes, &[21, 42]);
+            refills.into_iter().zip([21, 42]).for_each(|(refill, end)| read_at(&mut reader, refill, end));
+            assert_eq!(reader.is_used_up(), expected, "{refills:?}");
         }
         // Data is left over.
         let long = [&[1, 2, 3, 4, 5], &padding[..], &[0xFF, 0xD9]].concat();
         for (refill, expected) in [(0, false), (1, true)] {
-            let mut reader = Reader::new(&long, 0);
-            reader.position = refill;
-            let _ = reader.read(&mut [0; 4]).unwrap();
-            assert_eq!(reader.is_used_up(long.len() - 2), expected);
+            let mut reader = Reader::new(&long, &[21]);
+            read_at(&mut reader, refill, 21);
+            assert_eq!(reader.is_used_up(), expected);
         }
-        assert!(!Reader::new(&bytes, 2).is_used_up(bytes.len() - 2), "nothing was read");
+        assert!(!Reader::new(&bytes, &[21]).is_used_up(), "the marker was not read");
+        assert!(Reader::new(&bytes, &[]).is_used_up());
     }
 }
