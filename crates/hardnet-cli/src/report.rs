@@ -1,5 +1,6 @@
 //! The result of an evaluation as text and as JSON.
 
+use hardnet_data::Exif;
 use hardnet_eval::{PipelineRecord, Proportion, Tally, ToolRecord};
 use serde::Serialize;
 
@@ -21,6 +22,10 @@ pub(crate) struct EvalReport {
     pub(crate) data: Data,
     pub(crate) pipeline: PipelineRecord,
     pub(crate) decoder: &'static str,
+    /// Whether images were turned by the orientation in their EXIF data.
+    pub(crate) exif: Exif,
+    /// Images with an orientation other than upright, which was applied or ignored.
+    pub(crate) oriented: usize,
     pub(crate) top1: Share,
     pub(crate) top5: Share,
     /// Mean cross entropy in nats.

@@ -95,6 +95,8 @@ pub struct EvalSummary {
     pub images: usize,
     /// Images that could not be read.
     pub failures: usize,
+    /// Images whose EXIF data have an orientation other than upright, applied or ignored as the pipeline says.
+    pub oriented: usize,
     /// Whether the observer stopped the evaluation before its last sample.
     pub stopped: bool,
     /// Time of the whole evaluation.
@@ -216,6 +218,7 @@ pub fn evaluate_pipelines<N: ComputeLogits + ?Sized>(
             let (logits, network) = compute(run.network, &batch.images, &cores).map_err(EvalError::Network)?;
             summary.images += batch.samples.len();
             summary.failures += batch.failures.len();
+            summary.oriented += batch.infos.iter().filter(|info| !info.orientation.is_upright()).count();
             summary.loading += loading;
             summary.network += network;
             done = batch.range.end;

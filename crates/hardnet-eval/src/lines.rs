@@ -20,7 +20,7 @@ pub struct LineFields<'a> {
     /// Rows of the decoded image, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<usize>,
-    /// The orientation in the image file's Exif data, 2 to 8, unless it is upright; `run.exif` says whether the image
+    /// The orientation in the image file's EXIF data, 2 to 8, unless it is upright; `run.exif` says whether the image
     /// was turned by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orientation: Option<u8>,
@@ -56,7 +56,7 @@ pub struct RunRecord {
     pub pipeline: Option<PipelineRecord>,
     /// The JPEG decoder and its version.
     pub decoder: String,
-    /// What became of orientations in Exif data.
+    /// What became of orientations in EXIF data.
     #[serde(default)]
     pub exif: Exif,
     /// The images.

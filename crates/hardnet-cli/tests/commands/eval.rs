@@ -21,8 +21,8 @@ fn json_has_every_field() {
     let run = ready().run(&format!("{EVAL} --json --threads 2 -j 1")).exits(0);
     let report = run.json();
     let keys: Vec<_> = report.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = "schema_version tool model weights engine device threads workers batch_size data pipeline decoder top1 top5 loss \
-                    errors seconds images_per_second partial";
+    let expected = "schema_version tool model weights engine device threads workers batch_size data pipeline decoder \
+                    exif oriented top1 top5 loss errors seconds images_per_second partial";
     let (mut keys, mut expected): (Vec<_>, Vec<_>) = (keys, expected.split_whitespace().collect());
     keys.sort();
     expected.sort();

@@ -181,14 +181,23 @@ fn every_command_that_reads_images_knows_the_orientation() {
     let ignored = "the exif orientation was ignored, as in torchvision; pass --exif apply";
     let file = std::fs::File::open(folder.path("photos/a.jpg")).unwrap();
     folder.run_with("predict --weights small.safetensors -", file.into()).exits(0).says(ignored);
-    folder.run("embed --weights small.safetensors -o a.npy photos").exits(0).says(ignored);
+    let told = |run: &super::support::Run| (run.json()["exif"].clone(), run.json()["oriented"].clone());
+    let run = folder.run("embed --json --weights small.safetensors -o a.npy photos upright.png").exits(0).says(ignored);
+    assert_eq!(told(&run), ("ignore".into(), 2.into()));
     folder.run("embed --weights small.safetensors -o b.npy --exif apply photos/a.jpg").exits(0);
     folder.run("embed --weights small.safetensors -o c.npy upright.png").exits(0);
     assert_eq!(std::fs::read(folder.path("b.npy")).unwrap(), std::fs::read(folder.path("c.npy")).unwrap());
     folder.write("list.txt", "a.jpg 0\nb.jpg 1\n");
     let eval = "eval --json --weights small.safetensors --data-dir photos --val-list list.txt";
-    folder.run(eval).exits(0).says(ignored);
-    assert!(!folder.run(&format!("{eval} --exif apply")).exits(0).stderr.contains(ignored));
+    let run = folder.run(eval).exits(0).says(ignored);
+    assert_eq!(told(&run), ("ignore".into(), 2.into()));
+    let run = folder.run(&format!("{eval} --exif apply --predictions a.jsonl")).exits(0);
+    assert!(!run.stderr.contains(ignored), "{run:#?}");
+    assert_eq!(told(&run), ("apply".into(), 2.into()));
+    let lines = std::fs::read_to_string(folder.path("a.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    let told = [&line["orientation"], &line["width"], &line["height"], &line["run"]["exif"]];
+    assert_eq!(told, [&serde_json::json!(6), &45.into(), &67.into(), &"apply".into()]);
     let decoded = |arguments: &str| {
         let run = folder.run(&format!("trace --json {arguments} photos/a.jpg")).exits(0);
         (run.json_lines().remove(0)["shape"].clone(), run.stderr.contains(ignored))

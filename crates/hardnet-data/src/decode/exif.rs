@@ -1,7 +1,7 @@
 //! The orientation in a file's EXIF data, as the library that is followed finds it.
 //!
-//! JPEG has EXIF data in an application segment, PNG and WebP in a chunk. Data that cannot be understood are ignored and
-//! never an error. TIFF's own tag is part of the format and is read with it ([`tiff`](super::tiff)). Oracles:
+//! JPEG has EXIF data in an application segment, PNG and WebP in a chunk. Data that cannot be understood are ignored,
+//! and are never an error. TIFF's own tag is part of the format and is read with it ([`tiff`](super::tiff)). Oracles:
 //! Pillow 13.0.0 and OpenCV 4.14.0, held by `tests/decode_opencv.rs`.
 
 use super::{Decoding, ImageFormat, Orientation};

@@ -33,7 +33,7 @@ pub struct ImageInfo {
     pub width: usize,
     /// Rows, in pixels.
     pub height: usize,
-    /// The orientation in the file's Exif data. Whether the image was turned by it is up to the pipeline.
+    /// The orientation in the file's EXIF data. Whether the image was turned by it is up to the pipeline.
     pub orientation: Orientation,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hardnet_data::Exif;
 use hardnet_eval::{EvalSummary, PipelineRecord, ToolRecord};
 use hardnet_model::FeatureInfo;
 use serde::Serialize;
@@ -27,6 +28,10 @@ pub(super) struct Report {
     data: Data,
     pipeline: PipelineRecord,
     decoder: &'static str,
+    /// Whether images were turned by the orientation in their EXIF data.
+    exif: Exif,
+    /// Images of this run with an orientation other than upright, which was applied or ignored.
+    oriented: usize,
     stage: StageReport,
     /// Shape of a row.
     shape: Vec<usize>,
@@ -111,6 +116,8 @@ impl Report {
             },
             pipeline: model.embedder.pipeline().clone().into(),
             decoder: hardnet_data::JPEG_DECODER,
+            exif: model.embedder.pipeline().decode_options().exif,
+            oriented: summary.oriented,
             stage: StageReport {
                 module: info.module.clone(),
                 channels: info.channels,

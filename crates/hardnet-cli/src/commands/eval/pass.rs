@@ -145,6 +145,8 @@ impl Pass<'_> {
             },
             pipeline: chosen.pipeline.clone().into(),
             decoder: hardnet_data::JPEG_DECODER,
+            exif: chosen.pipeline.decode_options().exif,
+            oriented: summary.oriented,
             top1: tally.top1().into(),
             top5: tally.top5().into(),
             loss: tally.loss(),

@@ -30,6 +30,8 @@ fn report(tally: &Tally, text: &str) -> EvalReport {
         },
         pipeline: Pipeline::pil_bilinear().into(),
         decoder: "decoder",
+        exif: hardnet_data::Exif::Ignore,
+        oriented: 0,
         top1: tally.top1().into(),
         top5: tally.top5().into(),
         loss: tally.loss(),
