@@ -2,6 +2,7 @@
 //!
 //! * `check` fails where the repository contradicts itself: lines that are too wide, names of files that do not exist,
 //!   unused dependencies, generated pages that are not up to date, crates that should not be compiled.
+//! * `optimized` fails where a dev build compiles kernels in a crate that it does not optimize.
 //! * `docs` writes the generated parts of the documentation, or the one that is named.
 //! * `bench` measures the networks and writes the tables and the page of `docs/performance`.
 //! * `performance-page` writes that page from the tables that exist.
@@ -13,6 +14,7 @@ mod environment;
 mod generated;
 mod git;
 mod manifests;
+mod optimized;
 mod paths;
 mod performance;
 mod prose;
@@ -24,8 +26,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use workspace::Workspace;
 
-const USAGE: &str =
-    "usage: cargo xtask check | docs [crates | variables | performance] | bench [PROGRAM] | performance-page";
+const USAGE: &str = "usage: cargo xtask check | optimized | docs [crates | variables | performance] | bench [PROGRAM] | performance-page";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,6 +44,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     let workspace = Workspace::read()?;
     match arguments {
         ["check"] => check::run(&workspace),
+        ["optimized"] => optimized::run(&workspace),
         ["docs"] => generated::write(&workspace, |_| true),
         ["docs", name @ ("crates" | "variables" | "performance")] => generated::write(&workspace, |part| part == *name),
         ["bench"] => bench::run(&workspace, None),
