@@ -42,12 +42,12 @@ impl Parameters for FileParameters<'_> {
 pub struct OwnedParameters {
     path: PathBuf,
     elements: Mutex<Elements>,
-    places: HashMap<String, Place>,
+    places: HashMap<String, StoredParam>,
 }
 
 /// Where a parameter is in the file, and what it is stored as.
 #[derive(Debug)]
-struct Place {
+struct StoredParam {
     named: NamedParam,
     index: usize,
     dtype: FloatType,
@@ -61,7 +61,7 @@ impl OwnedParameters {
         let place = |(named, index): (NamedParam, usize)| {
             // Parameters of other types are a difference, and files with differences are refused.
             let dtype = dtypes[index].unwrap_or(FloatType::F32);
-            (named.param.name.clone(), Place { named, index, dtype })
+            (named.param.name.clone(), StoredParam { named, index, dtype })
         };
         let places = file.params.into_iter().map(place).collect();
         Self { path: file.path, elements: Mutex::new(file.checkpoint.into_elements()), places }
@@ -70,7 +70,7 @@ impl OwnedParameters {
 
 impl Parameters for OwnedParameters {
     fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
-        let Some(Place { named, index, dtype }) = self.places.get(param.name.as_str()) else {
+        let Some(StoredParam { named, index, dtype }) = self.places.get(param.name.as_str()) else {
             return Err(Error::NoParameter { path: self.path.clone(), name: param.name.clone() });
         };
         let bytes = self.elements.lock().unwrap_or_else(PoisonError::into_inner).take(*index);
