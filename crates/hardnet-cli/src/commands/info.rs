@@ -46,7 +46,7 @@ pub(crate) struct InfoArgs {
     weights: Option<WeightsSource>,
     #[command(flatten)]
     part: PartArgs,
-    /// Input size in pixels [default: 224]
+    /// Input size in pixels [default: the weights file's, or 224]
     #[arg(long, value_name = "PIXELS")]
     img_size: Option<usize>,
     /// Compare with Table 4 of the paper
@@ -120,8 +120,10 @@ fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
     if args.paper {
         return paper::text(format);
     }
-    let side = args.img_size.unwrap_or(hardnet_complexity::paper::IMAGE_SIDE);
-    let Some(subject) = subject(args, printer)? else { return for_all_networks(args, side, format) };
+    let Some(subject) = subject(args, printer)? else {
+        return for_all_networks(args, args.img_size.unwrap_or(hardnet_complexity::paper::IMAGE_SIDE), format);
+    };
+    let side = args.img_size.unwrap_or_else(|| subject.side());
     subject.check_side(side)?;
     if let Some(plot) = args.plot {
         return plot::network(plot, &subject, side, args.block.as_deref());

@@ -74,6 +74,8 @@ fn info_reads_weights() {
     folder.small_weights();
     let json = folder.run("info --weights small.safetensors --json").exits(0).json();
     assert_eq!((&json["model"], &json["classes"]), (&"custom".into(), &3.into()));
+    let json = folder.run("info --weights hardnet39ds.fashion_mnist --json").exits(0).json();
+    assert_eq!(json["img_size"], 64, "the demonstration's weights are for 64 pixels");
     folder.run("info").exits(2).says("MODEL");
     folder.run("info resnet50 --weights small.safetensors").exits(2).says("weights of `resnet50` cannot be read");
 }

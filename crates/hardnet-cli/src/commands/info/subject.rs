@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use hardnet_classifier::pipeline_of;
 use hardnet_complexity::Reference;
 use hardnet_model::{Config, Graph, Variant};
 use hardnet_weights::{RegistryEntry, WeightsSource, find};
@@ -49,6 +50,8 @@ pub(super) struct Subject {
     graph: Graph,
     /// Configuration and graph of a HarDNet.
     config: Option<Config>,
+    /// Side of the images that the weights file was trained for, if it says so.
+    side: Option<usize>,
 }
 
 impl Subject {
@@ -56,19 +59,19 @@ impl Subject {
         Ok(match name {
             Name::HarDNet(NetworkName::Variant(variant)) => Self::from_variant(*variant),
             Name::HarDNet(name) => Self::from_config(name.config()?)?,
-            Name::Reference(reference) => Self { graph: reference.graph(), config: None },
+            Name::Reference(reference) => Self { graph: reference.graph(), config: None, side: None },
         })
     }
 
     fn from_config(config: Config) -> Result<Self> {
         let graph = Graph::new(&config)?.with_name(name_of(&config));
-        Ok(Self { graph, config: Some(config) })
+        Ok(Self { graph, config: Some(config), side: None })
     }
 
     pub(super) fn from_variant(variant: Variant) -> Self {
         let config = Config::from(variant);
         let graph = Graph::new(&config).expect("published configurations are valid");
-        Self { graph, config: Some(config) }
+        Self { graph, config: Some(config), side: None }
     }
 
     pub(super) fn from_weights(
@@ -89,7 +92,15 @@ impl Subject {
         };
         let file = locate(source, fetch, printer)?.open(network, part)?;
         tell(&file, printer);
-        Self::from_config(file.config().clone())
+        let pipeline = file.metadata().and_then(|metadata| metadata.pipeline.as_ref());
+        let side = pipeline.map(|of_file| pipeline_of(Some(file.config()), Some(of_file))).transpose()?;
+        let side = side.map(|(pipeline, _)| pipeline.crop as usize);
+        Ok(Self { side, ..Self::from_config(file.config().clone())? })
+    }
+
+    /// Side of the images that the network is described for, unless the user names another.
+    pub(super) fn side(&self) -> usize {
+        self.side.unwrap_or(hardnet_complexity::paper::IMAGE_SIDE)
     }
 
     pub(super) fn name(&self) -> &str {
