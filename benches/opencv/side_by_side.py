@@ -2,10 +2,11 @@
 
     pip install opencv-python-headless==4.14.0.94 numpy
     cargo build --release -p hardnet-data --example opencv_worker
-    python benches/opencv/side_by_side.py TARGET/release/examples/opencv_worker
+    chrt -f 10 python benches/opencv/side_by_side.py TARGET/release/examples/opencv_worker
 
-Every result is compared as well: all methods give OpenCV's bytes, except that `cubic-ipp` may differ by one level in three of
-100,000 samples. Intel's IPP is held to the instruction set that is measured; OpenCV's own loops use the best one.
+`chrt`, which needs root, keeps other programs from taking the processor in the middle of a resize. Every result is compared
+as well: all methods give OpenCV's bytes, except that `cubic-ipp` may differ by one level in three of 100,000 samples. Intel's
+IPP is held to the instruction set that is measured; OpenCV's own loops use the best one.
 """
 
 import json
@@ -100,8 +101,8 @@ def main():
         title="Resizing as OpenCV",
         text=f"Milliseconds to resize an RGB image on one thread, in turns with OpenCV; medians of {TURNS} turns. For "
         "`cubic-ipp`, Intel's IPP is held to the same instruction set. The last column counts samples that differ from "
-        "OpenCV's, all by one level.",
-        command="python benches/opencv/side_by_side.py target/release/examples/opencv_worker",
+        "OpenCV's, all by one level. Only the cubic methods have loops for AVX-512 here; the others use AVX2's.",
+        command="chrt -f 10 python benches/opencv/side_by_side.py target/release/examples/opencv_worker",
         commit=record.commit(),
         versions={"OpenCV": cv2.__version__, "numpy": np.__version__},
         columns=["instruction set", "method", "size", "OpenCV, ms", "here, ms", "ratio", "different samples"],
