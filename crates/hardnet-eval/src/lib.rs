@@ -21,6 +21,7 @@
 
 mod breakdown;
 mod calibration;
+pub mod compare;
 mod confusion;
 mod evaluate;
 mod lines;
