@@ -10,6 +10,7 @@ import datetime
 import enum
 import gzip
 import io
+import json
 import math
 import pathlib
 import pickle
@@ -228,6 +229,33 @@ def main():
     }
     for name, text in tables.items():
         store("kaggle", name, text.encode())
+
+    def prediction(name, label, index, **others):
+        top = [{"index": index, "name": f"class {index}", "probability": 0.5}]
+        return json.dumps({"path": name, "label": label, "correct": label == index, "top": top, **others}) + "\n"
+
+    five = [{"index": index, "name": str(index), "probability": 0.2} for index in range(5)]
+    # What all lines of the present version say of their run.
+    run = {
+        "tool": {"version": "0.1.0", "commit": "c0ffee0"}, "model": "custom", "decoder": "d",
+        "weights": {"path": "w", "sha256": "00"}, "pipeline": None, "data": {"images": 2},
+    }
+    first, second = prediction("a", 0, 0) + prediction("b", 1, 1), prediction("b", 1, 2) + prediction("a", 0, 0)
+    predictions = {
+        "old": first + "\0" + second,
+        "sizes": prediction("a", 0, 0, width=500, height=375, run=run) + "\0" + prediction("a", 0, 1, width=1, height=9),
+        "five": prediction("a", 0, 0, top=five) + "\0" + prediction("a", 0, 0, top=five[:4]),
+        "unlabeled": '{"path":"a","top":[{"index":0,"name":"","probability":1}]}\0' + first,
+        "more": first + prediction("c", 2, 2) + "\0" + second,
+        "others": first + "\0" + prediction("c", 2, 2),
+        "labels": first + "\0" + prediction("a", 1, 1),
+        "twice": first + first + "\0" + second,
+        "cut": first[:-20] + "\0" + second,
+        "one": first,
+        "contradiction": first.replace("true", "false") + "\0" + second,
+    }
+    for name, text in predictions.items():
+        store("predictions", name, text.encode())
 
     file, folder = tarfile.REGTYPE, tarfile.DIRTYPE
     plain = [("a.jpg", file, b"A"), ("val/c.JPEG", file, b"CC")]

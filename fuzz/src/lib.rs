@@ -13,6 +13,7 @@ use hardnet_checkpoint::{Checkpoint, ReadOptions};
 use hardnet_data::{
     Dataset, DatasetError, DecodeLimits, DecodeOptions, Decoding, Exif, ImageRoot, Interpolation, Pipeline,
 };
+use hardnet_eval::compare::{MatchedRuns, Predictions};
 use hardnet_graph::{Config, Graph};
 use hardnet_params::{Error as ParamsError, Examined, examine};
 use tempfile::TempDir;
@@ -149,6 +150,40 @@ pub fn list(bytes: &[u8]) -> bool {
 /// Reads the rows below the header of Kaggle's table.
 pub fn kaggle(rows: &[u8]) -> bool {
     list(&[b"ImageId,PredictionString\n", rows].concat())
+}
+
+/// Reads two files of predictions, which a zero byte separates, and compares the images that both have. All counts are
+/// of the same images.
+pub fn predictions(bytes: &[u8]) -> bool {
+    let mut read = Vec::new();
+    for (bytes, name) in bytes.splitn(2, |byte| *byte == 0).zip(["a", "b"]) {
+        match Predictions::parse(bytes, name) {
+            Ok(predictions) => read.push(predictions),
+            Err(error) => return refused(&error),
+        }
+    }
+    if let Err(error) = MatchedRuns::new(read.clone()) {
+        refused(&error);
+    }
+    let runs = match MatchedRuns::common(read) {
+        Ok(runs) => runs,
+        Err(error) => return refused(&error),
+    };
+    let comparison = runs.compare(0, 1);
+    let (agreement, top1) = (comparison.agreement(), comparison.top1());
+    assert_eq!((agreement.total, top1.images()), (runs.images(), runs.labeled()));
+    assert_eq!((top1.first(), top1.second()), (runs.top1(0), runs.top1(1)));
+    assert_eq!(comparison.changes().len(), agreement.total - agreement.correct);
+    assert!((0.0..=1.0).contains(&top1.p_value()), "{top1:?}");
+    if let (Some(difference), Some((low, high))) = (top1.difference(), top1.interval95()) {
+        assert!(-1.0 <= low && low <= difference && difference <= high && high <= 1.0, "{top1:?}: {low} to {high}");
+    }
+    let classes: usize = comparison.by_class().iter().map(|group| group.counts.images).sum();
+    assert_eq!(classes, runs.labeled());
+    for ranges in [comparison.by_short_side(), comparison.by_aspect_ratio()] {
+        assert_eq!(ranges.iter().map(|group| group.counts.images).sum::<usize>(), runs.with_size());
+    }
+    true
 }
 
 /// Reads the table of classes of ImageNet's development kit.

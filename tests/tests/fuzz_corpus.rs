@@ -49,6 +49,11 @@ fn kaggle() {
 }
 
 #[test]
+fn predictions() {
+    replay("predictions", targets::predictions, 5);
+}
+
+#[test]
 fn meta_mat() {
     replay("meta_mat", targets::meta_mat, 2);
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, completions, convert, embed, env, eval, export, info, inspect, list, predict, trace, train,
+    bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, predict, trace, train,
 };
 
 /// Evaluate and run HarDNet image classifiers.
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Eval(eval::EvalArgs),
     /// Classify images
     Predict(predict::PredictArgs),
+    /// Compare the predictions of several runs over the same images
+    Compare(compare::CompareArgs),
     /// Turn images into vectors
     Embed(Box<embed::EmbedArgs>),
     /// Train a network

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
 #[cfg(feature = "hub")]
@@ -25,6 +26,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
     match arguments.command {
         Command::Eval(args) => eval::run(&args, printer),
         Command::Predict(args) => predict::run(&args, printer),
+        Command::Compare(args) => compare::run(&args, printer),
         Command::Embed(args) => embed::run(&args, printer),
         Command::Train(args) => train::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),

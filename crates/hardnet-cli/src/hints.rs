@@ -4,6 +4,7 @@ use std::io;
 
 use hardnet_checkpoint::Error as CheckpointError;
 use hardnet_data::{DatasetError, LabelError, Numbering};
+use hardnet_eval::compare::{MatchError, PredictionsError};
 use hardnet_weights::{DownloadError, Error as WeightsError};
 
 /// Returns what to do about an error, if there is a known remedy for one of its causes.
@@ -17,6 +18,12 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(error) = cause.downcast_ref() {
             return onnx(error).map(Into::into);
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return matching(error).map(Into::into);
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return predictions(error).map(Into::into);
         }
         let boxed = cause.downcast_ref::<Box<CheckpointError>>().map(AsRef::as_ref);
         boxed.or_else(|| cause.downcast_ref()).and_then(checkpoint).map(Into::into)
@@ -88,6 +95,24 @@ fn onnx(error: &hardnet_onnx::Error) -> Option<&'static str> {
         hardnet_onnx::Error::Channels { .. } => "drop --with-preprocessing: images have three channels",
         _ => return None,
     })
+}
+
+fn matching(error: &MatchError) -> Option<&'static str> {
+    Some(match error {
+        MatchError::DifferentImages { common: 1.., .. } => "pass --common to compare only images that all files have",
+        MatchError::DifferentImages { .. } | MatchError::NothingInCommon { .. } => {
+            "images are matched by name: evaluate all runs with the same list or folder"
+        }
+        MatchError::DifferentLabels { .. } => "evaluate all runs with the same labels and class map",
+        _ => return None,
+    })
+}
+
+fn predictions(error: &PredictionsError) -> Option<&'static str> {
+    match error {
+        PredictionsError::Io { .. } => None,
+        _ => Some("pass files that `hardnet eval --predictions` wrote"),
+    }
 }
 
 fn download(reason: &DownloadError) -> Option<String> {
