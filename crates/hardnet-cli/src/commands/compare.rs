@@ -23,8 +23,8 @@ use report::CompareReport;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  hardnet compare pil-bilinear.jsonl paddleclas.jsonl
-  hardnet compare pil-bilinear.jsonl paddleclas.jsonl --page flips.html --data-dir ILSVRC2012_img_val.tar
+  hardnet compare val.pil-bilinear.jsonl val.paddleclas.jsonl
+  hardnet compare a.jsonl b.jsonl --page flips.html --data-dir ILSVRC2012_img_val.tar
   hardnet compare a.jsonl b.jsonl c.jsonl --json
   hardnet compare before.jsonl after.jsonl --min-agreement 99.9")]
 pub(crate) struct CompareArgs {

@@ -33,8 +33,8 @@ fn kind(content: &Content, pair: &Pair, verdict: &str, title: &str) -> String {
         Some(pictures) => {
             let figures: String = few.iter().map(|change| figure(change, pictures)).collect();
             format!(
-                "<p>{which}Center of the image, class in the reference and in the other run with its probability, and \
-                 size.</p>\n<div class=\"mistakes\">\n{figures}</div>\n"
+                "<p>{which}Center of the image, and class in the reference and in the other run with its \
+                 probability.</p>\n<div class=\"mistakes\">\n{figures}</div>\n"
             )
         }
         None => {

@@ -31,7 +31,7 @@ fn points(difference: f64) -> String {
 fn interval(paired: &Paired) -> String {
     let (low, high) = paired.ci95;
     let p = p_value(paired.p_value).replace('<', "&lt;");
-    format!("points; 95&nbsp;%: {} to {}<br>McNemar {p}", points(low), points(high))
+    format!("points<br>95&nbsp;%: {} to {}<br>McNemar {p}", points(low), points(high))
 }
 
 /// The settings that differ.
