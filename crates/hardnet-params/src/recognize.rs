@@ -91,7 +91,7 @@ pub struct Recognized {
 pub(crate) fn recognize(tensors: &[FileTensor], wanted: Wanted<'_>, prefix: Option<&str>) -> Result<Vec<Recognized>> {
     let names = Names::new(tensors);
     if let Some(prefix) = prefix {
-        let prefix = Names::prefix(prefix);
+        let prefix = names.prefix(prefix);
         let part = names.below(&prefix);
         let found = (!part.tensors.is_empty()).then(|| Table::new(tensors, &part).closest(wanted)).transpose()?;
         return Ok(found.into_iter().collect());
@@ -134,9 +134,10 @@ pub(crate) fn recognize(tensors: &[FileTensor], wanted: Wanted<'_>, prefix: Opti
 
 /// The names of a file that are not below `prefix`; a counter of averages is not worth a word.
 pub(crate) fn left_out(tensors: &[FileTensor], prefix: &str) -> Vec<String> {
-    let prefix = Names::prefix(prefix);
+    let names = Names::new(tensors);
+    let prefix = names.prefix(prefix);
     let mut outside = vec![true; tensors.len()];
-    for (_, at) in Names::new(tensors).below(&prefix).tensors {
+    for (_, at) in names.below(&prefix).tensors {
         outside[at] = false;
     }
     let outside = tensors.iter().zip(outside).filter(|(_, outside)| *outside).map(|(tensor, _)| tensor);

@@ -31,18 +31,21 @@ pub(super) struct Names<'a> {
     paths: Vec<Cow<'a, str>>,
     /// Positions in the order of the paths: tensors of one prefix stand together.
     sorted: Vec<usize>,
+    /// Whether the paths are without wrappers.
+    are_unwrapped: bool,
 }
 
 impl<'a> Names<'a> {
     pub(super) fn new(tensors: &'a [FileTensor]) -> Self {
         let mut paths: Vec<_> = tensors.iter().map(|tensor| unwrapped(&tensor.name)).collect();
         let mut distinct = HashSet::with_capacity(paths.len());
-        if !paths.iter().all(|path| distinct.insert(path.as_ref())) {
+        let are_unwrapped = paths.iter().all(|path| distinct.insert(path.as_ref()));
+        if !are_unwrapped {
             paths = tensors.iter().map(|tensor| Cow::Borrowed(tensor.name.as_str())).collect();
         }
         let mut sorted: Vec<_> = (0..paths.len()).collect();
         sorted.sort_by(|&a, &b| paths[a].cmp(&paths[b]));
-        Self { paths, sorted }
+        Self { paths, sorted, are_unwrapped }
     }
 
     /// The whole file.
@@ -82,9 +85,12 @@ impl<'a> Names<'a> {
         Ok(prefixes)
     }
 
-    /// The prefix that a user means by `text`, whose last period may be left out.
-    pub(super) fn prefix(text: &str) -> String {
+    /// The beginning of the paths of names that begin with `text`, whose last period may be left out.
+    pub(super) fn prefix(&self, text: &str) -> String {
         let ended = if text.is_empty() || text.ends_with('.') { text.to_owned() } else { format!("{text}.") };
+        if !self.are_unwrapped {
+            return ended;
+        }
         // A wrapper at the end is one in the middle of a name.
         let with_leaf = format!("{ended}x");
         unwrapped(&with_leaf).strip_suffix('x').unwrap_or_default().to_owned()
@@ -128,10 +134,14 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(unwrapped(name), expected);
         }
-        assert_eq!(["module.student", "student.", "student"].map(Names::prefix), ["student."; 3]);
-        assert_eq!(["", "_orig_mod."].map(Names::prefix), [""; 2]);
+        let one = named(&["module.a.weight"]);
+        let names = Names::new(&one);
+        assert_eq!(["module.student", "student.", "student"].map(|text| names.prefix(text)), ["student."; 3]);
+        assert_eq!(["", "_orig_mod."].map(|text| names.prefix(text)), [""; 2]);
         let both = named(&["module.a.weight", "a.weight"]);
-        assert_eq!(Names::new(&both).paths, ["module.a.weight", "a.weight"]);
+        let names = Names::new(&both);
+        assert_eq!(names.paths, ["module.a.weight", "a.weight"]);
+        assert_eq!(["module.a", "a"].map(|text| names.prefix(text)), ["module.a.", "a."]);
     }
 
     #[test]

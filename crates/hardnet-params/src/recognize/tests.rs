@@ -140,6 +140,19 @@ fn wrappers_in_the_middle_of_names_are_stripped() {
     assert_eq!(found.params[0].key, "_fsdp_wrapped_module.base.0.conv._fsdp_wrapped_module.weight");
 }
 
+/// A name that only differs by a wrapper is another tensor: both files below have a tensor outside the network.
+#[test]
+fn a_tensor_with_the_name_of_another_but_for_a_wrapper_is_left_out() {
+    let network = tensors(&Config::from(Variant::HarDNet39Ds).with_classes(7), Scheme::PyTorch);
+    let mut file = prefixed(&network, "net._orig_mod.");
+    file.push(other("net.base.0.norm.bias", &[24]));
+    let found = one(&file, Wanted::Any);
+    assert_eq!((found.prefix.as_str(), found.differences.count()), ("net._orig_mod.", 0));
+    assert_eq!(left_out(&file, &found.prefix), ["net.base.0.norm.bias"]);
+    let chosen = recognize(&file, Wanted::Any, Some("net._orig_mod")).unwrap();
+    assert_eq!((chosen[0].prefix.as_str(), chosen[0].differences.count()), ("net._orig_mod.", 0));
+}
+
 /// A Lightning module with a loss network, an average with its counter, a segmentation network with a decoder.
 #[test]
 fn a_file_that_holds_more_gives_the_part_that_fits() {
