@@ -136,6 +136,24 @@ fn predictions_have_the_fields_and_values_of_version_0_1() {
     }
 }
 
+#[test]
+fn predictions_of_version_0_1_are_compared_without_what_they_lack() {
+    let names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "whole/best.safetensors", "predictions.jsonl"];
+    let folder = copies(&names);
+    let data = "--data-dir train-images-idx3-ubyte";
+    folder.run(&format!("eval -q --weights whole/best.safetensors {data} --predictions now.jsonl")).exits(0);
+    let run = folder.run(&format!("compare predictions.jsonl now.jsonl --json --page page.html {data}")).exits(0);
+    let report = run.json();
+    assert_eq!((&report["images"], &report["with_size"]), (&24.into(), &24.into()));
+    assert_eq!(report["comparisons"][0]["agreement"]["correct"], 24);
+    assert_eq!((&report["runs"][0]["run"], &report["runs"][1]["run"]["model"]), (&Value::Null, &"custom".into()));
+    run.says("`predictions.jsonl` does not say which weights and settings it was made with");
+    folder.write("again.jsonl", fs::read(stored("predictions.jsonl")).unwrap());
+    let run = folder.run("compare predictions.jsonl again.jsonl --json").exits(0);
+    assert_eq!(run.json()["comparisons"][0]["short_sides"], serde_json::json!([]));
+    run.says("no file has sizes of images, so differences by size are not known");
+}
+
 #[cfg(feature = "hub")]
 #[test]
 fn cached_weights_of_version_0_1_are_found() {

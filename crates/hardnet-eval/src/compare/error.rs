@@ -109,7 +109,10 @@ pub enum MatchError {
     #[error("{0} runs, expected two or more")]
     TooFew(usize),
     /// Two files are of different images.
-    #[error("`{}` and `{}` are of different images: {}", .reference.display(), .other.display(), differences(.only_reference, .only_other))]
+    #[error(
+        "`{}` and `{}` are of different images: {}",
+        .reference.display(), .other.display(), differences(.only_reference, .only_other)
+    )]
     DifferentImages {
         /// The first file.
         reference: PathBuf,
@@ -123,7 +126,10 @@ pub enum MatchError {
         common: usize,
     },
     /// No image is in all files.
-    #[error("no image is in all {runs} files: `{}` begins with `{first}`, `{}` with `{second}`", .reference.display(), .other.display())]
+    #[error(
+        "no image is in all {runs} files: `{}` begins with `{first}`, `{}` with `{second}`",
+        .reference.display(), .other.display()
+    )]
     NothingInCommon {
         /// The number of files.
         runs: usize,

@@ -49,8 +49,8 @@ pub struct Choice {
 
 impl Predictions {
     /// Reads the file `path`: a JSON document for each image on a line of its own, with the fields `path` and `top`,
-    /// and where they are known `label`, `width`, `height` and `run`: a [`PredictionLine`](crate::PredictionLine). Other
-    /// fields are ignored, and so are empty lines.
+    /// and where they are known `label`, `width`, `height` and `run`: a [`PredictionLine`](crate::PredictionLine).
+    /// Other fields are ignored, and so are empty lines.
     ///
     /// # Errors
     /// A [`PredictionsError`] if the file cannot be read, a line is longer than [`MAX_LINE_BYTES`] or not such a

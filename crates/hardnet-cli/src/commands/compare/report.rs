@@ -270,7 +270,7 @@ fn notes(runs: &MatchedRuns, comparisons: &[Comparison<'_>]) -> Vec<String> {
                 notes.push(format!("{files} are of different weights"));
             }
             if (&first.data.data_dir, &first.data.list) != (&second.data.data_dir, &second.data.list) {
-                let [first, second] = [first, second].map(|run| data(run));
+                let [first, second] = [first, second].map(data);
                 notes.push(format!("{files} are of different data: {first}, and {second}"));
             }
         }
