@@ -45,11 +45,11 @@ pub(super) fn decode(bytes: &[u8], decoding: Decoding, limits: &DecodeLimits) ->
 
     let frame = Frame { left, top, columns, indices, transparent };
     let warnings = Vec::from_iter(transparent.map(|_| DecodeWarning::AlphaDropped));
-    let known = decoding == Decoding::OpenCv;
-    if let Some(colors) = known.then(|| OpenCvColors::new(bytes, own_palette.as_deref(), global_palette.as_deref()))
-        && let Some(samples) = frame.on_background(width, height, &colors)
-    {
-        return Ok(Decoded::new(to_image(FORMAT, (width, height), Channels::Rgb, samples)?, warnings));
+    if decoding == Decoding::OpenCv {
+        let colors = OpenCvColors::new(bytes, own_palette.as_deref(), global_palette.as_deref());
+        if let Some(samples) = frame.on_background(width, height, &colors) {
+            return Ok(Decoded::new(to_image(FORMAT, (width, height), Channels::Rgb, samples)?, warnings));
+        }
     }
     let (channels, samples) = frame.on_indices(width, height, own_palette, global_palette);
     Ok(Decoded::new(to_image(FORMAT, (width, height), channels, samples)?, warnings))
