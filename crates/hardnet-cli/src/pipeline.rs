@@ -62,7 +62,7 @@ impl PipelineArgs {
         printer: &Printer,
     ) -> Result<Pipeline> {
         let (pipeline, reasons) = self.choose(config, of_file)?;
-        announce(&pipeline, &reasons, printer);
+        announce(own_name(&pipeline), &pipeline, &reasons, printer);
         Ok(pipeline)
     }
 
@@ -138,13 +138,12 @@ fn names() -> impl Iterator<Item = PossibleValue> {
     })
 }
 
-/// Prints a pipeline with the reasons for it.
-fn announce(pipeline: &Pipeline, reasons: &[&'static str], printer: &Printer) {
-    printer.note(format_args!("pipeline: {} ({})", describe(pipeline), reasons.join(", ")));
+/// Prints a pipeline under `name` with the reasons for it.
+fn announce(name: &str, pipeline: &Pipeline, reasons: &[&'static str], printer: &Printer) {
+    printer.note(format_args!("pipeline: {name}: {} ({})", steps(pipeline), reasons.join(", ")));
     if pipeline.convention.is_bgr() {
         printer.warn(format_args!(
-            "pipeline `{}` gives the network blue, green and red where weights expect red, green and blue",
-            pipeline.name().unwrap_or("custom")
+            "pipeline `{name}` gives the network blue, green and red where weights expect red, green and blue"
         ));
     }
 }
@@ -160,6 +159,16 @@ pub(crate) fn to_value(pipeline: &Pipeline) -> Result<serde_json::Value> {
 
 /// Describes a pipeline on one line.
 pub(crate) fn describe(pipeline: &Pipeline) -> String {
+    format!("{}: {}", own_name(pipeline), steps(pipeline))
+}
+
+/// The name of a pipeline, or that it has none.
+fn own_name(pipeline: &Pipeline) -> &'static str {
+    pipeline.name().unwrap_or("custom")
+}
+
+/// The steps of a pipeline in words.
+fn steps(pipeline: &Pipeline) -> String {
     let upright = if pipeline.decode_options().exif == Exif::Apply { ", exif orientation applied" } else { "" };
     let (side, border) = match pipeline.crop_mode {
         CropMode::Squash => ("both sides", ""),
@@ -167,11 +176,8 @@ pub(crate) fn describe(pipeline: &Pipeline) -> String {
         _ => ("short side", ""),
     };
     format!(
-        "{}: resize {side} to {} ({}), center crop {}{border}{upright}",
-        pipeline.name().unwrap_or("custom"),
-        pipeline.resize,
-        pipeline.interpolation,
-        pipeline.crop
+        "resize {side} to {} ({}), center crop {}{border}{upright}",
+        pipeline.resize, pipeline.interpolation, pipeline.crop
     )
 }
 

@@ -8,7 +8,7 @@ use hardnet_data::Pipeline;
 use hardnet_model::Config;
 use hardnet_weights::{PublishedAccuracy, RegisteredPipeline, RegistryEntry};
 
-use super::{GIVEN, PipelineChanges, announce, default_pipeline, names};
+use super::{GIVEN, PipelineChanges, announce, default_pipeline, names, own_name};
 use crate::failure::{Failure, Result};
 use crate::printer::Printer;
 
@@ -103,7 +103,9 @@ impl PipelinesArgs {
             }
         }
         for (chosen, reasons) in &choice.0 {
-            announce(&chosen.pipeline, reasons, printer);
+            // One pipeline is told as in the other commands.
+            let name = if choice.0.len() > 1 { chosen.name.as_str() } else { own_name(&chosen.pipeline) };
+            announce(name, &chosen.pipeline, reasons, printer);
         }
         let chosen: Vec<_> = choice.0.into_iter().map(|(chosen, _)| chosen).collect();
         check_sizes(&chosen)?;

@@ -63,8 +63,8 @@ fn people_get_a_row_for_each_pipeline() {
     assert!(lines[0].starts_with("pipeline ") && lines[0].ends_with(" images"), "{lines:#?}");
     assert!(lines[1].starts_with("torchvision ") && lines[2].starts_with("paddleclas "), "{lines:#?}");
     assert!(lines[1].ends_with(" 9") && lines[3].starts_with("speed "), "{lines:#?}");
-    run.says("pipeline: custom: resize short side to 27 (bilinear), center crop 24 (--pipeline, --img-size)")
-        .says("pipeline: custom: resize short side to 27 (cv2-linear), center crop 24 (--pipeline, --img-size)");
+    run.says("pipeline: torchvision: resize short side to 27 (bilinear), center crop 24 (--pipeline, --img-size)")
+        .says("pipeline: paddleclas: resize short side to 27 (cv2-linear), center crop 24, exif orientation applied");
 }
 
 #[test]
