@@ -189,8 +189,8 @@ pub fn find(tag: &str) -> Option<&'static RegistryEntry> {
     registry().iter().find(|entry| entry.tag == tag)
 }
 
-/// The first entry with a source whose file has this SHA-256, as far as the registry states it: often by its first eight
-/// digits, which torch.hub puts into file names.
+/// The first entry with a source whose file has this SHA-256, as far as the registry states it: often by its first
+/// eight digits, which torch.hub puts into file names.
 pub fn find_by_sha256(digest: &str) -> Option<&'static RegistryEntry> {
     let is_digest = |source: &RemoteFile| match &source.hash {
         Some(Hash::Sha256(digits)) => digest.starts_with(digits.as_str()),

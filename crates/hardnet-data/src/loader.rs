@@ -3,8 +3,8 @@
 //! The batches are the same whatever the number of workers, and an image that cannot be loaded costs only itself: it is
 //! reported in the batch in which its row would have been, and no other sample moves to another batch.
 //!
-//! A [`Loader`] prepares images by one pipeline. A [`PipelinesLoader`] prepares each by several: it reads the file once,
-//! and decodes it once for all pipelines that decode alike.
+//! A [`Loader`] prepares images by one pipeline. A [`PipelinesLoader`] prepares each by several: it reads the file
+//! once, and decodes it once for all pipelines that decode it alike.
 
 mod batch;
 mod error;
@@ -42,10 +42,11 @@ pub const MAX_TENSOR_BYTES: u64 = 4 << 30;
 /// Dropping it early waits for the images in work, no longer.
 pub struct Loader(Batches);
 
-/// An iterator over the batches of some samples, in their order, each prepared by several pipelines: an item has a batch
-/// for each pipeline, in the order of the pipelines, equal to that of a [`Loader`] of this pipeline alone.
+/// An iterator over the batches of some samples, in their order, each prepared by several pipelines: an item has a
+/// batch for each pipeline, in the order of the pipelines, equal to that of a [`Loader`] of this pipeline alone.
 ///
-/// Every file is read once. It is decoded once for all pipelines that decode alike.
+/// Every file is read once. It is decoded once for all pipelines that decode it alike: Pillow's decoding serves those
+/// of OpenCV too if the file is an upright JPEG, but for CMYK.
 ///
 /// Dropping it early waits for the images in work, no longer.
 pub struct PipelinesLoader(Batches);

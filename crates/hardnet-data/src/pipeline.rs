@@ -151,8 +151,8 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError::Side`] if `resize` or `crop` is 0 or above [`MAX_SIDE`](Pipeline::MAX_SIDE),
     /// [`PipelineError::CropTooLarge`] if `crop` exceeds `resize`, [`PipelineError::CropMode`] if PaddleClas's or
-    /// Paddle's conventions come with a crop mode of timm, [`PipelineError::Normalization`] if a mean is not finite or a
-    /// deviation not finite and above 0.
+    /// Paddle's conventions come with a crop mode of timm, [`PipelineError::Normalization`] if a mean is not finite or
+    /// a deviation not finite and above 0.
     pub fn validate(&self) -> Result<(), PipelineError> {
         check_side("resize", self.resize)?;
         check_side("crop", self.crop)?;

@@ -1,8 +1,8 @@
 //! Lines of JSON about images: the fields that all of them have, and those of predictions.
 //!
 //! `hardnet eval --predictions`, `predict --json` and `embed` write them with these types, and whatever compares runs
-//! reads them with the same. `docs/output.md` describes the format for users. Field names are API: a field may be added,
-//! none is renamed or removed. Files of earlier versions have fewer fields, so that all of those added since are
+//! reads them with the same. `docs/output.md` describes the format for users. Field names are API: a field may be
+//! added, none is renamed or removed. Files of earlier versions have fewer fields, so that all of those added since are
 //! optional.
 
 use std::borrow::Cow;

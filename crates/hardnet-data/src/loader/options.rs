@@ -28,7 +28,8 @@ pub struct LoaderOptions {
     /// A consumer that acquires cores itself must release them before it asks for a batch or drops the loader.
     pub cores: Option<Arc<CoreBudget>>,
     /// How long a batch waits for one image, by default 60 seconds. One that is not ready then is a failure,
-    /// [`SampleError::TimedOut`](super::SampleError::TimedOut); its thread is abandoned, and its core and its place go to others.
+    /// [`SampleError::TimedOut`](super::SampleError::TimedOut); its thread is abandoned, and its core and its place go
+    /// to others.
     ///
     /// Without workers every image is waited for.
     pub timeout: Duration,
