@@ -54,6 +54,9 @@ pub struct PipelinesLoader(Batches);
 /// An image prepared by one pipeline: its tensor, its size and its warnings.
 type Loaded<T> = Result<(T, ImageInfo, Vec<DecodeWarning>), SampleError>;
 
+/// What became of an image, for each pipeline; the tensors are elsewhere.
+type Outcomes = Vec<Loaded<()>>;
+
 impl Loader {
     /// Starts loading `samples`, a vector or one that is shared; it is not copied.
     ///
@@ -184,7 +187,7 @@ impl Batches {
         order: Order,
         crops: &[u32],
         options: &LoaderOptions,
-        load: impl Fn(&Sample, &ImagePermits, OrderedSample, &mut [ImageTensor]) -> Vec<Loaded<()>> + Send + Sync + 'static,
+        load: impl Fn(&Sample, &ImagePermits, OrderedSample, &mut [ImageTensor]) -> Outcomes + Send + Sync + 'static,
     ) -> Result<Self, LoaderError> {
         if options.batch_size == 0 {
             return Err(LoaderError::ZeroBatchSize);

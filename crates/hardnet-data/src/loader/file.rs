@@ -10,7 +10,7 @@ use hardnet_base::{ReadError, read_regular_file_into};
 use hardnet_simd::Isa;
 
 use super::permits::ImagePermit;
-use super::{ImageInfo, ImageTensor, Loaded, MAX_FILE_BYTES, SampleError};
+use super::{ImageInfo, ImageTensor, Loaded, MAX_FILE_BYTES, Outcomes, SampleError};
 use crate::decode::{DecodeScratch, decode_with, serves};
 use crate::{DecodeOptions, DecodeWarning, Decoded, Image, Orientation, Pipeline, PipelineError, Resizer, Sample};
 
@@ -60,7 +60,7 @@ pub(super) fn load<'a>(
     prepare: impl Fn(&Pipeline, &mut Resizer, &Image, &mut [f32]) -> Result<(), PipelineError>,
     workspace: &mut Workspace,
     outs: &mut [ImageTensor],
-) -> Vec<Loaded<()>> {
+) -> Outcomes {
     let path = || sample.path().into_owned();
     let Workspace { resizers, scratch, .. } = workspace;
     let mut prepare = |index: usize, image: &Image, orientation: Orientation, warnings: &[DecodeWarning]| match prepare(
