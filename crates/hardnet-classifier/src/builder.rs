@@ -144,9 +144,9 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Sets what [`load`](Self::load) and [`from_pretrained`](Self::from_pretrained) read of a file: one dictionary of a
-    /// checkpoint, the tensors below a prefix, a network that the file must hold. By default, the averaged weights of a
-    /// checkpoint that has them.
+    /// Sets what [`load`](Self::load) and [`from_pretrained`](Self::from_pretrained) read of a file: one dictionary of
+    /// a checkpoint, the tensors below a prefix, a network that the file must hold. By default, the averaged weights of
+    /// a checkpoint that has them.
     pub fn weights_options(mut self, options: WeightsOptions) -> Self {
         self.weights = options;
         self

@@ -40,8 +40,8 @@ pub(super) fn check_sampling(factors: &[(usize, usize)]) -> Result<(), DecodeErr
 /// Whether the decoder says nothing of damage that [`END_OF_INTERVAL`] does not bring out.
 pub(super) const OVERLOOKS_DAMAGE: bool = true;
 
-/// The bytes after the data of an interval. The decoder fills missing data up with zeros and says nothing, but a code of
-/// ones alone is an error. A complete interval needs none of these bytes; the decoder reads up to seven in advance.
+/// The bytes after the data of an interval. The decoder fills missing data up with zeros and says nothing, but a code
+/// of ones alone is an error. A complete interval needs none of these bytes; the decoder reads up to seven in advance.
 pub(super) const END_OF_INTERVAL: &[u8] = &[0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0, 0xFF, 0];
 
 /// The image in `scratch.data`, `[height, width, channels]`, gray or RGB. Its `intervals`, which end at these positions
