@@ -8,16 +8,20 @@ use super::{Decoding, ImageFormat, Orientation};
 
 /// The orientation of a file, upright where it has none.
 pub(super) fn orientation(format: ImageFormat, bytes: &[u8], decoding: Decoding) -> Orientation {
-    let exif = match format {
+    let mut exif = match format {
         ImageFormat::Jpeg => in_jpeg(bytes),
         ImageFormat::Png => in_png(bytes, decoding),
-        ImageFormat::WebP => in_webp(bytes),
-        ImageFormat::Bmp | ImageFormat::Gif | ImageFormat::Pnm | ImageFormat::Tiff => None,
+        ImageFormat::WebP => Vec::from_iter(in_webp(bytes)),
+        ImageFormat::Bmp | ImageFormat::Gif | ImageFormat::Pnm | ImageFormat::Tiff => Vec::new(),
+    }
+    .into_iter();
+    let number = match decoding {
+        Decoding::Pillow => {
+            exif.next().and_then(|exif| Directory::new(without_signatures(exif))?.orientation_of_pillow())
+        }
+        // The first that has one, also where its number means nothing.
+        Decoding::OpenCv => exif.find_map(|exif| Directory::new(exif)?.orientation_of_opencv()),
     };
-    let number = exif.and_then(|exif| match decoding {
-        Decoding::Pillow => Directory::new(without_signatures(exif))?.orientation_of_pillow(),
-        Decoding::OpenCv => Directory::new(exif)?.orientation_of_opencv(),
-    });
     number.and_then(Orientation::from_exif).unwrap_or_default()
 }
 
@@ -32,13 +36,14 @@ fn without_signatures(mut exif: &[u8]) -> &[u8] {
     exif
 }
 
-/// The first EXIF segment before the image data.
-fn in_jpeg(bytes: &[u8]) -> Option<&[u8]> {
+/// The EXIF segments before the image data.
+fn in_jpeg(bytes: &[u8]) -> Vec<&[u8]> {
     const START_OF_SCAN: u8 = 0xDA;
     const END_OF_IMAGE: u8 = 0xD9;
     const APP1: u8 = 0xE1;
-    let mut rest = bytes.get(2..)?;
-    loop {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    let mut found = Vec::new();
+    let mut segment = || {
         // Stray bytes may stand between segments.
         let at =
             rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0x01 | 0xFF | 0xD0..=0xD8))?;
@@ -49,27 +54,28 @@ fn in_jpeg(bytes: &[u8]) -> Option<&[u8]> {
         }
         let length = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
         let payload = rest.get(2..length)?;
-        if code == APP1
-            && let Some(exif) = payload.strip_prefix(SIGNATURE)
-            && !exif.is_empty()
-        {
-            return Some(exif);
-        }
         rest = &rest[length..];
+        Some((code, payload))
+    };
+    while let Some((code, payload)) = segment() {
+        let exif = payload.strip_prefix(SIGNATURE).filter(|exif| code == APP1 && !exif.is_empty());
+        found.extend(exif);
     }
+    found
 }
 
-/// The chunk `eXIf`: of several, Pillow uses the last and OpenCV the first, and none of an animation.
-fn in_png(bytes: &[u8], decoding: Decoding) -> Option<&[u8]> {
-    let mut rest = bytes.get(8..)?;
-    let mut found = None;
+/// The chunk `eXIf`: of several, Pillow uses the last and OpenCV the first that begins as a TIFF file, and none of an
+/// animation.
+fn in_png(bytes: &[u8], decoding: Decoding) -> Vec<&[u8]> {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    let mut found = Vec::new();
     while let Some((&[l0, l1, l2, l3, t0, t1, t2, t3], after)) = rest.split_first_chunk() {
         let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
         let Some(content) = after.get(..length) else { break };
         match (&[t0, t1, t2, t3], decoding) {
-            (b"eXIf", Decoding::Pillow) => found = Some(content),
-            (b"eXIf", Decoding::OpenCv) => found = found.or(Some(content)),
-            (b"acTL", Decoding::OpenCv) if content.first_chunk() != Some(&1_u32.to_be_bytes()) => return None,
+            (b"eXIf", Decoding::Pillow) => found = vec![content],
+            (b"eXIf", Decoding::OpenCv) if found.is_empty() && byte_order(content).is_some() => found.push(content),
+            (b"acTL", Decoding::OpenCv) if content.first_chunk() != Some(&1_u32.to_be_bytes()) => return Vec::new(),
             (b"IEND", _) => break,
             _ => {}
         }
@@ -97,6 +103,15 @@ fn in_webp(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Whether the numbers of EXIF data are big-endian, by their first bytes.
+fn byte_order(data: &[u8]) -> Option<bool> {
+    match data.first_chunk()? {
+        b"II*\0" => Some(false),
+        b"MM\0*" => Some(true),
+        _ => None,
+    }
+}
+
 /// The first directory of EXIF data, which is that of a TIFF file.
 struct Directory<'a> {
     data: &'a [u8],
@@ -109,17 +124,16 @@ struct Directory<'a> {
 /// Bytes of an entry.
 const ENTRY: usize = 12;
 
+/// Tags of fractions that OpenCV reads, and how many it reads: resolutions, white point, chromaticities, coefficients of
+/// YCbCr, reference black and white.
+const FRACTIONS: [(u16, usize); 6] = [(0x011A, 1), (0x011B, 1), (0x013E, 2), (0x013F, 6), (0x0211, 3), (0x0214, 6)];
+
 /// The tag `Orientation`.
 const ORIENTATION: u16 = 0x0112;
 
 impl<'a> Directory<'a> {
     fn new(data: &'a [u8]) -> Option<Self> {
-        let big_endian = match data.first_chunk()? {
-            b"II*\0" => false,
-            b"MM\0*" => true,
-            _ => return None,
-        };
-        let mut directory = Directory { data, big_endian, entries: 0, count: 0 };
+        let mut directory = Directory { data, big_endian: byte_order(data)?, entries: 0, count: 0 };
         let start = directory.long(4)?;
         directory.count = directory.short(start)?.into();
         directory.entries = start.checked_add(2)?;
@@ -146,19 +160,28 @@ impl<'a> Directory<'a> {
         if width == 2 { self.short(place).map(u32::from) } else { u32::try_from(self.long(place)?).ok() }
     }
 
-    /// OpenCV takes 16 bits whatever the type. It gives up at a text that lies outside the data.
+    /// OpenCV takes 16 bits whatever the type. It gives up at a text or a fraction that lies outside the data.
     fn orientation_of_opencv(&self) -> Option<u32> {
         const DESCRIPTION: u16 = 0x010E;
         const MODEL: u16 = 0x0110;
+        const SOFTWARE: u16 = 0x0131;
+        const DATE_TIME: u16 = 0x0132;
+        const COPYRIGHT: u16 = 0x8298;
         for at in self.entries() {
             match self.short(at)? {
                 ORIENTATION => return self.short(at + 8).map(u32::from),
-                DESCRIPTION..=MODEL => {
+                DESCRIPTION..=MODEL | SOFTWARE | DATE_TIME | COPYRIGHT => {
                     let length = self.long(at + 4)?;
                     let place = if length > 4 { self.long(at + 8)? } else { 8 };
                     self.data.get(place..place.checked_add(length)?)?;
                 }
-                _ => {}
+                tag => {
+                    let fraction = FRACTIONS.iter().find(|(of, _)| *of == tag);
+                    if let Some((_, count)) = fraction {
+                        let place = self.long(at + 8)?;
+                        self.data.get(place..place.checked_add(8 * count)?)?;
+                    }
+                }
             }
         }
         None

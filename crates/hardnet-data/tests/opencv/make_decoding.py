@@ -103,6 +103,11 @@ def exif_cases():
         yield f"{name}, maker", directory(order, [entry(order, 0x10F, 2, 6, pack("I", 38)), six], tail=b"hello\0")
         yield f"{name}, short maker", directory(order, [entry(order, 0x10F, 2, 3, b"ab\0\0"), six])
         yield f"{name}, resolution outside", directory(order, [six, entry(order, 0x11A, 5, 1, pack("I", 9999))])
+        for tag, count in ((0x11A, 1), (0x13F, 6), (0x131, 2), (0x8298, 2)):
+            kind, end = (2 if tag in (0x131, 0x8298) else 5), 38 + (9 if tag in (0x131, 0x8298) else 8 * count)
+            for lost in (0, 1):
+                part = directory(order, [entry(order, tag, kind, 9 if kind == 2 else count, pack("I", 38)), six])
+                yield f"{name}, {tag:#x} before, {lost} short", part + bytes(end - lost - len(part))
         yield f"{name}, more entries", directory(order, [six], count=50)
         for lost in (4, 6, 7):
             yield f"{name}, cut by {lost}", directory(order, [six])[:-lost]
@@ -138,6 +143,9 @@ def containers(jpeg):
     yield "xmp last.jpg", inserted(2, six + packet)
     yield "xmp alone.jpg", inserted(2, packet)
     yield "two.jpg", inserted(2, six + three)
+    none = segment(b"Exif\0\0" + directory("<", []))
+    yield "first without orientation.jpg", inserted(2, none + six)
+    yield "first without meaning.jpg", inserted(2, segment(b"Exif\0\0" + exif(9)) + six)
     yield "other padding.jpg", inserted(2, segment(b"Exif\0\xff" + exif(6)))
     yield "lower case.jpg", inserted(2, segment(b"exif\0\0" + exif(6)))
     yield "no signature.jpg", inserted(2, segment(exif(6)))
@@ -159,6 +167,8 @@ def containers(jpeg):
         yield f"{number}.png", inserted(data, chunk(b"eXIf", exif(number)))
     yield "last.png", inserted(end, six)
     yield "two.png", inserted(data, six + three)
+    yield "first without orientation.png", inserted(data, chunk(b"eXIf", directory("<", [])) + six)
+    yield "first without order.png", inserted(data, chunk(b"eXIf", b"IM" + exif(3)[2:]) + six)
     yield "first and last.png", png[:data] + six + png[data:end] + three + png[end:]
     profile = b"\nexif\n%8d\n%s\n" % (len(exif(6)) + 6, (b"Exif\0\0" + exif(6)).hex().encode())
     yield "profile.png", inserted(data, chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile)))
