@@ -124,8 +124,8 @@ struct Directory<'a> {
 /// Bytes of an entry.
 const ENTRY: usize = 12;
 
-/// Tags of fractions that OpenCV reads, and how many it reads: resolutions, white point, chromaticities, coefficients of
-/// YCbCr, reference black and white.
+/// Tags of fractions that OpenCV reads, and how many it reads: resolutions, white point, chromaticities, coefficients
+/// of YCbCr, reference black and white.
 const FRACTIONS: [(u16, usize); 6] = [(0x011A, 1), (0x011B, 1), (0x013E, 2), (0x013F, 6), (0x0211, 3), (0x0214, 6)];
 
 /// The tag `Orientation`.
