@@ -109,6 +109,14 @@ impl PipelinesArgs {
         }
         let chosen: Vec<_> = choice.0.into_iter().map(|(chosen, _)| chosen).collect();
         check_sizes(&chosen)?;
+        if of_file.is_some() && self.changes.img_size.is_none() {
+            let (own, side) = (default_pipeline(Some(config), of_file)?.0.crop, chosen[0].pipeline.crop);
+            if own != side {
+                printer.warn(format_args!(
+                    "the weights were made for images of {own} pixels, not of {side}; pass --img-size {own} to keep that size"
+                ));
+            }
+        }
         Ok(chosen)
     }
 

@@ -68,6 +68,13 @@ fn people_get_a_row_for_each_pipeline() {
 }
 
 #[test]
+fn a_pipeline_of_another_size_than_the_weights_is_told() {
+    let eval =
+        "eval --weights small.safetensors --data-dir images --val-list list.txt --pipeline torchvision,paddleclas";
+    ready().run(eval).exits(0).says("made for images of 24 pixels, not of 224; pass --img-size 24 to keep that size");
+}
+
+#[test]
 fn every_pipeline_must_reach_the_accuracy_that_is_wanted() {
     let run = ready().run(&format!("{EVAL} --pipeline torchvision,paddleclas --min-top1 100.5")).exits(1);
     run.says("top-1 by `torchvision` is ").says("top-1 by `paddleclas` is ");
