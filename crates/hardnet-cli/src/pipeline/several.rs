@@ -113,7 +113,8 @@ impl PipelinesArgs {
             let (own, side) = (default_pipeline(Some(config), of_file)?.0.crop, chosen[0].pipeline.crop);
             if own != side {
                 printer.warn(format_args!(
-                    "the weights were made for images of {own} pixels, not of {side}; pass --img-size {own} to keep that size"
+                    "the weights were made for images of {own} pixels, not of {side}; pass --img-size {own} to keep that \
+                     size"
                 ));
             }
         }
