@@ -58,6 +58,71 @@ padding = "symmetric"
 """
 
 
+def varint(number):
+    """ONNX's encoding of a number."""
+    out = b""
+    while number >= 0x80:
+        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
+    return out + bytes([number])
+
+
+def field(number, content):
+    """A field of a protobuf message: a number, text, bytes, or fields."""
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content % 2**64)
+    content = content.encode() if isinstance(content, str) else b"".join(content) if isinstance(content, list) else content
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def onnx_node(op, inputs, output, **attributes):
+    parts = [field(1, name) for name in inputs] + [field(2, output), field(4, op)]
+    for name, value in attributes.items():
+        kind = [field(8, number) for number in value] + [field(20, 7)] if isinstance(value, list) else [field(3, value), field(20, 2)]
+        parts.append(field(5, [field(1, name), *kind]))
+    return field(1, parts)
+
+
+def onnx_tensor(name, *dims, data=None):
+    count = math.prod(dims)
+    values = struct.pack(f"<{count}f", *(0.25 * (at % 7) - 0.5 for at in range(count)))
+    return field(5, [*(field(1, dim) for dim in dims), field(2, 1), field(8, name), data or field(9, values)])
+
+
+def onnx_models():
+    """Models of the network of `ONNX_NETWORK` in src/lib.rs, whole and broken."""
+    conv = onnx_node("Conv", ["x", "w", "b"], "conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
+    clip = onnx_node("Clip", ["conv", "zero", "six"], "clip")
+    pool = onnx_node("MaxPool", ["clip"], "pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
+    mean, flat = onnx_node("GlobalAveragePool", ["pool"], "mean"), onnx_node("Flatten", ["mean"], "flat", axis=1)
+    head = onnx_node("Gemm", ["flat", "v", "c"], "y", transB=1)
+    bounds = onnx_tensor("zero", data=field(9, bytes(4))) + onnx_tensor("six", data=field(9, struct.pack("<f", 6)))
+    weights = [onnx_tensor("w", 2, 3, 3, 3), onnx_tensor("b", 2), onnx_tensor("v", 2, 2), onnx_tensor("c", 2), bounds]
+    dims = [field(1, field(1, dim)) for dim in (1, 3, 8, 8)]
+    values = field(11, [field(1, "x"), field(2, field(1, [field(1, 1), field(2, dims)]))]) + field(12, field(1, "y"))
+    # An output has a type too.
+    values = values[: -len(field(12, field(1, "y")))] + field(12, [field(1, "y"), field(2, field(1, field(1, 1)))])
+
+    def model(nodes, tensors=weights):
+        return field(1, 8) + field(7, [*nodes, *tensors, values]) + field(8, field(2, 17))
+
+    nodes = [conv, clip, pool, mean, flat, head]
+    norm = onnx_node("BatchNormalization", ["conv0", "b", "b", "b", "c"], "conv")
+    bare = onnx_node("Conv", ["x", "w"], "conv0", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
+    matmul = onnx_node("MatMul", ["flat", "v"], "product") + onnx_node("Add", ["product", "c"], "y")
+    external = field(13, [field(1, "location"), field(2, "../weights.bin")]) + field(14, 1)
+    return {
+        "folded": model(nodes),
+        "normalized": model([bare, norm, *nodes[1:]]),
+        "matmul": model([*nodes[:-1], matmul]),
+        "packed": model(nodes, [*weights[:-2], onnx_tensor("c", 2, data=field(4, bytes(8))), bounds]),
+        "cycle": model([*nodes[:1], onnx_node("Clip", ["y", "zero", "six"], "clip"), *nodes[2:]]),
+        "external": model(nodes, [onnx_tensor("w", 2, 3, 3, 3, data=external), *weights[1:]]),
+        "huge": model(nodes, [onnx_tensor("w", 2, 3, 3, 3), onnx_tensor("b", 2, data=field(1, 2**40) + field(9, bytes(8))), *weights[2:]]),
+        "short": model(nodes, [onnx_tensor("w", 2, 3, 3, 3, data=field(9, bytes(100))), *weights[1:]]),
+        "cut": model(nodes)[:-9],
+    }
+
+
 def tensors():
     """Names and shapes of a network of one block of two layers, a line each."""
     lines = []
@@ -315,6 +380,9 @@ def main():
     }
     for name, text in several.items():
         store("tensors", name, "".join(f"{line}\n" for line in text).encode())
+
+    for name, content in onnx_models().items():
+        store("onnx", name, content)
 
     images, labels = idx(2, 3, 4), idx(2)
     packed = gzip.compress(images, mtime=0)

@@ -9,13 +9,14 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hardnet_checkpoint::{Checkpoint, ReadOptions};
+use hardnet_checkpoint::{Checkpoint, Format, ReadOptions};
 use hardnet_data::{
     Dataset, DatasetError, DecodeLimits, DecodeOptions, Decoding, Exif, ImageRoot, Interpolation, Pipeline,
 };
 use hardnet_eval::compare::{MatchedRuns, Predictions};
 use hardnet_graph::{Config, Graph};
-use hardnet_params::{Error as ParamsError, Examined, examine};
+use hardnet_onnx::{Layers, Model};
+use hardnet_params::{Error as ParamsError, Examined, WeightsOptions, examine, with_parameters};
 use tempfile::TempDir;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
@@ -67,7 +68,9 @@ fn check(checkpoint: &Checkpoint) {
         let elements = checkpoint.read(index).unwrap_or_else(|error| panic!("a listed tensor is readable: {error}"));
         let expected = tensor.shape.iter().try_fold(tensor.dtype.size(), |size, extent| size.checked_mul(*extent));
         assert_eq!(Some(elements.len()), expected, "{tensor:?}");
-        assert!(elements.len() <= length, "{tensor:?} is longer than its file of {length} bytes");
+        // ONNX may hold a number of 8 bytes in one.
+        let most = if checkpoint.format() == Format::Onnx { 8 * length } else { length };
+        assert!(elements.len() <= most, "{tensor:?} is longer than its file of {length} bytes");
         assert!(names.insert(&tensor.name), "{tensor:?} is there twice");
     }
     assert!(checkpoint.read(names.len()).is_err());
@@ -89,6 +92,52 @@ pub fn network(bytes: &[u8]) -> bool {
     Graph::new(&config).unwrap_or_else(|error| panic!("a valid network has a graph: {error}"));
     assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
     true
+}
+
+/// Reads an ONNX model, and looks for a small network in it. What is accepted has as many bytes as its tensors' shapes
+/// say, none of them twice in memory, and every parameter of the network.
+pub fn onnx(bytes: &[u8]) -> bool {
+    let model = match Model::parse(bytes) {
+        Ok(model) => model,
+        Err(error) => return refused(&error),
+    };
+    for (_, tensor) in model.tensors() {
+        assert_eq!(Some(tensor.bytes.len()), tensor.info.byte_count(), "{:?}", tensor.info);
+        assert!(tensor.bytes.len() <= 8 * bytes.len(), "{:?} is longer than its file", tensor.info);
+    }
+    let config = Config::from_toml(ONNX_NETWORK).expect("the network is valid");
+    let graph = Graph::new(&config).expect("a valid network has a graph");
+    let found = Layers::new(&model).and_then(|layers| layers.parameters(&graph).map(|found| found.len()));
+    match found {
+        Ok(count) => assert_eq!(count, graph.params().len()),
+        Err(error) => {
+            refused(&error);
+        }
+    }
+    let Ok(checkpoint) = Checkpoint::from_bytes(bytes.to_vec()) else { return false };
+    check(&checkpoint);
+    match with_parameters("a", checkpoint, &WeightsOptions::default().config(config)) {
+        Ok(checkpoint) => {
+            check_lengths(&checkpoint);
+            true
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// The network of the target `onnx`; `seeds.py` writes models of it.
+const ONNX_NETWORK: &str = "\
+    in_channels = 3\nactivation = \"relu6\"\ndownsample = \"max_pool\"\ndepthwise = false\nblocks = []\n\
+    [stem]\nconvs = [{ channels = 2, kernel = 3, stride = 2 }]\npadding = \"symmetric\"\n\
+    [head]\nclasses = 2\ndropout = 0.0\n";
+
+/// Checks that every tensor has the elements of its shape.
+fn check_lengths(checkpoint: &Checkpoint) {
+    for (index, tensor) in checkpoint.tensors().iter().enumerate() {
+        let elements = checkpoint.read(index).unwrap_or_else(|error| panic!("a listed tensor is readable: {error}"));
+        let expected = tensor.shape.iter().try_fold(tensor.dtype.size(), |size, extent| size.checked_mul(*extent));
+        assert_eq!(Some(elements.len()), expected, "{tensor:?}");
+    }
 }
 
 /// Looks for a network in a file whose tensors have the names and shapes of the lines: a name, and a dimension after

@@ -8,7 +8,8 @@
 exports five networks with synthetic weights in each form, checks the files with ONNX's full checker and strict shape
 inference and with onnxslim, and has every program compute logits, which are compared with those of our engine. Each
 cell of the result, `readers.json` next to this file, is a largest difference or the reason why there is none;
-`docs/onnx.md` is written from it (`--page` writes only the page). ONNX Runtime and OpenVINO read every form of every
+`docs/onnx.md` is written from it (`--page` writes only the page). `--networks` and `--readers` choose cells, which replace
+those that are stored. ONNX Runtime and OpenVINO read every form of every
 network, the other programs every form of hardnet39ds and the default form of the others.
 
 A program runs in a process of its own: a crash is a result.
@@ -80,14 +81,18 @@ def openvino_logits(file, x):
 def mnn_logits(file, x):
     import MNN.expr
     import MNN.nn
+    import numpy as np
 
     converted = file.with_suffix(".mnn")
     run(["mnnconvert", "-f", "ONNX", "--modelFile", file, "--MNNModel", converted, "--bizCode", "x"])
     runtime = MNN.nn.create_runtime_manager(({"backend": "CPU", "numThread": 1, "precision": "high"},))
     network = MNN.nn.load_module_from_file(str(converted), ["input"], ["logits"], runtime_manager=runtime)
-    layout = MNN.expr.NCHW if x.shape[1] == 3 else MNN.expr.NHWC
-    kind = {"float32": MNN.expr.float, "uint8": MNN.expr.uint8}[str(x.dtype)]
-    return network.forward([MNN.expr.const(x, list(x.shape), layout, kind)])[0].read()
+    if x.dtype == np.float32:
+        source = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)
+    else:
+        source = MNN.expr.const(x, list(x.shape), MNN.expr.NHWC, {"uint8": MNN.expr.uint8}[str(x.dtype)])
+    [logits] = network.forward([source])
+    return np.array(logits.read())  # a copy: what it reads is the memory of `logits`
 
 
 def ncnn_logits(file, x):
@@ -113,10 +118,10 @@ def ncnn_logits(file, x):
 def tract_logits(file, x):
     import tract
 
-    network = tract.onnx().model_for_path(str(file))
+    network = tract.onnx().load(file)
     kind = {"float32": "f32", "uint8": "u8", "float16": "f16"}[str(x.dtype)]
     network.set_input_fact(0, ",".join([*map(str, x.shape), kind]))
-    return network.into_tract().into_optimized().into_runnable().run([x])[0].to_numpy()
+    return network.into_model().into_runnable().run([x])[0].to_numpy()
 
 
 def rten_logits(file, x):
@@ -166,7 +171,7 @@ def read(reader, file, folder, network, name):
     return re.sub(r"\S*/(\S+\.onnx)", r"\1", reason)[:160]
 
 
-def check(file):
+def check(file, folded):
     """What ONNX's own checks and onnxslim find wrong; nothing is right."""
     import onnx
     import onnxslim
@@ -174,6 +179,8 @@ def check(file):
     onnx.checker.check_model(str(file), full_check=True)
     model = onnx.load(file)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    if not folded:
+        return
     before = [node.op_type for node in model.graph.node]
     slim = onnxslim.slim(model)
     after = [node.op_type for node in slim.graph.node]
@@ -186,14 +193,14 @@ def measure(arguments):
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         folder = Path(scratch)
         subprocess.run([arguments.reference, folder], check=True)
-        cells = {}
+        cells = json.loads(RESULT.read_text())["cells"] if RESULT.exists() else {}
         for network in arguments.networks:
             for form, (options, name, limit) in FORMS.items():
-                file = folder / f"{network}.{re.sub('[^a-z0-9]+', '-', form)}.onnx"
+                file = folder / f"{network}_{re.sub('[^a-z0-9]+', '_', form)}.onnx"
                 source = folder / f"{network}.safetensors"
                 command = [arguments.hardnet, "export", "-q", source, file, "--pipeline", "pil-bilinear", *options]
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-                check(file)
+                check(file, "--keep-norm" not in options)
                 row = cells.setdefault(network, {}).setdefault(form, {})
                 for reader in arguments.readers:
                     if reader in COMPLETE or network == NETWORKS[0] or form == DEFAULT:
@@ -204,6 +211,11 @@ def measure(arguments):
                             raise SystemExit(f"{reader} must read {network} as {form}: {row[reader]}")
                 for rest in folder.glob(f"{file.stem}*"):
                     rest.unlink()
+            write(cells)
+
+
+def write(cells):
+    """Stores what has been measured so far."""
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     versions |= dict(part.split("=") for part in os.environ.get("RTEN_VERSION", "").split() if part)
     result = {"command": "python tests/onnx/readers.py", "machine": platform.machine(), "versions": versions}

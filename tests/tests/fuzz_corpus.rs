@@ -34,6 +34,11 @@ fn network() {
 }
 
 #[test]
+fn onnx() {
+    replay("onnx", targets::onnx, 4);
+}
+
+#[test]
 fn tensors() {
     replay("tensors", targets::tensors, 6);
 }

@@ -3,9 +3,10 @@
 //! `tests/onnx/readers.py` checks the same with ONNX Runtime and other programs.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use hardnet_graph::{Config, Graph, TapKind, Taps, Variant};
-use hardnet_model::{Plan, PlanOptions, StemPadding};
+use hardnet_model::{Plan, PlanOptions, StemPadding, WeightsFile, WeightsOptions};
 use hardnet_onnx::{Attribute, Export, ExportOptions, Image, Model, Node, Norm};
 use hardnet_params::Parameters;
 use hardnet_params::synthetic::{self, Synthetic};
@@ -257,4 +258,41 @@ fn preprocessing_and_softmax_are_their_definitions() {
     let input =
         Array { dims: vec![1, height, width, 3], values: samples.iter().map(|&sample| sample.into()).collect() };
     agree(&run(&model, input)["probabilities"], &expected);
+}
+
+/// The logits of ONNX files of PyTorch and Paddle2ONNX are those of PyTorch in f64, and of our own those of the weights.
+#[test]
+fn onnx_files_are_weights() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/hardnet-params/tests/onnx");
+    let json = std::fs::read_to_string(folder.join("networks.json")).unwrap();
+    let networks: HashMap<String, serde_json::Value> = serde_json::from_str(&json).unwrap();
+    let options = PlanOptions::default().size(32, 32);
+    let mut files = 0;
+    for (name, network) in &networks {
+        let config: Config = serde_json::from_value(network["config"].clone()).unwrap();
+        let logits: Vec<f32> = serde_json::from_value(network["logits"].clone()).unwrap();
+        for program in ["torchscript", "unfolded", "dynamo", "paddle"] {
+            let path = folder.join(format!("{name}.{program}.onnx"));
+            if path.exists() {
+                let file = WeightsFile::open_with(path, &WeightsOptions::default().config(config.clone())).unwrap();
+                let found = Plan::from_file(file, &options).unwrap().run(&[image(&config, 32, 32)]).unwrap();
+                for (found, expected) in found.iter().zip(&logits) {
+                    assert!((found - expected).abs() < 1e-4, "{name} by {program}: {found}, not {expected}");
+                }
+                files += 1;
+            }
+        }
+    }
+    assert_eq!(files, 6);
+    // A published network needs no description.
+    let config = Config::from(Variant::HarDNet39Ds).with_stem_padding(StemPadding::TopLeft);
+    let bytes = exported(&Graph::new(&config).unwrap(), &ExportOptions::default());
+    let file = WeightsFile::from_bytes("own.onnx", bytes).unwrap();
+    assert_eq!(file.config().clone().with_classes(1000), config.clone().with_classes(1000));
+    let options = PlanOptions::default().size(65, 65);
+    let image = [image(&config, 65, 65)];
+    let found = Plan::from_file(file, &options).unwrap().run(&image).unwrap();
+    let expected = Plan::new(&config, &Synthetic, &options).unwrap().run(&image).unwrap();
+    let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-4, "logits differ by {worst}");
 }

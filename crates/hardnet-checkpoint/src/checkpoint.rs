@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::options::ReadOptions;
 use crate::state_dict::{OpaqueValue, StateDict};
 use crate::tensor_data::TensorData;
-use crate::{names, paddle, pickle, safetensors, torch};
+use crate::{names, onnx, paddle, pickle, safetensors, torch};
 
 /// Format of a model file, detected from the content and never from the file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub enum Format {
     Paddle,
     /// Hugging Face's safetensors.
     Safetensors,
+    /// ONNX: a graph and its initializers.
+    Onnx,
 }
 
 impl fmt::Display for Format {
@@ -38,6 +40,7 @@ impl fmt::Display for Format {
             Format::TorchZip => "PyTorch, zip",
             Format::Paddle => "Paddle",
             Format::Safetensors => "safetensors",
+            Format::Onnx => "ONNX",
         })
     }
 }
@@ -71,8 +74,10 @@ pub(crate) struct Contents {
     pub(crate) opaque: Vec<OpaqueValue>,
     pub(crate) passed_over: Vec<OpaqueValue>,
     pub(crate) counters: Vec<TensorInfo>,
-    /// Metadata texts by name; only safetensors files have them.
+    /// Metadata texts by name; only safetensors and ONNX files have them.
     pub(crate) metadata: BTreeMap<String, String>,
+    /// Elements that the file does not have as they are. Ranges beyond the file are in them.
+    pub(crate) appended: Vec<u8>,
 }
 
 impl Contents {
@@ -87,6 +92,7 @@ impl Contents {
             passed_over: Vec::new(),
             counters: Vec::new(),
             metadata: BTreeMap::new(),
+            appended: Vec::new(),
         }
     }
 
@@ -103,7 +109,10 @@ impl Contents {
 /// much memory again (4 MiB for small files), and so does reading a tensor: never more than twice the size of the file.
 #[derive(Debug)]
 pub struct Checkpoint {
+    /// The file, and elements that are not in it.
     pub(crate) bytes: Vec<u8>,
+    /// Length of the file.
+    length: usize,
     format: Format,
     wrapper: Option<String>,
     dictionaries: Vec<Dictionary>,
@@ -141,7 +150,7 @@ impl Checkpoint {
 
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.length.min(self.bytes.len())]
     }
 
     /// Opens a file in memory and checks its structure.
@@ -160,17 +169,33 @@ impl Checkpoint {
     /// # Errors
     ///
     /// As [`Checkpoint::from_bytes`]; [`Error::NoEntry`] if the file has no dictionary of [`ReadOptions::entry`].
-    pub fn from_bytes_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Self, Error> {
+    pub fn from_bytes_with(mut bytes: Vec<u8>, options: &ReadOptions) -> Result<Self, Error> {
         let mut contents = read_contents(&bytes, options)?;
         names::finish(&mut contents)?;
-        let Contents { format, wrapper, entries, mut dictionaries, opaque, passed_over, counters, metadata } = contents;
+        let mut appended = std::mem::take(&mut contents.appended);
+        let Contents { format, wrapper, entries, mut dictionaries, opaque, passed_over, counters, metadata, .. } =
+            contents;
+        let length = bytes.len();
+        bytes.append(&mut appended);
         let path = wrapper.as_deref().unwrap_or(TOP);
         // Slices are joined and counters left out by now.
         for dictionary in dictionaries.iter_mut().filter(|dictionary| dictionary.path == path) {
             dictionary.tensors = entries.len();
         }
         let (tensors, data) = entries.into_iter().map(|entry| (entry.info, entry.data)).unzip();
-        Ok(Self { bytes, format, wrapper, dictionaries, opaque, passed_over, counters, metadata, tensors, data })
+        Ok(Self {
+            bytes,
+            length,
+            format,
+            wrapper,
+            dictionaries,
+            opaque,
+            passed_over,
+            counters,
+            metadata,
+            tensors,
+            data,
+        })
     }
 
     /// Format of the file.
@@ -208,7 +233,7 @@ impl Checkpoint {
         &self.counters
     }
 
-    /// Metadata of a safetensors file: texts by name. Other formats have none.
+    /// Metadata of a safetensors or ONNX file: texts by name. Other formats have none.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
@@ -236,7 +261,62 @@ impl Checkpoint {
     }
 }
 
+/// Elements of a tensor for [`Checkpoint::with_tensors`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum TensorBytes {
+    /// Those of this tensor of the checkpoint.
+    Tensor(usize),
+    /// These: little-endian, C order.
+    Bytes(Vec<u8>),
+}
+
 impl Checkpoint {
+    /// The same file with other tensors: some of its own under other names, and some that follow from what else it has,
+    /// each by its name, type, shape and elements. It takes little memory beyond that of new elements.
+    ///
+    /// For formats whose tensors have their meaning from something else than their names, such as ONNX.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] for elements that are not those of the shape.
+    pub fn with_tensors(
+        mut self,
+        tensors: impl IntoIterator<Item = (String, Dtype, Vec<usize>, TensorBytes)>,
+    ) -> Result<Self, Error> {
+        let (mut infos, mut all) = (Vec::new(), Vec::new());
+        for (name, dtype, shape, elements) in tensors {
+            let data = match elements {
+                TensorBytes::Tensor(index) => {
+                    let count = self.data.len();
+                    self.data.get(index).cloned().ok_or(Error::Index { index, count })?
+                }
+                TensorBytes::Bytes(bytes) => {
+                    let start = self.bytes.len();
+                    self.bytes.extend(bytes);
+                    onnx::raw(start..self.bytes.len())
+                }
+            };
+            let info = TensorInfo { name, dtype, shape };
+            if data.read(&self.bytes, info.dtype, &info.shape).is_none() {
+                let name = excerpt(&info.name);
+                return Err(Error::Tensor { offset: 0, name, expected: "bytes for all its elements" });
+            }
+            infos.push(info);
+            all.push(data);
+        }
+        self.dictionaries = vec![Dictionary { path: TOP.into(), tensors: infos.len() }];
+        (self.tensors, self.data) = (infos, all);
+        Ok(self)
+    }
+
+    /// Sets a text of the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.metadata.insert(name.into(), text.into());
+        self
+    }
+
     /// Splits the checkpoint into the elements of its tensors, which can be taken one by one and freed after use.
     ///
     /// It copies the file, but needs little memory beyond that of the file.
@@ -288,6 +368,15 @@ fn read_contents(bytes: &[u8], options: &ReadOptions) -> Result<Contents, Error>
         }
         [_, _, _, _, _, _, _, _, b'{', ..] => {
             let contents = safetensors::contents(bytes)?;
+            match &options.entry {
+                Some(entry) if entry != TOP => {
+                    Err(Error::NoEntry { entry: excerpt(entry), available: contents.dictionaries })
+                }
+                _ => Ok(contents),
+            }
+        }
+        _ if onnx::is_model(bytes) => {
+            let contents = onnx::contents(bytes)?;
             match &options.entry {
                 Some(entry) if entry != TOP => {
                     Err(Error::NoEntry { entry: excerpt(entry), available: contents.dictionaries })

@@ -27,11 +27,11 @@ pub enum Error {
         limit: u64,
     },
     /// The file has no bytes.
-    #[error("the file is empty, expected a PyTorch, Paddle or safetensors file")]
+    #[error("the file is empty, expected a PyTorch, Paddle, safetensors or ONNX file")]
     Empty,
     /// The first bytes match no known format.
     #[error(
-        "unknown format: the file starts with `{}`, expected a PyTorch, Paddle or safetensors file",
+        "unknown format: the file starts with `{}`, expected a PyTorch, Paddle, safetensors or ONNX file",
         first.escape_ascii()
     )]
     UnknownFormat {
@@ -161,6 +161,9 @@ pub enum Error {
     /// The header of a safetensors file is not valid.
     #[error("the safetensors header at offset 8 is not valid")]
     Safetensors(#[from] safetensors::SafeTensorError),
+    /// An ONNX model that is damaged, or whose tensors are in other files.
+    #[error(transparent)]
+    Onnx(#[from] hardnet_onnx::Error),
     /// There is no tensor with this index.
     #[error("tensor index {index} is out of range: the file has {count} tensors")]
     Index {

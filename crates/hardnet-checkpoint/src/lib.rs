@@ -23,6 +23,7 @@ mod elements;
 mod error;
 mod modules;
 mod names;
+mod onnx;
 mod options;
 mod paddle;
 mod pickle;
@@ -32,7 +33,7 @@ mod tensor_data;
 mod torch;
 mod zip;
 
-pub use checkpoint::{Checkpoint, Format, TensorInfo};
+pub use checkpoint::{Checkpoint, Format, TensorBytes, TensorInfo};
 pub use dictionaries::Dictionary;
 pub use dtype::Dtype;
 pub use elements::Elements;

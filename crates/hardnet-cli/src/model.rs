@@ -16,7 +16,7 @@ use crate::network::NetworkName;
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, Located, PartArgs, locate, tell};
 
-pub(crate) const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name[@revision][/file]";
+pub(crate) const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle, safetensors or ONNX file, a tag listed by `hardnet list --weights`, or hf://owner/name[@revision][/file]";
 
 /// Options of the network, its weights and its device.
 #[derive(Args, Clone, Debug)]
@@ -136,7 +136,7 @@ impl ModelArgs {
         let source = self.weights.as_ref().ok_or_else(|| {
             let network = self.model.as_ref().map_or(String::new(), |model| format!(" for {model}"));
             Failure::message(format!("no weights given{network}")).hint(
-                "pass --weights with a PyTorch, Paddle or safetensors file, a tag listed by `hardnet list --weights`, or hf://owner/name",
+                "pass --weights with a PyTorch, Paddle, safetensors or ONNX file, a tag listed by `hardnet list --weights`, or hf://owner/name",
             )
         })?;
         let device = self.device.open()?;

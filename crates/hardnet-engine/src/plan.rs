@@ -152,7 +152,7 @@ impl Plan {
         Ok(Self { graph, program, taps, output, options: *options })
     }
 
-    /// Compiles the network of a PyTorch, Paddle or safetensors file, named by its metadata or recognized by its
+    /// Compiles the network of a PyTorch, Paddle, safetensors or ONNX file, named by its metadata or recognized by its
     /// tensors.
     ///
     /// # Errors

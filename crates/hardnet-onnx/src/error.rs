@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::export::Precision;
+use crate::precision::Precision;
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -12,6 +12,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A size of image that does not fit the network.
+    #[cfg(feature = "graph")]
     #[error(transparent)]
     Graph(#[from] hardnet_graph::Error),
     /// A version of ONNX's operators that is not written.

@@ -15,9 +15,10 @@ use hardnet_graph::{Graph, ParamInfo};
 
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::precision::Precision;
 use crate::wire::write::Layout;
 use nodes::Exporter;
-pub use options::{Batch, ExportOptions, Image, Norm, Opset, Precision};
+pub use options::{Batch, ExportOptions, Image, Norm, Opset};
 use values::{Source, Writer};
 
 /// Error of a source of values.

@@ -1,9 +1,10 @@
-//! HarDNets as ONNX models.
+//! HarDNets as ONNX models, written and read.
 //!
 //! An [`Export`] turns a [`Graph`](hardnet_graph::Graph) and its parameters into an ONNX file, as a stream: batch
 //! normalization is folded into the convolutions or kept, and the file may begin with the normalization of an image and
-//! end with a softmax or with feature maps. [`Model`] describes what the file holds. The encoding is the crate's own:
-//! it needs no `protoc` and nothing of Python.
+//! end with a softmax or with feature maps. [`Model`] describes what a file holds, and [`Layers`] finds the parameters
+//! of a graph in it, whatever program wrote it. The encoding is the crate's own: it needs no `protoc` and nothing of
+//! Python. Without the feature `graph`, only [`Model`] is left.
 //!
 //! ```
 //! use hardnet_graph::{Config, Graph, ParamInfo, Variant};
@@ -22,11 +23,21 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(feature = "graph"), allow(rustdoc::broken_intra_doc_links))]
+
 mod error;
+#[cfg(feature = "graph")]
 mod export;
+#[cfg(feature = "graph")]
+mod import;
 mod model;
+mod precision;
 mod wire;
 
 pub use error::{Error, Result};
-pub use export::{Batch, Export, ExportOptions, Image, Norm, Opset, Precision};
+#[cfg(feature = "graph")]
+pub use export::{Batch, Export, ExportOptions, Image, Norm, Opset};
+#[cfg(feature = "graph")]
+pub use import::{Layers, Parameter, ParameterValues};
 pub use model::{Attribute, Dim, ElementType, Model, Node, Tensor, TensorInfo, Value};
+pub use precision::Precision;

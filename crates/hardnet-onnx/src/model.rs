@@ -189,7 +189,20 @@ impl TensorInfo {
     }
 }
 
-impl Model<'_> {
+impl<'a> Model<'a> {
+    /// The tensors of the model with their names: the initializers in order, then those of `Constant` nodes, which
+    /// Paddle2ONNX writes in their place.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor<'a>)> {
+        let initializers = self.initializers.iter().map(|tensor| (tensor.info.name.as_str(), tensor));
+        let constants = self.nodes.iter().filter(|node| node.op == "Constant").filter_map(|node| {
+            match (node.outputs.first(), node.attributes.iter().find(|(name, _)| name == "value")) {
+                (Some(name), Some((_, Attribute::Tensor(tensor)))) => Some((name.as_str(), tensor)),
+                _ => None,
+            }
+        });
+        initializers.chain(constants)
+    }
+
     /// The metadata text of that name.
     pub fn metadata(&self, name: &str) -> Option<&str> {
         self.metadata.iter().find(|(key, _)| key == name).map(|(_, text)| text.as_str())

@@ -8,6 +8,7 @@
 //! The numbers of fields are those of `onnx.proto` of ONNX 1.23 (<https://github.com/onnx/onnx>).
 
 pub(crate) mod read;
+#[cfg(feature = "graph")]
 pub(crate) mod write;
 
 /// Wire types.

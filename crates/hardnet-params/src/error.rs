@@ -116,6 +116,16 @@ pub enum Error {
         /// The error of the format.
         source: Box<hardnet_checkpoint::Error>,
     },
+    /// The graph of an ONNX model is not that of a network.
+    #[error("`{path}` does not hold {network}: {source}", path = .path.display())]
+    Layers {
+        /// The file.
+        path: PathBuf,
+        /// The network that comes closest.
+        network: String,
+        /// The first difference.
+        source: Box<hardnet_onnx::Error>,
+    },
     /// The metadata of a file is invalid.
     #[error("`{path}` has invalid metadata: {reason}", path = .path.display())]
     Metadata {

@@ -16,6 +16,7 @@ use hardnet_graph::{Config, Variant};
 use crate::error::{Error, Result};
 use crate::examine::{Examined, examine_with, network_name};
 use crate::metadata::Metadata;
+use crate::onnx::with_parameters;
 use crate::options::WeightsOptions;
 use crate::recognize::Recognized;
 use crate::scheme::{NamedParam, Scheme};
@@ -108,6 +109,7 @@ impl WeightsFile {
     }
 
     fn new(path: &Path, checkpoint: Checkpoint, options: &WeightsOptions) -> Result<Self> {
+        let checkpoint = with_parameters(path, checkpoint, options)?;
         let Examined { metadata, recognized } = examine_with(path, &checkpoint, options)?;
         if let Some(expected) = options.network.as_ref().filter(|expected| !expected.is(&recognized.config)) {
             let (found, expected) = (network_name(&recognized.config), expected.instead_of(&recognized.config));

@@ -22,7 +22,7 @@ use crate::printer::Printer;
 use crate::weights::{PartArgs, open_weights, tell};
 use hub::{Card, CardArgs};
 
-/// Convert a PyTorch, Paddle or safetensors file to safetensors with PyTorch's names.
+/// Convert a PyTorch, Paddle, safetensors or ONNX file to safetensors with PyTorch's names.
 ///
 /// Format, naming scheme and network are detected from the content. Nothing in the file is executed.
 #[derive(Args, Debug)]
@@ -33,7 +33,7 @@ Examples:
   hardnet convert checkpoint.pth.tar flowers.safetensors --labels flowers.txt --pipeline pil-bicubic
   hardnet convert hardnet68.pth --hub-layout hardnet68 --license mit --top1 76.48 --top5 93.01")]
 pub(crate) struct ConvertArgs {
-    /// PyTorch, Paddle or safetensors file
+    /// PyTorch, Paddle, safetensors or ONNX file
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// Safetensors file to write

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hardnet_base::{excerpt, excerpt_of};
-use hardnet_checkpoint::{Checkpoint, OpaqueValue, ReadOptions, TensorInfo};
+use hardnet_checkpoint::{Checkpoint, Format, OpaqueValue, ReadOptions, TensorInfo};
 use hardnet_model::{Differences, Examined, Recognized, WeightsOptions, examine_with};
+use hardnet_params::with_parameters;
 use serde::Serialize;
 
 use crate::failure::{Exit, Result};
@@ -25,7 +26,7 @@ Examples:
   hardnet inspect hardnet68.pth
   hardnet inspect --tensors hardnet_best.pdparams")]
 pub(crate) struct InspectArgs {
-    /// PyTorch, Paddle or safetensors file
+    /// PyTorch, Paddle, safetensors or ONNX file
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -188,7 +189,17 @@ fn findings(path: String, checkpoint: &Checkpoint, options: &WeightsOptions) -> 
 
 fn network(path: &str, checkpoint: &Checkpoint, options: &WeightsOptions) -> Network {
     let none = Network::default();
-    match examine_with(path, checkpoint, options) {
+    // The parameters of an ONNX model follow from its graph, which takes a checkpoint of its own.
+    let by_graph = (checkpoint.format() == Format::Onnx)
+        .then(|| Checkpoint::from_bytes(checkpoint.bytes().to_vec()))
+        .and_then(std::result::Result::ok)
+        .map(|copy| with_parameters(path, copy, options));
+    let examined = match &by_graph {
+        Some(Ok(checkpoint)) => examine_with(path, checkpoint, options),
+        Some(Err(error)) => return Network { error: Some(error.to_string()), ..none },
+        None => examine_with(path, checkpoint, options),
+    };
+    match examined {
         Ok(Examined { recognized, .. }) => {
             let Recognized { config, scheme, prefix, wrappers, differences, left_out, assumed, .. } = recognized;
             let (model, classes, scheme) = (Some(name_of(&config)), Some(config.classes()), Some(scheme.name()));

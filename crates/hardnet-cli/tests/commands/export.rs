@@ -131,3 +131,31 @@ fn a_backbone_gives_features_and_no_probabilities() {
     let run = folder.run("export encoder.safetensors y.onnx --softmax").exits(2);
     run.says("is a backbone without a classifier").says("hint: drop --softmax");
 }
+
+#[test]
+fn an_exported_file_is_a_weights_file() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("photos", 2);
+    for (flags, name) in
+        [("", "a.onnx"), ("--keep-norm --opset 13", "b.onnx"), ("--with-preprocessing --softmax", "c.onnx")]
+    {
+        folder.run(&format!("export small.safetensors {name} {flags}")).exits(0);
+        let logits = |weights: &str| {
+            let run = folder.run(&format!("predict --logits --weights {weights} photos/0.png")).exits(0);
+            let line = &run.json_lines()[0];
+            line["logits"].as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap()).collect::<Vec<_>>()
+        };
+        for (found, expected) in logits(name).iter().zip(logits("small.safetensors")) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
+        let json = folder.run(&format!("inspect --json {name}")).exits(0).json();
+        assert_eq!((&json["usable"], &json["format"], &json["classes"]), (&true.into(), &"ONNX".into(), &3.into()));
+    }
+    // Back to safetensors, with the metadata.
+    folder.run("convert a.onnx back.safetensors").exits(0).says("ONNX");
+    let json = folder.run("inspect --json back.safetensors").exits(0).json();
+    assert_eq!(json["metadata"]["hardnet"]["labels"][1], "shoe");
+    folder.write("cut.onnx", &fs::read(folder.path("a.onnx")).unwrap()[..1000]);
+    folder.run("predict --weights cut.onnx photos/0.png").exits(2).says("bytes are announced");
+}

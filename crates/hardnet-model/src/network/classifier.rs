@@ -48,7 +48,8 @@ impl HarDNet {
         Ok(Self { config: config.clone(), layers: Layers::new(graph, &vb)?, outputs })
     }
 
-    /// The network of a PyTorch, Paddle or safetensors file in f32, named by its metadata or recognized by its tensors.
+    /// The network of a PyTorch, Paddle, safetensors or ONNX file in f32, named by its metadata or recognized by its
+    /// tensors.
     ///
     /// # Errors
     ///

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
-use crate::model::{Dim, ElementType};
+use crate::model::Dim;
+use crate::precision::Precision;
 
 /// Options of an [`Export`](super::Export).
 ///
@@ -256,44 +257,6 @@ pub enum Norm {
     Folded,
     /// Into nodes of its own, with the network's own parameters.
     Kept,
-}
-
-/// Type of the weights and of all maps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Precision {
-    /// IEEE 754 binary32.
-    #[default]
-    F32,
-    /// IEEE 754 binary16.
-    F16,
-}
-
-impl Precision {
-    /// The type of a tensor.
-    pub const fn element(self) -> ElementType {
-        match self {
-            Self::F32 => ElementType::F32,
-            Self::F16 => ElementType::F16,
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.element().fmt(f)
-    }
-}
-
-impl FromStr for Precision {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        [Self::F32, Self::F16]
-            .into_iter()
-            .find(|precision| precision.to_string() == text)
-            .ok_or_else(|| Error::Precision(text.into()))
-    }
 }
 
 /// An input of bytes, `[N, H, W, C]`: an image as decoders give it, rows of pixels of samples from 0 to 255.
