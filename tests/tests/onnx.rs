@@ -260,7 +260,7 @@ fn preprocessing_and_softmax_are_their_definitions() {
     agree(&run(&model, input)["probabilities"], &expected);
 }
 
-/// The logits of ONNX files of PyTorch and Paddle2ONNX are those of PyTorch in f64, and of our own those of the weights.
+/// ONNX files of PyTorch and Paddle2ONNX have PyTorch's logits in f64, and our own those of the weights.
 #[test]
 fn onnx_files_are_weights() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/hardnet-params/tests/onnx");
