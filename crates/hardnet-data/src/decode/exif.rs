@@ -4,6 +4,8 @@
 //! and are never an error. TIFF's own tag is part of the format and is read with it ([`tiff`](super::tiff)). Oracles:
 //! Pillow 13.0.0 and OpenCV 4.14.0, held by `tests/decode_opencv.rs`.
 
+use std::collections::BTreeSet;
+
 use super::{Decoding, ImageFormat, Orientation};
 
 /// The orientation of a file, upright where it has none.
@@ -140,24 +142,48 @@ impl<'a> Directory<'a> {
         Some(directory)
     }
 
-    /// Pillow checks the type, and takes the first of several values.
+    /// Pillow checks the type, and takes the first of several values. It skips values that cannot fit into the data
+    /// together with those before them, and gives up at one that ends outside the data.
     fn orientation_of_pillow(&self) -> Option<u32> {
-        const SHORT: u16 = 3;
-        const LONG: u16 = 4;
-        const SIGNED_SHORT: u16 = 8;
-        const SIGNED_LONG: u16 = 9;
-        let at = self.entries().find(|&at| self.short(at) == Some(ORIENTATION))?;
-        self.data.get(at..at + ENTRY)?;
-        let (kind, count) = (self.short(at + 2)?, self.long(at + 4)?);
-        let width = match kind {
-            SHORT | SIGNED_SHORT => 2,
-            LONG | SIGNED_LONG => 4,
-            _ => return None,
-        };
-        let length = count.checked_mul(width).filter(|&length| length > 0)?;
-        let place = if length <= 4 { at + 8 } else { self.long(at + 8)? };
-        self.data.get(place..place.checked_add(length)?)?;
-        if width == 2 { self.short(place).map(u32::from) } else { u32::try_from(self.long(place)?).ok() }
+        let mut read = BTreeSet::new();
+        let mut total = 0;
+        for at in self.entries() {
+            self.data.get(at..at + ENTRY)?;
+            let (tag, kind, count) = (self.short(at)?, self.short(at + 2)?, self.long(at + 4)?);
+            let width = match kind {
+                1 | 2 | 6 | 7 => 1,
+                3 | 8 => 2,
+                4 | 9 | 11 | 13 => 4,
+                5 | 10 | 12 | 16 => 8,
+                _ => continue,
+            };
+            if read.contains(&tag) {
+                continue;
+            }
+            let length = count.saturating_mul(width);
+            let mut place = at + 8;
+            if length > 4 {
+                total = length.saturating_add(total);
+                if total > self.data.len() {
+                    continue;
+                }
+                place = self.long(place)?;
+            }
+            let value = self.data.get(place..place.checked_add(length)?)?;
+            if value.is_empty() {
+                continue;
+            }
+            if tag == ORIENTATION {
+                return match kind {
+                    3 | 8 => self.short(place).map(u32::from),
+                    4 | 9 | 13 => u32::try_from(self.long(place)?).ok(),
+                    6 => value.first().copied().map(u32::from),
+                    _ => None,
+                };
+            }
+            read.insert(tag);
+        }
+        None
     }
 
     /// OpenCV takes 16 bits whatever the type. It gives up at a text or a fraction that lies outside the data.
