@@ -99,8 +99,11 @@ fn compute(node: &Node<'_>, inputs: &[&Array]) -> Array {
     }
 }
 
+/// Place of an element in a window, its row and its column in the map.
+type Tap = (usize, usize, usize);
+
 /// Rows and columns of the output, and the taps of a window at an output pixel that are in the map.
-fn geometry(node: &Node<'_>, x: &Array) -> (usize, usize, impl Fn(usize, usize) -> Vec<(usize, usize, usize)>) {
+fn geometry(node: &Node<'_>, x: &Array) -> (usize, usize, impl Fn(usize, usize) -> Vec<Tap>) {
     let (kernel, strides, pads) = (ints(node, "kernel_shape"), ints(node, "strides"), ints(node, "pads"));
     let (height, width) = (x.dims[2], x.dims[3]);
     let rows = (height + pads[0] + pads[2] - kernel[0]) / strides[0] + 1;
