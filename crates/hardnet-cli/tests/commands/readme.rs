@@ -51,7 +51,7 @@ fn answers_to_questions_are_commands_that_run() {
             assert_eq!(run.json_lines().len(), 2, "{command}");
         }
     }
-    for file in ["classes.csv", "predictions.jsonl", "photos.npz", "vectors.npy", "val.jsonl"] {
+    for file in ["classes.csv", "predictions.jsonl", "photos.npz", "vectors.npy", "val.jsonl", "flips.html"] {
         assert!(folder.path(file).exists(), "{file}");
     }
 }
