@@ -14,7 +14,7 @@ threads (`hardnet bench MODEL --profile` prints it); after a minute it goes on a
 A round starts every engine once, in a process of its own, one after the other, so that all meet the same drift of
 the machine. An engine runs for `--seconds` after its warm-up, and at least five times; its figure is the median over the
 rounds of its medians. All compute in f32 with the weights of tests/golden/formula.py, which ONNX files of
-tests/golden/build_onnx.py carry to the others. Memory is the greatest resident set of the process: for the others it
+`hardnet export` carry to the others. Memory is the greatest resident set of the process: for the others it
 has Python, NumPy and the engine, about as much as ours has with its command line. For each engine the round with the least memory counts.
 """
 
@@ -41,40 +41,42 @@ LEAST = 5
 GOALS = {"hardnet68": 0.5, "hardnet85": 0.5, "hardnet39ds": 0.75, "hardnet68ds": 0.75}
 
 
-def prepare(model, cache):
+def prepare(model, arguments):
     """The files of `model` for all engines, made where they are missing."""
+    cache = arguments.cache
     cache.mkdir(parents=True, exist_ok=True)
     silent = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     onnx_file, mnn_file = cache / f"{model}.onnx", cache / f"{model}.mnn"
+    weights = cache / f"{model}.safetensors"
+    if not weights.exists():
+        save_weights(model, weights)
     if not onnx_file.exists():
-        sys.path.insert(0, str(GOLDEN))
-        import build_onnx
-        import onnx
-
-        onnx.save(build_onnx.build(model), onnx_file)
+        export = ["export", weights, onnx_file, "--model", model, "--pipeline", "pil-bilinear", "--batch", "dynamic"]
+        subprocess.run([*shlex.split(arguments.ours), *export, "--quiet"], check=True, stdout=subprocess.DEVNULL)
     if not mnn_file.exists():
         files = ["--modelFile", onnx_file, "--MNNModel", mnn_file]
         subprocess.run(["mnnconvert", "-f", "ONNX", *files, "--bizCode", "x"], **silent)
     if not (cache / f"{model}.ncnn.bin").exists():
         subprocess.run(["pnnx", onnx_file.name, "inputshape=[1,3,224,224]", "fp16=0"], cwd=cache, **silent)
-    weights = cache / f"{model}.safetensors"
-    if not weights.exists():
-        import onnx
-        from onnx import numpy_helper
-        from safetensors.numpy import save_file
-
-        tensors = onnx.load(onnx_file).graph.initializer
-        save_file({t.name: numpy_helper.to_array(t) for t in tensors if t.name.startswith("base.")}, weights)
     return weights
 
 
+def save_weights(model, file):
+    """The weights of formula.py, under the names that the independent exporter of the tests gives them."""
+    sys.path.insert(0, str(GOLDEN))
+    import build_onnx
+    from onnx import numpy_helper
+    from safetensors.numpy import save_file
+
+    tensors = build_onnx.build(model).graph.initializer
+    save_file({t.name: numpy_helper.to_array(t) for t in tensors if t.name.startswith("base.")}, file)
 def onnxruntime_network(file, x, threads):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(f"{file}.onnx", options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"x": x})[0]
+    return lambda: session.run(None, {"input": x})[0]
 
 
 def openvino_network(file, x, threads):
@@ -92,7 +94,7 @@ def mnn_network(file, x, threads):
     import MNN.nn
 
     runtime = MNN.nn.create_runtime_manager(({"backend": "CPU", "numThread": threads, "precision": "high"},))
-    network = MNN.nn.load_module_from_file(f"{file}.mnn", ["x"], ["y"], runtime_manager=runtime)
+    network = MNN.nn.load_module_from_file(f"{file}.mnn", ["input"], ["logits"], runtime_manager=runtime)
     return lambda: network.forward([MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)])[0].read()
 
 
@@ -145,7 +147,7 @@ def worker(engine, model, batch, threads, seconds, cache):
 
 def measure(model, batch, threads, arguments):
     """Time in milliseconds and memory in MiB of every engine, and what else there is to say of ours."""
-    weights = prepare(model, arguments.cache)
+    weights = prepare(model, arguments)
     seen = {name: [] for name in [*arguments.peers, "hardnet"]}
     common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
@@ -218,7 +220,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's runs in a round")
     parser.add_argument("--peak", type=float, default=0.0, metavar="GFLOPS", help="begin rounds only at this throughput")
     parser.add_argument("--ours", default=record.PROGRAM, help="our program")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers" / "exported")
     parser.add_argument("--no-record", action="store_true", help="print only")
     parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
