@@ -36,7 +36,7 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeL
         Ok(layout) => {
             let encoding = Encoding::new(&layout.component_ids, layout.jfif, layout.adobe_transform)?;
             limits.check(ImageFormat::Jpeg, layout.width.into(), layout.height.into())?;
-            if library::OVERLOOKS_DAMAGE && is_doubtful(&layout, bytes, limits) {
+            if is_doubtful(&layout, bytes, limits) {
                 let keep = layout.progressive;
                 let rescued = Rescued::read(bytes, limits, keep)?;
                 if rescued.damaged || rescued.irregular {
@@ -62,6 +62,7 @@ pub(super) fn decode(scratch: &mut DecodeScratch, bytes: &[u8], limits: &DecodeL
 fn is_doubtful(layout: &JpegLayout, bytes: &[u8], limits: &DecodeLimits) -> bool {
     match layout {
         JpegLayout { suspicious: true, .. } => true,
+        _ if !library::OVERLOOKS_DAMAGE => false,
         JpegLayout { one_scan: true, .. } => false,
         // The first scan has the DC coefficients alone, a small part of the data.
         JpegLayout { progressive: true, .. } => !rescue::first_scan_is_intact(bytes, limits),
