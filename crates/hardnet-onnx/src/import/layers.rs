@@ -155,7 +155,7 @@ const MAX_REFERENCES: usize = 1 << 16;
 
 impl<'m> Walk<'m> {
     fn node(&mut self, node: &'m Node<'m>) -> Result<()> {
-        let output = node.outputs.first().map_or("", String::as_str);
+        let output = node.outputs.first().ok_or_else(|| refused(node, "it has no output"))?.as_str();
         if self.flows.contains_key(output) || self.constants.contains(output) {
             return Err(refused(node, "another node or constant has the name of its output"));
         }

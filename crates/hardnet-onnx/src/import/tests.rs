@@ -95,6 +95,13 @@ fn models_that_make_no_sense_are_refused() {
     );
     refused(with("base.0.conv", |node| node.inputs[0] = "base.0.conv".into()), "no earlier node writes");
     refused(with("base.1.conv", |node| node.outputs[0] = "base.0".into()), "another node or constant has the name");
+    refused(
+        with("base.1.conv", |node| {
+            node.outputs.clear();
+            node.name.clear();
+        }),
+        "it has no output",
+    );
     refused(with("base.1.conv", |node| node.inputs[1] = "base.0".into()), "its weight is not a constant");
     refused(with("base.1.conv", |node| node.inputs.truncate(1)), "its weight is not a constant");
     refused(
