@@ -3,7 +3,8 @@
     python3 -m venv .venv-onnx && . .venv-onnx/bin/activate
     pip install -r tests/onnx/requirements.txt
     cargo build --release -p hardnet-cli && cargo build --release -p hardnet-engine --example synthetic_logits
-    python tests/onnx/readers.py
+    cargo build --release --manifest-path tests/onnx/rten/Cargo.toml --target-dir target/rten  # Rust 1.94
+    RTEN_READER=target/rten/release/rten-reader python tests/onnx/readers.py
 
 exports five networks with synthetic weights in each form, checks the files with ONNX's full checker and strict shape
 inference and with onnxslim, and has every program compute logits, which are compared with those of our engine. Each
@@ -87,11 +88,11 @@ def mnn_logits(file, x):
     converted = file.with_suffix(".mnn")
     run(["mnnconvert", "-f", "ONNX", "--modelFile", file, "--MNNModel", converted, "--bizCode", "x"])
     runtime = MNN.nn.create_runtime_manager(({"backend": "CPU", "numThread": 1, "precision": "high"},))
+    runtime.set_hint(3, 0)  # WINOGRAD_MEMORY_LEVEL; 3, the default, has larger blocks, which round more
     network = MNN.nn.load_module_from_file(str(converted), ["input"], ["logits"], runtime_manager=runtime)
-    if x.dtype == np.float32:
-        source = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)
-    else:
-        source = MNN.expr.const(x, list(x.shape), MNN.expr.NHWC, {"uint8": MNN.expr.uint8}[str(x.dtype)])
+    # It takes f16 as f32, and every input of an ONNX file as NCHW, an image as well.
+    x, kind = (x, MNN.expr.uint8) if x.dtype == np.uint8 else (x.astype(np.float32), MNN.expr.float)
+    source = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW, kind)
     [logits] = network.forward([source])
     return np.array(logits.read())  # a copy: what it reads is the memory of `logits`
 
@@ -119,15 +120,14 @@ def ncnn_logits(file, x):
 def tract_logits(file, x):
     import tract
 
-    network = tract.onnx().load(file)
-    kind = {"float32": "f32", "uint8": "u8", "float16": "f16"}[str(x.dtype)]
-    network.set_input_fact(0, ",".join([*map(str, x.shape), kind]))
+    network = tract.onnx().load(file)  # the file's own shapes: a number for a free one is refused after `Cast`
     return network.into_model().into_runnable().run([x])[0].to_numpy()
 
 
 def rten_logits(file, x):
     import numpy as np
 
+    x = x.astype(np.float32) if x.dtype == np.float16 else x  # as it takes f16
     source, output = file.with_suffix(".input"), file.with_suffix(".output")
     source.write_bytes(x.tobytes())
     program = os.environ["RTEN_READER"]
@@ -139,8 +139,22 @@ def run(command, **options):
     """Runs a converter; what it says last is the reason of its failure."""
     result = subprocess.run(command, capture_output=True, text=True, errors="replace", **options)
     if result.returncode:
-        said = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+        said = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()]
         raise RuntimeError(said[-1] if said else f"{command[0]} ended with {result.returncode}")
+
+
+def reason(stderr):
+    """The exception that ended a process, with its cause where it has a chain of them, without the backtrace."""
+    said = [line.rstrip() for line in stderr.partition("Stack backtrace:")[0].splitlines() if line.strip()]
+    starts = [at for at, line in enumerate(said) if re.match(r"[\w.]+: ", line)]
+    if not starts:
+        return said[-1] if said else ""
+    parts = [said[starts[-1]]]
+    if "Caused by:" in said[starts[-1] :]:
+        parts.append(re.sub(r"^\s*(\d+: )?", "", said[-1]))
+    missing = re.search(r"^layer (\S+) not exists", stderr, re.MULTILINE)  # ncnn
+    parts += [f"it has no layer {missing[1]}"] if missing else []
+    return ": ".join(parts)
 
 
 def worker(reader, file, folder, network, name):
@@ -167,9 +181,8 @@ def read(reader, file, folder, network, name):
         return float(f"{float(lines[-1].split()[1]):.1e}")
     if result.returncode < 0:
         return f"crashes (signal {-result.returncode})"
-    said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-    reason = said[-1] if said else f"ends with {result.returncode}"
-    return re.sub(r"\S*/(\S+\.onnx)", r"\1", reason)[:160]
+    text = reason(result.stderr) or f"ends with {result.returncode}"
+    return re.sub(r"\S*/(\S+\.onnx)", r"\1", text)[:240]
 
 
 def check(file, folded):
@@ -218,7 +231,8 @@ def measure(arguments):
 def write(cells):
     """Stores what has been measured so far."""
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    versions |= dict(part.split("=") for part in os.environ.get("RTEN_VERSION", "").split() if part)
+    locked = (Path(__file__).resolve().parent / "rten" / "Cargo.lock").read_text()
+    versions["rten"] = re.search(r'name = "rten"\nversion = "(.+)"', locked)[1]
     result = {"command": "python tests/onnx/readers.py", "machine": platform.machine(), "versions": versions}
     RESULT.write_text(json.dumps(result | {"cells": cells}, indent=1) + "\n")
 
@@ -241,16 +255,16 @@ def page():
         row = []
         for reader in readers:
             value = cells[NETWORKS[0]][form].get(reader, "")
-            # The last line of a backtrace says nothing.
-            if str(value).startswith("KeyError"):
-                row.append("not tried")  # by this script
-            elif isinstance(value, str) and value and not re.match(r"\d+: ", value):
+            if isinstance(value, str):
+                value = re.sub(r"^[\w.]*\.(?=\w+: )| #\d+", "", value)  # modules and numbers of nodes
+            if isinstance(value, str) and value:
                 notes += [value] if value not in notes else []
                 row.append(f"no ({notes.index(value) + 1})")
             else:
                 row.append(cell(value, limit))
         lines.append(f"| {form} | {' | '.join(row)} |")
-    lines += ["", *(f"{number}. `{note.replace('`', '')}`" for number, note in enumerate(notes, 1)), ""]
+    listed = (f"{number}. `{note.replace('`', '')}`" for number, note in enumerate(notes, 1))
+    lines += ["", *(line for note in listed for line in textwrap.wrap(note, 118, subsequent_indent="   ")), ""]
     lines += [f"| network, {DEFAULT} | {titles} |", "|---|" + "---|" * len(readers)]
     for network in (network for network in NETWORKS if network in cells):
         row = [cell(cells[network][DEFAULT].get(reader, ""), FORMS[DEFAULT][2]) for reader in readers]
