@@ -58,7 +58,7 @@ pub enum Interpolation {
     /// `cv2.INTER_CUBIC` as Intel's IPP computes it in OpenCV's packages for x86-64: the same interpolation without
     /// rounded weights. IPP has a version for each instruction set, and they differ from each other: at most three in
     /// 100,000 samples differ from these, by one level. Where an image grows by a whole factor, many results are halves
-    /// but for rounding, and up to one in 1,000 differs.
+    /// but for rounding, and up to two in 1,000 differ.
     CubicIpp,
     /// `cv2.INTER_AREA`: the average of the area that an output pixel covers; where an axis grows, a linear
     /// interpolation.

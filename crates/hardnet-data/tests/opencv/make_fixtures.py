@@ -70,7 +70,8 @@ def make():
         cases.append({"from": start, "channels": channels, "to": to, **hashes})
     cv2.ipp.setUseIPP(True)
     ipp, results = [], bytearray()
-    for start, to in (((3, 9), (8, 8)), ((40, 30), (23, 51)), ((61, 47), (40, 31)), ((90, 64), (64, 45)), ((33, 41), (70, 60))):
+    scales = (((3, 9), (8, 8)), ((40, 30), (23, 51)), ((61, 47), (40, 31)), ((90, 64), (64, 45)), ((33, 41), (70, 60)))
+    for start, to in (*scales, ((21, 17), (63, 51)), ((9, 7), (45, 35))):
         results += cv2.resize(noise(*start, 3), to, interpolation=cv2.INTER_CUBIC).tobytes()
         ipp.append({"from": start, "to": to})
     return {"version": cv2.__version__, "cubic_ipp": ipp, "resize": cases, "bytes": results.hex()}
