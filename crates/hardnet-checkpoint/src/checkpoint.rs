@@ -279,7 +279,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] for elements that are not those of the shape.
+    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if bytes do not fit type and shape.
     pub fn with_tensors(
         mut self,
         tensors: impl IntoIterator<Item = (String, Dtype, Vec<usize>, TensorBytes)>,

@@ -217,14 +217,14 @@ impl ModelArgs {
 }
 
 impl Model {
-    /// What lines about images say of a run with `pipeline` on `data`.
+    /// The `run` of lines about images, for a run with `pipeline` on `data`.
     pub(crate) fn run_record(&self, pipeline: &Pipeline, data: DataRecord) -> RunRecord {
         run_record(&self.name, &self.weights, pipeline, data)
     }
 }
 
 impl EmbeddingModel {
-    /// What lines about images say of a run on `data`.
+    /// The `run` of lines about images, for a run on `data`.
     pub(crate) fn run_record(&self, data: DataRecord) -> RunRecord {
         run_record(&self.name, &self.weights, self.embedder.pipeline(), data)
     }

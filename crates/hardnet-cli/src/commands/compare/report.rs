@@ -247,7 +247,7 @@ impl From<GroupCounts> for Counts {
     }
 }
 
-/// What a reader of the result should know.
+/// Notes for the reader of the result.
 fn notes(runs: &MatchedRuns, comparisons: &[Comparison<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
     for run in runs.runs() {

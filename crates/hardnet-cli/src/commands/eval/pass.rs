@@ -39,7 +39,7 @@ pub(super) struct Pass<'a> {
     pub(super) printer: &'a Printer,
 }
 
-/// What a pass has counted with one pipeline.
+/// The counts of a pass with one pipeline.
 pub(super) struct Counted {
     pub(super) tally: Tally,
     pub(super) summary: EvalSummary,
@@ -176,7 +176,7 @@ impl Files {
     }
 }
 
-/// What all pipelines of a pass have in common.
+/// The settings that all pipelines of a pass share.
 struct Shared {
     progress: Progress,
     /// Top-1 of each pipeline so far, in percent.

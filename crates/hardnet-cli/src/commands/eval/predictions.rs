@@ -18,7 +18,7 @@ const TOGETHER: usize = 64 << 10;
 /// A file of predictions that appears when it is complete.
 pub(super) struct Predictions {
     file: OutputFile,
-    /// What all lines say of the run.
+    /// The description of the run, the same in all lines.
     run: RunRecord,
     lines: Vec<u8>,
 }
