@@ -3,7 +3,7 @@
 use super::support::{Folder, notebook_metadata, weights};
 
 /// A folder with weights, nine pictures and their list.
-fn ready() -> Folder {
+pub(super) fn ready() -> Folder {
     let folder = Folder::new();
     folder.small_weights();
     folder.pictures("images", 9);

@@ -2,16 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::eval::ready;
 use super::support::Folder;
-
-/// A folder with weights, nine pictures and their list.
-fn ready() -> Folder {
-    let folder = Folder::new();
-    folder.small_weights();
-    folder.pictures("images", 9);
-    folder.list(9);
-    folder
-}
 
 const EVAL: &str = "eval --weights small.safetensors --data-dir images --val-list list.txt --img-size 24";
 
