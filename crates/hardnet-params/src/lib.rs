@@ -28,6 +28,7 @@ mod metadata;
 mod onnx;
 mod options;
 mod parameters;
+mod quantized;
 mod recognize;
 mod scheme;
 #[cfg(any(test, feature = "synthetic"))]
@@ -43,6 +44,7 @@ pub use metadata::{Metadata, Provenance};
 pub use onnx::with_parameters;
 pub use options::{Expected, WeightsOptions};
 pub use parameters::Parameters;
+pub use quantized::{MapQuantization, QuantizedLayer, QuantizedParameters};
 pub use recognize::Recognized;
 pub use scheme::{NamedParam, Scheme};
 pub use weights_file::{FileParameters, OwnedParameters, WeightsFile};
