@@ -135,6 +135,39 @@ impl Plan {
         options: &PlanOptions,
     ) -> Result<Self> {
         let graph = graph.inference();
+        let taps = taps.iter().map(|&tap| graph.modules()[tap].outputs.clone()).collect();
+        Self::compile(graph, taps, parameters, options)
+    }
+
+    /// Compiles `graph`, which also gives the maps of `nodes`, positions in the [inference graph](Graph::inference).
+    ///
+    /// One image's output is then the map of each node, `[C, H, W]`, in this order, followed by the output of the
+    /// graph.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::from_graph`].
+    ///
+    /// # Panics
+    ///
+    /// If a position is past the last node.
+    pub fn with_maps(
+        graph: &Graph,
+        nodes: &[NodeId],
+        parameters: &dyn Parameters,
+        options: &PlanOptions,
+    ) -> Result<Self> {
+        let taps = nodes.iter().map(|&node| vec![node]).collect();
+        Self::compile(graph.inference(), taps, parameters, options)
+    }
+
+    /// Compiles `graph`, whose output follows the concatenations of `taps`.
+    fn compile(
+        graph: Graph,
+        taps: Vec<Vec<NodeId>>,
+        parameters: &dyn Parameters,
+        options: &PlanOptions,
+    ) -> Result<Self> {
         let shapes = graph.shapes(options.height, options.width)?;
         let size = Shape { channels: graph.in_channels(), height: options.height, width: options.width };
         let (builder, image) = Builder::new(options.isa, options.threads, size)?;
@@ -143,8 +176,7 @@ impl Plan {
             let map = compiler.node(id, node)?;
             compiler.maps.push(map);
         }
-        let tapped = taps.iter().map(|&tap| &graph.modules()[tap].outputs[..]);
-        let outputs: Vec<&[NodeId]> = tapped.chain([graph.outputs()]).collect();
+        let outputs: Vec<&[NodeId]> = taps.iter().map(Vec::as_slice).chain([graph.outputs()]).collect();
         let maps: Vec<FeatureMap> = outputs.iter().copied().flatten().map(|&node| compiler.maps[node]).collect();
         let program = compiler.builder.finish(&maps, options.batch)?;
         let mut taps = outputs.iter().map(|nodes| concatenation(nodes, &shapes)).collect::<Result<Vec<_>>>()?;

@@ -1,7 +1,7 @@
 //! Plans without Candle: against PyTorch in float64, and against themselves by other threads and batches.
 
 use hardnet_engine::{Isa, Plan, PlanOptions};
-use hardnet_graph::{Config, Conv, GraphBuilder, ParamInfo, Pointwise, Pool, Variant};
+use hardnet_graph::{Config, Conv, Graph, GraphBuilder, ParamInfo, Pointwise, Pool, Variant};
 use hardnet_params::Parameters;
 use hardnet_params::synthetic::{self, Synthetic};
 use hardnet_testing::golden::golden;
@@ -111,6 +111,26 @@ fn other_networks_are_compiled_or_refused_by_the_name_of_the_layer() {
     // Normalization is what a convolution's bias comes from.
     let error = Plan::from_graph(&build(Pointwise::RELU), &Synthetic, &options).unwrap_err();
     assert_eq!(error.to_string(), "no kernel computes `b`");
+}
+
+#[test]
+fn the_maps_of_all_nodes_are_those_of_modules_and_the_logits_stay() {
+    let graph = Graph::new(&Config::from(Variant::HarDNet39Ds)).unwrap().inference();
+    let (options, image) = (options(64, 64, 1), images(&Variant::HarDNet39Ds.into(), 1, 64, 64));
+    let run = |mut plan: Plan| (plan.tap_shapes().to_vec(), plan.run(&image).unwrap());
+    let nodes: Vec<_> = (1..graph.nodes().len()).collect();
+    let (shapes, maps) = run(Plan::with_maps(&graph, &nodes, &Synthetic, &options).unwrap());
+    let modules: Vec<_> = (0..graph.modules().len()).collect();
+    let (module_shapes, of_modules) = run(Plan::with_taps(&graph, &modules, &Synthetic, &options).unwrap());
+    let start = |id: usize| shapes[..id - 1].iter().map(|shape| shape.count()).sum::<usize>();
+    let mut of_modules = &of_modules[..];
+    for (module, shape) in graph.modules().iter().zip(module_shapes) {
+        let nodes = module.outputs.iter().flat_map(|&id| &maps[start(id)..start(id) + shapes[id - 1].count()]);
+        let (map, rest) = of_modules.split_at(shape.count());
+        assert!(nodes.eq(map), "{}", module.name);
+        of_modules = rest;
+    }
+    assert_eq!(of_modules, &maps[start(nodes.len() + 1)..]);
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub use metadata::{Metadata, Provenance};
 pub use onnx::with_parameters;
 pub use options::{Expected, WeightsOptions};
 pub use parameters::Parameters;
-pub use quantized::{MapQuantization, QuantizedLayer, QuantizedParameters};
+pub use quantized::{ChannelUnits, MapQuantization, QuantizedLayer, QuantizedParameters};
 pub use recognize::Recognized;
 pub use scheme::{NamedParam, Scheme};
 pub use weights_file::{FileParameters, OwnedParameters, WeightsFile};

@@ -10,6 +10,9 @@
 //!
 //! so that `scale[o]` is the product of the scales of inputs and weights. Maps that are concatenated may have different
 //! zero points, but have one scale. The border around a map holds its zero point.
+//!
+//! A quantizer may give the channels of a map units of their own, so that one scale suits all of them: the readers'
+//! weights take them back, and [`QuantizedParameters::units`] tells them for maps that are outputs.
 
 use crate::error::Result;
 use crate::parameters::Parameters;
@@ -55,6 +58,33 @@ impl QuantizedLayer {
     }
 }
 
+/// The units of a map's channels: channel `c` of the network's map is `scale[c] * value + offset[c]`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ChannelUnits {
+    /// The unit of each channel.
+    pub scale: Vec<f32>,
+    /// What zero stands for in each channel.
+    pub offset: Vec<f32>,
+}
+
+impl ChannelUnits {
+    /// These units.
+    pub fn new(scale: Vec<f32>, offset: Vec<f32>) -> Self {
+        Self { scale, offset }
+    }
+
+    /// Turns `map`, `[C, H, W]` for each of any number of images, into the network's map.
+    pub fn apply(&self, map: &mut [f32], pixels: usize) {
+        let units = self.scale.iter().zip(&self.offset).cycle();
+        for (plane, (scale, offset)) in map.chunks_exact_mut(pixels.max(1)).zip(units) {
+            for value in plane {
+                *value = scale * *value + offset;
+            }
+        }
+    }
+}
+
 /// A source of a quantized network's parameters. Layers that are not quantized have theirs by [`Parameters`].
 pub trait QuantizedParameters: Parameters {
     /// The quantization of the map that the node named `node` writes; none for a map of f32.
@@ -66,6 +96,12 @@ pub trait QuantizedParameters: Parameters {
     ///
     /// Where the source cannot be read.
     fn layer(&self, node: &str) -> Result<Option<QuantizedLayer>>;
+
+    /// The units of the channels of the map that the node named `node` writes; none where they are the network's.
+    fn units(&self, node: &str) -> Option<ChannelUnits> {
+        let _ = node;
+        None
+    }
 }
 
 #[cfg(test)]
@@ -78,5 +114,12 @@ mod tests {
         let rounded = [0.25, 0.75, -0.25, 1e9, -1e9, f32::NAN].map(|value| map.quantize(value));
         assert_eq!(rounded, [128, 130, 128, 255, 0, 0]);
         assert_eq!((map.value(130), map.value(0)), (1.0, -64.0));
+    }
+
+    #[test]
+    fn units_belong_to_the_channels_of_every_image() {
+        let mut maps = [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0];
+        ChannelUnits::new(vec![2.0, 10.0], vec![0.0, 1.0]).apply(&mut maps, 2);
+        assert_eq!(maps, [2.0, 4.0, 11.0, 21.0, 6.0, 8.0, 31.0, 41.0]);
     }
 }
