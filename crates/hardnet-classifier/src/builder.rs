@@ -176,8 +176,8 @@ impl ClassifierBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::NoHead`] and [`Error::LabelCount`] for weights of something else than a classifier, [`Error::Graph`]
-    /// for an image size that the network is too deep for, [`Error::Engine`] for an engine that is not available.
+    /// [`Error::NoHead`], [`Error::Segmentation`] and [`Error::LabelCount`] for weights of something else than a
+    /// classifier, [`Error::Graph`] for an image size that the network is too deep for, [`Error::Engine`] for an engine that is not available.
     pub fn from_weights(self, file: WeightsFile) -> Result<Classifier> {
         let weights = file.path().display().to_string();
         let metadata = file.metadata().cloned().unwrap_or_else(|| Metadata::new(file.config().clone()));
@@ -256,6 +256,9 @@ impl ClassifierBuilder {
     /// Decides preprocessing, names and feature maps, and checks them against the network.
     fn prepare(&self, metadata: &Metadata, weights: &str) -> Result<Prepared> {
         let config = &metadata.config;
+        if config.decoder.is_some() {
+            return Err(Error::Segmentation { weights: weights.into() });
+        }
         let classes = config.classes();
         if classes == 0 {
             return Err(Error::NoHead { weights: weights.into() });

@@ -32,6 +32,12 @@ pub enum Error {
         /// The weights file.
         weights: String,
     },
+    /// The weights are those of a segmentation network, which has classes for each pixel.
+    #[error("`{weights}` segments images, expected a classifier")]
+    Segmentation {
+        /// The weights file.
+        weights: String,
+    },
     /// There are more or fewer names than classes.
     #[error("`{weights}` names {found} classes, its network has {expected}")]
     LabelCount {

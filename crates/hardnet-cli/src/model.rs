@@ -121,6 +121,10 @@ impl ModelArgs {
     /// Opens the weights, which define the network, and must have a classifier.
     pub(crate) fn open(&self, printer: &Printer) -> Result<OpenedModel> {
         let opened = self.open_backbone(printer)?;
+        if opened.config().decoder.is_some() {
+            return Err(Failure::message(format!("`{}` segments images, expected a classifier", opened.weights.path))
+                .hint("`hardnet embed`, `info`, `inspect` and `convert` take networks of all kinds"));
+        }
         if opened.config().classes() == 0 {
             return Err(Failure::message(format!("`{}` is a backbone without a classifier", opened.weights.path))
                 .hint(

@@ -1,7 +1,9 @@
 //! Exact figures of the published networks, from the reference implementation by hooks and by plain arithmetic.
 
 use hardnet_complexity::{Figures, Retention, lifetimes};
-use hardnet_graph::{Activation, BlockSpec, Config, Downsample, Graph, Op, StemPadding, Variant, link};
+use hardnet_graph::{
+    Activation, BlockSpec, Config, Downsample, Graph, Op, SegmentationVariant, StemPadding, Variant, link,
+};
 
 fn describe(config: &Config) -> Graph {
     Graph::new(config).unwrap().inference()
@@ -29,6 +31,15 @@ fn totals_at_224_are_exact() {
         assert_eq!(totals.norm_elements, written, "{variant}");
         assert_eq!(totals.params, Graph::new(&variant.into()).unwrap().param_count() as u64);
     }
+}
+
+/// 35.2 and 140.9 G multiply-adds, as counted over the layers of both sources.
+#[test]
+fn segmentation_networks_have_their_counts_at_1024x2048() {
+    let totals = |variant: SegmentationVariant| Figures::new(&describe(&variant.into()), 1024, 2048).unwrap().totals;
+    let (upstream, paddle) = (totals(SegmentationVariant::FcHarDNet70), totals(SegmentationVariant::PaddleSeg));
+    assert_eq!((upstream.convs, upstream.params, paddle.params), (70, 4_119_257, 4_119_257));
+    assert_eq!(format!("{:.1} {:.1}", upstream.macs() as f64 / 1e9, paddle.macs() as f64 / 1e9), "35.2 140.9");
 }
 
 #[test]

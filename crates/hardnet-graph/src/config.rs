@@ -3,6 +3,7 @@
 mod encoder;
 #[cfg(any(test, feature = "toml"))]
 mod file;
+mod segmentation;
 mod variant;
 
 use serde::{Deserialize, Serialize};
@@ -10,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::link;
 use crate::op::Activation;
+pub use segmentation::{Decoder, LinkOrder, SegmentationVariant};
 pub use variant::Variant;
 
 /// Widest map and longest table that a configuration may ask for; bounds what a hostile file can make us allocate.
 const MAX_CHANNELS: usize = 1 << 16;
 const MAX_BLOCKS: usize = 64;
 
-/// Everything that defines a HarDNet: [`Variant`] has the published ones, any other table of blocks makes another.
+/// Everything that defines a HarDNet: [`Variant`] and [`SegmentationVariant`] have the published ones, any other table
+/// of blocks makes another.
 ///
 /// It is stored as JSON in the metadata of a weights file, and as TOML, with the same fields, in files that people
 /// write.
@@ -36,8 +39,14 @@ pub struct Config {
     pub downsample: Downsample,
     /// Activation after every convolution but the depthwise ones.
     pub activation: Activation,
+    /// The order in which the layers of a block concatenate what they read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub links: LinkOrder,
     /// The classifier; a backbone has none.
     pub head: Option<Head>,
+    /// What segments, in place of a classifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<Decoder>,
 }
 
 /// The convolutions before the first block, and how the map is halved after them.
@@ -62,6 +71,10 @@ fn is_yes(value: &bool) -> bool {
     *value
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// One convolution of the stem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +96,9 @@ pub enum StemPadding {
     /// `kernel / 2` above and on the left only, as the Paddle notebook's `[1, 0, 1, 0]`: `n` becomes `floor(n / 2)`.
     /// The same as [`StemPadding::Symmetric`] where `n` is even.
     TopLeft,
+    /// As few zeros as give `ceil(n / 2)`, the odd one below and on the right, as PaddleSeg's `padding="same"`. The same
+    /// as [`StemPadding::Symmetric`] where `n` is odd.
+    Same,
 }
 
 impl StemPadding {
@@ -91,6 +107,7 @@ impl StemPadding {
         match self {
             Self::Symmetric => "symmetric",
             Self::TopLeft => "top_left",
+            Self::Same => "same",
         }
     }
 }
@@ -151,11 +168,16 @@ impl Config {
     /// A network with ReLU6 and max-pools, not depthwise, and without a classifier.
     pub fn new(in_channels: usize, stem: Stem, blocks: Vec<BlockConfig>) -> Self {
         let (downsample, activation) = (Downsample::MaxPool, Activation::Relu6);
-        Self { in_channels, stem, blocks, depthwise: false, downsample, activation, head: None }
+        let links = LinkOrder::default();
+        Self { in_channels, stem, blocks, depthwise: false, downsample, activation, links, head: None, decoder: None }
     }
 
-    /// Sets the number of classes; gives a headless network a head without dropout.
+    /// Sets the number of classes of the head or decoder; gives a network that has neither a head without dropout.
     pub fn with_classes(mut self, classes: usize) -> Self {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.classes = classes;
+            return self;
+        }
         let dropout = self.head.map_or(0.0, |head| head.dropout);
         self.head = Some(Head { classes, dropout });
         self
@@ -167,26 +189,47 @@ impl Config {
         self
     }
 
-    /// Removes the classifier.
-    pub fn without_head(mut self) -> Self {
-        self.head = None;
+    /// Sets a decoder, which replaces the classifier.
+    pub fn with_decoder(mut self, decoder: Decoder) -> Self {
+        (self.head, self.decoder) = (None, Some(decoder));
         self
     }
 
-    /// Number of classes, 0 without a head.
-    pub fn classes(&self) -> usize {
-        self.head.as_ref().map_or(0, |head| head.classes)
+    /// Removes the classifier or decoder.
+    pub fn without_head(mut self) -> Self {
+        (self.head, self.decoder) = (None, None);
+        self
     }
 
-    /// The published network whose blocks and stem these are, whatever the classes, the dropout and the stem's padding.
+    /// Number of classes, 0 without a head or decoder.
+    pub fn classes(&self) -> usize {
+        let of_decoder = self.decoder.as_ref().map(|decoder| decoder.classes);
+        of_decoder.or(self.head.as_ref().map(|head| head.classes)).unwrap_or(0)
+    }
+
+    /// The published classifier whose blocks and stem these are, whatever the classes, the dropout and the stem's padding.
     pub fn variant(&self) -> Option<Variant> {
+        if self.decoder.is_some() {
+            return None;
+        }
         let bare = |config: &Self| config.clone().without_head().with_stem_padding(StemPadding::Symmetric);
         Variant::ALL.into_iter().find(|&variant| bare(&Self::from(variant)) == bare(self))
     }
 
-    /// The name of the published network that this is, whatever the classes, the dropout and the stem's padding: of a
-    /// [`Variant`], or of the [encoder of FC-HarDNet-70](Self::fc_hardnet70_encoder).
+    /// The published segmentation network that this is, whatever the classes.
+    pub fn segmentation_variant(&self) -> Option<SegmentationVariant> {
+        self.decoder.as_ref()?;
+        let classes = self.classes();
+        SegmentationVariant::ALL.into_iter().find(|&variant| Self::from(variant).with_classes(classes) == *self)
+    }
+
+    /// The name of the published network that this is, whatever the classes, and for a classifier also the dropout and
+    /// the stem's padding: of a [`Variant`], of a [`SegmentationVariant`], or of the
+    /// [encoder of FC-HarDNet-70](Self::fc_hardnet70_encoder).
     pub fn published_name(&self) -> Option<&'static str> {
+        if self.decoder.is_some() {
+            return self.segmentation_variant().map(SegmentationVariant::name);
+        }
         match self.variant() {
             Some(variant) => Some(variant.name()),
             None => (self.clone().without_head() == Self::fc_hardnet70_encoder()).then_some("fc-hardnet70-encoder"),
@@ -223,6 +266,12 @@ impl Config {
         if let Some(head) = &self.head {
             channels("head.classes", head.classes)?;
             probability("head.dropout", head.dropout)?;
+        }
+        if let Some(decoder) = &self.decoder {
+            channels("decoder.classes", decoder.classes)?;
+            if self.head.is_some() {
+                return Err(invalid("decoder", "set", "either a head or a decoder"));
+            }
         }
         Ok(())
     }

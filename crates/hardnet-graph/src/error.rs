@@ -1,6 +1,6 @@
 //! Error type of this crate.
 
-use crate::config::Variant;
+use crate::config::{SegmentationVariant, Variant};
 use crate::graph::Shape;
 
 /// A result of this crate.
@@ -31,6 +31,9 @@ pub enum Error {
     /// A name that is not that of a published network.
     #[error("unknown model `{0}`, expected one of {names}", names = Variant::names())]
     UnknownVariant(String),
+    /// A name that is not that of a published segmentation network.
+    #[error("unknown segmentation model `{0}`, expected one of {names}", names = SegmentationVariant::names())]
+    UnknownSegmentationVariant(String),
     /// A layer without an input, or a network without an output.
     #[error("`{layer}` reads nothing, expected at least one layer")]
     NoInputs {

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::op::{Op, Pointwise};
+use crate::op::{Op, Pointwise, Upsample};
 pub use builder::GraphBuilder;
 pub use hardnet::BlockSpec;
 pub use params::{ParamInfo, ParamKind};
@@ -55,13 +55,13 @@ pub struct Node {
     pub out_channels: usize,
 }
 
-/// One entry of the network's flat `base` sequence.
+/// One entry of the network's flat `base` sequence, or of the decoder after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModuleInfo {
     /// Its name, as `base.3`.
     pub name: String,
-    /// Its index in `base`.
+    /// Its index in `base`; a decoder's entries count on.
     pub index: usize,
     /// Its kind.
     pub kind: ModuleKind,
@@ -75,7 +75,7 @@ pub struct ModuleInfo {
     pub stride: usize,
 }
 
-/// Kind of an entry of `base`.
+/// Kind of an entry of `base` or of a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModuleKind {
@@ -89,8 +89,12 @@ pub enum ModuleKind {
     Dropout,
     /// The 1x1 convolution after a block.
     Transition,
-    /// Global pooling, dropout and the linear layer.
+    /// Global pooling, dropout and the linear layer, or the last convolution of a decoder.
     Head,
+    /// Interpolation of the deeper map in a decoder.
+    Upsample,
+    /// The 1x1 convolution of an interpolated map and the encoder's output of its size.
+    Fusion,
 }
 
 /// Layers that a dense network would keep until the block is done.
@@ -150,9 +154,29 @@ impl Graph {
         &self.outputs
     }
 
-    /// The entries of `base` in order; empty for a graph that is not a HarDNet's.
+    /// The entries of `base` in order, then those of a decoder; empty for a graph that is not a HarDNet's.
     pub fn modules(&self) -> &[ModuleInfo] {
         &self.modules
+    }
+
+    /// The graph without the interpolation to the image's size at its end, so that its output is the decoder's own map
+    /// of classes. Other graphs stay as they are.
+    #[must_use]
+    pub fn without_final_upsampling(self) -> Self {
+        match self.modules.iter().rposition(|module| module.kind == ModuleKind::Head) {
+            Some(head) if self.modules[head + 1..].iter().any(|module| module.kind == ModuleKind::Upsample) => {
+                self.truncated(head)
+            }
+            _ => self,
+        }
+    }
+
+    /// The interpolation to the image's size at the end of a segmentation network.
+    pub fn final_upsampling(&self) -> Option<Upsample> {
+        match self.nodes.get(*self.outputs.first()?)?.op {
+            Op::Upsample(upsample) if upsample.like == 0 => Some(upsample),
+            _ => None,
+        }
     }
 
     /// The blocks in order; empty for a network that was described without.

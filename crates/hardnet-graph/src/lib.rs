@@ -27,10 +27,16 @@ mod graph;
 pub mod link;
 mod op;
 
-pub use config::{BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding, Variant};
+pub use config::{
+    BlockConfig, Config, Decoder, Downsample, Head, LinkOrder, SegmentationVariant, Stem, StemConv, StemPadding,
+    Variant,
+};
 pub use error::{Error, Result};
 pub use graph::{
     Block, BlockSpec, FeatureInfo, Graph, GraphBuilder, ModuleInfo, ModuleKind, Node, NodeId, ParamInfo, ParamKind,
     Shape, TapKind, Taps,
 };
-pub use op::{Activation, BatchNorm, Conv, Grouping, Op, Padding, Pointwise, Pool, PoolKind, output_size};
+pub use op::{
+    Activation, Alignment, BatchNorm, Between, Conv, Grouping, Op, Padding, Pointwise, Pool, PoolKind, Upsample,
+    output_size,
+};

@@ -19,6 +19,8 @@
 //! `n` with `2^n` dividing `l`, so that what it has summed up of the layers before it is not squeezed into `k`
 //! channels.
 
+use crate::config::LinkOrder;
+
 /// The largest number of layers in a block.
 ///
 /// The reference implementation has powers up to `2^9` only: below `2^10` layers, the rule and it agree.
@@ -33,6 +35,21 @@ pub const MAX_LAYERS: usize = 1023;
 pub fn sources(layer: usize) -> impl Iterator<Item = usize> {
     let powers = if layer == 0 { 0 } else { layer.trailing_zeros() + 1 };
     (0..powers).map(move |n| layer - (1 << n))
+}
+
+/// As [`sources`], in the order of `links`.
+///
+/// ```
+/// use hardnet_graph::{LinkOrder, link};
+///
+/// assert_eq!(link::ordered_sources(12, LinkOrder::FarthestFirst), [8, 10, 11]);
+/// ```
+pub fn ordered_sources(layer: usize, links: LinkOrder) -> Vec<usize> {
+    let mut sources: Vec<usize> = sources(layer).collect();
+    if links == LinkOrder::FarthestFirst {
+        sources.reverse();
+    }
+    sources
 }
 
 /// Output channels of `layer` (1 or higher) for growth rate `k` and multiplier `m`: the paper's `k * m^n`.

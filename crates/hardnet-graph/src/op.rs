@@ -3,6 +3,7 @@
 mod conv;
 mod pointwise;
 mod pool;
+mod upsample;
 mod window;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::fmt;
 pub use conv::{Conv, Grouping};
 pub use pointwise::{Activation, BatchNorm, Pointwise};
 pub use pool::{Pool, PoolKind};
+pub use upsample::{Alignment, Between, Upsample};
 pub use window::{Padding, output_size};
 
 /// The operation of a layer.
@@ -34,6 +36,8 @@ pub enum Op {
         /// Columns of the output.
         columns: usize,
     },
+    /// Bilinear interpolation to the size of another map.
+    Upsample(Upsample),
     /// The sum of maps of one shape, as at the end of a residual block.
     Add,
     /// A linear layer with bias on all elements of its input.
@@ -61,6 +65,7 @@ impl fmt::Display for Op {
             Self::Pool(pool) => format!("pool {0}x{0}{1}", pool.kernel, stride(pool.stride)),
             Self::Dropout(_) => "dropout".into(),
             Self::AdaptiveAveragePool { .. } => "mean".into(),
+            Self::Upsample(_) => "bilinear".into(),
             Self::Add => "add".into(),
             Self::Linear { .. } => "linear".into(),
         })

@@ -34,9 +34,10 @@ mod parameters;
 pub use error::{Error, Result};
 pub use hardnet_engine::{Plan, PlanMemory, PlanOptions, PlanStep};
 pub use hardnet_graph::{
-    Activation, BatchNorm, Block, BlockConfig, BlockSpec, Config, Conv, Downsample, FeatureInfo, Graph, Grouping, Head,
-    ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind, Pointwise, Pool, PoolKind, Shape, Stem,
-    StemConv, StemPadding, TapKind, Taps, Variant, link,
+    Activation, Alignment, BatchNorm, Block, BlockConfig, BlockSpec, Config, Conv, Decoder, Downsample, FeatureInfo,
+    Graph, Grouping, Head, LinkOrder, ModuleInfo, ModuleKind, Node, NodeId, Op, Padding, ParamInfo, ParamKind,
+    Pointwise, Pool, PoolKind, SegmentationVariant, Shape, Stem, StemConv, StemPadding, TapKind, Taps, Upsample,
+    Variant, link,
 };
 pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
 pub use hardnet_params::{

@@ -295,6 +295,10 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
         (Some(config), _) => config.clone(),
         (None, model) => model.as_ref().expect("clap requires a model without weights").config()?,
     };
+    if base.decoder.is_some() {
+        return Err(Failure::message("the network segments images, expected a classifier or a backbone")
+            .hint("a description without `[decoder]` is that of a backbone"));
+    }
     let mut data_settings = args.data.settings()?;
     let names = file.as_ref().and_then(|(_, file)| file.metadata()?.labels.as_deref());
     let initial = InitialClasses { count: base.classes(), names };

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
-use super::Config;
+use super::{Config, LinkOrder};
 use crate::error::{Error, Result};
 
 /// Longest reason in a message.
 const MAX_REASON: usize = 300;
 
 impl Config {
-    /// Reads a configuration, which must have all fields but `head` and the `dropout` of blocks, and no others.
+    /// Reads a configuration, which must have all fields but `links`, `head`, `decoder` and the `dropout` of blocks, and
+    /// no others.
     ///
     /// # Errors
     ///
@@ -53,6 +54,10 @@ impl Config {
         writeln!(out, "activation = \"{}\" # relu6 or relu", self.activation.name())?;
         writeln!(out, "downsample = \"{}\" # max_pool, average_pool or depthwise", self.downsample.name())?;
         writeln!(out, "depthwise = {} # whether layers are 1x1 and depthwise 3x3 convolutions", self.depthwise)?;
+        if self.links != LinkOrder::default() {
+            let names = "nearest_first or farthest_first";
+            writeln!(out, "links = \"{}\" # order in which a layer reads others: {names}", self.links.name())?;
+        }
         writeln!(out, "\nblocks = [")?;
         for block in &self.blocks {
             write!(
@@ -71,19 +76,26 @@ impl Config {
             writeln!(out, "    {{ channels = {channels}, kernel = {kernel}, stride = {stride} }},")?;
         }
         writeln!(out, "]")?;
-        writeln!(out, "padding = \"{}\" # of strided convolutions: symmetric or top_left", self.stem.padding.name())?;
+        writeln!(
+            out,
+            "padding = \"{}\" # of strided convolutions: symmetric, top_left or same",
+            self.stem.padding.name()
+        )?;
         writeln!(out, "downsample = {} # whether a downsampling layer follows", self.stem.downsample)?;
-        match &self.head {
-            Some(head) => writeln!(out, "\n[head]\nclasses = {}\ndropout = {:?}", head.classes, head.dropout),
-            None => Ok(()),
+        if let Some(head) = &self.head {
+            writeln!(out, "\n[head]\nclasses = {}\ndropout = {:?}", head.classes, head.dropout)?;
         }
+        if let Some(decoder) = &self.decoder {
+            writeln!(out, "\n[decoder]\nclasses = {}\nalign_corners = {}", decoder.classes, decoder.align_corners)?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{StemPadding, Variant};
+    use crate::config::{SegmentationVariant, StemPadding, Variant};
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -91,6 +103,7 @@ mod tests {
         (odd.blocks[0].multiplier, odd.blocks[1].dropout) = (1.0 / 3.0 + 1.0, Some(1e-7));
         (odd.in_channels, odd.blocks[2].multiplier) = (1, 2.0);
         let mut configs = vec![odd, Config::fc_hardnet70_encoder()];
+        configs.extend(SegmentationVariant::ALL.map(Config::from));
         for variant in Variant::ALL {
             configs.extend([Config::from(variant), Config::from(variant).without_head()]);
         }
@@ -102,14 +115,15 @@ mod tests {
     /// The names in TOML are those that serde has.
     #[test]
     fn the_fields_are_those_of_the_json() {
-        let encoder = Config::fc_hardnet70_encoder();
-        let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&encoder).unwrap()).unwrap();
-        let toml: serde_json::Value = toml::from_str(&encoder.to_toml()).unwrap();
-        // TOML has no null.
-        let without_null = |value: &serde_json::Value| {
-            value.to_string().replace(",\"head\":null", "").replace("\"dropout\":null,", "")
-        };
-        assert_eq!(without_null(&json), without_null(&toml));
+        for config in [Config::fc_hardnet70_encoder(), SegmentationVariant::PaddleSeg.into()] {
+            let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+            let toml: serde_json::Value = toml::from_str(&config.to_toml()).unwrap();
+            // TOML has no null.
+            let without_null = |value: &serde_json::Value| {
+                value.to_string().replace(",\"head\":null", "").replace("\"dropout\":null,", "")
+            };
+            assert_eq!(without_null(&json), without_null(&toml));
+        }
     }
 
     #[test]

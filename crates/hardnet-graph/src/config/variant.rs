@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{BlockConfig, Config, Downsample, Head, Stem, StemConv, StemPadding};
+use super::{BlockConfig, Config, Downsample, Head, LinkOrder, Stem, StemConv, StemPadding};
 use crate::error::Error;
 use crate::op::Activation;
 
@@ -111,7 +111,9 @@ impl From<Variant> for Config {
             depthwise,
             downsample: if depthwise { Downsample::Depthwise } else { Downsample::MaxPool },
             activation: Activation::Relu6,
+            links: LinkOrder::NearestFirst,
             head: Some(Head { classes: 1000, dropout }),
+            decoder: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Block, Graph, ModuleInfo, Node, NodeId};
 use crate::error::{Error, Result};
-use crate::op::{Conv, Grouping, Op, Pointwise, Pool};
+use crate::op::{Conv, Grouping, Op, Pointwise, Pool, Upsample};
 
 /// A graph under construction. Each method adds a layer and returns its position; mistakes are found by
 /// [`GraphBuilder::finish`].
@@ -48,6 +48,11 @@ impl GraphBuilder {
     /// Adds a pool over windows of the concatenation of `inputs`.
     pub fn pool(&mut self, name: impl Into<String>, inputs: &[NodeId], pool: Pool) -> NodeId {
         self.push(name, Op::Pool(pool), inputs)
+    }
+
+    /// Adds the concatenation of `inputs`, interpolated to the size of another map.
+    pub fn upsample(&mut self, name: impl Into<String>, inputs: &[NodeId], upsample: Upsample) -> NodeId {
+        self.push(name, Op::Upsample(upsample), inputs)
     }
 
     /// Adds the mean of every channel.
@@ -149,6 +154,9 @@ impl Graph {
             if id > 0 {
                 check(&node.name, &node.inputs, id)?;
             }
+            if let Op::Upsample(upsample) = node.op {
+                check(&node.name, &[upsample.like], id)?;
+            }
             node.validate()?;
             if matches!(node.op, Op::Linear { .. }) && self.features(node).is_none() {
                 return Err(Error::NoFixedSize { layer: node.name.clone() });
@@ -191,7 +199,7 @@ impl Node {
                 positive("stride", pool.stride)
             }
             Op::AdaptiveAveragePool { rows, columns } => positive("pixels", (*rows).min(*columns)),
-            Op::Add | Op::Dropout(_) => Ok(()),
+            Op::Add | Op::Dropout(_) | Op::Upsample(_) => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The graph of inference.
 
 use super::{Block, Graph, ModuleInfo, NodeId};
-use crate::op::Op;
+use crate::op::{Op, Upsample};
 
 impl Graph {
     /// The graph without its dropouts, which do nothing at inference: their readers read their inputs.
@@ -24,7 +24,11 @@ impl Graph {
                 written.push(inputs);
             } else {
                 written.push(vec![nodes.len()]);
-                nodes.push(super::Node { inputs, ..node.clone() });
+                let op = match node.op {
+                    Op::Upsample(upsample) => Op::Upsample(Upsample { like: written[upsample.like][0], ..upsample }),
+                    op => op,
+                };
+                nodes.push(super::Node { inputs, op, ..node.clone() });
             }
         }
         starts.push(nodes.len());

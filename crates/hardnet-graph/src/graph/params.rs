@@ -1,7 +1,7 @@
 //! Names and shapes of a network's parameters.
 
 use super::{Graph, NodeId};
-use crate::op::Op;
+use crate::op::{Op, Pointwise};
 
 /// Role of a parameter in its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ impl Graph {
     /// Every parameter and buffer in the order of PyTorch's `state_dict`, without the `num_batches_tracked` counters.
     ///
     /// A convolution has `NAME.conv.weight`, or `NAME.dwconv.weight` if it is depthwise, and `NAME.norm.weight`,
-    /// `.bias`, `.running_mean` and `.running_var`; a normalization before it is `NAME.pre_norm`. A linear layer has
-    /// `NAME.weight` and `NAME.bias`.
+    /// `.bias`, `.running_mean` and `.running_var`; a normalization before it is `NAME.pre_norm`. A linear layer, and a
+    /// convolution with a bias that stands by itself, have `NAME.weight` and `NAME.bias`.
     pub fn params(&self) -> Vec<ParamInfo> {
         let mut params = Vec::new();
         for (id, node) in self.nodes().iter().enumerate() {
@@ -70,12 +70,17 @@ impl Graph {
             }
             match &node.op {
                 Op::Conv(conv) => {
-                    let path = if conv.is_depthwise() { "dwconv" } else { "conv" };
+                    let alone = conv.bias && node.before == Pointwise::NONE && node.after == Pointwise::NONE;
+                    let path = match (alone, conv.is_depthwise()) {
+                        (true, _) => "",
+                        (false, true) => "dwconv.",
+                        (false, false) => "conv.",
+                    };
                     let read = conv.channels_read(node.in_channels);
                     let shape = vec![node.out_channels, read, conv.kernel.0, conv.kernel.1];
-                    push(&format!("{path}.weight"), ParamKind::ConvWeight, shape);
+                    push(&format!("{path}weight"), ParamKind::ConvWeight, shape);
                     if conv.bias {
-                        push(&format!("{path}.bias"), ParamKind::ConvBias, vec![node.out_channels]);
+                        push(&format!("{path}bias"), ParamKind::ConvBias, vec![node.out_channels]);
                     }
                 }
                 Op::Linear { channels } => {
@@ -84,7 +89,12 @@ impl Graph {
                     push("weight", ParamKind::LinearWeight, vec![*channels, features]);
                     push("bias", ParamKind::LinearBias, vec![*channels]);
                 }
-                Op::Input { .. } | Op::Pool(_) | Op::Dropout(_) | Op::AdaptiveAveragePool { .. } | Op::Add => {}
+                Op::Input { .. }
+                | Op::Pool(_)
+                | Op::Dropout(_)
+                | Op::AdaptiveAveragePool { .. }
+                | Op::Upsample(_)
+                | Op::Add => {}
             }
             if node.after.norm.is_some() {
                 push_norm(&mut push, "norm", node.out_channels);

@@ -102,6 +102,8 @@ impl Graph {
                         Op::Pool(pool) => pool.output_size(input),
                         Op::AdaptiveAveragePool { rows, columns } => (*rows, *columns),
                         Op::Linear { .. } => (1, 1),
+                        // An earlier node, as was checked when the graph was built.
+                        Op::Upsample(upsample) => (shapes[upsample.like].height, shapes[upsample.like].width),
                         Op::Input { .. } | Op::Add | Op::Dropout(_) => input,
                     }
                 }
@@ -128,6 +130,7 @@ impl Graph {
         match &node.op {
             Op::AdaptiveAveragePool { rows, columns } => rows.checked_mul(*columns),
             Op::Linear { .. } => Some(1),
+            Op::Upsample(upsample) => self.pixels(upsample.like),
             Op::Add | Op::Dropout(_) => self.pixels(*node.inputs.first()?),
             Op::Input { .. } | Op::Conv(_) | Op::Pool(_) => None,
         }

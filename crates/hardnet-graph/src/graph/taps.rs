@@ -50,7 +50,8 @@ impl Graph {
     ///
     /// [`Error::NoSuchTap`] for a stride or index that the network does not have.
     pub fn tapped(&self, taps: &Taps) -> Result<Vec<usize>> {
-        let maps = self.modules.iter().position(|module| module.kind == ModuleKind::Head);
+        let after = |module: &ModuleInfo| matches!(module.kind, ModuleKind::Head | ModuleKind::Upsample);
+        let maps = self.modules.iter().position(after);
         let modules = &self.modules[..maps.unwrap_or(self.modules.len())];
         match taps {
             Taps::Strides(strides, kind) => strides.iter().map(|&stride| at_stride(modules, stride, *kind)).collect(),

@@ -28,6 +28,9 @@ pub struct Conv {
     pub dilation: usize,
     /// Zeros around the input.
     pub padding: Padding,
+    /// Whether zeros follow from the size of the map instead, as TensorFlow's and Paddle's `SAME`: as few as make
+    /// `ceil(size / stride)` windows, half of them before the map, rounded down.
+    pub same: bool,
     /// Which input channels an output channel reads.
     pub grouping: Grouping,
     /// Whether each output channel has a bias.
@@ -43,6 +46,7 @@ impl Conv {
             stride: 1,
             dilation: 1,
             padding: Padding::all(kernel / 2),
+            same: false,
             grouping: Grouping::Dense,
             bias: false,
         }
@@ -64,6 +68,13 @@ impl Conv {
     #[must_use]
     pub const fn padding(mut self, padding: Padding) -> Self {
         self.padding = padding;
+        self
+    }
+
+    /// Lets zeros around the input follow from its size.
+    #[must_use]
+    pub const fn same(mut self) -> Self {
+        self.same = true;
         self
     }
 
@@ -116,10 +127,54 @@ impl Conv {
 
     /// Rows and columns of the output for a map of so many rows and columns; 0 where no window fits.
     pub fn output_size(&self, map: (usize, usize)) -> (usize, usize) {
+        output_size(map, self.reach(), self.stride, self.on(map).padding)
+    }
+
+    /// The same convolution with the zeros that a map of so many rows and columns has around it.
+    #[must_use]
+    pub fn on(mut self, map: (usize, usize)) -> Self {
+        if self.same {
+            let zeros = |side: usize, reach: usize| {
+                let windows = side.div_ceil(self.stride.max(1));
+                let covered = windows.saturating_sub(1).saturating_mul(self.stride).saturating_add(reach);
+                let total = covered.saturating_sub(side);
+                (total / 2, total - total / 2)
+            };
+            let reach = self.reach();
+            let ((top, bottom), (left, right)) = (zeros(map.0, reach.0), zeros(map.1, reach.1));
+            (self.padding, self.same) = (Padding { top, bottom, left, right }, false);
+        }
+        self
+    }
+
+    /// Rows and columns between the outermost taps of the kernel, both included.
+    fn reach(&self) -> (usize, usize) {
         let reach = |kernel: usize| match kernel {
             0 => 0,
             _ => (kernel - 1).saturating_mul(self.dilation).saturating_add(1),
         };
-        output_size(map, (reach(self.kernel.0), reach(self.kernel.1)), self.stride, self.padding)
+        (reach(self.kernel.0), reach(self.kernel.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Paddle 3.3.1 sums windows of 6x6 pixels from the first on: `conv2d(x, ones, stride=2, padding="SAME")`; a side of
+    /// 7 pixels gives 4.
+    #[test]
+    fn zeros_by_size_are_paddles() {
+        let conv = Conv::new(1, 3).stride(2).same();
+        for (side, before, after) in [(6, 0, 1), (7, 1, 1), (1, 1, 1), (2, 0, 1)] {
+            let padding = conv.on((side, 5)).padding;
+            assert_eq!((padding.top, padding.bottom), (before, after), "{side}");
+            assert_eq!((padding.left, padding.right), (1, 1));
+            assert_eq!(conv.output_size((side, 5)), (side.div_ceil(2), 3));
+        }
+        let depthwise = Conv::depthwise(4).same();
+        assert_eq!(depthwise.on((8, 8)), Conv::depthwise(4));
+        let wide = Conv::new(1, 3).dilation(2).same();
+        assert_eq!(wide.on((8, 9)).padding, Padding::all(2));
     }
 }

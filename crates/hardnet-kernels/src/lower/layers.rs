@@ -126,6 +126,7 @@ impl<T> Layers<T> {
     /// Checks a convolution of the concatenation of `inputs`, dense or depthwise.
     pub(crate) fn conv(&self, inputs: &[FeatureMap], conv: &Conv) -> Result<Layer> {
         let input = self.concatenation(inputs)?;
+        let conv = &conv.on((input.height, input.width));
         let kernel = conv.square_kernel().filter(|_| conv.dilation == 1);
         let Some(kernel) = kernel else { return Err(Unsupported::Conv(*conv).into()) };
         let (stride, padding) = (conv.stride, conv.padding);

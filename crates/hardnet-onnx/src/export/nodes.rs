@@ -137,6 +137,10 @@ impl Exporter<'_> {
                     map = self.pointwise(id, map, node.before, "pre_", read)?;
                 }
                 match op {
+                    Op::Conv(conv) if conv.same => {
+                        let reason = "its padding follows the size of the map";
+                        return Err(Error::Unsupported { layer: name.into(), reason });
+                    }
                     Op::Conv(conv) => {
                         let folds = self.options.norm == Norm::Folded && rest.norm.is_some();
                         let map = self.conv(id, map, &conv, folds);
@@ -168,9 +172,9 @@ impl Exporter<'_> {
     /// Adds a convolution, into which the normalization after it is folded if `folds`.
     fn conv(&mut self, id: NodeId, map: String, conv: &Conv, folds: bool) -> String {
         let node = &self.graph.nodes()[id];
-        let path = format!("{}.{}", node.name, if conv.is_depthwise() { "dwconv" } else { "conv" });
-        let weight = self.param(id, ParamKind::ConvWeight, "conv.weight");
-        let bias = conv.bias.then(|| self.param(id, ParamKind::ConvBias, "conv.bias"));
+        let weight = self.param(id, ParamKind::ConvWeight, "weight");
+        let path = weight.name.trim_end_matches(".weight").to_owned();
+        let bias = conv.bias.then(|| self.param(id, ParamKind::ConvBias, "bias"));
         let weight_info = self.info(&weight.name, &weight.shape);
         let bias_info = self.info(&format!("{path}.bias"), &[conv.channels]);
         let mut inputs = vec![map];

@@ -40,6 +40,7 @@ pub(super) fn assumed(config: &Config) -> Vec<String> {
     words.push(match config.stem.padding {
         StemPadding::Symmetric => "padding on all sides".into(),
         StemPadding::TopLeft => "padding at the top and left of the stem".into(),
+        StemPadding::Same => "as little padding as keeps sizes, below and on the right of the stem".into(),
     });
     words
 }
