@@ -16,7 +16,8 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref() {
             return dataset(error).map(Into::into);
         }
-        if let Some(error) = cause.downcast_ref() {
+        let boxed = cause.downcast_ref::<Box<hardnet_onnx::Error>>().map(AsRef::as_ref);
+        if let Some(error) = boxed.or_else(|| cause.downcast_ref()) {
             return onnx(error).map(Into::into);
         }
         if let Some(error) = cause.downcast_ref() {
@@ -92,6 +93,7 @@ fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
 fn onnx(error: &hardnet_onnx::Error) -> Option<&'static str> {
     Some(match error {
         hardnet_onnx::Error::Overflow { .. } => "pass --dtype f32",
+        hardnet_onnx::Error::Part { .. } => "export the network without --features",
         hardnet_onnx::Error::Channels { .. } => "drop --with-preprocessing: images have three channels",
         _ => return None,
     })

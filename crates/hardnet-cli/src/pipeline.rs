@@ -132,10 +132,11 @@ const GIVEN: &str = "--pipeline";
 
 /// The names of pipelines, and what else they are called.
 fn names() -> impl Iterator<Item = PossibleValue> {
-    Pipeline::NAMES.iter().map(|&name| match name {
-        "pil-bilinear" => PossibleValue::new(name).alias("torchvision"),
-        _ => PossibleValue::new(name),
-    })
+    // An alias of clap's would not be listed.
+    Pipeline::NAMES
+        .iter()
+        .flat_map(|&name| [name].into_iter().chain((name == "pil-bilinear").then_some("torchvision")))
+        .map(PossibleValue::new)
 }
 
 /// Prints a pipeline under `name` with the reasons for it.

@@ -78,13 +78,13 @@ impl Located {
             Location::Bundled(entry) => entry,
         };
         let file = WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), &options);
-        add_hint(file, Path::new(&entry.tag))
+        add_hint(file, Path::new(&entry.tag), &options)
     }
 }
 
 /// Opens a weights file.
 pub(crate) fn open_weights(path: &Path, options: &WeightsOptions) -> Result<WeightsFile> {
-    add_hint(WeightsFile::open_with(path, options), path)
+    add_hint(WeightsFile::open_with(path, options), path, options)
 }
 
 /// Says which dictionary of a checkpoint is read, where it has several.
@@ -132,8 +132,11 @@ pub(crate) fn tell(file: &WeightsFile, printer: &Printer) {
 const SHOWN: usize = 3;
 
 /// Adds a hint to the errors of opening a weights file.
-fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path) -> Result<WeightsFile> {
+fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path, options: &WeightsOptions) -> Result<WeightsFile> {
     match file {
+        Err(error) if options.network.is_none() && is_other_network(&error) => {
+            Err(error).hint(|| "if it is a network of your own, pass --model FILE that describes it".into())
+        }
         Err(error @ hardnet_params::Error::OtherNetwork { .. }) => {
             Err(error).hint(|| "drop --model: the file determines the network".into())
         }
@@ -152,6 +155,14 @@ fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path) -> Result<We
             Err(error).hint(|| "no such file, and not a known tag; see `hardnet list --weights`".into())
         }
         other => Ok(other?),
+    }
+}
+
+/// Whether an ONNX model is complete and not one of the networks that it was compared with.
+fn is_other_network(error: &hardnet_params::Error) -> bool {
+    match error {
+        hardnet_params::Error::Layers { source, .. } => !matches!(**source, hardnet_onnx::Error::Part { .. }),
+        _ => false,
     }
 }
 

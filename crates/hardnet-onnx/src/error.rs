@@ -102,6 +102,12 @@ pub enum Error {
         /// The expected and the found value, in words.
         reason: String,
     },
+    /// A model that has only a part of a network.
+    #[error("{reason}, expected a whole network")]
+    Part {
+        /// Where it ends, in words.
+        reason: String,
+    },
     /// Bytes that are not an ONNX model, or not one that is read.
     #[error("at byte {offset}: {reason}")]
     Malformed {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use hardnet_base::excerpt;
 use hardnet_checkpoint::{Checkpoint, Dtype, Format, TensorBytes};
 use hardnet_graph::{Config, Graph, StemPadding, Variant};
 use hardnet_onnx::{ElementType, Layers, Model, Parameter, ParameterValues, Tensor};
@@ -17,6 +18,9 @@ use crate::examine::{examine_with, network_name};
 use crate::metadata::{METADATA_KEY, Metadata};
 use crate::options::{Expected, WeightsOptions};
 use crate::values::encode;
+
+/// Key of the metadata that name the feature maps of a model that is a part of a network.
+pub const FEATURES_KEY: &str = "features";
 
 /// A checkpoint whose tensors have the names of parameters: of an ONNX model, those of the network that its graph is,
 /// with metadata that describe the network; any other checkpoint unchanged.
@@ -85,6 +89,10 @@ fn by_graph(path: &Path, checkpoint: &Checkpoint, options: &WeightsOptions) -> R
                 }
             }
         }
+    }
+    if let Some(stages) = checkpoint.metadata().get(FEATURES_KEY) {
+        let reason = format!("it gives the feature maps `{}`", excerpt(stages));
+        return Err(failed("a HarDNet", hardnet_onnx::Error::Part { reason }));
     }
     let (_, network, error) = closest.expect("there is a candidate");
     Err(failed(&network, error))

@@ -8,7 +8,7 @@ use hardnet_data::Pipeline;
 use hardnet_graph::Graph;
 use hardnet_model::{Conversion, ConversionOptions, Metadata, WeightsFile};
 use hardnet_onnx::{Batch, Export, ExportOptions, Image, Norm, Opset, Precision};
-use hardnet_params::Parameters;
+use hardnet_params::{FEATURES_KEY, Parameters};
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
@@ -240,7 +240,10 @@ impl ExportArgs {
             texts.push(("preprocessing.std", serde_json::to_string(&pipeline.std)?));
             texts.push(("preprocessing.channels", if pipeline.convention.is_bgr() { "BGR" } else { "RGB" }.into()));
         }
-        if self.features.is_empty() {
+        if !self.features.is_empty() {
+            let stages: Vec<_> = self.features.iter().map(ToString::to_string).collect();
+            texts.push((FEATURES_KEY, stages.join(",")));
+        } else {
             if let Some(labels) = &metadata.labels {
                 texts.push(("labels", serde_json::to_string(labels)?));
             }

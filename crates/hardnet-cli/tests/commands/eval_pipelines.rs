@@ -79,7 +79,7 @@ fn pipelines_that_make_no_sense_together_are_refused() {
     eval("--pipeline paddleclas,paddleclas").says("`--pipeline` names `paddleclas` twice");
     eval("--pipeline torchvision,pil-bilinear").says("names `torchvision` again, as `pil-bilinear`");
     eval("--pipeline paddleclas,pillow")
-        .says("possible values: pil-bilinear, pil-bicubic, paddleclas, paddle-cv2, published");
+        .says("possible values: pil-bilinear, torchvision, pil-bicubic, paddleclas, paddle-cv2, published");
     eval("--pipeline paddleclas --crop-mode squash")
         .says("expected center, the only one of the convention `paddleclas`");
     let demo = "eval --num-samples 5 --pipeline";

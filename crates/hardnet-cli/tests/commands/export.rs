@@ -67,6 +67,7 @@ fn metadata_tell_where_the_weights_come_from() {
     assert_eq!(find(&named, "labels").unwrap(), "[\"red\",\"green\",\"blue\"]");
     assert_eq!(find(&named, "preprocessing.channels").unwrap(), "BGR");
     let (_, part) = texts("--features stride8");
+    assert_eq!(find(&part, "features").as_deref(), Some("stride8"));
     assert_eq!((find(&part, "labels"), find(&part, "hardnet")), (None, None));
     folder.write("two.txt", "red\ngreen\n");
     let refused = folder.run("export small.safetensors y.onnx --labels two.txt").exits(2);
@@ -156,6 +157,47 @@ fn an_exported_file_is_a_weights_file() {
     folder.run("convert a.onnx back.safetensors").exits(0).says("ONNX");
     let json = folder.run("inspect --json back.safetensors").exits(0).json();
     assert_eq!(json["metadata"]["hardnet"]["labels"][1], "shoe");
+    // A part of a network is not read as one.
+    folder.run("export small.safetensors part.onnx --features stride4,stride8").exits(0);
+    let part = folder.run("predict --weights part.onnx photos/0.png").exits(2);
+    part.says("it gives the feature maps `stride4,stride8`, expected a whole network").says("without --features");
     folder.write("cut.onnx", &fs::read(folder.path("a.onnx")).unwrap()[..1000]);
     folder.run("predict --weights cut.onnx photos/0.png").exits(2).says("bytes are announced");
+}
+
+/// Files that an exporter of PyTorch wrote of a network of its own do not describe it.
+#[test]
+fn a_foreign_file_of_a_custom_network_needs_its_description() {
+    let folder = Folder::new();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../hardnet-params/tests/onnx/dense.dynamo.onnx");
+    let networks = concat!(env!("CARGO_MANIFEST_DIR"), "/../hardnet-params/tests/onnx/networks.json");
+    let all: serde_json::Value = serde_json::from_slice(&fs::read(networks).unwrap()).unwrap();
+    let config: hardnet_graph::Config = serde_json::from_value(all["dense"]["config"].clone()).unwrap();
+    folder.write("net.toml", config.to_toml());
+    fs::copy(file, folder.path("net.onnx")).unwrap();
+    folder
+        .run("convert net.onnx net.safetensors")
+        .exits(2)
+        .says("`net.onnx` does not hold hardnet68")
+        .says("hint: if it is a network of your own, pass --model FILE that describes it");
+    folder.run("convert net.onnx net.safetensors --model net.toml").exits(0);
+}
+
+/// Each is refused with its reason, and without work that its size does not earn.
+#[test]
+fn hostile_files_are_refused_with_a_reason() {
+    let folder = Folder::new();
+    let stored = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus-stored/onnx");
+    for (name, reason) in [
+        ("cycle", "which no earlier node writes"),
+        ("huge", "is f32[2, 1099511627776] and has 8 bytes, expected 8796093022208"),
+        ("external", "the elements of a tensor are in another file"),
+        ("short", "bytes, expected"),
+        ("cut", "bytes are announced"),
+        ("found-no-output", "it has no output"),
+    ] {
+        fs::copy(format!("{stored}/{name}"), folder.path("x.onnx")).unwrap();
+        folder.run("convert x.onnx x.safetensors").exits(2).says(reason);
+        assert!(!folder.path("x.safetensors").exists());
+    }
 }

@@ -44,7 +44,8 @@ impl<'m> Layers<'m> {
     ///
     /// # Errors
     ///
-    /// [`Error::Layer`] for the first layer that is not the graph's.
+    /// [`Error::Layer`] for the first layer that is not the graph's, [`Error::Part`] where the model ends before the
+    /// graph does.
     pub fn parameters(&self, graph: &Graph) -> Result<Vec<Parameter<'m>>> {
         let graph = graph.inference();
         let (nodes, params) = (&graph.nodes()[1..], graph.params());
@@ -61,10 +62,8 @@ impl<'m> Layers<'m> {
         }
         let named = |id: usize| graph.nodes()[id].name.clone();
         if nodes.len() > self.layers.len() {
-            return Err(Error::Layer {
-                layer: named(self.layers.len() + 1),
-                reason: "the model does not have it".into(),
-            });
+            let reason = format!("the model ends before `{}`", named(self.layers.len() + 1));
+            return Err(Error::Part { reason });
         }
         if let Some(more) = self.layers.get(nodes.len()) {
             let layer = excerpt(&more.name);

@@ -81,6 +81,11 @@ fn layers_of_another_network_are_named() {
     refused(with(link, |node| set(node, "axis", Attribute::Int(2))), "it does not join channels");
     refused(|model| model.outputs[0].name = "base.4".into(), "the model's first output is another map");
     refused(|model| drop(model.nodes.drain(model.nodes.len() - 3..)), "the first output is not a map");
+    let part = |model: &mut Model<'static>| {
+        model.nodes.truncate(model.nodes.len() - 3);
+        model.outputs[0].name = "base.5".into();
+    };
+    refused(part, "the model ends before `base.6.0`, expected a whole network");
     let four = crate::model::Dim::Fixed(4);
     refused(|model| model.inputs[0].dims[1] = four, "it has 4 channels, expected 3");
 }
