@@ -3,6 +3,7 @@
 //! * [`Mask`] is the class of each pixel. [`MaskReader`] reads masks of data sets: numbers, palettes, and colors by a
 //!   [`Palette`]; a [`LabelTable`] says which class a number means. [`cityscapes`] has the classes of Cityscapes.
 //! * [`cityscapes_pairs`] and [`folder_pairs`] find images and their masks.
+//! * A [`Protocol`] turns an image into the tensor that a network reads, as FC-HarDNet or PaddleSeg does.
 //! * [`Confusion`] counts how far predictions agree with masks, and [`Figures`] are mean IoU and its siblings.
 
 pub mod cityscapes;
@@ -10,8 +11,10 @@ mod dataset;
 mod mask;
 mod metrics;
 mod palette;
+mod protocol;
 
 pub use dataset::{LabelKind, Pair, PairsError, Split, UnknownSplit, cityscapes_pairs, folder_pairs, is_cityscapes};
 pub use mask::{IGNORED, LabelTable, MAX_CLASSES, Mask, MaskError, MaskReader};
 pub use metrics::{Confusion, Figures};
 pub use palette::{Palette, PaletteError};
+pub use protocol::{Convention, InputSize, InputTensor, Protocol, ProtocolError, UnknownProtocol, UnknownSize};
