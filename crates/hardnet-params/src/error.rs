@@ -229,6 +229,12 @@ pub enum Error {
         /// Name of the parameter.
         name: String,
     },
+    /// A parameter that a quantized network does not have in floating point.
+    #[error("`{name}` is stored in 8-bit integers, expected floating point")]
+    Integers {
+        /// Name of the parameter.
+        name: String,
+    },
     /// Reading a parameter from a source that is not a file failed.
     #[error("cannot read the parameter `{name}`")]
     Source {

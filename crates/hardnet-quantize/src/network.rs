@@ -1,0 +1,175 @@
+//! The network that is quantized: which nodes compute in integers, and their parameters.
+
+use hardnet_graph::{
+    BatchNorm, Conv, Graph, Grouping, Node, NodeId, Op, ParamInfo, ParamKind, Pointwise, Pool, PoolKind,
+};
+use hardnet_params::Parameters;
+
+use crate::error::{Error, Result};
+
+/// What a node does in the quantized network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Role {
+    /// The image.
+    Image,
+    /// A convolution that adds up integers.
+    Integer(Conv),
+    /// A convolution in f32, whose map is `u8`.
+    Float(Conv),
+    /// A pool of a `u8` map.
+    Pool(Pool),
+    /// Global average pooling, of f32.
+    Mean,
+    /// The classifier, in f32.
+    Linear,
+}
+
+impl Role {
+    /// Whether the node writes a map of `u8`.
+    pub(crate) fn writes_bytes(self) -> bool {
+        matches!(self, Self::Integer(_) | Self::Float(_) | Self::Pool(_))
+    }
+}
+
+/// Parameters of a convolution with its normalization, or of a linear layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    /// As stored.
+    pub(crate) weights: Vec<f32>,
+    /// Of each output channel, of the normalization after it.
+    pub(crate) scale: Vec<f64>,
+    /// The bias, of a convolution that of its normalization.
+    pub(crate) shift: Vec<f64>,
+    /// Weight, bias, running mean and variance of the normalization as stored; nothing of a linear layer.
+    pub(crate) norm: Vec<Vec<f32>>,
+    /// Mean and standard deviation before the activation, where the normalization tells them.
+    pub(crate) normal: Option<Vec<(f64, f64)>>,
+}
+
+/// A graph without dropouts, with its parameters.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) graph: Graph,
+    pub(crate) params: Vec<ParamInfo>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) layers: Vec<Option<Layer>>,
+    /// The nodes that read each node.
+    pub(crate) readers: Vec<Vec<NodeId>>,
+}
+
+impl Network {
+    pub(crate) fn new(graph: &Graph, parameters: &dyn Parameters) -> Result<Self> {
+        let graph = graph.inference();
+        let params = graph.params();
+        let mut roles: Vec<Role> = Vec::with_capacity(graph.nodes().len());
+        for node in graph.nodes() {
+            roles.push(role(node, &roles)?);
+        }
+        let mut readers = vec![Vec::new(); roles.len()];
+        for (id, node) in graph.nodes().iter().enumerate() {
+            node.inputs.iter().for_each(|&input| readers[input].push(id));
+        }
+        let reader = Reader { params: &params, parameters };
+        let layer = |(id, node): (NodeId, &Node)| match node.op {
+            Op::Conv(_) => reader.conv(id, node.after.norm.unwrap_or_default()).map(Some),
+            Op::Linear { .. } => reader.linear(id).map(Some),
+            _ => Ok(None),
+        };
+        let layers = graph.nodes().iter().enumerate().map(layer).collect::<Result<_>>()?;
+        Ok(Self { graph, params, roles, layers, readers })
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.graph.nodes()[id]
+    }
+
+    /// Input channels of a convolution that each weight of an output channel `output` reads, in their order.
+    pub(crate) fn channels_read(&self, id: NodeId, conv: &Conv, output: usize) -> std::ops::Range<usize> {
+        match conv.grouping {
+            Grouping::Depthwise => output..output + 1,
+            _ => 0..self.node(id).in_channels,
+        }
+    }
+}
+
+fn role(node: &Node, roles: &[Role]) -> Result<Role> {
+    let refuse = |reason| Err(Error::Layer { node: node.name.clone(), reason });
+    let single = || match node.inputs[..] {
+        [input] => Ok(roles[input]),
+        _ => refuse("it reads several maps"),
+    };
+    if node.before != Pointwise::NONE {
+        return refuse("it normalizes or activates what it reads");
+    }
+    match node.op {
+        Op::Input { .. } => Ok(Role::Image),
+        Op::Conv(conv) => {
+            if conv.bias || node.after.norm.is_none() || node.after.bounds().is_none() {
+                return refuse("it is not a convolution, batch normalization and ReLU6, ReLU or nothing");
+            }
+            let integer = node.inputs.iter().all(|&input| roles[input].writes_bytes());
+            match conv.grouping {
+                Grouping::Dense | Grouping::Depthwise if integer => Ok(Role::Integer(conv)),
+                _ if node.inputs.iter().any(|&input| roles[input].writes_bytes()) => {
+                    refuse("it reads groups of channels, or the image and another map")
+                }
+                _ => Ok(Role::Float(conv)),
+            }
+        }
+        _ if node.after != Pointwise::NONE => refuse("it is normalized or activated"),
+        Op::Pool(pool) => match single()? {
+            input if input.writes_bytes() => Ok(Role::Pool(pool)),
+            _ => refuse("it pools the image"),
+        },
+        Op::GLOBAL_AVERAGE_POOL => single().map(|_| Role::Mean),
+        Op::Linear { .. } => single().map(|_| Role::Linear),
+        _ => refuse("no kernel computes it"),
+    }
+}
+
+/// Whether a pool gives only values of its map.
+pub(crate) fn is_max(pool: &Pool) -> bool {
+    pool.kind == PoolKind::Max
+}
+
+/// Reads parameters node by node.
+struct Reader<'a> {
+    params: &'a [ParamInfo],
+    parameters: &'a dyn Parameters,
+}
+
+impl Reader<'_> {
+    fn conv(&self, node: NodeId, norm: BatchNorm) -> Result<Layer> {
+        let [gamma, beta, mean, variance] =
+            [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
+                .map(|kind| self.values(node, kind));
+        let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
+        let (scale, shift) = norm.scale_and_shift(&gamma, &beta, &mean, &variance);
+        // A reader of folded models makes up this normalization.
+        let made_up = mean.iter().all(|&mean| mean == 0.0) && gamma.iter().all(|&gamma| gamma == 1.0);
+        let normal = || beta.iter().zip(&gamma).map(|(&beta, &gamma)| (f64::from(beta), f64::from(gamma).abs()));
+        let normal = (!made_up).then(|| normal().collect());
+        let norm = vec![gamma, beta, mean, variance];
+        Ok(Layer { weights: self.values(node, ParamKind::ConvWeight)?, scale, shift, norm, normal })
+    }
+
+    fn linear(&self, node: NodeId) -> Result<Layer> {
+        let shift: Vec<f64> = self.values(node, ParamKind::LinearBias)?.into_iter().map(f64::from).collect();
+        let weights = self.values(node, ParamKind::LinearWeight)?;
+        Ok(Layer { weights, scale: vec![1.0; shift.len()], shift, norm: Vec::new(), normal: None })
+    }
+
+    fn values(&self, node: NodeId, kind: ParamKind) -> Result<Vec<f32>> {
+        let wanted = |param: &&ParamInfo| param.node == node && param.kind == kind;
+        let param = self.params.iter().find(wanted).expect("a node has the parameters of its operation");
+        let values = self.parameters.values(param)?;
+        if values.len() != param.count() {
+            let (name, expected) = (param.name.clone(), param.count());
+            return Err(hardnet_params::Error::Parameter { name, expected, found: values.len() }.into());
+        }
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(hardnet_params::Error::NotFinite { name: param.name.clone() }.into()),
+        }
+    }
+}
