@@ -8,6 +8,7 @@ mod block;
 mod classifier;
 mod layer;
 mod trainer;
+mod upsample;
 mod windows;
 
 use candle_core::{Result, Tensor};
@@ -20,6 +21,7 @@ pub use classifier::HarDNet;
 use hardnet_graph::{Graph, ModuleInfo, NodeId, Op};
 use layer::{Layer, Train};
 use trainer::Trainer;
+use upsample::bilinear;
 
 /// The layers of a graph with their parameters.
 #[derive(Clone, Debug)]
@@ -95,15 +97,28 @@ impl Layers {
         wanted.iter().flatten().for_each(|&node| keep[node] = true);
         let mut maps: Vec<Option<Tensor>> = vec![None; start.first];
         maps.reserve_exact(self.layers.len() - start.first);
+        // The size of each map, where it is known.
+        let mut sizes: Vec<Option<(usize, usize)>> = vec![None; start.first];
         let mut channel = 0;
         for &node in start.reads {
             let channels = self.graph.nodes()[node].out_channels;
             maps[node] = Some(start.map.narrow(1, channel, channels)?);
+            sizes[node] = rows_and_columns(start.map);
             channel += channels;
         }
         for (id, (node, layer)) in self.graph.nodes().iter().zip(&self.layers).enumerate().skip(start.first) {
             let input = if node.inputs.is_empty() { start.map.clone() } else { gather(&maps, &node.inputs)? };
-            maps.push(Some(layer.forward(&input, train)?));
+            let map = match layer {
+                Layer::Upsample(upsample) => {
+                    let Some(size) = sizes[upsample.like] else {
+                        candle_core::bail!("`{}` needs the size of a map from before the start", node.name);
+                    };
+                    bilinear(&input, size, upsample.alignment)?
+                }
+                layer => layer.forward(&input, train)?,
+            };
+            sizes.push(rows_and_columns(&map));
+            maps.push(Some(map));
             for &read in &node.inputs {
                 if self.last_readers[read] == id && !keep[read] {
                     maps[read] = None;
@@ -111,6 +126,14 @@ impl Layers {
             }
         }
         wanted.iter().map(|nodes| gather(&maps, nodes)).collect()
+    }
+}
+
+/// The size of a map, `[N, C, H, W]`.
+fn rows_and_columns(map: &Tensor) -> Option<(usize, usize)> {
+    match map.dims() {
+        &[_, _, height, width] => Some((height, width)),
+        _ => None,
     }
 }
 

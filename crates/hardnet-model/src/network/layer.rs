@@ -2,7 +2,7 @@
 
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::{BatchNormConfig, Conv2dConfig, Linear, VarBuilder};
-use hardnet_graph::{Activation, Conv, Grouping, Node, Op, Pointwise, Pool};
+use hardnet_graph::{Activation, Conv, Grouping, Node, Op, Pointwise, Pool, Upsample};
 use hardnet_kernels::training::dropout_keeps;
 
 use super::windows::{depthwise, pad, pool};
@@ -18,10 +18,14 @@ pub(super) struct Train {
 pub(super) enum Layer {
     Input,
     Conv(ConvNorm),
+    /// A convolution with bias by itself.
+    Plain(Plain),
     Pool(Pool),
     Dropout(Dropout),
     GlobalAveragePool,
     Linear(Linear),
+    /// Interpolation, for which [`Layers`](super::Layers) knows the size.
+    Upsample(Upsample),
 }
 
 impl Layer {
@@ -29,6 +33,7 @@ impl Layer {
     pub(super) fn new(node: &Node, dropouts: u64, vb: &VarBuilder) -> Result<Self> {
         Ok(match &node.op {
             Op::Input { .. } => Self::Input,
+            Op::Conv(conv) if conv.bias => Self::Plain(Plain::new(node, *conv, vb.pp(&node.name))?),
             Op::Conv(conv) => Self::Conv(ConvNorm::new(node, *conv, vb.pp(&node.name))?),
             Op::Pool(pool) => Self::Pool(*pool),
             Op::Dropout(probability) => Self::Dropout(Dropout { probability: *probability, layer: dropouts }),
@@ -36,6 +41,7 @@ impl Layer {
             Op::Linear { .. } => {
                 Self::Linear(candle_nn::linear(node.in_channels, node.out_channels, vb.pp(&node.name))?)
             }
+            Op::Upsample(upsample) => Self::Upsample(*upsample),
             op => candle_core::bail!("`{}` is a layer that Candle networks do not have: {op}", node.name),
         })
     }
@@ -52,8 +58,9 @@ impl Layer {
                 let norm = conv.norm.weight_and_bias().into_iter().flat_map(|(weight, bias)| [weight, bias]);
                 std::iter::once(&conv.weight).chain(norm).collect()
             }
+            Self::Plain(plain) => vec![&plain.weight, &plain.bias],
             Self::Linear(linear) => std::iter::once(linear.weight()).chain(linear.bias()).collect(),
-            Self::Input | Self::Pool(_) | Self::Dropout(_) | Self::GlobalAveragePool => Vec::new(),
+            Self::Input | Self::Pool(_) | Self::Dropout(_) | Self::GlobalAveragePool | Self::Upsample(_) => Vec::new(),
         }
     }
 
@@ -61,6 +68,8 @@ impl Layer {
         match self {
             Self::Input => Ok(x.clone()),
             Self::Conv(conv) => conv.forward(x, train),
+            Self::Plain(plain) => plain.forward(x),
+            Self::Upsample(_) => candle_core::bail!("the size of an interpolation is not known"),
             Self::Pool(settings) => pool(x, settings),
             Self::Dropout(dropout) => match train {
                 Some(train) => dropout.forward(x, train),
@@ -91,6 +100,52 @@ impl Dropout {
     }
 }
 
+/// The products of a convolution, dense or depthwise.
+fn convolution(x: &Tensor, conv: &Conv, weight: &Tensor) -> Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
+    let conv = conv.on((height, width));
+    if conv.is_depthwise() {
+        return depthwise(x, weight, conv.stride, conv.padding);
+    }
+    // Candle pads alike on all sides.
+    let (x, padding) = match conv.padding.uniform() {
+        Some(padding) => (x.clone(), padding),
+        None => (pad(x, conv.padding, 0.0)?, 0),
+    };
+    let config = Conv2dConfig { padding, stride: conv.stride, ..Default::default() };
+    candle_nn::Conv2d::new(weight.clone(), None, config).forward(&x)
+}
+
+/// Whether [`convolution`] computes it.
+fn is_known(node: &Node, conv: &Conv) -> bool {
+    let grouping = matches!(conv.grouping, Grouping::Dense | Grouping::Depthwise);
+    grouping && conv.dilation == 1 && conv.square_kernel().is_some() && node.before == Pointwise::NONE
+}
+
+/// A convolution with a bias, neither normalized nor activated.
+#[derive(Clone, Debug)]
+pub(super) struct Plain {
+    conv: Conv,
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Plain {
+    fn new(node: &Node, conv: Conv, vb: VarBuilder) -> Result<Self> {
+        if !is_known(node, &conv) || node.after != Pointwise::NONE {
+            candle_core::bail!("`{}` is a convolution that Candle networks do not have", node.name);
+        }
+        let shape = (node.out_channels, conv.channels_read(node.in_channels), conv.kernel.0, conv.kernel.1);
+        let weight = vb.get_with_hints(shape, "weight", candle_nn::init::DEFAULT_KAIMING_NORMAL)?;
+        let bias = vb.get_with_hints(node.out_channels, "bias", candle_nn::init::ZERO)?;
+        Ok(Self { conv, weight, bias })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        convolution(x, &self.conv, &self.weight)?.broadcast_add(&self.bias.reshape((1, (), 1, 1))?)
+    }
+}
+
 /// A convolution, its batch normalization and activation.
 #[derive(Clone, Debug)]
 pub(super) struct ConvNorm {
@@ -102,9 +157,7 @@ pub(super) struct ConvNorm {
 
 impl ConvNorm {
     fn new(node: &Node, conv: Conv, vb: VarBuilder) -> Result<Self> {
-        let known = matches!(conv.grouping, Grouping::Dense | Grouping::Depthwise) && !conv.bias && conv.dilation == 1;
-        let known = known && conv.square_kernel().is_some() && node.before == Pointwise::NONE;
-        let Some(norm) = node.after.norm.filter(|_| known) else {
+        let Some(norm) = node.after.norm.filter(|_| is_known(node, &conv)) else {
             candle_core::bail!("`{}` is a convolution that Candle networks do not have", node.name);
         };
         let norm = BatchNormConfig { eps: norm.eps, remove_mean: true, affine: true, momentum: norm.momentum };
@@ -116,17 +169,7 @@ impl ConvNorm {
     }
 
     fn forward(&self, x: &Tensor, train: Option<&Train>) -> Result<Tensor> {
-        let y = if self.conv.is_depthwise() {
-            depthwise(x, &self.weight, self.conv.stride, self.conv.padding)?
-        } else {
-            // Candle pads alike on all sides.
-            let (x, padding) = match self.conv.padding.uniform() {
-                Some(padding) => (x.clone(), padding),
-                None => (pad(x, self.conv.padding, 0.0)?, 0),
-            };
-            let config = Conv2dConfig { padding, stride: self.conv.stride, ..Default::default() };
-            candle_nn::Conv2d::new(self.weight.clone(), None, config).forward(&x)?
-        };
+        let y = convolution(x, &self.conv, &self.weight)?;
         let y = self.norm.forward_t(&y, train.is_some())?;
         match self.activation {
             Some(Activation::Relu6) => y.clamp(0f32, 6f32),
