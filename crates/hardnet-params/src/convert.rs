@@ -128,8 +128,9 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::ClassNames`] where there is not one name for each class.
+    /// [`Error::ClassNames`] where there is not one name for each class, [`Error::Quantized`] for a file of integers.
     pub fn new(weights: &'a WeightsFile, options: &ConversionOptions) -> Result<Self> {
+        weights.expect_floats()?;
         let own = weights.metadata();
         let labels = options.labels.clone().or_else(|| own.and_then(|own| own.labels.clone()));
         let expected = weights.config().classes();

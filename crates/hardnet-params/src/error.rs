@@ -44,13 +44,16 @@ pub struct Differences {
     pub not_finite: Vec<String>,
     /// Running variances with a value below zero.
     pub negative: Vec<String>,
+    /// Tensors and maps of a quantized network that cannot be, with what is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invalid: Vec<(String, String)>,
 }
 
 impl Differences {
     /// Number of differences.
     pub fn count(&self) -> usize {
         let named = [&self.missing, &self.unexpected, &self.not_finite, &self.negative];
-        named.map(Vec::len).iter().sum::<usize>() + self.misshaped.len() + self.unreadable.len()
+        named.map(Vec::len).iter().sum::<usize>() + self.misshaped.len() + self.unreadable.len() + self.invalid.len()
     }
 }
 
@@ -61,6 +64,7 @@ impl fmt::Display for Differences {
             .unreadable
             .iter()
             .map(|(name, dtype)| format!("`{}` is {dtype}, not f64, f32, f16 or bf16", excerpt(name)));
+        let invalid = self.invalid.iter().map(|(name, reason)| format!("`{}` {reason}", excerpt(name)));
         let kinds = [
             ("missing", quoted(&self.missing)),
             ("unexpected", quoted(&self.unexpected)),
@@ -68,6 +72,7 @@ impl fmt::Display for Differences {
             ("with an unsupported type", unreadable.collect()),
             ("not finite", quoted(&self.not_finite)),
             ("with a negative variance", quoted(&self.negative)),
+            ("invalid", invalid.collect()),
         ];
         for (at, (what, items)) in kinds.iter().filter(|(_, items)| !items.is_empty()).enumerate() {
             let separator = if at > 0 { "; " } else { "" };
@@ -228,6 +233,12 @@ pub enum Error {
         path: PathBuf,
         /// Name of the parameter.
         name: String,
+    },
+    /// A file of 8-bit integers where weights in floating point are needed.
+    #[error("the weights of `{path}` are 8-bit integers, expected floating point", path = .path.display())]
+    Quantized {
+        /// The file.
+        path: PathBuf,
     },
     /// A parameter that a quantized network does not have in floating point.
     #[error("`{name}` is stored in 8-bit integers, expected floating point")]

@@ -9,6 +9,7 @@ use hardnet_graph::{Config, ParamKind};
 use crate::error::{Error, Result};
 use crate::metadata::{METADATA_KEY, Metadata};
 use crate::options::{Expected, WeightsOptions};
+use crate::quantized::stored;
 use crate::recognize::{self, FileTensor, Recognized, Wanted, recognize};
 use crate::scheme::NamedParam;
 use crate::values;
@@ -44,6 +45,13 @@ pub fn examine_with(name: impl AsRef<Path>, checkpoint: &Checkpoint, options: &W
     let json = checkpoint.metadata().get(METADATA_KEY);
     let metadata = json.map(|json| Metadata::from_json(json)).transpose();
     let metadata = metadata.map_err(|reason| Error::Metadata { path: path(), reason })?;
+    if let Some(metadata) = &metadata
+        && let Some(quantization) = &metadata.quantization
+    {
+        let mut recognized = stored::recognize(checkpoint, &metadata.config, quantization)?;
+        recognized.assumed.clone_from(&metadata.assumed);
+        return Ok(Examined { recognized, metadata: Some(metadata.clone()) });
+    }
     let format = checkpoint.format();
     let tensors: Vec<_> = checkpoint.tensors().iter().map(|info| FileTensor::new(info, format)).collect();
     // What metadata describe is certain, unless they say that it was assumed.

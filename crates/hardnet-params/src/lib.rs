@@ -44,7 +44,9 @@ pub use metadata::{Metadata, Provenance};
 pub use onnx::{FEATURES_KEY, with_parameters};
 pub use options::{Expected, WeightsOptions};
 pub use parameters::Parameters;
-pub use quantized::{ChannelUnits, MapQuantization, QuantizedLayer, QuantizedParameters};
+pub use quantized::{
+    ChannelUnits, MapQuantization, Quantization, QuantizedLayer, QuantizedParameters, write_quantized,
+};
 pub use recognize::Recognized;
 pub use scheme::{NamedParam, Scheme};
 pub use weights_file::{FileParameters, OwnedParameters, WeightsFile};

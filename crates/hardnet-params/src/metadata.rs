@@ -6,6 +6,8 @@ use hardnet_graph::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::quantized::Quantization;
+
 /// The key under which a safetensors file's metadata holds a [`Metadata`] as JSON.
 pub(crate) const METADATA_KEY: &str = "hardnet";
 
@@ -32,6 +34,9 @@ pub struct Metadata {
     /// Assumptions about the network where the shapes of its tensors leave something open, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
+    /// How the network was quantized, where its weights are 8-bit integers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
     /// The file that this one was converted from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Provenance>,
@@ -62,6 +67,7 @@ impl Metadata {
             pipeline: None,
             scheme: None,
             assumed: Vec::new(),
+            quantization: None,
             source: None,
             tool: None,
         }

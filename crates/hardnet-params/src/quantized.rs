@@ -14,14 +14,23 @@
 //! A quantizer may give the channels of a map units of their own, so that one scale suits all of them: the readers'
 //! weights take them back, and [`QuantizedParameters::units`] tells them for maps that are outputs.
 
+mod description;
+pub(crate) mod stored;
+mod write;
+
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::parameters::Parameters;
+pub use description::Quantization;
+pub use write::write_quantized;
 
 /// How the 8-bit values of a map are read: `q` stands for `scale * (q - zero_point)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::exhaustive_structs)]
 pub struct MapQuantization {
     /// The distance of neighboring values.
+    #[serde(with = "description::as_f64")]
     pub scale: f32,
     /// The value that stands for zero: 0 for maps that are never negative, 128 for maps of both signs.
     pub zero_point: u8,

@@ -3,7 +3,8 @@
 //! A file fits its network or it does not: every parameter must be there once, in its shape, with finite values and no
 //! variance below zero, and nothing else but PyTorch's counters of batches, which inference does not use. Its names may
 //! be those of any [`Scheme`]; with metadata they are the canonical ones. Names may have a prefix, and then the file
-//! may hold other tensors next to those below it.
+//! may hold other tensors next to those below it. A quantized network is described by its metadata, and its layers are
+//! integers with their scales (`quantized/stored.rs`).
 
 mod parameters;
 
@@ -18,6 +19,8 @@ use crate::examine::{Examined, examine_with, network_name};
 use crate::metadata::Metadata;
 use crate::onnx::with_parameters;
 use crate::options::WeightsOptions;
+use crate::quantized::Quantization;
+use crate::quantized::stored::StoredLayers;
 use crate::recognize::Recognized;
 use crate::scheme::{NamedParam, Scheme};
 use crate::values;
@@ -38,6 +41,8 @@ pub struct WeightsFile {
     left_out: Vec<String>,
     assumed: Vec<String>,
     metadata: Option<Metadata>,
+    /// The layers of a quantized network.
+    stored: Option<StoredLayers>,
 }
 
 impl WeightsFile {
@@ -140,7 +145,9 @@ impl WeightsFile {
         // A network that the caller describes in place of an assumed one is the file's from now on.
         let metadata =
             metadata.map(|metadata| Metadata { config: config.clone(), assumed: assumed.clone(), ..metadata });
-        Ok(Self { path, checkpoint, config, scheme, params, prefix, wrappers, left_out, assumed, metadata })
+        let quantization = metadata.as_ref().and_then(|metadata| metadata.quantization.as_ref());
+        let stored = quantization.map(|own| StoredLayers::new(&checkpoint, &config, own)).transpose()?;
+        Ok(Self { path, checkpoint, config, scheme, params, prefix, wrappers, left_out, assumed, metadata, stored })
     }
 
     /// The file.
@@ -182,6 +189,24 @@ impl WeightsFile {
     /// The file's metadata, if it has any, with the network of [`config`](Self::config).
     pub fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
+    }
+
+    /// How the network was quantized, if the file holds 8-bit integers. Its [parameters](Self::parameters) are then
+    /// [`QuantizedParameters`](crate::QuantizedParameters), and have no values of its integer layers.
+    pub fn quantization(&self) -> Option<&Quantization> {
+        self.metadata.as_ref()?.quantization.as_ref()
+    }
+
+    /// Checks that all parameters are in floating point.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Quantized`] for a file of 8-bit integers.
+    pub fn expect_floats(&self) -> Result<()> {
+        match self.stored {
+            Some(_) => Err(Error::Quantized { path: self.path.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// The file as a table of tensors, as stored.

@@ -48,16 +48,37 @@ pub(crate) fn header<'a>(
     precision: Precision,
     metadata: &Metadata,
 ) -> Vec<u8> {
+    let tensors: Vec<_> = shapes
+        .map(|(name, shape)| StoredTensor {
+            name: name.into(),
+            tag: precision.tag(),
+            shape: shape.to_vec(),
+            bytes: shape.iter().product::<usize>() * precision.size(),
+        })
+        .collect();
+    header_of(tensors.iter(), metadata)
+}
+
+/// A tensor in a header.
+pub(crate) struct StoredTensor {
+    pub(crate) name: String,
+    /// The name of its type.
+    pub(crate) tag: &'static str,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: usize,
+}
+
+/// The length and the JSON header of a file of these tensors, padded.
+pub(crate) fn header_of<'a>(tensors: impl Iterator<Item = &'a StoredTensor>, metadata: &Metadata) -> Vec<u8> {
     let mut entries = Vec::new();
     entries.push(format!("\"__metadata__\":{}", json!(BTreeMap::from([(METADATA_KEY, metadata.to_json())]))));
     let mut end = 0;
-    for (name, shape) in shapes {
+    for StoredTensor { name, tag, shape, bytes } in tensors {
         let start = end;
-        end += shape.iter().product::<usize>() * precision.size();
+        end += bytes;
         entries.push(format!(
-            "{}:{{\"dtype\":\"{}\",\"shape\":{},\"data_offsets\":[{start},{end}]}}",
+            "{}:{{\"dtype\":\"{tag}\",\"shape\":{},\"data_offsets\":[{start},{end}]}}",
             json!(name),
-            precision.tag(),
             json!(shape)
         ));
     }

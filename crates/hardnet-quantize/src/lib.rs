@@ -1,7 +1,7 @@
 //! From a HarDNet in f32 to one in 8-bit integers, without images or with them.
 //!
-//! [`quantize`] takes a graph and its parameters and gives a [`Quantized`] network: `u8` maps, `i8` weights with a scale
-//! for each output channel, and the first convolution and the classifier in f32. By default it needs no images:
+//! [`quantize`] takes a graph and its parameters and gives a [`Quantized`] network: `u8` maps, `i8` weights with a
+//! scale for each output channel, and the first convolution and the classifier in f32. By default it needs no images:
 //!
 //! * **Ranges** follow from ReLU6, which bounds a map to 0 to 6, and from batch normalization: without an activation
 //!   after it, a channel has the mean `beta` and the standard deviation `gamma`.

@@ -1,7 +1,7 @@
 //! The parameters of a file, borrowed from it or taken out of it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use hardnet_checkpoint::Elements;
@@ -10,6 +10,8 @@ use hardnet_graph::ParamInfo;
 use super::WeightsFile;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
+use crate::quantized::stored::StoredLayers;
+use crate::quantized::{ChannelUnits, MapQuantization, QuantizedLayer, QuantizedParameters};
 use crate::scheme::NamedParam;
 use crate::values::{self, FloatType};
 
@@ -31,9 +33,53 @@ impl Parameters for FileParameters<'_> {
     fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
         match self.places.get(param.name.as_str()) {
             Some((named, index)) => self.file.read(named, *index),
-            None => Err(Error::NoParameter { path: self.file.path.clone(), name: param.name.clone() }),
+            None => Err(absent(self.file.stored.as_ref(), &self.file.path, param)),
         }
     }
+}
+
+impl QuantizedParameters for FileParameters<'_> {
+    fn map(&self, node: &str) -> Option<MapQuantization> {
+        self.file.stored.as_ref()?.maps.get(node).copied()
+    }
+
+    fn layer(&self, node: &str) -> Result<Option<QuantizedLayer>> {
+        let read = |index: usize| {
+            let bytes = self.file.checkpoint.read(index);
+            let bytes = bytes.map_err(|source| damaged(&self.file.path, source))?;
+            Ok(bytes.into_owned())
+        };
+        layer(self.file.stored.as_ref(), node, read)
+    }
+
+    fn units(&self, node: &str) -> Option<ChannelUnits> {
+        self.file.stored.as_ref()?.units.get(node).cloned()
+    }
+}
+
+/// The error for a parameter that a file does not have.
+fn absent(stored: Option<&StoredLayers>, path: &Path, param: &ParamInfo) -> Error {
+    let is_of = |node: &String| param.name.strip_prefix(node.as_str()).is_some_and(|rest| rest.starts_with('.'));
+    if stored.is_some_and(|stored| stored.layers.keys().any(is_of)) {
+        return Error::Integers { name: param.name.clone() };
+    }
+    Error::NoParameter { path: path.into(), name: param.name.clone() }
+}
+
+fn damaged(path: &Path, source: hardnet_checkpoint::Error) -> Error {
+    Error::Format { path: path.into(), source: Box::new(source) }
+}
+
+/// The layer of `node`, whose tensors `read` gives.
+fn layer(
+    stored: Option<&StoredLayers>,
+    node: &str,
+    mut read: impl FnMut(usize) -> Result<Vec<u8>>,
+) -> Result<Option<QuantizedLayer>> {
+    let Some(&[weights, scale, bias]) = stored.and_then(|stored| stored.layers.get(node)) else { return Ok(None) };
+    let weights = read(weights)?.into_iter().map(u8::cast_signed).collect();
+    let mut floats = |index: usize| Ok::<_, Error>(values::decode(&read(index)?, FloatType::F32));
+    Ok(Some(QuantizedLayer::new(weights, floats(scale)?, floats(bias)?)))
 }
 
 /// The parameters of a [`WeightsFile`] as f32; each can be read once; made by
@@ -42,6 +88,7 @@ impl Parameters for FileParameters<'_> {
 pub struct OwnedParameters {
     path: PathBuf,
     elements: Mutex<Elements>,
+    stored: Option<StoredLayers>,
     places: HashMap<String, StoredParam>,
 }
 
@@ -64,17 +111,35 @@ impl OwnedParameters {
             (named.param.name.clone(), StoredParam { named, index, dtype })
         };
         let places = file.params.into_iter().map(place).collect();
-        Self { path: file.path, elements: Mutex::new(file.checkpoint.into_elements()), places }
+        let elements = Mutex::new(file.checkpoint.into_elements());
+        Self { path: file.path, elements, stored: file.stored, places }
+    }
+
+    fn take(&self, index: usize) -> Result<Vec<u8>> {
+        let bytes = self.elements.lock().unwrap_or_else(PoisonError::into_inner).take(index);
+        bytes.map_err(|source| damaged(&self.path, source))
     }
 }
 
 impl Parameters for OwnedParameters {
     fn values(&self, param: &ParamInfo) -> Result<Vec<f32>> {
         let Some(StoredParam { named, index, dtype }) = self.places.get(param.name.as_str()) else {
-            return Err(Error::NoParameter { path: self.path.clone(), name: param.name.clone() });
+            return Err(absent(self.stored.as_ref(), &self.path, param));
         };
-        let bytes = self.elements.lock().unwrap_or_else(PoisonError::into_inner).take(*index);
-        let bytes = bytes.map_err(|source| Error::Format { path: self.path.clone(), source: Box::new(source) })?;
-        Ok(values::canonical(values::decode(&bytes, *dtype), named))
+        Ok(values::canonical(values::decode(&self.take(*index)?, *dtype), named))
+    }
+}
+
+impl QuantizedParameters for OwnedParameters {
+    fn map(&self, node: &str) -> Option<MapQuantization> {
+        self.stored.as_ref()?.maps.get(node).copied()
+    }
+
+    fn layer(&self, node: &str) -> Result<Option<QuantizedLayer>> {
+        layer(self.stored.as_ref(), node, |index| self.take(index))
+    }
+
+    fn units(&self, node: &str) -> Option<ChannelUnits> {
+        self.stored.as_ref()?.units.get(node).cloned()
     }
 }
