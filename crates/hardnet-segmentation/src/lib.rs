@@ -4,6 +4,7 @@
 //!   [`Palette`]; a [`LabelTable`] says which class a number means. [`cityscapes`] has the classes of Cityscapes.
 //! * [`cityscapes_pairs`] and [`folder_pairs`] find images and their masks.
 //! * A [`Protocol`] turns an image into the tensor that a network reads, as FC-HarDNet or PaddleSeg does.
+//! * [`Scores`] are the logits of a network; a [`Merge`] makes classes of them, of several views of an image too.
 //! * [`Confusion`] counts how far predictions agree with masks, and [`Figures`] are mean IoU and its siblings.
 
 pub mod cityscapes;
@@ -12,9 +13,11 @@ mod mask;
 mod metrics;
 mod palette;
 mod protocol;
+mod scores;
 
 pub use dataset::{LabelKind, Pair, PairsError, Split, UnknownSplit, cityscapes_pairs, folder_pairs, is_cityscapes};
 pub use mask::{IGNORED, LabelTable, MAX_CLASSES, Mask, MaskError, MaskReader};
 pub use metrics::{Confusion, Figures};
 pub use palette::{Palette, PaletteError};
 pub use protocol::{Convention, InputSize, InputTensor, Protocol, ProtocolError, UnknownProtocol, UnknownSize};
+pub use scores::{Averaging, Merge, Scores, ScoresError, View};
