@@ -25,7 +25,12 @@ pub enum ImageInput<'a> {
 
 impl<'a> ImageInput<'a> {
     /// Reads and decodes the image as `options` say; also returns what decoding lost of it.
-    pub(crate) fn decode(self, options: &DecodeOptions) -> Result<(Cow<'a, Image>, Vec<DecodeWarning>)> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadImage`], [`Error::NotAnImageFile`], [`Error::ImageTooLarge`], [`Error::ImageFile`] and
+    /// [`Error::Decode`] for an image that cannot be read.
+    pub fn decode(self, options: &DecodeOptions) -> Result<(Cow<'a, Image>, Vec<DecodeWarning>)> {
         let decoded = match self {
             Self::Image(image) => return Ok((image, Vec::new())),
             Self::Bytes(bytes) => options.decode(&bytes).map_err(Error::Decode),

@@ -1,5 +1,7 @@
 //! Semantic segmentation: the class of each pixel of an image.
 //!
+//! * A [`Segmenter`] holds a network with its preprocessing and classes. A [`Segmentation`] is its result for an image:
+//!   a mask, areas by class, pictures. [`Views`] are mirrored or scaled images whose results are averaged.
 //! * [`Mask`] is the class of each pixel. [`MaskReader`] reads masks of data sets: numbers, palettes, and colors by a
 //!   [`Palette`]; a [`LabelTable`] says which class a number means. [`cityscapes`] has the classes of Cityscapes.
 //! * [`cityscapes_pairs`] and [`folder_pairs`] find images and their masks.
@@ -9,15 +11,25 @@
 
 pub mod cityscapes;
 mod dataset;
+mod error;
 mod mask;
 mod metrics;
+mod network;
 mod palette;
 mod protocol;
 mod scores;
+mod segmentation;
+mod segmenter;
+mod views;
 
 pub use dataset::{LabelKind, Pair, PairsError, Split, UnknownSplit, cityscapes_pairs, folder_pairs, is_cityscapes};
+pub use error::{Error, Result};
 pub use mask::{IGNORED, LabelTable, MAX_CLASSES, Mask, MaskError, MaskReader};
 pub use metrics::{Confusion, Figures};
+pub use network::ComputeScores;
 pub use palette::{Palette, PaletteError};
 pub use protocol::{Convention, InputSize, InputTensor, Protocol, ProtocolError, UnknownProtocol, UnknownSize};
 pub use scores::{Averaging, Merge, Scores, ScoresError, View};
+pub use segmentation::{Area, ClassNames, Segmentation, overlay};
+pub use segmenter::{Compared, Prepared, Segmenter, SegmenterBuilder};
+pub use views::{ScaleError, Views};

@@ -69,6 +69,11 @@ impl Scores {
         &self.values
     }
 
+    /// The values without the shape around them.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
     /// The logits with left and right exchanged.
     pub fn mirrored(mut self) -> Self {
         self.values.chunks_exact_mut(self.width).for_each(<[f32]>::reverse);

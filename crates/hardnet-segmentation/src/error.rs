@@ -1,0 +1,45 @@
+//! Errors of the segmenter.
+
+use crate::mask::MaskError;
+use crate::protocol::ProtocolError;
+use crate::views::ScaleError;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Error of a [`Segmenter`](crate::Segmenter) or its builder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There are more or fewer names or colors than classes.
+    #[error("`{weights}` has {expected} classes, found names or colors of {found}")]
+    ClassCount {
+        /// The weights.
+        weights: String,
+        /// Classes of the network.
+        expected: usize,
+        /// Names or colors.
+        found: usize,
+    },
+    /// An image cannot be read.
+    #[error(transparent)]
+    Image(#[from] hardnet_classifier::Error),
+    /// An image cannot be prepared.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// A scale makes no sense.
+    #[error(transparent)]
+    Scale(#[from] ScaleError),
+    /// A mask does not fit.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+    /// The network cannot compute the input.
+    #[error(transparent)]
+    Network(Box<dyn std::error::Error + Send + Sync>),
+    /// Logits are infinite or NaN.
+    #[error("the network's output is not finite: `{weights}` is damaged")]
+    NotFinite {
+        /// The weights.
+        weights: String,
+    },
+}
