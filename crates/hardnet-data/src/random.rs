@@ -20,6 +20,8 @@ pub enum Purpose {
     Dropout = 5,
     /// Which samples an epoch draws with replacement.
     Sampling = 6,
+    /// Images that the program draws itself.
+    Scene = 7,
 }
 
 /// A stream of random numbers.

@@ -7,16 +7,19 @@
 //! * [`cityscapes_pairs`] and [`folder_pairs`] find images and their masks.
 //! * A [`Protocol`] turns an image into the tensor that a network reads, as FC-HarDNet or PaddleSeg does.
 //! * [`Scores`] are the logits of a network; a [`Merge`] makes classes of them, of several views of an image too.
+//! * [`scenes`] draws images with masks, for demonstrations without download.
 //! * [`Confusion`] counts how far predictions agree with masks, and [`Figures`] are mean IoU and its siblings.
 
 pub mod cityscapes;
 mod dataset;
 mod error;
+mod load;
 mod mask;
 mod metrics;
 mod network;
 mod palette;
 mod protocol;
+pub mod scenes;
 mod scores;
 mod segmentation;
 mod segmenter;
@@ -24,6 +27,7 @@ mod views;
 
 pub use dataset::{LabelKind, Pair, PairsError, Split, UnknownSplit, cityscapes_pairs, folder_pairs, is_cityscapes};
 pub use error::{Error, Result};
+pub use load::{Item, LoadError, LoadOptions, Loaded, Loading};
 pub use mask::{IGNORED, LabelTable, MAX_CLASSES, Mask, MaskError, MaskReader};
 pub use metrics::{Confusion, Figures};
 pub use network::ComputeScores;
