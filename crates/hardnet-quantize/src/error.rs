@@ -13,6 +13,9 @@ pub enum Error {
     /// Parameters that cannot be read or do not fit.
     #[error(transparent)]
     Params(#[from] hardnet_params::Error),
+    /// A network that the engine does not compute.
+    #[error(transparent)]
+    Engine(#[from] hardnet_engine::Error),
     /// A layer that has no form in integers.
     #[error("`{node}` cannot be quantized: {reason}")]
     Layer {
@@ -30,4 +33,22 @@ pub enum Error {
         /// Name of the node.
         node: String,
     },
+    /// A measured map has a value that is infinite or NaN.
+    #[error("the map of `{node}` has values that are not finite")]
+    NotFinite {
+        /// Name of the node.
+        node: String,
+    },
+    /// A calibration without images.
+    #[error("no images were measured, expected at least one")]
+    NoImages,
+    /// A calibration of another network.
+    #[error("`{node}` was measured in another network")]
+    OtherNetwork {
+        /// The first node that differs.
+        node: String,
+    },
+    /// An unknown name of a [`RangeMethod`](crate::RangeMethod).
+    #[error("unknown method `{0}`, expected min-max, percentile, percentile=P with P above 50 and at most 100, or mse")]
+    UnknownMethod(String),
 }

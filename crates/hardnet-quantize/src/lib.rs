@@ -11,6 +11,9 @@
 //! * **Bias correction** takes back the mean error that rounded weights cause: `sum((w - w') * E[x])`, where the mean of
 //!   a ReLU6 map is that of a normal variable cut off at 0 and 6.
 //!
+//! [`quantize_calibrated`] takes ranges and means that a [`Calibrator`] has measured on images, by one of several
+//! [methods](RangeMethod).
+//!
 //! ```
 //! use hardnet_graph::{Config, Graph, Variant};
 //! use hardnet_params::QuantizedParameters;
@@ -27,9 +30,11 @@
 //! # }
 //! ```
 
+mod calibration;
 mod error;
 mod gaussian;
 mod groups;
+mod histogram;
 mod integers;
 mod network;
 mod options;
@@ -40,7 +45,8 @@ mod rounding;
 mod statistics;
 mod units;
 
+pub use calibration::{Calibration, Calibrator, RangeMethod};
 pub use error::{Error, Result};
 pub use options::QuantizeOptions;
-pub use quantized::{Quantized, quantize};
+pub use quantized::{Quantized, quantize, quantize_calibrated};
 pub use report::LayerReport;

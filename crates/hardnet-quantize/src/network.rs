@@ -127,6 +127,20 @@ fn role(node: &Node, roles: &[Role]) -> Result<Role> {
     }
 }
 
+/// Whether a node writes a map that may be quantized.
+pub(crate) fn measured(op: &Op) -> bool {
+    matches!(op, Op::Conv(_) | Op::Pool(_))
+}
+
+/// Whether the map of a convolution or a pool may be negative.
+pub(crate) fn is_signed(graph: &Graph, id: NodeId) -> bool {
+    let node = &graph.nodes()[id];
+    match node.op {
+        Op::Pool(_) => node.inputs.iter().any(|&input| is_signed(graph, input)),
+        _ => node.after.bounds().is_none_or(|(least, _)| least < 0.0),
+    }
+}
+
 /// Whether a pool gives only values of its map.
 pub(crate) fn is_max(pool: &Pool) -> bool {
     pool.kind == PoolKind::Max

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use hardnet_graph::{Graph, NodeId, ParamInfo, ParamKind};
 use hardnet_params::{ChannelUnits, MapQuantization, Parameters, QuantizedLayer, QuantizedParameters};
 
+use crate::calibration::{Calibration, RangeMethod};
 use crate::error::Result;
 use crate::groups;
 use crate::integers::{self, IntegerConv};
@@ -38,7 +39,25 @@ pub fn quantize(graph: &Graph, parameters: &dyn Parameters, options: &QuantizeOp
     Ok(assemble(&network, &statistics, options))
 }
 
-pub(crate) fn assemble(network: &Network, statistics: &[Option<Statistics>], options: &QuantizeOptions) -> Quantized {
+/// As [`quantize`], with ranges and means that were measured on images.
+///
+/// # Errors
+///
+/// As [`quantize`], [`Error::NoImages`](crate::Error::NoImages) for a calibration without any,
+/// [`Error::OtherNetwork`](crate::Error::OtherNetwork) for one of another network.
+pub fn quantize_calibrated(
+    graph: &Graph,
+    parameters: &dyn Parameters,
+    calibration: &Calibration,
+    method: RangeMethod,
+    options: &QuantizeOptions,
+) -> Result<Quantized> {
+    let network = Network::new(graph, parameters)?;
+    let statistics = calibration.statistics(&network, method)?;
+    Ok(assemble(&network, &statistics, options))
+}
+
+fn assemble(network: &Network, statistics: &[Option<Statistics>], options: &QuantizeOptions) -> Quantized {
     let units = units::choose(network, statistics, options);
     let maps = maps(network, statistics, &units, options);
     let mut quantized = Quantized {
@@ -52,7 +71,7 @@ pub(crate) fn assemble(network: &Network, statistics: &[Option<Statistics>], opt
         if let Some(map) = maps[id] {
             quantized.maps.insert(node.name.clone(), map);
         }
-        if !units[id].is_none() && maps[id].is_some() {
+        if !units[id].is_none() {
             let f32s = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
             let units = ChannelUnits::new(f32s(&units[id].scale), f32s(&units[id].offset));
             quantized.units.insert(node.name.clone(), units);

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use hardnet_data::{Dataset, DecodeLimits, Pipeline, decode};
 use hardnet_demo::fashion_mnist::{CLASSES, SAMPLE_TAR, VAL_LIST, WEIGHTS};
 use hardnet_engine::{Plan, PlanOptions};
-use hardnet_graph::{Graph, NodeId, Op, ParamInfo, ParamKind};
+use hardnet_graph::{Graph, NodeId, Op, ParamInfo, ParamKind, Variant};
+use hardnet_params::synthetic::Synthetic;
 use hardnet_params::{Parameters, QuantizedParameters, WeightsFile};
-use hardnet_quantize::{QuantizeOptions, Quantized, quantize, reference};
+use hardnet_quantize::{
+    Calibration, Calibrator, QuantizeOptions, Quantized, RangeMethod, quantize, quantize_calibrated, reference,
+};
 
 const SIZE: (usize, usize) = (64, 64);
 
@@ -82,6 +85,43 @@ fn the_network_of_the_demonstration_keeps_its_maps_and_classes() {
     assert!(found.logits() > 33.0 && found.agreeing == images.len(), "{} dB, {}", found.logits(), found.agreeing);
     let worst = found.decibels.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(worst > 18.0, "{worst} dB");
+}
+
+#[test]
+fn measured_ranges_keep_the_maps_too() {
+    let (file, images) = (weights(), images(412));
+    let graph = Graph::new(file.config()).unwrap().inference();
+    let options = PlanOptions::default().size(SIZE.0, SIZE.1).batch(4);
+    let mut calibrator = Calibrator::new(&graph, &file.parameters(), &options).unwrap();
+    let (tested, measured) = images.split_at(12);
+    let logits = calibrator.add(measured).unwrap();
+    let calibration = calibrator.finish();
+    assert_eq!((logits.len(), calibration.images()), (10 * measured.len(), measured.len()));
+    for (method, least) in
+        [(RangeMethod::MinMax, 31.0), (RangeMethod::Percentile(99.99), 31.0), (RangeMethod::MeanSquaredError, 31.0)]
+    {
+        let quantized =
+            quantize_calibrated(&graph, &file.parameters(), &calibration, method, &QuantizeOptions::default()).unwrap();
+        let found = compare(&graph, &file.parameters(), &quantized, tested);
+        assert!(found.logits() > least && found.agreeing == tested.len(), "{method}: {} dB", found.logits());
+    }
+}
+
+#[test]
+fn a_calibration_fits_its_network_alone() {
+    let file = weights();
+    let graph = Graph::new(file.config()).unwrap();
+    let options = PlanOptions::default().size(SIZE.0, SIZE.1);
+    let calibrator = || Calibrator::new(&graph, &file.parameters(), &options).unwrap();
+    let quantize = |graph: &Graph, calibration: &Calibration| {
+        let (method, options) = (RangeMethod::MinMax, QuantizeOptions::default());
+        quantize_calibrated(graph, &Synthetic, calibration, method, &options).unwrap_err().to_string()
+    };
+    assert_eq!(quantize(&graph, &calibrator().finish()), "no images were measured, expected at least one");
+    let mut calibrated = calibrator();
+    calibrated.add(&images(1)).unwrap();
+    let other = Graph::new(&Variant::HarDNet68.into()).unwrap();
+    assert_eq!(quantize(&other, &calibrated.finish()), "`base.0` was measured in another network");
 }
 
 /// The same network with other channels: each output of a depthwise convolution is multiplied by a power of two, and

@@ -33,6 +33,11 @@ pub(super) fn unit_names(node: &str) -> [String; 2] {
     ["scale", "offset"].map(|leaf| format!("{node}.unit.{leaf}"))
 }
 
+/// Whether the channels of an operation's map have the units of the map that it reads.
+pub(super) fn is_pool(op: &Op) -> bool {
+    matches!(op, Op::Pool(_) | Op::AdaptiveAveragePool { .. })
+}
+
 /// The quantized layers of a file without differences.
 #[derive(Debug)]
 pub(crate) struct StoredLayers {
@@ -253,8 +258,8 @@ impl StoredLayers {
                 let offset = floats(&offset).unwrap_or_else(|| vec![0.0; scale.len()]);
                 ChannelUnits::new(scale, offset)
             });
-            let pooled = || match (&node.op, &node.inputs[..]) {
-                (Op::Pool(_), &[input]) => stored.units.get(&graph.nodes()[input].name).cloned(),
+            let pooled = || match (is_pool(&node.op), &node.inputs[..]) {
+                (true, &[input]) => stored.units.get(&graph.nodes()[input].name).cloned(),
                 _ => None,
             };
             if let Some(units) = own.or_else(pooled) {
