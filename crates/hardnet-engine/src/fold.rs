@@ -51,6 +51,13 @@ impl<'a> Folder<'a> {
         Ok(Folded { weights: self.values(node, ParamKind::ConvWeight)?, scale, bias })
     }
 
+    /// Reads the convolution at `node`, which has a bias and stands by itself.
+    pub(crate) fn conv_with_bias(&self, node: NodeId) -> Result<Folded> {
+        let bias: Vec<f64> = self.values(node, ParamKind::ConvBias)?.into_iter().map(f64::from).collect();
+        let weights = self.values(node, ParamKind::ConvWeight)?;
+        Ok(Folded { weights, scale: vec![1.0; bias.len()], bias })
+    }
+
     /// Reads the linear layer at `node`.
     pub(crate) fn linear(&self, node: NodeId) -> Result<Folded> {
         let bias: Vec<f64> = self.values(node, ParamKind::LinearBias)?.into_iter().map(f64::from).collect();

@@ -307,8 +307,11 @@ impl Compiler<'_> {
         Ok(match &node.op {
             Op::Conv(conv) => {
                 let (low, high) = node.after.bounds().ok_or_else(unknown)?;
-                let norm = node.after.norm.filter(|_| !conv.bias && node.before == Pointwise::NONE);
-                let filter = self.folder.conv(id, norm.ok_or_else(unknown)?)?;
+                let filter = match node.after.norm.filter(|_| node.before == Pointwise::NONE) {
+                    Some(norm) if !conv.bias => self.folder.conv(id, norm)?,
+                    None if conv.bias && node.before == Pointwise::NONE => self.folder.conv_with_bias(id)?,
+                    _ => return Err(unknown()),
+                };
                 let input = self.builder.size(inputs[0])?;
                 let algorithm = choice::algorithm(node, conv, input, self.options);
                 self.builder.conv(&inputs, conv, Clamp { low, high }, algorithm, &filter.as_filter())?
@@ -316,6 +319,10 @@ impl Compiler<'_> {
             _ if (node.before, node.after) != (Pointwise::NONE, Pointwise::NONE) => return Err(unknown()),
             Op::Pool(pool) => self.builder.pool(single()?, pool)?,
             &Op::GLOBAL_AVERAGE_POOL => self.builder.mean(single()?)?,
+            Op::Upsample(upsample) => {
+                let like = self.builder.size(self.maps[upsample.like])?;
+                self.builder.upsample(single()?, (like.height, like.width), upsample.alignment)?
+            }
             Op::Linear { channels } => {
                 let filter = self.folder.linear(id)?;
                 self.builder.linear(single()?, *channels, &filter.as_filter())?

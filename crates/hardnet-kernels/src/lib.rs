@@ -56,7 +56,7 @@ pub use algorithm::Algorithm;
 pub use error::{Error, Result, Unsupported};
 pub use filter::Filter;
 pub use gemm::Clamp;
-pub use hardnet_graph::{Conv, Grouping, Padding, Pool, PoolKind};
+pub use hardnet_graph::{Alignment, Conv, Grouping, Padding, Pool, PoolKind};
 pub use hardnet_simd::Isa;
 pub use inference::step::StepInfo;
 pub use inference::{Memory, Program};

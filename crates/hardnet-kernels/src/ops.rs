@@ -6,6 +6,7 @@
 //! | depthwise convolution | [`depthwise`] | [`depthwise::gradient`] |
 //! | batch normalization and activation | folded into weights; in training [`batch_norm`] | [`batch_norm`] |
 //! | pool, mean of a map | [`pool`] | [`pool`] |
+//! | bilinear interpolation | [`upsample`] | [`upsample`] |
 //! | linear layer | [`linear`] | [`linear`] |
 //! | dropout | [`dropout`] | [`dropout`] |
 //! | image, gradient of outputs | [`load`] | [`load`] |
@@ -22,3 +23,4 @@ pub(crate) mod fused;
 pub(crate) mod linear;
 pub(crate) mod load;
 pub(crate) mod pool;
+pub(crate) mod upsample;

@@ -3,8 +3,8 @@
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_model::{
-    Activation, Backbone, Config, Downsample, Graph, HarDNet, Isa, ParamInfo, Parameters, Plan, PlanOptions,
-    StemPadding, Taps, Variant,
+    Activation, Backbone, Config, Decoder, Downsample, Graph, HarDNet, Isa, ParamInfo, Parameters, Plan, PlanOptions,
+    SegmentationVariant, StemPadding, Taps, Variant,
 };
 use hardnet_params::synthetic::{self, Synthetic};
 
@@ -137,6 +137,50 @@ fn fc_hardnets_encoder_agrees_with_candle() {
     for (height, width) in [(64, 64), (131, 70)] {
         let worst = difference(&config, &network, &options(height, width, 2), 3);
         assert!(worst < 2e-4, "{height}x{width}: outputs differ by {worst}");
+    }
+}
+
+/// The greatest difference of two lists, relative to the greatest magnitude of the second.
+fn relative(found: &[f32], expected: &[f32]) -> f32 {
+    worst(found, expected) / expected.iter().fold(0.0, |most, value| value.abs().max(most))
+}
+
+/// Logits of every pixel, and before their interpolation to the image's size; sizes that no stride divides.
+#[test]
+fn segmentation_networks_agree_with_candle() {
+    let small = Config::from(Variant::HarDNet39Ds).with_decoder(Decoder::new(5, false));
+    let configs = SegmentationVariant::ALL.map(Config::from).into_iter().chain([small]);
+    for config in configs {
+        let network = candle(&config);
+        for (height, width, count) in [(64, 96, 1), (97, 75, 2), (66, 131, 1)] {
+            let images = images(&config, count, height, width);
+            let tensor = Tensor::from_vec(images.concat(), (count, 3, height, width), &Device::Cpu).unwrap();
+            let modules = network.graph().modules().len();
+            let maps = network.module_outputs(&tensor, &[modules - 2, modules - 1]).unwrap();
+            let values = |at: usize| maps[at].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let mut plan = Plan::new(&config, &Synthetic, &options(height, width, 2)).unwrap();
+            let whole = relative(&plan.run(&images).unwrap(), &values(1));
+            let low = Graph::new(&config).unwrap().without_final_upsampling();
+            let mut plan = Plan::from_graph(&low, &Synthetic, &options(height, width, 2)).unwrap();
+            let quarter = relative(&plan.run(&images).unwrap(), &values(0));
+            let name = config.published_name();
+            assert!(whole < 1e-4 && quarter < 1e-4, "{name:?} {height}x{width}: {whole} and {quarter}");
+        }
+    }
+}
+
+#[test]
+fn segmentation_does_not_depend_on_threads() {
+    for variant in SegmentationVariant::ALL {
+        let config = Config::from(variant);
+        let images = images(&config, 1, 97, 130);
+        let run = |threads| {
+            Plan::new(&config, &Synthetic, &options(97, 130, 1).threads(threads)).unwrap().run(&images).unwrap()
+        };
+        let alone = run(1);
+        for threads in [2, 3, 5] {
+            assert!(run(threads) == alone, "{variant}: {threads} threads");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ops::depthwise::Depthwise;
 use crate::ops::fused::FusedGroup;
 use crate::ops::load::Load;
 use crate::ops::pool::Pooling;
+use crate::ops::upsample::Upsampling;
 
 /// Description of a step, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub(crate) enum Step {
     Winograd(Winograd),
     Depthwise(Depthwise),
     Pool(Pooling),
+    Upsample(Upsampling),
     Fused(FusedGroup),
     /// A layer that a later step computes.
     FusedIntoLater,
@@ -60,6 +62,7 @@ impl program::Step for Step {
             Self::Winograd(winograd) => winograd.phases(images, push),
             Self::Depthwise(depthwise) => push(Part::Whole, depthwise.tasks(images)),
             Self::Pool(pool) => push(Part::Whole, pool.tasks(images)),
+            Self::Upsample(upsampling) => push(Part::Whole, upsampling.tasks(images)),
             Self::Fused(group) => push(Part::Whole, group.tasks(images)),
             Self::FusedIntoLater => {}
         }
@@ -83,6 +86,7 @@ impl program::Step for Step {
                 Self::Winograd(winograd) => winograd.run(s, part, task, context),
                 Self::Depthwise(depthwise) => depthwise.run(s, task, context),
                 Self::Pool(pool) => pool.run(s, task, context),
+                Self::Upsample(upsampling) => upsampling.run(s, task, context),
                 Self::Fused(group) => group.run(s, task, context),
                 Self::FusedIntoLater => {}
             }

@@ -1,6 +1,6 @@
 //! From layers to a program for inference.
 
-use hardnet_graph::{Conv, Padding, Pool};
+use hardnet_graph::{Alignment, Conv, Padding, Pool};
 use hardnet_simd::{Isa, LANES};
 
 use super::arena::{Extent, place};
@@ -24,6 +24,7 @@ use crate::ops::depthwise::{self, Depthwise, DepthwiseFilter};
 use crate::ops::linear::linear;
 use crate::ops::load::Load;
 use crate::ops::pool::Pooling;
+use crate::ops::upsample::Upsampling;
 
 /// The packed weights of a layer, and the algorithm of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +120,16 @@ impl Builder {
     pub fn mean(&mut self, input: FeatureMap) -> Result<FeatureMap> {
         let layer = self.layers.mean(input)?;
         self.push(layer, self.without_weights(), "mean")
+    }
+
+    /// Adds bilinear interpolation to a number of rows and columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Size`] for an empty or huge map, [`Error::Unsupported`] for the image.
+    pub fn upsample(&mut self, input: FeatureMap, size: (usize, usize), alignment: Alignment) -> Result<FeatureMap> {
+        let layer = self.layers.upsample(input, size, alignment)?;
+        self.push(layer, self.without_weights(), "upsample")
     }
 
     /// Adds a linear layer on a map of one pixel; the weights of `filter` are `[out, in]`.
@@ -233,6 +244,7 @@ impl Builder {
             }
             Op::Pool { ref pool, .. } => Step::Pool(Pooling::pool(inputs[0], output, pool)),
             Op::Mean { .. } => Step::Pool(Pooling::mean(inputs[0], output)),
+            Op::Upsample { alignment, .. } => Step::Upsample(Upsampling::new(inputs[0], output, alignment)),
             Op::Linear { .. } => Step::Conv(linear(self.isa, inputs[0], output, *filter, image_stride)),
             Op::Dropout { .. } => unreachable!("inference has no dropout"),
         }

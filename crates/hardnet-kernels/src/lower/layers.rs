@@ -1,6 +1,6 @@
 //! The layers of a network under construction, checked as they are added, for inference and training alike.
 
-use hardnet_graph::{Conv, Grouping, Padding, Pool};
+use hardnet_graph::{Alignment, Conv, Grouping, Padding, Pool};
 
 use crate::error::{Error, Result, Unsupported};
 use crate::map::{FeatureMap, Shape};
@@ -21,6 +21,7 @@ pub(crate) enum Op {
     Depthwise { input: usize, stride: usize, padding: Padding },
     Pool { input: usize, pool: Pool },
     Mean { input: usize },
+    Upsample { input: usize, alignment: Alignment },
     Dropout { input: usize, layer: u64, first: usize, channels: usize, probability: f64 },
     Linear { input: usize },
 }
@@ -34,6 +35,7 @@ impl Op {
             Self::Depthwise { input, .. }
             | Self::Pool { input, .. }
             | Self::Mean { input }
+            | Self::Upsample { input, .. }
             | Self::Dropout { input, .. }
             | Self::Linear { input } => std::slice::from_ref(input),
         }
@@ -56,7 +58,7 @@ impl Layer {
             Op::Conv { kernel, .. } => self.input.channels * kernel * kernel,
             Op::Depthwise { .. } => depthwise::TAPS,
             Op::Linear { .. } => self.input.channels,
-            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Dropout { .. } => 0,
+            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Upsample { .. } | Op::Dropout { .. } => 0,
         }
     }
 
@@ -166,6 +168,13 @@ impl<T> Layers<T> {
     pub(crate) fn mean(&self, input: FeatureMap) -> Result<Layer> {
         let (at, input) = self.single(&[input])?;
         Ok(Layer { input, size: Shape { height: 1, width: 1, ..input }, op: Op::Mean { input: at } })
+    }
+
+    /// Checks an interpolation to a number of rows and columns.
+    pub(crate) fn upsample(&self, input: FeatureMap, size: (usize, usize), alignment: Alignment) -> Result<Layer> {
+        let (at, input) = self.single(&[input])?;
+        let size = Shape { height: size.0, width: size.1, ..input };
+        Ok(Layer { input, size, op: Op::Upsample { input: at, alignment } })
     }
 
     /// Checks a linear layer.

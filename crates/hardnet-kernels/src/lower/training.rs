@@ -2,7 +2,7 @@
 
 mod emit;
 
-use hardnet_graph::{Conv, Padding, Pool};
+use hardnet_graph::{Alignment, Conv, Padding, Pool};
 use hardnet_simd::{Isa, LANES};
 
 use super::arena::{Extent, place};
@@ -130,6 +130,16 @@ impl Builder {
         self.push(layer, 0, 0, Clamp::NONE)
     }
 
+    /// Adds bilinear interpolation to a number of rows and columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Size`] for an empty or huge map, [`Error::Unsupported`] for the image.
+    pub fn upsample(&mut self, input: FeatureMap, size: (usize, usize), alignment: Alignment) -> Result<FeatureMap> {
+        let layer = self.layers.upsample(input, size, alignment)?;
+        self.push(layer, 0, 0, Clamp::NONE)
+    }
+
     /// Adds dropout with `probability` on the concatenation of `inputs`; gives a map for each.
     ///
     /// # Errors
@@ -231,7 +241,7 @@ impl SavedSlices {
             Op::Conv { .. } => Self { norm: zeros(SAVED * lanes), weights: None },
             Op::Depthwise { .. } => Self { norm: zeros(SAVED * lanes), weights: zeros(depthwise::TAPS * lanes) },
             Op::Linear { .. } => Self { norm: None, weights: zeros(lanes + MAX_BLOCKS * LANES) },
-            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Dropout { .. } => Self::default(),
+            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Upsample { .. } | Op::Dropout { .. } => Self::default(),
         }
     }
 }

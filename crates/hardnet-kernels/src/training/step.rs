@@ -15,6 +15,7 @@ use crate::ops::dropout::Dropout;
 use crate::ops::linear::BiasGradient;
 use crate::ops::load::LoadBlocks;
 use crate::ops::pool::{PoolGradient, Pooling};
+use crate::ops::upsample::{Upsampling, UpsamplingGradient};
 
 /// A step ready to run, of one phase.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) enum Step {
     DepthwiseWeights(DepthwiseTraining),
     DepthwiseFinish(DepthwiseTraining),
     PoolGradient(PoolGradient),
+    Upsample(Upsampling),
+    UpsampleGradient(UpsamplingGradient),
     BiasGradient(BiasGradient),
 }
 
@@ -62,6 +65,8 @@ impl Step {
             Self::DepthwiseInput(_) => "gradient of depthwise input",
             Self::DepthwiseWeights(_) | Self::DepthwiseFinish(_) => "gradient of depthwise weights",
             Self::PoolGradient(_) => "gradient of pool",
+            Self::Upsample(_) => "upsample",
+            Self::UpsampleGradient(_) => "gradient of upsample",
             Self::BiasGradient(_) => "gradient of biases",
         }
     }
@@ -87,6 +92,8 @@ impl program::Step for Step {
             Self::WeightGradient(gradient) => gradient.tasks(),
             Self::WeightFinish(gradient) => gradient.finish_tasks(),
             Self::PoolGradient(pool) => pool.tasks(images),
+            Self::Upsample(upsampling) => upsampling.tasks(images),
+            Self::UpsampleGradient(upsampling) => upsampling.tasks(images),
             Self::BiasGradient(bias) => bias.tasks(),
         };
         push((), tasks);
@@ -125,6 +132,8 @@ impl program::Step for Step {
                 Self::DepthwiseWeights(depthwise) => depthwise.weight_gradient(s, task, context),
                 Self::DepthwiseFinish(depthwise) => depthwise.finish(task, context),
                 Self::PoolGradient(pool) => pool.run(s, task, context),
+                Self::Upsample(upsampling) => upsampling.run(s, task, context),
+                Self::UpsampleGradient(upsampling) => upsampling.run(s, task, context),
                 Self::BiasGradient(bias) => bias.run(task, context),
             }
         }

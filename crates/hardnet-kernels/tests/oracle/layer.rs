@@ -1,6 +1,6 @@
 //! Convolutions as the tests list them.
 
-use hardnet_kernels::{Clamp, Padding};
+use hardnet_kernels::{Alignment, Clamp, Padding};
 
 /// A dense convolution and the bounds of its results.
 #[derive(Clone, Copy, Debug)]
@@ -32,4 +32,20 @@ impl Depthwise {
     pub(crate) fn layer(&self, channels: usize) -> hardnet_kernels::Conv {
         hardnet_kernels::Conv::depthwise(channels).stride(self.stride).padding(self.padding)
     }
+}
+
+/// The weight of pixel `pixel` of a side of `input` pixels in output pixel `at` of `output`: by PyTorch's formulas of
+/// positions, one minus the distance.
+pub(crate) fn bilinear_weight(
+    alignment: Alignment,
+    (at, output): (usize, usize),
+    (pixel, input): (usize, usize),
+) -> f64 {
+    let last = (input - 1) as f64;
+    let position = match alignment {
+        Alignment::Corners if output == 1 => 0.0,
+        Alignment::Corners => at as f64 * last / (output - 1) as f64,
+        Alignment::HalfPixel => ((at as f64 + 0.5) * input as f64 / output as f64 - 0.5).clamp(0.0, last),
+    };
+    (1.0 - (position - pixel as f64).abs()).max(0.0)
 }

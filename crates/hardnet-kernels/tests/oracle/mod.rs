@@ -2,7 +2,8 @@
 
 mod layer;
 
-use hardnet_kernels::{Algorithm, Builder, FeatureMap, Filter, Padding, Pool, PoolKind};
+use hardnet_kernels::{Algorithm, Alignment, Builder, FeatureMap, Filter, Padding, Pool, PoolKind};
+use layer::bilinear_weight;
 pub(crate) use layer::{Conv, Depthwise};
 
 impl Conv {
@@ -125,6 +126,20 @@ pub(crate) fn mean(input: &Tensor) -> Tensor {
     let pixels = input.height * input.width;
     let values = input.values.chunks(pixels).map(|plane| plane.iter().sum::<f64>() / pixels as f64).collect();
     Tensor { channels: input.channels, height: 1, width: 1, values }
+}
+
+pub(crate) fn upsample(input: &Tensor, (height, width): (usize, usize), alignment: Alignment) -> Tensor {
+    let mut values = Vec::new();
+    for plane in input.values.chunks(input.height * input.width) {
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let pixel = |(at, value): (usize, &f64)| {
+                let row = bilinear_weight(alignment, (y, height), (at / input.width, input.height));
+                row * bilinear_weight(alignment, (x, width), (at % input.width, input.width)) * value
+            };
+            values.push(plane.iter().enumerate().map(pixel).sum());
+        }
+    }
+    Tensor { channels: input.channels, height, width, values }
 }
 
 /// Values in [-1, 1), every eighth of them zero.

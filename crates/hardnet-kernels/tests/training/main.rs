@@ -5,7 +5,7 @@
 mod oracle;
 
 use hardnet_kernels::training::{Builder, Program};
-use hardnet_kernels::{Clamp, Isa, Padding, Pool, PoolKind, Shape};
+use hardnet_kernels::{Alignment, Clamp, Isa, Padding, Pool, PoolKind, Shape};
 use oracle::{Conv, Depthwise, Layer, Network, random};
 
 /// The program of `network` for as many images as it has.
@@ -23,6 +23,9 @@ fn program(network: &Network, isa: Isa, threads: usize) -> Program {
             }
             Layer::Pool(input, pool) => vec![builder.pool(maps[*input][0], pool).unwrap()],
             Layer::Mean(input) => vec![builder.mean(maps[*input][0]).unwrap()],
+            Layer::Upsample(input, size, alignment) => {
+                vec![builder.upsample(maps[*input][0], *size, *alignment).unwrap()]
+            }
             Layer::Dropout(inputs, probability) => builder.dropout(&all(inputs), *probability).unwrap(),
             Layer::Linear(input, channels) => vec![builder.linear(maps[*input][0], *channels).unwrap()],
         };
@@ -262,6 +265,26 @@ fn pools_beside_convolutions_agree() {
         let mut network = network(2, (2, 4, 6), layers);
         network.outputs = vec![2, 3];
         check("a pool next to a convolution", &network);
+    }
+}
+
+/// A small map beside the one that it was pooled from, as in a decoder; and an output of another size.
+#[test]
+fn interpolations_agree() {
+    for alignment in [Alignment::Corners, Alignment::HalfPixel] {
+        for size in [(5, 7), (4, 6)] {
+            let layers = vec![
+                first(9),
+                Layer::Pool(1, Pool::average(2, 2)),
+                Layer::Upsample(2, size, alignment),
+                Layer::Conv(vec![3, 1], conv(5, 1, 1, Padding::default(), Clamp::RELU)),
+                Layer::Upsample(4, (11, 9), alignment),
+                Layer::Upsample(2, (3, 3), alignment),
+            ];
+            let mut network = network(2, (2, size.0, size.1), layers);
+            network.outputs = vec![5, 6];
+            check("a decoder", &network);
+        }
     }
 }
 

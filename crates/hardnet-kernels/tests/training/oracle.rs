@@ -1,10 +1,11 @@
 //! Networks in training by their definitions, in f64.
 
 use hardnet_kernels::training::dropout_keeps;
-use hardnet_kernels::{Clamp, Padding, Pool, PoolKind, Shape};
+use hardnet_kernels::{Alignment, Clamp, Padding, Pool, PoolKind, Shape};
 
 #[path = "../oracle/layer.rs"]
 mod layer;
+use layer::bilinear_weight;
 pub(crate) use layer::{Conv, Depthwise};
 
 /// A layer and the layers that it reads; 0 is the image, the first layer is 1.
@@ -14,6 +15,7 @@ pub(crate) enum Layer {
     Depthwise(usize, Depthwise),
     Pool(usize, Pool),
     Mean(usize),
+    Upsample(usize, (usize, usize), Alignment),
     Dropout(Vec<usize>, f64),
     Linear(usize, usize),
 }
@@ -133,7 +135,7 @@ impl Network {
                     (conv.channels, (weights, 2 * conv.channels))
                 }
                 Layer::Depthwise(input, _) => (channels[*input], (9 * channels[*input], 2 * channels[*input])),
-                Layer::Pool(input, _) | Layer::Mean(input) => (channels[*input], (0, 0)),
+                Layer::Pool(input, _) | Layer::Mean(input) | Layer::Upsample(input, ..) => (channels[*input], (0, 0)),
                 Layer::Dropout(inputs, _) => (of(inputs), (0, 0)),
                 Layer::Linear(input, out) => (*out, (out * channels[*input], *out)),
             };
@@ -262,6 +264,24 @@ impl Network {
                     let mut out = Batch::new(input.images, input.channels, 1, 1);
                     out.values =
                         input.values.chunks(pixels).map(|all| all.iter().sum::<f64>() / pixels as f64).collect();
+                    out
+                }
+                Layer::Upsample(input, (height, width), alignment) => {
+                    let input = &maps[*input];
+                    let mut out = Batch::new(input.images, input.channels, *height, *width);
+                    let planes = input.values.chunks(input.height * input.width);
+                    for (plane, out) in planes.zip(out.values.chunks_mut(height * width)) {
+                        for (at, out) in out.iter_mut().enumerate() {
+                            let (y, x) = (at / width, at % width);
+                            *out = plane.iter().enumerate().fold(0.0, |sum, (pixel, value)| {
+                                let row = (pixel / input.width, input.height);
+                                let column = (pixel % input.width, input.width);
+                                sum + bilinear_weight(*alignment, (y, *height), row)
+                                    * bilinear_weight(*alignment, (x, *width), column)
+                                    * value
+                            });
+                        }
+                    }
                     out
                 }
                 Layer::Dropout(inputs, probability) => {

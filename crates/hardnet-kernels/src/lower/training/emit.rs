@@ -19,6 +19,7 @@ use crate::ops::dropout::Dropout;
 use crate::ops::linear::{self, BiasGradient, linear};
 use crate::ops::load::LoadBlocks;
 use crate::ops::pool::{PoolGradient, Pooling};
+use crate::ops::upsample::{Upsampling, UpsamplingGradient};
 use crate::training::step::Step;
 
 /// The machine and batch that steps are made for.
@@ -162,6 +163,10 @@ impl<'a> Emitter<'a> {
                 let (input, output) = (self.layout(input, Kind::Output), self.layout(node, Kind::Output));
                 self.steps.push(Step::Pool(Pooling::mean(input, output)));
             }
+            Op::Upsample { input, alignment } => {
+                let (input, output) = (self.layout(input, Kind::Output), self.layout(node, Kind::Output));
+                self.steps.push(Step::Upsample(Upsampling::new(input, output, alignment)));
+            }
             Op::Dropout { input, layer, first, channels, probability } => {
                 let (from, to) = (self.layout(input, Kind::Output), self.layout(node, Kind::Output));
                 self.steps.push(Step::Dropout(Dropout { from, to, add: false, layer, first, channels, probability }));
@@ -252,6 +257,10 @@ impl<'a> Emitter<'a> {
                     let from = self.layout(reader, Kind::Gradient);
                     Step::PoolGradient(PoolGradient::mean(from, to, add))
                 }
+                Op::Upsample { alignment, .. } => {
+                    let from = self.layout(reader, Kind::Gradient);
+                    Step::UpsampleGradient(UpsamplingGradient::new(from, to, add, alignment))
+                }
                 Op::Dropout { layer, first, channels, probability, .. } => {
                     let from = self.layout(reader, Kind::Gradient);
                     Step::Dropout(Dropout { from, to, add, layer, first, channels, probability })
@@ -325,7 +334,7 @@ impl<'a> Emitter<'a> {
                 let (isa, image_stride) = (self.machine.isa, self.memory.image_stride);
                 self.emit_weight_gradient(|| linear::weight_gradient(isa, source, input, gradient, image_stride));
             }
-            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Dropout { .. } => {}
+            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Upsample { .. } | Op::Dropout { .. } => {}
         }
     }
 
