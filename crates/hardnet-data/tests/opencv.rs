@@ -21,7 +21,7 @@ fn every_method_equals_opencv() {
     let fixtures = fixtures();
     let cases = fixtures["resize"].as_array().expect("a list");
     assert!(cases.len() > 200);
-    let mut resizers: Vec<_> = Isa::available().into_iter().map(Resizer::with_isa).collect();
+    let mut resizers: Vec<_> = Isa::of_f32().into_iter().map(Resizer::with_isa).collect();
     for case in cases {
         let ((width, height), to) = (size(&case["from"]), size(&case["to"]));
         let image = noise(width, height, case["channels"].as_u64().expect("a number") as usize);
@@ -39,7 +39,7 @@ fn every_method_equals_opencv() {
 fn cubic_ipp_differs_by_a_level_in_rare_samples() {
     let stored = include_bytes!("opencv/cubic_ipp.bin");
     let fixtures = fixtures();
-    for isa in Isa::available() {
+    for isa in Isa::of_f32() {
         let mut resizer = Resizer::with_isa(isa);
         let (mut rest, mut different, mut different_where_whole) = (&stored[..], 0, 0);
         for case in fixtures["cubic_ipp"].as_array().expect("a list") {
@@ -72,7 +72,7 @@ fn cubic_ipp_is_the_same_on_every_instruction_set() {
             let resized = Resizer::with_isa(isa).resize(&image, to.0, to.1, Interpolation::CubicIpp);
             resized.expect("the sizes are accepted")
         };
-        for isa in Isa::available() {
+        for isa in Isa::of_f32() {
             assert_eq!(result(isa), result(Isa::Portable), "{isa} {start:?} to {to:?}");
         }
     }

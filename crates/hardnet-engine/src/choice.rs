@@ -53,7 +53,7 @@ pub(crate) fn algorithm(node: &Node, conv: &Conv, size: Shape, options: &PlanOpt
         return algorithm;
     }
     let pixels = size.height.saturating_mul(size.width).saturating_mul(options.chosen_batch());
-    let avx512 = matches!(options.isa, Isa::Avx512(_));
+    let avx512 = options.isa.avx512().is_some();
     if pixels < if avx512 { FEW_PIXELS_AVX512 } else { FEW_PIXELS } {
         let tiles = size.height.div_ceil(4) * size.width.div_ceil(4) * options.chosen_batch();
         let in_register = avx512 && tiles == REGISTER_TILES;

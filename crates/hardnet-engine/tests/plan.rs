@@ -25,7 +25,7 @@ fn worst(a: &[f32], b: &[f32]) -> f32 {
 fn logits_agree_with_pytorch_in_float64() {
     for variant in [Variant::HarDNet39Ds, Variant::HarDNet68] {
         let config = Config::from(variant);
-        for isa in Isa::available() {
+        for isa in Isa::of_f32() {
             let options = options(224, 224, 1).isa(isa);
             let logits = Plan::new(&config, &Synthetic, &options).unwrap().run(&images(&config, 1, 224, 224)).unwrap();
             let worst = worst(&logits, &golden(variant.name()).logits);
@@ -40,7 +40,7 @@ fn results_do_not_depend_on_threads_or_batches() {
     for variant in [Variant::HarDNet68, Variant::HarDNet39Ds] {
         let config = Config::from(variant);
         let images = images(&config, 5, 61, 99);
-        for isa in Isa::available() {
+        for isa in Isa::of_f32() {
             let run = |threads: usize, batch: usize| {
                 let options = options(61, 99, batch).threads(threads).isa(isa);
                 Plan::new(&config, &Synthetic, &options).unwrap().run(&images).unwrap()
@@ -62,7 +62,7 @@ fn logits_of_a_batch_invariant_plan_are_those_of_each_image_alone() {
         let config = Config::from(variant).with_classes(10);
         for (height, width) in [(64, 64), (128, 96)] {
             let images = images(&config, 5, height, width);
-            for isa in Isa::available() {
+            for isa in Isa::of_f32() {
                 let plan = |batch: usize, threads: usize| {
                     let options = options(height, width, batch).threads(threads).isa(isa).batch_invariant(true);
                     Plan::new(&config, &Synthetic, &options).unwrap()

@@ -47,7 +47,7 @@ fn check(size: Shape, layers: &[Layer]) -> usize {
     const IMAGES: usize = 3;
     let images: Vec<Vec<f32>> = (0..IMAGES).map(|n| random(n as u64 + 7, size.count())).collect();
     let mut most = 0;
-    for isa in Isa::available() {
+    for isa in Isa::of_f32() {
         for threads in [1, 3] {
             let (mut builder, mut map) = Builder::new(isa, threads, size).unwrap();
             for layer in layers {

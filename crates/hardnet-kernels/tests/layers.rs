@@ -76,7 +76,7 @@ impl Bench {
 
 /// Instruction sets and numbers of threads.
 fn machines() -> Vec<(Isa, usize)> {
-    Isa::available().into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]).collect()
+    Isa::of_f32().into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]).collect()
 }
 
 struct Parameters {
@@ -265,7 +265,7 @@ fn linear_layers() {
 /// Sets with fused multiply-add compute every sum in one order, whatever the width of their vectors.
 #[test]
 fn wide_vectors_change_no_bit() {
-    let fused: Vec<Isa> = Isa::available().into_iter().filter(|isa| isa.avx2().is_some()).collect();
+    let fused: Vec<Isa> = Isa::of_f32().into_iter().filter(|isa| isa.avx2().is_some()).collect();
     for (channels, outputs, height, width) in [(&[20][..], 17, 7, 7), (&[9, 24], 70, 14, 13), (&[90, 13], 39, 9, 30)] {
         for algorithm in Algorithm::ALL {
             let run = |&isa: &Isa| {
@@ -308,7 +308,7 @@ fn denormals_are_flushed() {
         program.run(&[vec![pixel; size.count()]], &mut output).unwrap();
         output
     };
-    for isa in Isa::available() {
+    for isa in Isa::of_f32() {
         for algorithm in Algorithm::ALL {
             for (pixel, weight, bias) in [(tiny, 1.0, 0.0), (1e30, tiny, 0.0), (1.0, 0.0, tiny), (-tiny, 1.0, -tiny)] {
                 let found = run(isa, algorithm, pixel, weight, bias);

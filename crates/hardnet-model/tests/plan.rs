@@ -91,7 +91,7 @@ fn large_batches_agree_with_candle_in_little_memory() {
     let ((one, none), (eight, lean)) = (weights(Isa::Portable, 1), weights(Isa::Portable, 8));
     assert_eq!((none, lean), (0, 4));
     assert!(eight < one, "{eight} bytes of weights for eight images, {one} for one");
-    if let Some(avx512) = Isa::available().into_iter().find(|isa| isa.name() == "avx512") {
+    if let Some(avx512) = Isa::of_f32().into_iter().find(|isa| isa.name() == "avx512") {
         let ((least, lean), (most, many)) = (weights(avx512, 1), weights(avx512, 8));
         assert_eq!((lean, many), (4, 4));
         assert!(least < one && most <= eight, "{least} and {most} bytes by AVX-512, {one} and {eight} by others");

@@ -18,8 +18,12 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA.
     Avx2(Avx2),
+    /// AVX2 and FMA, and dot products of bytes in 256-bit registers.
+    AvxVnni(AvxVnni),
     /// AVX-512 (F, BW, VL and DQ) in addition to AVX2 and FMA.
     Avx512(Avx512),
+    /// The same and dot products of bytes in 512-bit registers.
+    Avx512Vnni(Avx512Vnni),
 }
 
 /// Proof that the processor has AVX2 and FMA.
@@ -56,6 +60,48 @@ impl Avx512 {
     }
 }
 
+/// Proof that the processor has AVX-VNNI, AVX2 and FMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AvxVnni(Avx2);
+
+impl AvxVnni {
+    /// The token, if the processor has all sets.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avxvnni") {
+            return Avx2::detect().map(Self);
+        }
+        None
+    }
+}
+
+/// Proof that the processor has VNNI of AVX-512, and what [`Avx512`] proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx512Vnni(Avx512);
+
+impl Avx512Vnni {
+    /// The token, if the processor has all sets.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512vnni") {
+            return Avx512::detect().map(Self);
+        }
+        None
+    }
+}
+
+impl From<AvxVnni> for Avx2 {
+    fn from(AvxVnni(avx2): AvxVnni) -> Self {
+        avx2
+    }
+}
+
+impl From<Avx512Vnni> for Avx512 {
+    fn from(Avx512Vnni(avx512): Avx512Vnni) -> Self {
+        avx512
+    }
+}
+
 impl From<Avx512> for Avx2 {
     fn from(Avx512(avx2): Avx512) -> Self {
         avx2
@@ -73,14 +119,26 @@ pub struct Unavailable {
 impl Isa {
     /// Every set that this processor has, the preferred one last.
     pub fn available() -> Vec<Isa> {
+        let sets = [
+            Some(Isa::Portable),
+            Avx2::detect().map(Isa::Avx2),
+            AvxVnni::detect().map(Isa::AvxVnni),
+            Avx512::detect().map(Isa::Avx512),
+            Avx512Vnni::detect().map(Isa::Avx512Vnni),
+        ];
+        sets.into_iter().flatten().collect()
+    }
+
+    /// Those of the [available](Isa::available) sets whose kernels of f32 differ. The others add dot products of bytes
+    /// to one of them.
+    pub fn of_f32() -> Vec<Isa> {
         let sets = [Some(Isa::Portable), Avx2::detect().map(Isa::Avx2), Avx512::detect().map(Isa::Avx512)];
         sets.into_iter().flatten().collect()
     }
 
     /// The preferred of the [available](Isa::available) sets.
     pub fn best() -> Isa {
-        let avx512 = Avx512::detect().map(Isa::Avx512);
-        avx512.or_else(|| Avx2::detect().map(Isa::Avx2)).unwrap_or(Isa::Portable)
+        Isa::available().pop().unwrap_or(Isa::Portable)
     }
 
     /// The token of AVX2 where the set includes it, for loops that have no wider form.
@@ -88,7 +146,17 @@ impl Isa {
         match self {
             Isa::Portable => None,
             Isa::Avx2(token) => Some(token),
-            Isa::Avx512(token) => Some(token.into()),
+            Isa::AvxVnni(token) => Some(token.into()),
+            Isa::Avx512(_) | Isa::Avx512Vnni(_) => self.avx512().map(Avx2::from),
+        }
+    }
+
+    /// The token of AVX-512 where the set includes it.
+    pub fn avx512(self) -> Option<Avx512> {
+        match self {
+            Isa::Portable | Isa::Avx2(_) | Isa::AvxVnni(_) => None,
+            Isa::Avx512(token) => Some(token),
+            Isa::Avx512Vnni(token) => Some(token.into()),
         }
     }
 
@@ -105,12 +173,14 @@ impl Isa {
         }
     }
 
-    /// Name of the set, which [`FromStr`] reads: `portable`, `avx2` or `avx512`.
+    /// Name of the set, which [`FromStr`] reads: `portable`, `avx2`, `avxvnni`, `avx512` or `avx512vnni`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
             Isa::Avx2(_) => "avx2",
+            Isa::AvxVnni(_) => "avxvnni",
             Isa::Avx512(_) => "avx512",
+            Isa::Avx512Vnni(_) => "avx512vnni",
         }
     }
 }
@@ -146,6 +216,7 @@ mod tests {
         }
         assert_eq!("portable".parse(), Ok(Isa::Portable));
         assert_eq!(Isa::available().last(), Some(&Isa::best()));
+        assert!(Isa::of_f32().iter().all(|isa| Isa::available().contains(isa)));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Vectors of f32 for HarDNet's kernels: detection of instruction sets, one vector trait, dispatch.
+//! Vectors for HarDNet's kernels: detection of instruction sets, a vector trait of f32 and one of 8-bit products,
+//! dispatch.
 //!
 //! [`Isa`] names what the processor has and carries the proof of it. A kernel is written once, generic over [`Simd`],
 //! and [`dispatch`] runs it compiled for a set:
@@ -31,14 +32,19 @@
 //! }
 //! ```
 //!
-//! A new instruction set is a file in `arch`, a token and a name in `detect`, and an arm of [`dispatch`].
+//! Integer kernels have a trait of their own, [`Dot`], and [`dispatch_dot`].
+//!
+//! A new instruction set is a file in `arch`, a token and a name in `detect`, and an arm of [`dispatch`] or
+//! [`dispatch_dot`].
 
 mod arch;
 mod detect;
+mod dot;
 mod vector;
 
 pub use arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub use arch::x86_64::Avx512Wide;
-pub use detect::{Avx2, Avx512, ISA_ENV_VAR, Isa, Unavailable};
+pub use detect::{Avx2, Avx512, Avx512Vnni, AvxVnni, ISA_ENV_VAR, Isa, Unavailable};
+pub use dot::{BYTE_LANES, Dot, DotKernel, dispatch_dot};
 pub use vector::{Kernel, LANES, Simd, dispatch, widest_blocks};

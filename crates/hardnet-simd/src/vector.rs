@@ -165,13 +165,17 @@ pub trait Kernel {
 
 /// Runs `kernel` on the vectors of `isa`; sets without vectors of their own use the portable ones.
 pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(token) => Avx2::call(token, kernel),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(token) => Avx512::call(token, kernel),
-        _ => Portable.call(kernel),
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(token) = isa.avx512() {
+            return Avx512::call(token, kernel);
+        }
+        if let Some(token) = isa.avx2() {
+            return Avx2::call(token, kernel);
+        }
     }
+    let _ = isa;
+    Portable.call(kernel)
 }
 
 /// Blocks of the [widest](Simd::widest) vectors of `isa`.

@@ -65,8 +65,8 @@ impl Memory {
                 let mut done = 0..0;
                 #[cfg(target_arch = "x86_64")]
                 if channels == 3 {
-                    done = match (job.isa, job.isa.avx2()) {
-                        (Isa::Avx512(token), _) => avx512::horizontal(token, &self.columns, input, values),
+                    done = match (job.isa.avx512(), job.isa.avx2()) {
+                        (Some(token), _) => avx512::horizontal(token, &self.columns, input, values),
                         (_, Some(token)) => avx2::horizontal(token, &self.columns, input, values),
                         _ => done,
                     };
@@ -182,8 +182,8 @@ fn vertical(job: &Job<'_>, rows: [&[f32]; 4], weights: [f32; 4], arithmetic: Ari
     let channels = job.channels();
     #[cfg(target_arch = "x86_64")]
     if channels == 3 {
-        match (job.isa, job.isa.avx2()) {
-            (Isa::Avx512(token), _) => return avx512::vertical(token, arithmetic, rows, weights, output),
+        match (job.isa.avx512(), job.isa.avx2()) {
+            (Some(token), _) => return avx512::vertical(token, arithmetic, rows, weights, output),
             (_, Some(token)) => return avx2::vertical(token, arithmetic, rows, weights, output),
             _ => {}
         }

@@ -74,7 +74,7 @@ fn check_at(what: &str, network: &Network, sample: &[usize]) {
     let (outputs, statistics) = network.forward(&pixels, &parameters, SEED);
     let weights = random(13, outputs.len());
     let expected = network.gradients(&pixels, &parameters, SEED, &weights, sample);
-    for isa in Isa::available() {
+    for isa in Isa::of_f32() {
         let mut before: Option<Results> = None;
         for threads in [1, 3] {
             let mut program = program(network, isa, threads);
