@@ -66,6 +66,29 @@ pub enum Error {
     /// A layer that no kernel computes.
     #[error("no kernel for {0}")]
     Unsupported(#[from] Unsupported),
+    /// The scale of a quantized map is not a positive number.
+    #[error("{scale} is not the scale of a map")]
+    Scale {
+        /// The scale.
+        scale: f32,
+    },
+    /// A quantized filter whose scale or bias, in the unit of the written map, is infinite or not a number.
+    #[error("a quantized filter has a scale or bias that is not finite")]
+    NotFinite,
+    /// A quantized convolution whose sums may exceed 32 bits.
+    #[error("the sums of channel {channel} may not fit 32 bits")]
+    SumOverflow {
+        /// The output channel.
+        channel: usize,
+    },
+    /// Maps of bytes that a quantized convolution reads as one input, but whose scales differ.
+    #[error("maps of the scales {first} and {other} are not one input")]
+    ScalesDiffer {
+        /// Scale of the first map.
+        first: f32,
+        /// Scale of another.
+        other: f32,
+    },
     /// A probability outside of [0, 1).
     #[error("{0} is not a probability in [0, 1)")]
     Probability(f64),
@@ -124,6 +147,12 @@ pub enum Unsupported {
     /// A pool whose windows reach beyond the padding.
     #[error("a pool whose windows reach beyond the padding")]
     CeilPool,
+    /// A map of f32 as the input of an operation on bytes.
+    #[error("a map of f32 as the input of an operation on bytes")]
+    FloatInput,
+    /// A map of bytes as the input of an operation on f32.
+    #[error("a map of bytes as the input of an operation on f32")]
+    ByteInput,
     /// A linear layer on a map of more than one pixel.
     #[error("a linear layer on a map of {height}x{width}")]
     LinearOfPixels {

@@ -52,9 +52,9 @@ mod cursor;
 mod panel;
 mod tile;
 
-use hardnet_simd::Simd;
+use hardnet_simd::{LANES, Simd};
 
-pub(crate) use cursor::{Stride, TileCursor};
+pub(crate) use cursor::{Stride, TileCursor, TilePixels};
 pub use panel::Clamp;
 pub(crate) use panel::{KSegment, MAX_BLOCKS, Panel, panels};
 use tile::{Prefetcher, Tile};
@@ -89,7 +89,7 @@ pub(crate) unsafe fn multiply<S: Simd>(
     while count > 0 {
         let pixels = next_tile_pixels(max_pixels, count);
         count -= pixels;
-        let at = &cursor.advance(pixels);
+        let at = &cursor.advance(pixels, LANES);
         macro_rules! tiles {
             ($even:literal $(($vectors:literal, $pixels:literal))*) => {
                 match (vectors, pixels) {
@@ -144,7 +144,7 @@ pub(crate) fn max_tile_pixels(blocks: usize, vectors: usize) -> usize {
 
 /// Pixels of the next tile where `count` are left: the last two tiles are alike, since a tile of one or two pixels
 /// takes as long as one of four, because a sum waits for its last product.
-fn next_tile_pixels(max_pixels: usize, count: usize) -> usize {
+pub(crate) fn next_tile_pixels(max_pixels: usize, count: usize) -> usize {
     if count > max_pixels && count < 2 * max_pixels { count.div_ceil(2) } else { count.min(max_pixels) }
 }
 

@@ -50,6 +50,7 @@ mod lower;
 mod map;
 mod ops;
 mod peak;
+mod quantization;
 pub mod training;
 
 pub use algorithm::Algorithm;
@@ -63,3 +64,4 @@ pub use inference::{Memory, Program};
 pub use lower::inference::Builder;
 pub use map::{FeatureMap, Shape};
 pub use peak::peak_flops;
+pub use quantization::{Quantization, QuantizedFilter};

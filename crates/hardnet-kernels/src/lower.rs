@@ -13,4 +13,5 @@ pub(crate) mod fuse;
 pub(crate) mod halo;
 pub(crate) mod inference;
 pub(crate) mod layers;
+mod quantized;
 pub(crate) mod training;

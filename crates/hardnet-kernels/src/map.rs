@@ -17,11 +17,15 @@
 //!
 //! Lanes past the last channel are zero. The image is the exception: in inference its channels are interleaved,
 //! `[rows, pitch, C]`, since a block would be mostly empty.
+//!
+//! Maps of bytes have blocks of sixteen channels, `[C / 16, rows, pitch, 16]`: a vector of AVX-512 has so many sums. The
+//! halo holds the byte that stands for zero.
 
 pub use hardnet_graph::Shape;
-use hardnet_simd::LANES;
+use hardnet_simd::{BYTE_LANES, LANES};
 
 use crate::gemm::Stride;
+use crate::quantization::Quantization;
 
 /// A feature map of a program under construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,13 +76,25 @@ impl Halo {
     }
 }
 
+/// What the values of a map are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Element {
+    #[default]
+    F32,
+    U8(Quantization),
+}
+
+/// Bytes after a map of bytes that may be read with its last pixels.
+const TAIL: usize = 64;
+
 /// A map in the memory of one image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) size: Shape,
     pub(crate) halo: Halo,
-    /// Values from the start of the image's memory.
+    /// Values of f32 from the start of the image's memory, whatever the map's own values are.
     pub(crate) offset: usize,
+    pub(crate) element: Element,
     /// Whether all channels of a pixel lie together, as in the image, rather than in blocks.
     pub(crate) interleaved: bool,
 }
@@ -86,7 +102,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// Values from pixel to pixel.
     pub(crate) fn pixel(&self) -> usize {
-        if self.interleaved { self.size.channels } else { LANES }
+        if self.interleaved { self.size.channels } else { self.lanes() }
     }
 
     /// Values from row to row.
@@ -104,22 +120,42 @@ impl Layout {
         self.halo.rows() * self.row()
     }
 
-    /// Values of the whole map and its halo.
+    /// Channels of a block.
+    pub(crate) fn lanes(&self) -> usize {
+        match self.element {
+            Element::F32 => LANES,
+            Element::U8(_) => BYTE_LANES,
+        }
+    }
+
+    /// Values of f32 in the place of the whole map and its halo.
     pub(crate) fn len(&self) -> usize {
-        self.planes() * self.plane()
+        let values = self.planes() * self.plane();
+        match self.element {
+            Element::F32 => values,
+            Element::U8(_) => (values + TAIL).div_ceil(size_of::<f32>()),
+        }
     }
 
     /// Planes: blocks, or one for the interleaved image.
     pub(crate) fn planes(&self) -> usize {
-        if self.interleaved { 1 } else { self.size.blocks() }
+        if self.interleaved { 1 } else { self.size.channels.div_ceil(self.lanes()) }
+    }
+
+    /// Values of the map's own from the start of the image's memory to the halo's first.
+    pub(crate) fn start(&self) -> usize {
+        match self.element {
+            Element::F32 => self.offset,
+            Element::U8(_) => self.offset * size_of::<f32>(),
+        }
     }
 
     /// The first value of the pixel in row 0 and column 0 of the first block.
     pub(crate) fn origin(&self) -> usize {
-        self.offset + self.halo.top * self.row() + self.halo.left * self.pixel()
+        self.start() + self.halo.top * self.row() + self.halo.left * self.pixel()
     }
 
-    /// Zeros the halo of plane `plane` of the image whose memory starts at `memory`.
+    /// Writes zeros, or the bytes that stand for them, to the halo of plane `plane` of the image whose memory starts at `memory`.
     ///
     /// # Safety
     /// The whole map lies in memory valid for writing, and no other thread reads or writes this halo.
@@ -128,7 +164,15 @@ impl Layout {
         let (row, halo) = (self.row(), self.halo);
         let clear = |start: usize, count: usize| {
             // SAFETY: rows and columns of one plane of the map, which the caller says is writable.
-            unsafe { memory.add(self.offset + plane * self.plane() + start).write_bytes(0, count) }
+            unsafe {
+                let at = self.start() + plane * self.plane() + start;
+                match self.element {
+                    Element::F32 => memory.add(at).write_bytes(0, count),
+                    Element::U8(quantization) => {
+                        memory.cast::<u8>().add(at).write_bytes(quantization.zero_point, count);
+                    }
+                }
+            }
         };
         let (left, pixels) = (halo.left * self.pixel(), self.size.width * self.pixel());
         // The end of a row and the start of the next are one run.

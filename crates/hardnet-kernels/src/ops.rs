@@ -11,6 +11,7 @@
 //! | dropout | [`dropout`] | [`dropout`] |
 //! | image, gradient of outputs | [`load`] | [`load`] |
 //! | several layers together | [`fused`] | |
+//! | layers of 8-bit integers, conversions | [`quantized`] | |
 //!
 //! A step knows layouts, packed weights and how its work is divided into tasks; `run` computes one task. Which step
 //! computes a layer is decided in [`lower`](crate::lower).
@@ -23,4 +24,5 @@ pub(crate) mod fused;
 pub(crate) mod linear;
 pub(crate) mod load;
 pub(crate) mod pool;
+pub(crate) mod quantized;
 pub(crate) mod upsample;

@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hardnet_simd::{Isa, Kernel, LANES, Simd, dispatch};
+use hardnet_simd::{Isa, Kernel, Simd, dispatch};
 
 use super::buffer::{AlignedBuffer, PackedWeights};
 use super::context::{Context, Lists, Shared};
 use super::scheduler::WorkQueue;
 use super::thread_pool::ThreadPool;
 use crate::error::{Error, Result};
-use crate::map::Layout;
+use crate::map::{Element, Layout};
 
 /// A layer or a part of one, ready to run: phases one after the other, each of tasks that may run at the same time.
 pub(crate) trait Step: Send + Sync {
@@ -186,12 +186,21 @@ impl<T: Step> Executor<T> {
             for layout in layouts {
                 let size = layout.size;
                 for channel in 0..size.channels {
-                    let (block, lane) =
-                        if layout.interleaved { (0, channel) } else { (channel / LANES, channel % LANES) };
+                    let (block, lane) = if layout.interleaved {
+                        (0, channel)
+                    } else {
+                        (channel / layout.lanes(), channel % layout.lanes())
+                    };
                     for y in 0..size.height {
                         let row = layout.origin() + block * layout.plane() + y * layout.row() + lane;
-                        let values = memory[row..].iter().step_by(layout.pixel()).take(size.width);
-                        values.zip(&mut to).for_each(|(&value, to)| *to = value);
+                        let values = (0..size.width).map(|x| row + x * layout.pixel());
+                        match layout.element {
+                            Element::F32 => values.zip(&mut to).for_each(|(at, to)| *to = memory[at]),
+                            Element::U8(quantization) => values.zip(&mut to).for_each(|(at, to)| {
+                                let byte = memory[at / 4].to_ne_bytes()[at % 4];
+                                *to = quantization.value(byte);
+                            }),
+                        }
                     }
                 }
             }

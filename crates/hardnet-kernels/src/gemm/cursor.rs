@@ -1,7 +1,6 @@
 //! Addresses of the pixels of tiles.
 
 use super::MAX_PIXELS;
-use hardnet_simd::LANES;
 
 /// Addresses of the pixels of an input and an output in reading order: rows of `width`.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +27,15 @@ impl TileCursor {
         Self { width, column, input, output, at: (at(input), at(output)) }
     }
 
-    /// Passes over the next `count` pixels, at most as many as a tile has, and gives their offsets.
+    /// Passes over the next `count` pixels of `pixel` values, at most as many as a tile has, and gives their offsets.
     #[inline(always)]
-    pub(super) fn advance(&mut self, count: usize) -> TilePixels {
+    pub(crate) fn advance(&mut self, count: usize, pixel: usize) -> TilePixels {
         if self.column + count < self.width {
             let (input, output) = self.at;
             self.column += count;
             self.at = (input + count * self.input.column, output + count * self.output.column);
             return TilePixels {
-                even: self.input.column == LANES,
+                even: self.input.column == pixel,
                 input: std::array::from_fn(|i| input + i * self.input.column),
                 output: std::array::from_fn(|i| output + i * self.output.column),
             };
@@ -46,7 +45,7 @@ impl TileCursor {
             (pixels.input[i], pixels.output[i]) = self.next();
         }
         // Rows may lie next to each other.
-        pixels.even = (1..count).all(|i| pixels.input[i] == pixels.input[0] + i * LANES);
+        pixels.even = (1..count).all(|i| pixels.input[i] == pixels.input[0] + i * pixel);
         pixels
     }
 
@@ -68,11 +67,11 @@ impl TileCursor {
 
 /// Offsets of the pixels of a tile.
 #[derive(Default)]
-pub(super) struct TilePixels {
-    /// Whether inputs are [`LANES`] values apart.
-    pub(super) even: bool,
-    pub(super) input: [usize; MAX_PIXELS],
-    pub(super) output: [usize; MAX_PIXELS],
+pub(crate) struct TilePixels {
+    /// Whether inputs lie side by side.
+    pub(crate) even: bool,
+    pub(crate) input: [usize; MAX_PIXELS],
+    pub(crate) output: [usize; MAX_PIXELS],
 }
 
 #[cfg(test)]
@@ -89,7 +88,7 @@ mod tests {
             let mut cursor = TileCursor::new(5, 0, stride(100, 16), stride(50, 8));
             let mut single = cursor;
             for _ in 0..10 {
-                let pixels = cursor.advance(count);
+                let pixels = cursor.advance(count, 8);
                 (0..count).for_each(|i| assert_eq!((pixels.input[i], pixels.output[i]), single.next()));
             }
         }

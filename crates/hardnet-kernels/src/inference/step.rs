@@ -11,6 +11,10 @@ use crate::ops::depthwise::Depthwise;
 use crate::ops::fused::FusedGroup;
 use crate::ops::load::Load;
 use crate::ops::pool::Pooling;
+use crate::ops::quantized::conv::ByteConv;
+use crate::ops::quantized::convert::Convert;
+use crate::ops::quantized::depthwise::ByteDepthwise;
+use crate::ops::quantized::pool::{ByteMaxPool, ByteMean};
 use crate::ops::upsample::Upsampling;
 
 /// Description of a step, for reports.
@@ -48,6 +52,11 @@ pub(crate) enum Step {
     Pool(Pooling),
     Upsample(Upsampling),
     Fused(FusedGroup),
+    ByteConv(ByteConv),
+    ByteDepthwise(ByteDepthwise),
+    ByteMaxPool(ByteMaxPool),
+    ByteMean(ByteMean),
+    Convert(Convert),
     /// A layer that a later step computes.
     FusedIntoLater,
 }
@@ -64,6 +73,11 @@ impl program::Step for Step {
             Self::Pool(pool) => push(Part::Whole, pool.tasks(images)),
             Self::Upsample(upsampling) => push(Part::Whole, upsampling.tasks(images)),
             Self::Fused(group) => push(Part::Whole, group.tasks(images)),
+            Self::ByteConv(conv) => push(Part::Whole, conv.tasks(images)),
+            Self::ByteDepthwise(depthwise) => push(Part::Whole, depthwise.tasks(images)),
+            Self::ByteMaxPool(pool) => push(Part::Whole, pool.tasks(images)),
+            Self::ByteMean(mean) => push(Part::Whole, mean.tasks(images)),
+            Self::Convert(convert) => push(Part::Whole, convert.tasks(images)),
             Self::FusedIntoLater => {}
         }
     }
@@ -88,6 +102,11 @@ impl program::Step for Step {
                 Self::Pool(pool) => pool.run(s, task, context),
                 Self::Upsample(upsampling) => upsampling.run(s, task, context),
                 Self::Fused(group) => group.run(s, task, context),
+                Self::ByteConv(conv) => conv.run(task, context),
+                Self::ByteDepthwise(depthwise) => depthwise.run(task, context),
+                Self::ByteMaxPool(pool) => pool.run(task, context),
+                Self::ByteMean(mean) => mean.run(task, context),
+                Self::Convert(convert) => convert.run(task, context),
                 Self::FusedIntoLater => {}
             }
         }

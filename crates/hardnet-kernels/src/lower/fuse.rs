@@ -43,7 +43,7 @@ impl Fuser<'_> {
         let alone = |at: usize| self.nodes[at].layer.op.inputs() == [at - 1] && readers[at - 1] == 1;
         let conv = |at: usize| {
             let node = &self.nodes[at];
-            matches!(node.layer.op, Op::Conv { .. }) && node.data.algorithm == Algorithm::Direct
+            matches!(node.layer.op, Op::Conv { .. }) && node.data.float_algorithm() == Some(Algorithm::Direct)
         };
         let span = |last: usize| {
             self.last(last)?;
@@ -84,6 +84,7 @@ impl Fuser<'_> {
     /// Layer `at` as the last of a group, and its window, if it can be one.
     fn last(&self, at: usize) -> Option<(LastStage, LastWindow)> {
         let Node { layer, data } = &self.nodes[at];
+        data.float_algorithm()?;
         match layer.op {
             Op::Depthwise { stride, padding: Padding { top, left, .. }, .. } => {
                 let (weights, bias, clamp) = (data.filter.weights, data.filter.bias, data.filter.clamp);

@@ -16,7 +16,7 @@ use crate::filter::Filter;
 use crate::gemm::{Clamp, MAX_BLOCKS};
 use crate::inference::Program;
 use crate::inference::step::{Step, StepInfo};
-use crate::map::{ChannelBlocks, FeatureMap, Halo, Layout, Shape};
+use crate::map::{ChannelBlocks, Element, FeatureMap, Halo, Layout, Shape};
 use crate::ops::conv::direct::{ConvGemm, ConvInput, Direct, Division, PackedFilter, RowOrder};
 use crate::ops::conv::pack::{pack_bias, pack_filter};
 use crate::ops::conv::winograd::{self, Winograd};
@@ -24,6 +24,7 @@ use crate::ops::depthwise::{self, Depthwise, DepthwiseFilter};
 use crate::ops::linear::linear;
 use crate::ops::load::Load;
 use crate::ops::pool::Pooling;
+use crate::ops::quantized::pack::PackedBytes;
 use crate::ops::upsample::Upsampling;
 
 /// The packed weights of a layer, and the algorithm of a convolution.
@@ -31,15 +32,26 @@ use crate::ops::upsample::Upsampling;
 pub(super) struct Data {
     pub(super) filter: PackedFilter,
     pub(super) algorithm: Algorithm,
+    /// The filter of a layer of bytes.
+    pub(super) bytes: Option<PackedBytes>,
+    /// The values of the map that is written.
+    pub(super) element: Element,
+}
+
+impl Data {
+    /// A layer of f32.
+    fn floats(filter: PackedFilter, algorithm: Algorithm) -> Self {
+        Self { filter, algorithm, bytes: None, element: Element::F32 }
+    }
 }
 
 /// A program under construction.
 pub struct Builder {
-    isa: Isa,
-    pool: ThreadPool,
-    weights: PackedWeights,
+    pub(super) isa: Isa,
+    pub(super) pool: ThreadPool,
+    pub(super) weights: PackedWeights,
     zeros: PackedSlice,
-    layers: Layers<Data>,
+    pub(super) layers: Layers<Data>,
     infos: Vec<StepInfo>,
 }
 
@@ -61,7 +73,7 @@ impl Builder {
         let mut weights = PackedWeights::default();
         let zeros = weights.push(MAX_BLOCKS * LANES, |_| {});
         let filter = PackedFilter { weights: zeros, bias: zeros, clamp: Clamp::NONE };
-        let layers = Layers::new(size, Data { filter, algorithm: Algorithm::Direct })?;
+        let layers = Layers::new(size, Data::floats(filter, Algorithm::Direct))?;
         let info = StepInfo { bytes: 4 * size.count() as u64, ..StepInfo::new("load") };
         Ok((Self { isa, pool, weights, zeros, layers, infos: vec![info] }, FeatureMap(IMAGE)))
     }
@@ -83,6 +95,7 @@ impl Builder {
         filter: &Filter<'_>,
     ) -> Result<FeatureMap> {
         let layer = self.layers.conv(inputs, conv)?;
+        self.check_floats(inputs)?;
         check(filter, &layer)?;
         let (channels, machine) = (layer.input.channels, (self.isa, self.pool.size()));
         let (weights, kernel_name) = match (&layer.op, algorithm.winograd()) {
@@ -99,20 +112,23 @@ impl Builder {
             _ => (depthwise::pack(filter, &mut self.weights), "depthwise"),
         };
         let bias = pack_bias(filter, &mut self.weights);
-        self.push(layer, Data { filter: PackedFilter { weights, bias, clamp }, algorithm }, kernel_name)
+        self.push(layer, Data::floats(PackedFilter { weights, bias, clamp }, algorithm), kernel_name)
     }
 
-    /// Adds a pool over windows.
+    /// Adds a pool over windows. The maximum of a map of bytes is one of its kind.
     ///
     /// # Errors
     ///
-    /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image.
+    /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image and for an average of bytes.
     pub fn pool(&mut self, input: FeatureMap, pool: &Pool) -> Result<FeatureMap> {
+        if let Some(read) = self.quantization(input)? {
+            return self.byte_pool(input, pool, read);
+        }
         let layer = self.layers.pool(input, pool)?;
         self.push(layer, self.without_weights(), "pool")
     }
 
-    /// Adds the mean of every channel, a map of one pixel.
+    /// Adds the mean of every channel, a map of f32 of one pixel.
     ///
     /// # Errors
     ///
@@ -128,6 +144,7 @@ impl Builder {
     ///
     /// [`Error::Size`] for an empty or huge map, [`Error::Unsupported`] for the image.
     pub fn upsample(&mut self, input: FeatureMap, size: (usize, usize), alignment: Alignment) -> Result<FeatureMap> {
+        self.check_floats(&[input])?;
         let layer = self.layers.upsample(input, size, alignment)?;
         self.push(layer, self.without_weights(), "upsample")
     }
@@ -139,12 +156,13 @@ impl Builder {
     /// [`Error::Unsupported`] for a map of more pixels or the image, [`Error::Filter`] for a filter of another size.
     pub fn linear(&mut self, input: FeatureMap, channels: usize, filter: &Filter<'_>) -> Result<FeatureMap> {
         let layer = self.layers.linear(input, channels)?;
+        self.check_floats(&[input])?;
         check(filter, &layer)?;
         let machine = (self.isa, self.pool.size());
         let weights = pack_filter(filter, (layer.input.channels, 1), machine, &mut self.weights);
         let bias = pack_bias(filter, &mut self.weights);
         let filter = PackedFilter { weights, bias, clamp: Clamp::NONE };
-        self.push(layer, Data { filter, algorithm: Algorithm::Direct }, "linear")
+        self.push(layer, Data::floats(filter, Algorithm::Direct), "linear")
     }
 
     /// The size of a map.
@@ -172,8 +190,8 @@ impl Builder {
         let nodes = self.layers.nodes();
         let halos = halo::fit(nodes.iter().map(|node| node.layer.size), &demands(nodes));
         let layout = |at: usize, offset: usize| {
-            let (size, halo) = (nodes[at].layer.size, halos[at]);
-            Layout { size, halo, offset, interleaved: at == IMAGE }
+            let (size, halo, element) = (nodes[at].layer.size, halos[at], nodes[at].data.element);
+            Layout { size, halo, offset, element, interleaved: at == IMAGE }
         };
         let unplaced: Vec<Layout> = (0..nodes.len()).map(|at| layout(at, 0)).collect();
         let fuser = Fuser { nodes, isa: self.isa, threads: self.pool.size(), images };
@@ -199,17 +217,34 @@ impl Builder {
         Ok(Program::new(executor, self.infos, input, outputs))
     }
 
-    fn without_weights(&self) -> Data {
+    pub(super) fn without_weights(&self) -> Data {
         self.layers.nodes()[IMAGE].data
     }
 
-    fn push(&mut self, layer: Layer, data: Data, kernel: &'static str) -> Result<FeatureMap> {
-        let (pixels, maps) = (layer.size.height * layer.size.width, layer.input.count() + layer.size.count());
-        let has_weights = layer.weights() > 0;
+    /// Checks that no map is one of bytes.
+    fn check_floats(&self, maps: &[FeatureMap]) -> Result<()> {
+        for &map in maps {
+            if self.quantization(map)?.is_some() {
+                return Err(Unsupported::ByteInput.into());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, layer: Layer, data: Data, kernel: &'static str) -> Result<FeatureMap> {
+        let pixels = layer.size.height * layer.size.width;
+        let value = |element: Element| if element == Element::F32 { 4 } else { 1 };
+        // All maps that a layer reads are of one kind.
+        let read = layer.op.inputs().first().map_or(Element::F32, |&map| self.layers.nodes()[map].data.element);
+        let weights = match data.bytes {
+            Some(filter) => 4 * filter.weights.len() as u64,
+            None if layer.weights() > 0 => 4 * data.filter.weights.len() as u64,
+            None => 0,
+        };
         let info = StepInfo {
             macs: (pixels * layer.weights()) as u64,
-            bytes: 4 * maps as u64,
-            weights: if has_weights { 4 * data.filter.weights.len() as u64 } else { 0 },
+            bytes: (value(read) * layer.input.count() + value(data.element) * layer.size.count()) as u64,
+            weights,
             ..StepInfo::new(kernel)
         };
         let map = self.layers.push(layer, data)?;
@@ -219,7 +254,10 @@ impl Builder {
 
     /// The step of a layer that is not fused.
     fn step(&self, node: &Node<Data>, output: Layout, layouts: &[Layout], images: usize, image_stride: usize) -> Step {
-        let Node { layer, data: Data { filter, algorithm } } = node;
+        if let Some(step) = self.byte_step(node, output, layouts, images) {
+            return step;
+        }
+        let Node { layer, data: Data { filter, algorithm, .. } } = node;
         let inputs: Vec<Layout> = layer.op.inputs().iter().map(|&map| layouts[map]).collect();
         match layer.op {
             Op::Image => Step::Load(Load::new(output)),
@@ -247,6 +285,7 @@ impl Builder {
             Op::Upsample { alignment, .. } => Step::Upsample(Upsampling::new(inputs[0], output, alignment)),
             Op::Linear { .. } => Step::Conv(linear(self.isa, inputs[0], output, *filter, image_stride)),
             Op::Dropout { .. } => unreachable!("inference has no dropout"),
+            Op::Convert { .. } => unreachable!("one of its maps is of bytes"),
         }
     }
 }

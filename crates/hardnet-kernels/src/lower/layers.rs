@@ -17,13 +17,42 @@ pub(crate) const IMAGE: usize = 0;
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     Image,
-    Conv { inputs: Vec<usize>, kernel: usize, stride: usize, padding: Padding },
-    Depthwise { input: usize, stride: usize, padding: Padding },
-    Pool { input: usize, pool: Pool },
-    Mean { input: usize },
-    Upsample { input: usize, alignment: Alignment },
-    Dropout { input: usize, layer: u64, first: usize, channels: usize, probability: f64 },
-    Linear { input: usize },
+    Conv {
+        inputs: Vec<usize>,
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+    },
+    Depthwise {
+        input: usize,
+        stride: usize,
+        padding: Padding,
+    },
+    Pool {
+        input: usize,
+        pool: Pool,
+    },
+    Mean {
+        input: usize,
+    },
+    Upsample {
+        input: usize,
+        alignment: Alignment,
+    },
+    Dropout {
+        input: usize,
+        layer: u64,
+        first: usize,
+        channels: usize,
+        probability: f64,
+    },
+    Linear {
+        input: usize,
+    },
+    /// A map of the same values as bytes, or back.
+    Convert {
+        input: usize,
+    },
 }
 
 impl Op {
@@ -37,7 +66,8 @@ impl Op {
             | Self::Mean { input }
             | Self::Upsample { input, .. }
             | Self::Dropout { input, .. }
-            | Self::Linear { input } => std::slice::from_ref(input),
+            | Self::Linear { input }
+            | Self::Convert { input } => std::slice::from_ref(input),
         }
     }
 }
@@ -58,7 +88,12 @@ impl Layer {
             Op::Conv { kernel, .. } => self.input.channels * kernel * kernel,
             Op::Depthwise { .. } => depthwise::TAPS,
             Op::Linear { .. } => self.input.channels,
-            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Upsample { .. } | Op::Dropout { .. } => 0,
+            Op::Image
+            | Op::Pool { .. }
+            | Op::Mean { .. }
+            | Op::Upsample { .. }
+            | Op::Dropout { .. }
+            | Op::Convert { .. } => 0,
         }
     }
 
@@ -184,6 +219,12 @@ impl<T> Layers<T> {
             return Err(Unsupported::LinearOfPixels { height: input.height, width: input.width }.into());
         }
         Ok(Layer { input, size: Shape { channels, ..input }, op: Op::Linear { input: at } })
+    }
+
+    /// Checks a conversion of a map between f32 and bytes.
+    pub(crate) fn convert(&self, input: FeatureMap) -> Result<Layer> {
+        let (at, input) = self.single(&[input])?;
+        Ok(Layer { input, size: input, op: Op::Convert { input: at } })
     }
 
     /// Checks dropout of the concatenation of `inputs`: a layer for each.

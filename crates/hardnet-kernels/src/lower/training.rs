@@ -13,7 +13,7 @@ use crate::exec::buffer::{PackedSlice, PackedWeights};
 use crate::exec::program::Executor;
 use crate::exec::thread_pool::ThreadPool;
 use crate::gemm::{Clamp, MAX_BLOCKS};
-use crate::map::{ChannelBlocks, FeatureMap, Layout, Shape};
+use crate::map::{ChannelBlocks, Element, FeatureMap, Layout, Shape};
 use crate::ops::batch_norm::SAVED;
 use crate::ops::conv::input_gradient::rotated_padding;
 use crate::ops::depthwise;
@@ -192,7 +192,7 @@ impl Builder {
         let halos = halo::fit(sizes, &demands(nodes));
         let layout = |slot: usize, offset: usize| {
             let (size, halo) = (nodes[slot / KINDS].layer.size, halos[slot]);
-            Layout { size, halo, offset, interleaved: false }
+            Layout { size, halo, offset, element: Element::F32, interleaved: false }
         };
         // Steps are emitted twice: first to see at which of them maps live, then with the places of maps.
         let machine = Machine { isa: self.isa, images };
@@ -241,7 +241,12 @@ impl SavedSlices {
             Op::Conv { .. } => Self { norm: zeros(SAVED * lanes), weights: None },
             Op::Depthwise { .. } => Self { norm: zeros(SAVED * lanes), weights: zeros(depthwise::TAPS * lanes) },
             Op::Linear { .. } => Self { norm: None, weights: zeros(lanes + MAX_BLOCKS * LANES) },
-            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Upsample { .. } | Op::Dropout { .. } => Self::default(),
+            Op::Image
+            | Op::Pool { .. }
+            | Op::Mean { .. }
+            | Op::Upsample { .. }
+            | Op::Dropout { .. }
+            | Op::Convert { .. } => Self::default(),
         }
     }
 }

@@ -132,6 +132,7 @@ impl<'a> Emitter<'a> {
     fn emit_forward(&mut self, node: usize) {
         let Node { layer, .. } = &self.nodes[node];
         match layer.op {
+            Op::Convert { .. } => unreachable!("training has maps of f32 alone"),
             Op::Image => {
                 let to = self.layout(node, Kind::Output);
                 let image = layer.size.count();
@@ -265,7 +266,7 @@ impl<'a> Emitter<'a> {
                     let from = self.layout(reader, Kind::Gradient);
                     Step::Dropout(Dropout { from, to, add, layer, first, channels, probability })
                 }
-                Op::Image | Op::Conv { .. } | Op::Linear { .. } => continue,
+                Op::Image | Op::Conv { .. } | Op::Linear { .. } | Op::Convert { .. } => continue,
             };
             self.steps.push(step);
             written = true;
@@ -334,7 +335,12 @@ impl<'a> Emitter<'a> {
                 let (isa, image_stride) = (self.machine.isa, self.memory.image_stride);
                 self.emit_weight_gradient(|| linear::weight_gradient(isa, source, input, gradient, image_stride));
             }
-            Op::Image | Op::Pool { .. } | Op::Mean { .. } | Op::Upsample { .. } | Op::Dropout { .. } => {}
+            Op::Image
+            | Op::Pool { .. }
+            | Op::Mean { .. }
+            | Op::Upsample { .. }
+            | Op::Dropout { .. }
+            | Op::Convert { .. } => {}
         }
     }
 

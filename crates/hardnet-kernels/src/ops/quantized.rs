@@ -1,0 +1,26 @@
+//! Layers of maps of bytes: 8-bit inputs and weights, 32-bit sums.
+//!
+//! | operation | file |
+//! |---|---|
+//! | the register tile of dense convolutions | [`tile`] |
+//! | dense convolutions, to maps of bytes or of f32 | [`conv`] |
+//! | depthwise convolutions | [`depthwise`] |
+//! | max pooling, the mean of a map | [`pool`] |
+//! | from f32 to bytes and back | [`convert`] |
+//! | packing of weights | [`pack`] |
+//!
+//! Sums are exact, so that neither the order of products nor the instruction set changes a bit.
+//! [`quantization`](crate::quantization) has the arithmetic from sums to results.
+
+pub(crate) mod conv;
+pub(crate) mod convert;
+pub(crate) mod depthwise;
+pub(crate) mod pack;
+pub(crate) mod pool;
+mod tile;
+
+/// The maps of one image as bytes.
+#[inline(always)]
+fn bytes(memory: *mut f32) -> *mut u8 {
+    memory.cast()
+}
