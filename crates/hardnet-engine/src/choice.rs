@@ -24,7 +24,7 @@
 //! `benches/choice.py` measures; the portable kernels follow the former.
 
 use hardnet_graph::{Conv, Node, Padding, Shape};
-use hardnet_kernels::{Algorithm, Isa};
+use hardnet_kernels::Algorithm;
 
 use crate::options::PlanOptions;
 

@@ -31,6 +31,7 @@
 //! ```
 
 mod choice;
+mod compile;
 mod error;
 mod fold;
 mod options;

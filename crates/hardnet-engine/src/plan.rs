@@ -7,16 +7,16 @@
 //!
 //! The networks of `hardnet-model` on Candle are the reference that plans are tested against.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use hardnet_graph::{Config, Graph, Node, NodeId, Op, Pointwise, Shape};
-use hardnet_kernels::{Builder, Clamp, FeatureMap, Program};
-use hardnet_params::{Parameters, WeightsFile};
+use hardnet_graph::{Config, Graph, NodeId, Shape};
+use hardnet_kernels::{Builder, FeatureMap, Program};
+use hardnet_params::{ChannelUnits, Parameters, QuantizedParameters, WeightsFile};
 
-use crate::choice;
-use crate::error::{Error, Result};
-use crate::fold::Folder;
+use crate::compile::{Compiler, Source};
+use crate::error::Result;
 use crate::options::PlanOptions;
 
 /// A network compiled for images of one size on the CPU.
@@ -41,12 +41,22 @@ use crate::options::PlanOptions;
 /// its own, which packs the weights again. Plans of one thread each (`PlanOptions::threads(1)`) compute independently.
 #[derive(Debug)]
 pub struct Plan {
-    /// Each node is a step of the program.
     graph: Graph,
     program: Program,
+    /// The node of each step of the program.
+    nodes: Vec<NodeId>,
+    units: Vec<OutputUnits>,
     taps: Vec<Shape>,
     output: Shape,
     options: PlanOptions,
+}
+
+/// A part of an image's output that is not in the network's units, and they.
+#[derive(Debug)]
+struct OutputUnits {
+    values: Range<usize>,
+    pixels: usize,
+    units: ChannelUnits,
 }
 
 /// Memory of a plan, in bytes.
@@ -136,7 +146,7 @@ impl Plan {
     ) -> Result<Self> {
         let graph = graph.inference();
         let taps = taps.iter().map(|&tap| graph.modules()[tap].outputs.clone()).collect();
-        Self::compile(graph, taps, parameters, options)
+        Self::compile(graph, taps, Source::floats(parameters), options)
     }
 
     /// Compiles `graph`, which also gives the maps of `nodes`, positions in the [inference graph](Graph::inference).
@@ -158,30 +168,65 @@ impl Plan {
         options: &PlanOptions,
     ) -> Result<Self> {
         let taps = nodes.iter().map(|&node| vec![node]).collect();
-        Self::compile(graph.inference(), taps, parameters, options)
+        Self::compile(graph.inference(), taps, Source::floats(parameters), options)
+    }
+
+    /// Compiles the network of `config` with maps and weights of 8-bit integers, where `parameters` has some; other
+    /// layers are computed in f32.
+    ///
+    /// Its outputs are the same, to the last bit, on every instruction set, but for the rounding of its layers of f32.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`]; [`Error::Kernels`] for maps and weights that do not fit together, and for weights whose sums may
+    /// not fit 32 bits.
+    pub fn quantized(config: &Config, parameters: &dyn QuantizedParameters, options: &PlanOptions) -> Result<Self> {
+        Self::quantized_graph(&Graph::new(config)?, &[], parameters, options)
+    }
+
+    /// Compiles `graph` as [`Plan::quantized`] does. One image's output is the maps of `nodes`, positions in the
+    /// [inference graph](Graph::inference), each `[C, H, W]` in the network's units, followed by the output of the graph.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::quantized`].
+    ///
+    /// # Panics
+    ///
+    /// If a position is past the last node.
+    pub fn quantized_graph(
+        graph: &Graph,
+        nodes: &[NodeId],
+        parameters: &dyn QuantizedParameters,
+        options: &PlanOptions,
+    ) -> Result<Self> {
+        let taps = nodes.iter().map(|&node| vec![node]).collect();
+        Self::compile(graph.inference(), taps, Source::quantized(parameters), options)
     }
 
     /// Compiles `graph`, whose output follows the concatenations of `taps`.
-    fn compile(
-        graph: Graph,
-        taps: Vec<Vec<NodeId>>,
-        parameters: &dyn Parameters,
-        options: &PlanOptions,
-    ) -> Result<Self> {
+    fn compile(graph: Graph, taps: Vec<Vec<NodeId>>, source: Source<'_>, options: &PlanOptions) -> Result<Self> {
         let shapes = graph.shapes(options.height, options.width)?;
         let size = Shape { channels: graph.in_channels(), height: options.height, width: options.width };
         let (builder, image) = Builder::new(options.isa, options.threads, size)?;
-        let mut compiler = Compiler { builder, maps: vec![image], folder: Folder::new(&graph, parameters), options };
+        let mut compiler = Compiler::new(builder, image, &graph, source, options);
         for (id, node) in graph.nodes().iter().enumerate().skip(1) {
-            let map = compiler.node(id, node)?;
-            compiler.maps.push(map);
+            compiler.node(id, node)?;
         }
         let outputs: Vec<&[NodeId]> = taps.iter().map(Vec::as_slice).chain([graph.outputs()]).collect();
-        let maps: Vec<FeatureMap> = outputs.iter().copied().flatten().map(|&node| compiler.maps[node]).collect();
-        let program = compiler.builder.finish(&maps, options.batch)?;
+        let maps: Vec<FeatureMap> = outputs.iter().copied().flatten().map(|&node| compiler.map(node)).collect();
+        let mut units = Vec::new();
+        let mut first = 0;
+        for &node in outputs.iter().copied().flatten() {
+            let (pixels, end) = (shapes[node].height * shapes[node].width, first + shapes[node].count());
+            let of_map = source.quantized.and_then(|source| source.units(&graph.nodes()[node].name));
+            units.extend(of_map.map(|units| OutputUnits { values: first..end, pixels, units }));
+            first = end;
+        }
+        let (program, nodes) = compiler.finish(&maps)?;
         let mut taps = outputs.iter().map(|nodes| concatenation(nodes, &shapes)).collect::<Result<Vec<_>>>()?;
         let output = taps.pop().expect("the graph's output is the last");
-        Ok(Self { graph, program, taps, output, options: *options })
+        Ok(Self { graph, program, nodes, units, taps, output, options: *options })
     }
 
     /// Compiles the network of a PyTorch, Paddle, safetensors or ONNX file, named by its metadata or recognized by its
@@ -216,7 +261,7 @@ impl Plan {
     pub fn run<I: AsRef<[f32]>>(&mut self, images: &[I]) -> Result<Vec<f32>> {
         let mut output = vec![0.0; images.len() * self.program.output_len()];
         self.program.run(images, &mut output)?;
-        Ok(output)
+        Ok(self.in_units(output))
     }
 
     /// Computes as [`Plan::run`] and adds the time of each of the [steps](Plan::steps) to `times`.
@@ -227,7 +272,19 @@ impl Plan {
     pub fn profile<I: AsRef<[f32]>>(&mut self, images: &[I], times: &mut [Duration]) -> Result<Vec<f32>> {
         let mut output = vec![0.0; images.len() * self.program.output_len()];
         self.program.profile(images, &mut output, times)?;
-        Ok(output)
+        Ok(self.in_units(output))
+    }
+
+    /// `output` in the network's units.
+    fn in_units(&self, mut output: Vec<f32>) -> Vec<f32> {
+        if !self.units.is_empty() {
+            for image in output.chunks_exact_mut(self.program.output_len()) {
+                for OutputUnits { values, pixels, units } in &self.units {
+                    units.apply(&mut image[values.clone()], *pixels);
+                }
+            }
+        }
+        output
     }
 
     /// The graph that is computed, without dropout.
@@ -263,8 +320,8 @@ impl Plan {
 
     /// The steps in order.
     pub fn steps(&self) -> Vec<PlanStep> {
-        let steps = self.graph.nodes().iter().zip(self.program.steps()).map(|(node, info)| PlanStep {
-            name: node.name.clone(),
+        let steps = self.nodes.iter().zip(self.program.steps()).map(|(&node, info)| PlanStep {
+            name: self.graph.nodes()[node].name.clone(),
             kernel: info.kernel,
             fused_into: info.fused_into,
             macs: info.macs,
@@ -282,52 +339,5 @@ fn concatenation(nodes: &[NodeId], shapes: &[Shape]) -> Result<Shape> {
     match nodes.iter().map(|&node| shapes[node]).find(|shape| size(shape) != size(&first)) {
         Some(other) => Err(hardnet_kernels::Error::SizesDiffer { first: size(&first), other: size(&other) }.into()),
         None => Ok(Shape { channels: nodes.iter().map(|&node| shapes[node].channels).sum(), ..first }),
-    }
-}
-
-/// A plan under construction.
-struct Compiler<'a> {
-    builder: Builder,
-    /// The map of each node so far.
-    maps: Vec<FeatureMap>,
-    folder: Folder<'a>,
-    options: &'a PlanOptions,
-}
-
-impl Compiler<'_> {
-    /// Adds `node`, whose inputs have been added, and returns its map.
-    fn node(&mut self, id: usize, node: &Node) -> Result<FeatureMap> {
-        let inputs: Vec<FeatureMap> = node.inputs.iter().map(|&input| self.maps[input]).collect();
-        let unknown = || Error::NoKernel { node: node.name.clone() };
-        // Only convolutions read several maps as one.
-        let single = || match inputs[..] {
-            [input] => Ok(input),
-            _ => Err(unknown()),
-        };
-        Ok(match &node.op {
-            Op::Conv(conv) => {
-                let (low, high) = node.after.bounds().ok_or_else(unknown)?;
-                let filter = match node.after.norm.filter(|_| node.before == Pointwise::NONE) {
-                    Some(norm) if !conv.bias => self.folder.conv(id, norm)?,
-                    None if conv.bias && node.before == Pointwise::NONE => self.folder.conv_with_bias(id)?,
-                    _ => return Err(unknown()),
-                };
-                let input = self.builder.size(inputs[0])?;
-                let algorithm = choice::algorithm(node, conv, input, self.options);
-                self.builder.conv(&inputs, conv, Clamp { low, high }, algorithm, &filter.as_filter())?
-            }
-            _ if (node.before, node.after) != (Pointwise::NONE, Pointwise::NONE) => return Err(unknown()),
-            Op::Pool(pool) => self.builder.pool(single()?, pool)?,
-            &Op::GLOBAL_AVERAGE_POOL => self.builder.mean(single()?)?,
-            Op::Upsample(upsample) => {
-                let like = self.builder.size(self.maps[upsample.like])?;
-                self.builder.upsample(single()?, (like.height, like.width), upsample.alignment)?
-            }
-            Op::Linear { channels } => {
-                let filter = self.folder.linear(id)?;
-                self.builder.linear(single()?, *channels, &filter.as_filter())?
-            }
-            _ => return Err(unknown()),
-        })
     }
 }
