@@ -1,7 +1,7 @@
 //! Options of reading a weights file.
 
 use hardnet_checkpoint::ReadOptions;
-use hardnet_graph::{Config, Variant};
+use hardnet_graph::{Config, Decoder, Variant};
 use serde_json::{Map, Value};
 
 /// Options of reading a weights file. By default, it holds the network that it describes or that its tensors determine.
@@ -53,9 +53,11 @@ impl Expected {
     }
 }
 
-/// A network without its classifier and the probabilities of its dropouts.
+/// A network without its classifier, the number of a decoder's classes and the probabilities of its dropouts.
 fn without_dropout(config: &Config) -> Config {
+    let decoder = config.decoder.clone().map(|decoder| Decoder::new(1, decoder.align_corners));
     let mut config = config.clone().without_head();
+    config.decoder = decoder;
     for block in &mut config.blocks {
         block.dropout = block.dropout.map(|_| 0.0);
     }

@@ -24,6 +24,8 @@ pub enum Scheme {
     Notebook,
     /// `pytorchcv`: `features.stage1.unit1.blocks.block1.conv.weight`.
     PyTorchCv,
+    /// PaddleSeg: `encoder.blks.0.layers.0._conv.weight`, a stem, an encoder and a decoder of their own.
+    PaddleSeg,
 }
 
 /// A parameter under the name that a scheme gives it.
@@ -51,7 +53,8 @@ impl NamedParam {
 
 impl Scheme {
     /// All of them, the canonical one first.
-    pub const ALL: [Self; 5] = [Self::PyTorch, Self::Bare, Self::PaddleClas, Self::Notebook, Self::PyTorchCv];
+    pub const ALL: [Self; 6] =
+        [Self::PyTorch, Self::Bare, Self::PaddleClas, Self::Notebook, Self::PyTorchCv, Self::PaddleSeg];
 
     /// Its name in metadata and messages.
     pub fn name(self) -> &'static str {
@@ -61,13 +64,14 @@ impl Scheme {
             Self::PaddleClas => "paddleclas",
             Self::Notebook => "notebook",
             Self::PyTorchCv => "pytorchcv",
+            Self::PaddleSeg => "paddleseg",
         }
     }
 
     /// Every parameter of `graph` in the order of [`Graph::params`], under the name that this scheme gives it.
     pub fn params(self, graph: &Graph) -> Vec<NamedParam> {
         let paths = pytorchcv_paths(graph);
-        let paddle = matches!(self, Self::PaddleClas | Self::Notebook);
+        let paddle = matches!(self, Self::PaddleClas | Self::Notebook | Self::PaddleSeg);
         graph
             .params()
             .into_iter()
@@ -95,6 +99,7 @@ impl Scheme {
                 let owner = paths.iter().zip(graph.modules()).find(|(_, module)| module.nodes.contains(&param.node));
                 owner.map_or_else(|| name.clone(), |(path, module)| pytorchcv(name, path, module))
             }
+            Self::PaddleSeg => paddleseg(name, graph),
         }
     }
 }
@@ -117,6 +122,24 @@ impl fmt::Display for Scheme {
 
 fn paddle_statistics(name: &str) -> String {
     name.replace(".running_mean", "._mean").replace(".running_var", "._variance")
+}
+
+/// The stem, the entries after it, and a decoder are three modules of PaddleSeg's network.
+fn paddleseg(name: &str, graph: &Graph) -> String {
+    let stem = graph.modules().iter().filter(|module| module.kind == ModuleKind::Stem).count();
+    let entry = name.strip_prefix("base.").and_then(|rest| rest.split_once('.'));
+    let path = match entry.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest))) {
+        Some((index, rest)) if index < stem => format!("stem.{index}.{rest}"),
+        Some((index, rest)) => format!("encoder.blks.{}.{rest}", index - stem),
+        None => {
+            name.replace("conv1x1_up.", "decoder.conv1x1_up.").replace("denseBlocksUp.", "decoder.dense_blocks_up.")
+        }
+    };
+    paddle_statistics(&path)
+        .replace("finalConv.", "cls_head.")
+        .replace(".conv.", "._conv.")
+        .replace(".dwconv.", "._dwconv.")
+        .replace(".norm.", "._batch_norm.")
 }
 
 /// The notebook's head is four entries of `base`: pool, flatten, dropout, linear.

@@ -103,7 +103,7 @@ fn place(entries: &mut BTreeMap<usize, Entry>, name: &str, shape: &[usize], sche
             Some(name) => name,
             None => return,
         },
-        Scheme::PyTorchCv => return,
+        Scheme::PyTorchCv | Scheme::PaddleSeg => return,
     };
     let name = name.replace("conv_bn.0.", "conv.");
     let parts: Vec<&str> = name.split('.').collect();

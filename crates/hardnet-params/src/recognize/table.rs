@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use hardnet_graph::{Config, Graph, ParamKind, StemPadding, Variant};
+use hardnet_graph::{Config, Graph, ParamKind, SegmentationVariant, StemPadding, Variant};
 
 use super::part::Part;
 use super::{FileTensor, Recognized, Wanted, assumed, infer, is_counter, layer_and_leaf, part};
@@ -12,14 +12,16 @@ use crate::scheme::{NamedParam, Scheme};
 /// The networks that a part of a file is held against.
 pub(super) struct Known<'a> {
     wanted: Wanted<'a>,
-    /// Each network with the number of its parameters, a head's left out.
+    /// Each network with the number of its parameters, a classifier's left out.
     networks: Vec<(Config, usize)>,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn new(wanted: Wanted<'a>) -> Result<Self> {
         let counted = |config: Config| {
-            let headless = Graph::new(&config.clone().without_head())?.params().len();
+            let mut headless = config.clone();
+            headless.head = None;
+            let headless = Graph::new(&headless)?.params().len();
             Ok((config, headless))
         };
         let configs = match wanted {
@@ -39,7 +41,15 @@ impl<'a> Known<'a> {
 fn published() -> Vec<Config> {
     let mut configs: Vec<_> = Variant::ALL.map(Config::from).to_vec();
     configs.push(Config::fc_hardnet70_encoder());
+    configs.extend(SegmentationVariant::ALL.map(Config::from));
     configs
+}
+
+/// Whether files of the published network `config` have the names of `scheme`. Both segmentation networks have
+/// parameters of the same shapes: names tell them apart.
+fn suits(config: &Config, scheme: Scheme) -> bool {
+    let is_paddleseg = config.segmentation_variant() == Some(SegmentationVariant::PaddleSeg);
+    config.decoder.is_none() || is_paddleseg == (scheme == Scheme::PaddleSeg)
 }
 
 /// The schemes that a file read for `wanted` may have.
@@ -83,21 +93,22 @@ impl<'a> Table<'a> {
         Ok(best)
     }
 
-    /// The published classifier that the tensors fit, or the one that comes closest, which is `wanted` if that is set.
+    /// The published network that the tensors fit, or the one that comes closest, which is `wanted` if that is set.
     fn closest_published(&self, wanted: Option<Variant>) -> Result<Recognized> {
-        let graph = |variant: Variant| Ok((variant, Graph::new(&variant.into())?));
-        let networks = Variant::ALL.into_iter().map(graph).collect::<Result<Vec<_>>>()?;
+        let graph = |config: Config| Ok((config.variant(), Graph::new(&config)?, config));
+        let configs = Variant::ALL.map(Config::from).into_iter().chain(SegmentationVariant::ALL.map(Config::from));
+        let networks = configs.map(graph).collect::<Result<Vec<_>>>()?;
         let mut best: Option<Recognized> = None;
         for scheme in Scheme::ALL {
-            for (variant, graph) in &networks {
+            for (variant, graph, config) in networks.iter().filter(|(.., config)| suits(config, scheme)) {
                 let least = best.as_ref().map_or(usize::MAX, |best| best.differences.count());
-                let limit = if wanted.is_none_or(|wanted| wanted == *variant) { least } else { least.min(1) };
+                let limit = if wanted.is_none() || wanted == *variant { least } else { least.min(1) };
                 let params = scheme.params(graph);
                 // Names alone rule most networks out, without a comparison.
                 if self.missing(&params) >= limit {
                     continue;
                 }
-                let config = self.with_head_of(&notebook_stem((*variant).into(), scheme), &params);
+                let config = self.with_head_of(&notebook_stem(config.clone(), scheme), &params);
                 let found = self.compare(&config, scheme)?;
                 if found.differences.count() < limit {
                     best = Some(found);
@@ -122,6 +133,9 @@ impl<'a> Table<'a> {
             // A network whose number of parameters is another is not compared: that takes longer than the part is long.
             let fitting = |(_, headless): &&(Config, usize)| (*headless..=headless + 2).contains(&count);
             for (config, _) in known.networks.iter().filter(fitting) {
+                if matches!(known.wanted, Wanted::Any | Wanted::Variant(_)) && !suits(config, scheme) {
+                    continue;
+                }
                 let config = match known.wanted {
                     Wanted::Stored(config) => config.clone(),
                     Wanted::Config(config) => self.with_head(config, scheme)?,
@@ -197,13 +211,24 @@ impl<'a> Table<'a> {
 
     /// `config` with as many classes as the file's head has, without a head if the file has none.
     fn with_head(&self, config: &Config, scheme: Scheme) -> Result<Config> {
-        let headed = if config.head.is_some() { config.clone() } else { config.clone().with_classes(1) };
+        let headed = if config.classes() > 0 { config.clone() } else { config.clone().with_classes(1) };
         let params = scheme.params(&Graph::new(&headed)?);
         Ok(self.with_head_of(config, &params))
     }
 
-    /// As [`with_head`](Self::with_head), where `params` are those of `config` with a head.
+    /// As [`with_head`](Self::with_head), where `params` are those of `config` with a head. A decoder stays, whatever the
+    /// file has.
     fn with_head_of(&self, config: &Config, params: &[NamedParam]) -> Config {
+        if config.decoder.is_some() {
+            let of_classes = params.iter().find(|named| named.param.kind == ParamKind::ConvBias);
+            let bias = of_classes.and_then(|named| self.by_path.get(named.key.as_str()));
+            return match bias.map(|bias| &bias.shape[..]) {
+                Some(&[classes]) if config.clone().with_classes(classes).validate().is_ok() => {
+                    config.clone().with_classes(classes)
+                }
+                _ => config.clone(),
+            };
+        }
         let of_head = |kind| params.iter().find(|named| named.param.kind == kind).map(|named| named.key.as_str());
         let tensor = |kind| of_head(kind).and_then(|key| self.by_path.get(key));
         match (tensor(ParamKind::LinearWeight), tensor(ParamKind::LinearBias)) {
@@ -228,7 +253,7 @@ pub(super) fn is_base(prefix: &str) -> bool {
 /// `config` as files of `scheme` have it.
 fn notebook_stem(config: Config, scheme: Scheme) -> Config {
     match scheme {
-        Scheme::Notebook => config.with_stem_padding(StemPadding::TopLeft),
+        Scheme::Notebook if config.decoder.is_none() => config.with_stem_padding(StemPadding::TopLeft),
         _ => config,
     }
 }

@@ -1,6 +1,6 @@
 //! Networks of every scheme, prefix and flaw.
 
-use hardnet_graph::{Activation, BlockConfig, Downsample, Graph, StemPadding};
+use hardnet_graph::{Activation, BlockConfig, Downsample, Graph, SegmentationVariant, StemPadding};
 
 use super::*;
 
@@ -49,6 +49,77 @@ fn every_scheme_and_network_is_recognized() {
             }
         }
     }
+}
+
+/// Shapes are the same, names tell them apart.
+#[test]
+fn segmentation_networks_are_recognized() {
+    use SegmentationVariant::{FcHarDNet70, PaddleSeg};
+    for (variant, scheme) in
+        [(FcHarDNet70, Scheme::PyTorch), (FcHarDNet70, Scheme::PaddleClas), (PaddleSeg, Scheme::PaddleSeg)]
+    {
+        for classes in [19, 1, 150] {
+            let config = Config::from(variant).with_classes(classes);
+            let plain = tensors(&config, scheme);
+            for prefix in ["", "module.", "model."] {
+                let found = one(&prefixed(&plain, prefix), Wanted::Any);
+                let what = format!("{variant} {scheme} {classes} {prefix}");
+                assert_eq!((found.differences.count(), found.prefix.as_str()), (0, prefix), "{what}");
+                assert_eq!((found.config, found.scheme), (config.clone(), scheme), "{what}");
+                assert!(found.assumed.is_empty(), "{what}");
+            }
+        }
+    }
+}
+
+/// PaddleSeg 2.8.0's own names and shapes, by `tests/segmentation/paddleseg.py`.
+#[test]
+fn paddlesegs_names_and_shapes_are_the_packages() {
+    let text = include_str!("../../../../tests/segmentation/paddleseg.json");
+    let table: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut expected: Vec<&str> =
+        table["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let file = tensors(&SegmentationVariant::PaddleSeg.into(), Scheme::PaddleSeg);
+    let lines = file.iter().map(|tensor| {
+        let sides: Vec<_> = tensor.shape.iter().map(ToString::to_string).collect();
+        format!("{} {}", tensor.name, sides.join("x"))
+    });
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
+/// The names of one are not mistaken for the other, and what is missing is named.
+#[test]
+fn a_segmentation_file_with_a_flaw_is_compared_with_what_it_is() {
+    for (variant, scheme) in
+        [(SegmentationVariant::FcHarDNet70, Scheme::PyTorch), (SegmentationVariant::PaddleSeg, Scheme::PaddleSeg)]
+    {
+        let mut file = tensors(&variant.into(), scheme);
+        let missing = file.remove(3).name;
+        let last = file.last_mut().unwrap();
+        let surplus = std::mem::replace(&mut last.name, "extra".into());
+        let found = one(&file, Wanted::Any);
+        assert_eq!((found.config.segmentation_variant(), found.scheme), (Some(variant), scheme));
+        assert_eq!(
+            (found.differences.missing, found.differences.unexpected),
+            (vec![missing, surplus], vec!["extra".into()])
+        );
+    }
+}
+
+/// A description in place of what names tell: the other's links and interpolation.
+#[test]
+fn a_wanted_segmentation_network_is_taken_under_any_names() {
+    let paddle = Config::from(SegmentationVariant::PaddleSeg);
+    let file = tensors(&paddle.clone().with_classes(7), Scheme::PyTorch);
+    let found = one(&file, Wanted::Config(&paddle));
+    assert_eq!((found.differences.count(), found.config), (0, paddle.clone().with_classes(7)));
+    let stored = one(&tensors(&paddle, Scheme::PyTorch), Wanted::Stored(&paddle));
+    assert_eq!((stored.differences.count(), stored.config), (0, paddle));
+    let encoder = tensors(&Config::fc_hardnet70_encoder(), Scheme::Bare);
+    assert_eq!(one(&encoder, Wanted::Any).config.published_name(), Some("fc-hardnet70-encoder"));
 }
 
 #[test]
