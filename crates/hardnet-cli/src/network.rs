@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::Context;
 use hardnet_base::{ReadError, read_regular_file};
 use hardnet_graph::Config;
-use hardnet_model::{Expected, Variant};
+use hardnet_model::{Expected, SegmentationVariant, Variant};
 
 use crate::failure::{Failure, Hinted, Result};
 
@@ -17,8 +17,10 @@ const MAX_BYTES: u64 = 1 << 16;
 /// A network by name.
 #[derive(Clone, Debug)]
 pub(crate) enum NetworkName {
-    /// A published network.
+    /// A published classifier.
     Variant(Variant),
+    /// A published segmentation network.
+    Segmentation(SegmentationVariant),
     /// A file in TOML.
     File(PathBuf),
 }
@@ -27,10 +29,13 @@ impl FromStr for NetworkName {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text.parse() {
-            Ok(variant) => Ok(Self::Variant(variant)),
-            Err(_) => Self::file(text).ok_or_else(|| unknown(text, Variant::ALL.map(Variant::name))),
+        if let Ok(variant) = text.parse() {
+            return Ok(Self::Variant(variant));
         }
+        if let Ok(variant) = text.parse() {
+            return Ok(Self::Segmentation(variant));
+        }
+        Self::file(text).ok_or_else(|| unknown(text, published()))
     }
 }
 
@@ -38,6 +43,7 @@ impl fmt::Display for NetworkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variant(variant) => variant.fmt(f),
+            Self::Segmentation(variant) => variant.fmt(f),
             Self::File(path) => path.display().fmt(f),
         }
     }
@@ -51,11 +57,11 @@ impl NetworkName {
         (is_path || path.exists()).then(|| Self::File(path.into()))
     }
 
-    /// The published network, if it is one.
+    /// The published classifier, if it is one.
     pub(crate) fn variant(&self) -> Option<Variant> {
         match self {
             Self::Variant(variant) => Some(*variant),
-            Self::File(_) => None,
+            Self::Segmentation(_) | Self::File(_) => None,
         }
     }
 
@@ -63,6 +69,7 @@ impl NetworkName {
     pub(crate) fn config(&self) -> Result<Config> {
         match self {
             Self::Variant(variant) => Ok((*variant).into()),
+            Self::Segmentation(variant) => Ok((*variant).into()),
             Self::File(path) => read(path),
         }
     }
@@ -71,9 +78,15 @@ impl NetworkName {
     pub(crate) fn expected(&self) -> Result<Expected> {
         Ok(match self {
             Self::Variant(variant) => Expected::Variant(*variant),
+            Self::Segmentation(variant) => Expected::Config(Box::new((*variant).into())),
             Self::File(path) => Expected::Config(Box::new(read(path)?)),
         })
     }
+}
+
+/// The names of the published networks, classifiers first.
+pub(crate) fn published() -> impl Iterator<Item = &'static str> {
+    Variant::ALL.map(Variant::name).into_iter().chain(SegmentationVariant::ALL.map(SegmentationVariant::name))
 }
 
 /// Reads the description of a network.
@@ -142,6 +155,8 @@ mod tests {
     #[test]
     fn names_come_before_files_and_similar_ones_are_named() {
         assert!(matches!("HarDNet_68".parse(), Ok(NetworkName::Variant(Variant::HarDNet68))));
+        let segmentation = "FC-HarDNet70".parse();
+        assert!(matches!(segmentation, Ok(NetworkName::Segmentation(SegmentationVariant::FcHarDNet70))));
         for file in ["net.toml", "nets/net", "./hardnet68"] {
             assert!(matches!(file.parse(), Ok(NetworkName::File(path)) if path == Path::new(file)), "{file}");
         }
@@ -149,7 +164,7 @@ mod tests {
         assert_eq!(
             error,
             "`HarDNet-69` is neither a network nor a file; similar names: `hardnet68`; expected one of `hardnet39ds`, \
-             `hardnet68ds`, `hardnet68`, `hardnet85`, or a file in TOML"
+             `hardnet68ds`, `hardnet68`, `hardnet85`, `fc-hardnet70`, `fc-hardnet70-paddleseg`, or a file in TOML"
         );
         let error = "mobilenet".parse::<NetworkName>().unwrap_err();
         assert!(!error.contains("similar"), "{error}");

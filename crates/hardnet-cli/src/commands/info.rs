@@ -4,6 +4,7 @@ mod layers;
 mod measure;
 mod paper;
 mod plot;
+mod size;
 mod subject;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use crate::printer::Printer;
 use crate::weights::{FetchArgs, PartArgs};
 use measure::Measurement;
 use plot::Plot;
+use size::ImageSize;
 use subject::{Name, Subject};
 
 /// Describe a network layer by layer: parameters, MACs, CIO, MoC, live memory.
@@ -30,6 +32,7 @@ use subject::{Name, Subject};
 Examples:
   hardnet info hardnet68
   hardnet info hardnet68ds --img-size 320 --format csv -o layers.csv
+  hardnet info fc-hardnet70 --img-size 1024x2048
   hardnet info --paper
   hardnet info hardnet68 --measure
   hardnet info --measure
@@ -38,7 +41,8 @@ Examples:
   hardnet info hardnet68 --plot links -o links.svg
   hardnet info --plot efficiency --measure -o efficiency.svg")]
 pub(crate) struct InfoArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, one from the paper, such as resnet50, or a file in TOML
+    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, fc-hardnet70-paddleseg, one from the paper,
+    /// such as resnet50, or a file in TOML
     #[arg(value_name = "MODEL", required_unless_present_any = ["weights", "paper", "measure", "plot"])]
     model: Option<Name>,
     /// Describe the network in this weights file
@@ -46,9 +50,9 @@ pub(crate) struct InfoArgs {
     weights: Option<WeightsSource>,
     #[command(flatten)]
     part: PartArgs,
-    /// Input size in pixels [default: the weights file's, or 224]
+    /// Input size in pixels, a side or ROWSxCOLUMNS [default: the weights file's, or 224; 1024x2048 for segmentation]
     #[arg(long, value_name = "PIXELS")]
-    img_size: Option<usize>,
+    img_size: Option<ImageSize>,
     /// Compare with Table 4 of the paper
     #[arg(long, conflicts_with_all = ["model", "weights", "img_size", "measure"])]
     paper: bool,
@@ -121,15 +125,19 @@ fn text(args: &InfoArgs, printer: &Printer) -> Result<String> {
         return paper::text(format);
     }
     let Some(subject) = subject(args, printer)? else {
-        return for_all_networks(args, args.img_size.unwrap_or(hardnet_complexity::paper::IMAGE_SIDE), format);
+        let size = args.img_size.unwrap_or(ImageSize::square(hardnet_complexity::paper::IMAGE_SIDE));
+        if size.height != size.width {
+            return Err(Failure::message(format!("all networks at {size}, expected one side")));
+        }
+        return for_all_networks(args, size.height, format);
     };
-    let side = args.img_size.unwrap_or_else(|| subject.side());
-    subject.check_side(side)?;
+    let size = args.img_size.unwrap_or_else(|| subject.size());
+    subject.check_size(size)?;
     if let Some(plot) = args.plot {
-        return plot::network(plot, &subject, side, args.block.as_deref());
+        return plot::network(plot, &subject, size, args.block.as_deref());
     }
-    let measurement = args.measure.then(|| measure_subject(&subject, side, args.iters)).transpose()?;
-    layers::text(&subject, side, measurement.as_ref(), format)
+    let measurement = args.measure.then(|| measure_subject(&subject, size, args.iters)).transpose()?;
+    layers::text(&subject, size, measurement.as_ref(), format)
 }
 
 /// The network that the arguments name, if they name one.
@@ -181,9 +189,9 @@ fn for_all_networks(args: &InfoArgs, side: usize, format: Format) -> Result<Stri
     }
 }
 
-fn measure_subject(subject: &Subject, side: usize, iters: usize) -> Result<Measurement> {
+fn measure_subject(subject: &Subject, size: ImageSize, iters: usize) -> Result<Measurement> {
     let config = subject
         .config()
         .ok_or_else(|| Failure::message(format!("`{}` cannot be measured, only described", subject.name())));
-    Measurement::take(config.hint(|| "--measure works for HarDNets".into())?, side, iters)
+    Measurement::take(config.hint(|| "--measure works for HarDNets".into())?, size, iters)
 }

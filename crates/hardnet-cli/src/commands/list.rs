@@ -3,7 +3,7 @@
 mod weights;
 
 use clap::Args;
-use hardnet_model::{Config, Graph, Variant};
+use hardnet_model::{Config, Graph, SegmentationVariant, Variant};
 use hardnet_weights::published;
 use serde::Serialize;
 
@@ -34,11 +34,13 @@ pub(crate) fn run(args: &ListArgs, printer: &Printer) -> Result<Exit> {
         return weights::run(args.json, printer);
     }
     let mut rows = Vec::new();
-    for variant in Variant::ALL {
-        let published = published(variant.name());
+    let classifiers = Variant::ALL.map(|variant| (variant.name(), Config::from(variant)));
+    let segmentation = SegmentationVariant::ALL.map(|variant| (variant.name(), Config::from(variant)));
+    for (model, config) in classifiers.into_iter().chain(segmentation) {
+        let published = published(model);
         rows.push(NetworkRow {
-            model: variant.name(),
-            parameters: Graph::new(&Config::from(variant))?.param_count(),
+            model,
+            parameters: Graph::new(&config)?.param_count(),
             published_top1: published.map(|published| published.top1),
             published_top5: published.and_then(|published| published.top5),
         });
@@ -47,12 +49,12 @@ pub(crate) fn run(args: &ListArgs, printer: &Printer) -> Result<Exit> {
         printer.json(&rows)?;
         return Ok(Exit::Success);
     }
-    printer.line("model          parameters   published top-1   top-5")?;
+    printer.line("model                   parameters   published top-1   top-5")?;
     let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} %"));
     for row in &rows {
         let (top1, top5) = (percent(row.published_top1), percent(row.published_top5));
         let parameters = row.parameters as f64 / 1e6;
-        printer.line(format_args!("{:<14} {parameters:>8.2} M {top1:>17} {top5:>9}", row.model))?;
+        printer.line(format_args!("{:<23} {parameters:>8.2} M {top1:>17} {top5:>9}", row.model))?;
     }
     printer.note(
         "\nTop-1 and top-5: published by the authors for the ImageNet validation set; Pillow, bilinear, 256 to 224.",

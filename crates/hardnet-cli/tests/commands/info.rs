@@ -187,3 +187,40 @@ fn plot_draws_what_it_is_asked_for() {
     folder.run("info hardnet68 --plot efficiency").exits(2).says("hint: drop the network");
     folder.run("info hardnet68 --plot density --json").exits(2).says("cannot be used with");
 }
+
+/// The counts that are known of both networks, at the size of Cityscapes' pictures, which is the default.
+#[test]
+fn info_counts_segmentation_networks() {
+    let folder = Folder::new();
+    for (name, macs) in [("fc-hardnet70", "35.2"), ("fc-hardnet70-paddleseg", "140.9")] {
+        let text = folder.run(&format!("info {name}")).exits(0).stdout;
+        assert!(text.starts_with(&format!("{name}: 19 classes, 347 tensors, input 1024x2048\n")), "{text}");
+        assert!(text.contains("\ntotal   4.12 M parameters, "), "{text}");
+        let json = folder.run(&format!("info {name} --json")).exits(0).json();
+        assert_eq!((&json["parameters"], &json["img_size"]), (&4_119_257.into(), &"1024x2048".into()));
+        let conv = json["totals"]["conv_macs"].as_f64().unwrap();
+        assert_eq!(format!("{:.1}", conv / 1e9), macs);
+        let odd = folder.run(&format!("info {name} --img-size 97x131 --json")).exits(0).json();
+        let last = odd["layers"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&last["kind"], &last["output"]["height"], &last["output"]["width"]),
+            (&"bilinear".into(), &97.into(), &131.into())
+        );
+    }
+    let run = folder.run("info fc-hardnet70 --img-size 97by131").exits(2);
+    assert!(run.stderr.contains("is not a size, expected pixels as in 224, or rows and columns"), "{}", run.stderr);
+    let run = folder.run("info fc-hardnet70 --img-size 60x500").exits(2);
+    assert!(run.stderr.contains("the shorter side needs at least 61"), "{}", run.stderr);
+}
+
+/// A description in TOML, with a decoder.
+#[test]
+fn a_segmentation_network_is_described_in_a_file() {
+    let folder = Folder::new();
+    folder.run("info fc-hardnet70-paddleseg --write-config net.toml").exits(0);
+    let text = std::fs::read_to_string(folder.path("net.toml")).unwrap();
+    assert!(text.contains("links = \"farthest_first\"") && text.contains("[decoder]\nclasses = 19\n"), "{text}");
+    std::fs::write(folder.path("net.toml"), text.replace("classes = 19", "classes = 4")).unwrap();
+    let json = folder.run("info net.toml --img-size 64 --json").exits(0).json();
+    assert_eq!((&json["model"], &json["classes"]), (&"fc-hardnet70-paddleseg".into(), &4.into()));
+}

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Format;
 use super::measure::{LayerMeasurement, Measurement};
+use super::size::ImageSize;
 use super::subject::Subject;
 use crate::failure::Result;
 
@@ -16,7 +17,7 @@ use crate::failure::Result;
 struct Description<'a> {
     schema_version: u32,
     model: &'a str,
-    img_size: usize,
+    img_size: ImageSize,
     parameters: u64,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     details: Option<HarDNetDetails<'a>>,
@@ -108,9 +109,14 @@ struct LayerRow<'a> {
     measured: Option<&'a LayerMeasurement>,
 }
 
-/// The layers of `subject` for images of `side` x `side` pixels.
-pub(super) fn text(subject: &Subject, side: usize, measured: Option<&Measurement>, format: Format) -> Result<String> {
-    let figures = Figures::new(subject.graph(), side, side)?;
+/// The layers of `subject` for images of `size`.
+pub(super) fn text(
+    subject: &Subject,
+    size: ImageSize,
+    measured: Option<&Measurement>,
+    format: Format,
+) -> Result<String> {
+    let figures = Figures::new(subject.graph(), size.height, size.width)?;
     let network = &figures.graph;
     let layer = |(id, figures): (NodeId, &LayerFigures)| {
         let layer = &network.nodes()[id];
@@ -138,7 +144,7 @@ pub(super) fn text(subject: &Subject, side: usize, measured: Option<&Measurement
             let description = Description {
                 schema_version: 1,
                 model: subject.name(),
-                img_size: side,
+                img_size: size,
                 parameters: figures.totals.params,
                 details: details(subject, &figures),
                 totals: (&figures.totals).into(),
@@ -233,11 +239,11 @@ fn table(
 ) -> Result<String> {
     let mut text = String::new();
     let totals = &figures.totals;
-    let side = figures.height;
+    let size = ImageSize { height: figures.height, width: figures.width };
     let details = details(subject, figures);
     let classes =
         details.map_or(String::new(), |details| format!("{} classes, {} tensors, ", details.classes, details.tensors));
-    writeln!(text, "{}: {classes}input {side}x{side}\n", subject.name())?;
+    writeln!(text, "{}: {classes}input {size}\n", subject.name())?;
     let name_width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max("layer".len());
     write!(
         text,

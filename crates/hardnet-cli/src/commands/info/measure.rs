@@ -10,6 +10,7 @@ use hardnet_params::synthetic;
 use serde::Serialize;
 
 use super::Format;
+use super::size::ImageSize;
 use super::subject::Subject;
 use crate::failure::Result;
 use crate::model::plan_options;
@@ -58,10 +59,10 @@ pub(super) struct LayerMeasurement {
 
 impl Measurement {
     /// Runs the plan of `config`, with values that are synthetic, `iters` times.
-    pub(super) fn take(config: &Config, side: usize, iters: usize) -> Result<Self> {
-        let options = plan_options()?.size(side, side);
+    pub(super) fn take(config: &Config, size: ImageSize, iters: usize) -> Result<Self> {
+        let options = plan_options()?.size(size.height, size.width);
         let mut plan = Plan::new(config, &synthetic::Synthetic, &options)?;
-        let image = synthetic::values("x", &[1, config.in_channels, side, side]);
+        let image = synthetic::values("x", &[1, config.in_channels, size.height, size.width]);
         let steps = plan.steps();
         let mut runs = vec![Vec::with_capacity(iters); steps.len()];
         let mut wholes = Vec::with_capacity(iters);
@@ -225,7 +226,10 @@ struct NetworkSummary {
 
 /// Measures every HarDNet.
 pub(super) fn all(side: usize, iters: usize) -> Result<Vec<(Variant, Measurement)>> {
-    Variant::ALL.into_iter().map(|variant| Ok((variant, Measurement::take(&variant.into(), side, iters)?))).collect()
+    Variant::ALL
+        .into_iter()
+        .map(|variant| Ok((variant, Measurement::take(&variant.into(), ImageSize::square(side), iters)?)))
+        .collect()
 }
 
 /// Summary of all HarDNets.

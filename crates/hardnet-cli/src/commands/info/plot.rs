@@ -7,6 +7,7 @@ use hardnet_complexity::plot::{self, Point};
 use hardnet_model::{Block, Graph, Variant};
 
 use super::measure::Measurement;
+use super::size::ImageSize;
 use super::subject::Subject;
 use crate::failure::{Failure, Result};
 
@@ -24,8 +25,8 @@ pub(super) enum Plot {
 }
 
 /// Plot of one network, as SVG.
-pub(super) fn network(plot: Plot, subject: &Subject, side: usize, block: Option<&str>) -> Result<String> {
-    let figures = Figures::new(subject.graph(), side, side)?;
+pub(super) fn network(plot: Plot, subject: &Subject, size: ImageSize, block: Option<&str>) -> Result<String> {
+    let figures = Figures::new(subject.graph(), size.height, size.width)?;
     Ok(match plot {
         Plot::Links => plot::links(&figures, choose(&figures.graph, block)?),
         Plot::Density => plot::density(&figures),

@@ -7,9 +7,10 @@ use hardnet_complexity::Reference;
 use hardnet_model::{Config, Graph, Variant};
 use hardnet_weights::{RegistryEntry, WeightsSource, find};
 
+use super::size::ImageSize;
 use crate::failure::{Failure, Result};
 use crate::model::name_of;
-use crate::network::{NetworkName, unknown};
+use crate::network::{NetworkName, published, unknown};
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, PartArgs, locate, tell};
 
@@ -29,7 +30,7 @@ impl FromStr for Name {
         }
         text.parse().map(Self::HarDNet).map_err(|_| {
             let others = Reference::ALL.into_iter().map(Reference::name);
-            unknown(text, Variant::ALL.into_iter().map(Variant::name).chain(others))
+            unknown(text, published().chain(others))
         })
     }
 }
@@ -98,9 +99,14 @@ impl Subject {
         Ok(Self { side, ..Self::from_config(file.config().clone())? })
     }
 
-    /// Side of the images that the network is described for, unless the user names another.
-    pub(super) fn side(&self) -> usize {
-        self.side.unwrap_or(hardnet_complexity::paper::IMAGE_SIDE)
+    /// Size of the images that the network is described for, unless the user names another: that of Cityscapes' pictures
+    /// for segmentation.
+    pub(super) fn size(&self) -> ImageSize {
+        match self.side {
+            Some(side) => ImageSize::square(side),
+            None if self.graph.final_upsampling().is_some() => ImageSize { height: 1024, width: 2048 },
+            None => ImageSize::square(hardnet_complexity::paper::IMAGE_SIDE),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -115,8 +121,8 @@ impl Subject {
         self.config.as_ref()
     }
 
-    /// Whether images of this side survive the strides.
-    pub(super) fn check_side(&self, side: usize) -> Result<()> {
-        Ok(self.graph.shapes(side, side).map(|_| ())?)
+    /// Whether images of this size survive the strides.
+    pub(super) fn check_size(&self, size: ImageSize) -> Result<()> {
+        Ok(self.graph.shapes(size.height, size.width).map(|_| ())?)
     }
 }
