@@ -7,9 +7,13 @@ use std::path::Path;
 
 use hardnet_graph::{Config, Graph, TapKind, Taps, Variant};
 use hardnet_model::{Plan, PlanOptions, StemPadding, WeightsFile, WeightsOptions};
-use hardnet_onnx::{Attribute, Export, ExportOptions, Image, Model, Node, Norm};
-use hardnet_params::Parameters;
+use hardnet_onnx::{
+    Attribute, ElementType, Export, ExportOptions, Image, IntegerLayer, Model, Node, Norm, Quantization,
+};
 use hardnet_params::synthetic::{self, Synthetic};
+use hardnet_params::{Parameters, QuantizedParameters};
+use hardnet_quantize::reference::{self, Map};
+use hardnet_quantize::{QuantizeOptions, quantize};
 
 /// An array in f64, C order.
 #[derive(Clone, Debug)]
@@ -22,8 +26,15 @@ struct Array {
 fn run(model: &Model<'_>, input: Array) -> HashMap<String, Array> {
     let mut values = HashMap::from([(model.inputs[0].name.clone(), input)]);
     for tensor in &model.initializers {
-        let floats = tensor.bytes.as_chunks().0.iter().map(|&bytes| f64::from(f32::from_le_bytes(bytes)));
-        values.insert(tensor.info.name.clone(), Array { dims: tensor.info.dims.clone(), values: floats.collect() });
+        let bytes = &tensor.bytes;
+        let numbers: Vec<f64> = match tensor.info.element {
+            ElementType::F32 => bytes.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect(),
+            ElementType::I32 => bytes.as_chunks().0.iter().map(|&b| f64::from(i32::from_le_bytes(b))).collect(),
+            ElementType::I8 => bytes.iter().map(|&byte| f64::from(byte as i8)).collect(),
+            ElementType::U8 => bytes.iter().map(|&byte| f64::from(byte)).collect(),
+            other => panic!("{other} is not expected"),
+        };
+        values.insert(tensor.info.name.clone(), Array { dims: tensor.info.dims.clone(), values: numbers });
     }
     for node in &model.nodes {
         let inputs: Vec<&Array> = node.inputs.iter().map(|name| &values[name]).collect();
@@ -49,6 +60,15 @@ fn compute(node: &Node<'_>, inputs: &[&Array]) -> Array {
     let pixels: usize = x.dims.iter().skip(2).product();
     let channel = |at: usize| at / pixels % x.dims[1];
     match node.op.as_str() {
+        "QuantizeLinear" => each(&|_, value| {
+            let (scale, zero_point) = (inputs[1].values[0], inputs[2].values[0]);
+            ((value / scale).round_ties_even() + zero_point).clamp(0.0, 255.0)
+        }),
+        "DequantizeLinear" => {
+            // Maps have one scale, constants one for each of the first extent.
+            let block = x.values.len() / inputs[1].values.len();
+            each(&|at, value| (value - inputs[2].values[at / block]) * inputs[1].values[at / block])
+        }
         "Cast" => each(&|_, value| value),
         "Sub" => each(&|at, value| value - inputs[1].values[channel(at)]),
         "Div" => each(&|at, value| value / inputs[1].values[channel(at)]),
@@ -298,4 +318,77 @@ fn onnx_files_are_weights() {
     let expected = Plan::new(&config, &Synthetic, &options).unwrap().run(&image).unwrap();
     let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-4, "logits differ by {worst}");
+}
+
+/// Each layer of a quantized model, from equal inputs, is that of the reference, but for sums that are half-way between
+/// two steps.
+#[test]
+fn layers_of_integers_are_the_references() {
+    for (variant, equalized) in
+        [(Variant::HarDNet39Ds, true), (Variant::HarDNet39Ds, false), (Variant::HarDNet68, true)]
+    {
+        let config = Config::from(variant).with_classes(4);
+        let graph = Graph::new(&config).unwrap();
+        let quantized = quantize(&graph, &Synthetic, &QuantizeOptions::default().equalize(equalized)).unwrap();
+        let mut quantization = Quantization::default();
+        let inference = graph.inference();
+        for node in inference.nodes() {
+            if let Some(map) = quantized.map(&node.name) {
+                quantization = quantization.map(&node.name, map.scale, map.zero_point);
+            }
+            if quantized.layer(&node.name).unwrap().is_some() {
+                quantization = quantization.layer(&node.name);
+            }
+        }
+        let options = ExportOptions::default().size(32, 33).quantization(quantization);
+        let export = Export::new(&graph, &options).unwrap();
+        let mut bytes = Vec::new();
+        let mut layer = |node: &str| {
+            let layer = quantized.layer(node)?.ok_or("it is in f32")?;
+            Ok(IntegerLayer { weights: layer.weights, scale: layer.scale, bias: layer.bias })
+        };
+        export.write_quantized(&mut |param| Ok(quantized.values(param)?), &mut layer, &mut bytes).unwrap();
+        assert_eq!(bytes.len() as u64, export.byte_count());
+        let model = Model::parse(&bytes).unwrap();
+        let image = image(&config, 32, 33);
+        let values = run(&model, array(&config, 32, 33, &image));
+        let maps: HashMap<usize, Map> = (0..inference.nodes().len())
+            .map(|id| {
+                let name = &inference.nodes()[id].name;
+                let stored = |name: &str| values[name].values.iter().copied();
+                let map = match quantized.map(name) {
+                    Some(map) => Map::Bytes(stored(&format!("{name}.quantized")).map(|q| q as u8).collect(), map),
+                    None if id == 0 => Map::Floats(image.clone()),
+                    None if id + 1 == inference.nodes().len() => {
+                        Map::Floats(stored("logits").map(|value| value as f32).collect())
+                    }
+                    None => Map::Floats(stored(name).map(|value| value as f32).collect()),
+                };
+                (id, map)
+            })
+            .collect();
+        let (mut layers, mut unequal, mut count) = (0, 0, 0);
+        for id in 1..inference.nodes().len() {
+            let mut given = maps.clone();
+            given.remove(&id);
+            let found = reference::run(&graph, &quantized, &image, (32, 33), &given).unwrap().swap_remove(id);
+            match (&found, &maps[&id]) {
+                (Map::Bytes(found, _), Map::Bytes(expected, _)) => {
+                    layers += 1;
+                    assert_eq!(found.len(), expected.len());
+                    for (&found, &expected) in found.iter().zip(expected) {
+                        assert!(found.abs_diff(expected) <= 1, "{}: {found}, {expected}", inference.nodes()[id].name);
+                        unequal += usize::from(found != expected);
+                        count += 1;
+                    }
+                }
+                (found, expected) => {
+                    for (found, expected) in found.values().iter().zip(expected.values()) {
+                        assert!((found - expected).abs() < 1e-4, "{}", inference.nodes()[id].name);
+                    }
+                }
+            }
+        }
+        assert!(layers > 30 && unequal * 500 < count, "{unequal} of {count} values of {layers} layers differ");
+    }
 }

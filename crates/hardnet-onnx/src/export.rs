@@ -4,6 +4,7 @@
 //! streams the values (`values.rs`), one layer at a time.
 
 mod attributes;
+mod integers;
 mod nodes;
 mod options;
 mod outputs;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::precision::Precision;
 use crate::wire::write::Layout;
+pub use integers::{IntegerLayer, Quantization};
 use nodes::Exporter;
 pub use options::{Batch, ExportOptions, Image, Norm, Opset};
 use values::{Source, Writer};
@@ -43,6 +45,10 @@ impl Export {
     /// not exported, [`Error::Channels`], [`Error::NoLogits`] and [`Error::NoModule`] for options that do not fit the
     /// network, [`Error::TooLarge`] beyond 2 GiB.
     pub fn new(graph: &Graph, options: &ExportOptions) -> Result<Self> {
+        if options.quantization.is_some() && options.precision != Precision::F32 {
+            let reason = "between its integers, a quantized network is in f32";
+            return Err(Error::Unsupported { layer: graph.name().into(), reason });
+        }
         let (model, sources) = Exporter::export(graph, options)?;
         let layout = Layout::new(&model)?;
         Ok(Self { model, layout, sources, precision: options.precision })
@@ -68,9 +74,24 @@ impl Export {
     pub fn write(
         &self,
         values: &mut dyn FnMut(&ParamInfo) -> std::result::Result<Vec<f32>, SourceError>,
+        out: impl Write,
+    ) -> Result<()> {
+        self.write_quantized(values, &mut |_| Err("the network's layers are in f32".into()), out)
+    }
+
+    /// As [`write`](Self::write), with the values that `layers` gives for the layers of
+    /// [`ExportOptions::quantization`], by the names of their nodes.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_quantized(
+        &self,
+        values: &mut dyn FnMut(&ParamInfo) -> std::result::Result<Vec<f32>, SourceError>,
+        layers: &mut dyn FnMut(&str) -> std::result::Result<IntegerLayer, SourceError>,
         mut out: impl Write,
     ) -> Result<()> {
-        let mut writer = Writer::new(values);
+        let mut writer = Writer::new(values, layers);
         self.layout
             .write(&mut out, |at, out| writer.write(&self.model.initializers[at].info, &self.sources[at], out))?;
         match writer.finish() {

@@ -36,7 +36,7 @@ mod wire;
 
 pub use error::{Error, Result};
 #[cfg(feature = "graph")]
-pub use export::{Batch, Export, ExportOptions, Image, Norm, Opset};
+pub use export::{Batch, Export, ExportOptions, Image, IntegerLayer, Norm, Opset, Quantization};
 #[cfg(feature = "graph")]
 pub use import::{Layers, Parameter, ParameterValues};
 pub use model::{Attribute, Dim, ElementType, Model, Node, Tensor, TensorInfo, Value};

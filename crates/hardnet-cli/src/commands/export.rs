@@ -7,8 +7,9 @@ use hardnet_classifier::Stage;
 use hardnet_data::Pipeline;
 use hardnet_graph::Graph;
 use hardnet_model::{Conversion, ConversionOptions, Metadata, WeightsFile};
-use hardnet_onnx::{Batch, Export, ExportOptions, Image, Norm, Opset, Precision};
-use hardnet_params::{FEATURES_KEY, Parameters};
+use hardnet_onnx::{Batch, Export, ExportOptions, Image, IntegerLayer, Norm, Opset, Precision, Quantization};
+use hardnet_params::{FEATURES_KEY, Parameters, QuantizedParameters};
+use hardnet_quantize::Quantized;
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
@@ -63,6 +64,9 @@ pub(crate) struct ExportArgs {
     /// Type of weights, input and output: f32 or f16
     #[arg(long, value_name = "TYPE", default_value_t)]
     dtype: Precision,
+    /// Make weights and maps 8-bit integers, without images: qdq writes pairs of QuantizeLinear and DequantizeLinear
+    #[arg(long, value_name = "FORM", value_parser = ["qdq"], conflicts_with_all = ["keep_norm", "dtype", "features"])]
+    int8: Option<String>,
     /// Take images of bytes, [N, H, W, 3], of the size of the network's input, and normalize them in the model
     #[arg(long)]
     with_preprocessing: bool,
@@ -101,6 +105,9 @@ struct ExportReport<'a> {
     opset: u64,
     ir_version: u64,
     dtype: String,
+    /// The form of integers, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    int8: Option<&'a str>,
     /// `folded` or `kept`.
     norm: &'static str,
     inputs: Vec<String>,
@@ -132,14 +139,22 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
         Conversion::new(&weights, &options).hint(|| "--labels needs one name for each class of the network".into())?;
     let metadata = conversion.metadata();
     let graph = Graph::new(weights.config())?;
-    let export = Export::new(&graph, &args.options(&graph, metadata, &pipeline)?)?;
+    let quantized = args.int8.as_ref().map(|_| {
+        hardnet_quantize::quantize(&graph, &weights.parameters(), &hardnet_quantize::QuantizeOptions::default())
+    });
+    let quantized = quantized.transpose()?;
+    let mut options = args.options(&graph, metadata, &pipeline)?;
+    if let Some(quantized) = &quantized {
+        options = options.quantization(quantization(&graph, quantized)?);
+    }
+    let export = Export::new(&graph, &options)?;
     printer.note(format_args!(
         "{}, {} with {} classes",
         args.weights,
         name_of(weights.config()),
         metadata.config.classes()
     ));
-    write(args, &weights, &export)?;
+    write(args, &weights, quantized.as_ref(), &export)?;
     let model = export.model();
     let shown = |values: &[hardnet_onnx::Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
     let report = ExportReport {
@@ -151,6 +166,7 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
         opset: model.opset,
         ir_version: model.ir_version,
         dtype: args.dtype.to_string(),
+        int8: args.int8.as_deref(),
         norm: if args.keeps_norm() { "kept" } else { "folded" },
         inputs: shown(&model.inputs),
         outputs: shown(&model.outputs),
@@ -177,11 +193,36 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
 }
 
 /// Writes the file, which appears when it is complete.
-fn write(args: &ExportArgs, weights: &WeightsFile, export: &Export) -> Result<()> {
-    let parameters = weights.parameters();
+fn write(args: &ExportArgs, weights: &WeightsFile, quantized: Option<&Quantized>, export: &Export) -> Result<()> {
     let mut file = OutputFile::create(&args.output, args.force)?;
-    export.write(&mut |param| Ok(parameters.values(param)?), file.writer())?;
+    match quantized {
+        Some(quantized) => {
+            let mut layer = |node: &str| {
+                let layer = quantized.layer(node)?.ok_or("it is in f32")?;
+                Ok(IntegerLayer { weights: layer.weights, scale: layer.scale, bias: layer.bias })
+            };
+            export.write_quantized(&mut |param| Ok(quantized.values(param)?), &mut layer, file.writer())?;
+        }
+        None => {
+            let parameters = weights.parameters();
+            export.write(&mut |param| Ok(parameters.values(param)?), file.writer())?;
+        }
+    }
     file.finish()
+}
+
+/// The maps and layers of integers.
+fn quantization(graph: &Graph, quantized: &Quantized) -> Result<Quantization> {
+    let mut quantization = Quantization::default();
+    for node in graph.inference().nodes() {
+        if let Some(map) = quantized.map(&node.name) {
+            quantization = quantization.map(&node.name, map.scale, map.zero_point);
+        }
+        if quantized.layer(&node.name)?.is_some() {
+            quantization = quantization.layer(&node.name);
+        }
+    }
+    Ok(quantization)
 }
 
 impl ExportArgs {
@@ -232,6 +273,9 @@ impl ExportArgs {
         if let Some(source) = &metadata.source {
             texts.push(("weights.sha256", source.sha256.clone()));
             texts.push(("weights.format", source.format.clone()));
+        }
+        if let Some(form) = &self.int8 {
+            texts.push(("int8", form.clone()));
         }
         texts.push(("program", metadata.tool.clone().unwrap_or_default()));
         if metadata.pipeline.is_some() {

@@ -201,3 +201,22 @@ fn hostile_files_are_refused_with_a_reason() {
         assert!(!folder.path("x.safetensors").exists());
     }
 }
+
+#[test]
+fn integers_are_pairs_of_nodes() {
+    let folder = Folder::new();
+    folder.small_weights();
+    let json = folder.run("export --json small.safetensors x.onnx --int8 qdq --batch dynamic").exits(0).json();
+    assert_eq!((&json["int8"], &json["dtype"]), (&"qdq".into(), &"f32".into()));
+    let bytes = fs::read(folder.path("x.onnx")).unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    assert_eq!(model.metadata("int8"), Some("qdq"));
+    let count = |op: &str| model.nodes.iter().filter(|node| node.op == op).count();
+    assert!(count("QuantizeLinear") > 5 && count("DequantizeLinear") > 2 * count("QuantizeLinear"));
+    let weight = model.initializers.iter().find(|tensor| tensor.info.name == "base.1.conv.weight").unwrap();
+    assert_eq!(weight.info.element.to_string(), "i8");
+    for other in ["--dtype f16", "--keep-norm", "--features stride4"] {
+        folder.run(&format!("export small.safetensors y.onnx --int8 qdq {other}")).exits(2).says("cannot be used with");
+    }
+    folder.run("export small.safetensors y.onnx --int8 ops").exits(2).says("possible values: qdq");
+}

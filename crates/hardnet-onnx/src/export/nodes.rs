@@ -34,12 +34,12 @@ pub(super) struct Exporter<'a> {
     pub(super) options: &'a ExportOptions,
     params: Vec<ParamInfo>,
     /// The shape of each layer's map for images of the fixed size.
-    shapes: Vec<Shape>,
+    pub(super) shapes: Vec<Shape>,
     /// Each node has one output, whose type and shape are at the node's position in `values`.
     pub(super) model: Model<'static>,
     sources: Vec<Source>,
     /// The name of each layer's map.
-    maps: Vec<String>,
+    pub(super) maps: Vec<String>,
     /// The names of concatenations, by the layers that are joined.
     joined: HashMap<Vec<NodeId>, String>,
 }
@@ -131,7 +131,11 @@ impl Exporter<'_> {
         let map = match node.op {
             Op::Add => self.add(id),
             op => {
-                let mut map = self.join(&node.inputs, &format!("{name}.concat"));
+                // A convolution of integers may read the maps in another way.
+                let mut map = match op {
+                    Op::Conv(_) if self.is_integer(id) => String::new(),
+                    _ => self.join(&node.inputs, &format!("{name}.concat")),
+                };
                 if node.before != Pointwise::NONE {
                     let read = graph.input_shape(node, &self.shapes)?;
                     map = self.pointwise(id, map, node.before, "pre_", read)?;
@@ -140,6 +144,10 @@ impl Exporter<'_> {
                     Op::Conv(conv) if conv.same => {
                         let reason = "its padding follows the size of the map";
                         return Err(Error::Unsupported { layer: name.into(), reason });
+                    }
+                    Op::Conv(conv) if self.is_integer(id) => {
+                        rest.norm = None;
+                        self.integer_conv(id, &conv)?
                     }
                     Op::Conv(conv) => {
                         let folds = self.options.norm == Norm::Folded && rest.norm.is_some();
@@ -164,7 +172,10 @@ impl Exporter<'_> {
         };
         self.pointwise(id, map, rest, "", self.shapes[id])?;
         // The last node of a layer writes the layer's map.
-        self.name_last(name);
+        match self.byte_map(id) {
+            Some(map) => self.quantize_last(name, map),
+            None => self.name_last(name),
+        }
         self.maps.push(name.into());
         Ok(())
     }
@@ -172,7 +183,7 @@ impl Exporter<'_> {
     /// Adds a convolution, into which the normalization after it is folded if `folds`.
     fn conv(&mut self, id: NodeId, map: String, conv: &Conv, folds: bool) -> String {
         let node = &self.graph.nodes()[id];
-        let weight = self.param(id, ParamKind::ConvWeight, "weight");
+        let weight = self.weight(id);
         let path = weight.name.trim_end_matches(".weight").to_owned();
         let bias = conv.bias.then(|| self.param(id, ParamKind::ConvBias, "bias"));
         let weight_info = self.info(&weight.name, &weight.shape);
@@ -190,19 +201,24 @@ impl Exporter<'_> {
                 inputs.extend(bias.map(|bias| self.initializer(bias_info, Source::Param(bias))));
             }
         }
+        let attributes = self.conv_attributes(conv);
+        self.push(&path, "Conv", inputs, attributes, self.written(id))
+    }
+
+    /// The constants of a convolution.
+    pub(super) fn conv_attributes(&self, conv: &Conv) -> Attributes {
         let groups = match conv.grouping {
             Grouping::Groups(groups) => groups,
             Grouping::Depthwise => conv.channels,
             _ => 1,
         };
-        let attributes = vec![
+        vec![
             ints("dilations", &[conv.dilation; 2]),
             int("group", groups),
             ints("kernel_shape", &[conv.kernel.0, conv.kernel.1]),
             pads(conv.padding),
             ints("strides", &[conv.stride; 2]),
-        ];
-        self.push(&path, "Conv", inputs, attributes, self.written(id))
+        ]
     }
 
     /// Adds a linear layer on all elements of `map`.
@@ -291,7 +307,10 @@ impl Exporter<'_> {
         let path = module.as_ref().map_or_else(|| path.to_owned(), |module| format!("{module}.concat"));
         let name = module.unwrap_or_else(|| path.clone());
         self.push(&path, "Concat", inputs, vec![int("axis", 1)], value);
-        self.name_last(&name);
+        match self.common(nodes) {
+            Some(map) => self.quantize_last(&name, map),
+            None => self.name_last(&name),
+        }
         self.joined.insert(nodes.to_vec(), name.clone());
         name
     }
@@ -314,14 +333,14 @@ impl Exporter<'_> {
     }
 
     /// Gives the output of the last node another name.
-    fn name_last(&mut self, name: &str) {
+    pub(super) fn name_last(&mut self, name: &str) {
         if let (Some(node), Some(value)) = (self.model.nodes.last_mut(), self.model.values.last_mut()) {
             node.outputs = vec![name.into()];
             value.name = name.into();
         }
     }
 
-    fn initializer(&mut self, info: TensorInfo, source: Source) -> String {
+    pub(super) fn initializer(&mut self, info: TensorInfo, source: Source) -> String {
         let name = info.name.clone();
         self.model.initializers.push(Tensor { info, bytes: Vec::new().into() });
         self.sources.push(source);
@@ -341,6 +360,11 @@ impl Exporter<'_> {
         TensorInfo::new(name, self.options.precision.element(), dims.to_vec())
     }
 
+    /// The weight of a convolution.
+    pub(super) fn weight(&self, id: NodeId) -> ParamInfo {
+        self.param(id, ParamKind::ConvWeight, "weight")
+    }
+
     /// The parameter of a layer that is of `kind` and whose name contains `part`.
     fn param(&self, id: NodeId, kind: ParamKind, part: &str) -> ParamInfo {
         let wanted = |param: &&ParamInfo| param.node == id && param.kind == kind && param.name.contains(part);
@@ -348,12 +372,12 @@ impl Exporter<'_> {
     }
 
     /// Type and shape of the map that a layer writes.
-    fn written(&self, id: NodeId) -> Value {
+    pub(super) fn written(&self, id: NodeId) -> Value {
         self.value(self.shapes[id], is_linear(self.graph, id))
     }
 
     /// Type and shape of a map, or of a list if it is `flat`; without a name.
-    fn value(&self, shape: Shape, flat: bool) -> Value {
+    pub(super) fn value(&self, shape: Shape, flat: bool) -> Value {
         let mut dims = self.dims(shape);
         dims.truncate(if flat { 2 } else { 4 });
         Value { name: String::new(), element: self.options.precision.element(), dims }

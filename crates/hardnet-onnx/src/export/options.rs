@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::integers::Quantization;
 use crate::error::Error;
 use crate::model::Dim;
 use crate::precision::Precision;
@@ -40,6 +41,8 @@ pub struct ExportOptions {
     /// Positions in [`Graph::modules`](hardnet_graph::Graph::modules) whose maps are the outputs, in place of the
     /// network's own. Layers after the last of them are left out.
     pub features: Option<Vec<usize>>,
+    /// The maps and layers that are 8-bit integers; normalization is folded into these layers.
+    pub quantization: Option<Quantization>,
     /// Texts by name, for programs that use the model.
     pub metadata: Vec<(String, String)>,
     /// Description of the model, for people.
@@ -59,6 +62,7 @@ impl Default for ExportOptions {
             image: None,
             softmax: false,
             features: None,
+            quantization: None,
             metadata: Vec::new(),
             description: String::new(),
         }
@@ -126,6 +130,13 @@ impl ExportOptions {
     #[must_use]
     pub fn features(mut self, positions: Vec<usize>) -> Self {
         self.features = Some(positions);
+        self
+    }
+
+    /// Makes maps and layers 8-bit integers.
+    #[must_use]
+    pub fn quantization(mut self, quantization: Quantization) -> Self {
+        self.quantization = Some(quantization);
         self
     }
 
