@@ -9,6 +9,7 @@ use hardnet_graph::{Config, Graph, Taps};
 use hardnet_params::{Metadata, Parameters, WeightsFile, WeightsOptions};
 use hardnet_simd::Isa;
 
+use crate::activation::Head;
 use crate::classifier::{Classifier, Inner};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub struct ClassifierBuilder {
     image_size: Option<u32>,
     labels: Option<Labels>,
     taps: Option<Taps>,
+    activation_maps: bool,
     weights: WeightsOptions,
     #[cfg(feature = "candle")]
     pub(crate) device: candle_core::Device,
@@ -61,6 +63,7 @@ impl Default for ClassifierBuilder {
             image_size: None,
             labels: None,
             taps: None,
+            activation_maps: false,
             weights: WeightsOptions::default(),
             #[cfg(feature = "candle")]
             device: candle_core::Device::Cpu,
@@ -144,6 +147,13 @@ impl ClassifierBuilder {
         self
     }
 
+    /// Sets whether [`Classifier::activation_map`] works, by default not: it needs the weights of the last layer and the
+    /// map before it, which each call of the native engine then copies out of its memory.
+    pub fn activation_maps(mut self, wanted: bool) -> Self {
+        self.activation_maps = wanted;
+        self
+    }
+
     /// Sets what [`load`](Self::load) and [`from_pretrained`](Self::from_pretrained) read of a file: one dictionary of
     /// a checkpoint, the tensors below a prefix, a network that the file must hold. By default, the averaged weights of
     /// a checkpoint that has them.
@@ -187,8 +197,9 @@ impl ClassifierBuilder {
             Engine::Candle => {
                 let network =
                     hardnet_model::HarDNet::new(file.config(), hardnet_model::var_builder(&file, &self.device)?)?;
+                let head = self.head(&metadata.config, &file.parameters())?;
                 drop(file);
-                self.candle(&metadata, network, weights)
+                self.candle(&metadata, network, head, weights)
             }
             #[cfg(not(feature = "candle"))]
             Engine::Candle => unreachable!("the engine is refused without the feature"),
@@ -211,10 +222,15 @@ impl ClassifierBuilder {
     ///
     /// # Errors
     ///
-    /// As [`from_weights`](Self::from_weights).
+    /// As [`from_weights`](Self::from_weights); [`Error::Engine`] for [activation maps](Self::activation_maps), which
+    /// need the weights.
     #[cfg(feature = "candle")]
     pub fn from_network(self, metadata: &Metadata, network: hardnet_model::HarDNet) -> Result<Classifier> {
-        self.candle(metadata, network, "parameters in memory".into())
+        if self.activation_maps {
+            let reason = "has no activation maps of a network in memory";
+            return Err(Error::Engine { engine: Engine::Candle, reason });
+        }
+        self.candle(metadata, network, None, "parameters in memory".into())
     }
 
     /// Chooses the engine.
@@ -239,18 +255,36 @@ impl ClassifierBuilder {
         let side = prepared.pipeline.crop as usize;
         let options = PlanOptions::default().size(side, side).batch(batch).threads(self.threads).isa(self.isa);
         let options = options.batch_invariant(self.batch_invariant);
-        let network = Network::native(&prepared.graph, &prepared.taps, parameters, &options)?;
-        Ok(Self::finish(metadata, network, prepared, (self.threads, batch, self.isa), weights))
+        let head = self.head(&metadata.config, parameters)?;
+        let plan = |parameters: &dyn Parameters| Network::native(&prepared.graph, &prepared.taps, parameters, &options);
+        let network = match &head {
+            Some(head) => plan(&head.among(parameters))?,
+            None => plan(parameters)?,
+        };
+        Ok(Self::finish(metadata, network, head, prepared, (self.threads, batch, self.isa), weights))
     }
 
     #[cfg(feature = "candle")]
-    fn candle(self, metadata: &Metadata, network: hardnet_model::HarDNet, weights: String) -> Result<Classifier> {
+    fn candle(
+        self,
+        metadata: &Metadata,
+        network: hardnet_model::HarDNet,
+        head: Option<Head>,
+        weights: String,
+    ) -> Result<Classifier> {
         let prepared = self.prepare(metadata, &weights)?;
         // Candle's CPU backend has a pool of its own; elsewhere this machine only waits.
         let threads = if self.device.is_cpu() { self.threads } else { 1 };
         let side = prepared.pipeline.crop as usize;
         let network = Network::Candle(crate::network::CandleNetwork { network, device: self.device, side });
-        Ok(Self::finish(metadata, network, prepared, (threads, self.batch_size, self.isa), weights))
+        Ok(Self::finish(metadata, network, head, prepared, (threads, self.batch_size, self.isa), weights))
+    }
+
+    /// Reads the weights of the last layer, if they are needed.
+    fn head(&self, config: &Config, parameters: &dyn Parameters) -> Result<Option<Head>> {
+        // A network without one is refused later.
+        let wanted = self.activation_maps && config.head.is_some();
+        wanted.then(|| Head::read(&Graph::new(config)?, parameters)).transpose()
     }
 
     /// Decides preprocessing, names and feature maps, and checks them against the network.
@@ -274,7 +308,10 @@ impl ClassifierBuilder {
         let pipeline = self.preprocessing(metadata)?;
         let (graph, side) = (Graph::new(config)?, pipeline.crop as usize);
         graph.shapes(side, side)?;
-        let taps = self.taps.as_ref().map(|taps| Tap::resolve(&graph, taps, side)).transpose()?.unwrap_or_default();
+        let mut taps = self.taps.as_ref().map(|taps| Tap::resolve(&graph, taps, side)).transpose()?.unwrap_or_default();
+        if self.activation_maps {
+            taps.push(Tap::new(&graph, Head::module(&graph), side)?);
+        }
         Ok(Prepared { graph, pipeline, labels, taps })
     }
 
@@ -294,6 +331,7 @@ impl ClassifierBuilder {
     fn finish(
         metadata: &Metadata,
         network: Network,
+        head: Option<Head>,
         prepared: Prepared,
         (threads, batch, isa): (usize, usize, Isa),
         weights: String,
@@ -301,7 +339,7 @@ impl ClassifierBuilder {
         let config: Config = metadata.config.clone();
         let Prepared { pipeline, labels, taps, .. } = prepared;
         let labels = Arc::new(labels);
-        Classifier::new(Inner { network, config, pipeline, labels, taps, threads, batch, isa, weights })
+        Classifier::new(Inner { network, config, pipeline, labels, taps, head, threads, batch, isa, weights })
     }
 }
 

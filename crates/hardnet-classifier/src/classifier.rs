@@ -9,6 +9,7 @@ use hardnet_eval::{ComputeLogits, EvalError, EvalOptions, EvalSummary, Logits, O
 use hardnet_graph::Config;
 use hardnet_simd::Isa;
 
+use crate::activation::{ActivationMap, Head};
 use crate::builder::ClassifierBuilder;
 use crate::classification::Classification;
 use crate::engine::Engine;
@@ -42,7 +43,10 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) pipeline: Pipeline,
     pub(crate) labels: Arc<Labels>,
+    /// The feature maps that are asked for, then the last one, if there is a `head`.
     pub(crate) taps: Vec<Tap>,
+    /// The weights of the last layer, for activation maps.
+    pub(crate) head: Option<Head>,
     /// Threads of this machine that the network keeps busy.
     pub(crate) threads: usize,
     /// Images computed together.
@@ -176,10 +180,52 @@ impl Classifier {
     ///
     /// [`Error::NoTaps`] where it named none, [`Error::ImageLength`] for a tensor of another size.
     pub fn features<I: AsRef<[f32]>>(&self, images: &[I]) -> Result<Vec<FeatureMap>> {
-        if self.0.taps.is_empty() {
+        let taps = &self.0.taps[..self.0.taps.len() - usize::from(self.0.head.is_some())];
+        if taps.is_empty() {
             return Err(Error::NoTaps);
         }
-        self.0.network.features(&self.tensors(images)?, self.0.batch, &self.0.taps)
+        self.0.network.features(&self.tensors(images)?, self.0.batch, taps)
+    }
+
+    /// Computes where the network sees `class` in an image that is prepared: the share of each place in its logit.
+    ///
+    /// ```no_run
+    /// use hardnet_classifier::Classifier;
+    /// use hardnet_data::{DecodeLimits, decode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let classifier = Classifier::builder().activation_maps(true).load("hardnet68.safetensors")?;
+    /// let photo = decode(&std::fs::read("photo.jpg")?, &DecodeLimits::default())?.image;
+    /// let map = classifier.activation_map(classifier.prepare(&photo)?, 281)?;
+    /// println!("{}x{} places, logit {}", map.rows, map.columns, map.logit());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoActivationMaps`] unless [`ClassifierBuilder::activation_maps`] was set,
+    /// [`Error::ImageLength`] for a tensor of another size, [`Error::NoClass`] for a class that the network does not
+    /// have.
+    pub fn activation_map(&self, image: impl AsRef<[f32]>, class: usize) -> Result<ActivationMap> {
+        let mut maps = self.activation_maps(image, &[class])?;
+        Ok(maps.remove(0))
+    }
+
+    /// Computes the [activation maps](Self::activation_map) of several classes in one pass of the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`activation_map`](Self::activation_map).
+    pub fn activation_maps(&self, image: impl AsRef<[f32]>, classes: &[usize]) -> Result<Vec<ActivationMap>> {
+        let Inner { network, config, taps, batch, head, .. } = &*self.0;
+        let head = head.as_ref().ok_or(Error::NoActivationMaps)?;
+        if let Some(&class) = classes.iter().find(|&&class| class >= config.classes()) {
+            return Err(Error::NoClass { class, classes: config.classes() });
+        }
+        let maps = network.features(&self.tensors(&[image])?, *batch, taps)?;
+        let last = maps.last().expect("the last tap is the map that the head reads");
+        Ok(classes.iter().map(|&class| head.activation(last, class)).collect())
     }
 
     /// Checks that every image is one of the network's input.

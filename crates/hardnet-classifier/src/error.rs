@@ -57,6 +57,17 @@ pub enum Error {
     /// Features of a classifier that was built without taps.
     #[error("the classifier was built without feature maps")]
     NoTaps,
+    /// Activation maps of a classifier that was built without them.
+    #[error("the classifier was built without activation maps")]
+    NoActivationMaps,
+    /// The network does not have the class.
+    #[error("no class {class}, the network has 0 to {}", .classes - 1)]
+    NoClass {
+        /// Index of the class.
+        class: usize,
+        /// Classes of the network.
+        classes: usize,
+    },
     /// The pipeline makes no sense.
     #[error(transparent)]
     Pipeline(PipelineError),

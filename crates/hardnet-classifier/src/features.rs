@@ -40,13 +40,14 @@ pub(crate) struct Tap {
 impl Tap {
     /// The modules of `graph` that `taps` name, for images of `side` pixels.
     pub(crate) fn resolve(graph: &Graph, taps: &Taps, side: usize) -> Result<Vec<Self>> {
-        let shapes = graph.shapes(side, side)?;
-        let tap = |module: usize| {
-            let info = &graph.modules()[module];
-            let shape = shapes[info.outputs[0]];
-            Self { module, info: info.into(), rows: shape.height, columns: shape.width }
-        };
-        Ok(graph.tapped(taps)?.into_iter().map(tap).collect())
+        graph.tapped(taps)?.into_iter().map(|module| Self::new(graph, module, side)).collect()
+    }
+
+    /// The module of `graph` at position `module`, for images of `side` pixels.
+    pub(crate) fn new(graph: &Graph, module: usize, side: usize) -> Result<Self> {
+        let info = &graph.modules()[module];
+        let shape = graph.shapes(side, side)?[info.outputs[0]];
+        Ok(Self { module, info: info.into(), rows: shape.height, columns: shape.width })
     }
 
     /// Values of one image.

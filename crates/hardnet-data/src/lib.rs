@@ -86,7 +86,7 @@ pub use loader::{
 };
 pub use parallel_map::ParallelMap;
 pub use pipeline::{
-    Convention, CropMode, Pipeline, PipelineError, UnknownConvention, UnknownCropMode, UnknownPipeline,
+    Convention, CropMode, Pipeline, PipelineError, Region, UnknownConvention, UnknownCropMode, UnknownPipeline,
 };
 pub use random::{Purpose, RandomStream};
 pub use resize::{Resizer, resize};

@@ -19,7 +19,7 @@ use crate::normalize::TensorWriter;
 use crate::opencv;
 use crate::resize::Resizer;
 pub use convention::{Convention, UnknownConvention};
-pub use crop_mode::{CropMode, UnknownCropMode};
+pub use crop_mode::{CropMode, Region, UnknownCropMode};
 pub(crate) use crop_mode::{Geometry, border_level};
 pub use error::{PipelineError, UnknownPipeline};
 
@@ -171,6 +171,12 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// The part of an image of `size`, its width and height, that the network sees.
+    pub fn region(&self, (width, height): (usize, usize)) -> Region {
+        let size = (width as u64, height as u64);
+        Geometry::new(self, size).region(size, self.crop)
     }
 
     /// The whole resized image, in the channels of `image`: what Pillow holds before `CenterCrop`.

@@ -123,3 +123,24 @@ pub fn picture_logits(model: &str) -> Vec<f32> {
         serde_json::from_str(include_str!("../../../tests/golden/picture_logits.json")).expect("it is JSON");
     floats(&table[model])
 }
+
+/// Class activation maps of a network with ten classes.
+pub struct ActivationMaps {
+    /// The logits.
+    pub logits: Vec<f32>,
+    /// The maps of some classes, row by row.
+    pub maps: BTreeMap<usize, Vec<f32>>,
+}
+
+/// PyTorch's maps of a published network by its name, for an image of 96x96 pixels, by
+/// `tests/golden/activation_maps.py`.
+pub fn activation_maps(variant: &str) -> ActivationMaps {
+    let table = include_str!("../../../tests/golden/activation_maps.json");
+    let table: Value = serde_json::from_str(table).expect("it is JSON");
+    let maps = table[variant]["maps"].as_object().expect("a table by class").iter();
+    let values = |rows: &Value| rows.as_array().expect("a list of rows").iter().flat_map(floats).collect();
+    ActivationMaps {
+        logits: floats(&table[variant]["logits"]),
+        maps: maps.map(|(class, rows)| (class.parse().expect("an index"), values(rows))).collect(),
+    }
+}

@@ -65,6 +65,20 @@ pub struct UnknownCropMode {
     pub name: String,
 }
 
+/// The part of an image that a network sees, in the image's pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Region {
+    /// Pixels from the left edge of the image; negative where the network sees a border there.
+    pub left: f64,
+    /// Pixels from the top edge of the image.
+    pub top: f64,
+    /// Width.
+    pub width: f64,
+    /// Height.
+    pub height: f64,
+}
+
 /// From an image to the square, in pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
@@ -97,6 +111,19 @@ impl Geometry {
         };
         let ((columns, left), (rows, top)) = (kept(size.0), kept(size.1));
         Self { size, window: (columns, rows), border: (left, top) }
+    }
+
+    /// The part of an image of `width` and `height` that the square of side `crop` shows.
+    pub(super) fn region(&self, (width, height): (u64, u64), crop: u32) -> Region {
+        let (columns, rows) = &self.window;
+        let place = |start: u64, border: u64, scale: f64| (start as f64 - border as f64) * scale;
+        let (x, y) = (width as f64 / self.size.0 as f64, height as f64 / self.size.1 as f64);
+        Region {
+            left: place(columns.start, self.border.0, x),
+            top: place(rows.start, self.border.1, y),
+            width: f64::from(crop) * x,
+            height: f64::from(crop) * y,
+        }
     }
 
     /// Whether there is a border.
@@ -137,6 +164,18 @@ mod tests {
         let squashed = Geometry { size: (256, 256), window: (16..240, 16..240), border: (0, 0) };
         assert_eq!(geometry(CropMode::Squash, (500, 375)), squashed);
         assert_eq!(geometry(CropMode::Center, (500, 375)).size, (341, 256));
+    }
+
+    #[test]
+    fn the_network_sees_the_middle_and_borders() {
+        let region = |mode, size| Pipeline::pil_bilinear().with_crop_mode(mode).region(size);
+        // The short side of 512 becomes 256, and 16 pixels are lost on each side.
+        let found = region(CropMode::Center, (1024, 512));
+        assert_eq!(found, Region { left: 288.0, top: 32.0, width: 448.0, height: 448.0 });
+        let found = region(CropMode::Squash, (512, 256));
+        assert_eq!(found, Region { left: 32.0, top: 16.0, width: 448.0, height: 224.0 });
+        let found = region(CropMode::Border, (512, 256));
+        assert_eq!(found, Region { left: 32.0, top: -96.0, width: 448.0, height: 448.0 });
     }
 
     #[test]
