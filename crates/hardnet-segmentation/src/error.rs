@@ -21,6 +21,21 @@ pub enum Error {
         /// Names or colors.
         found: usize,
     },
+    /// The weights are those of a network that does not segment.
+    #[error("`{weights}` is not a segmentation network")]
+    NoDecoder {
+        /// The weights.
+        weights: String,
+    },
+    /// A weights file cannot be read or does not fit its network.
+    #[error(transparent)]
+    Params(#[from] hardnet_params::Error),
+    /// The network's description makes no sense.
+    #[error(transparent)]
+    Graph(#[from] hardnet_graph::Error),
+    /// The preprocessing in a weights file cannot be understood.
+    #[error("the weights file's preprocessing cannot be understood")]
+    Pipeline(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// An image cannot be read.
     #[error(transparent)]
     Image(#[from] hardnet_classifier::Error),

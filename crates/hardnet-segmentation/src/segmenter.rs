@@ -3,6 +3,7 @@
 mod builder;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use hardnet_classifier::ImageInput;
@@ -17,12 +18,24 @@ use crate::protocol::{Convention, InputTensor, Protocol};
 use crate::scores::{Merge, Scores, View};
 use crate::segmentation::{ClassNames, Segmentation};
 use crate::views::{ViewInput, Views, averaging};
-pub use builder::SegmenterBuilder;
+pub use builder::{SegmenterBuilder, protocol_of};
 
 /// A network with its weights, preprocessing and classes.
 ///
 /// A clone is cheap and shares the network. Threads may call one segmenter at the same time: they read, decode and
 /// prepare their images at the same time and take turns in the network.
+///
+/// ```no_run
+/// use hardnet_segmentation::Segmenter;
+///
+/// # fn main() -> Result<(), hardnet_segmentation::Error> {
+/// let segmenter = Segmenter::load("hardnet70_cityscapes_model.pkl")?;
+/// for area in segmenter.segment("street.png")?.areas() {
+///     println!("{:5.1} % {}", 100.0 * area.share, area.name);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Segmenter(Arc<Inner>);
 
@@ -60,6 +73,15 @@ impl Segmenter {
     /// Returns the options of a segmenter to be built.
     pub fn builder() -> SegmenterBuilder {
         SegmenterBuilder::default()
+    }
+
+    /// Builds the segmenter of a weights file: safetensors, PyTorch or Paddle.
+    ///
+    /// # Errors
+    ///
+    /// As [`SegmenterBuilder::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().load(path)
     }
 
     /// Segments an image: a path, an [`Image`], or the content of an image file.

@@ -126,7 +126,7 @@ fn a_builder_checks_what_it_is_given() {
     assert!(error(Segmenter::builder().views(Views::default().scales([0.0]))).starts_with("the scale 0"));
     let size = InputSize::Fixed { width: 0, height: 4 };
     assert!(error(Segmenter::builder().size(size)).starts_with("an input of `0x4` pixels"));
-    let small = segmenter().segment(&stripes(3, 9)).unwrap_err();
+    let small = segmenter().segment(stripes(3, 9)).unwrap_err();
     assert_eq!(small.to_string(), "the input is too small");
 }
 

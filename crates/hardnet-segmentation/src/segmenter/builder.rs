@@ -1,11 +1,17 @@
 //! Options of a segmenter.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use hardnet_engine::PlanOptions;
+use hardnet_graph::{Config, LinkOrder};
+use hardnet_params::{Metadata, Parameters, WeightsFile, WeightsOptions};
 use hardnet_simd::Isa;
+use serde_json::Value;
 
 use super::{Inner, Segmenter};
 use crate::error::{Error, Result};
+use crate::native::Native;
 use crate::network::ComputeScores;
 use crate::palette::Palette;
 use crate::protocol::{InputSize, Protocol};
@@ -23,11 +29,12 @@ pub struct SegmenterBuilder {
     views: Views,
     names: Option<Vec<String>>,
     palette: Option<Palette>,
+    weights: WeightsOptions,
 }
 
 impl Default for SegmenterBuilder {
-    /// A thread for each processor that the process may use, the best instruction set, FC-HarDNet's preprocessing, the
-    /// image as it is.
+    /// A thread for each processor that the process may use, the best instruction set, preprocessing and classes by the
+    /// weights, the image as it is.
     fn default() -> Self {
         Self {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -37,6 +44,7 @@ impl Default for SegmenterBuilder {
             views: Views::default(),
             names: None,
             palette: None,
+            weights: WeightsOptions::default(),
         }
     }
 }
@@ -84,6 +92,56 @@ impl SegmenterBuilder {
         self
     }
 
+    /// Sets what [`load`](Self::load) reads of a file: one dictionary of a checkpoint, the tensors below a prefix, a
+    /// network that the file must hold.
+    pub fn weights_options(mut self, options: WeightsOptions) -> Self {
+        self.weights = options;
+        self
+    }
+
+    /// Builds the segmenter of a weights file: safetensors, PyTorch or Paddle.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Params`] where the file holds no such network, otherwise as [`from_weights`](Self::from_weights).
+    pub fn load(self, path: impl AsRef<Path>) -> Result<Segmenter> {
+        let file = WeightsFile::open_with(path, &self.weights)?;
+        self.from_weights(file)
+    }
+
+    /// Builds the segmenter of weights that are open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDecoder`] for weights of a network that does not segment, [`Error::Pipeline`] for preprocessing in
+    /// the file that cannot be understood, otherwise as [`from_network`](Self::from_network).
+    pub fn from_weights(self, file: WeightsFile) -> Result<Segmenter> {
+        let name = file.path().display().to_string();
+        let metadata = file.metadata().cloned().unwrap_or_else(|| Metadata::new(file.config().clone()));
+        self.native(&metadata, &file.into_parameters(), name)
+    }
+
+    /// Builds the segmenter from parameters in memory; `metadata` describes the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_weights`](Self::from_weights), and what `parameters` says.
+    pub fn from_parameters(self, metadata: &Metadata, parameters: &dyn Parameters) -> Result<Segmenter> {
+        self.native(metadata, parameters, "parameters in memory".into())
+    }
+
+    fn native(mut self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Segmenter> {
+        let options = PlanOptions::default().threads(self.threads).isa(self.isa);
+        let network = Native::new(&metadata.config, parameters, options, &weights)?;
+        if self.names.is_none() {
+            self.names.clone_from(&metadata.labels);
+        }
+        if self.protocol.is_none() {
+            self.protocol = Some(protocol_of(&metadata.config, metadata.pipeline.as_ref())?);
+        }
+        self.from_network(network, weights)
+    }
+
     /// Builds the segmenter of a network of your own; `weights` is its name in messages.
     ///
     /// # Errors
@@ -91,7 +149,7 @@ impl SegmenterBuilder {
     /// [`Error::ClassCount`] for another number of names or colors than classes, [`Error::Protocol`] and
     /// [`Error::Scale`] for preprocessing that makes no sense.
     pub fn from_network(self, network: impl ComputeScores + 'static, weights: impl Into<String>) -> Result<Segmenter> {
-        let Self { threads, isa, protocol, size, views, names, palette } = self;
+        let Self { threads, isa, protocol, size, views, names, palette, .. } = self;
         let count = network.classes();
         let weights = weights.into();
         let mut classes = names.map_or_else(|| ClassNames::guess(count), ClassNames::new);
@@ -109,5 +167,20 @@ impl SegmenterBuilder {
         views.validate()?;
         let (network, classes) = (Box::new(network), Arc::new(classes));
         Ok(Segmenter(Arc::new(Inner { network, protocol, views, classes, threads, isa, weights })))
+    }
+}
+
+/// The preprocessing of the network of `config`, whose weights file names `metadata`: a name or a table. Without it,
+/// PaddleSeg's order of links is a sign of PaddleSeg's preprocessing.
+///
+/// # Errors
+///
+/// [`Error::Pipeline`] for metadata that cannot be understood.
+pub fn protocol_of(config: &Config, metadata: Option<&Value>) -> Result<Protocol> {
+    match metadata {
+        Some(Value::String(name)) => Ok(name.parse().map_err(|error| Error::Pipeline(Box::new(error)))?),
+        Some(table) => serde_json::from_value(table.clone()).map_err(|error| Error::Pipeline(Box::new(error))),
+        None if config.links == LinkOrder::FarthestFirst => Ok(Protocol::paddleseg()),
+        None => Ok(Protocol::fchardnet()),
     }
 }
