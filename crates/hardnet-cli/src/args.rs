@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, predict, trace, train,
+    bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, predict, segment, trace, train,
 };
 
 /// Evaluate and run HarDNet image classifiers.
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Predict(predict::PredictArgs),
     /// Compare the predictions of several runs over the same images
     Compare(compare::CompareArgs),
+    /// Find the class of each pixel
+    Segment(Box<segment::SegmentArgs>),
     /// Turn images into vectors
     Embed(Box<embed::EmbedArgs>),
     /// Train a network

@@ -14,6 +14,7 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod predict;
+pub(crate) mod segment;
 pub(crate) mod trace;
 pub(crate) mod train;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::Eval(args) => eval::run(&args, printer),
         Command::Predict(args) => predict::run(&args, printer),
         Command::Compare(args) => compare::run(&args, printer),
+        Command::Segment(args) => segment::run(&args, printer),
         Command::Embed(args) => embed::run(&args, printer),
         Command::Train(args) => train::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),

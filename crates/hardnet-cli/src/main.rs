@@ -19,6 +19,7 @@ mod progress;
 mod published;
 mod report;
 mod samples;
+mod segmentation;
 mod warnings;
 mod weights;
 

@@ -120,19 +120,18 @@ pub(crate) struct OpenedModel {
 impl ModelArgs {
     /// Opens the weights, which define the network, and must have a classifier.
     pub(crate) fn open(&self, printer: &Printer) -> Result<OpenedModel> {
+        self.open_backbone(printer)?.classifier()
+    }
+
+    /// Opens the weights of a segmentation network.
+    pub(crate) fn open_segmentation(&self, printer: &Printer) -> Result<OpenedModel> {
         let opened = self.open_backbone(printer)?;
         if opened.config().decoder.is_some() {
-            return Err(Failure::message(format!("`{}` segments images, expected a classifier", opened.weights.path))
-                .hint("`hardnet embed`, `info`, `inspect` and `convert` take networks of all kinds"));
+            return Ok(opened);
         }
-        if opened.config().classes() == 0 {
-            return Err(Failure::message(format!("`{}` is a backbone without a classifier", opened.weights.path))
-                .hint(
-                    "this command needs a network with a head; `hardnet train --weights` adds one, and \
-                     `hardnet embed`, `info`, `inspect` and `convert` do without",
-                ));
-        }
-        Ok(opened)
+        let classifies = opened.config().classes() > 0;
+        let hint = if classifies { "pass them to `hardnet predict`, which classifies" } else { "it has no decoder" };
+        Err(Failure::message(format!("`{}` is not a segmentation network", opened.weights.path)).hint(hint))
     }
 
     /// Opens the weights, with or without a classifier.
@@ -240,6 +239,22 @@ fn run_record(model: &str, weights: &WeightsOrigin, pipeline: &Pipeline, data: D
 }
 
 impl OpenedModel {
+    /// The same, unless the network does not classify.
+    pub(crate) fn classifier(self) -> Result<Self> {
+        let path = &self.weights.path;
+        if self.config().decoder.is_some() {
+            return Err(Failure::message(format!("`{path}` segments images, expected a classifier"))
+                .hint("`hardnet segment` and `hardnet eval` take it; so do `embed`, `info`, `inspect` and `convert`"));
+        }
+        if self.config().classes() == 0 {
+            return Err(Failure::message(format!("`{path}` is a backbone without a classifier")).hint(
+                "this command needs a network with a head; `hardnet train --weights` adds one, and \
+                 `hardnet embed`, `info`, `inspect` and `convert` do without",
+            ));
+        }
+        Ok(self)
+    }
+
     pub(crate) fn config(&self) -> &Config {
         self.file.config()
     }
@@ -262,6 +277,16 @@ impl OpenedModel {
     /// The names of the classes in the weights file.
     pub(crate) fn labels(&self) -> Option<&[String]> {
         self.file.metadata()?.labels.as_deref()
+    }
+
+    /// The engine of `--engine`.
+    pub(crate) fn engine(&self) -> Option<EngineChoice> {
+        self.engine
+    }
+
+    /// The opened file, its origin, and the name of the device.
+    pub(crate) fn into_file(self) -> (WeightsFile, WeightsOrigin, String) {
+        (self.file, self.weights, self.device.1.to_string())
     }
 
     /// Names the classes, if names are given.
@@ -329,7 +354,13 @@ fn with_engine_hint<T>(built: hardnet_classifier::Result<T>) -> Result<T> {
 }
 
 /// Says what computes.
-fn print_origin(network: &str, engine: Engine, device: &str, weights: &WeightsOrigin, printer: &Printer) {
+pub(crate) fn print_origin(
+    network: &str,
+    engine: impl std::fmt::Display,
+    device: &str,
+    weights: &WeightsOrigin,
+    printer: &Printer,
+) {
     printer.note(format_args!(
         "hardnet {} ({}), {network}, {engine} engine on {device}, {}, weights {} (sha256 {}...{})",
         env!("CARGO_PKG_VERSION"),

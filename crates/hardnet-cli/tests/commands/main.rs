@@ -23,6 +23,7 @@ mod output;
 mod predict;
 mod prefixes;
 mod readme;
+mod segment;
 mod support;
 mod trace;
 mod train;

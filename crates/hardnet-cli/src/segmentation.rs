@@ -1,0 +1,124 @@
+//! Options of segmentation networks, and what they build.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hardnet_data::{Exif, JPEG_DECODER};
+use hardnet_segmentation::{ClassNames, InputSize, Palette, Protocol, Segmenter, Views, protocol_of};
+use serde::Serialize;
+
+use crate::failure::{Failure, Hinted, Result};
+use crate::model::{EngineChoice, OpenedModel, WeightsOrigin};
+use crate::printer::Printer;
+
+/// Options of a segmentation network's input and classes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Segmentation")]
+pub(crate) struct ViewArgs {
+    /// Size of the network's input: WIDTHxHEIGHT, or image for that of each image [default: from the preprocessing]
+    #[arg(long, value_name = "SIZE")]
+    input_size: Option<InputSize>,
+    /// Sizes relative to that, separated by commas, whose results are averaged, such as 0.75,1,1.25
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    scales: Vec<f64>,
+    /// Average with the results of the mirrored image
+    #[arg(long)]
+    flip: bool,
+    /// Colors of the classes: lines `RED GREEN BLUE CLASS` [default: Cityscapes' or PASCAL VOC's]
+    #[arg(long, value_name = "FILE")]
+    colors: Option<PathBuf>,
+}
+
+/// A segmentation network that is ready to run.
+pub(crate) struct SegmentationModel {
+    pub(crate) segmenter: Segmenter,
+    /// Name of the published network, or `custom`.
+    pub(crate) name: String,
+    pub(crate) weights: WeightsOrigin,
+}
+
+/// Preprocessing in JSON. Field names are API.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct ProtocolRecord {
+    /// One of the published protocols, unless settings were changed.
+    pub(crate) name: Option<&'static str>,
+    #[serde(flatten)]
+    pub(crate) protocol: Protocol,
+    pub(crate) scales: Vec<f64>,
+    pub(crate) flip: bool,
+    pub(crate) decoder: &'static str,
+    pub(crate) exif: Exif,
+}
+
+impl ViewArgs {
+    fn views(&self) -> Views {
+        let views = Views::default().flip(self.flip);
+        if self.scales.is_empty() { views } else { views.scales(self.scales.iter().copied()) }
+    }
+
+    /// Builds the segmenter of `model` with preprocessing by the protocol called `pipeline`, if one is named, and
+    /// classes called `names`, if names are given.
+    pub(crate) fn build(
+        &self,
+        model: OpenedModel,
+        pipeline: Option<&str>,
+        names: Option<Vec<String>>,
+        printer: &Printer,
+    ) -> Result<SegmentationModel> {
+        if let Some(EngineChoice::Candle) = model.engine() {
+            return Err(Failure::message("segmentation runs on the native engine").hint("drop --engine candle"));
+        }
+        let config = model.config().clone();
+        let of_file = model.pipeline().cloned();
+        let (protocol, why) = match pipeline {
+            Some(name) => (name.parse::<Protocol>()?, "--pipeline"),
+            None => {
+                let protocol = protocol_of(&config, of_file.as_ref());
+                let why = if of_file.is_some() { "from the weights file" } else { "default for these weights" };
+                (protocol.hint(|| "pass --pipeline to choose another".into())?, why)
+            }
+        };
+        let protocol = self.input_size.map_or(protocol.clone(), |size| protocol.with_size(size));
+        let names = names.or_else(|| model.labels().map(<[String]>::to_vec));
+        let name = crate::model::name_of(&config);
+        let (file, weights, device) = model.into_file();
+        let mut builder = Segmenter::builder()
+            .threads(crate::knobs::threads())
+            .isa(crate::knobs::isa()?)
+            .protocol(protocol.clone())
+            .views(self.views());
+        let classes = names.map_or_else(|| ClassNames::guess(config.classes()), ClassNames::new);
+        if let Some(path) = &self.colors {
+            builder = builder.palette(Palette::read(path, &classes.names)?);
+        }
+        let segmenter = builder.names(classes.names).from_weights(file)?;
+        let of = format!("{name} with {} classes", config.classes());
+        crate::model::print_origin(&of, segmenter.engine(), &device, &weights, printer);
+        printer.note(format_args!("preprocessing: {} ({why})", describe(&protocol)));
+        Ok(SegmentationModel { segmenter, name, weights })
+    }
+}
+
+impl SegmentationModel {
+    /// The preprocessing as JSON.
+    pub(crate) fn protocol_record(&self) -> ProtocolRecord {
+        let (protocol, views) = (self.segmenter.protocol(), self.segmenter.views());
+        ProtocolRecord {
+            name: protocol.name(),
+            protocol: protocol.clone(),
+            scales: views.scales.clone(),
+            flip: views.flip,
+            decoder: JPEG_DECODER,
+            exif: protocol.decode_options().exif,
+        }
+    }
+}
+
+/// A protocol on one line.
+fn describe(protocol: &Protocol) -> String {
+    let size = match protocol.size {
+        InputSize::Image => "the size of each image".into(),
+        size => format!("{size} ({})", protocol.interpolation),
+    };
+    format!("{}: {size}", protocol.name().unwrap_or("custom"))
+}

@@ -1,0 +1,69 @@
+//! Segmentation networks on the native engine, against the network of Candle.
+
+use hardnet_data::Image;
+use hardnet_graph::{Config, SegmentationVariant};
+use hardnet_params::{Metadata, synthetic::Synthetic};
+use hardnet_segmentation::{InputSize, Merge, Protocol, Segmenter, View, Views};
+
+fn image(width: usize, height: usize) -> Image {
+    let level = |i: usize| (i * 31 % 251) as u8 ^ (i / 97) as u8;
+    Image::from_rgb8(width, height, (0..3 * width * height).map(level).collect()).unwrap()
+}
+
+fn segmenter(variant: SegmentationVariant, classes: usize, views: Views) -> Segmenter {
+    let metadata = Metadata::new(Config::from(variant).with_classes(classes));
+    let builder = Segmenter::builder().size(InputSize::Image).threads(2).views(views);
+    builder.from_parameters(&metadata, &Synthetic).unwrap()
+}
+
+#[test]
+fn both_networks_take_images_of_any_size() {
+    for variant in SegmentationVariant::ALL {
+        let segmenter = segmenter(variant, 19, Views::default());
+        let stride = if variant == SegmentationVariant::PaddleSeg { 2 } else { 4 };
+        let own = if variant == SegmentationVariant::PaddleSeg { "paddleseg" } else { "fchardnet" };
+        let name = segmenter.protocol().clone().with_size(own.parse::<Protocol>().unwrap().size).name();
+        assert_eq!(name, Some(own));
+        assert!(segmenter.classes().are_cityscapes());
+        for (width, height) in [(64, 64), (97, 61), (64, 64), (83, 70), (128, 64)] {
+            let image = image(width, height);
+            let found = segmenter.segment(&image).unwrap();
+            assert_eq!((found.mask.width(), found.mask.height()), (width, height));
+            let input = segmenter.protocol().input(&image).unwrap();
+            let scores = segmenter.logits(&input).unwrap();
+            assert_eq!((scores.width(), scores.height()), (width.div_ceil(stride), height.div_ceil(stride)));
+            let alignment = Config::from(variant).decoder.unwrap().alignment();
+            let merge = Merge::new(alignment, (width, height));
+            assert_eq!(merge.classes(&[View::new(scores, (width, height))]), found.mask);
+        }
+    }
+}
+
+#[test]
+fn scales_and_mirrored_views_run() {
+    let views = Views::default().scales([0.75, 1.0, 1.25, 1.5]).flip(true);
+    for variant in SegmentationVariant::ALL {
+        let found = segmenter(variant, 5, views.clone()).segment(image(90, 82)).unwrap();
+        assert_eq!((found.mask.width(), found.mask.height()), (90, 82));
+        assert!(found.mask.labels().iter().all(|label| *label < 5));
+    }
+}
+
+#[test]
+fn threads_share_a_segmenter() {
+    let segmenter = segmenter(SegmentationVariant::FcHarDNet70, 3, Views::default());
+    let expected = segmenter.segment(image(64, 64)).unwrap().mask;
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let (segmenter, expected) = (segmenter.clone(), &expected);
+            scope.spawn(move || assert_eq!(segmenter.segment(image(64, 64)).unwrap().mask, *expected));
+        }
+    });
+}
+
+#[test]
+fn a_classifier_is_not_a_segmentation_network() {
+    let metadata = Metadata::new(Config::from(hardnet_graph::Variant::HarDNet39Ds));
+    let error = Segmenter::builder().from_parameters(&metadata, &Synthetic).unwrap_err();
+    assert_eq!(error.to_string(), "`parameters in memory` is not a segmentation network");
+}
