@@ -233,6 +233,22 @@ fn dense_convolutions() {
     }
 }
 
+/// Convolutions that sets without dot products of bytes compute by Winograd's algorithm: odd sizes, several tasks.
+#[test]
+fn convolutions_of_3x3() {
+    let sizes: [(&[(usize, u8)], usize, usize, usize); 6] = [
+        (&[(1, 128)], 1, 1, 1),
+        (&[(7, 0), (16, 128), (17, 3)], 15, 2, 3),
+        (&[(3, 255), (18, 128)], 33, 13, 14),
+        (&[(90, 0), (13, 128)], 20, 7, 7),
+        (&[(5, 0)], 18, 32, 33),
+        (&[(200, 0)], 5, 4, 4),
+    ];
+    for (nth, (maps, outputs, height, width)) in sizes.into_iter().enumerate() {
+        check_conv(maps, (height, width), &Conv::new(outputs, 3), nth % 2);
+    }
+}
+
 #[test]
 fn depthwise_convolutions() {
     for (at, (stride, padding)) in [

@@ -15,6 +15,7 @@ use crate::ops::quantized::conv::ByteConv;
 use crate::ops::quantized::convert::Convert;
 use crate::ops::quantized::depthwise::ByteDepthwise;
 use crate::ops::quantized::pool::{ByteMaxPool, ByteMean};
+use crate::ops::quantized::winograd::ByteWinograd;
 use crate::ops::upsample::Upsampling;
 
 /// Description of a step, for reports.
@@ -53,6 +54,7 @@ pub(crate) enum Step {
     Upsample(Upsampling),
     Fused(FusedGroup),
     ByteConv(ByteConv),
+    ByteWinograd(ByteWinograd),
     ByteDepthwise(ByteDepthwise),
     ByteMaxPool(ByteMaxPool),
     ByteMean(ByteMean),
@@ -74,6 +76,7 @@ impl program::Step for Step {
             Self::Upsample(upsampling) => push(Part::Whole, upsampling.tasks(images)),
             Self::Fused(group) => push(Part::Whole, group.tasks(images)),
             Self::ByteConv(conv) => push(Part::Whole, conv.tasks(images)),
+            Self::ByteWinograd(winograd) => push(Part::Whole, winograd.tasks(images)),
             Self::ByteDepthwise(depthwise) => push(Part::Whole, depthwise.tasks(images)),
             Self::ByteMaxPool(pool) => push(Part::Whole, pool.tasks(images)),
             Self::ByteMean(mean) => push(Part::Whole, mean.tasks(images)),
@@ -85,6 +88,7 @@ impl program::Step for Step {
     fn scratch(&self, _images: usize) -> Scratch {
         match self {
             Self::Winograd(winograd) => winograd.scratch(),
+            Self::ByteWinograd(winograd) => winograd.scratch(),
             Self::Fused(group) => Scratch { shared: 0, thread: group.scratch() },
             _ => Scratch::default(),
         }
@@ -103,6 +107,7 @@ impl program::Step for Step {
                 Self::Upsample(upsampling) => upsampling.run(s, task, context),
                 Self::Fused(group) => group.run(s, task, context),
                 Self::ByteConv(conv) => conv.run(task, context),
+                Self::ByteWinograd(winograd) => winograd.run(task, context),
                 Self::ByteDepthwise(depthwise) => depthwise.run(task, context),
                 Self::ByteMaxPool(pool) => pool.run(task, context),
                 Self::ByteMean(mean) => mean.run(task, context),

@@ -1,7 +1,7 @@
 //! Layers of maps of bytes.
 
-use hardnet_graph::{Conv, Pool, PoolKind};
-use hardnet_simd::BYTE_LANES;
+use hardnet_graph::{Conv, Padding, Pool, PoolKind};
+use hardnet_simd::{BYTE_LANES, Isa};
 
 use super::inference::{Builder, Data};
 use super::layers::{Layer, Node, Op};
@@ -16,6 +16,7 @@ use crate::ops::quantized::convert::Convert;
 use crate::ops::quantized::depthwise::ByteDepthwise;
 use crate::ops::quantized::pack::{self, ByteInput};
 use crate::ops::quantized::pool::{ByteMaxPool, ByteMean};
+use crate::ops::quantized::winograd::{self, ByteWinograd};
 use crate::quantization::{Quantization, QuantizedFilter};
 
 impl Builder {
@@ -73,7 +74,17 @@ impl Builder {
             }
             read.push(ByteInput { channels: self.size(input)?.channels, zero_point: quantization.zero_point });
         }
+        let mut algorithm = Algorithm::Direct;
         let (filter, kernel) = match layer.op {
+            Op::Conv { kernel: 3, stride: 1, padding, .. }
+                if padding == Padding::all(1)
+                    && output.is_some()
+                    && matches!(self.isa, Isa::Avx2(_) | Isa::Avx512(_))
+                    && filter.weights.chunks_exact(layer.weights_per_output()).all(winograd::fits) =>
+            {
+                algorithm = Algorithm::Winograd2;
+                (pack::winograd(filter, &read, (output, clamp), &mut self.weights)?, "winograd-int8")
+            }
             Op::Conv { kernel, .. } => {
                 let panels = pack::panels(self.isa, layer.size.channels.div_ceil(BYTE_LANES), layer.size.width);
                 let inputs = (&read[..], kernel * kernel);
@@ -87,7 +98,7 @@ impl Builder {
             }
         };
         let element = output.map_or(Element::F32, Element::U8);
-        self.push(layer, Data { bytes: Some(filter), element, ..self.without_weights() }, kernel)
+        self.push(layer, Data { bytes: Some(filter), element, algorithm, ..self.without_weights() }, kernel)
     }
 
     /// Adds a map of bytes of the same values, rounded, where `input` is a map of f32.
@@ -151,6 +162,10 @@ impl Builder {
         let inputs: Vec<Layout> = layer.op.inputs().iter().map(|&map| layouts[map]).collect();
         let read = inputs.first().map_or(Element::F32, |input| input.element);
         Some(match (&layer.op, data.bytes, read) {
+            (Op::Conv { .. }, Some(filter), _) if data.algorithm == Algorithm::Winograd2 => {
+                let machine = (self.isa, self.pool.size());
+                Step::ByteWinograd(ByteWinograd::new(machine, &inputs, output, filter, images))
+            }
             (&Op::Conv { kernel, stride, padding, .. }, Some(filter), _) => {
                 let inputs: Vec<ConvInput> =
                     inputs.into_iter().map(|layout| ConvInput { layout, kernel, padding }).collect();

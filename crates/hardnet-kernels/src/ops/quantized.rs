@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the register tile of dense convolutions | [`tile`] |
 //! | dense convolutions, to maps of bytes or of f32 | [`conv`] |
+//! | 3x3 convolutions without dot products of bytes | [`winograd`] |
 //! | depthwise convolutions | [`depthwise`] |
 //! | max pooling, the mean of a map | [`pool`] |
 //! | from f32 to bytes and back | [`convert`] |
@@ -18,6 +19,7 @@ pub(crate) mod depthwise;
 pub(crate) mod pack;
 pub(crate) mod pool;
 mod tile;
+pub(crate) mod winograd;
 
 /// The maps of one image as bytes.
 #[inline(always)]

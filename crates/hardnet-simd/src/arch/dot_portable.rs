@@ -3,6 +3,7 @@
 
 use super::portable::Portable;
 use crate::dot::{BYTE_LANES, Dot, DotKernel};
+use crate::words::{Words, WordsKernel};
 
 /// Lanes of a vector.
 const LANES: usize = 8;
@@ -118,4 +119,84 @@ impl Dot for Portable {
 #[inline(never)]
 fn call<K: DotKernel>(kernel: K) -> K::Output {
     kernel.run(Portable)
+}
+
+impl Words for Portable {
+    type W = [i16; 2 * LANES];
+
+    #[inline(always)]
+    unsafe fn widen(self, from: *const u8) -> Self::W {
+        // SAFETY: the caller gives sixteen bytes.
+        unsafe { from.cast::<[u8; 2 * LANES]>().read() }.map(i16::from)
+    }
+
+    #[inline(always)]
+    fn add_words(self, a: Self::W, b: Self::W) -> Self::W {
+        std::array::from_fn(|at| a[at].wrapping_add(b[at]))
+    }
+
+    #[inline(always)]
+    fn sub_words(self, a: Self::W, b: Self::W) -> Self::W {
+        std::array::from_fn(|at| a[at].wrapping_sub(b[at]))
+    }
+
+    #[inline(always)]
+    unsafe fn load_words(self, from: *const i16) -> Self::W {
+        // SAFETY: the caller gives sixteen values.
+        unsafe { from.cast::<Self::W>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store_words(self, to: *mut i16, value: Self::W) {
+        // SAFETY: the caller gives sixteen values.
+        unsafe { to.cast::<Self::W>().write_unaligned(value) };
+    }
+
+    #[inline(always)]
+    unsafe fn pair(self, from: *const i16) -> Self::W {
+        // SAFETY: the caller gives two values.
+        let pair = unsafe { from.cast::<[i16; 2]>().read_unaligned() };
+        std::array::from_fn(|at| pair[at % 2])
+    }
+
+    #[inline(always)]
+    fn dot_words(self, sums: [i32; LANES], a: Self::W, b: Self::W) -> [i32; LANES] {
+        let product = |at: usize| i32::from(a[at]) * i32::from(b[at]);
+        std::array::from_fn(|lane| sums[lane].wrapping_add(product(2 * lane)).wrapping_add(product(2 * lane + 1)))
+    }
+
+    #[inline(always)]
+    fn no_sums(self) -> [i32; LANES] {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    fn add_sums(self, a: [i32; LANES], b: [i32; LANES]) -> [i32; LANES] {
+        std::array::from_fn(|lane| a[lane].wrapping_add(b[lane]))
+    }
+
+    #[inline(always)]
+    fn sub_sums(self, a: [i32; LANES], b: [i32; LANES]) -> [i32; LANES] {
+        std::array::from_fn(|lane| a[lane].wrapping_sub(b[lane]))
+    }
+
+    #[inline(always)]
+    fn quarter(self, sums: [i32; LANES]) -> [i32; LANES] {
+        sums.map(|sum| sum >> 2)
+    }
+
+    #[inline(always)]
+    unsafe fn store_sums(self, to: *mut i32, value: [i32; LANES]) {
+        // SAFETY: the caller gives a value for each lane.
+        unsafe { to.cast::<[i32; LANES]>().write_unaligned(value) };
+    }
+
+    #[inline(always)]
+    fn call_words<K: WordsKernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        fn call<K: WordsKernel>(kernel: K) -> K::Output {
+            kernel.run(Portable)
+        }
+        call(kernel)
+    }
 }

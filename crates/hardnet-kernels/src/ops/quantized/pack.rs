@@ -81,17 +81,7 @@ pub(crate) fn dense(
     packed: &mut PackedWeights,
 ) -> Result<PackedBytes> {
     let per_output = inputs.iter().map(|input| input.channels).sum::<usize>() * taps;
-    let zero_points: Vec<u8> =
-        inputs.iter().flat_map(|input| std::iter::repeat_n(input.zero_point, input.channels * taps)).collect();
-    let lanes = lanes(
-        filter,
-        output,
-        |channel| {
-            let weights = &filter.weights[channel * per_output..][..per_output];
-            first_sum(channel, weights.iter().copied().zip(zero_points.iter().copied()))
-        },
-        packed,
-    )?;
+    let lanes = dense_lanes(filter, (inputs, taps), output, packed)?;
     // Where the weights of each row come from: the first of them, their number and their distance.
     let mut rows = Vec::new();
     for tap in 0..taps {
@@ -142,6 +132,17 @@ pub(crate) fn dense(
     let weights = dispatch_dot(isa, Pack { panels, rows: &rows, weight, packed });
     let Requantized { slice, low, high } = lanes;
     Ok(PackedBytes { weights, lanes: slice, low, high })
+}
+
+/// Packs the filter of a 3x3 convolution of `inputs` for Winograd's algorithm.
+pub(crate) fn winograd(
+    filter: &QuantizedFilter<'_>,
+    inputs: &[ByteInput],
+    output: (Option<Quantization>, Clamp),
+    packed: &mut PackedWeights,
+) -> Result<PackedBytes> {
+    let Requantized { slice, low, high } = dense_lanes(filter, (inputs, TAPS), output, packed)?;
+    Ok(PackedBytes { weights: super::winograd::pack(filter, inputs, packed), lanes: slice, low, high })
 }
 
 /// Vectors of weights of a depthwise convolution for each vector of channels: those of the window's three rows, for an
@@ -199,6 +200,22 @@ pub(crate) fn depthwise(
     let weights = dispatch_dot(isa, Pack { filter, packed });
     let Requantized { slice, low, high } = lanes;
     Ok(PackedBytes { weights, lanes: slice, low, high })
+}
+
+/// [`lanes`] of a dense convolution of `inputs` by `taps` taps.
+fn dense_lanes(
+    filter: &QuantizedFilter<'_>,
+    (inputs, taps): (&[ByteInput], usize),
+    output: (Option<Quantization>, Clamp),
+    packed: &mut PackedWeights,
+) -> Result<Requantized> {
+    let zero_points: Vec<u8> =
+        inputs.iter().flat_map(|input| std::iter::repeat_n(input.zero_point, input.channels * taps)).collect();
+    let first_sum = |channel: usize| {
+        let weights = &filter.weights[channel * zero_points.len()..][..zero_points.len()];
+        first_sum(channel, weights.iter().copied().zip(zero_points.iter().copied()))
+    };
+    lanes(filter, output, first_sum, packed)
 }
 
 /// Packed [`PackedBytes::lanes`] and the bounds of results.

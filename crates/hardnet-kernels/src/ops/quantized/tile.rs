@@ -217,30 +217,33 @@ impl<const P: usize, const V: usize, const EVEN: bool> DotKernel for Tile<'_, P,
                 weights = unsafe { weights.add(V * vector) };
             }
         }
-        for v in 0..V {
-            let channel = v * D::LANES;
-            // SAFETY: the panel has lanes for every vector.
-            let finish = unsafe { Finish::new(d, panel.lanes, channel, panel.bounds) };
-            match panel.target {
-                Target::Bytes(to) => {
-                    let to = to.wrapping_add(channel / BYTE_LANES * panel.plane + channel % BYTE_LANES);
-                    unrolled!(p in P, {
-                        let value = finish.results(d, sums[p][v]);
+        // An array of vectors that a loop takes by an index would lie in memory: all loops over sums are unrolled.
+        // SAFETY: the panel has lanes for every vector.
+        let finish: [Finish<D>; V] =
+            std::array::from_fn(|v| unsafe { Finish::new(d, panel.lanes, v * D::LANES, panel.bounds) });
+        match panel.target {
+            Target::Bytes(to) => {
+                unrolled!(p in P, {
+                    for v in 0..V {
+                        let channel = v * D::LANES;
+                        let at = self.at.output[p] + channel / BYTE_LANES * panel.plane + channel % BYTE_LANES;
                         // SAFETY: the promise of `multiply` for each pixel and block; bounds lie between 0 and 255.
-                        unsafe { d.store_bytes(to.add(self.at.output[p]), value) };
-                    });
-                }
-                Target::Floats(to) => {
-                    let blocks = panel.float_blocks.saturating_sub(channel / LANES).min(D::LANES / LANES);
-                    if blocks > 0 {
-                        let to = to.wrapping_add(channel / LANES * panel.plane);
-                        unrolled!(p in P, {
-                            let value = finish.results(d, sums[p][v]);
-                            // SAFETY: the promise of `multiply` for each pixel and block.
-                            unsafe { d.scatter(to.add(self.at.output[p]), panel.plane, blocks, value) };
-                        });
+                        unsafe { d.store_bytes(to.add(at), finish[v].results(d, sums[p][v])) };
                     }
-                }
+                });
+            }
+            Target::Floats(to) => {
+                unrolled!(p in P, {
+                    for v in 0..V {
+                        let block = v * D::LANES / LANES;
+                        let blocks = panel.float_blocks.saturating_sub(block).min(D::LANES / LANES);
+                        if blocks > 0 {
+                            let at = self.at.output[p] + block * panel.plane;
+                            // SAFETY: the promise of `multiply` for each pixel and block.
+                            unsafe { d.scatter(to.add(at), panel.plane, blocks, finish[v].results(d, sums[p][v])) };
+                        }
+                    }
+                });
             }
         }
     }
