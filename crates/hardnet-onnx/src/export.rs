@@ -8,6 +8,7 @@ mod integers;
 mod nodes;
 mod options;
 mod outputs;
+mod resize;
 mod values;
 
 use std::io::Write;

@@ -177,6 +177,14 @@ impl ConvertArgs {
     fn pipeline(&self, weights: &WeightsFile, printer: &Printer) -> Result<Option<Pipeline>> {
         let own = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
         let published = weights.config().variant().is_some() && weights.config().classes() == IMAGENET_CLASSES;
+        if weights.config().decoder.is_some() {
+            return match self.pipeline.is_given() {
+                true => {
+                    Err(Failure::message("options of preprocessing are those of classifiers, the network segments"))
+                }
+                false => Ok(None),
+            };
+        }
         if !self.pipeline.is_given() && own.is_none() && !published {
             return Ok(None);
         }

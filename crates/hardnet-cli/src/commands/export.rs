@@ -21,6 +21,7 @@ use crate::network::NetworkName;
 use crate::output::{OutputFile, check_free};
 use crate::pipeline::{self, PipelineArgs};
 use crate::printer::Printer;
+use crate::size::ImageSize;
 use crate::weights::{FetchArgs, PartArgs, locate, tell};
 
 /// Write a network as ONNX, for ONNX Runtime, OpenVINO, TensorRT and compilers for accelerators.
@@ -34,6 +35,7 @@ Examples:
   hardnet export hardnet68.pth hardnet68.onnx
   hardnet export hardnet68.pth hardnet68.onnx --batch dynamic --dynamic-size
   hardnet export flowers.safetensors flowers.onnx --with-preprocessing --softmax
+  hardnet export fc-hardnet70.safetensors fc-hardnet70.onnx --size 512x1024
   hardnet export hardnet85.pth backbone.onnx --features stride4,stride8,stride16,stride32 --img-size 512")]
 pub(crate) struct ExportArgs {
     #[arg(value_name = "WEIGHTS", help = WEIGHTS_HELP)]
@@ -41,11 +43,15 @@ pub(crate) struct ExportArgs {
     /// ONNX file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML [default: detected]
+    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, fc-hardnet70-paddleseg, or a
+    /// file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<NetworkName>,
     #[command(flatten)]
     part: PartArgs,
+    /// Rows and columns of images [default: those of the preprocessing; 1024x2048 for segmentation]
+    #[arg(long, value_name = "ROWSxCOLUMNS")]
+    size: Option<ImageSize>,
     /// Version of ONNX's operators, 13 to 21
     #[arg(long, value_name = "N", default_value_t)]
     opset: Opset,
@@ -129,9 +135,24 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
     let weights = located.open(args.model.as_ref(), &args.part)?;
     tell(&weights, printer);
     let of_file = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
-    let pipeline = args.pipeline.resolve(Some(weights.config()), of_file, printer)?;
-    check_side(weights.config(), pipeline.crop as usize)?;
-    let known = args.knows_pipeline(&weights);
+    let segments = weights.config().decoder.is_some();
+    if segments && (args.with_preprocessing || args.pipeline.is_given()) {
+        return Err(Failure::message("the preprocessing of a segmentation network is not exported")
+            .hint("drop --with-preprocessing and the options of preprocessing; --size sets rows and columns"));
+    }
+    let pipeline = match segments {
+        true => Pipeline::pil_bilinear(),
+        false => args.pipeline.resolve(Some(weights.config()), of_file, printer)?,
+    };
+    let size = match args.size {
+        Some(size) => size,
+        None if segments => ImageSize { height: 1024, width: 2048 },
+        None => {
+            check_side(weights.config(), pipeline.crop as usize)?;
+            ImageSize::square(pipeline.crop as usize)
+        }
+    };
+    let known = !segments && args.knows_pipeline(&weights);
     let mut options = ConversionOptions::default();
     options.labels = labels;
     options.pipeline = known.then(|| pipeline::to_value(&pipeline)).transpose()?;
@@ -143,7 +164,7 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
         hardnet_quantize::quantize(&graph, &weights.parameters(), &hardnet_quantize::QuantizeOptions::default())
     });
     let quantized = quantized.transpose()?;
-    let mut options = args.options(&graph, metadata, &pipeline)?;
+    let mut options = args.options(&graph, metadata, &pipeline)?.size(size.height, size.width);
     if let Some(quantized) = &quantized {
         options = options.quantization(quantization(&graph, quantized)?);
     }
@@ -240,11 +261,9 @@ impl ExportArgs {
 
     /// The options of the export of `graph`, which `metadata` describe.
     fn options(&self, graph: &Graph, metadata: &Metadata, pipeline: &Pipeline) -> Result<ExportOptions> {
-        let side = pipeline.crop as usize;
         let mut options = ExportOptions::default()
             .opset(self.opset)
             .batch(self.batch)
-            .size(side, side)
             .dynamic_size(self.dynamic_size)
             .precision(self.dtype)
             .norm(if self.keeps_norm() { Norm::Kept } else { Norm::Folded })
@@ -257,7 +276,7 @@ impl ExportArgs {
             let positions = self.features.iter().map(|stage| stage.position(graph));
             let positions = positions.collect::<std::result::Result<_, hardnet_graph::Error>>()?;
             options = options.features(positions);
-        } else if self.softmax && metadata.config.head.is_none() {
+        } else if self.softmax && metadata.config.classes() == 0 {
             return Err(Failure::message(format!("`{}` is a backbone without a classifier", self.weights))
                 .hint("drop --softmax; --features chooses feature maps"));
         }
@@ -278,7 +297,7 @@ impl ExportArgs {
             texts.push(("int8", form.clone()));
         }
         texts.push(("program", metadata.tool.clone().unwrap_or_default()));
-        if metadata.pipeline.is_some() {
+        if metadata.pipeline.is_some() && metadata.config.decoder.is_none() {
             texts.push(("preprocessing", pipeline::describe(pipeline)));
             texts.push(("preprocessing.mean", serde_json::to_string(&pipeline.mean)?));
             texts.push(("preprocessing.std", serde_json::to_string(&pipeline.std)?));

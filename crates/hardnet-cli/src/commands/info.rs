@@ -4,7 +4,6 @@ mod layers;
 mod measure;
 mod paper;
 mod plot;
-mod size;
 mod subject;
 
 use std::io::Write;
@@ -17,10 +16,10 @@ use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::at_least_one;
 use crate::output::OutputFile;
 use crate::printer::Printer;
+use crate::size::ImageSize;
 use crate::weights::{FetchArgs, PartArgs};
 use measure::Measurement;
 use plot::Plot;
-use size::ImageSize;
 use subject::{Name, Subject};
 
 /// Describe a network layer by layer: parameters, MACs, CIO, MoC, live memory.

@@ -3,6 +3,7 @@
 use std::fs;
 
 use hardnet_onnx::Model;
+use hardnet_testing::weights_file::{self, Encoding};
 
 use super::support::{Folder, notebook_metadata, weights};
 
@@ -219,4 +220,23 @@ fn integers_are_pairs_of_nodes() {
         folder.run(&format!("export small.safetensors y.onnx --int8 qdq {other}")).exits(2).says("cannot be used with");
     }
     folder.run("export small.safetensors y.onnx --int8 ops").exits(2).says("possible values: qdq");
+}
+
+/// Both segmentation networks, of a fixed size, of any size, and with probabilities.
+#[test]
+fn segmentation_networks_are_exported() {
+    let folder = Folder::new();
+    let config = hardnet_model::Config::from(hardnet_model::SegmentationVariant::PaddleSeg).with_classes(3);
+    let tensors = hardnet_params::synthetic::parameters(&config).unwrap();
+    let metadata = hardnet_model::Metadata::new(config).to_json();
+    let bytes = weights_file::safetensors(tensors, Encoding::F32, Some(&metadata));
+    std::fs::write(folder.path("seg.safetensors"), bytes).unwrap();
+    let json = folder.run("export seg.safetensors seg.onnx --size 97x131 --json").exits(0).json();
+    assert_eq!(json["outputs"][0], "logits: f32[1, 3, 97, 131]");
+    let json = folder.run("export seg.safetensors free.onnx --dynamic-size --softmax --json").exits(0).json();
+    assert_eq!(json["outputs"][0], "probabilities: f32[1, 3, ?, ?]");
+    folder.run("export seg.safetensors no.onnx --with-preprocessing").exits(2).says("is not exported");
+    let text = folder.run("inspect seg.safetensors").exits(0).stdout;
+    assert!(text.contains("fc-hardnet70-paddleseg with 3 classes"), "{text}");
+    folder.run("eval --weights seg.safetensors --data-dir .").exits(2).says("segments images, expected a classifier");
 }

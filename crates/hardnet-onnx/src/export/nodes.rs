@@ -141,15 +141,15 @@ impl Exporter<'_> {
                     map = self.pointwise(id, map, node.before, "pre_", read)?;
                 }
                 match op {
-                    Op::Conv(conv) if conv.same => {
-                        let reason = "its padding follows the size of the map";
-                        return Err(Error::Unsupported { layer: name.into(), reason });
-                    }
                     Op::Conv(conv) if self.is_integer(id) => {
                         rest.norm = None;
                         self.integer_conv(id, &conv)?
                     }
-                    Op::Conv(conv) => {
+                    Op::Conv(mut conv) => {
+                        if !self.options.dynamic_size {
+                            let read = graph.input_shape(node, &self.shapes)?;
+                            conv = conv.on((read.height, read.width));
+                        }
                         let folds = self.options.norm == Norm::Folded && rest.norm.is_some();
                         let map = self.conv(id, map, &conv, folds);
                         rest.norm = rest.norm.filter(|_| !folds);
@@ -163,6 +163,7 @@ impl Exporter<'_> {
                         self.push(name, "GlobalAveragePool", vec![map], vec![], self.written(id))
                     }
                     Op::Linear { .. } => self.linear(id, map),
+                    Op::Upsample(upsample) => self.resize(id, map, &upsample),
                     _ => {
                         let reason = "ONNX has no such operation for images of any size";
                         return Err(Error::Unsupported { layer: name.into(), reason });
@@ -212,11 +213,13 @@ impl Exporter<'_> {
             Grouping::Depthwise => conv.channels,
             _ => 1,
         };
+        // Half of the zeros before the map, rounded down.
+        let same = || ("auto_pad".to_owned(), Attribute::Text("SAME_UPPER".into()));
         vec![
             ints("dilations", &[conv.dilation; 2]),
             int("group", groups),
             ints("kernel_shape", &[conv.kernel.0, conv.kernel.1]),
-            pads(conv.padding),
+            if conv.same { same() } else { pads(conv.padding) },
             ints("strides", &[conv.stride; 2]),
         ]
     }

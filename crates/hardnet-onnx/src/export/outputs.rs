@@ -31,12 +31,15 @@ impl Exporter<'_> {
             let mut seen = HashSet::new();
             outputs.retain(|name| seen.insert(name.clone()));
         } else {
+            // Of an image, or of each of its pixels.
             let linear = graph.outputs().iter().all(|&output| is_linear(graph, output));
-            let (map, name) = (self.join(graph.outputs(), "output.concat"), if linear { LOGITS } else { FEATURES });
+            let gives_logits = linear || graph.final_upsampling().is_some();
+            let name = if gives_logits { LOGITS } else { FEATURES };
+            let map = self.join(graph.outputs(), "output.concat");
             self.rename(&map, name);
             outputs.push(name.to_owned());
             if self.options.softmax {
-                let value = self.model.values.iter().find(|value| value.name == name && linear).cloned();
+                let value = self.model.values.iter().find(|value| value.name == name && gives_logits).cloned();
                 let value = value.ok_or(Error::NoLogits)?;
                 let map = self.push("softmax", "Softmax", outputs, vec![int("axis", 1)], value);
                 self.rename(&map, PROBABILITIES);

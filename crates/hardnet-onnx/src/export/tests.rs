@@ -2,8 +2,8 @@
 
 use half::f16;
 use hardnet_graph::{
-    BlockConfig, Config, Conv, Graph, GraphBuilder, Padding, ParamInfo, ParamKind, Pointwise, Pool, Stem, StemConv,
-    StemPadding, TapKind, Taps, Variant,
+    BlockConfig, Config, Conv, Graph, GraphBuilder, Padding, ParamInfo, ParamKind, Pointwise, Pool,
+    SegmentationVariant, Stem, StemConv, StemPadding, TapKind, Taps, Variant,
 };
 
 use super::*;
@@ -106,6 +106,48 @@ fn nodes_that_compute_nothing_are_not_written() {
             assert!(node.op != "Concat" || node.inputs.len() > 1, "{node:?}");
         }
     }
+}
+
+/// Interpolation to the size of another map, by a constant or by the map's shape; the padding of PaddleSeg's stem.
+#[test]
+fn segmentation_networks_are_resized() {
+    let graph = |variant| Graph::new(&Config::from(variant)).unwrap();
+    let fixed = ExportOptions::default().size(97, 131);
+    for (variant, mode, pads) in [
+        (SegmentationVariant::FcHarDNet70, "align_corners", vec![1, 1, 1, 1]),
+        (SegmentationVariant::PaddleSeg, "half_pixel", vec![1, 1, 1, 1]),
+    ] {
+        let export = Export::new(&graph(variant), &fixed).unwrap();
+        let model = export.model();
+        assert_eq!(shown(&model.outputs), ["logits: f32[1, 19, 97, 131]"]);
+        let last = model.nodes.last().unwrap();
+        assert_eq!((last.name.as_str(), last.op.as_str(), last.inputs.len()), ("upsample", "Resize", 4));
+        assert_eq!(last.attributes[0].1, Attribute::Text(mode.into()));
+        let sizes = model.initializers.iter().find(|tensor| tensor.info.name == last.inputs[3]).unwrap();
+        assert_eq!((sizes.info.element, &sizes.info.dims[..]), (ElementType::I64, &[4][..]));
+        let conv = |name: &str| model.nodes.iter().find(|node| node.name == name).unwrap();
+        assert_eq!(conv("finalConv").inputs[1..], ["finalConv.weight", "finalConv.bias"]);
+        let padded = &conv("base.2.conv").attributes[3];
+        assert_eq!(*padded, ("pads".to_owned(), Attribute::Ints(pads)), "{variant}");
+        let bytes = written(&export);
+        let read = Model::parse(&bytes).unwrap();
+        let stored = read.initializers.iter().find(|tensor| tensor.info.name == last.inputs[3]).unwrap();
+        let numbers: Vec<i64> =
+            stored.bytes.chunks(8).map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap())).collect();
+        assert_eq!(numbers, [1, 19, 97, 131]);
+    }
+    let even = Export::new(&graph(SegmentationVariant::PaddleSeg), &ExportOptions::default().size(64, 96)).unwrap();
+    let conv = even.model().nodes.iter().find(|node| node.name == "base.2.conv").unwrap();
+    assert_eq!(conv.attributes[3], ("pads".to_owned(), Attribute::Ints(vec![0, 0, 1, 1])));
+    let free = ExportOptions::default().batch(Batch::Dynamic).dynamic_size(true);
+    let export = Export::new(&graph(SegmentationVariant::PaddleSeg), &free).unwrap();
+    let conv = export.model().nodes.iter().find(|node| node.name == "base.2.conv").unwrap();
+    assert_eq!(conv.attributes[3], ("auto_pad".to_owned(), Attribute::Text("SAME_UPPER".into())));
+    let count = |op: &str| export.model().nodes.iter().filter(|node| node.op == op).count();
+    let resized = count("Resize");
+    assert_eq!((count("Shape"), count("Slice")), (2 * resized, 2 * resized));
+    let softmax = Export::new(&graph(SegmentationVariant::FcHarDNet70), &fixed.softmax(true)).unwrap();
+    assert_eq!(shown(&softmax.model().outputs), ["probabilities: f32[1, 19, 97, 131]"]);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(super) enum Source {
     Zeros,
     /// One byte.
     Byte(u8),
+    /// These whole numbers, of 64 bits.
+    Extents(Vec<i64>),
 }
 
 /// A convolution of integers.
@@ -91,6 +93,11 @@ impl<'a> Writer<'a> {
             }
             Source::FoldedWeight(folded) => self.folded(folded, info.element, out)?,
             Source::FoldedBias => encode(self.bias.iter().copied(), info.element, out)?,
+            Source::Extents(values) => {
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                out.write_all(&bytes).map_err(Error::Write)?;
+                true
+            }
             Source::Constant(values) => encode(values.iter().map(|&value| f64::from(value)), info.element, out)?,
             Source::IntegerWeight(integers) => self.integers(integers, out)?,
             Source::IntegerScale => floats(&self.integers.0, out)?,

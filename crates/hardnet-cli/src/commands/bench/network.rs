@@ -102,6 +102,7 @@ impl Weights {
     /// The preprocessing in the file's metadata.
     fn pipeline(&self) -> Option<&serde_json::Value> {
         match self {
+            Self::File(file) if file.config().decoder.is_some() => None,
             Self::File(file) => file.metadata().and_then(|metadata| metadata.pipeline.as_ref()),
             Self::Formula(_) => None,
         }

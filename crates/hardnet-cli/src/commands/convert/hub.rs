@@ -58,7 +58,7 @@ impl Card<'_> {
         let features = config.blocks.last().map_or(0, |block| block.transition);
         let params = graph.params();
         let module = |name: &str| name.rsplit_once('.').map_or(name, |(module, _)| module).to_owned();
-        let classifier = params.last().filter(|_| config.head.is_some());
+        let classifier = params.last().filter(|_| config.classes() > 0);
         let mut pretrained = json!({ "custom_load": false });
         // Unknown preprocessing is left out, as in the card.
         if let Some(pipeline) = self.pipeline {
@@ -107,7 +107,11 @@ impl Card<'_> {
         let config = &metadata.config;
         let name = name_of(config);
         let mut text = String::from("---\n");
-        let task = if config.head.is_some() { "image-classification" } else { "image-feature-extraction" };
+        let task = match (&config.head, &config.decoder) {
+            (_, Some(_)) => "image-segmentation",
+            (Some(_), None) => "image-classification",
+            (None, None) => "image-feature-extraction",
+        };
         text += &format!("tags:\n- {task}\n- hardnet\npipeline_tag: {task}\n");
         text += &format!("license: {}\n---\n\n", self.args.license.as_deref().unwrap_or("unknown"));
         text += &format!("# {name}\n\n{}\n\n", introduction(config));
@@ -146,9 +150,10 @@ impl Card<'_> {
              the metadata of `model.safetensors`, under the key `hardnet`.\n",
             metadata.tool.as_deref().unwrap_or("hardnet")
         );
-        let command = match config.head {
-            Some(_) => "predict --weights model.safetensors photo.jpg",
-            None => "embed --weights model.safetensors -o vectors.npy photo.jpg",
+        let command = match (&config.head, &config.decoder) {
+            (_, Some(_)) => "info --weights model.safetensors",
+            (Some(_), None) => "predict --weights model.safetensors photo.jpg",
+            (None, None) => "embed --weights model.safetensors -o vectors.npy photo.jpg",
         };
         text += &format!("\n```sh\nhardnet {command}\n```\n");
         text
@@ -157,6 +162,7 @@ impl Card<'_> {
 
 fn introduction(config: &Config) -> String {
     let kind = match (config.published_name(), &config.head) {
+        _ if config.decoder.is_some() => "A segmentation network of the HarDNet family",
         (Some(_), Some(_)) => "A HarDNet image classifier",
         (None, Some(_)) => "An image classifier of the HarDNet family with custom blocks",
         (Some(_), None) => "A HarDNet backbone without a classifier",

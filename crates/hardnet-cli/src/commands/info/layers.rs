@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::Format;
 use super::measure::{LayerMeasurement, Measurement};
-use super::size::ImageSize;
 use super::subject::Subject;
 use crate::failure::Result;
+use crate::size::ImageSize;
 
 /// A network at one input size. Field names are API.
 #[derive(Serialize)]

@@ -10,11 +10,11 @@ use hardnet_params::synthetic;
 use serde::Serialize;
 
 use super::Format;
-use super::size::ImageSize;
 use super::subject::Subject;
 use crate::failure::Result;
 use crate::model::plan_options;
 use crate::report;
+use crate::size::ImageSize;
 
 /// Warm-up runs.
 const WARM_UP: usize = 3;

@@ -7,9 +7,9 @@ use hardnet_complexity::plot::{self, Point};
 use hardnet_model::{Block, Graph, Variant};
 
 use super::measure::Measurement;
-use super::size::ImageSize;
 use super::subject::Subject;
 use crate::failure::{Failure, Result};
+use crate::size::ImageSize;
 
 /// Kind of plot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,11 +7,11 @@ use hardnet_complexity::Reference;
 use hardnet_model::{Config, Graph, Variant};
 use hardnet_weights::{RegistryEntry, WeightsSource, find};
 
-use super::size::ImageSize;
 use crate::failure::{Failure, Result};
 use crate::model::name_of;
 use crate::network::{NetworkName, published, unknown};
 use crate::printer::Printer;
+use crate::size::ImageSize;
 use crate::weights::{FetchArgs, PartArgs, locate, tell};
 
 /// Name of a network.
@@ -93,7 +93,8 @@ impl Subject {
         };
         let file = locate(source, fetch, printer)?.open(network, part)?;
         tell(&file, printer);
-        let pipeline = file.metadata().and_then(|metadata| metadata.pipeline.as_ref());
+        let classifies = file.config().decoder.is_none();
+        let pipeline = file.metadata().filter(|_| classifies).and_then(|metadata| metadata.pipeline.as_ref());
         let side = pipeline.map(|of_file| pipeline_of(Some(file.config()), Some(of_file))).transpose()?;
         let side = side.map(|(pipeline, _)| pipeline.crop as usize);
         Ok(Self { side, ..Self::from_config(file.config().clone())? })

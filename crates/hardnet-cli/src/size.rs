@@ -7,13 +7,13 @@ use serde::{Serialize, Serializer};
 
 /// Rows and columns of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ImageSize {
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub(crate) struct ImageSize {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
 impl ImageSize {
-    pub(super) const fn square(side: usize) -> Self {
+    pub(crate) const fn square(side: usize) -> Self {
         Self { height: side, width: side }
     }
 }
