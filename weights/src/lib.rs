@@ -17,7 +17,7 @@ pub use error::{DownloadError, Error, Result};
 #[cfg(feature = "hub")]
 pub use hub::*;
 pub use registry::{
-    Hash, HashKind, PublishedAccuracy, RegisteredPipeline, RegistryEntry, RemoteFile, find, find_by_sha256, published,
-    registry,
+    Hash, HashKind, PublishedAccuracy, PublishedMiou, RegisteredPipeline, RegistryEntry, RemoteFile, find,
+    find_by_sha256, published, registry,
 };
 pub use source::{HubFile, WeightsSource};

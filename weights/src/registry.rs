@@ -47,6 +47,9 @@ pub struct RegistryEntry {
     /// Accuracies as published, or as measured for bundled weights. The first is the one to compare an evaluation with.
     #[serde(default)]
     pub published: Vec<PublishedAccuracy>,
+    /// The same for a segmentation network.
+    #[serde(default, rename = "miou")]
+    pub published_miou: Vec<PublishedMiou>,
     /// Download sources, in the order in which they are tried.
     #[serde(default, rename = "source")]
     pub sources: Vec<RemoteFile>,
@@ -64,6 +67,21 @@ pub struct PublishedAccuracy {
     /// The pipeline that measures it again.
     pub pipeline: RegisteredPipeline,
     /// What the pipeline does, in words.
+    pub preprocessing: String,
+    /// Who published it, and where.
+    pub source: String,
+}
+
+/// Mean IoU on the [`images`](RegistryEntry::images) of the entry.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PublishedMiou {
+    /// Mean IoU over the classes in percent.
+    pub miou: f64,
+    /// The preprocessing that measures it again.
+    pub pipeline: RegisteredPipeline,
+    /// What the preprocessing does, in words.
     pub preprocessing: String,
     /// Who published it, and where.
     pub source: String,
@@ -223,7 +241,7 @@ mod tests {
                 "{tag} is bundled and has no source"
             );
             assert_eq!(entry.content().is_ok(), entry.bundled && cfg!(feature = "demo"), "{tag}");
-            assert!(tag.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_')), "{tag}");
+            assert!(tag.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-')), "{tag}");
             for source in &entry.sources {
                 assert!(source.url.starts_with("https://"), "{}", source.url);
                 assert_eq!(source.hash.is_none(), source.hash_kind == HashKind::None, "{}", source.url);
@@ -232,15 +250,19 @@ mod tests {
                 }
             }
         }
-        assert_eq!(tags.len(), 10);
+        assert_eq!(tags.len(), 13);
     }
 
     #[cfg(feature = "hub")]
     #[test]
     fn sizes_and_classes_are_those_of_the_networks() {
         for entry in registry() {
-            let config = hardnet_graph::Config::from(entry.config.parse::<hardnet_graph::Variant>().unwrap())
-                .with_classes(entry.classes);
+            let classifier = entry.config.parse::<hardnet_graph::Variant>().map(hardnet_graph::Config::from);
+            let config = match entry.config.parse::<hardnet_graph::SegmentationVariant>() {
+                Ok(variant) => variant.into(),
+                Err(_) => classifier.unwrap(),
+            };
+            let config = config.with_classes(entry.classes);
             let graph = hardnet_graph::Graph::new(&config).unwrap();
             let values: usize = graph.params().iter().map(|param| param.shape.iter().product::<usize>()).sum();
             assert_eq!(entry.size, 4 * values as u64, "{}", entry.tag);
@@ -262,7 +284,16 @@ mod tests {
     #[test]
     fn every_published_accuracy_says_how_it_was_measured() {
         for entry in registry() {
-            assert!(!entry.published.is_empty(), "{}", entry.tag);
+            if entry.tag.starts_with("fc-") {
+                assert!(entry.published.is_empty(), "{}", entry.tag);
+                assert!(
+                    entry.published_miou.iter().all(|published| published.pipeline == entry.pipeline),
+                    "{}",
+                    entry.tag
+                );
+                continue;
+            }
+            assert!(!entry.published.is_empty() && entry.published_miou.is_empty(), "{}", entry.tag);
             let pipelines: Vec<&str> = entry.published.iter().map(|accuracy| accuracy.pipeline.as_str()).collect();
             let expected: &[&str] = match entry.tag.split_once('.') {
                 Some((_, "paddleclas_in1k")) => &["pil-bilinear", "paddleclas"],

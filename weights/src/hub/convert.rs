@@ -5,8 +5,8 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use hardnet_base::AtomicFile;
-use hardnet_graph::Variant;
-use hardnet_params::{Conversion, ConversionOptions, Error as ParamsError, WeightsFile};
+use hardnet_graph::{SegmentationVariant, Variant};
+use hardnet_params::{Conversion, ConversionOptions, Error as ParamsError, WeightsFile, WeightsOptions};
 
 use crate::registry::RegistryEntry;
 
@@ -27,10 +27,18 @@ impl From<ParamsError> for ConvertError {
     }
 }
 
+/// The network that the file of `entry` must hold.
+pub(crate) fn expected(entry: &RegistryEntry) -> Result<WeightsOptions, ParamsError> {
+    let options = WeightsOptions::default();
+    match entry.config.parse::<SegmentationVariant>() {
+        Ok(variant) => Ok(options.config(variant.into())),
+        Err(_) => Ok(options.variant(entry.config.parse::<Variant>()?)),
+    }
+}
+
 /// Checks that the file at `path` holds the weights of `entry`.
 pub(crate) fn check(path: &Path, entry: &RegistryEntry) -> Result<(), ParamsError> {
-    let variant: Variant = entry.config.parse().map_err(ParamsError::from)?;
-    WeightsFile::open_as(path, variant).map(drop)
+    WeightsFile::open_with(path, &expected(entry)?).map(drop)
 }
 
 /// Converts the file `downloaded`, of any format, which must hold the weights of `entry`. The result becomes the file
@@ -40,8 +48,7 @@ pub(crate) fn to_safetensors(
     entry: &RegistryEntry,
     weights: &Path,
 ) -> Result<AtomicFile, ConvertError> {
-    let variant: Variant = entry.config.parse().map_err(ParamsError::from)?;
-    let source = WeightsFile::open_as(downloaded, variant)?;
+    let source = WeightsFile::open_with(downloaded, &expected(entry)?)?;
     let options = ConversionOptions::default().pipeline(entry.pipeline.as_str());
     let conversion = Conversion::new(&source, &options)?;
     let folder = weights.parent().expect("the weights are in a folder");

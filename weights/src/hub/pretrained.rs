@@ -1,7 +1,6 @@
 //! From the name of weights to an open file.
 
-use hardnet_graph::Variant;
-use hardnet_params::{Expected, WeightsFile, WeightsOptions};
+use hardnet_params::{WeightsFile, WeightsOptions};
 
 use super::event::Observer;
 use super::options::FetchOptions;
@@ -88,7 +87,7 @@ impl WeightsSource {
         let file = || -> hardnet_params::Result<WeightsFile> {
             let mut weights = weights.clone();
             if let (Self::Tag(entry), None) = (self, &weights.network) {
-                weights.network = Some(Expected::Variant(entry.config.parse::<Variant>()?));
+                weights.network = super::convert::expected(entry)?.network;
             }
             WeightsFile::open_with(path, &weights)
         };
@@ -108,6 +107,7 @@ fn unusable(name: &str, error: hardnet_params::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use hardnet_graph::Variant;
     use hardnet_params::synthetic;
     use hardnet_testing::hub_host::HubHost;
     use hardnet_testing::weights_file::{self, Encoding};

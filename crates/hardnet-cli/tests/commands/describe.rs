@@ -25,6 +25,10 @@ fn published_accuracies_are_listed_with_their_pipelines() {
     assert_eq!(row["published"][1]["pipeline"], "paddleclas");
     assert_eq!(row["published"][1]["source"], "PaddleClas's documentation");
     assert!(row["published"][1]["preprocessing"].as_str().unwrap().starts_with("OpenCV linear"));
+    let line = lines.iter().find(|line| line[0] == "fc-hardnet70.upstream_cityscapes").unwrap();
+    assert_eq!(line[3..7], ["77.70", "%", "mIoU", "fchardnet"]);
+    let row = rows.as_array().unwrap().iter().find(|row| row["tag"] == "fc-hardnet70-paddleseg.cityscapes").unwrap();
+    assert_eq!((&row["published_miou"][0]["miou"], &row["sources"][0]["tried"]), (&79.03.into(), &false.into()));
     let described = folder.run("info hardnet68").exits(0);
     described.says("published: top-1 76.48 %, top-5 93.01 %, pipeline pil-bilinear (100 minus the errors");
 }

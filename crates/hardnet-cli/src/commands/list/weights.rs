@@ -1,6 +1,6 @@
 //! `hardnet list --weights`.
 
-use hardnet_weights::{PublishedAccuracy, RegistryEntry, registry};
+use hardnet_weights::{PublishedAccuracy, PublishedMiou, RegistryEntry, registry};
 use serde::Serialize;
 
 use crate::failure::{Exit, Result};
@@ -21,6 +21,9 @@ struct WeightsRow {
     /// Dataset of the accuracies.
     images: &'static str,
     published: Vec<Accuracy>,
+    /// Of segmentation networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    published_miou: Vec<Miou>,
     sources: Vec<Source>,
     /// Whether the program embeds them.
     bundled: bool,
@@ -41,6 +44,15 @@ struct Accuracy {
 }
 
 #[derive(Serialize)]
+struct Miou {
+    miou: f64,
+    /// The preprocessing that measures it again.
+    pipeline: &'static str,
+    preprocessing: &'static str,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
 struct Source {
     address: &'static str,
     hash: Option<String>,
@@ -53,9 +65,13 @@ pub(crate) fn run(json: bool, printer: &Printer) -> Result<Exit> {
         printer.json(&rows)?;
         return Ok(Exit::Success);
     }
-    printer.line("tag                              size   published top-1   by pipeline    license       cached")?;
+    printer
+        .line("tag                                    size   published top-1   by pipeline    license       cached")?;
     for row in &rows {
-        let mut published = row.published.iter().map(|accuracy| (format!("{:.2} %", accuracy.top1), accuracy.pipeline));
+        let top1 = row.published.iter().map(|accuracy| (format!("{:.2} %", accuracy.top1), accuracy.pipeline));
+        let miou =
+            row.published_miou.iter().map(|published| (format!("{:.2} % mIoU", published.miou), published.pipeline));
+        let mut published = top1.chain(miou);
         let (top1, pipeline) = published.next().unwrap_or(("-".into(), "-"));
         let size = megabytes(row.tensor_bytes);
         let cached = match (&row.cached, row.check) {
@@ -66,13 +82,13 @@ pub(crate) fn run(json: bool, printer: &Printer) -> Result<Exit> {
         };
         let license = row.license;
         printer
-            .line(format_args!("{:<28} {size:>8} {top1:>17}   {pipeline:<12}   {license:<12}  {cached}", row.tag))?;
+            .line(format_args!("{:<34} {size:>8} {top1:>17}   {pipeline:<12}   {license:<12}  {cached}", row.tag))?;
         for (top1, pipeline) in published {
-            printer.line(format_args!("{:37} {top1:>17}   {pipeline}", ""))?;
+            printer.line(format_args!("{:43} {top1:>17}   {pipeline}", ""))?;
         }
     }
     printer.note(
-        "\nPublished top-1: ImageNet validation set; Fashion-MNIST test set for the bundled weights. --json adds top-5, preprocessing and sources; `hardnet eval --pipeline published` measures them again.",
+        "\nPublished top-1: ImageNet validation set; Fashion-MNIST test set for the bundled weights; mean IoU on Cityscapes for segmentation. --json adds top-5, preprocessing and sources; `hardnet eval --pipeline published` measures them again.",
     );
     Ok(Exit::Success)
 }
@@ -82,6 +98,12 @@ fn row(entry: &'static RegistryEntry) -> WeightsRow {
     let accuracy = |published: &'static PublishedAccuracy| Accuracy {
         top1: published.top1,
         top5: published.top5,
+        pipeline: published.pipeline.as_str(),
+        preprocessing: &published.preprocessing,
+        source: &published.source,
+    };
+    let miou = |published: &'static PublishedMiou| Miou {
+        miou: published.miou,
         pipeline: published.pipeline.as_str(),
         preprocessing: &published.preprocessing,
         source: &published.source,
@@ -100,6 +122,7 @@ fn row(entry: &'static RegistryEntry) -> WeightsRow {
         pipeline: entry.pipeline.as_str(),
         images: &entry.images,
         published: entry.published.iter().map(accuracy).collect(),
+        published_miou: entry.published_miou.iter().map(miou).collect(),
         sources: sources.collect(),
         bundled: entry.bundled,
         cached: cached.map(|path| path.display().to_string()),
@@ -121,7 +144,8 @@ mod tests {
             for pipeline in of_published.chain([&entry.pipeline]) {
                 match pipeline {
                     RegisteredPipeline::Named(name) => {
-                        assert!(Pipeline::NAMES.contains(&name.as_str()), "{}", entry.tag)
+                        let names = Pipeline::NAMES.iter().chain(&["fchardnet", "paddleseg"]);
+                        assert!(names.copied().any(|known| known == name), "{}", entry.tag)
                     }
                     other => assert!(entry.bundled && *other == RegisteredPipeline::InFile, "{}", entry.tag),
                 }
