@@ -51,6 +51,12 @@ pub(crate) struct ProtocolRecord {
 }
 
 impl ViewArgs {
+    /// Whether any option is given.
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { input_size, scales, flip, colors } = self;
+        input_size.is_some() || !scales.is_empty() || *flip || colors.is_some()
+    }
+
     fn views(&self) -> Views {
         let views = Views::default().flip(self.flip);
         if self.scales.is_empty() { views } else { views.scales(self.scales.iter().copied()) }

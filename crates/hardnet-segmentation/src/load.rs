@@ -93,6 +93,18 @@ impl Segmenter {
         Loading(ParallelMap::new(workers, ahead, items.len(), move |index| segmenter.load_item(&items[index])))
     }
 
+    /// The error of an image whose inputs the network cannot compute, as when they are too small for it.
+    ///
+    /// # Errors
+    ///
+    /// The error itself if it does not depend on the image.
+    pub fn refused(&self, item: &Item, error: Error) -> Result<LoadError, Error> {
+        match error {
+            error @ Error::NotFinite { .. } => Err(error),
+            error => Ok(LoadError::Prepare { path: item.image.path().into_owned(), source: Box::new(error) }),
+        }
+    }
+
     /// Reads and prepares an image and its mask.
     ///
     /// # Errors

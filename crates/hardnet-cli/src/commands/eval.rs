@@ -5,6 +5,7 @@ mod page;
 mod pass;
 mod per_class;
 mod predictions;
+mod segmentation;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::samples::{self, subsample_evenly};
 use demo::Demo;
 use page::PageArgs;
 use pass::{Counted, Pass};
+use segmentation::SegmentationArgs;
 
 /// Evaluate a network on labeled images. Without options, evaluate the bundled network on the bundled images.
 #[derive(Args, Debug)]
@@ -36,7 +38,9 @@ Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir val --num-samples 1000 --json
   hardnet eval --weights hardnet68.safetensors --data-dir val --report result
   hardnet eval --weights hardnet68.safetensors --data-dir val --pipeline pil-bilinear,paddleclas --predictions p.jsonl
-  hardnet eval --weights hardnet68.paddleclas_in1k --data-dir val --pipeline published")]
+  hardnet eval --weights hardnet68.paddleclas_in1k --data-dir val --pipeline published
+  hardnet eval --weights hardnet70_cityscapes_model.pkl --data-dir cityscapes --report result
+  hardnet eval --weights scenes.safetensors --images val/images --masks val/masks")]
 pub(crate) struct EvalArgs {
     /// Images: a folder or tar archive, with one folder for each class unless --val-list is given; or an IDX file such
     /// as t10k-images-idx3-ubyte.gz, with its labels file next to it
@@ -79,6 +83,8 @@ pub(crate) struct EvalArgs {
     page: PageArgs,
     // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
+    segmentation: SegmentationArgs,
+    #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     pipeline: PipelinesArgs,
@@ -88,8 +94,13 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let demo = Demo::from_args(args)?;
     let model = match &demo {
         Some(demo) => demo.model(&args.model)?.open(printer)?,
-        None => args.model.open(printer)?,
+        None => args.model.open_backbone(printer)?,
     };
+    if model.config().decoder.is_some() {
+        return segmentation::run(args, model, printer);
+    }
+    let model = model.classifier()?;
+    args.segmentation.refuse()?;
     let registered = (model.path(), model.registered());
     let pipelines = args.pipeline.resolve(model.config(), model.pipeline(), registered, printer)?;
     let images = demo.map_or_else(|| Images::given(args), |demo| Ok(Images::Demo(demo)))?;
@@ -131,6 +142,22 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
         demo.print_next_step(printer);
     }
     Ok(exit_code(args, pipelines, &counted, printer))
+}
+
+impl EvalArgs {
+    /// Returns an error if an option is given that segmentation networks do not have.
+    fn refuse_for_segmentation(&self) -> Result<()> {
+        let given = [
+            (self.val_list.is_some(), "--val-list"),
+            (self.labels.devkit().is_some(), "--devkit"),
+            (self.min_top1.is_some(), "--min-top1"),
+        ];
+        match given.into_iter().find_map(|(is_given, option)| is_given.then_some(option)) {
+            Some(option) => Err(Failure::message(format!("{option} is for classifiers"))
+                .hint("the weights are those of a segmentation network: see `--images`, `--masks` and `--min-miou`")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The images to evaluate.

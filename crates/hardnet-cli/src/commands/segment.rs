@@ -6,6 +6,7 @@ mod report;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
@@ -177,24 +178,30 @@ fn segment(
 ) -> Result<Outcome> {
     let interrupt = Interrupt::watch()?;
     let first = journal.done();
-    let items: Vec<_> = images.samples[first..].iter().cloned().map(Item::new).collect();
+    let items: Arc<Vec<_>> = Arc::new(images.samples[first..].iter().cloned().map(Item::new).collect());
     let mut progress = Progress::new(*printer, images.len());
     let mut warnings = ImageWarnings::default();
     let mut writer = Writer::new(&args.output, formats, images);
     let mut outcome = Outcome::default();
     let begun = Instant::now();
-    let mut loading = model.segmenter.load_items(items, LoadOptions::default().workers(args.workers));
+    let mut loading = model.segmenter.load_items(Arc::clone(&items), LoadOptions::default().workers(args.workers));
     for index in first..images.len() {
         let waited = Instant::now();
         let Some(loaded) = loading.next() else { break };
         outcome.times.loading += waited.elapsed();
-        match loaded {
-            Ok(loaded) => {
+        let started = Instant::now();
+        let found = match loaded {
+            Ok(loaded) => match model.segmenter.segment_prepared(&loaded.prepared) {
+                Ok(found) => Ok((loaded, found)),
+                Err(error) => Err(model.segmenter.refused(&items[index - first], error)?),
+            },
+            Err(error) => Err(error),
+        };
+        outcome.times.network += started.elapsed();
+        match found {
+            Ok((loaded, found)) => {
                 loaded.warnings.iter().for_each(|warning| warnings.add(&images.samples[index], warning));
                 outcome.oriented += usize::from(!loaded.info.orientation.is_upright());
-                let started = Instant::now();
-                let found = model.segmenter.segment_prepared(&loaded.prepared)?;
-                outcome.times.network += started.elapsed();
                 let files = writer.write(index, &loaded.image, &found)?;
                 journal.add(&images.names[index], &files, &found, loaded.info)?;
             }

@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use hardnet_data::Pipeline;
 use hardnet_model::Config;
+use hardnet_segmentation::Protocol;
 use hardnet_weights::{PublishedAccuracy, RegisteredPipeline, RegistryEntry};
 
 use super::{GIVEN, PipelineChanges, announce, default_pipeline, names, own_name};
@@ -21,7 +22,8 @@ const PUBLISHED: &str = "published";
 pub(crate) struct PipelinesArgs {
     /// Preprocessing pipelines, several of them separated by commas: pil-bilinear (PyTorch), pil-bicubic (the Paddle
     /// notebook), paddleclas, paddle-cv2 (the notebook's other backend), or published, which stands for those of the
-    /// weights' published accuracies and compares with these [default: from the weights]
+    /// weights' published accuracies and compares with these; for segmentation networks fchardnet or paddleseg
+    /// [default: from the weights]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(all_names()))]
     pipeline: Vec<String>,
     #[command(flatten)]
@@ -70,6 +72,19 @@ impl Choice {
 }
 
 impl PipelinesArgs {
+    /// The name of the only pipeline, for a segmentation network; `None` without one.
+    pub(crate) fn single_name(&self) -> Result<Option<&str>> {
+        if let Some(option) = self.changes.first_given() {
+            return Err(Failure::message(format!("{option} is for classifiers"))
+                .hint("pass --input-size WIDTHxHEIGHT for another size"));
+        }
+        match &self.pipeline[..] {
+            [] => Ok(None),
+            [name] => Ok(Some(name)),
+            _ => Err(Failure::message("segmentation networks are evaluated with one pipeline at a time")),
+        }
+    }
+
     /// Whether results are compared with published ones.
     pub(crate) fn asks_for_published(&self) -> bool {
         self.pipeline.iter().any(|name| name == PUBLISHED)
@@ -168,7 +183,7 @@ fn check_sizes(chosen: &[ChosenPipeline]) -> Result<()> {
 
 /// The names of pipelines and what else can be given.
 fn all_names() -> impl Iterator<Item = PossibleValue> {
-    names().chain([PossibleValue::new(PUBLISHED)])
+    names().chain([PUBLISHED].into_iter().chain(Protocol::NAMES).map(PossibleValue::new))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod download;
 mod embed;
 mod eval;
 mod eval_pipelines;
+mod eval_segmentation;
 mod export;
 #[cfg(unix)]
 mod guide;

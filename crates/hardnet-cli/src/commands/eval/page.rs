@@ -74,6 +74,13 @@ struct Picture<'a> {
 }
 
 impl PageArgs {
+    /// Creates the file of a page that is written at once. An existing page is replaced only with `force`.
+    pub(super) fn create(&self, force: bool) -> Result<Option<OutputFile>> {
+        let Some(folder) = &self.report else { return Ok(None) };
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
+        OutputFile::create(&folder.join("index.html"), force).map(Some)
+    }
+
     /// Creates the file `name` before the evaluation starts. An existing page is replaced only with `force`.
     pub(super) fn open(&self, name: PathBuf, force: bool) -> Result<Option<Page>> {
         let Some(folder) = &self.report else { return Ok(None) };
