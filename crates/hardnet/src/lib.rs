@@ -63,6 +63,23 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Segment
+//!
+//! A [`Segmenter`] finds the class of each pixel with FC-HarDNet-70 or a network of your own classes:
+//!
+//! ```no_run
+//! # #[cfg(feature = "data")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let segmenter = hardnet::Segmenter::load("hardnet70_cityscapes_model.pkl")?;
+//! for area in segmenter.segment("street.png")?.areas() {
+//!     println!("{:5.1} % {}", 100.0 * area.share, area.name);
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "data"))]
+//! # fn main() {}
+//! ```
+//!
 //! # Compute tensors
 //!
 //! Without any feature, the engine remains: [`Plan`] computes a network on tensors that you prepare, and depends on
@@ -92,7 +109,7 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `data` | [`Classifier`], the modules [`data`] and [`eval`] | yes |
+//! | `data` | [`Classifier`], [`Segmenter`], the modules [`data`], [`eval`] and [`segmentation`] | yes |
 //! | `hub` | downloads of weights by tag and `hf://` address | yes |
 //! | `demo` | the weights `hardnet39ds.fashion_mnist` inside the program | |
 //! | `candle` | `model`: the networks on Candle, for other devices and for networks of your own | |
@@ -109,6 +126,8 @@ pub use hardnet_classifier::{
 pub use hardnet_data::{Image, Pipeline};
 #[cfg(feature = "data")]
 pub use hardnet_eval::{Logits, Prediction, top_k};
+#[cfg(feature = "data")]
+pub use hardnet_segmentation::{Mask, Segmentation, Segmenter, SegmenterBuilder};
 
 pub use hardnet_engine::{Isa, Plan, PlanOptions};
 pub use hardnet_graph::{Config, Graph, TapKind, Taps, Variant};
@@ -129,6 +148,9 @@ pub use hardnet_graph as graph;
 pub use hardnet_model as model;
 #[doc(inline)]
 pub use hardnet_params as params;
+#[cfg(feature = "data")]
+#[doc(inline)]
+pub use hardnet_segmentation as segmentation;
 #[cfg(feature = "train")]
 #[doc(inline)]
 pub use hardnet_train as train;
