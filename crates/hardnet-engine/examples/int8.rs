@@ -1,11 +1,11 @@
 //! Times of f32 and 8-bit plans of networks with formula weights, run in turns.
 //!
 //! ```text
-//! cargo run --release -p hardnet-engine --example int8 -- [ROUNDS] [NETWORK ..]
+//! cargo run --release -p hardnet-engine --example int8 -- [ROUNDS [STEPS [NETWORK ..]]]
 //! ```
 //!
-//! Prints the median of each and their ratio for batches of 1 and 8 on 1 and 2 threads. With `HARDNET_PROFILE` set to a
-//! number, it prints so many of the slowest steps of the 8-bit plan instead. `HARDNET_ISA` names the instruction set.
+//! Prints the median of each and their ratio for batches of 1 and 8 on 1 and 2 threads, or the slowest steps of the
+//! 8-bit plan, if STEPS is not 0. `HARDNET_ISA` names the instruction set, `HARDNET_THREADS` a number of threads.
 #![allow(clippy::print_stdout)]
 
 #[path = "../tests/naive/mod.rs"]
@@ -24,8 +24,8 @@ fn main() -> Result<(), Error> {
     let isa = Isa::from_environment()?;
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let rounds: usize = arguments.next().map_or(Ok(15), |rounds| rounds.parse())?;
+    let shown: usize = arguments.next().map_or(Ok(0), |shown| shown.parse())?;
     let names: Vec<String> = arguments.collect();
-    let shown = std::env::var("HARDNET_PROFILE").ok().map(|count| count.parse::<usize>()).transpose()?;
     let threads = std::env::var("HARDNET_THREADS").ok().map(|threads| threads.parse::<usize>()).transpose()?;
     println!("network      batch threads  f32 ms  int8 ms  ratio   on {isa}");
     for variant in Variant::ALL.into_iter().filter(|variant| names.is_empty() || names.contains(&variant.to_string())) {
@@ -34,7 +34,7 @@ fn main() -> Result<(), Error> {
                 let options = PlanOptions::default().isa(isa).batch(batch).threads(threads);
                 let config = Config::from(variant);
                 let mut integers = Plan::quantized(&config, &Naive::new(&config)?, &options)?;
-                if let Some(shown) = shown {
+                if shown > 0 {
                     profile(&mut integers, batch, rounds, shown)?;
                     continue;
                 }
@@ -42,9 +42,8 @@ fn main() -> Result<(), Error> {
                 let [f32, int8] = medians([&mut floats, &mut integers], batch, rounds)?;
                 let (name, ratio) = (variant.to_string(), int8 / f32);
                 println!("{name:12} {batch:5} {threads:7} {f32:7.2} {int8:8.2} {ratio:6.3}");
-                if rounds > 1 && batch == 1 {
-                    let (small, large) = (integers.memory(), floats.memory());
-                    println!("  {small:?}, f32 {large:?}");
+                if threads == 1 {
+                    println!("  {:?}, f32 {:?}", integers.memory(), floats.memory());
                 }
             }
         }

@@ -62,13 +62,14 @@ pub(crate) struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     /// Begins with the image alone.
     pub(crate) fn new(
-        builder: Builder,
+        mut builder: Builder,
         image: FeatureMap,
         graph: &Graph,
         source: Source<'a>,
         options: &'a PlanOptions,
     ) -> Self {
         let folder = Folder::new(graph, source.parameters);
+        builder.expect_images(options.batch);
         Self { builder, maps: vec![image], floats: HashMap::new(), nodes: vec![0], folder, source, options }
     }
 

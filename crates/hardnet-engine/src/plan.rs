@@ -94,9 +94,9 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::Graph`] for a configuration that does not describe a network and for a size of image that does not fit
-    /// it, [`Error::Params`] for parameters that cannot be read or do not fit, [`Error::Kernels`] where threads cannot
-    /// start.
+    /// [`Error::Graph`](crate::Error::Graph) for a configuration that does not describe a network and for a size of
+    /// image that does not fit it, [`Error::Params`](crate::Error::Params) for parameters that cannot be read or do not
+    /// fit, [`Error::Kernels`](crate::Error::Kernels) where threads cannot start.
     pub fn new(config: &Config, parameters: &dyn Parameters, options: &PlanOptions) -> Result<Self> {
         Self::from_graph(&Graph::new(config)?, parameters, options)
     }
@@ -122,7 +122,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// As [`Plan::new`]; [`Error::NoKernel`] for a layer that no kernel computes.
+    /// As [`Plan::new`]; [`Error::NoKernel`](crate::Error::NoKernel) for a layer that no kernel computes.
     pub fn from_graph(graph: &Graph, parameters: &dyn Parameters, options: &PlanOptions) -> Result<Self> {
         Self::with_taps(graph, &[], parameters, options)
     }
@@ -178,14 +178,15 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// As [`Plan::new`]; [`Error::Kernels`] for maps and weights that do not fit together, and for weights whose sums may
-    /// not fit 32 bits.
+    /// As [`Plan::new`]; [`Error::Kernels`](crate::Error::Kernels) for maps and weights that do not fit together, and
+    /// for weights whose sums may not fit 32 bits.
     pub fn quantized(config: &Config, parameters: &dyn QuantizedParameters, options: &PlanOptions) -> Result<Self> {
         Self::quantized_graph(&Graph::new(config)?, &[], parameters, options)
     }
 
     /// Compiles `graph` as [`Plan::quantized`] does. One image's output is the maps of `nodes`, positions in the
-    /// [inference graph](Graph::inference), each `[C, H, W]` in the network's units, followed by the output of the graph.
+    /// [inference graph](Graph::inference), each `[C, H, W]` in the network's units, followed by the output of the
+    /// graph.
     ///
     /// # Errors
     ///
@@ -257,7 +258,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::Kernels`] for an image of another size.
+    /// [`Error::Kernels`](crate::Error::Kernels) for an image of another size.
     pub fn run<I: AsRef<[f32]>>(&mut self, images: &[I]) -> Result<Vec<f32>> {
         let mut output = vec![0.0; images.len() * self.program.output_len()];
         self.program.run(images, &mut output)?;
@@ -268,7 +269,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// As [`Plan::run`]; [`Error::Kernels`] for another number of times.
+    /// As [`Plan::run`]; [`Error::Kernels`](crate::Error::Kernels) for another number of times.
     pub fn profile<I: AsRef<[f32]>>(&mut self, images: &[I], times: &mut [Duration]) -> Result<Vec<f32>> {
         let mut output = vec![0.0; images.len() * self.program.output_len()];
         self.program.profile(images, &mut output, times)?;

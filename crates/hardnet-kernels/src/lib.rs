@@ -31,8 +31,8 @@
 //! with it not at all. NaN stays NaN through sums and bounds. Denormals in images and filters are flushed to zero,
 //! since processors may take a hundred times as long for them.
 //!
-//! Layers of maps of bytes ([`Builder::quantized_conv`]) add up integers without rounding: all instruction sets agree to
-//! the last bit.
+//! Layers of maps of bytes ([`Builder::quantized_conv`]) add up integers without rounding: all instruction sets agree
+//! to the last bit.
 //!
 //! # Where things are
 //!

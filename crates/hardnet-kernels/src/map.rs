@@ -18,8 +18,8 @@
 //! Lanes past the last channel are zero. The image is the exception: in inference its channels are interleaved,
 //! `[rows, pitch, C]`, since a block would be mostly empty.
 //!
-//! Maps of bytes have blocks of sixteen channels, `[C / 16, rows, pitch, 16]`: a vector of AVX-512 has so many sums. The
-//! halo holds the byte that stands for zero.
+//! Maps of bytes have blocks of sixteen channels, `[C / 16, rows, pitch, 16]`: a vector of AVX-512 has so many sums.
+//! The halo holds the byte that stands for zero.
 
 pub use hardnet_graph::Shape;
 use hardnet_simd::{BYTE_LANES, LANES};
@@ -155,7 +155,8 @@ impl Layout {
         self.start() + self.halo.top * self.row() + self.halo.left * self.pixel()
     }
 
-    /// Writes zeros, or the bytes that stand for them, to the halo of plane `plane` of the image whose memory starts at `memory`.
+    /// Writes zeros, or the bytes that stand for them, to the halo of plane `plane` of the image whose memory starts at
+    /// `memory`.
     ///
     /// # Safety
     /// The whole map lies in memory valid for writing, and no other thread reads or writes this halo.

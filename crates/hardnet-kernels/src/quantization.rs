@@ -8,8 +8,8 @@
 //! to a map of f32        clamp(sum * scale + bias)
 //! ```
 //!
-//! where `S` and `z` are the written map's. Bounds of the activation are rounded to integers, and so is the result, half
-//! to even.
+//! where `S` and `z` are the written map's. Bounds of the activation are rounded to integers, and so is the result,
+//! half to even.
 
 use crate::error::{Error, Result};
 use crate::gemm::Clamp;

@@ -111,6 +111,8 @@ impl Inputs {
         for isa in Isa::available() {
             for (threads, batch) in [(1, 2), (3, 1), (2, 3)] {
                 let (mut builder, inputs) = self.builder(isa, threads);
+                // Tiles of both sizes.
+                builder.expect_images(if threads == 3 { 1 } else { 1000 });
                 let map = add(&mut builder, &inputs);
                 let mut program: Program = builder.finish(&[map], batch).unwrap();
                 let mut found = vec![f32::NAN; IMAGES * program.output_len()];
@@ -204,6 +206,9 @@ fn check_conv(maps: &[(usize, u8)], (height, width): (usize, usize), conv: &Conv
     );
 }
 
+/// Channels and zero points of inputs, output channels, rows and columns.
+type Case<'a> = (&'a [(usize, u8)], usize, usize, usize);
+
 #[test]
 fn dense_convolutions() {
     let windows = [
@@ -214,7 +219,7 @@ fn dense_convolutions() {
         (1, 2, Padding::default()),
         (5, 2, Padding::all(2)),
     ];
-    let sizes: [(&[(usize, u8)], usize, usize, usize); 8] = [
+    let sizes: [Case<'_>; 8] = [
         (&[(1, 128)], 1, 5, 5),
         (&[(7, 0), (16, 128), (17, 3)], 15, 6, 7),
         (&[(16, 0)], 16, 7, 7),
@@ -233,16 +238,17 @@ fn dense_convolutions() {
     }
 }
 
-/// Convolutions that sets without dot products of bytes compute by Winograd's algorithm: odd sizes, several tasks.
+/// Convolutions that some sets compute by Winograd's algorithm: odd sizes, several tasks, panels of both widths.
 #[test]
 fn convolutions_of_3x3() {
-    let sizes: [(&[(usize, u8)], usize, usize, usize); 6] = [
+    let sizes: [Case<'_>; 7] = [
         (&[(1, 128)], 1, 1, 1),
         (&[(7, 0), (16, 128), (17, 3)], 15, 2, 3),
         (&[(3, 255), (18, 128)], 33, 13, 14),
         (&[(90, 0), (13, 128)], 20, 7, 7),
         (&[(5, 0)], 18, 32, 33),
-        (&[(200, 0)], 5, 4, 4),
+        (&[(48, 7)], 50, 12, 15),
+        (&[(90, 0), (13, 128)], 17, 8, 8),
     ];
     for (nth, (maps, outputs, height, width)) in sizes.into_iter().enumerate() {
         check_conv(maps, (height, width), &Conv::new(outputs, 3), nth % 2);
@@ -341,15 +347,20 @@ fn extreme_sums_are_exact() {
     let mut inputs = Inputs::new(&[(channels, 0)], 2, 3);
     inputs.0.iter_mut().for_each(|maps| maps[0].values.fill(255));
     let filter = QuantizedFilter { weights: &vec![127; channels * 9 * 17], scale: &[1.0; 17], bias: &[0.0; 17] };
-    inputs.check(
-        "extreme sums",
-        |builder, maps| builder.quantized_conv(maps, &Conv::new(17, 3), Clamp::NONE, None, &filter).unwrap(),
-        |_| {
-            // Windows of two rows, and of two or three columns.
-            let pixel = |x: usize| (2 * if x == 1 { 3 } else { 2 } * channels * 255 * 127) as f32;
-            (0..17 * 2).flat_map(|_| (0..3).map(pixel)).collect()
-        },
-    );
+    // To bytes, too large for tiles of 4x4 outputs.
+    let millions = Quantization { scale: 1e6, zero_point: 0 };
+    for output in [None, Some(millions)] {
+        inputs.check(
+            "extreme sums",
+            |builder, maps| builder.quantized_conv(maps, &Conv::new(17, 3), Clamp::NONE, output, &filter).unwrap(),
+            |_| {
+                // Windows of two rows, and of two or three columns.
+                let pixel = |x: usize| (2 * if x == 1 { 3 } else { 2 } * channels * 255 * 127) as f32;
+                let value = |x: usize| output.map_or(pixel(x), |map| (pixel(x) * 1e-6).round_ties_even() * map.scale);
+                (0..17 * 2).flat_map(|_| (0..3).map(value)).collect()
+            },
+        );
+    }
 }
 
 #[test]

@@ -2,16 +2,19 @@
 #![allow(unsafe_code)]
 
 use crate::arch::portable::Portable;
-#[cfg(target_arch = "x86_64")]
-use crate::detect::Avx2;
 use crate::detect::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::detect::{Avx2, Avx512Vnni};
 use crate::dot::Dot;
 
-/// Sixteen 16-bit values in a vector, and sums of their products, where [`LANES`](Dot::LANES) is 8. All operations wrap
-/// around.
+/// Vectors of 16-bit values: sixteen channels of a pixel, and pairs of values for each of [`LANES`](Dot::LANES) sums of
+/// products. All operations wrap around.
 pub trait Words: Dot {
     /// Sixteen values.
     type W: Copy;
+
+    /// Two values in each lane of sums.
+    type Pairs: Copy;
 
     /// Loads sixteen bytes.
     ///
@@ -25,11 +28,11 @@ pub trait Words: Dot {
     /// `a - b`.
     fn sub_words(self, a: Self::W, b: Self::W) -> Self::W;
 
-    /// Loads sixteen values.
+    /// Loads two values for each lane.
     ///
     /// # Safety
     /// `from` is valid for reading them.
-    unsafe fn load_words(self, from: *const i16) -> Self::W;
+    unsafe fn load_pairs(self, from: *const i16) -> Self::Pairs;
 
     /// Stores sixteen values.
     ///
@@ -37,14 +40,14 @@ pub trait Words: Dot {
     /// `to` is valid for writing them.
     unsafe fn store_words(self, to: *mut i16, value: Self::W);
 
-    /// The same two values in every lane of 32 bits.
+    /// The same two values in every lane.
     ///
     /// # Safety
     /// `from` is valid for reading two values.
-    unsafe fn pair(self, from: *const i16) -> Self::W;
+    unsafe fn pair(self, from: *const i16) -> Self::Pairs;
 
     /// Adds the two products of every lane.
-    fn dot_words(self, sums: Self::Sums, a: Self::W, b: Self::W) -> Self::Sums;
+    fn dot_words(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums;
 
     /// Zeros.
     fn no_sums(self) -> Self::Sums;
@@ -57,6 +60,9 @@ pub trait Words: Dot {
 
     /// A quarter of every sum, rounded down.
     fn quarter(self, sums: Self::Sums) -> Self::Sums;
+
+    /// `x` where a sum is `576 * x` modulo 2^32 and `x` has less than 26 bits with its sign.
+    fn part_of_576(self, sums: Self::Sums) -> Self::Sums;
 
     /// Stores sums.
     ///
@@ -77,8 +83,15 @@ pub trait WordsKernel {
     fn run<D: Words>(self, words: D) -> Self::Output;
 }
 
-/// Runs `kernel` on AVX2 where `isa` includes it, on portable vectors elsewhere.
+/// The inverse of 9 modulo 2^32.
+pub(crate) const NINTH: i32 = 0x38E3_8E39;
+
+/// Runs `kernel` on AVX-512 VNNI or AVX2 where `isa` includes it, on portable vectors elsewhere.
 pub fn dispatch_words<K: WordsKernel>(isa: Isa, kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    if let Isa::Avx512Vnni(token) = isa {
+        return Avx512Vnni::call_words(token, kernel);
+    }
     #[cfg(target_arch = "x86_64")]
     if let Some(token) = isa.avx2() {
         return Avx2::call_words(token, kernel);
@@ -99,24 +112,27 @@ mod tests {
         #[inline(always)]
         fn run<D: Words>(self, d: D) {
             let bytes: Vec<u8> = (0..32).map(|at| 255 - at * 7).collect();
-            let words: Vec<i16> = (0..16).map(|at| at * 1000 - 8000).collect();
+            let words: Vec<i16> = (0..32).map(|at| at * 1000 - 8000).collect();
             let mut found = [0_i16; 16];
-            let mut sums = [0_i32; 8];
-            // SAFETY: the lists have sixteen values, or eight sums.
+            let mut sums = [[0_i32; 16]; 2];
+            // SAFETY: the lists have sixteen values, or as many sums.
             unsafe {
-                let (a, b) = (d.widen(bytes.as_ptr()), d.load_words(words.as_ptr()));
-                d.store_words(found.as_mut_ptr(), d.sub_words(d.add_words(a, b), d.widen(bytes.as_ptr().add(16))));
-                let product = d.dot_words(d.no_sums(), d.pair(words.as_ptr().add(2)), b);
+                let (a, b) = (d.widen(bytes.as_ptr()), d.widen(bytes.as_ptr().add(16)));
+                d.store_words(found.as_mut_ptr(), d.sub_words(d.add_words(a, a), b));
+                let product = d.dot_words(d.no_sums(), d.pair(words.as_ptr().add(2)), d.load_pairs(words.as_ptr()));
                 let value = d.sub_sums(d.add_sums(product, product), d.quarter(product));
-                d.store_sums(sums.as_mut_ptr(), value);
+                d.store_sums(sums[0].as_mut_ptr(), value);
+                let multiples: Vec<i32> = (0..16).map(|at| ((at - 8) * 4_194_303_i32).wrapping_mul(576)).collect();
+                d.store_sums(sums[1].as_mut_ptr(), d.part_of_576(d.load_sums(multiples.as_ptr())));
             }
             for at in 0..16 {
-                assert_eq!(found[at], i16::from(bytes[at]) + words[at] - i16::from(bytes[at + 16]), "{at}");
+                assert_eq!(found[at], 2 * i16::from(bytes[at]) - i16::from(bytes[at + 16]), "{at}");
             }
-            for lane in 0..8 {
+            for lane in 0..D::LANES {
                 let product = |at: usize| i32::from(words[2 + at]) * i32::from(words[2 * lane + at]);
                 let product = product(0) + product(1);
-                assert_eq!(sums[lane], 2 * product - (product >> 2), "{lane}");
+                assert_eq!(sums[0][lane], 2 * product - (product >> 2), "{lane}");
+                assert_eq!(sums[1][lane], (lane as i32 - 8) * 4_194_303, "{lane}");
             }
         }
     }

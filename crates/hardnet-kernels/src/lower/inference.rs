@@ -52,6 +52,8 @@ pub struct Builder {
     pub(super) weights: PackedWeights,
     zeros: PackedSlice,
     pub(super) layers: Layers<Data>,
+    /// Images that layers of bytes are chosen for.
+    pub(super) images: usize,
     infos: Vec<StepInfo>,
 }
 
@@ -75,7 +77,7 @@ impl Builder {
         let filter = PackedFilter { weights: zeros, bias: zeros, clamp: Clamp::NONE };
         let layers = Layers::new(size, Data::floats(filter, Algorithm::Direct))?;
         let info = StepInfo { bytes: 4 * size.count() as u64, ..StepInfo::new("load") };
-        Ok((Self { isa, pool, weights, zeros, layers, infos: vec![info] }, FeatureMap(IMAGE)))
+        Ok((Self { isa, pool, weights, zeros, layers, images: 1, infos: vec![info] }, FeatureMap(IMAGE)))
     }
 
     /// Adds a convolution of the concatenation of `inputs` with bounds `clamp`, computed by `algorithm` unless it is
@@ -119,7 +121,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image and for an average of bytes.
+    /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image and for an average of
+    /// bytes.
     pub fn pool(&mut self, input: FeatureMap, pool: &Pool) -> Result<FeatureMap> {
         if let Some(read) = self.quantization(input)? {
             return self.byte_pool(input, pool, read);

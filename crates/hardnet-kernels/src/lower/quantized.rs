@@ -1,7 +1,7 @@
 //! Layers of maps of bytes.
 
 use hardnet_graph::{Conv, Padding, Pool, PoolKind};
-use hardnet_simd::{BYTE_LANES, Isa};
+use hardnet_simd::BYTE_LANES;
 
 use super::inference::{Builder, Data};
 use super::layers::{Layer, Node, Op};
@@ -16,12 +16,18 @@ use crate::ops::quantized::convert::Convert;
 use crate::ops::quantized::depthwise::ByteDepthwise;
 use crate::ops::quantized::pack::{self, ByteInput};
 use crate::ops::quantized::pool::{ByteMaxPool, ByteMean};
-use crate::ops::quantized::winograd::{self, ByteWinograd};
+use crate::ops::quantized::winograd::{self, ByteTile, ByteWinograd};
 use crate::quantization::{Quantization, QuantizedFilter};
 
 impl Builder {
-    /// Adds a convolution of bytes: of the concatenation of `inputs`, maps of bytes of one scale, with bounds `clamp`, to
-    /// a map of bytes of `output`, of f32 if there is none.
+    /// Says how many images the program will compute at once, 1 unless it is called: algorithms of the layers of bytes
+    /// that are added after it are chosen for so many. Results are the same, to the last bit.
+    pub fn expect_images(&mut self, images: usize) {
+        self.images = images;
+    }
+
+    /// Adds a convolution of bytes: of the concatenation of `inputs`, maps of bytes of one scale, with bounds `clamp`,
+    /// to a map of bytes of `output`, of f32 if there is none.
     ///
     /// ```
     /// use hardnet_kernels::{Algorithm, Builder, Clamp, Conv, Filter, Isa, Quantization, QuantizedFilter, Shape};
@@ -48,8 +54,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`Builder::conv`]; [`Unsupported::FloatInput`] for a map of f32, [`Error::ScalesDiffer`] for maps of different
-    /// scales, [`Error::SumOverflow`] for weights whose sums may not fit 32 bits, [`Error::Scale`] and
+    /// As [`Builder::conv`]; [`Unsupported::FloatInput`] for a map of f32, [`Error::ScalesDiffer`] for maps of
+    /// different scales, [`Error::SumOverflow`] for weights whose sums may not fit 32 bits, [`Error::Scale`] and
     /// [`Error::NotFinite`] for numbers that are not finite.
     pub fn quantized_conv(
         &mut self,
@@ -75,15 +81,22 @@ impl Builder {
             read.push(ByteInput { channels: self.size(input)?.channels, zero_point: quantization.zero_point });
         }
         let mut algorithm = Algorithm::Direct;
+        let tiles: &[ByteTile] = match layer.op {
+            Op::Conv { kernel: 3, stride: 1, padding, .. } if padding == Padding::all(1) && output.is_some() => {
+                let channels = (layer.input.channels, layer.size.channels);
+                winograd::choose(self.isa, channels, layer.size, self.images)
+            }
+            _ => &[],
+        };
+        let rows = || filter.weights.chunks_exact(layer.weights_per_output().max(1));
+        let fits = |tile: &ByteTile| rows().all(|weights| winograd::fits(*tile, weights));
+        let tile = tiles.iter().copied().find(fits);
         let (filter, kernel) = match layer.op {
-            Op::Conv { kernel: 3, stride: 1, padding, .. }
-                if padding == Padding::all(1)
-                    && output.is_some()
-                    && matches!(self.isa, Isa::Avx2(_) | Isa::Avx512(_))
-                    && filter.weights.chunks_exact(layer.weights_per_output()).all(winograd::fits) =>
-            {
-                algorithm = Algorithm::Winograd2;
-                (pack::winograd(filter, &read, (output, clamp), &mut self.weights)?, "winograd-int8")
+            Op::Conv { .. } if tile.is_some() => {
+                let tile = tile.unwrap_or(ByteTile::Two);
+                algorithm = tile.algorithm();
+                let packed = pack::winograd(self.isa, tile, filter, &read, (output, clamp), &mut self.weights)?;
+                (packed, if tile == ByteTile::Two { "winograd-2x2-int8" } else { "winograd-4x4-int8" })
             }
             Op::Conv { kernel, .. } => {
                 let panels = pack::panels(self.isa, layer.size.channels.div_ceil(BYTE_LANES), layer.size.width);
@@ -162,9 +175,10 @@ impl Builder {
         let inputs: Vec<Layout> = layer.op.inputs().iter().map(|&map| layouts[map]).collect();
         let read = inputs.first().map_or(Element::F32, |input| input.element);
         Some(match (&layer.op, data.bytes, read) {
-            (Op::Conv { .. }, Some(filter), _) if data.algorithm == Algorithm::Winograd2 => {
+            (Op::Conv { .. }, Some(filter), _) if data.algorithm != Algorithm::Direct => {
+                let tile = if data.algorithm == Algorithm::Winograd2 { ByteTile::Two } else { ByteTile::Four };
                 let machine = (self.isa, self.pool.size());
-                Step::ByteWinograd(ByteWinograd::new(machine, &inputs, output, filter, images))
+                Step::ByteWinograd(ByteWinograd::new(machine, tile, &inputs, output, filter, images))
             }
             (&Op::Conv { kernel, stride, padding, .. }, Some(filter), _) => {
                 let inputs: Vec<ConvInput> =

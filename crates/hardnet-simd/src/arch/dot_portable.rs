@@ -3,7 +3,7 @@
 
 use super::portable::Portable;
 use crate::dot::{BYTE_LANES, Dot, DotKernel};
-use crate::words::{Words, WordsKernel};
+use crate::words::{NINTH, Words, WordsKernel};
 
 /// Lanes of a vector.
 const LANES: usize = 8;
@@ -123,6 +123,7 @@ fn call<K: DotKernel>(kernel: K) -> K::Output {
 
 impl Words for Portable {
     type W = [i16; 2 * LANES];
+    type Pairs = [i16; 2 * LANES];
 
     #[inline(always)]
     unsafe fn widen(self, from: *const u8) -> Self::W {
@@ -141,7 +142,7 @@ impl Words for Portable {
     }
 
     #[inline(always)]
-    unsafe fn load_words(self, from: *const i16) -> Self::W {
+    unsafe fn load_pairs(self, from: *const i16) -> Self::Pairs {
         // SAFETY: the caller gives sixteen values.
         unsafe { from.cast::<Self::W>().read_unaligned() }
     }
@@ -183,6 +184,11 @@ impl Words for Portable {
     #[inline(always)]
     fn quarter(self, sums: [i32; LANES]) -> [i32; LANES] {
         sums.map(|sum| sum >> 2)
+    }
+
+    #[inline(always)]
+    fn part_of_576(self, sums: [i32; LANES]) -> [i32; LANES] {
+        sums.map(|sum| sum.wrapping_mul(NINTH) >> 6)
     }
 
     #[inline(always)]

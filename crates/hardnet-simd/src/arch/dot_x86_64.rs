@@ -11,19 +11,20 @@ use std::arch::x86_64::{
     _mm_unpacklo_epi8, _mm_unpacklo_epi16, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
     _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_cvtepu8_epi32, _mm256_cvtps_epi32,
     _mm256_dpbusd_avx_epi32, _mm256_extracti128_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set_m128i, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_si256, _mm256_srai_epi32, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256,
-    _mm256_sub_epi16, _mm256_sub_epi32, _mm512_add_ps, _mm512_broadcast_i32x4, _mm512_castps512_ps256,
-    _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_dpbusd_epi32,
-    _mm512_extractf32x8_ps, _mm512_insertf32x8, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_ps, _mm512_min_ps,
-    _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_epi8,
-    _mm512_zextps256_ps512,
+    _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_set_m128i, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_srai_epi32, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_epi32, _mm512_add_epi32, _mm512_add_ps, _mm512_broadcast_i32x4,
+    _mm512_castps512_ps256, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtps_epi32,
+    _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extractf32x8_ps, _mm512_insertf32x8, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_permutexvar_epi32,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srai_epi32,
+    _mm512_storeu_si512, _mm512_sub_epi32, _mm512_zextps256_ps512,
 };
 
 use crate::detect::{Avx2, Avx512Vnni, AvxVnni};
 use crate::dot::{BYTE_LANES, Dot, DotKernel};
 use crate::vector::sealed::Sealed;
-use crate::words::{Words, WordsKernel};
+use crate::words::{NINTH, Words, WordsKernel};
 
 /// One intrinsic of the sets that `self` proves.
 macro_rules! intrinsic {
@@ -336,6 +337,7 @@ impl Dot for Avx512Vnni {
 
 impl Words for Avx2 {
     type W = __m256i;
+    type Pairs = __m256i;
 
     #[inline(always)]
     unsafe fn widen(self, from: *const u8) -> __m256i {
@@ -354,7 +356,7 @@ impl Words for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn load_words(self, from: *const i16) -> __m256i {
+    unsafe fn load_pairs(self, from: *const i16) -> __m256i {
         // SAFETY: the caller gives 16 readable values.
         unsafe { _mm256_loadu_si256(from.cast()) }
     }
@@ -397,6 +399,11 @@ impl Words for Avx2 {
     }
 
     #[inline(always)]
+    fn part_of_576(self, sums: __m256i) -> __m256i {
+        intrinsic!(_mm256_srai_epi32::<6>(_mm256_mullo_epi32(sums, _mm256_set1_epi32(NINTH))))
+    }
+
+    #[inline(always)]
     unsafe fn store_sums(self, to: *mut i32, value: __m256i) {
         // SAFETY: the caller gives 8 writable values.
         unsafe { _mm256_storeu_si256(to.cast(), value) };
@@ -407,6 +414,91 @@ impl Words for Avx2 {
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
         fn call<K: WordsKernel>(words: Avx2, kernel: K) -> K::Output {
+            kernel.run(words)
+        }
+        intrinsic!(call(self, kernel))
+    }
+}
+
+impl Words for Avx512Vnni {
+    type W = __m256i;
+    type Pairs = __m512i;
+
+    #[inline(always)]
+    unsafe fn widen(self, from: *const u8) -> __m256i {
+        // SAFETY: the caller gives 16 readable bytes.
+        unsafe { _mm256_cvtepu8_epi16(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    fn add_words(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_add_epi16(a, b))
+    }
+
+    #[inline(always)]
+    fn sub_words(self, a: __m256i, b: __m256i) -> __m256i {
+        intrinsic!(_mm256_sub_epi16(a, b))
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(self, from: *const i16) -> __m512i {
+        // SAFETY: the caller gives 32 readable values.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_words(self, to: *mut i16, value: __m256i) {
+        // SAFETY: the caller gives 16 writable values.
+        unsafe { _mm256_storeu_si256(to.cast(), value) };
+    }
+
+    #[inline(always)]
+    unsafe fn pair(self, from: *const i16) -> __m512i {
+        // SAFETY: the caller gives two readable values.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    fn dot_words(self, sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_dpwssd_epi32(sums, a, b))
+    }
+
+    #[inline(always)]
+    fn no_sums(self) -> __m512i {
+        intrinsic!(_mm512_setzero_si512())
+    }
+
+    #[inline(always)]
+    fn add_sums(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn sub_sums(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_sub_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn quarter(self, sums: __m512i) -> __m512i {
+        intrinsic!(_mm512_srai_epi32::<2>(sums))
+    }
+
+    #[inline(always)]
+    fn part_of_576(self, sums: __m512i) -> __m512i {
+        intrinsic!(_mm512_srai_epi32::<6>(_mm512_mullo_epi32(sums, _mm512_set1_epi32(NINTH))))
+    }
+
+    #[inline(always)]
+    unsafe fn store_sums(self, to: *mut i32, value: __m512i) {
+        // SAFETY: the caller gives 16 writable values.
+        unsafe { _mm512_storeu_si512(to.cast(), value) };
+    }
+
+    #[inline(always)]
+    fn call_words<K: WordsKernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+        fn call<K: WordsKernel>(words: Avx512Vnni, kernel: K) -> K::Output {
             kernel.run(words)
         }
         intrinsic!(call(self, kernel))

@@ -7,6 +7,7 @@
 
 use hardnet_simd::{BYTE_LANES, Dot, DotKernel, Isa, dispatch_dot};
 
+use super::winograd::ByteTile;
 use crate::error::Result;
 use crate::exec::buffer::{PackedSlice, PackedWeights};
 use crate::gemm::Clamp;
@@ -136,13 +137,15 @@ pub(crate) fn dense(
 
 /// Packs the filter of a 3x3 convolution of `inputs` for Winograd's algorithm.
 pub(crate) fn winograd(
+    isa: Isa,
+    tile: ByteTile,
     filter: &QuantizedFilter<'_>,
     inputs: &[ByteInput],
     output: (Option<Quantization>, Clamp),
     packed: &mut PackedWeights,
 ) -> Result<PackedBytes> {
     let Requantized { slice, low, high } = dense_lanes(filter, (inputs, TAPS), output, packed)?;
-    Ok(PackedBytes { weights: super::winograd::pack(filter, inputs, packed), lanes: slice, low, high })
+    Ok(PackedBytes { weights: super::winograd::pack(isa, tile, filter, inputs, packed), lanes: slice, low, high })
 }
 
 /// Vectors of weights of a depthwise convolution for each vector of channels: those of the window's three rows, for an
