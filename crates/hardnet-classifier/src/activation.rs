@@ -14,8 +14,8 @@
 mod overlay;
 
 use hardnet_data::{Image, Region};
-use hardnet_graph::{Graph, ModuleKind, ParamInfo, ParamKind};
-use hardnet_params::Parameters;
+use hardnet_graph::{Graph, ModuleKind, Op, ParamInfo, ParamKind};
+use hardnet_params::{ChannelUnits, MapQuantization, Parameters, QuantizedLayer, QuantizedParameters};
 
 use crate::error::Result;
 use crate::features::FeatureMap;
@@ -89,8 +89,26 @@ impl Head {
     }
 
     /// `parameters` with those of the head, which a file gives only once.
-    pub(crate) fn among<'a>(&'a self, parameters: &'a dyn Parameters) -> impl Parameters + 'a {
+    pub(crate) fn among<'a, P: ?Sized>(&'a self, parameters: &'a P) -> WithHead<'a, P> {
         WithHead { head: self, parameters }
+    }
+
+    /// The head of a quantized network, which reads a map whose channels have units of their own, as one that reads the
+    /// network's map.
+    pub(crate) fn in_network_units(mut self, graph: &Graph, parameters: &dyn QuantizedParameters) -> Self {
+        let graph = graph.inference();
+        let linear = graph.nodes().iter().find(|node| matches!(node.op, Op::Linear { .. }));
+        let read = linear.and_then(|node| node.inputs.first()).map(|&input| &graph.nodes()[input].name);
+        let Some(ChannelUnits { scale, offset, .. }) = read.and_then(|name| parameters.units(name)) else {
+            return self;
+        };
+        for (row, bias) in self.weights.chunks_exact_mut(scale.len()).zip(&mut self.bias) {
+            for ((weight, scale), offset) in row.iter_mut().zip(&scale).zip(&offset) {
+                *weight /= scale;
+                *bias -= *weight * offset;
+            }
+        }
+        self
     }
 
     /// The position in the modules of `graph` of the one whose map the head reads.
@@ -114,12 +132,26 @@ impl Head {
 }
 
 /// Parameters of which those of the head were read.
-struct WithHead<'a> {
+pub(crate) struct WithHead<'a, P: ?Sized> {
     head: &'a Head,
-    parameters: &'a dyn Parameters,
+    parameters: &'a P,
 }
 
-impl Parameters for WithHead<'_> {
+impl<P: QuantizedParameters + ?Sized> QuantizedParameters for WithHead<'_, P> {
+    fn map(&self, node: &str) -> Option<MapQuantization> {
+        self.parameters.map(node)
+    }
+
+    fn layer(&self, node: &str) -> hardnet_params::Result<Option<QuantizedLayer>> {
+        self.parameters.layer(node)
+    }
+
+    fn units(&self, node: &str) -> Option<ChannelUnits> {
+        self.parameters.units(node)
+    }
+}
+
+impl<P: Parameters + ?Sized> Parameters for WithHead<'_, P> {
     fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
         match param.kind {
             ParamKind::LinearWeight => Ok(self.head.weights.clone()),

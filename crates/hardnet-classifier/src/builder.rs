@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hardnet_data::Pipeline;
 use hardnet_engine::PlanOptions;
 use hardnet_graph::{Config, Graph, Taps};
-use hardnet_params::{Metadata, Parameters, WeightsFile, WeightsOptions};
+use hardnet_params::{Metadata, Parameters, QuantizedParameters, WeightsFile, WeightsOptions};
+use hardnet_quantize::{QuantizeOptions, quantize};
 use hardnet_simd::Isa;
 
 use crate::activation::Head;
@@ -15,7 +16,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::features::Tap;
 use crate::labels::Labels;
-use crate::network::Network;
+use crate::network::{FileSource, Network, Source};
+use crate::precision::Precision;
 use crate::preprocessing::pipeline_of;
 
 /// Options of a [`Classifier`]; [`load`](Self::load) and its siblings build it.
@@ -39,6 +41,7 @@ pub struct ClassifierBuilder {
     pub(crate) isa: Isa,
     pub(crate) batch_invariant: bool,
     engine: Option<Engine>,
+    pub(crate) precision: Option<Precision>,
     pipeline: Option<Pipeline>,
     image_size: Option<u32>,
     labels: Option<Labels>,
@@ -59,6 +62,7 @@ impl Default for ClassifierBuilder {
             isa: Isa::best(),
             batch_invariant: false,
             engine: None,
+            precision: None,
             pipeline: None,
             image_size: None,
             labels: None,
@@ -110,6 +114,13 @@ impl ClassifierBuilder {
     /// Sets the engine, by default [`Engine::Native`] on the CPU and [`Engine::Candle`] on other devices.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
+        self
+    }
+
+    /// Sets the numbers that the native engine computes with, by default those of the weights file. Weights in floating
+    /// point are quantized for [`Precision::Int8`] without images, by `hardnet_quantize::quantize`.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = Some(precision);
         self
     }
 
@@ -187,14 +198,20 @@ impl ClassifierBuilder {
     /// # Errors
     ///
     /// [`Error::NoHead`], [`Error::Segmentation`] and [`Error::LabelCount`] for weights of something else than a
-    /// classifier, [`Error::Graph`] for an image size that the network is too deep for, [`Error::Engine`] for an engine that is not available.
+    /// classifier, [`Error::Graph`] for an image size that the network is too deep for, [`Error::Engine`] for an engine
+    /// that is not available, [`Error::Quantize`] for a network that cannot be quantized, [`Error::Params`] for 8-bit
+    /// weights where floating point is needed.
     pub fn from_weights(self, file: WeightsFile) -> Result<Classifier> {
         let weights = file.path().display().to_string();
         let metadata = file.metadata().cloned().unwrap_or_else(|| Metadata::new(file.config().clone()));
         match self.chosen_engine()? {
-            Engine::Native => self.native(&metadata, &file.into_parameters(), weights),
+            Engine::Native => {
+                let source = FileSource::new(file, &Graph::new(&metadata.config)?, self.precision)?;
+                self.native(&metadata, &source.source(), weights)
+            }
             #[cfg(feature = "candle")]
             Engine::Candle => {
+                file.expect_floats()?;
                 let network =
                     hardnet_model::HarDNet::new(file.config(), hardnet_model::var_builder(&file, &self.device)?)?;
                 let head = self.head(&metadata.config, &file.parameters())?;
@@ -213,8 +230,24 @@ impl ClassifierBuilder {
     /// As [`from_weights`](Self::from_weights), and what `parameters` says.
     pub fn from_parameters(self, metadata: &Metadata, parameters: &dyn Parameters) -> Result<Classifier> {
         match self.chosen_engine()? {
-            Engine::Native => self.native(metadata, parameters, "parameters in memory".into()),
+            Engine::Native if self.precision == Some(Precision::Int8) => {
+                let quantized = quantize(&Graph::new(&metadata.config)?, parameters, &QuantizeOptions::default())?;
+                self.native(metadata, &Source::Integers(&quantized), "parameters in memory".into())
+            }
+            Engine::Native => self.native(metadata, &Source::Floats(parameters), "parameters in memory".into()),
             engine => Err(Error::Engine { engine, reason: "takes a network, not parameters" }),
+        }
+    }
+
+    /// Builds a classifier on the native engine from a quantized network; `metadata` describes the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_weights`](Self::from_weights), and what `parameters` says.
+    pub fn from_quantized(self, metadata: &Metadata, parameters: &dyn QuantizedParameters) -> Result<Classifier> {
+        match self.chosen_engine()? {
+            Engine::Native => self.native(metadata, &Source::Integers(parameters), "parameters in memory".into()),
+            engine => Err(Error::Engine { engine, reason: "computes in floating point" }),
         }
     }
 
@@ -245,21 +278,29 @@ impl ClassifierBuilder {
             Engine::Candle if cfg!(not(feature = "candle")) => {
                 Err(Error::Engine { engine, reason: "is not part of this build" })
             }
+            Engine::Candle if self.precision == Some(Precision::Int8) => {
+                Err(Error::Engine { engine, reason: "computes in floating point" })
+            }
             _ => Ok(engine),
         }
     }
 
-    fn native(self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Classifier> {
+    fn native(self, metadata: &Metadata, source: &Source<'_>, weights: String) -> Result<Classifier> {
         let prepared = self.prepare(metadata, &weights)?;
         let batch = self.batch_size.min(Self::MAX_NATIVE_BATCH);
         let side = prepared.pipeline.crop as usize;
         let options = PlanOptions::default().size(side, side).batch(batch).threads(self.threads).isa(self.isa);
         let options = options.batch_invariant(self.batch_invariant);
-        let head = self.head(&metadata.config, parameters)?;
-        let plan = |parameters: &dyn Parameters| Network::native(&prepared.graph, &prepared.taps, parameters, &options);
-        let network = match &head {
-            Some(head) => plan(&head.among(parameters))?,
-            None => plan(parameters)?,
+        let head = self.head(&metadata.config, source.parameters())?;
+        let plan = |source: &Source<'_>| Network::native(&prepared.graph, &prepared.taps, source, &options);
+        let network = match (&head, source) {
+            (None, source) => plan(source)?,
+            (Some(head), Source::Floats(parameters)) => plan(&Source::Floats(&head.among(*parameters)))?,
+            (Some(head), Source::Integers(parameters)) => plan(&Source::Integers(&head.among(*parameters)))?,
+        };
+        let head = match source {
+            Source::Integers(parameters) => head.map(|head| head.in_network_units(&prepared.graph, *parameters)),
+            Source::Floats(_) => head,
         };
         Ok(Self::finish(metadata, network, head, prepared, (self.threads, batch, self.isa), weights))
     }

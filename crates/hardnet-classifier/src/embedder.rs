@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::features::Tap;
 use crate::input::{self, ImageInput};
-use crate::network::Network;
+use crate::network::{FileSource, Network};
 use crate::stage::Stage;
 
 /// The output of an [`Embedder`].
@@ -106,11 +106,13 @@ impl ClassifierBuilder {
                 let plan = PlanOptions::default().size(side, side).batch(batch).threads(self.threads).isa(self.isa);
                 let plan = plan.batch_invariant(self.batch_invariant);
                 // The output of the part is the map.
-                let part = graph.truncated(tap.module);
-                (Network::native(&part, &[], &file.into_parameters(), &plan)?, self.threads, batch)
+                let part = graph.clone().truncated(tap.module);
+                let source = FileSource::new(file, &graph, self.precision)?;
+                (Network::native(&part, &[], &source.source(), &plan)?, self.threads, batch)
             }
             #[cfg(feature = "candle")]
             Engine::Candle => {
+                file.expect_floats()?;
                 let vb = hardnet_model::var_builder(&file, &self.device)?;
                 let network = hardnet_model::HarDNet::new(file.config(), vb)?;
                 let threads = if self.device.is_cpu() { self.threads } else { 1 };

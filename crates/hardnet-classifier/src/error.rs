@@ -26,6 +26,9 @@ pub enum Error {
     /// Error of the native engine.
     #[error(transparent)]
     Native(#[from] hardnet_engine::Error),
+    /// The network cannot be quantized.
+    #[error(transparent)]
+    Quantize(#[from] hardnet_quantize::Error),
     /// The weights are those of a backbone, which has no classes.
     #[error("`{weights}` is a backbone without a classifier")]
     NoHead {

@@ -31,6 +31,7 @@ mod features;
 mod input;
 mod labels;
 mod network;
+mod precision;
 mod preprocessing;
 mod stage;
 
@@ -44,5 +45,6 @@ pub use error::{Error, Result};
 pub use features::FeatureMap;
 pub use input::ImageInput;
 pub use labels::Labels;
+pub use precision::{Precision, UnknownPrecision};
 pub use preprocessing::{PipelineOrigin, pipeline_of};
 pub use stage::{Stage, UnknownStage};

@@ -5,11 +5,63 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hardnet_engine::{Plan, PlanOptions};
 use hardnet_eval::Logits;
 use hardnet_graph::Graph;
-use hardnet_params::Parameters;
+use hardnet_params::{OwnedParameters, Parameters, QuantizedParameters, WeightsFile};
+use hardnet_quantize::{QuantizeOptions, Quantized, quantize};
 
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::features::{FeatureMap, Tap};
+use crate::precision::Precision;
+
+/// Parameters of a network on the native engine.
+pub(crate) enum Source<'a> {
+    Floats(&'a dyn Parameters),
+    Integers(&'a dyn QuantizedParameters),
+}
+
+impl Source<'_> {
+    /// Those of the layers in f32.
+    pub(crate) fn parameters(&self) -> &dyn Parameters {
+        match self {
+            Source::Floats(parameters) => *parameters,
+            Source::Integers(parameters) => *parameters,
+        }
+    }
+}
+
+/// Parameters of a weights file as the native engine takes them, which gives the memory of each back as it is packed.
+pub(crate) enum FileSource {
+    Floats(OwnedParameters),
+    Integers(OwnedParameters),
+    Quantized(Box<Quantized>),
+}
+
+impl FileSource {
+    /// The parameters of `file` in `precision`, by default in that of the file. `graph` is the whole network.
+    pub(crate) fn new(file: WeightsFile, graph: &Graph, precision: Option<Precision>) -> Result<Self> {
+        let stored = if file.quantization().is_some() { Precision::Int8 } else { Precision::F32 };
+        Ok(match (stored, precision.unwrap_or(stored)) {
+            (Precision::F32, Precision::Int8) => {
+                let quantized = quantize(graph, &file.into_parameters(), &QuantizeOptions::default())?;
+                Self::Quantized(Box::new(quantized))
+            }
+            (Precision::F32, Precision::F32) => Self::Floats(file.into_parameters()),
+            (Precision::Int8, Precision::F32) => {
+                file.expect_floats()?;
+                Self::Integers(file.into_parameters())
+            }
+            (Precision::Int8, Precision::Int8) => Self::Integers(file.into_parameters()),
+        })
+    }
+
+    pub(crate) fn source(&self) -> Source<'_> {
+        match self {
+            Self::Floats(parameters) => Source::Floats(parameters),
+            Self::Integers(parameters) => Source::Integers(parameters),
+            Self::Quantized(quantized) => Source::Integers(&**quantized),
+        }
+    }
+}
 
 /// A network ready to compute images of one size.
 #[derive(Debug)]
@@ -31,14 +83,20 @@ pub(crate) struct CandleNetwork {
 
 impl Network {
     /// Plans the network of `graph`. Each parameter is read once and dropped as it is packed.
-    pub(crate) fn native(
-        graph: &Graph,
-        taps: &[Tap],
-        parameters: &dyn Parameters,
-        options: &PlanOptions,
-    ) -> Result<Self> {
-        let taps: Vec<usize> = taps.iter().map(|tap| tap.module).collect();
-        Ok(Self::Native(Mutex::new(Plan::with_taps(graph, &taps, parameters, options)?)))
+    pub(crate) fn native(graph: &Graph, taps: &[Tap], source: &Source<'_>, options: &PlanOptions) -> Result<Self> {
+        let plan = match source {
+            Source::Floats(parameters) => {
+                let taps: Vec<usize> = taps.iter().map(|tap| tap.module).collect();
+                Plan::with_taps(graph, &taps, *parameters, options)?
+            }
+            Source::Integers(parameters) => {
+                let graph = graph.inference();
+                let outputs = taps.iter().flat_map(|tap| graph.modules()[tap.module].outputs.iter().copied());
+                let nodes: Vec<_> = outputs.collect();
+                Plan::quantized_graph(&graph, &nodes, *parameters, options)?
+            }
+        };
+        Ok(Self::Native(Mutex::new(plan)))
     }
 
     pub(crate) fn engine(&self) -> Engine {

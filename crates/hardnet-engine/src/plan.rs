@@ -240,13 +240,17 @@ impl Plan {
         Self::from_file(WeightsFile::open(path)?, options)
     }
 
-    /// Compiles the network of a file that is open, whose memory is given back as its weights are packed.
+    /// Compiles the network of a file that is open, whose memory is given back as its weights are packed. A network of
+    /// 8-bit integers is computed as such.
     ///
     /// # Errors
     ///
-    /// As [`Plan::new`].
+    /// As [`Plan::new`] and [`Plan::quantized`].
     pub fn from_file(file: WeightsFile, options: &PlanOptions) -> Result<Self> {
         let config = file.config().clone();
+        if file.quantization().is_some() {
+            return Self::quantized(&config, &file.into_parameters(), options);
+        }
         Self::new(&config, &file.into_parameters(), options)
     }
 

@@ -30,6 +30,7 @@
 //! # }
 //! ```
 
+mod agreement;
 mod calibration;
 mod error;
 mod gaussian;
@@ -45,6 +46,7 @@ mod rounding;
 mod statistics;
 mod units;
 
+pub use agreement::{Agreement, LayerErrors};
 pub use calibration::{Calibration, Calibrator, RangeMethod};
 pub use error::{Error, Result};
 pub use options::QuantizeOptions;

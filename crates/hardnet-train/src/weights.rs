@@ -35,6 +35,7 @@ impl Weights {
     /// Errors of reading the file.
     pub fn from_file(file: &WeightsFile, classes: usize, seed: u64, device: &Device) -> Result<Self> {
         let config = file.config().clone().with_classes(classes);
+        file.expect_floats()?;
         let (own, kept) = (file.parameters(), file.config().classes() == classes);
         Self::build(&config, device, |index, param, fan_in| {
             let is_head = matches!(param.kind, ParamKind::LinearWeight | ParamKind::LinearBias);
