@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, predict, segment, trace, train,
+    bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, predict, quantize, segment,
+    trace, train,
 };
 
 /// Evaluate and run HarDNet image classifiers.
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Convert(convert::ConvertArgs),
     /// Write a network as ONNX
     Export(Box<export::ExportArgs>),
+    /// Quantize a network to 8-bit integers
+    Quantize(Box<quantize::QuantizeArgs>),
     /// Download weights into the cache and print their path
     #[cfg(feature = "hub")]
     Download(crate::commands::download::DownloadArgs),

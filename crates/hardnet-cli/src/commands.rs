@@ -14,6 +14,7 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod predict;
+pub(crate) mod quantize;
 pub(crate) mod segment;
 pub(crate) mod trace;
 pub(crate) mod train;
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::Info(args) => info::run(&args, printer),
         Command::Convert(args) => convert::run(&args, printer),
         Command::Export(args) => export::run(&args, printer),
+        Command::Quantize(args) => quantize::run(&args, printer),
         #[cfg(feature = "hub")]
         Command::Download(args) => download::run(&args, printer),
         Command::Inspect(args) => inspect::run(&args, printer),

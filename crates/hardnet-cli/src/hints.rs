@@ -16,6 +16,12 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref() {
             return dataset(error).map(Into::into);
         }
+        if let Some(hardnet_params::Error::Quantized { .. }) = cause.downcast_ref() {
+            return Some("pass the file that it was quantized from".into());
+        }
+        if let Some(hardnet_quantize::Error::NoStatistics { .. }) = cause.downcast_ref() {
+            return Some("pass --calibrate to `hardnet quantize`, with images to measure ranges on".into());
+        }
         let boxed = cause.downcast_ref::<Box<hardnet_onnx::Error>>().map(AsRef::as_ref);
         if let Some(error) = boxed.or_else(|| cause.downcast_ref()) {
             return onnx(error).map(Into::into);

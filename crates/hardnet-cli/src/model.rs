@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use clap::{Args, ValueEnum};
-use hardnet_classifier::{Classifier, ClassifierBuilder, EmbedOptions, Embedder, Engine};
+use hardnet_classifier::{Classifier, ClassifierBuilder, EmbedOptions, Embedder, Engine, Precision};
 use hardnet_data::Pipeline;
 use hardnet_eval::{DataRecord, RunRecord, WeightsRecord};
 use hardnet_model::{Config, Graph, PlanOptions, WeightsFile};
@@ -35,6 +35,10 @@ pub(crate) struct ModelArgs {
     /// Engine: native or candle [default: native on the CPU, candle elsewhere]
     #[arg(long, value_enum, hide_possible_values = true)]
     engine: Option<EngineChoice>,
+    /// Numbers that the native engine computes with: f32 or int8; weights in floating point are quantized without images
+    /// [default: those of the weights]
+    #[arg(long, value_name = "TYPE")]
+    precision: Option<Precision>,
     /// Give each image the same logits, bit for bit, whatever else is in its batch (native engine); slower in large
     /// batches
     #[arg(long)]
@@ -110,6 +114,7 @@ pub(crate) struct OpenedModel {
     file: WeightsFile,
     weights: WeightsOrigin,
     engine: Option<EngineChoice>,
+    precision: Option<Precision>,
     batch_invariant: bool,
     device: (Device, DeviceChoice),
     /// Names of the classes in place of those in the weights file.
@@ -175,6 +180,7 @@ impl ModelArgs {
             file,
             weights,
             engine: self.engine,
+            precision: self.precision,
             batch_invariant: self.batch_invariant,
             device,
             labels: None,
@@ -212,6 +218,10 @@ impl ModelArgs {
 
     pub(crate) fn engine(&self) -> Option<EngineChoice> {
         self.engine
+    }
+
+    pub(crate) fn precision(&self) -> Option<Precision> {
+        self.precision
     }
 
     pub(crate) fn batch_invariant(&self) -> bool {
@@ -320,12 +330,16 @@ impl OpenedModel {
 
     /// Checks the size of images and sets all options of the builder.
     fn prepare(self, pipeline: &Pipeline, batch: usize) -> Result<Prepared> {
-        let Self { file, weights, engine, batch_invariant, device: (device, device_choice), labels, .. } = self;
+        let Self { file, weights, engine, precision, batch_invariant, device: (device, device_choice), labels, .. } =
+            self;
         check_side(file.config(), pipeline.crop as usize)?;
         let mut builder =
             builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device).batch_invariant(batch_invariant);
         if let Some(engine) = engine {
             builder = builder.engine(engine.into());
+        }
+        if let Some(precision) = precision {
+            builder = builder.precision(precision);
         }
         if let Some(labels) = labels {
             builder = builder.labels(labels);
@@ -378,7 +392,7 @@ pub(crate) fn plan_options() -> Result<PlanOptions> {
 }
 
 /// A classifier builder with the threads and the instruction set of options and environment.
-fn builder() -> Result<ClassifierBuilder> {
+pub(crate) fn builder() -> Result<ClassifierBuilder> {
     Ok(Classifier::builder().threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
 }
 

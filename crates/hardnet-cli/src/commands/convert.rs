@@ -121,6 +121,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
     let labels = args.labels.as_deref().map(read_names).transpose()?;
     let weights = open_weights(&args.input, &args.part.options(args.model.as_ref())?)?;
     tell(&weights, printer);
+    weights.expect_floats()?;
     let pipeline = args.pipeline(&weights, printer)?;
     let value = pipeline.as_ref().map(pipeline::to_value).transpose()?;
     let mut options = ConversionOptions::default().precision(args.dtype);

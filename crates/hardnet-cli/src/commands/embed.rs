@@ -18,6 +18,7 @@ use crate::model::{EmbeddingModel, ModelArgs};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use images::Images;
+pub(crate) use images::unlabeled;
 use output::Output;
 use partial::{Partial, Settings};
 use report::Report;

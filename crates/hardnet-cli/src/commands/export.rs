@@ -134,6 +134,7 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
     let located = locate(&args.weights, &args.fetch, printer)?;
     let weights = located.open(args.model.as_ref(), &args.part)?;
     tell(&weights, printer);
+    weights.expect_floats()?;
     let of_file = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
     let segments = weights.config().decoder.is_some();
     if segments && (args.with_preprocessing || args.pipeline.is_given()) {

@@ -23,6 +23,7 @@ mod networks;
 mod output;
 mod predict;
 mod prefixes;
+mod quantize;
 mod readme;
 mod segment;
 mod support;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use clap::Args;
-use hardnet_classifier::{ClassifierBuilder, Engine};
+use hardnet_classifier::{ClassifierBuilder, Engine, Precision};
 use hardnet_eval::ToolRecord;
 use hardnet_model::{Algorithm, Config, Graph, HarDNet, Parameters, Plan, WeightsFile};
 use hardnet_params::synthetic;
+use hardnet_quantize::{QuantizeOptions, quantize};
 use profile::Profile;
 use serde::Serialize;
 
@@ -53,6 +54,8 @@ struct NetworkReport {
     /// Path, tag or address of the weights, or `formula` for synthetic ones.
     weights: String,
     engine: &'static str,
+    /// `f32` or `int8`.
+    precision: &'static str,
     isa: String,
     threads: usize,
     batch_size: usize,
@@ -108,11 +111,32 @@ impl Weights {
         }
     }
 
-    fn plan(self, options: &hardnet_model::PlanOptions) -> Result<Plan> {
-        Ok(match self {
-            Self::File(file) => Plan::from_file(*file, options)?,
-            Self::Formula(config) => Plan::new(&config, &synthetic::Synthetic, options)?,
-        })
+    /// The precision that is measured, where `wanted` is that of the command line.
+    fn precision(&self, wanted: Option<Precision>) -> Result<Precision> {
+        let stored = match self {
+            Self::File(file) if file.quantization().is_some() => Precision::Int8,
+            _ => Precision::F32,
+        };
+        if let (Self::File(file), Precision::Int8, Some(Precision::F32)) = (self, stored, wanted) {
+            file.expect_floats()?;
+        }
+        Ok(wanted.unwrap_or(stored))
+    }
+
+    fn plan(self, precision: Precision, options: &hardnet_model::PlanOptions) -> Result<Plan> {
+        let quantized = |config: &Config, parameters: &dyn Parameters| -> Result<Plan> {
+            let quantized = quantize(&Graph::new(config)?, parameters, &QuantizeOptions::default())?;
+            Ok(Plan::quantized(config, &quantized, options)?)
+        };
+        match self {
+            Self::File(file) if precision == Precision::Int8 && file.quantization().is_none() => {
+                let config = file.config().clone();
+                quantized(&config, &file.into_parameters())
+            }
+            Self::File(file) => Ok(Plan::from_file(*file, options)?),
+            Self::Formula(config) if precision == Precision::Int8 => quantized(&config, &synthetic::Synthetic),
+            Self::Formula(config) => Ok(Plan::new(&config, &synthetic::Synthetic, options)?),
+        }
     }
 
     /// The reference.
@@ -158,6 +182,8 @@ pub(crate) fn run(
         tell(file, printer);
     }
     let config = weights.config().clone();
+    let precision = weights.precision(shared.model.precision())?;
+    let stored_as_integers = matches!(&weights, Weights::File(file) if file.quantization().is_some());
     let side = shared.pipeline.side(&config, weights.pipeline())?;
     let mut options = plan_options()?.size(side, side).batch(batch.min(ClassifierBuilder::MAX_NATIVE_BATCH));
     options.algorithm = args.algorithm;
@@ -168,7 +194,7 @@ pub(crate) fn run(
     let load;
     match engine {
         EngineChoice::Native => {
-            let mut plan = weights.plan(&options)?;
+            let mut plan = weights.plan(precision, &options)?;
             load = started.elapsed();
             let memory = plan.memory();
             multiply_adds = Some(plan.steps().iter().map(|step| step.macs).sum());
@@ -177,6 +203,9 @@ pub(crate) fn run(
                 profile = Some(Profile::measure(&mut plan, &images, args.iters)?);
             }
             network = Box::new(move |images| Ok(plan.run(images)?));
+        }
+        EngineChoice::Candle if precision == Precision::Int8 => {
+            return Err(Failure::message("the candle engine computes in floating point").hint("pass --engine native"));
         }
         EngineChoice::Candle => {
             let candle = weights.candle(&device)?;
@@ -194,7 +223,7 @@ pub(crate) fn run(
     drop(network);
     let max_logit_difference = match engine {
         EngineChoice::Candle => None,
-        EngineChoice::Native if args.no_reference => None,
+        EngineChoice::Native if args.no_reference || stored_as_integers => None,
         EngineChoice::Native => {
             let images = Tensor::from_vec(images.concat(), (batch, config.in_channels, side, side), &Device::Cpu)?;
             let reference = open()?.candle(&Device::Cpu)?.forward(&images)?.flatten_all()?.to_vec1::<f32>()?;
@@ -207,6 +236,7 @@ pub(crate) fn run(
         model: name_of(&config),
         weights: shared.model.weights().map_or("formula".into(), ToString::to_string),
         engine: Engine::from(engine).name(),
+        precision: precision.name(),
         isa: if engine == EngineChoice::Native { options.isa.to_string() } else { choice.to_string() },
         threads: crate::knobs::threads(),
         batch_size: batch,
@@ -276,8 +306,9 @@ fn peak_rss_mib() -> Option<f64> {
 
 fn print(report: &NetworkReport, printer: &Printer) -> Result<()> {
     let NetworkReport { model, weights, engine, isa, threads, batch_size, img_size, latency_ms, .. } = report;
+    let numbers = if report.precision == "f32" { "" } else { ", int8" };
     printer.line(format_args!(
-        "{model} ({weights}) by {engine} ({isa}), {threads} threads, batch of {batch_size}, {img_size}x{img_size} pixels"
+        "{model} ({weights}) by {engine} ({isa}{numbers}), {threads} threads, batch of {batch_size}, {img_size}x{img_size} pixels"
     ))?;
     printer.line(format_args!(
         "latency  {:.2} ms median of {} runs, {:.2} min, {:.2} p95",

@@ -77,6 +77,15 @@ impl Images {
     }
 }
 
+/// The images of the command line without their labels: those of `root`, or those that `list` names in it.
+pub(crate) fn unlabeled(root: Option<&Path>, list: Option<&Path>) -> Result<Dataset> {
+    Ok(match (root, list) {
+        (root, Some(list)) => listed(root, list)?.0,
+        (Some(root), None) => below(root)?.0,
+        (None, None) => Dataset::default(),
+    })
+}
+
 /// Images and the folder that their names are relative to, unless they are already.
 type Found<'a> = (Dataset, Option<&'a Path>);
 
