@@ -333,6 +333,9 @@ impl OpenedModel {
         let Self { file, weights, engine, precision, batch_invariant, device: (device, device_choice), labels, .. } =
             self;
         check_side(file.config(), pipeline.crop as usize)?;
+        if engine == Some(EngineChoice::Candle) || precision == Some(Precision::F32) || !device.is_cpu() {
+            file.expect_floats()?;
+        }
         let mut builder =
             builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device).batch_invariant(batch_invariant);
         if let Some(engine) = engine {
@@ -363,6 +366,8 @@ fn with_engine_hint<T>(built: hardnet_classifier::Result<T>) -> Result<T> {
         Err(error @ hardnet_classifier::Error::Engine { .. }) => {
             Err(error).hint(|| "pass --device cpu or --engine candle".into())
         }
+        Err(error @ hardnet_classifier::Error::Quantize(hardnet_quantize::Error::NoStatistics { .. })) => Err(error)
+            .hint(|| "pass a file that `hardnet quantize --calibrate` made, with images to measure ranges on".into()),
         built => Ok(built?),
     }
 }

@@ -104,7 +104,7 @@ impl Histogram {
         high
     }
 
-    /// The range whose 256 steps have the least mean square error: values inside are rounded, those outside are cut off.
+    /// The range whose 256 steps have the least mean square error: values inside are rounded, those outside cut off.
     pub(crate) fn least_error(&self) -> (f64, f64) {
         let (low, high) = self.range();
         if low >= high {

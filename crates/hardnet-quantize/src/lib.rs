@@ -8,8 +8,8 @@
 //! * **Equalization** gives every channel a unit of its own, so that all channels use all 256 values and one scale
 //!   serves all maps that are concatenated. The readers' weights take the units back; the network stays the same.
 //! * **Clipping** chooses the scale of each output channel's weights that makes the error of the output least.
-//! * **Bias correction** takes back the mean error that rounded weights cause: `sum((w - w') * E[x])`, where the mean of
-//!   a ReLU6 map is that of a normal variable cut off at 0 and 6.
+//! * **Bias correction** takes back the mean error that rounded weights cause: `sum((w - w') * E[x])`, where the mean
+//!   of a ReLU6 map is that of a normal variable cut off at 0 and 6.
 //!
 //! [`quantize_calibrated`] takes ranges and means that a [`Calibrator`] has measured on images, by one of several
 //! [methods](RangeMethod).

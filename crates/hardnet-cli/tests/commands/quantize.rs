@@ -113,7 +113,7 @@ fn the_report_compares_with_f32() {
     assert!(layers.iter().all(|layer| layer["map_db"].as_f64().unwrap() > 10.0), "{layers:?}");
     assert!(layers.iter().all(|layer| layer["integer"] == layer["weights_db"].is_number()));
     let page = fs::read_to_string(folder.path("page.html")).unwrap();
-    for text in ["Same class as f32", "Signal to noise by layer", "base.1", "6 of photos", "Equalization"] {
+    for text in ["Same class as f32", "Signal to noise by layer", "base.1", "6 of <bdi>photos</bdi>", "Equalization"] {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("<script"));

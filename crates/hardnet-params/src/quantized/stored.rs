@@ -1,9 +1,9 @@
 //! Quantized networks in safetensors files.
 //!
-//! The metadata name the network and the quantization of its maps. A convolution whose weights are `I8` adds up integers
-//! and has, next to them, `scale` and `bias` of each output channel; every other layer has its parameters in floating
-//! point, as in files that are not quantized. `NAME.unit.scale` and `NAME.unit.offset` are the units of the channels of
-//! the map of `NAME`, where they are not the network's; those of a pool are those of the map that it reads.
+//! The metadata name the network and the quantization of its maps. A convolution whose weights are `I8` adds up
+//! integers and has, next to them, `scale` and `bias` of each output channel; every other layer has its parameters in
+//! floating point, as in files that are not quantized. `NAME.unit.scale` and `NAME.unit.offset` are the units of the
+//! channels of the map of `NAME`, where they are not the network's; those of a pool are those of the map that it reads.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
