@@ -1,5 +1,6 @@
 //! Calibration: whether a network that is 90 % sure is right nine times of ten.
 
+use crate::exact_sum::ExactSum;
 use crate::tally::Proportion;
 
 /// Images by the probability of their most probable class, in equal bins.
@@ -17,13 +18,13 @@ pub struct Calibration {
 pub struct CalibrationBin {
     /// Those that the network got right.
     pub top1: Proportion,
-    confidence: f64,
+    confidence: ExactSum,
 }
 
 impl CalibrationBin {
     /// Mean confidence, 0 to 1; none without images.
     pub fn confidence(&self) -> Option<f64> {
-        (self.top1.total > 0).then(|| self.confidence / self.top1.total as f64)
+        (self.top1.total > 0).then(|| self.confidence.value() / self.top1.total as f64)
     }
 
     /// Share of the images that are right, 0 to 1; none without images.
@@ -43,14 +44,14 @@ impl Calibration {
         let bin = &mut self.bins[bin];
         bin.top1.total += 1;
         bin.top1.correct += usize::from(correct);
-        bin.confidence += confidence;
+        bin.confidence.add(confidence);
     }
 
     /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (bin, other) in self.bins.iter_mut().zip(&other.bins) {
             bin.top1 = Proportion::new(bin.top1.correct + other.top1.correct, bin.top1.total + other.top1.total);
-            bin.confidence += other.confidence;
+            bin.confidence.merge(&other.confidence);
         }
     }
 
@@ -67,14 +68,14 @@ impl Calibration {
     /// Mean confidence, 0 to 1; none without images.
     pub fn confidence(&self) -> Option<f64> {
         let images = self.images();
-        (images > 0).then(|| self.bins.iter().map(|bin| bin.confidence).sum::<f64>() / images as f64)
+        (images > 0).then(|| self.bins.iter().map(|bin| bin.confidence.value()).sum::<f64>() / images as f64)
     }
 
     /// The expected calibration error, 0 to 1: the mean over all images of how far accuracy and mean confidence of
     /// their bin are apart; none without images.
     pub fn error(&self) -> Option<f64> {
         let images = self.images();
-        let apart = |bin: &CalibrationBin| (bin.confidence - bin.top1.correct as f64).abs();
+        let apart = |bin: &CalibrationBin| (bin.confidence.value() - bin.top1.correct as f64).abs();
         (images > 0).then(|| self.bins.iter().map(apart).sum::<f64>() / images as f64)
     }
 }

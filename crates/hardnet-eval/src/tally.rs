@@ -1,5 +1,6 @@
 //! Top-1, top-5 and loss.
 
+use crate::exact_sum::ExactSum;
 use crate::metric::Metric;
 use crate::top_k::log_sum_exp;
 
@@ -37,12 +38,14 @@ impl Proportion {
 }
 
 /// Top-1, top-5 and mean cross entropy of labeled images.
+///
+/// Tallies of parts of a data set merge to the tally of the whole, bit for bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
     images: usize,
     top1: usize,
     top5: usize,
-    loss: f64,
+    loss: ExactSum,
 }
 
 impl Tally {
@@ -56,9 +59,20 @@ impl Tally {
         Proportion::new(self.top5, self.images)
     }
 
-    /// Mean cross entropy in nats; none without images.
+    /// The tally of `images` images with these counts and this sum of their cross entropies.
+    pub fn from_counts(images: usize, top1: usize, top5: usize, loss_sum: ExactSum) -> Self {
+        Self { images, top1, top5, loss: loss_sum }
+    }
+
+    /// Sum of the cross entropies in nats.
+    pub fn loss_sum(&self) -> ExactSum {
+        self.loss
+    }
+
+    /// Mean cross entropy in nats; none without images. It is the exact mean, rounded: the order of the images does not
+    /// change it.
     pub fn loss(&self) -> Option<f64> {
-        (self.images > 0).then(|| self.loss / self.images as f64)
+        (self.images > 0).then(|| self.loss.value() / self.images as f64)
     }
 }
 
@@ -71,20 +85,20 @@ impl Metric for Tally {
     fn add(&mut self, _: usize, logits: &[f32], &label: &usize) {
         self.images += 1;
         let Some(&own) = logits.get(label) else {
-            self.loss = f64::INFINITY;
+            self.loss.add(f64::INFINITY);
             return;
         };
         let rank = rank(logits, label);
         self.top1 += usize::from(rank < 1);
         self.top5 += usize::from(rank < 5);
-        self.loss += log_sum_exp(logits) - f64::from(own);
+        self.loss.add(log_sum_exp(logits) - f64::from(own));
     }
 
     fn merge(&mut self, other: &Self) {
         self.images += other.images;
         self.top1 += other.top1;
         self.top5 += other.top5;
-        self.loss += other.loss;
+        self.loss.merge(&other.loss);
     }
 }
 
@@ -147,7 +161,14 @@ mod tests {
         let (whole, mut merged) = (count(0..40), count(0..13));
         merged.merge(&count(13..40));
         merged.merge(&Tally::default());
-        assert_eq!((merged.top1(), merged.top5()), (whole.top1(), whole.top5()));
-        assert!((merged.loss().unwrap() - whole.loss().unwrap()).abs() < 1e-12);
+        assert_eq!((merged, merged.loss()), (whole, whole.loss()));
+        for parts in [1, 2, 3, 4, 7, 50] {
+            let mut merged = Tally::default();
+            for part in 0..parts {
+                let Tally { images, top1, top5, loss } = count(part * 40 / parts..(part + 1) * 40 / parts);
+                merged.merge(&Tally::from_counts(images, top1, top5, loss));
+            }
+            assert_eq!(merged, whole, "{parts} parts");
+        }
     }
 }
