@@ -58,6 +58,7 @@ mod parallel_map;
 mod pipeline;
 mod random;
 mod resize;
+mod shard;
 mod shared_str;
 mod window;
 
@@ -90,3 +91,4 @@ pub use pipeline::{
 };
 pub use random::{Purpose, RandomStream};
 pub use resize::{Resizer, resize};
+pub use shard::{LAUNCHER_VARIABLES, Launcher, LauncherError, Shard, ShardError, UnknownLauncher};
