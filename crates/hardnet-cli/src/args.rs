@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, predict, quantize, segment,
-    trace, train,
+    bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, merge, predict, quantize,
+    segment, trace, train,
 };
 
 /// Evaluate and run HarDNet image classifiers.
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Eval(eval::EvalArgs),
     /// Classify images
     Predict(predict::PredictArgs),
+    /// Merge the results of shards into one
+    Merge(merge::MergeArgs),
     /// Compare the predictions of several runs over the same images
     Compare(compare::CompareArgs),
     /// Find the class of each pixel

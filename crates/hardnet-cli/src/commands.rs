@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod merge;
 pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod segment;
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
     match arguments.command {
         Command::Eval(args) => eval::run(&args, printer),
         Command::Predict(args) => predict::run(&args, printer),
+        Command::Merge(args) => merge::run(&args, printer),
         Command::Compare(args) => compare::run(&args, printer),
         Command::Segment(args) => segment::run(&args, printer),
         Command::Embed(args) => embed::run(&args, printer),

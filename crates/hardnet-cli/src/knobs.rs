@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hardnet_data::LAUNCHER_VARIABLES;
 use hardnet_simd::Isa;
 
 use crate::failure::{Hinted, Result};
@@ -22,8 +23,8 @@ const CACHE: &str = "HARDNET_CACHE";
 /// Candle's own variables for its number of threads.
 const CANDLE_THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
-/// Name and meaning of each variable, as `hardnet env` prints them.
-pub(crate) const TABLE: &[(&str, &str)] = &[
+/// Name and meaning of each variable but those of launchers.
+const TABLE: &[(&str, &str)] = &[
     (DEVICE, "device, as --device"),
     (THREADS, "threads of the network, as --threads"),
     (
@@ -49,10 +50,21 @@ pub(crate) const TABLE: &[(&str, &str)] = &[
     ("NO_PROXY", "hosts and domains that bypass the proxy, separated by commas"),
 ];
 
+/// Name and meaning of each variable, as `hardnet env` prints them.
+pub(crate) fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().chain(LAUNCHER_VARIABLES).copied()
+}
+
+/// The value of a variable of a launcher, for `--shard auto`.
+pub(crate) fn launcher_variable(name: &str) -> Option<String> {
+    debug_assert!(LAUNCHER_VARIABLES.iter().any(|(known, _)| *known == name), "`{name}` is listed");
+    std::env::var(name).ok()
+}
+
 /// Variables that may hold a secret.
 const SECRETS: [&str; 4] = ["HF_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 
-/// The value of a variable of the [`TABLE`], with secrets hidden.
+/// The value of a variable of the [`table`], with secrets hidden.
 pub(crate) fn redacted_value(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?;
     Some(if SECRETS.contains(&name) && !value.is_empty() { "(hidden)".into() } else { value })

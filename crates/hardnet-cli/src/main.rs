@@ -20,6 +20,7 @@ mod published;
 mod report;
 mod samples;
 mod segmentation;
+mod shards;
 mod size;
 mod warnings;
 mod weights;

@@ -1,5 +1,7 @@
 //! `--model`, `--weights`, `--device` and `--engine`: from options to a classifier.
 
+use std::borrow::Cow;
+
 use candle_core::Device;
 use clap::{Args, ValueEnum};
 use hardnet_classifier::{Classifier, ClassifierBuilder, EmbedOptions, Embedder, Engine, Precision};
@@ -7,7 +9,7 @@ use hardnet_data::Pipeline;
 use hardnet_eval::{DataRecord, RunRecord, WeightsRecord};
 use hardnet_model::{Config, Graph, PlanOptions, WeightsFile};
 use hardnet_weights::{RegistryEntry, WeightsSource, find_by_sha256};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceChoice;
 use crate::failure::{Failure, Hinted, Result};
@@ -68,23 +70,23 @@ impl From<EngineChoice> for Engine {
 }
 
 /// Origin of weights.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WeightsOrigin {
     /// Path, tag or address, as the user gave it.
     pub(crate) path: String,
     /// SHA-256 of the file.
     pub(crate) sha256: String,
     /// How the file of a tag was verified when it was downloaded: `verified`, `as named`, `accepted` or `unverified`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) check: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) check: Option<Cow<'static, str>>,
     /// Key of the dictionary in the file that was read, such as `state_dict_ema`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) wrapper: Option<String>,
     /// The prefix of the parameters' names in the file, such as `model.`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty", default)]
     pub(crate) prefix: String,
     /// Assumptions about the network, in words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) assumed: Vec<String>,
 }
 
@@ -155,7 +157,7 @@ impl ModelArgs {
         let weights = WeightsOrigin {
             path: source.to_string(),
             sha256: file.sha256(),
-            check: located.verification,
+            check: located.verification.map(Cow::Borrowed),
             wrapper: file.checkpoint().wrapper().map(Into::into),
             prefix: file.prefix().into(),
             assumed: file.assumed().to_vec(),
@@ -387,7 +389,7 @@ pub(crate) fn print_origin(
         counted(crate::knobs::threads(), "thread"),
         weights.path,
         &weights.sha256[..12],
-        weights.check.map_or(String::new(), |check| format!(", {check}")),
+        weights.check.as_deref().map_or(String::new(), |check| format!(", {check}")),
     ));
 }
 

@@ -1,13 +1,15 @@
 //! Published accuracies of weights, next to measured ones.
 
+use std::borrow::Cow;
+
 use hardnet_eval::{Proportion, Tally};
 use hardnet_weights::{PublishedAccuracy, RegistryEntry};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::printer::Printer;
 
 /// A published accuracy, and how far the measured one is from it. Field names are API.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     /// Published, in percent.
     pub(crate) top1: f64,
@@ -16,23 +18,30 @@ pub(crate) struct Comparison {
     pub(crate) top1_difference: Option<f64>,
     pub(crate) top5_difference: Option<f64>,
     /// Who published it, and where.
-    pub(crate) source: &'static str,
+    pub(crate) source: Cow<'static, str>,
 }
 
 /// Compares what was counted with what was published.
 pub(crate) fn comparisons(published: &[&'static PublishedAccuracy], tally: &Tally) -> Vec<Comparison> {
+    let comparison = |published: &&'static PublishedAccuracy| {
+        compared((published.top1, published.top5), published.source.as_str().into(), tally)
+    };
+    published.iter().map(comparison).collect()
+}
+
+/// Compares what was counted with a published top-1 and top-5 in percent.
+pub(crate) fn compared((top1, top5): (f64, Option<f64>), source: Cow<'static, str>, tally: &Tally) -> Comparison {
     // Published numbers have two digits after the point, so measured ones are compared with as many.
     let rounded = |percent: f64| (percent * 100.0).round() / 100.0;
     let difference =
         |measured: Proportion, published: f64| measured.percent().map(|percent| rounded(rounded(percent) - published));
-    let comparison = |published: &&'static PublishedAccuracy| Comparison {
-        top1: published.top1,
-        top5: published.top5,
-        top1_difference: difference(tally.top1(), published.top1),
-        top5_difference: published.top5.and_then(|top5| difference(tally.top5(), top5)),
-        source: &published.source,
-    };
-    published.iter().map(comparison).collect()
+    Comparison {
+        top1,
+        top5,
+        top1_difference: difference(tally.top1(), top1),
+        top5_difference: top5.and_then(|top5| difference(tally.top5(), top5)),
+        source,
+    }
 }
 
 /// Prints the published accuracies of registered weights.

@@ -1,27 +1,33 @@
 //! The result of an evaluation as text and as JSON.
 
+use std::borrow::Cow;
+
 use hardnet_data::Exif;
-use hardnet_eval::{PipelineRecord, Proportion, Tally, ToolRecord};
-use serde::Serialize;
+use hardnet_eval::{ExactSum, PipelineRecord, Proportion, Tally, ToolRecord};
+use serde::{Deserialize, Serialize};
 
 use crate::model::WeightsOrigin;
 use crate::published::Comparison;
+use crate::shards::ShardRecord;
 
 /// Output of `hardnet eval --json`. Field names are API.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct EvalReport {
     pub(crate) schema_version: u32,
     pub(crate) tool: ToolRecord,
     pub(crate) model: String,
     pub(crate) weights: WeightsOrigin,
-    pub(crate) engine: &'static str,
+    pub(crate) engine: Cow<'static, str>,
     pub(crate) device: String,
     pub(crate) threads: usize,
     pub(crate) workers: usize,
     pub(crate) batch_size: usize,
     pub(crate) data: Data,
+    /// Which of several processes this result is of; all numbers are those of its images alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) shard: Option<ShardRecord>,
     pub(crate) pipeline: PipelineRecord,
-    pub(crate) decoder: &'static str,
+    pub(crate) decoder: Cow<'static, str>,
     /// Whether images were turned by the orientation in their EXIF data.
     pub(crate) exif: Exif,
     /// Images with an orientation other than upright, which was applied or ignored.
@@ -30,10 +36,13 @@ pub(crate) struct EvalReport {
     pub(crate) top5: Share,
     /// Mean cross entropy in nats.
     pub(crate) loss: Option<f64>,
+    /// Sum of the cross entropies of a shard, without loss.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) loss_sum: Option<ExactSum>,
     /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
     /// Published accuracies, for `--pipeline published`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) published: Vec<Comparison>,
     pub(crate) seconds: Seconds,
     pub(crate) images_per_second: Option<f64>,
@@ -42,23 +51,23 @@ pub(crate) struct EvalReport {
 }
 
 /// The images that were requested.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Data {
     pub(crate) data_dir: String,
     pub(crate) val_list: Option<String>,
     /// How the labels were read: `class names`, `WordNet ids`, `indices`, `class map`, `ILSVRC2012_ID` or `sorted as
     /// text`.
-    pub(crate) labels: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) labels: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) class_map: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) devkit: Option<String>,
     /// Number of images, including unreadable ones.
     pub(crate) images: usize,
 }
 
 /// A fraction of the images that were read.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Share {
     pub(crate) correct: usize,
     pub(crate) total: usize,
@@ -68,7 +77,7 @@ pub(crate) struct Share {
 }
 
 /// Time by activity.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Seconds {
     /// From the first request for an image to the last result.
     pub(crate) total: f64,

@@ -17,9 +17,11 @@ use crate::format::{at_least_one, counted};
 use crate::model::{EmbeddingModel, ModelArgs};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
+use crate::shards::{ShardArgs, ShardEnd, ShardRecord, ShardSettings};
 use images::Images;
 pub(crate) use images::unlabeled;
 use output::Output;
+pub(crate) use output::{BESIDE, SHARD};
 use partial::{Partial, Settings};
 use report::Report;
 use writer::Writer;
@@ -60,6 +62,8 @@ pub(crate) struct EmbedArgs {
     /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Continue an interrupted run of the same command
     #[arg(long)]
     resume: bool,
@@ -82,12 +86,19 @@ pub(crate) struct EmbedArgs {
 pub(crate) fn run(args: &EmbedArgs, printer: &Printer) -> Result<Exit> {
     // Files are checked before the network is read, so that a wrong name is reported at once.
     args.output.check_free(args.force)?;
-    let images = Images::find(args, printer)?;
+    let shard = args.shard.resolve()?;
+    args.output.check_shard(shard.is_some())?;
+    let mut images = Images::find(args, printer)?;
     args.output.check_names(&images)?;
     let model = args.model.open_backbone(printer)?;
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
     let options = EmbedOptions::default().stage(args.stage).maps(args.maps);
     let model = model.embedder(&pipeline, args.batch_size.min(images.len()), &options, printer)?;
+    let shard = shard.map(|shard| images.keep(shard, args.shard_settings(&model)?)).transpose()?;
+    if let Some(ShardRecord { index, count, first, .. }) = &shard {
+        let (own, total) = (images.len(), images.total());
+        printer.note(format_args!("shard {index}/{count}: {own} of {total} images, from number {first}"));
+    }
     let shape = model.embedder.shape();
     let bytes = images.len() as f64 * shape.iter().product::<usize>() as f64 * 4.0;
     printer.note(format_args!(
@@ -102,8 +113,17 @@ pub(crate) fn run(args: &EmbedArgs, printer: &Printer) -> Result<Exit> {
     let summary = embed(args, &model, &images, &mut partial, printer)?;
     let errors = partial.failed().len();
     let embedded = partial.done() - errors;
+    let run = model.run_record(args.data(&images));
+    let end = shard.map(|shard| ShardEnd {
+        shard,
+        rows: embedded,
+        errors,
+        shape: Some(shape.clone()),
+        partial: summary.stopped,
+        run,
+    });
     let written =
-        if summary.stopped { Vec::new() } else { args.output.finish(partial, &images, &shape, args.force)? };
+        if summary.stopped { Vec::new() } else { args.output.finish(partial, &images, end, &shape, args.force)? };
     let report = Report::new(args, &model, &images, &summary, report::Counts { embedded, errors, resumed }, &written);
     if args.json {
         printer.json(&report)?;
@@ -126,10 +146,8 @@ fn embed(
     let options = EvalOptions::default().batch_size(args.batch_size).workers(args.workers()).isa(crate::knobs::isa()?);
     let rest = images.samples_from(partial.done());
     let shape = model.embedder.shape();
-    let path = |path: &PathBuf| path.display().to_string();
-    let data =
-        DataRecord::new(images.len()).data_dir(args.data_dir.as_ref().map(path)).list(args.list.as_ref().map(path));
-    let mut writer = Writer::new(&args.output, images, (&shape, model.run_record(data)), partial, printer)?;
+    let run = model.run_record(args.data(images));
+    let mut writer = Writer::new(&args.output, images, (&shape, run), partial, printer)?;
     let summary = model.embedder.embed_all(rest, &options, &mut writer)?;
     writer.finish()?;
     Ok(summary)
@@ -149,6 +167,20 @@ fn exit_code(args: &EmbedArgs, report: &Report, printer: &Printer) -> Exit {
 }
 
 impl EmbedArgs {
+    /// The images, for lines about them.
+    fn data(&self, images: &Images) -> DataRecord {
+        let path = |path: &PathBuf| path.display().to_string();
+        let list = self.list.as_ref().map(path);
+        DataRecord::new(images.total()).data_dir(self.data_dir.as_ref().map(path)).list(list)
+    }
+
+    /// What the rows of a shard depend on.
+    fn shard_settings(&self, model: &EmbeddingModel) -> Result<ShardSettings> {
+        let computed = (model.embedder.engine().name(), model.device_name.as_str());
+        let output = report::describe(self.maps, model.embedder.info());
+        ShardSettings::new(&self.model, &model.weights, computed, self.batch_size, output, [])
+    }
+
     fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
     }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         threads: knobs::threads(),
         isa: hardnet_simd::Isa::from_environment()?.name(),
         decoder: hardnet_data::JPEG_DECODER,
-        variables: knobs::TABLE.iter().map(|(name, _)| (*name, knobs::redacted_value(name))).collect(),
+        variables: knobs::table().map(|(name, _)| (name, knobs::redacted_value(name))).collect(),
     };
     if args.json {
         printer.json(&environment)?;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
     printer.line(format_args!("processors    {}, {} used", environment.processors, environment.threads))?;
     printer.line(format_args!("kernels       {}", environment.isa))?;
     printer.line(format_args!("jpeg decoder  {}\n", environment.decoder))?;
-    for (name, meaning) in knobs::TABLE {
+    for (name, meaning) in knobs::table() {
         let value = environment.variables[name].as_deref().unwrap_or("(not set)");
         printer.line(format_args!("{name:<30} {value:<20} {meaning}"))?;
     }

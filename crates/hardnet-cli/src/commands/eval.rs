@@ -9,20 +9,20 @@ mod segmentation;
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
-use hardnet_data::{Classes, Dataset};
+use hardnet_data::{Classes, Dataset, Shard};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::labels::{LabelArgs, MappedClasses, classes};
-use crate::model::{ModelArgs, check_side};
+use crate::model::{Model, ModelArgs, check_side};
 use crate::pipeline::{ChosenPipeline, PipelinesArgs};
 use crate::printer::Printer;
 use crate::report;
 use crate::samples::{self, subsample_evenly};
+use crate::shards::{Part, ShardArgs, ShardSettings};
 use demo::Demo;
 use page::PageArgs;
 use pass::{Counted, Pass};
@@ -40,7 +40,8 @@ Examples:
   hardnet eval --weights hardnet68.safetensors --data-dir val --pipeline pil-bilinear,paddleclas --predictions p.jsonl
   hardnet eval --weights hardnet68.paddleclas_in1k --data-dir val --pipeline published
   hardnet eval --weights hardnet70_cityscapes_model.pkl --data-dir cityscapes --report result
-  hardnet eval --weights scenes.safetensors --images val/images --masks val/masks")]
+  hardnet eval --weights scenes.safetensors --images val/images --masks val/masks
+  hardnet eval --weights hardnet68.safetensors --data-dir val --shard 0/4 --json > 0.json")]
 pub(crate) struct EvalArgs {
     /// Images: a folder or tar archive, with one folder for each class unless --val-list is given; or an IDX file such
     /// as t10k-images-idx3-ubyte.gz, with its labels file next to it
@@ -81,6 +82,8 @@ pub(crate) struct EvalArgs {
     min_top1: Option<f64>,
     #[command(flatten)]
     page: PageArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     segmentation: SegmentationArgs,
@@ -91,6 +94,8 @@ pub(crate) struct EvalArgs {
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
+    let shard = args.shard.resolve()?;
+    args.check_shard(shard)?;
     let demo = Demo::from_args(args)?;
     let model = match &demo {
         Some(demo) => demo.model(&args.model)?.open(printer)?,
@@ -109,12 +114,13 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let published_for = model.registered().map(|entry| entry.images.as_str());
     let MappedClasses { classes, names } = classes(model.config().classes(), model.labels(), args.labels.class_map())?;
     let dataset = on_own_thread(|| images.dataset(args, classes, printer))?;
-    let (samples, rule) = (Arc::new(dataset.samples), dataset.rule);
+    let rule = dataset.rule;
     // After the list, so that its errors are reported at once.
-    let model = model.with_labels(names).build(first, args.batch_size.min(samples.len()), printer)?;
+    let model = model.with_labels(names).build(first, args.batch_size.min(dataset.samples.len()), printer)?;
+    let part = Part::new(dataset.samples, shard, || args.shard_settings(&model), printer)?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (model, pipelines, images_name) = (&model, pipelines.as_slice(), images.name());
-    let pass = Pass { args, model, samples, rule, images: images_name, pipelines, workers, printer };
+    let pass = Pass { args, model, part, rule, images: images_name, pipelines, workers, printer };
     let mut files = pass.files()?;
     let interrupt = Interrupt::watch()?;
     let counted = pass.evaluate(&interrupt, &mut files)?;
@@ -150,6 +156,7 @@ impl EvalArgs {
         let given = [
             (self.val_list.is_some(), "--val-list"),
             (self.labels.devkit().is_some(), "--devkit"),
+            (self.shard.is_given(), "--shard"),
             (self.min_top1.is_some(), "--min-top1"),
         ];
         match given.into_iter().find_map(|(is_given, option)| is_given.then_some(option)) {
@@ -157,6 +164,29 @@ impl EvalArgs {
                 .hint("the weights are those of a segmentation network: see `--images`, `--masks` and `--min-miou`")),
             None => Ok(()),
         }
+    }
+
+    /// Returns an error if a shard has to write what cannot be merged.
+    fn check_shard(&self, shard: Option<Shard>) -> Result<()> {
+        let options = [
+            ("--report", self.page.is_given()),
+            ("--per-class", self.per_class.is_some()),
+            ("--min-top1", self.min_top1.is_some()),
+        ];
+        match options.into_iter().find(|(_, given)| shard.is_some() && *given) {
+            Some((option, _)) => Err(Failure::message(format!("`{option}` is about all images, not those of a shard"))
+                .hint(format!("drop {option}; `hardnet merge` makes one result of --json and --predictions"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What the numbers of a shard depend on.
+    fn shard_settings(&self, model: &Model) -> Result<ShardSettings> {
+        let (classifier, weights) = (&model.classifier, &model.weights);
+        let labels = classifier.labels();
+        let names = (0..labels.len()).map(|class| labels.name(class).into_owned());
+        let computed = (classifier.engine().name(), model.device_name.as_str());
+        ShardSettings::new(&self.model, weights, computed, self.batch_size, String::new(), names)
     }
 }
 

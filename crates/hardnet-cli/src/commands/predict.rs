@@ -13,10 +13,11 @@ use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::labels::{classes, hits};
-use crate::model::ModelArgs;
+use crate::model::{Model, ModelArgs};
 use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
+use crate::shards::{Part, ShardArgs, ShardEnd, ShardSettings};
 use crate::warnings::{ImageWarnings, with_remedy};
 
 /// Name of standard input among paths and in results.
@@ -55,6 +56,8 @@ pub(crate) struct PredictArgs {
     /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
+    #[command(flatten)]
+    shard: ShardArgs,
     // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     model: ModelArgs,
@@ -83,6 +86,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     }
     // Paths are checked before the network is read, so that a wrong name is reported at once.
     let (stdin, paths): (Vec<_>, Vec<_>) = args.paths.iter().cloned().partition(|path| path == Path::new(STDIN));
+    let shard = args.shard.resolve()?;
+    args.check_shard(shard.is_some(), !stdin.is_empty())?;
     let dataset = if paths.is_empty() { Dataset::default() } else { Dataset::from_paths(&paths)? };
     for note in &dataset.notes {
         printer.note(note);
@@ -93,7 +98,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
     let batch = args.batch_size.min(dataset.samples.len());
     let model = model.build(&pipeline, batch, printer)?;
-    let run = model.run_record(&pipeline, DataRecord::new(stdin.len() + dataset.samples.len()));
+    let part = Part::new(dataset.samples, shard, || args.shard_settings(&model), printer)?;
+    let run = model.run_record(&pipeline, DataRecord::new(stdin.len() + part.total));
     let classifier = model.classifier;
     let interrupt = Interrupt::watch()?;
     let mut shown = PredictionPrinter {
@@ -117,13 +123,44 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     }
     let mut options = EvalOptions::default().batch_size(args.batch_size).isa(crate::knobs::isa()?);
     options.workers = args.workers.unwrap_or(options.workers);
-    classifier.evaluate(dataset.samples, &options, &mut shown)?;
-    let PredictionPrinter { interrupt, failed, mut warnings, failure, .. } = shown;
+    let summary = classifier.evaluate(part.samples, &options, &mut shown)?;
+    let PredictionPrinter { interrupt, failed, mut warnings, failure, run, .. } = shown;
     warnings.tell(printer);
+    if let Some(shard) = part.shard.filter(|_| failure.is_none()) {
+        let (rows, errors, partial) = (summary.images, summary.failures, summary.stopped);
+        printer.json_line(&ShardEnd { shard, rows, errors, shape: None, partial, run })?;
+    }
     match failure {
         Some(failure) => Err(failure),
         None if interrupt.requested() => Ok(Exit::Interrupted),
         None => Ok(if failed > 0 { Exit::Error } else { Exit::Success }),
+    }
+}
+
+impl PredictArgs {
+    /// Whether results are lines of JSON.
+    fn writes_lines(&self) -> bool {
+        self.json || self.logits || self.format == Format::Jsonl
+    }
+
+    /// Returns an error if a shard has to print what cannot be merged.
+    fn check_shard(&self, is_shard: bool, reads_stdin: bool) -> Result<()> {
+        if is_shard && reads_stdin {
+            return Err(Failure::message("standard input is one image and has no shards").hint("drop -, or --shard"));
+        }
+        if is_shard && !self.writes_lines() {
+            return Err(Failure::message("shards are merged as JSON lines, not as text").hint("pass --json"));
+        }
+        Ok(())
+    }
+
+    /// What the lines of a shard depend on.
+    fn shard_settings(&self, model: &Model) -> Result<ShardSettings> {
+        let labels = model.classifier.labels();
+        let names = (0..labels.len()).map(|class| labels.name(class).into_owned());
+        let computed = (model.classifier.engine().name(), model.device_name.as_str());
+        let output = format!("top {}{}", self.topk, if self.logits { ", logits" } else { "" });
+        ShardSettings::new(&self.model, &model.weights, computed, self.batch_size, output, names)
     }
 }
 
@@ -168,7 +205,7 @@ impl PredictionPrinter<'_> {
     fn show(&self, path: &str, logits: &[f32], info: ImageInfo) -> Result<()> {
         let (args, printer) = (self.args, self.printer);
         let top = hits(self.labels, logits, args.topk);
-        if args.json || args.logits || args.format == Format::Jsonl {
+        if args.writes_lines() {
             let line = PredictionLine::new(path, top, LineFields::new(info, &self.run));
             return printer.json_line(&line.decoder(JPEG_DECODER).logits(args.logits.then_some(logits)));
         }

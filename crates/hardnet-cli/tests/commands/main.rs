@@ -19,6 +19,7 @@ mod guide;
 mod images;
 mod info;
 mod labels;
+mod merge;
 mod networks;
 mod output;
 mod predict;

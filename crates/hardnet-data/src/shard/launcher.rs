@@ -32,6 +32,7 @@ pub const LAUNCHER_VARIABLES: &[(&str, &str)] = &[
     ("SLURM_ARRAY_TASK_COUNT", "number of jobs in the array"),
     ("SLURM_PROCID", "number of this task of `srun`"),
     ("SLURM_NTASKS", "number of tasks of `srun`"),
+    ("SLURM_STEP_ID", "set in the tasks of `srun`, and not in a batch script"),
     ("JOB_COMPLETION_INDEX", "number of this pod of an Indexed Job of Kubernetes"),
     ("RANK", "number of this process of `torchrun`"),
     ("WORLD_SIZE", "number of processes of `torchrun`"),
@@ -40,6 +41,9 @@ pub const LAUNCHER_VARIABLES: &[(&str, &str)] = &[
     ("PMI_RANK", "number of this process of MPICH"),
     ("PMI_SIZE", "number of processes of MPICH"),
 ];
+
+/// Slurm's variable that a step has, and a batch script has not.
+const STEP: &str = "SLURM_STEP_ID";
 
 /// Error of [`Launcher::detect`]. The variables are named by it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -208,7 +212,12 @@ impl Launcher {
             }
         }
         let expected = || Self::ALL.map(|launcher| format!("`{}`", launcher.rank_variable())).join(", ");
-        found.map(|(_, shard)| shard).ok_or_else(|| LauncherError::NoLauncher { expected: expected() })
+        match found {
+            Some((_, shard)) => Ok(shard),
+            // A batch script is one process, whatever the number of tasks it may start.
+            None if value(&variable, "SLURM_PROCID").is_some() => Self::Slurm.shard(variable, count),
+            None => Err(LauncherError::NoLauncher { expected: expected() }),
+        }
     }
 
     /// The shard that this process is by the variables of this launcher alone, as [`detect`](Self::detect).
@@ -228,6 +237,9 @@ impl Launcher {
                 None => LauncherError::NoLauncher { expected: format!("`{rank}`") },
             });
         };
+        if self == Self::Slurm && value(&variable, STEP).is_none() {
+            return Err(LauncherError::Incomplete { present: rank, missing: STEP });
+        }
         let size = self.size(&variable)?;
         if let Some((missing, None)) = self.size_variable().map(|name| (name, size)) {
             return Err(LauncherError::Incomplete { present: rank, missing });
@@ -246,6 +258,10 @@ impl Launcher {
 
     /// Whether a variable of this launcher is set.
     fn is_set(self, variable: &impl Fn(&str) -> Option<String>) -> bool {
+        // A batch script has the variables of `srun`, with the number 0, and not that of a step.
+        if self == Self::Slurm {
+            return value(variable, STEP).is_some();
+        }
         let names = [Some(self.rank_variable()), self.size_variable()];
         names.into_iter().flatten().any(|name| value(variable, name).is_some())
     }
@@ -303,7 +319,7 @@ impl fmt::Display for Launcher {
 
 /// Error of a name that is not a launcher's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
-#[error("expected slurm-array, slurm, kubernetes, torchrun, open-mpi or mpich")]
+#[error("one of slurm-array, slurm, kubernetes, torchrun, open-mpi or mpich")]
 #[non_exhaustive]
 pub struct UnknownLauncher;
 
@@ -340,7 +356,7 @@ mod tests {
     #[test]
     fn each_launcher_gives_number_and_size() {
         let cases = [
-            ("SLURM_PROCID=2 SLURM_NTASKS=4", None, (2, 4)),
+            ("SLURM_STEP_ID=0 SLURM_PROCID=2 SLURM_NTASKS=4", None, (2, 4)),
             ("JOB_COMPLETION_INDEX=0", Some(3), (0, 3)),
             ("RANK=7 WORLD_SIZE=8 LOCAL_RANK=3", None, (7, 8)),
             ("OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2", Some(2), (1, 2)),
@@ -348,13 +364,16 @@ mod tests {
             // A job of an array, and an array job that runs `srun` with one task.
             (&array(3, 0, 9, 1, 10), None, (3, 10)),
             (&array(5, 1, 9, 2, 5), Some(5), (2, 5)),
-            (&(array(3, 0, 9, 1, 10) + " SLURM_PROCID=0 SLURM_NTASKS=1"), None, (3, 10)),
+            (&(array(3, 0, 9, 1, 10) + " SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_NTASKS=1"), None, (3, 10)),
             (&array(0, 0, 0, 1, 1), None, (0, 1)),
+            // The batch script of an array by Slurm 22.05, also with `-n 4`.
+            (&(array(1, 0, 2, 1, 3) + " SLURM_PROCID=0"), None, (1, 3)),
+            (&(array(1, 0, 2, 1, 3) + " SLURM_PROCID=0  SLURM_NTASKS=4"), None, (1, 3)),
             // `srun` of a program that uses MPICH's interface.
-            ("SLURM_PROCID=2 SLURM_NTASKS=4 PMI_RANK=2 PMI_SIZE=4", None, (2, 4)),
-            ("SLURM_PROCID=0 SLURM_NTASKS=1 RANK=5 WORLD_SIZE=6", Some(6), (5, 6)),
-            ("SLURM_PROCID=0 SLURM_NTASKS=1 JOB_COMPLETION_INDEX=5", Some(6), (5, 6)),
-            ("SLURM_PROCID=0 SLURM_NTASKS=1 PMI_RANK=0 PMI_SIZE=1", None, (0, 1)),
+            ("SLURM_STEP_ID=0 SLURM_PROCID=2 SLURM_NTASKS=4 PMI_RANK=2 PMI_SIZE=4", None, (2, 4)),
+            ("SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_NTASKS=1 RANK=5 WORLD_SIZE=6", Some(6), (5, 6)),
+            ("SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_NTASKS=1 JOB_COMPLETION_INDEX=5", Some(6), (5, 6)),
+            ("SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_NTASKS=1 PMI_RANK=0 PMI_SIZE=1", None, (0, 1)),
         ];
         for (variables, count, (index, of)) in cases {
             assert_eq!(detect(variables, count), Ok(Shard::new(index, of).unwrap()), "{variables}");
@@ -374,15 +393,24 @@ mod tests {
             ("RANK=2 WORLD_SIZE=2", None, "`RANK`: shard `2/2` does not exist"),
             ("RANK=0 WORLD_SIZE=0", None, "`RANK`: the number of shards is 0"),
             ("RANK=1 WORLD_SIZE=2", Some(3), "`WORLD_SIZE` is 2, which contradicts the 3 shards"),
+            ("SLURM_PROCID=0  SLURM_NTASKS=4", None, "`SLURM_PROCID` is set, but `SLURM_STEP_ID` is not"),
             ("JOB_COMPLETION_INDEX=1", None, "`JOB_COMPLETION_INDEX` does not come with the number of shards"),
             ("JOB_COMPLETION_INDEX=3", Some(3), "`JOB_COMPLETION_INDEX`: shard `3/3` does not exist"),
-            ("SLURM_PROCID=0 SLURM_NTASKS=2 OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=4", None, contradiction),
+            (
+                "SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_NTASKS=2 OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=4",
+                None,
+                contradiction,
+            ),
             ("SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=4", None, "but `SLURM_ARRAY_TASK_MIN` is not"),
             ("SLURM_ARRAY_TASK_ID=1", None, "but `SLURM_ARRAY_TASK_COUNT` is not"),
             (&array(5, 1, 7, 1, 3), None, "`SLURM_ARRAY_TASK_COUNT` is 3, but `SLURM_ARRAY_TASK_MIN` 1"),
             (&array(4, 1, 9, 2, 5), None, "`SLURM_ARRAY_TASK_ID` is 4, which is not a number of an array"),
             (&array(3, 3, 3, 1, 1), Some(10), "`SLURM_ARRAY_TASK_ID` is 3 in an array of one job"),
-            (&(array(3, 0, 9, 1, 10) + " SLURM_PROCID=1 SLURM_NTASKS=2"), None, "`SLURM_PROCID` says shard 1/2"),
+            (
+                &(array(3, 0, 9, 1, 10) + " SLURM_STEP_ID=0 SLURM_PROCID=1 SLURM_NTASKS=2"),
+                None,
+                "`SLURM_PROCID` says shard 1/2",
+            ),
         ];
         for (variables, count, expected) in cases {
             let message = detect(variables, count).unwrap_err().to_string();
@@ -392,7 +420,7 @@ mod tests {
 
     #[test]
     fn one_launcher_can_be_chosen() {
-        let variables = "SLURM_PROCID=0 SLURM_NTASKS=2 OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=4";
+        let variables = "SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_NTASKS=2 OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=4";
         assert_eq!(Launcher::OpenMpi.shard(lookup(variables), None), Ok(Shard { index: 1, count: 4 }));
         assert_eq!(
             "slurm".parse::<Launcher>().unwrap().shard(lookup(variables), None),

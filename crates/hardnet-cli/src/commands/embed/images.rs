@@ -6,11 +6,13 @@ use std::sync::Arc;
 use hardnet_base::{TextError, TextLines};
 use hardnet_data::{
     Classes, Dataset, DatasetError, DatasetOptions, IMAGE_EXTENSIONS, ImageRoot, MAX_LIST_BYTES, MAX_SAMPLES, Sample,
+    Shard,
 };
 
 use super::EmbedArgs;
 use crate::failure::{Failure, Result};
 use crate::printer::Printer;
+use crate::shards::{ShardRecord, ShardSettings};
 
 /// Images with names and, where folders or a list give them, labels.
 pub(super) struct Images {
@@ -19,6 +21,10 @@ pub(super) struct Images {
     root: Option<PathBuf>,
     /// Names of the classes in the order of their labels.
     classes: Option<Vec<String>>,
+    /// Number of images before those of other processes were dropped.
+    total: usize,
+    /// Whether all of these have labels.
+    labeled: bool,
 }
 
 impl Images {
@@ -35,7 +41,21 @@ impl Images {
         for note in &dataset.notes {
             printer.note(note);
         }
-        Ok(Self { samples: Arc::new(dataset.samples), root: root.map(Path::to_path_buf), classes: dataset.classes })
+        let (total, labeled) = (dataset.samples.len(), dataset.samples.iter().all(|image| image.label().is_some()));
+        let (samples, root) = (Arc::new(dataset.samples), root.map(Path::to_path_buf));
+        Ok(Self { samples, root, classes: dataset.classes, total, labeled })
+    }
+
+    /// Drops the images of all shards but one, whose record is returned.
+    pub(super) fn keep(&mut self, shard: Shard, settings: ShardSettings) -> Result<ShardRecord> {
+        let record = ShardRecord::new(shard, &self.samples, settings);
+        self.samples = Arc::new(self.samples[record.first..record.end].to_vec());
+        Ok(record)
+    }
+
+    /// Number of images of all shards.
+    pub(super) fn total(&self) -> usize {
+        self.total
     }
 
     /// Number of images.
@@ -73,7 +93,7 @@ impl Images {
 
     /// Whether images have labels.
     pub(super) fn are_labeled(&self) -> bool {
-        self.samples.iter().all(|sample| sample.label().is_some())
+        self.labeled
     }
 }
 

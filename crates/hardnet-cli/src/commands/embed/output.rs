@@ -13,9 +13,13 @@ use super::images::Images;
 use super::partial::Partial;
 use crate::failure::{Failure, Result};
 use crate::output::{OutputFile, check_free};
+use crate::shards::ShardEnd;
 
 /// Endings of the files next to an array.
-const BESIDE: [&str; 3] = ["names.txt", "labels.npy", "classes.txt"];
+pub(crate) const BESIDE: [&str; 3] = ["names.txt", "labels.npy", "classes.txt"];
+
+/// Ending of the file next to an array that says which shard it is.
+pub(crate) const SHARD: &str = "shard.json";
 
 /// `--output`.
 #[derive(Clone, Debug)]
@@ -85,9 +89,18 @@ impl Output {
     pub(super) fn check_free(&self, force: bool) -> Result<()> {
         check_free(&self.path, force)?;
         if self.format == Format::Npy {
-            for ending in BESIDE {
+            for ending in BESIDE.into_iter().chain([SHARD]) {
                 check_free(&self.beside(ending), force)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Returns an error if shards of this format cannot be merged.
+    pub(super) fn check_shard(&self, is_shard: bool) -> Result<()> {
+        if is_shard && self.format == Format::Npz {
+            return Err(Failure::message("shards are merged as .npy or .jsonl files, not as .npz")
+                .hint("pass -o with a name that ends in .npy or .jsonl"));
         }
         Ok(())
     }
@@ -148,6 +161,7 @@ impl Output {
         &self,
         mut partial: Partial,
         images: &Images,
+        shard: Option<ShardEnd>,
         shape: &[usize],
         force: bool,
     ) -> Result<Vec<PathBuf>> {
@@ -156,7 +170,7 @@ impl Output {
         let mut paths = vec![self.path.clone()];
         match self.format {
             Format::Npy => {
-                paths.extend(self.write_beside(&rows)?);
+                paths.extend(self.write_beside(&rows, shard.as_ref())?);
                 check_free(&self.path, force)?;
                 partial.rename(&self.head(rows.len(), shape), &self.path).with_context(written)?;
             }
@@ -169,6 +183,9 @@ impl Output {
             }
             Format::Jsonl => {
                 check_free(&self.path, force)?;
+                if let Some(end) = shard {
+                    partial.append_end(&ShardEnd { shape: None, ..end })?;
+                }
                 partial.rename(&[], &self.path).with_context(written)?;
             }
         }
@@ -177,7 +194,7 @@ impl Output {
     }
 
     /// Writes names, labels and classes next to an array, and returns the paths.
-    fn write_beside(&self, rows: &Rows) -> Result<Vec<PathBuf>> {
+    fn write_beside(&self, rows: &Rows, shard: Option<&ShardEnd>) -> Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         let mut write = |ending: &str, content: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
             let path = self.beside(ending);
@@ -201,8 +218,14 @@ impl Output {
         if let Some(classes) = rows.images.classes() {
             write("classes.txt", &|out| classes.iter().try_for_each(|class| writeln!(out, "{class}")))?;
         }
+        if let Some(end) = shard {
+            write(SHARD, &|out| {
+                serde_json::to_writer(&mut *out, end)?;
+                writeln!(out)
+            })?;
+        }
         // Files of a run that is being replaced would be taken for this one's.
-        for path in BESIDE.map(|ending| self.beside(ending)) {
+        for path in BESIDE.into_iter().chain([SHARD]).map(|ending| self.beside(ending)) {
             if !paths.contains(&path) && path.exists() {
                 std::fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
             }

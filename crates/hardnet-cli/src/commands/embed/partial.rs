@@ -18,6 +18,7 @@ use super::images::Images;
 use crate::failure::{Failure, Result};
 use crate::model::EmbeddingModel;
 use crate::printer::Printer;
+use crate::shards::ShardEnd;
 
 /// The settings that the values depend on, besides the images.
 #[derive(Serialize)]
@@ -132,6 +133,11 @@ impl Partial {
         self.failed.extend(failed.map(|(_, index)| index));
         self.done += records.len();
         Ok(())
+    }
+
+    /// Adds the line after the last row.
+    pub(super) fn append_end(&mut self, end: &ShardEnd) -> Result<()> {
+        self.rows.append(&line(end)?)
     }
 
     /// Reads the rows from byte `offset` on.

@@ -112,7 +112,7 @@ impl Report {
             data: Data {
                 data_dir: args.data_dir.as_ref().map(path),
                 list: args.list.as_ref().map(path),
-                images: images.len(),
+                images: images.total(),
             },
             pipeline: model.embedder.pipeline().clone().into(),
             decoder: hardnet_data::JPEG_DECODER,

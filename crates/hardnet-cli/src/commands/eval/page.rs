@@ -81,6 +81,11 @@ impl PageArgs {
         OutputFile::create(&folder.join("index.html"), force).map(Some)
     }
 
+    /// Whether a page is asked for.
+    pub(super) fn is_given(&self) -> bool {
+        self.report.is_some()
+    }
+
     /// Creates the file `name` before the evaluation starts. An existing page is replaced only with `force`.
     pub(super) fn open(&self, name: PathBuf, force: bool) -> Result<Option<Page>> {
         let Some(folder) = &self.report else { return Ok(None) };

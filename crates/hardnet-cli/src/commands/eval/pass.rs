@@ -24,13 +24,14 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::published::comparisons;
 use crate::report::{self, Data, EvalReport, Seconds};
+use crate::shards::Part;
 use crate::warnings::ImageWarnings;
 
 /// An evaluation.
 pub(super) struct Pass<'a> {
     pub(super) args: &'a EvalArgs,
     pub(super) model: &'a Model,
-    pub(super) samples: Arc<Vec<Sample>>,
+    pub(super) part: Part,
     pub(super) rule: Option<LabelRule>,
     /// Where the images come from.
     pub(super) images: String,
@@ -75,7 +76,7 @@ impl Pass<'_> {
     /// The images, for lines about them.
     fn data(&self) -> DataRecord {
         let list = self.args.val_list.as_ref().map(|list| list.display().to_string());
-        DataRecord::new(self.samples.len()).data_dir(Some(self.images.clone())).list(list)
+        DataRecord::new(self.part.total).data_dir(Some(self.images.clone())).list(list)
     }
 
     /// Evaluates with every pipeline.
@@ -83,7 +84,7 @@ impl Pass<'_> {
         let options =
             EvalOptions::default().batch_size(self.args.batch_size).workers(self.workers).isa(crate::knobs::isa()?);
         let shared = RefCell::new(Shared {
-            progress: Progress::new(*self.printer, self.samples.len()),
+            progress: Progress::new(*self.printer, self.part.samples.len()),
             top1: vec![None; self.pipelines.len()],
             warnings: ImageWarnings::default(),
             told: HashSet::new(),
@@ -103,7 +104,7 @@ impl Pass<'_> {
             .zip(&mut counters)
             .map(|(pipeline, observer)| PipelineRun { network: &self.model.classifier, pipeline, observer })
             .collect();
-        let summaries = evaluate_pipelines(&mut runs, Arc::clone(&self.samples), &options)?;
+        let summaries = evaluate_pipelines(&mut runs, Arc::clone(&self.part.samples), &options)?;
         drop(runs);
         let tallies: Vec<Tally> = counters.iter().map(|counter| counter.tally).collect();
         drop(counters);
@@ -130,7 +131,7 @@ impl Pass<'_> {
             tool: report::tool(),
             model: self.model.name.clone(),
             weights: self.model.weights.clone(),
-            engine: self.model.classifier.engine().name(),
+            engine: self.model.classifier.engine().name().into(),
             device: self.model.device_name.clone(),
             threads: crate::knobs::threads(),
             workers: self.workers,
@@ -138,18 +139,20 @@ impl Pass<'_> {
             data: Data {
                 data_dir: self.images.clone(),
                 val_list: self.args.val_list.as_ref().map(|list| list.display().to_string()),
-                labels: self.rule.map(LabelRule::as_str),
+                labels: self.rule.map(|rule| rule.as_str().into()),
                 class_map: labels.class_map().map(|path| path.display().to_string()),
                 devkit: labels.devkit().map(|path| path.display().to_string()),
-                images: self.samples.len(),
+                images: self.part.total,
             },
+            shard: self.part.shard.clone(),
             pipeline: chosen.pipeline.clone().into(),
-            decoder: hardnet_data::JPEG_DECODER,
+            decoder: hardnet_data::JPEG_DECODER.into(),
             exif: chosen.pipeline.decode_options().exif,
             oriented: summary.oriented,
             top1: tally.top1().into(),
             top5: tally.top5().into(),
             loss: tally.loss(),
+            loss_sum: self.part.shard.as_ref().map(|_| tally.loss_sum()),
             errors: summary.failures,
             published: comparisons(&chosen.published, tally),
             seconds,
@@ -164,13 +167,13 @@ impl Files {
     pub(super) fn finish(self, pass: &Pass<'_>, chosen: &ChosenPipeline, report: &EvalReport) -> Result<()> {
         let labels = pass.model.classifier.labels();
         if let Some(predictions) = self.predictions {
-            predictions.finish()?;
+            predictions.finish(pass.part.shard.as_ref(), report)?;
         }
         if let Some(per_class) = self.per_class {
             per_class.finish(labels)?;
         }
         if let Some(page) = self.page {
-            page.finish(report, labels, &pass.samples, &chosen.pipeline)?;
+            page.finish(report, labels, &pass.part.samples, &chosen.pipeline)?;
         }
         Ok(())
     }

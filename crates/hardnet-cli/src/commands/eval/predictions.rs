@@ -8,6 +8,8 @@ use hardnet_eval::{LineFields, PredictionLine, RunRecord, ScoredImage, append_li
 use crate::failure::Result;
 use crate::labels::hits;
 use crate::output::OutputFile;
+use crate::report::EvalReport;
+use crate::shards::{ShardEnd, ShardRecord};
 
 /// Classes in a line.
 const TOP: usize = 5;
@@ -37,7 +39,20 @@ impl Predictions {
     }
 
     /// Gives the complete file its name.
-    pub(super) fn finish(mut self) -> Result<()> {
+    ///
+    /// The file of a shard ends in a line that says so.
+    pub(super) fn finish(mut self, shard: Option<&ShardRecord>, report: &EvalReport) -> Result<()> {
+        if let Some(shard) = shard {
+            let end = ShardEnd {
+                shard: shard.clone(),
+                rows: report.top1.total,
+                errors: report.errors,
+                shape: None,
+                partial: report.partial,
+                run: self.run.clone(),
+            };
+            append_line(&mut self.lines, &end)?;
+        }
         self.flush()?;
         self.file.finish()
     }

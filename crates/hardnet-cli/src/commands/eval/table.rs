@@ -62,7 +62,7 @@ fn compared(reports: &[(&str, &EvalReport)]) -> Vec<Row> {
         };
         for one in &report.published {
             let (top1, top5) = (percent(Some(one.top1)), percent(one.top5));
-            row([top1, points(one.top1_difference), top5, points(one.top5_difference)], one.source);
+            row([top1, points(one.top1_difference), top5, points(one.top5_difference)], &one.source);
         }
         if report.published.is_empty() {
             row([(); 4].map(|()| "-".into()), "-");

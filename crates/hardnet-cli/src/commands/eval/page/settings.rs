@@ -19,7 +19,7 @@ pub(super) fn section(content: &Content) -> String {
             let [chosen, read, failed] = [report.data.images, report.top1.total, report.errors].map(count);
             format!("{chosen}, {read}, {failed}")
         }),
-        ("Decoder", name(report.decoder)),
+        ("Decoder", name(&report.decoder)),
         ("Pipeline", name(&describe(pipeline))),
         ("Mean; standard deviation", format!("{}; {}", three(pipeline.mean), three(pipeline.std))),
         ("Engine", format!("{} on {}", report.engine, name(&report.device))),

@@ -1,0 +1,126 @@
+//! `hardnet merge`: one result of the results of shards.
+//!
+//! What is written is, byte for byte, what one process would have written, times aside. It is written only if every
+//! shard is there once, complete, and of the same weights, settings, images and version.
+
+mod array;
+mod check;
+mod lines;
+mod report;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+
+use crate::failure::{Exit, Failure, Result};
+use crate::format::counted;
+use crate::output::check_free;
+use crate::printer::Printer;
+
+/// The longest first line that is looked at.
+const MAX_LINE_BYTES: u64 = 64 << 20;
+
+/// Make one result of the results of all shards, as one process would have written it.
+///
+/// The shards are files of `eval --shard K/N --json`, `eval --predictions`, `predict --json`, `embed -o FILE.jsonl` or
+/// `embed -o FILE.npy`, all of one kind, in any order. Times are added up; everything else is what one process writes,
+/// byte for byte.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hardnet merge result-*.json -o result.json
+  hardnet merge predictions-*.jsonl -o predictions.jsonl
+  hardnet merge vectors-0.npy vectors-1.npy vectors-2.npy -o vectors.npy")]
+pub(crate) struct MergeArgs {
+    /// Results of all shards
+    #[arg(value_name = "SHARD", required = true)]
+    shards: Vec<PathBuf>,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Overwrite existing output files
+    #[arg(long)]
+    force: bool,
+}
+
+/// What a merge has done.
+struct Merged {
+    /// The files, the main one last.
+    written: Vec<PathBuf>,
+    /// Images that could not be read.
+    errors: usize,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Report,
+    Lines,
+    Array,
+}
+
+pub(crate) fn run(args: &MergeArgs, printer: &Printer) -> Result<Exit> {
+    check_free(&args.output, args.force)?;
+    let kinds = args.shards.iter().map(|path| kind(path)).collect::<Result<Vec<_>>>()?;
+    if let Some(other) = kinds.iter().position(|kind| *kind != kinds[0]) {
+        let [first, other] =
+            [0, other].map(|index| format!("`{}` is {}", args.shards[index].display(), kinds[index].name()));
+        return Err(Failure::message(format!("{first}, {other}")).hint("merge files of one kind at a time"));
+    }
+    let merged = match kinds[0] {
+        Kind::Report => report::merge(&args.shards, &args.output, args.force)?,
+        Kind::Lines => lines::merge(&args.shards, &args.output, args.force)?,
+        Kind::Array => array::merge(&args.shards, &args.output, args.force)?,
+    };
+    if merged.errors > 0 {
+        printer.warn(format_args!("{} could not be read", counted(merged.errors, "image")));
+    }
+    merged.written.iter().try_for_each(|path| printer.line(path.display()))?;
+    Ok(Exit::Success)
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Report => "a result of `eval --json`",
+            Self::Lines => "JSON lines about images",
+            Self::Array => "an array",
+        }
+    }
+}
+
+/// The content of a file of `limit` bytes at most.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = || format!("cannot read `{}`", path.display());
+    let file = File::open(path).with_context(failed)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).with_context(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::message(format!("`{}` has more than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// What the file begins as.
+fn kind(path: &Path) -> Result<Kind> {
+    let failed = || format!("cannot read `{}`", path.display());
+    if !std::fs::metadata(path).with_context(failed)?.is_file() {
+        return Err(Failure::message(format!("`{}` is not a file", path.display())));
+    }
+    let file = File::open(path).with_context(failed)?;
+    let mut line = Vec::new();
+    BufReader::new(file).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).with_context(failed)?;
+    if line.starts_with(b"\x93NUMPY") {
+        return Ok(Kind::Array);
+    }
+    // A document over several lines is a result.
+    if line.ends_with(b"\n") && line.trim_ascii() == b"{" {
+        return Ok(Kind::Report);
+    }
+    let is_report = serde_json::from_slice::<Value>(&line).is_ok_and(|value| value.get("schema_version").is_some());
+    Ok(if is_report { Kind::Report } else { Kind::Lines })
+}

@@ -1,0 +1,100 @@
+//! Lines of JSON about images, of `eval --predictions`, `predict --json` and `embed -o FILE.jsonl`.
+//!
+//! The lines of a shard are those of one process. The last line says which shard it is; a run that was killed has
+//! none.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::Merged;
+use super::check::{Part, in_order, is_whole, same};
+use crate::failure::{Failure, Result};
+use crate::output::OutputFile;
+use crate::shards::ShardEnd;
+
+/// The longest last line.
+const MAX_END_BYTES: u64 = 1 << 20;
+
+/// What a file of lines ends in.
+struct End {
+    end: ShardEnd,
+    /// The end of every other line: the run, as it is written.
+    suffix: Vec<u8>,
+}
+
+/// Merges the lines of `shards` into the file `output`.
+pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Merged> {
+    let parts = shards.iter().map(|path| read_end(path)).collect::<Result<Vec<_>>>()?;
+    let parts = in_order(parts)?;
+    let mut file = OutputFile::create(output, force)?;
+    let mut writer = file.writer();
+    let mut errors = 0;
+    for part in &parts {
+        let End { end, .. } = &part.content;
+        is_whole(part, end.partial)?;
+        same(&parts[0], part, (&parts[0].content.end.run, &end.run), &[])?;
+        copy(part, &mut writer)?;
+        errors += end.errors;
+    }
+    writer.flush().with_context(|| format!("cannot write `{}`", output.display()))?;
+    drop(writer);
+    file.finish()?;
+    Ok(Merged { written: vec![output.into()], errors })
+}
+
+/// Reads the last line of a file.
+fn read_end(path: &Path) -> Result<Part<End>> {
+    let failed = || format!("cannot read `{}`", path.display());
+    let mut file = File::open(path).with_context(failed)?;
+    let length = file.metadata().with_context(failed)?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MAX_END_BYTES))).with_context(failed)?;
+    let mut tail = Vec::new();
+    file.take(MAX_END_BYTES).read_to_end(&mut tail).with_context(failed)?;
+    let no_end = || {
+        Failure::message(format!("`{}` does not end in a line about its shard", path.display()))
+            .hint("the run was killed, or had no --shard: run it again, with --shard K/N")
+    };
+    let line = tail.strip_suffix(b"\n").ok_or_else(no_end)?;
+    let line = line.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let end: ShardEnd = serde_json::from_slice(line).map_err(|_| no_end())?;
+    // The run is the last field of all lines. Within a text, quotes would have backslashes before them.
+    let place = line.windows(RUN.len()).position(|window| window == RUN).ok_or_else(no_end)?;
+    let suffix = [&line[place..], b"\n"].concat();
+    Ok(Part::new(path, end.shard.clone(), End { end, suffix }))
+}
+
+const RUN: &[u8] = b",\"run\":";
+
+/// Copies the lines about images, which must be those that the last line counts.
+fn copy(part: &Part<End>, out: &mut impl Write) -> Result<()> {
+    let End { end, suffix } = &part.content;
+    let failed = || format!("cannot read `{}`", part.path.display());
+    if end.rows.checked_add(end.errors) != part.record.images() {
+        return Err(Failure::message(format!("{} has counts that do not belong together", part.name())));
+    }
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(&part.path).with_context(failed)?);
+    let mut line = Vec::new();
+    for number in 1..=end.rows {
+        line.clear();
+        reader.read_until(b'\n', &mut line).with_context(failed)?;
+        if !line.ends_with(suffix) || line.len() == suffix.len() {
+            return Err(Failure::message(format!(
+                "{} has a line {number} that is not of its run, whose {} lines it counts",
+                part.name(),
+                end.rows
+            ))
+            .hint(format!("run the command again with --shard {}/{}", part.record.index, part.record.count)));
+        }
+        out.write_all(&line).context("cannot write the lines")?;
+    }
+    line.clear();
+    reader.read_until(b'\n', &mut line).with_context(failed)?;
+    let rest = reader.fill_buf().with_context(failed)?.len();
+    if !line.ends_with(suffix) || !line.starts_with(b"{\"shard\":") || rest > 0 {
+        return Err(Failure::message(format!("{} has more lines than the {} it counts", part.name(), end.rows)));
+    }
+    Ok(())
+}
