@@ -16,6 +16,7 @@
 //! place cannot be known, so nothing is guessed.
 
 mod cache;
+mod cursor;
 mod error;
 mod header;
 mod index;
@@ -31,6 +32,7 @@ pub use error::{ArchiveError, EntryKind, HeaderFault};
 
 use crate::FileKind;
 use cache::IndexCache;
+pub(crate) use cursor::{ArchiveCursor, CursorEntry};
 use header::{BLOCK, Header};
 pub(crate) use index::{ArchiveEntry, ArchiveIndex};
 use positioned_file::PositionedFile;

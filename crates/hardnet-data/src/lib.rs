@@ -60,6 +60,7 @@ mod random;
 mod resize;
 mod shard;
 mod shared_str;
+mod webdataset;
 mod window;
 
 pub use archive::{ArchiveError, ArchivedFile, EntryKind, HeaderFault, MAX_NAME_BYTES};
@@ -92,3 +93,4 @@ pub use pipeline::{
 pub use random::{Purpose, RandomStream};
 pub use resize::{Resizer, resize};
 pub use shard::{LAUNCHER_VARIABLES, Launcher, LauncherError, Shard, ShardError, UnknownLauncher};
+pub use webdataset::{KeyError, KeyFault, MAX_TARS, PatternError, TarChunk, TarChunks, WebDataset, expand_braces};

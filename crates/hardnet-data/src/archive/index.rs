@@ -90,6 +90,42 @@ struct EntryExtensions {
     offset: Option<u64>,
 }
 
+/// Where a pass over the headers is.
+#[derive(Default)]
+pub(super) struct Place {
+    offset: u64,
+    extensions: EntryExtensions,
+    /// Headers so far.
+    headers: usize,
+}
+
+/// An entry with a name of its own.
+pub(super) struct OwnedEntry {
+    pub(super) name: String,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) kind: Option<EntryKind>,
+}
+
+/// The entry at `place` of a tar archive, which any file is taken for; `None` at its end.
+pub(super) fn next_entry(
+    path: &Path,
+    file: &PositionedFile,
+    place: &mut Place,
+) -> Result<Option<OwnedEntry>, ArchiveError> {
+    let length = file.length().map_err(|source| ArchiveError::Io { archive: path.into(), source })?;
+    let reader = Reader { path, file, length };
+    if place.headers == 0 {
+        let mut start = [0; 8];
+        let known = usize::try_from(length).unwrap_or(start.len()).min(start.len());
+        reader.read(&mut start[..known], 0)?;
+        if let Some((format, command)) = compression(&start[..known]) {
+            return Err(ArchiveError::Compressed { archive: path.into(), format, command });
+        }
+    }
+    reader.next(place, usize::MAX)
+}
+
 impl ArchiveIndex {
     /// `None` if the file does not begin as a tar archive does, nor as a compressed file.
     pub(super) fn read(path: &Path, file: &PositionedFile) -> Result<Option<Self>, ArchiveError> {
@@ -130,48 +166,69 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn index(&self) -> Result<ArchiveIndex, ArchiveError> {
         let mut index = ArchiveIndex::default();
-        let mut extensions = EntryExtensions::default();
-        let mut offset = 0;
-        for _ in 0..MAX_HEADERS {
-            let block = self.block(offset)?;
-            if block == [0; BLOCK] {
-                return match extensions.offset {
-                    Some(offset) => Err(self.fault(offset, HeaderFault::NoEntry)),
-                    None => Ok(index),
-                };
-            }
-            let header = Header::new(&block).ok_or_else(|| self.fault(offset, HeaderFault::Checksum))?;
-            let content = offset + BLOCK as u64;
-            let size = header.size().ok_or_else(|| self.fault(offset, HeaderFault::Size))?;
-            offset = match header.kind() {
-                EntryType::LongName => {
-                    let name = self.content(offset, size, MAX_NAME_BYTES as u64 + 1)?;
-                    extensions.name = Some(until_nul(&name).to_vec());
-                    extensions.offset.get_or_insert(offset);
-                    self.behind(offset, content, size, "long name")?
-                }
-                EntryType::LongLink => self.behind(offset, content, size, "long link")?,
-                EntryType::Pax => {
-                    let records = Records::parse(&self.content(offset, size, MAX_RECORD_BYTES)?);
-                    extensions.records = Some(records.ok_or_else(|| self.fault(offset, HeaderFault::PaxRecords))?);
-                    extensions.offset.get_or_insert(offset);
-                    self.behind(offset, content, size, "pax records")?
-                }
-                EntryType::GlobalPax => {
-                    let records = Records::parse(&self.content(offset, size, MAX_RECORD_BYTES)?);
-                    // Times and comments may be common to all entries; a name or size cannot be.
-                    if records != Some(Records::default()) {
-                        return Err(self.fault(offset, HeaderFault::PaxRecords));
-                    }
-                    self.behind(offset, content, size, "pax records")?
-                }
-                kind => self.entry(offset, &header, kind, size, std::mem::take(&mut extensions), &mut index)?,
+        let mut place = Place::default();
+        while place.headers < MAX_HEADERS {
+            let Some(OwnedEntry { name, offset, bytes, kind }) = self.next(&mut place, MAX_HEADERS)? else {
+                return if place.headers < MAX_HEADERS { Ok(index) } else { Err(self.too_many()) };
             };
+            let entry = ArchiveEntry { name: &name, offset, bytes, kind };
+            index.push(entry).ok_or_else(|| self.too_many())?;
         }
         Err(self.too_many())
     }
 
-    /// Appends the entry of the header at `offset`, unless it is the folder of all; gives where the next header is.
+    /// The next entry that is not the folder of all; `None` at the end marker, or after `most` headers in all.
+    fn next(&self, place: &mut Place, most: usize) -> Result<Option<OwnedEntry>, ArchiveError> {
+        while place.headers < most {
+            let Place { offset, extensions, headers } = place;
+            let block = self.block(*offset)?;
+            if block == [0; BLOCK] {
+                return match extensions.offset {
+                    Some(offset) => Err(self.fault(offset, HeaderFault::NoEntry)),
+                    None => Ok(None),
+                };
+            }
+            *headers += 1;
+            let at = *offset;
+            let header = Header::new(&block).ok_or_else(|| self.fault(at, HeaderFault::Checksum))?;
+            let content = at + BLOCK as u64;
+            let size = header.size().ok_or_else(|| self.fault(at, HeaderFault::Size))?;
+            *offset = match header.kind() {
+                EntryType::LongName => {
+                    let name = self.content(at, size, MAX_NAME_BYTES as u64 + 1)?;
+                    extensions.name = Some(until_nul(&name).to_vec());
+                    extensions.offset.get_or_insert(at);
+                    self.behind(at, content, size, "long name")?
+                }
+                EntryType::LongLink => self.behind(at, content, size, "long link")?,
+                EntryType::Pax => {
+                    let records = Records::parse(&self.content(at, size, MAX_RECORD_BYTES)?);
+                    extensions.records = Some(records.ok_or_else(|| self.fault(at, HeaderFault::PaxRecords))?);
+                    extensions.offset.get_or_insert(at);
+                    self.behind(at, content, size, "pax records")?
+                }
+                EntryType::GlobalPax => {
+                    let records = Records::parse(&self.content(at, size, MAX_RECORD_BYTES)?);
+                    // Times and comments may be common to all entries; a name or size cannot be.
+                    if records != Some(Records::default()) {
+                        return Err(self.fault(at, HeaderFault::PaxRecords));
+                    }
+                    self.behind(at, content, size, "pax records")?
+                }
+                kind => {
+                    let (entry, next) = self.entry(at, &header, kind, size, std::mem::take(extensions))?;
+                    *offset = next;
+                    if !entry.name.is_empty() {
+                        return Ok(Some(entry));
+                    }
+                    next
+                }
+            };
+        }
+        Ok(None)
+    }
+
+    /// The entry of the header at `offset`, without a name for the folder of all; and where the next header is.
     fn entry(
         &self,
         offset: u64,
@@ -179,8 +236,7 @@ impl Reader<'_> {
         kind: EntryType,
         size: u64,
         extensions: EntryExtensions,
-        index: &mut ArchiveIndex,
-    ) -> Result<u64, ArchiveError> {
+    ) -> Result<(OwnedEntry, u64), ArchiveError> {
         let records = extensions.records.unwrap_or_default();
         let raw = records.path.or(extensions.name).unwrap_or_else(|| header.name());
         let name = self.name(offset, &raw)?;
@@ -210,11 +266,7 @@ impl Reader<'_> {
             EntryType::Sparse => Some(EntryKind::Sparse),
             _ => Some(EntryKind::Special),
         };
-        if !name.is_empty() {
-            let entry = ArchiveEntry { name: &name, offset: content, bytes, kind };
-            index.push(entry).ok_or_else(|| self.too_many())?;
-        }
-        Ok(next)
+        Ok((OwnedEntry { name, offset: content, bytes, kind }, next))
     }
 
     /// The name without `.` and doubled separators; empty for the folder of all, `./`.

@@ -51,7 +51,7 @@ impl Sample {
     }
 
     /// A sample in an archive, where its name is `entry`.
-    pub(super) fn inside(archived: ArchivedFile, entry: SharedStr, label: Option<u32>, name: SharedStr) -> Self {
+    pub(crate) fn inside(archived: ArchivedFile, entry: SharedStr, label: Option<u32>, name: SharedStr) -> Self {
         // The same text for both, if there is one, lets go of the other.
         let name = entry.suffix(name.as_str()).unwrap_or(name);
         let relative = (entry.as_str() != name.as_str()).then(|| Box::new(entry));
