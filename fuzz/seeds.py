@@ -88,6 +88,11 @@ def onnx_tensor(name, *dims, data=None):
     return field(5, [*(field(1, dim) for dim in dims), field(2, 1), field(8, name), data or field(9, values)])
 
 
+def onnx_bytes(name, kind, dims, values):
+    """A tensor of bytes, of ONNX's type `kind`."""
+    return field(5, [*(field(1, dim) for dim in dims), field(2, kind), field(8, name), field(9, bytes(values))])
+
+
 def onnx_models():
     """Models of the network of `ONNX_NETWORK` in src/lib.rs, whole and broken."""
     conv = onnx_node("Conv", ["x", "w", "b"], "conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
@@ -110,7 +115,23 @@ def onnx_models():
     bare = onnx_node("Conv", ["x", "w"], "conv0", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
     matmul = onnx_node("MatMul", ["flat", "v"], "product") + onnx_node("Add", ["product", "c"], "y")
     external = field(13, [field(1, "location"), field(2, "../weights.bin")]) + field(14, 1)
+    # A second convolution, of integers.
+    step, zero = onnx_tensor("s", data=field(9, struct.pack("<f", 6 / 255))), onnx_bytes("z", 2, [], [0])
+    pair = lambda name: onnx_node("QuantizeLinear", [f"{name}.f", "s", "z"], f"{name}.q") + onnx_node(
+        "DequantizeLinear", [f"{name}.q", "s", "z"], name
+    )
+    small = onnx_tensor("e", 2, data=field(9, struct.pack("<2f", 0.01, 0.02)))
+    integers = [onnx_bytes("k", 3, [2, 2, 1, 1], [1, 127, 129, 3]), onnx_bytes("o", 3, [2], [0, 0]), small, step, zero]
+    quantized = [
+        conv,
+        onnx_node("Clip", ["conv", "zero", "six"], "a.f") + pair("a"),
+        onnx_node("DequantizeLinear", ["k", "e", "o"], "k.f", axis=0),
+        onnx_node("Conv", ["a", "k.f", "b"], "second", kernel_shape=[1, 1], strides=[1, 1]),
+        onnx_node("Clip", ["second", "zero", "six"], "d.f") + pair("d"),
+        onnx_node("MaxPool", ["d"], "pool.f", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]) + pair("pool"),
+    ]
     return {
+        "quantized": model([*quantized, mean, flat, head], [*weights, *integers]),
         "folded": model(nodes),
         "normalized": model([bare, norm, *nodes[1:]]),
         "matmul": model([*nodes[:-1], matmul]),

@@ -94,7 +94,7 @@ pub fn network(bytes: &[u8]) -> bool {
     true
 }
 
-/// Reads an ONNX model, and looks for a small network in it. What is accepted has as many bytes as its tensors' shapes
+/// Reads an ONNX model, and looks for two small networks in it. What is accepted has as many bytes as its tensors' shapes
 /// say, none of them twice in memory, and every parameter of the network.
 pub fn onnx(bytes: &[u8]) -> bool {
     let model = match Model::parse(bytes) {
@@ -105,31 +105,52 @@ pub fn onnx(bytes: &[u8]) -> bool {
         assert_eq!(Some(tensor.bytes.len()), tensor.info.byte_count(), "{:?}", tensor.info);
         assert!(tensor.bytes.len() <= 8 * bytes.len(), "{:?} is longer than its file", tensor.info);
     }
-    let config = Config::from_toml(ONNX_NETWORK).expect("the network is valid");
-    let graph = Graph::new(&config).expect("a valid network has a graph");
-    let found = Layers::new(&model).and_then(|layers| layers.parameters(&graph).map(|found| found.len()));
-    match found {
-        Ok(count) => assert_eq!(count, graph.params().len()),
-        Err(error) => {
-            refused(&error);
+    let layers = Layers::new(&model);
+    if let Err(error) = &layers {
+        refused(error);
+    }
+    if let Ok(checkpoint) = Checkpoint::from_bytes(bytes.to_vec()) {
+        check(&checkpoint);
+    }
+    let mut accepted = false;
+    for convs in ONNX_STEMS {
+        let config = Config::from_toml(&ONNX_NETWORK.replace("CONVS", convs)).expect("the network is valid");
+        let graph = Graph::new(&config).expect("a valid network has a graph");
+        match layers.as_ref().map(|layers| (layers.parameters(&graph), layers.integers(&graph), layers.maps(&graph))) {
+            Ok((Ok(floats), Ok(integers), maps)) => {
+                // A layer of integers has a weight in place of a weight and a normalization.
+                assert_eq!(floats.len() + 5 * integers.len(), graph.params().len());
+                assert!(maps.len() < graph.nodes().len());
+            }
+            Ok((floats, integers, _)) => {
+                let errors = [floats.err(), integers.err()];
+                errors.iter().flatten().for_each(|error| drop(refused(error)));
+            }
+            Err(_) => {}
+        }
+        let Ok(checkpoint) = Checkpoint::from_bytes(bytes.to_vec()) else { continue };
+        let options = WeightsOptions::default().config(config);
+        match with_parameters("a", checkpoint, &options) {
+            Ok(checkpoint) => {
+                check_lengths(&checkpoint);
+                accepted = true;
+            }
+            Err(error) => {
+                refused(&error);
+            }
         }
     }
-    let Ok(checkpoint) = Checkpoint::from_bytes(bytes.to_vec()) else { return false };
-    check(&checkpoint);
-    match with_parameters("a", checkpoint, &WeightsOptions::default().config(config)) {
-        Ok(checkpoint) => {
-            check_lengths(&checkpoint);
-            true
-        }
-        Err(error) => refused(&error),
-    }
+    accepted
 }
 
-/// The network of the target `onnx`; `seeds.py` writes models of it.
+/// The networks of the target `onnx`; `seeds.py` writes models of them.
 const ONNX_NETWORK: &str = "\
     in_channels = 3\nactivation = \"relu6\"\ndownsample = \"max_pool\"\ndepthwise = false\nblocks = []\n\
-    [stem]\nconvs = [{ channels = 2, kernel = 3, stride = 2 }]\npadding = \"symmetric\"\n\
-    [head]\nclasses = 2\ndropout = 0.0\n";
+    [stem]\nconvs = [CONVS]\npadding = \"symmetric\"\n[head]\nclasses = 2\ndropout = 0.0\n";
+const ONNX_STEMS: [&str; 2] = [
+    "{ channels = 2, kernel = 3, stride = 2 }",
+    "{ channels = 2, kernel = 3, stride = 2 }, { channels = 2, kernel = 1, stride = 1 }",
+];
 
 /// Checks that every tensor has the elements of its shape.
 fn check_lengths(checkpoint: &Checkpoint) {

@@ -13,7 +13,7 @@ use hardnet_onnx::{
 use hardnet_params::synthetic::{self, Synthetic};
 use hardnet_params::{Parameters, QuantizedParameters};
 use hardnet_quantize::reference::{self, Map};
-use hardnet_quantize::{QuantizeOptions, quantize};
+use hardnet_quantize::{QuantizeOptions, Quantized, quantize};
 
 /// An array in f64, C order.
 #[derive(Clone, Debug)]
@@ -320,6 +320,29 @@ fn onnx_files_are_weights() {
     assert!(worst < 1e-4, "logits differ by {worst}");
 }
 
+/// A quantized model is the quantized network that it was written from, but for the rounding of biases to the unit of
+/// sums and of scales.
+fn is_read(graph: &Graph, quantized: &Quantized, bytes: Vec<u8>) {
+    let file = WeightsFile::from_bytes("own.onnx", bytes).unwrap();
+    assert!(file.quantization().is_some());
+    let found = file.parameters();
+    for node in graph.inference().nodes() {
+        assert_eq!(found.map(&node.name), quantized.map(&node.name), "{}", node.name);
+        let (read, written) = (found.layer(&node.name).unwrap(), quantized.layer(&node.name).unwrap());
+        let Some((read, written)) = read.zip(written) else {
+            assert!(found.layer(&node.name).unwrap().is_none() && quantized.layer(&node.name).unwrap().is_none());
+            continue;
+        };
+        assert!(read.weights == written.weights, "{}", node.name);
+        for at in 0..written.scale.len() {
+            let (unit, bias) = (written.scale[at], written.bias[at]);
+            assert!((read.scale[at] / unit - 1.0).abs() < 1e-6, "{}: {} {unit}", node.name, read.scale[at]);
+            let most = 0.51 * unit + 1e-6 * bias.abs();
+            assert!((read.bias[at] - bias).abs() <= most, "{}: {} {bias} {unit}", node.name, read.bias[at]);
+        }
+    }
+}
+
 /// Each layer of a quantized model, from equal inputs, is that of the reference, but for sums that are half-way between
 /// two steps.
 #[test]
@@ -349,6 +372,7 @@ fn layers_of_integers_are_the_references() {
         };
         export.write_quantized(&mut |param| Ok(quantized.values(param)?), &mut layer, &mut bytes).unwrap();
         assert_eq!(bytes.len() as u64, export.byte_count());
+        is_read(&graph, &quantized, bytes.clone());
         let model = Model::parse(&bytes).unwrap();
         let image = image(&config, 32, 33);
         let values = run(&model, array(&config, 32, 33, &image));

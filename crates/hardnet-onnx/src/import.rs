@@ -7,6 +7,7 @@
 //! guessed from names.
 
 mod consts;
+mod integers;
 mod layers;
 mod network;
 

@@ -41,7 +41,7 @@ pub use convert::{Conversion, ConversionOptions, Precision};
 pub use error::{Differences, Error, Result, ShapeMismatch};
 pub use examine::{Examined, examine, examine_with};
 pub use metadata::{Metadata, Provenance};
-pub use onnx::{FEATURES_KEY, with_parameters};
+pub use onnx::{FEATURES_KEY, UNITS_KEY, with_parameters};
 pub use options::{Expected, WeightsOptions};
 pub use parameters::Parameters;
 pub use quantized::{

@@ -4,23 +4,29 @@
 //! graph does: it is compared, layer by layer, with the networks that the file may hold, and gives every parameter its
 //! canonical name. A model whose graph has more than a HarDNet is read by its names, if they are PyTorch's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use hardnet_base::excerpt;
 use hardnet_checkpoint::{Checkpoint, Dtype, Format, TensorBytes};
-use hardnet_graph::{Config, Graph, StemPadding, Variant};
-use hardnet_onnx::{ElementType, Layers, Model, Parameter, ParameterValues, Tensor};
+use hardnet_graph::{Config, Graph, ParamInfo, StemPadding, Variant};
+use hardnet_onnx::{ElementType, IntegerLayer, Layers, Model, Parameter, ParameterValues, Tensor};
 
 use crate::convert::Precision;
 use crate::error::{Error, Result};
 use crate::examine::{examine_with, network_name};
 use crate::metadata::{METADATA_KEY, Metadata};
 use crate::options::{Expected, WeightsOptions};
+use crate::quantized::stored::unit_names;
+use crate::quantized::{MapQuantization, Quantization};
 use crate::values::encode;
 
 /// Key of the metadata that name the feature maps of a model that is a part of a network.
 pub const FEATURES_KEY: &str = "features";
+
+/// Key of the metadata that hold the units of the channels of a quantized model's maps: for each node a list of scales
+/// and one of offsets, in JSON.
+pub const UNITS_KEY: &str = "int8.units";
 
 /// A checkpoint whose tensors have the names of parameters: of an ONNX model, those of the network that its graph is,
 /// with metadata that describe the network; any other checkpoint unchanged.
@@ -74,11 +80,25 @@ fn by_graph(path: &Path, checkpoint: &Checkpoint, options: &WeightsOptions) -> R
         let graph = Graph::new(&config)?;
         match layers.parameters(&graph) {
             Ok(parameters) => {
-                let metadata = own.unwrap_or_else(|| Metadata::new(config));
+                let network = network_name(&config);
+                let mut metadata = own.unwrap_or_else(|| Metadata::new(config));
                 // The checkpoint has the model's tensors in the same order.
                 let places: HashMap<*const Tensor<'_>, usize> =
                     model.tensors().zip(0..).map(|((_, tensor), at)| (std::ptr::from_ref(tensor), at)).collect();
-                let tensors = parameters.into_iter().map(|parameter| tensor(parameter, &places)).collect();
+                let mut tensors: Vec<_> = parameters.into_iter().map(|parameter| tensor(parameter, &places)).collect();
+                if layers.is_quantized() {
+                    let integers = layers.integers(&graph).map_err(|error| failed(&network, error))?;
+                    integers.into_iter().for_each(|(param, layer)| tensors.extend(integer_tensors(param, layer)));
+                    if let Some(units) = checkpoint.metadata().get(UNITS_KEY) {
+                        let units = units_of(units).map_err(|reason| Error::Metadata { path: path.into(), reason })?;
+                        tensors.extend(units);
+                    }
+                    let quantization =
+                        metadata.quantization.get_or_insert_with(|| Quantization::new("as the ONNX model is", 0));
+                    let maps = layers.maps(&graph).into_iter();
+                    quantization.maps =
+                        maps.map(|(name, scale, zero_point)| (name, MapQuantization { scale, zero_point })).collect();
+                }
                 return Ok((metadata, tensors));
             }
             // The one that fails last is the most similar.
@@ -114,6 +134,32 @@ fn candidates(own: Option<&Metadata>, options: &WeightsOptions, classes: usize) 
             Variant::ALL.into_iter().flat_map(padded).chain([encoder]).collect()
         }
     }
+}
+
+/// A layer of integers, whose weight is `param`, as the tensors of a file of a quantized network.
+fn integer_tensors(param: ParamInfo, layer: IntegerLayer) -> [NamedTensor; 3] {
+    let path = param.name.strip_suffix("weight").unwrap_or(&param.name);
+    let channels = layer.scale.len();
+    let floats = |leaf: &str, values: &[f32]| {
+        let bytes = TensorBytes::Bytes(encode(values, Precision::F32));
+        (format!("{path}{leaf}"), Dtype::F32, vec![channels], bytes)
+    };
+    let (scale, bias) = (floats("scale", &layer.scale), floats("bias", &layer.bias));
+    let bytes = layer.weights.into_iter().map(i8::cast_unsigned).collect();
+    [(param.name, Dtype::I8, param.shape, TensorBytes::Bytes(bytes)), scale, bias]
+}
+
+/// The tensors of the units of maps that the text of the metadata holds: for each node scales and offsets, in JSON.
+fn units_of(text: &str) -> std::result::Result<Vec<NamedTensor>, String> {
+    let all: BTreeMap<String, [Vec<f32>; 2]> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let tensor = |(node, units): (String, [Vec<f32>; 2])| {
+        let named = units.into_iter().zip(unit_names(&node));
+        named.filter(|(values, _)| !values.is_empty()).map(|(values, name)| {
+            let bytes = TensorBytes::Bytes(encode(&values, Precision::F32));
+            (name, Dtype::F32, vec![values.len()], bytes)
+        })
+    };
+    Ok(all.into_iter().flat_map(|units| tensor(units).collect::<Vec<_>>()).collect())
 }
 
 /// A parameter as a tensor; `places` are those of the model's tensors among the checkpoint's.

@@ -1,14 +1,15 @@
 //! `hardnet export`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 use hardnet_classifier::Stage;
 use hardnet_data::Pipeline;
-use hardnet_graph::Graph;
+use hardnet_graph::{Graph, Op};
 use hardnet_model::{Conversion, ConversionOptions, Metadata, WeightsFile};
 use hardnet_onnx::{Batch, Export, ExportOptions, Image, IntegerLayer, Norm, Opset, Precision, Quantization};
-use hardnet_params::{FEATURES_KEY, Parameters, QuantizedParameters};
+use hardnet_params::{FEATURES_KEY, Parameters, QuantizedParameters, UNITS_KEY};
 use hardnet_quantize::Quantized;
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
@@ -165,9 +166,14 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
         hardnet_quantize::quantize(&graph, &weights.parameters(), &hardnet_quantize::QuantizeOptions::default())
     });
     let quantized = quantized.transpose()?;
-    let mut options = args.options(&graph, metadata, &pipeline)?.size(size.height, size.width);
+    let mut described = metadata.clone();
+    described.quantization = quantized.as_ref().map(|_| hardnet_params::Quantization::new("without images", 0));
+    let mut options = args.options(&graph, &described, &pipeline)?.size(size.height, size.width);
     if let Some(quantized) = &quantized {
         options = options.quantization(quantization(&graph, quantized)?);
+        if let Some(units) = units(&graph, quantized)? {
+            options = options.metadata(UNITS_KEY, units);
+        }
     }
     let export = Export::new(&graph, &options)?;
     printer.note(format_args!(
@@ -231,6 +237,19 @@ fn write(args: &ExportArgs, weights: &WeightsFile, quantized: Option<&Quantized>
         }
     }
     file.finish()
+}
+
+/// The units of the channels of maps in JSON, if there are any.
+fn units(graph: &Graph, quantized: &Quantized) -> Result<Option<String>> {
+    let graph = graph.inference();
+    // A pool's map has the units of what it reads.
+    let nodes = graph.nodes().iter().filter(|node| matches!(node.op, Op::Conv(_)));
+    let units = nodes.filter_map(|node| {
+        let units = quantized.units(&node.name)?;
+        Some((node.name.as_str(), [units.scale, units.offset]))
+    });
+    let units: BTreeMap<&str, [Vec<f32>; 2]> = units.collect();
+    Ok(if units.is_empty() { None } else { Some(serde_json::to_string(&units)?) })
 }
 
 /// The maps and layers of integers.

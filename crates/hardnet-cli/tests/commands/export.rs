@@ -216,6 +216,9 @@ fn integers_are_pairs_of_nodes() {
     assert!(count("QuantizeLinear") > 5 && count("DequantizeLinear") > 2 * count("QuantizeLinear"));
     let weight = model.initializers.iter().find(|tensor| tensor.info.name == "base.1.conv.weight").unwrap();
     assert_eq!(weight.info.element.to_string(), "i8");
+    // Back to a file of integers.
+    let json = folder.run("inspect --json x.onnx").exits(0).json();
+    assert_eq!((&json["usable"], &json["classes"]), (&true.into(), &3.into()));
     for other in ["--dtype f16", "--keep-norm", "--features stride4"] {
         folder.run(&format!("export small.safetensors y.onnx --int8 qdq {other}")).exits(2).says("cannot be used with");
     }

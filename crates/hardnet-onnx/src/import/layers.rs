@@ -6,6 +6,7 @@ use hardnet_base::excerpt;
 use hardnet_graph::{Activation, Padding, PoolKind};
 
 use super::consts::{Constants, float, int, ints, numbers, refused};
+use super::integers::{Bytes, Integers, Scaled};
 use crate::error::{Error, Result};
 use crate::model::{Attribute, Dim, Model, Node, Tensor};
 
@@ -17,6 +18,12 @@ pub(super) struct Layer<'m> {
     pub(super) op: LayerOp<'m>,
     /// The layers whose concatenation it reads; the image is none of them.
     pub(super) inputs: Vec<Source>,
+    /// For each of them, how much smaller the values are that are read than those that were written, in steps.
+    pub(super) shifts: Vec<i32>,
+    /// Scales and bias of weights of integers.
+    pub(super) integers: Option<Integers<'m>>,
+    /// How the bytes of its map are read, if they are bytes.
+    pub(super) map: Option<Bytes>,
     pub(super) norm: Option<Normalization<'m>>,
     pub(super) activation: Option<Activation>,
 }
@@ -55,6 +62,16 @@ pub(super) struct Normalization<'m> {
     pub(super) eps: f32,
 }
 
+/// A part of a value: a layer's map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    pub(super) source: Source,
+    /// How many of the layer's steps (the operation, normalization, activation) it has.
+    pub(super) steps: usize,
+    /// How its bytes are read, if they are bytes.
+    pub(super) read: Option<Bytes>,
+}
+
 /// What a layer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -64,10 +81,11 @@ pub(super) enum Source {
 
 /// A value that a node writes.
 #[derive(Clone, Debug)]
-enum Flow {
-    /// Maps to be concatenated: each a layer, and how many of its steps (the operation, normalization, activation) the
-    /// value has.
-    Maps(Vec<(Source, usize)>),
+pub(super) enum Flow {
+    /// Maps to be concatenated.
+    Maps(Vec<Piece>),
+    /// Such maps in bytes.
+    Bytes(Vec<Piece>, Bytes),
     /// Probabilities.
     Probabilities,
     /// What this reader does not follow, such as arithmetic of shapes, by the node that wrote it.
@@ -96,13 +114,14 @@ impl<'m> Layers<'m> {
         let mut walk = Walk {
             constants: Constants::new(model)?,
             flows: HashMap::new(),
+            scaled: HashMap::new(),
             layers: Vec::new(),
             preprocesses: false,
             references: 0,
         };
         let image = model.inputs.iter().find(|input| !walk.constants.contains(&input.name));
         let image = image.ok_or_else(|| Error::Node { node: "the graph".into(), reason: "it has no input".into() })?;
-        walk.flows.insert(&image.name, Flow::Maps(vec![(Source::Image, 0)]));
+        walk.flows.insert(&image.name, Flow::Maps(vec![Piece { source: Source::Image, steps: 0, read: None }]));
         for node in &model.nodes {
             walk.node(node)?;
         }
@@ -111,11 +130,16 @@ impl<'m> Layers<'m> {
             || Error::Node { node: excerpt(output), reason: "the first output is not a map of a layer".into() };
         let maps = match walk.flows.get(output) {
             Some(Flow::Maps(maps)) => maps.clone(),
-            Some(Flow::Probabilities) => vec![(Source::Layer(walk.layers.len().saturating_sub(1)), usize::MAX)],
+            Some(Flow::Probabilities) => {
+                vec![Piece {
+                    source: Source::Layer(walk.layers.len().saturating_sub(1)),
+                    steps: usize::MAX,
+                    read: None,
+                }]
+            }
             _ => return Err(reason()),
         };
-        let outputs =
-            maps.iter().map(|&(source, steps)| walk.whole(source, steps).ok_or_else(reason)).collect::<Result<_>>()?;
+        let outputs = maps.iter().map(|&piece| walk.whole(piece).ok_or_else(reason)).collect::<Result<_>>()?;
         let channels = match image.dims.get(1) {
             Some(Dim::Fixed(channels)) if !walk.preprocesses => Some(*channels),
             _ => None,
@@ -140,10 +164,12 @@ impl<'m> Layers<'m> {
 }
 
 /// Layers under construction.
-struct Walk<'m> {
-    constants: Constants<'m>,
-    flows: HashMap<&'m str, Flow>,
-    layers: Vec<Layer<'m>>,
+pub(super) struct Walk<'m> {
+    pub(super) constants: Constants<'m>,
+    pub(super) flows: HashMap<&'m str, Flow>,
+    /// Constants of integers, by the names of what they stand for.
+    pub(super) scaled: HashMap<&'m str, Scaled<'m>>,
+    pub(super) layers: Vec<Layer<'m>>,
     preprocesses: bool,
     /// References to maps so far.
     references: usize,
@@ -156,11 +182,11 @@ const MAX_REFERENCES: usize = 1 << 16;
 impl<'m> Walk<'m> {
     fn node(&mut self, node: &'m Node<'m>) -> Result<()> {
         let output = node.outputs.first().ok_or_else(|| refused(node, "it has no output"))?.as_str();
-        if self.flows.contains_key(output) || self.constants.contains(output) {
+        if self.knows(output) {
             return Err(refused(node, "another node or constant has the name of its output"));
         }
         for input in node.inputs.iter().filter(|input| !input.is_empty()) {
-            if !self.flows.contains_key(input.as_str()) && !self.constants.contains(input) {
+            if !self.knows(input) {
                 return Err(refused(node, format!("it reads `{}`, which no earlier node writes", excerpt(input))));
             }
         }
@@ -183,6 +209,11 @@ impl<'m> Walk<'m> {
                 Some(_) => Flow::Other(node.op.clone()),
                 None => self.flow(node, 0)?.clone(),
             },
+            "QuantizeLinear" => self.quantize(node)?,
+            "DequantizeLinear" => match self.dequantize(node)? {
+                Some(flow) => flow,
+                None => return Ok(()),
+            },
             "Conv" => self.conv(node)?,
             "MaxPool" | "AveragePool" => self.pool(node)?,
             "GlobalAveragePool" => self.layer(node, LayerOp::Mean)?,
@@ -204,11 +235,16 @@ impl<'m> Walk<'m> {
             },
             _ => Flow::Other(node.op.clone()),
         };
-        if let Flow::Maps(maps) = &flow {
+        if let Flow::Maps(maps) | Flow::Bytes(maps, _) = &flow {
             self.refer(node, maps.len())?;
         }
         self.flows.insert(output, flow);
         Ok(())
+    }
+
+    /// Whether a value is known by now.
+    fn knows(&self, name: &str) -> bool {
+        self.flows.contains_key(name) || self.constants.contains(name) || self.scaled.contains_key(name)
     }
 
     /// Counts references to maps.
@@ -220,15 +256,16 @@ impl<'m> Walk<'m> {
         Ok(())
     }
 
-    fn flow(&self, node: &Node<'_>, at: usize) -> Result<&Flow> {
+    pub(super) fn flow(&self, node: &Node<'_>, at: usize) -> Result<&Flow> {
         let name = node.inputs.get(at).map_or("", String::as_str);
         self.flows.get(name).ok_or_else(|| refused(node, format!("its input {at} is not a map")))
     }
 
     /// The maps that input `at` of a node is.
-    fn maps(&self, node: &Node<'_>, at: usize) -> Result<&[(Source, usize)]> {
+    pub(super) fn maps(&self, node: &Node<'_>, at: usize) -> Result<&[Piece]> {
         match self.flow(node, at)? {
             Flow::Maps(maps) => Ok(maps),
+            Flow::Bytes(..) => Err(refused(node, "it reads bytes without their scale")),
             Flow::Probabilities => Err(refused(node, "it reads probabilities")),
             Flow::Other(op) => {
                 Err(refused(node, format!("it reads what a node `{}` writes, which HarDNets do not have", excerpt(op))))
@@ -237,58 +274,82 @@ impl<'m> Walk<'m> {
     }
 
     /// A source that has all of its layer's steps.
-    fn whole(&self, source: Source, steps: usize) -> Option<Source> {
-        match source {
-            Source::Layer(at) if steps != usize::MAX && steps != self.layers[at].steps() => None,
-            _ => Some(source),
+    pub(super) fn whole(&self, piece: Piece) -> Option<Source> {
+        match piece.source {
+            Source::Layer(at) if piece.steps != usize::MAX && piece.steps != self.layers[at].steps() => None,
+            source => Some(source),
         }
     }
 
     /// The layers that input 0 of a node is the concatenation of.
-    fn sources(&self, node: &Node<'_>) -> Result<Vec<Source>> {
-        let whole = |&(source, steps): &(Source, usize)| {
-            let name = || match source {
+    pub(super) fn sources(&self, node: &Node<'_>) -> Result<Vec<Source>> {
+        let whole = |&piece: &Piece| {
+            let name = || match piece.source {
                 Source::Layer(at) => excerpt(&self.layers[at].name),
                 Source::Image => String::new(),
             };
             let reason = || refused(node, format!("it reads `{}` before its normalization or activation", name()));
-            self.whole(source, steps).ok_or_else(reason)
+            let source = self.whole(piece).ok_or_else(reason)?;
+            // A map of bytes is read as bytes.
+            match source {
+                Source::Layer(at) if self.layers[at].map.is_some() && piece.read.is_none() => {
+                    Err(refused(node, format!("it reads `{}` before it becomes bytes", name())))
+                }
+                _ => Ok(source),
+            }
         };
         self.maps(node, 0)?.iter().map(whole).collect()
     }
 
     /// Adds a layer.
     fn layer(&mut self, node: &Node<'_>, op: LayerOp<'m>) -> Result<Flow> {
+        self.layer_of(node, op, None)
+    }
+
+    fn layer_of(&mut self, node: &Node<'_>, op: LayerOp<'m>, integers: Option<Integers<'m>>) -> Result<Flow> {
         let inputs = self.sources(node)?;
         self.refer(node, inputs.len())?;
+        let shifts = self.shifts(node, &op, integers.is_some())?;
         let name = if node.name.is_empty() { node.outputs[0].clone() } else { node.name.clone() };
-        self.layers.push(Layer { name, op, inputs, norm: None, activation: None });
+        self.layers.push(Layer { name, op, inputs, shifts, integers, map: None, norm: None, activation: None });
         Ok(self.last())
     }
 
     fn last(&self) -> Flow {
         let at = self.layers.len() - 1;
-        Flow::Maps(vec![(Source::Layer(at), self.layers[at].steps())])
+        Flow::Maps(vec![Piece { source: Source::Layer(at), steps: self.layers[at].steps(), read: None }])
     }
 
     /// The layer that input 0 of a node is, if its last step is that value and it is the last layer.
     fn step(&mut self, node: &Node<'_>) -> Result<&mut Layer<'m>> {
         let last = self.layers.len().wrapping_sub(1);
         match *self.maps(node, 0)? {
-            [(Source::Layer(at), steps)] if at == last && steps == self.layers[at].steps() => Ok(&mut self.layers[at]),
+            [Piece { source: Source::Layer(at), steps, read: None }]
+                if at == last && steps == self.layers[at].steps() && self.layers[at].map.is_none() =>
+            {
+                Ok(&mut self.layers[at])
+            }
             _ => Err(refused(node, "it does not follow a convolution")),
         }
     }
 
     fn conv(&mut self, node: &'m Node<'m>) -> Result<Flow> {
-        let weight = self.constants.input(node, 1, "weight")?;
+        let scaled = node.inputs.get(1).and_then(|name| self.scaled.get(name.as_str())).copied();
+        let weight = match scaled {
+            Some(scaled) => scaled.tensor,
+            None => self.constants.input(node, 1, "weight")?,
+        };
         let [_, _, rows, columns] = weight.info.dims[..] else {
             return Err(refused(node, "its weight does not have four extents"));
         };
-        let bias = match node.inputs.get(2).filter(|name| !name.is_empty()) {
-            Some(_) => Some(self.constants.input(node, 2, "bias")?),
-            None => None,
+        let (bias, bias_scale) = match node.inputs.get(2).filter(|name| !name.is_empty()) {
+            Some(name) => match self.scaled.get(name.as_str()).filter(|_| scaled.is_some()) {
+                Some(bias) => (Some(bias.tensor), Some(bias.scale)),
+                None => (Some(self.constants.input(node, 2, "bias")?), None),
+            },
+            None => (None, None),
         };
+        let integers = scaled.map(|scaled| Integers { scale: scaled.scale, bias_scale });
         let kernel = ints(node, "kernel_shape", [rows, columns])?;
         if kernel != [rows, columns] {
             return Err(refused(node, "`kernel_shape` is not that of its weight"));
@@ -303,7 +364,7 @@ impl<'m> Walk<'m> {
             padding: padding(node)?,
             groups,
         };
-        self.layer(node, op)
+        self.layer_of(node, op, integers)
     }
 
     fn pool(&mut self, node: &Node<'_>) -> Result<Flow> {
@@ -401,10 +462,10 @@ impl<'m> Walk<'m> {
     /// What makes a list of the means of channels.
     fn flatten(&mut self, node: &Node<'_>) -> Result<Flow> {
         match self.maps(node, 0) {
-            Ok(&[(Source::Layer(at), steps)])
+            Ok(&[piece @ Piece { source: Source::Layer(at), .. }])
                 if matches!(self.layers[at].op, LayerOp::Mean | LayerOp::Linear { .. }) =>
             {
-                Ok(Flow::Maps(vec![(Source::Layer(at), steps)]))
+                Ok(Flow::Maps(vec![piece]))
             }
             Ok(_) => Err(refused(node, "it does not follow the mean of every channel")),
             Err(_) => Ok(Flow::Other(node.op.clone())),
@@ -436,7 +497,7 @@ impl<'m> Walk<'m> {
         else {
             return Ok(false);
         };
-        let [(Source::Layer(at), 1)] = maps[..] else { return Ok(false) };
+        let [Piece { source: Source::Layer(at), steps: 1, .. }] = maps[..] else { return Ok(false) };
         let alone = at + 1 == self.layers.len() && self.layers[at].steps() == 1;
         match &mut self.layers[at].op {
             LayerOp::Linear { bias: bias @ None, .. } if alone => *bias = Some(tensor),
@@ -449,8 +510,8 @@ impl<'m> Walk<'m> {
     fn preprocessing(&mut self, node: &Node<'_>) -> Result<Flow> {
         let maps = (0..node.inputs.len()).find(|&at| !self.constants.contains(&node.inputs[at]));
         match maps.map(|at| self.maps(node, at)) {
-            Some(Ok([(Source::Image, steps)])) => {
-                let flow = Flow::Maps(vec![(Source::Image, *steps)]);
+            Some(Ok([piece @ Piece { source: Source::Image, .. }])) => {
+                let flow = Flow::Maps(vec![*piece]);
                 self.preprocesses = true;
                 Ok(flow)
             }
@@ -461,7 +522,7 @@ impl<'m> Walk<'m> {
 
 impl Layer<'_> {
     /// The operation itself, and what follows it.
-    fn steps(&self) -> usize {
+    pub(super) fn steps(&self) -> usize {
         1 + usize::from(self.norm.is_some()) + usize::from(self.activation.is_some())
     }
 }

@@ -37,7 +37,8 @@ impl<'m> Layers<'m> {
         pairs.take_while(|(node, layer)| Check { node, layer }.reads().is_ok()).count()
     }
 
-    /// The parameters of `graph`, in the order of [`Graph::params`].
+    /// The parameters of `graph`, in the order of [`Graph::params`], but for those of layers whose weights are
+    /// [integers](Self::integers).
     ///
     /// A normalization that is folded into its convolution comes back as one that gives the convolution's bias: weight
     /// 1, mean 0, and a variance that with the epsilon is 1.
@@ -57,7 +58,8 @@ impl<'m> Layers<'m> {
         for (at, (node, layer)) in nodes.iter().zip(&self.layers).enumerate() {
             let check = Check { node, layer };
             check.reads()?;
-            let own = params.iter().filter(|param| param.node == at + 1);
+            // Those of a layer of integers are its own.
+            let own = params.iter().filter(|param| param.node == at + 1 && layer.integers.is_none());
             check.parameters(own.cloned(), &mut all)?;
         }
         let named = |id: usize| graph.nodes()[id].name.clone();
@@ -87,18 +89,18 @@ fn ids(sources: &[Source]) -> Vec<usize> {
 }
 
 /// A layer of a model against that of a network.
-struct Check<'a, 'm> {
-    node: &'a GraphNode,
-    layer: &'a Layer<'m>,
+pub(super) struct Check<'a, 'm> {
+    pub(super) node: &'a GraphNode,
+    pub(super) layer: &'a Layer<'m>,
 }
 
 impl<'m> Check<'_, 'm> {
-    fn differs(&self, reason: impl Into<String>) -> Error {
+    pub(super) fn differs(&self, reason: impl Into<String>) -> Error {
         let layer = format!("{}` is node `{}", self.node.name, excerpt(&self.layer.name));
         Error::Layer { layer, reason: reason.into() }
     }
 
-    fn expect<T: PartialEq + std::fmt::Debug>(&self, what: &str, found: T, expected: T) -> Result<()> {
+    pub(super) fn expect<T: PartialEq + std::fmt::Debug>(&self, what: &str, found: T, expected: T) -> Result<()> {
         if found == expected {
             return Ok(());
         }
@@ -157,7 +159,7 @@ impl<'m> Check<'_, 'm> {
         Ok(())
     }
 
-    fn groups(&self, conv: &Conv) -> usize {
+    pub(super) fn groups(&self, conv: &Conv) -> usize {
         match conv.grouping {
             Grouping::Groups(groups) => groups,
             Grouping::Depthwise => conv.channels,

@@ -1,10 +1,10 @@
 //! Models that are not the networks they are read for, and models that make no sense.
 
-use hardnet_graph::{BlockConfig, Config, Graph, Stem, StemConv, StemPadding};
+use hardnet_graph::{BlockConfig, Config, Graph, Op, ParamKind, Stem, StemConv, StemPadding};
 
 use super::*;
 use crate::model::{Attribute, ElementType, Model, Node, Tensor, TensorInfo};
-use crate::{Export, ExportOptions, Norm};
+use crate::{Export, ExportOptions, IntegerLayer, Norm, Quantization};
 
 fn config() -> Config {
     let convs = [(4, 2), (6, 1)].map(|(channels, stride)| StemConv { channels, kernel: 3, stride }).to_vec();
@@ -193,4 +193,112 @@ fn other_ways_to_write_a_network_are_read() {
     model.nodes.retain(|node| node.op != "Add");
     model.nodes.last_mut().unwrap().inputs[0] = "product".into();
     assert_eq!(read(&model), Ok(expected));
+}
+
+/// The model of a network whose stem narrows to maps of both zero points, with layers of integers, and these.
+fn quantized() -> (Model<'static>, Vec<(String, IntegerLayer)>, Graph) {
+    let graph = Graph::new(&config()).unwrap();
+    let inference = graph.inference();
+    let params = inference.params();
+    let mut quantization = Quantization::default();
+    let mut layers = Vec::new();
+    for (id, node) in inference.nodes().iter().enumerate() {
+        let zero_point = if id % 3 == 1 { 128 } else { 0 };
+        match node.op {
+            Op::Conv(_) => quantization = quantization.map(&node.name, 0.03125, zero_point),
+            Op::Pool(_) => {
+                let zero_point = if node.inputs[0] % 3 == 1 { 128 } else { 0 };
+                quantization = quantization.map(&node.name, 0.03125, zero_point);
+            }
+            _ => {}
+        }
+        let weight = params.iter().find(|param| param.node == id && param.kind == ParamKind::ConvWeight);
+        if let (Some(weight), true) = (weight, node.inputs != [0]) {
+            quantization = quantization.layer(&node.name);
+            let channels = weight.shape[0];
+            layers.push((
+                node.name.clone(),
+                IntegerLayer {
+                    weights: (0..weight.count()).map(|at| (at * 37 % 255) as u8 as i8).map(|w| w.max(-127)).collect(),
+                    scale: (0..channels).map(|at| 0.03125 / (1 << (10 + at % 3)) as f32).collect(),
+                    bias: (0..channels).map(|at| 0.25 * at as f32 - 0.5).collect(),
+                },
+            ));
+        }
+    }
+    let export = Export::new(&graph, &ExportOptions::default().quantization(quantization)).unwrap();
+    let mut file = Vec::new();
+    let mut values = |param: &hardnet_graph::ParamInfo| Ok(vec![0.5; param.count()]);
+    let mut layer = |name: &str| Ok(layers.iter().find(|(own, _)| own == name).unwrap().1.clone());
+    export.write_quantized(&mut values, &mut layer, &mut file).unwrap();
+    let file: &'static [u8] = file.leak();
+    (Model::parse(file).unwrap(), layers, graph)
+}
+
+#[test]
+fn layers_of_integers_come_back() {
+    let (model, layers, graph) = quantized();
+    let shifted = model.nodes.iter().filter(|node| node.name.ends_with(".shifted")).count();
+    assert!(shifted > 0, "no maps of several zero points are joined");
+    let found = Layers::new(&model).unwrap();
+    assert!(found.is_quantized());
+    let integers = found.integers(&graph).unwrap();
+    assert_eq!(integers.len(), layers.len());
+    for ((param, found), (node, layer)) in integers.iter().zip(&layers) {
+        assert!(param.name.starts_with(node.as_str()));
+        // Every scale and bias is a whole number of units here.
+        assert_eq!(found, layer, "{node}");
+    }
+    let floats = found.parameters(&graph).unwrap();
+    assert_eq!(floats.len() + 5 * layers.len(), graph.params().len());
+    let maps = found.maps(&graph);
+    assert!(maps.iter().all(|(_, scale, _)| *scale == 0.03125) && maps.iter().any(|(.., zero)| *zero == 128));
+}
+
+/// The reason why a changed model of integers is refused.
+#[track_caller]
+fn refused_integers(change: impl FnOnce(&mut Model<'static>), reason: &str) {
+    let (mut model, _, graph) = quantized();
+    change(&mut model);
+    let error = Layers::new(&model).and_then(|layers| {
+        layers.parameters(&graph)?;
+        layers.integers(&graph).map(|_| ())
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains(reason), "expected {reason:?} in {error:?}");
+}
+
+fn number(name: &'static str, value: f32) -> impl FnOnce(&mut Model<'static>) {
+    move |model| {
+        let tensor = model.initializers.iter_mut().find(|tensor| tensor.info.name == name).unwrap();
+        tensor.bytes = value.to_le_bytes().repeat(tensor.info.count().unwrap()).into();
+    }
+}
+
+#[test]
+fn integers_that_make_no_sense_are_refused() {
+    refused_integers(number("base.1.scale", f32::NAN), "its scale is not one number above zero");
+    refused_integers(number("base.1.scale", 0.0), "its scale is not one number above zero");
+    refused_integers(number("base.1.conv.weight.scale", -1.0), "a scale above zero for each output channel");
+    refused_integers(number("base.1.conv.weight.scale", f32::INFINITY), "a scale above zero for each output channel");
+    refused_integers(number("base.2.scale", 0.5), "expected one scale for all maps that are joined");
+    refused_integers(with("base.1.conv.weight.dequantized", |node| set(node, "axis", Attribute::Int(1))), "its scales");
+    refused_integers(
+        with("base.1.dequantize", |node| node.inputs[1] = "base.1.conv.weight.scale".into()),
+        "one number",
+    );
+    refused_integers(with("base.1.dequantize", |node| node.inputs[2] = "base.1.scale".into()), "one byte without sign");
+    refused_integers(with("base.1.quantize", |node| node.inputs[0] = "base.1.conv".into()), "in another way");
+    refused_integers(with("base.1.conv", |node| node.inputs[0] = "base.0.float".into()), "before it becomes bytes");
+    refused_integers(
+        with("base.1.conv", |node| node.inputs[0] = "base.0.quantized".into()),
+        "bytes without their scale",
+    );
+    refused_integers(with("base.0.quantize", |node| node.inputs[0] = "input".into()), "it quantizes the image");
+    let ones = |model: &mut Model<'static>| {
+        let name = "base.1.conv.weight.zero_point";
+        let tensor = model.initializers.iter_mut().find(|tensor| tensor.info.name == name).unwrap();
+        tensor.bytes = vec![1; tensor.bytes.len()].into();
+    };
+    refused_integers(ones, "its zero points are not zero");
 }

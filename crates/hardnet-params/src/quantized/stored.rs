@@ -29,7 +29,7 @@ pub(super) fn names(param: &ParamInfo) -> [String; 3] {
 }
 
 /// The names of the units of a map.
-pub(super) fn unit_names(node: &str) -> [String; 2] {
+pub(crate) fn unit_names(node: &str) -> [String; 2] {
     ["scale", "offset"].map(|leaf| format!("{node}.unit.{leaf}"))
 }
 

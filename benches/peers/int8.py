@@ -1,0 +1,207 @@
+"""Time HarDNet in 8-bit integers in other engines, quantized by their own tools, and record it in
+docs/performance/int8-peers.json.
+
+    python3 -m venv .venv-peers && . .venv-peers/bin/activate
+    pip install -r benches/peers/requirements.txt nncf pillow
+    cargo build --release -p hardnet-cli
+    python benches/peers/int8.py --images PHOTOGRAPHS
+
+runs four networks in batches of 1 and 8 on 1 and 2 threads, as `compare.py` does in f32, with the same weights. Each engine
+quantizes the ONNX file of `hardnet export` once, with crops of the images in the folder `--images`:
+
+* OpenVINO: NNCF's `quantize` with its defaults and 300 crops.
+* ONNX Runtime: `quantize_static`, QDQ, u8 maps and i8 weights per channel, 60 crops.
+* MNN: `mnnconvert --weightQuantBits 8`, and maps that are quantized as the network runs (`memory` at `low`).
+  `mnnquant` of its Python package ends with an error on every network.
+* ncnn: its Python package has no tools for integers.
+
+`--agreement` prints how often the first class of a thousand other crops is that of the engine in f32 instead. Where other
+programs share the processor, `--prefix "chrt -f 50"` gives the engines precedence.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import compare
+from compare import record
+
+PEERS = {"openvino": "openvino", "onnxruntime": "onnxruntime", "mnn": "MNN"}
+MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def crops(arguments, name, count):
+    """Normalized crops of the photographs; `name` is a seed."""
+    from PIL import Image
+
+    file = arguments.cache / f"crops-{name}-{count}.npy"
+    if not file.exists():
+        random = np.random.default_rng(name)
+        files = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+        images = [Image.open(path).convert("RGB") for path in files]
+        out = np.empty((count, 224, 224, 3), np.uint8)
+        for at in range(count):
+            image = images[at % len(images)]
+            side = min(image.size) * random.uniform(0.4, 1.0)
+            left, top = (random.uniform(0, extent - side) for extent in image.size)
+            out[at] = np.asarray(image.resize((224, 224), Image.BILINEAR, box=(left, top, left + side, top + side)))
+        np.save(file, out)
+    return np.load(file, mmap_mode="r")
+
+
+def planes(crop):
+    return np.ascontiguousarray(((crop.astype(np.float32) / 255 - MEAN) / STD).transpose(0, 3, 1, 2))
+
+
+def quantize(model, peer, arguments):
+    """Writes the quantized network of a peer, if it is missing."""
+    source, target = arguments.cache / f"{model}.onnx", arguments.cache / f"{model}.int8.{peer}"
+    target = target.with_suffix({"openvino": ".xml", "onnxruntime": ".onnx", "mnn": ".mnn"}[peer])
+    if target.exists():
+        return
+    if peer == "openvino":
+        import nncf
+        import openvino
+
+        images = crops(arguments, 1, 300)
+        dataset = nncf.Dataset(range(300), lambda at: planes(images[at : at + 1]))
+        quantized = nncf.quantize(openvino.Core().read_model(source), dataset, subset_size=300)
+        openvino.save_model(quantized, target, compress_to_fp16=False)
+    elif peer == "onnxruntime":
+        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+        class Reader(CalibrationDataReader):
+            images = iter(crops(arguments, 1, 300)[:60])
+
+            def get_next(self):
+                image = next(self.images, None)
+                return None if image is None else {"input": planes(image[np.newaxis])}
+
+        types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+        quantize_static(source, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, **types)
+    else:
+        files = ["--modelFile", source, "--MNNModel", target, "--weightQuantBits", "8"]
+        subprocess.run(["mnnconvert", "-f", "ONNX", *files, "--bizCode", "x"], check=True, stdout=subprocess.DEVNULL)
+
+
+def network(peer, file, batch, threads):
+    if peer == "openvino":
+        import openvino
+
+        network = openvino.Core().read_model(f"{file}.xml" if file.suffix else f"{file}.onnx")
+        network.reshape([batch, 3, 224, 224])
+        hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        request = openvino.Core().compile_model(network, "CPU", hints).create_infer_request()
+        return lambda x: request.infer({0: x})[0]
+    if peer == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(f"{file}.onnx", options, providers=["CPUExecutionProvider"])
+        return lambda x: session.run(None, {"input": x})[0]
+    import MNN.expr
+    import MNN.nn
+
+    settings = {"backend": "CPU", "numThread": threads, "precision": "high", "memory": "low"}
+    runtime = MNN.nn.create_runtime_manager((settings,))
+    module = MNN.nn.load_module_from_file(f"{file}.mnn", ["input"], ["logits"], runtime_manager=runtime)
+    return lambda x: np.array(module.forward([MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)])[0].read())
+
+
+def worker(peer, model, batch, threads, arguments):
+    """Measures one engine in this process, or computes logits."""
+    run = network(peer, arguments.cache / f"{model}.int8", batch, threads)
+    if arguments.agreement:
+        images, same, f32 = crops(arguments, 2, 1000), 0, network(peer, arguments.cache / model, batch, threads)
+        for at in range(0, 1000, batch):
+            x = planes(images[at : at + batch])
+            first, expected = (each(x).reshape(batch, -1).argmax(1) for each in (run, f32))
+            same += int((first == expected).sum())
+        print(json.dumps({"agreement": same / 1000}))
+        return
+    x = planes(crops(arguments, 2, 1000)[:batch])
+    for _ in range(compare.WARM_UP):
+        run(x)
+    times, end = [], time.perf_counter() + arguments.seconds
+    while len(times) < compare.LEAST or time.perf_counter() < end:
+        started = time.perf_counter()
+        run(x)
+        times.append(1e3 * (time.perf_counter() - started))
+    print(json.dumps({"ms": statistics.median(times), "mib": compare.peak_rss_mib()}))
+
+
+def ask(peer, model, batch, threads, arguments):
+    """The figures of one engine, measured in a process of its own."""
+    common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
+    common += ["--images", arguments.images, "--cache", arguments.cache, *(["--agreement"] if arguments.agreement else [])]
+    command = [*shlex.split(arguments.prefix), sys.executable, __file__, *common, "--worker", peer]
+    environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
+    return record.report(*command, env=environment)
+
+
+def write(model, batch, threads, seen):
+    times = [round(statistics.median(result["ms"] for result in seen[peer]), 2) for peer in PEERS]
+    memory = [round(min(result["mib"] for result in seen[peer])) for peer in PEERS]
+    rows = {tuple(old[:3]): old for old in record.rows("int8-peers")}
+    rows[model, batch, threads] = [model, batch, threads, *times, *memory]
+    order = lambda key: (record.MODELS.index(key[0]), key[2], key[1])
+    record.write(
+        "int8-peers",
+        title="Other engines in 8-bit integers",
+        text="Median milliseconds for a batch of images of 224x224 pixels, networks quantized by the engines' own tools with "
+        "crops of photographs, all engines interleaved in the same minutes with precedence over other programs. Memory is the "
+        "peak resident set of the process in MiB, with Python and NumPy. MNN quantizes maps as the network runs.",
+        command="python benches/peers/int8.py --images PHOTOGRAPHS",
+        commit=record.commit(),
+        versions={name: importlib.metadata.version(package) for name, package in {**PEERS, "nncf": "nncf"}.items()},
+        columns=["model", "batch", "threads", *PEERS, *(f"{peer} MiB" for peer in PEERS)],
+        rows=[rows[key] for key in sorted(rows, key=order)],
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--models", nargs="+", choices=record.MODELS, default=record.MODELS)
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's runs in a round")
+    parser.add_argument("--prefix", default="", help="command that runs an engine")
+    parser.add_argument("--ours", default=record.PROGRAM, help="our program, which exports the networks")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers" / "exported")
+    parser.add_argument("--agreement", action="store_true", help="print how often first classes are those of f32")
+    parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        [model], [batch], [threads] = arguments.models, arguments.batches, arguments.threads
+        return worker(arguments.worker, model, batch, threads, arguments)
+    for model in arguments.models:
+        compare.prepare(model, arguments)
+        for peer in PEERS:
+            quantize(model, peer, arguments)
+        if arguments.agreement:
+            print(model, {peer: ask(peer, model, 8, 2, arguments)["agreement"] for peer in PEERS}, flush=True)
+            continue
+        for threads in arguments.threads:
+            for batch in arguments.batches:
+                seen = {peer: [] for peer in PEERS}
+                for _ in range(arguments.rounds):
+                    for peer in PEERS:
+                        seen[peer].append(ask(peer, model, batch, threads, arguments))
+                write(model, batch, threads, seen)
+
+
+if __name__ == "__main__":
+    main()
