@@ -65,6 +65,7 @@ impl FileSource {
 
 /// A network ready to compute images of one size.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a classifier has one")]
 pub(crate) enum Network {
     /// A plan has memory for one batch, so callers take turns.
     Native(Mutex<Plan>),

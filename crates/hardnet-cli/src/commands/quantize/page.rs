@@ -132,7 +132,7 @@ fn layers(report: &QuantizeReport) -> String {
         "<section>\n<h2>Layers</h2>\n<p>Range: the least and the greatest value that a channel of the map is meant to \
          hold. Spread: the widest range of a channel over the narrowest. Cut off: weights beyond their scale.</p>\n\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Layers\">\n<table>\n\
-         <thead><tr><th>Layer</th><th class=\"wide\">Operation</th><th class=\"n\">Range</th>\
+         <thead><tr><th>Layer</th><th class=\"wide\">Operation</th><th class=\"n wide\">Range</th>\
          <th class=\"n wide\">Spread</th><th class=\"n wide\">Zero</th><th class=\"n wide\">Cut off</th>\
          <th class=\"n\">Weights, dB</th><th class=\"n\">Map, dB</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n\
          </div>\n</section>\n"
@@ -149,7 +149,7 @@ fn row(layer: &Layer) -> String {
     };
     let [low, high] = report.range.map(|value| format!("{value:.2}").replace('-', "−"));
     format!(
-        "<tr><td>{}</td><td class=\"wide\">{}</td><td class=\"n\">{low} to {high}</td><td class=\"n wide\">{:.1}</td>\
+        "<tr><td>{}</td><td class=\"wide\">{}</td><td class=\"n wide\">{low} to {high}</td><td class=\"n wide\">{:.1}</td>\
          <td class=\"n wide\">{}</td><td class=\"n wide\">{cut_off}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n",
         name(&report.name),
         name(&report.op),
