@@ -275,6 +275,15 @@ def page():
     for network in (network for network in NETWORKS if network in cells):
         row = [cell(cells[network][DEFAULT].get(reader, ""), FORMS[DEFAULT][2]) for reader in readers]
         lines.append(f"| {network} | {' | '.join(row)} |")
+    missing = {}
+    for network in NETWORKS:
+        for form in FORMS:
+            absent = [reader for reader in readers if reader not in cells.get(network, {}).get(form, {})]
+            if absent:
+                missing.setdefault(network, []).append(form)
+    if missing:
+        listed = "; ".join(f"{network}: {', '.join(forms)}" for network, forms in missing.items())
+        lines += ["", *textwrap.wrap(f"Not measured with every program: {listed}.", 118)]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     lines += ["", *textwrap.wrap(f"Versions: {versions}.", 118)]
     text = PAGE.read_text()
