@@ -15,7 +15,7 @@ pub(crate) use download::DownloadProgress;
 /// Time between two lines where no bar is shown.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Progress over a known number of images.
+/// Progress over a known number of images, or over an unknown one if it is 0.
 pub(crate) struct Progress {
     printer: Printer,
     bar: Option<ProgressBar>,
@@ -28,7 +28,10 @@ impl Progress {
     pub(crate) fn new(printer: Printer, total: usize) -> Self {
         let bar = printer.shows_bars().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images  {elapsed} (eta {eta})  {msg}");
+            let style = match total {
+                0 => ProgressStyle::with_template("{spinner} {pos} images  {elapsed}  {msg}"),
+                _ => ProgressStyle::with_template("{bar:30} {pos}/{len} images  {elapsed} (eta {eta})  {msg}"),
+            };
             bar.with_style(style.expect("the template is valid"))
         });
         Self { printer, bar, total: total as u64, started: Instant::now(), last_line: Instant::now() }
@@ -58,7 +61,8 @@ impl Progress {
     fn line(&mut self, done: usize, speed: f64, message: impl Into<String>) {
         if self.printer.shows_progress() && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            self.printer.note(format_args!("{done}/{} images  {speed:.1} images/s  {}", self.total, message.into()));
+            let of = if self.total > 0 { format!("/{}", self.total) } else { String::new() };
+            self.printer.note(format_args!("{done}{of} images  {speed:.1} images/s  {}", message.into()));
         }
     }
 

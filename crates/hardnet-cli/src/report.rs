@@ -62,6 +62,9 @@ pub(crate) struct Data {
     pub(crate) class_map: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) devkit: Option<String>,
+    /// Number of tar files of `--webdataset`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) tars: Option<usize>,
     /// Number of images, including unreadable ones.
     pub(crate) images: usize,
 }

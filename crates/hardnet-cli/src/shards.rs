@@ -1,11 +1,12 @@
 //! `--shard`: one process of several that share the images, and what a shard says of itself for `hardnet merge`.
 
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
 use hardnet_base::sha256;
-use hardnet_data::{Launcher, LauncherError, Sample, Shard};
+use hardnet_data::{Launcher, LauncherError, Sample, Shard, TarChunks, WebDataset};
 use hardnet_eval::RunRecord;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ use crate::printer::Printer;
 
 /// Bytes of names that are digested together.
 const TOGETHER: usize = 1 << 20;
+
+/// Images of a tar file that are evaluated together, at least.
+const CHUNK: usize = 512;
 
 /// Options of a shard.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -39,6 +43,14 @@ pub(crate) struct Part {
     /// Number of images of all processes together.
     pub(crate) total: usize,
     pub(crate) shard: Option<ShardRecord>,
+    /// Images that are not known before they are read.
+    pub(crate) stream: Option<Stream>,
+}
+
+/// Tar files, and which of them this process reads.
+pub(crate) struct Stream {
+    pub(crate) dataset: WebDataset,
+    own: Range<usize>,
 }
 
 /// A shard and all that its numbers depend on, besides what a result says in any case. Field names are API.
@@ -48,11 +60,14 @@ pub(crate) struct ShardRecord {
     pub(crate) index: usize,
     /// The number of shards.
     pub(crate) count: usize,
-    /// Its first image, as a number from 0 among those of all shards.
+    /// Number of tar files, if the images are in those of webdataset.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) tars: Option<usize>,
+    /// Its first image, or tar file, as a number from 0 among those of all shards.
     pub(crate) first: usize,
-    /// The image after its last one.
+    /// The image, or tar file, after its last one.
     pub(crate) end: usize,
-    /// SHA-256 of the names and labels of all images, in their order.
+    /// SHA-256 of the names and labels of all images, in their order; or of the names of the tar files.
     pub(crate) images_sha256: String,
     pub(crate) settings: ShardSettings,
 }
@@ -65,6 +80,9 @@ pub(crate) struct ShardSettings {
     pub(crate) isa: String,
     pub(crate) batch_size: usize,
     pub(crate) batch_invariant: bool,
+    /// `--precision`, if it is given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) precision: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) weights_entry: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty", default)]
@@ -171,7 +189,9 @@ impl Part {
         printer: &Printer,
     ) -> Result<Self> {
         let total = samples.len();
-        let Some(shard) = shard else { return Ok(Self { samples: Arc::new(samples), total, shard: None }) };
+        let Some(shard) = shard else {
+            return Ok(Self { samples: Arc::new(samples), total, shard: None, stream: None });
+        };
         let settings = settings()?;
         let record = ShardRecord::new(shard, &samples, settings);
         printer.note(format_args!(
@@ -180,14 +200,53 @@ impl Part {
             record.first
         ));
         let own = samples[record.first..record.end].to_vec();
-        Ok(Self { samples: Arc::new(own), total, shard: Some(record) })
+        Ok(Self { samples: Arc::new(own), total, shard: Some(record), stream: None })
+    }
+
+    /// The tar files of `shard`, or all of them without one.
+    pub(crate) fn of_tars(
+        dataset: WebDataset,
+        shard: Option<Shard>,
+        settings: impl FnOnce() -> Result<ShardSettings>,
+        printer: &Printer,
+    ) -> Result<Self> {
+        let tars = dataset.tars().len();
+        let own = shard.map_or(0..tars, |shard| shard.range(tars, 1));
+        let record = |shard: Shard| {
+            printer.note(format_args!("shard {shard}: {} of {tars} tar files, from number {}", own.len(), own.start));
+            let names = dataset.tars().iter().map(|tar| format!("{}\n", tar.display()));
+            Ok::<_, Failure>(ShardRecord {
+                index: shard.index(),
+                count: shard.count(),
+                tars: Some(tars),
+                first: own.start,
+                end: own.end,
+                images_sha256: digest(names),
+                settings: settings()?,
+            })
+        };
+        let shard = shard.map(record).transpose()?;
+        Ok(Self { samples: Arc::default(), total: 0, shard, stream: Some(Stream { dataset, own }) })
+    }
+}
+
+impl Stream {
+    /// The number of tar files of all processes together.
+    pub(crate) fn tars(&self) -> usize {
+        self.dataset.tars().len()
+    }
+
+    /// The images of this process with one of `classes` classes, some whole batches at a time.
+    pub(crate) fn chunks(&self, classes: usize, batch_size: usize) -> TarChunks {
+        let images = CHUNK.next_multiple_of(batch_size.max(1));
+        self.dataset.read(self.own.clone(), Some(classes), images)
     }
 }
 
 impl ShardRecord {
-    /// The number of its images.
-    pub(crate) fn images(&self) -> Option<usize> {
-        self.end.checked_sub(self.first)
+    /// Whether it may have so many images; that of tar files is not known before.
+    pub(crate) fn has_images(&self, images: Option<usize>) -> bool {
+        images.is_some() && (self.tars.is_some() || images == self.end.checked_sub(self.first))
     }
 
     /// The record of `shard` of `samples`.
@@ -200,6 +259,7 @@ impl ShardRecord {
         Self {
             index: shard.index(),
             count: shard.count(),
+            tars: None,
             first: range.start,
             end: range.end,
             images_sha256: digest(lines),
@@ -225,6 +285,7 @@ impl ShardSettings {
             batch_size,
             // Only the native engine can.
             batch_invariant: args.batch_invariant() && engine == "native",
+            precision: args.precision().map(|precision| precision.to_string()),
             weights_entry: weights.wrapper.clone(),
             weights_prefix: weights.prefix.clone(),
             output,

@@ -104,8 +104,16 @@ pub struct DataRecord {
     /// List of the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
-    /// Number of images, including unreadable ones.
+    /// Number of tar files, if the images are in those of webdataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tars: Option<usize>,
+    /// Number of images, including unreadable ones; 0, and not written, if they are not counted before they are read.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub images: usize,
+}
+
+fn is_zero(images: &usize) -> bool {
+    *images == 0
 }
 
 impl RunRecord {
@@ -147,6 +155,12 @@ impl DataRecord {
     /// Sets the folder, archive or IDX file.
     pub fn data_dir(mut self, path: Option<String>) -> Self {
         self.data_dir = path;
+        self
+    }
+
+    /// Sets the number of tar files.
+    pub fn tars(mut self, tars: Option<usize>) -> Self {
+        self.tars = tars;
         self
     }
 

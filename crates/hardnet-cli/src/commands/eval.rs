@@ -11,7 +11,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
-use hardnet_data::{Classes, Dataset, Shard};
+use hardnet_data::{Classes, Dataset, LabelRule, Shard, WebDataset};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
@@ -51,6 +51,14 @@ pub(crate) struct EvalArgs {
     /// LOC_val_solution.csv
     #[arg(long, value_name = "FILE")]
     val_list: Option<PathBuf>,
+    /// Images: tar files as webdataset writes them, such as 'val-{000000..000099}.tar', each image with a file .cls of
+    /// the same key that holds the index of its class. They are read from front to back and may be any number
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        conflicts_with_all = ["data_dir", "val_list", "num_samples", "report", "class_map", "devkit"]
+    )]
+    webdataset: Option<String>,
     #[command(flatten)]
     labels: LabelArgs,
     /// Batch size
@@ -108,18 +116,27 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     args.segmentation.refuse()?;
     let registered = (model.path(), model.registered());
     let pipelines = args.pipeline.resolve(model.config(), model.pipeline(), registered, printer)?;
-    let images = demo.map_or_else(|| Images::given(args), |demo| Ok(Images::Demo(demo)))?;
+    let tars = args.webdataset.as_deref().map(WebDataset::from_pattern).transpose()?;
+    let images = demo.map_or_else(|| Images::given(args, tars), |demo| Ok(Images::Demo(demo)))?;
     let first = &pipelines[0].pipeline;
     check_side(model.config(), first.crop as usize)?;
     let published_for = model.registered().map(|entry| entry.images.as_str());
     let MappedClasses { classes, names } = classes(model.config().classes(), model.labels(), args.labels.class_map())?;
     let dataset = on_own_thread(|| images.dataset(args, classes, printer))?;
-    let rule = dataset.rule;
+    let (rule, tars) = (dataset.rule, matches!(images, Images::Tars(_)));
     // After the list, so that its errors are reported at once.
-    let model = model.with_labels(names).build(first, args.batch_size.min(dataset.samples.len()), printer)?;
-    let part = Part::new(dataset.samples, shard, || args.shard_settings(&model), printer)?;
+    let model = model.with_labels(names).build(
+        first,
+        if tars { args.batch_size } else { args.batch_size.min(dataset.samples.len()) },
+        printer,
+    )?;
+    let settings = || args.shard_settings(&model);
+    let part = match &images {
+        Images::Tars(tars) => Part::of_tars(tars.clone(), shard, settings, printer)?,
+        _ => Part::new(dataset.samples, shard, settings, printer)?,
+    };
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let (model, pipelines, images_name) = (&model, pipelines.as_slice(), images.name());
+    let (model, pipelines, images_name) = (&model, pipelines.as_slice(), images.name(args));
     let pass = Pass { args, model, part, rule, images: images_name, pipelines, workers, printer };
     let mut files = pass.files()?;
     let interrupt = Interrupt::watch()?;
@@ -157,6 +174,7 @@ impl EvalArgs {
             (self.val_list.is_some(), "--val-list"),
             (self.labels.devkit().is_some(), "--devkit"),
             (self.shard.is_given(), "--shard"),
+            (self.webdataset.is_some(), "--webdataset"),
             (self.min_top1.is_some(), "--min-top1"),
         ];
         match given.into_iter().find_map(|(is_given, option)| is_given.then_some(option)) {
@@ -194,11 +212,15 @@ impl EvalArgs {
 enum Images<'a> {
     /// Images in a folder or file.
     Given(&'a Path),
+    Tars(WebDataset),
     Demo(Demo),
 }
 
 impl<'a> Images<'a> {
-    fn given(args: &'a EvalArgs) -> Result<Self> {
+    fn given(args: &'a EvalArgs, tars: Option<WebDataset>) -> Result<Self> {
+        if let Some(tars) = tars {
+            return Ok(Self::Tars(tars));
+        }
         let none = || {
             Failure::message("no images given")
                 .hint("pass --data-dir FOLDER, and --val-list FILE unless there is one folder for each class")
@@ -206,8 +228,9 @@ impl<'a> Images<'a> {
         args.data_dir.as_deref().map(Self::Given).ok_or_else(none)
     }
 
-    fn name(&self) -> String {
+    fn name(&self, args: &EvalArgs) -> String {
         match self {
+            Self::Tars(_) => args.webdataset.clone().unwrap_or_default(),
             Self::Given(path) => path.display().to_string(),
             Self::Demo(demo) => demo.name().into(),
         }
@@ -218,6 +241,11 @@ impl<'a> Images<'a> {
             Self::Given(path) => {
                 let options = samples::options(path, args.val_list.as_deref(), classes)?;
                 samples::read(&options.development_kit(args.labels.kit()?), printer)?
+            }
+            Self::Tars(_) => {
+                let mut none = Dataset::default();
+                none.rule = Some(LabelRule::Indices);
+                none
             }
             Self::Demo(demo) => demo.dataset(classes)?,
         };

@@ -30,3 +30,4 @@ mod segment;
 mod support;
 mod trace;
 mod train;
+mod webdataset;

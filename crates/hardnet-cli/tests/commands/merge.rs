@@ -19,12 +19,12 @@ fn ready() -> Folder {
 }
 
 /// Writes stdout of a run to a file.
-fn save(folder: &Folder, run: &Run, name: &str) {
+pub(super) fn save(folder: &Folder, run: &Run, name: &str) {
     folder.write(name, &run.stdout);
 }
 
 /// The text of a result without its times.
-fn without_times(text: &str) -> String {
+pub(super) fn without_times(text: &str) -> String {
     let mut lines = text.lines().collect::<Vec<_>>();
     if lines.len() > 5 {
         let start = lines.iter().position(|line| line.trim() == "\"seconds\": {").unwrap();
@@ -33,12 +33,12 @@ fn without_times(text: &str) -> String {
     lines.join("\n")
 }
 
-fn read(folder: &Folder, name: &str) -> String {
+pub(super) fn read(folder: &Folder, name: &str) -> String {
     std::fs::read_to_string(folder.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The names of the shards' files.
-fn names(prefix: &str, count: usize, ending: &str) -> String {
+pub(super) fn names(prefix: &str, count: usize, ending: &str) -> String {
     (0..count).map(|index| format!("{prefix}{index}.{ending} ")).collect()
 }
 

@@ -31,7 +31,7 @@ impl Demo {
             Some(source) => source.to_string() != TAG,
             None => args.model.network().is_some(),
         };
-        if of_others || args.data_dir.is_some() || args.val_list.is_some() {
+        if of_others || args.data_dir.is_some() || args.val_list.is_some() || args.webdataset.is_some() {
             return Ok(None);
         }
         let folder = TempDir::with_prefix("hardnet-").context("cannot unpack the bundled images")?;

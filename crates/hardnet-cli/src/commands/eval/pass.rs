@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use hardnet_classifier::Classifier;
 use hardnet_data::{DecodeWarning, LabelRule, Sample, SampleError};
 use hardnet_eval::{
     BatchDone, DataRecord, EvalOptions, EvalSummary, Metric, Observer, PipelineRun, ScoredImage, Tally,
@@ -24,7 +25,7 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::published::comparisons;
 use crate::report::{self, Data, EvalReport, Seconds};
-use crate::shards::Part;
+use crate::shards::{Part, Stream};
 use crate::warnings::ImageWarnings;
 
 /// An evaluation.
@@ -76,7 +77,8 @@ impl Pass<'_> {
     /// The images, for lines about them.
     fn data(&self) -> DataRecord {
         let list = self.args.val_list.as_ref().map(|list| list.display().to_string());
-        DataRecord::new(self.part.total).data_dir(Some(self.images.clone())).list(list)
+        let tars = self.part.stream.as_ref().map(Stream::tars);
+        DataRecord::new(self.part.total).data_dir(Some(self.images.clone())).list(list).tars(tars)
     }
 
     /// Evaluates with every pipeline.
@@ -88,6 +90,7 @@ impl Pass<'_> {
             top1: vec![None; self.pipelines.len()],
             warnings: ImageWarnings::default(),
             told: HashSet::new(),
+            before: 0,
             failure: None,
         });
         let counter = |(position, files)| Counter {
@@ -104,7 +107,10 @@ impl Pass<'_> {
             .zip(&mut counters)
             .map(|(pipeline, observer)| PipelineRun { network: &self.model.classifier, pipeline, observer })
             .collect();
-        let summaries = evaluate_pipelines(&mut runs, Arc::clone(&self.part.samples), &options)?;
+        let summaries = match &self.part.stream {
+            None => evaluate_pipelines(&mut runs, Arc::clone(&self.part.samples), &options)?,
+            Some(stream) => self.evaluate_stream(stream, &mut runs, &options, interrupt, &shared)?,
+        };
         drop(runs);
         let tallies: Vec<Tally> = counters.iter().map(|counter| counter.tally).collect();
         drop(counters);
@@ -115,6 +121,42 @@ impl Pass<'_> {
             Some(failure) => Err(failure),
             None => Ok(tallies.into_iter().zip(summaries).map(|(tally, summary)| Counted { tally, summary }).collect()),
         }
+    }
+
+    /// Evaluates images that are read from tar files, some at a time.
+    fn evaluate_stream(
+        &self,
+        stream: &Stream,
+        runs: &mut [PipelineRun<'_, Classifier>],
+        options: &EvalOptions,
+        interrupt: &Interrupt,
+        shared: &RefCell<Shared>,
+    ) -> Result<Vec<EvalSummary>> {
+        let mut summaries = vec![EvalSummary::default(); runs.len()];
+        let classes = self.model.classifier.labels().len();
+        for chunk in stream.chunks(classes, self.args.batch_size) {
+            if interrupt.requested() || shared.borrow().failure.is_some() {
+                summaries.iter_mut().for_each(|summary| summary.stopped = true);
+                break;
+            }
+            let chunk = chunk?;
+            for error in &chunk.errors {
+                shared.borrow().progress.suspend(|| self.printer.cause(error));
+            }
+            let images = chunk.samples.len();
+            let of_chunk = evaluate_pipelines(runs, chunk.samples, options)?;
+            for (summary, of_chunk) in summaries.iter_mut().zip(of_chunk) {
+                summary.images += of_chunk.images;
+                summary.failures += of_chunk.failures + chunk.errors.len();
+                summary.oriented += of_chunk.oriented;
+                summary.stopped |= of_chunk.stopped;
+                summary.total += of_chunk.total;
+                summary.loading += of_chunk.loading;
+                summary.network += of_chunk.network;
+            }
+            shared.borrow_mut().before += images;
+        }
+        Ok(summaries)
     }
 
     /// The result of one pipeline.
@@ -142,7 +184,8 @@ impl Pass<'_> {
                 labels: self.rule.map(|rule| rule.as_str().into()),
                 class_map: labels.class_map().map(|path| path.display().to_string()),
                 devkit: labels.devkit().map(|path| path.display().to_string()),
-                images: self.part.total,
+                tars: self.part.stream.as_ref().map(Stream::tars),
+                images: if self.part.stream.is_some() { summary.images + summary.failures } else { self.part.total },
             },
             shard: self.part.shard.clone(),
             pipeline: chosen.pipeline.clone().into(),
@@ -187,6 +230,8 @@ struct Shared {
     warnings: ImageWarnings,
     /// Messages about images of the batch at work. Pipelines that decode alike have the same.
     told: HashSet<String>,
+    /// Images of the tar files that are done.
+    before: usize,
     /// The error that stopped the evaluation.
     failure: Option<Failure>,
 }
@@ -254,7 +299,8 @@ impl Observer for Counter<'_> {
         if self.position + 1 == shared.top1.len() {
             let percent: Vec<_> = shared.top1.iter().flatten().map(|percent| format!("{percent:.2}")).collect();
             let text = if percent.is_empty() { String::new() } else { format!("top-1 {} %", percent.join(", ")) };
-            shared.progress.update(batch.done, text);
+            let done = shared.before + batch.done;
+            shared.progress.update(done, text);
         }
         if self.interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

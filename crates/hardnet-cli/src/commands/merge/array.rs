@@ -37,7 +37,7 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
         same(first, part, (&first.content.run, &end.run), &[])?;
         same(first, part, (&first.content.shape, &end.shape), &[])?;
         let extents = end.shape.as_ref().map_or(0, Vec::len);
-        if end.rows.checked_add(end.errors) != part.record.images() || extents > MAX_EXTENTS {
+        if !part.record.has_images(end.rows.checked_add(end.errors)) || extents > MAX_EXTENTS {
             return Err(Failure::message(format!("{} has counts that do not belong together", part.name())));
         }
         (rows, errors) = (rows + end.rows, errors + end.errors);

@@ -3,11 +3,15 @@
 //! The lines of a shard are those of one process. The last line says which shard it is; a run that was killed has
 //! none.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde::Deserialize;
 
 use super::Merged;
 use super::check::{Part, in_order, is_whole, same};
@@ -32,11 +36,13 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     let mut file = OutputFile::create(output, force)?;
     let mut writer = file.writer();
     let mut errors = 0;
+    // The names of images in tar files are keys, which no list has checked.
+    let mut keys = parts[0].record.tars.map(|_| Keys::default());
     for part in &parts {
         let End { end, .. } = &part.content;
         is_whole(part, end.partial)?;
         same(&parts[0], part, (&parts[0].content.end.run, &end.run), &[])?;
-        copy(part, &mut writer)?;
+        copy(part, &parts, keys.as_mut(), &mut writer)?;
         errors += end.errors;
     }
     writer.flush().with_context(|| format!("cannot write `{}`", output.display()))?;
@@ -68,11 +74,45 @@ fn read_end(path: &Path) -> Result<Part<End>> {
 
 const RUN: &[u8] = b",\"run\":";
 
+/// What the last line begins with.
+const END: &[u8] = b"{\"shard\":";
+
+/// The keys of images so far: a digest of each, and its shard.
+type Keys = HashMap<u128, usize>;
+
+/// The name of the image of a line.
+#[derive(Deserialize)]
+struct Name<'a> {
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+}
+
+/// Returns an error if the image of `line` has a key that an earlier one has.
+fn check_key(line: &[u8], part: &Part<End>, parts: &[Part<End>], keys: &mut Keys) -> Result<()> {
+    let Name { path } = serde_json::from_slice(line).with_context(|| format!("{} has a damaged line", part.name()))?;
+    let file = path.rfind('/').map_or(0, |slash| slash + 1);
+    let key = path[file..].find('.').map_or(&path[..], |dot| &path[..file + dot]);
+    let digest = [0u8, 1].map(|salt| {
+        let mut hasher = DefaultHasher::new();
+        (salt, key).hash(&mut hasher);
+        u128::from(hasher.finish())
+    });
+    match keys.insert(digest[0] << 64 | digest[1], part.record.index) {
+        Some(other) => Err(Failure::message(format!(
+            "the key `{key}` is in `{}` and {} again",
+            parts[other].path.display(),
+            part.name().trim_end_matches(',')
+        ))
+        .hint("keys of one data set differ; remove the image from one of the tar files")),
+        None => Ok(()),
+    }
+}
+
 /// Copies the lines about images, which must be those that the last line counts.
-fn copy(part: &Part<End>, out: &mut impl Write) -> Result<()> {
+fn copy(part: &Part<End>, parts: &[Part<End>], mut keys: Option<&mut Keys>, out: &mut impl Write) -> Result<()> {
     let End { end, suffix } = &part.content;
     let failed = || format!("cannot read `{}`", part.path.display());
-    if end.rows.checked_add(end.errors) != part.record.images() {
+    if !part.record.has_images(end.rows.checked_add(end.errors)) {
         return Err(Failure::message(format!("{} has counts that do not belong together", part.name())));
     }
     let mut reader = BufReader::with_capacity(1 << 20, File::open(&part.path).with_context(failed)?);
@@ -80,7 +120,7 @@ fn copy(part: &Part<End>, out: &mut impl Write) -> Result<()> {
     for number in 1..=end.rows {
         line.clear();
         reader.read_until(b'\n', &mut line).with_context(failed)?;
-        if !line.ends_with(suffix) || line.len() == suffix.len() {
+        if !line.ends_with(suffix) || line.starts_with(END) || line.len() == suffix.len() {
             return Err(Failure::message(format!(
                 "{} has a line {number} that is not of its run, whose {} lines it counts",
                 part.name(),
@@ -88,12 +128,15 @@ fn copy(part: &Part<End>, out: &mut impl Write) -> Result<()> {
             ))
             .hint(format!("run the command again with --shard {}/{}", part.record.index, part.record.count)));
         }
+        if let Some(keys) = &mut keys {
+            check_key(&line, part, parts, keys)?;
+        }
         out.write_all(&line).context("cannot write the lines")?;
     }
     line.clear();
     reader.read_until(b'\n', &mut line).with_context(failed)?;
     let rest = reader.fill_buf().with_context(failed)?.len();
-    if !line.ends_with(suffix) || !line.starts_with(b"{\"shard\":") || rest > 0 {
+    if !line.ends_with(suffix) || !line.starts_with(END) || rest > 0 {
         return Err(Failure::message(format!("{} has more lines than the {} it counts", part.name(), end.rows)));
     }
     Ok(())

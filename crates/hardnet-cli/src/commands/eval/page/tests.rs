@@ -26,6 +26,7 @@ fn report(tally: &Tally, text: &str) -> EvalReport {
             labels: Some("indices".into()),
             class_map: None,
             devkit: None,
+            tars: None,
             images: tally.top1().total,
         },
         pipeline: Pipeline::pil_bilinear().into(),
