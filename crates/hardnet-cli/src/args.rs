@@ -36,7 +36,7 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Command {
     /// Evaluate a network on labeled images
     #[command(visible_alias = "val")]
-    Eval(eval::EvalArgs),
+    Eval(Box<eval::EvalArgs>),
     /// Classify images
     Predict(predict::PredictArgs),
     /// Merge the results of shards into one
