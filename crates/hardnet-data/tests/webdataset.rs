@@ -151,7 +151,8 @@ fn a_broken_tar_file_ends_the_iteration() {
     let mut damaged = whole.clone();
     damaged[1030] ^= 1;
     let gzip = [b"\x1f\x8b", &whole[2..]].concat();
-    let cases: [(Vec<u8>, fn(&ArchiveError) -> bool); 6] = [
+    type IsExpected = fn(&ArchiveError) -> bool;
+    let cases: [(Vec<u8>, IsExpected); 6] = [
         (whole[..1500].to_vec(), |error| {
             matches!(error, ArchiveError::Truncated { .. } | ArchiveError::BeyondEnd { .. })
         }),
