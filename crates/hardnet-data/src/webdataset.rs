@@ -1,8 +1,8 @@
 //! Data sets in many tar files, as the library webdataset writes them: read from front to back, and not indexed.
 //!
 //! In each tar file, files of one key follow each other: `n01440764_10026.jpg`, then `n01440764_10026.cls` with the
-//! index of the class. The key is the name up to the first dot behind the last `/`. Memory does not grow with the number
-//! of files, of tar files or of images.
+//! index of the class. The key is the name up to the first dot behind the last `/`. Memory does not grow with the
+//! number of files, of tar files or of images.
 
 mod group;
 mod pattern;
