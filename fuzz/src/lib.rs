@@ -123,8 +123,9 @@ pub fn onnx(bytes: &[u8]) -> bool {
                 assert!(maps.len() < graph.nodes().len());
             }
             Ok((floats, integers, _)) => {
-                let errors = [floats.err(), integers.err()];
-                errors.iter().flatten().for_each(|error| drop(refused(error)));
+                for error in [floats.err(), integers.err()].iter().flatten() {
+                    refused(error);
+                }
             }
             Err(_) => {}
         }
