@@ -112,7 +112,8 @@ def whole(arguments, folder):
     side = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
     images = []
     with tarfile.open(demo / "sample.tar") as archive:
-        for member in sorted((member for member in archive if member.isfile()), key=lambda member: member.name):
+        members = [member for member in archive if member.name.endswith(".png")]
+        for member in sorted(members, key=lambda member: member.name):
             image = Image.open(archive.extractfile(member)).convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
             images.append(((np.asarray(image, np.float32) / 255 - mean) / std).transpose(2, 0, 1))
     images = np.ascontiguousarray(images)
