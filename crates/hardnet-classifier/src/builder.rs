@@ -158,8 +158,8 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Sets whether [`Classifier::activation_map`] works, by default not: it needs the weights of the last layer and the
-    /// map before it, which each call of the native engine then copies out of its memory.
+    /// Sets whether [`Classifier::activation_map`] works, by default not: it needs the weights of the last layer and
+    /// the map before it, which each call of the native engine then copies out of its memory.
     pub fn activation_maps(mut self, wanted: bool) -> Self {
         self.activation_maps = wanted;
         self

@@ -14,7 +14,8 @@
 //! # }
 //! ```
 //!
-//! [`Classifier::activation_map`] shows where in an image it sees a class. An [`Embedder`] gives feature maps instead of classes, or their means: images as vectors.
+//! [`Classifier::activation_map`] shows where in an image it sees a class. An [`Embedder`] gives feature maps instead
+//! of classes, or their means: images as vectors.
 //!
 //! [`ClassifierBuilder`] sets threads, batch size, image size, preprocessing and the [`Engine`]. Weights come from a
 //! file, or by name with the feature `hub`. By default the native engine computes, on the CPU; Candle does with the

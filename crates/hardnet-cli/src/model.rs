@@ -37,8 +37,8 @@ pub(crate) struct ModelArgs {
     /// Engine: native or candle [default: native on the CPU, candle elsewhere]
     #[arg(long, value_enum, hide_possible_values = true)]
     engine: Option<EngineChoice>,
-    /// Numbers that the native engine computes with: f32 or int8; weights in floating point are quantized without images
-    /// [default: those of the weights]
+    /// Numbers that the native engine computes with: f32 or int8; weights in floating point are quantized without
+    /// images [default: those of the weights]
     #[arg(long, value_name = "TYPE")]
     precision: Option<Precision>,
     /// Give each image the same logits, bit for bit, whatever else is in its batch (native engine); slower in large

@@ -96,8 +96,8 @@ pub enum StemPadding {
     /// `kernel / 2` above and on the left only, as the Paddle notebook's `[1, 0, 1, 0]`: `n` becomes `floor(n / 2)`.
     /// The same as [`StemPadding::Symmetric`] where `n` is even.
     TopLeft,
-    /// As few zeros as give `ceil(n / 2)`, the odd one below and on the right, as PaddleSeg's `padding="same"`. The same
-    /// as [`StemPadding::Symmetric`] where `n` is odd.
+    /// As few zeros as give `ceil(n / 2)`, the odd one below and on the right, as PaddleSeg's `padding="same"`. The
+    /// same as [`StemPadding::Symmetric`] where `n` is odd.
     Same,
 }
 
@@ -207,7 +207,8 @@ impl Config {
         of_decoder.or(self.head.as_ref().map(|head| head.classes)).unwrap_or(0)
     }
 
-    /// The published classifier whose blocks and stem these are, whatever the classes, the dropout and the stem's padding.
+    /// The published classifier whose blocks and stem these are, whatever the classes, the dropout and the stem's
+    /// padding.
     pub fn variant(&self) -> Option<Variant> {
         if self.decoder.is_some() {
             return None;

@@ -13,7 +13,8 @@ use crate::error::Result;
 ///
 /// # Errors
 ///
-/// [`Error::Quantized`](hardnet_params::Error::Quantized) for 8-bit weights, as [`Parameters::values`] of the file, and Candle's, as where the device is out of memory.
+/// [`Error::Quantized`](hardnet_params::Error::Quantized) for 8-bit weights, as [`Parameters::values`] of the file,
+/// and Candle's, as where the device is out of memory.
 pub fn var_builder(file: &WeightsFile, device: &Device) -> Result<VarBuilder<'static>> {
     file.expect_floats()?;
     let parameters = file.parameters();

@@ -59,7 +59,7 @@ impl Native {
         if plans.len() >= PLANS {
             plans.remove(0);
         }
-        Plan::from_graph(&self.graph, &self.parameters, &self.options.clone().batch(1).size(height, width))
+        Plan::from_graph(&self.graph, &self.parameters, &self.options.batch(1).size(height, width))
     }
 }
 

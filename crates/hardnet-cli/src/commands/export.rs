@@ -44,8 +44,8 @@ pub(crate) struct ExportArgs {
     /// ONNX file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, fc-hardnet70-paddleseg, or a
-    /// file in TOML [default: detected]
+    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, fc-hardnet70-paddleseg,
+    /// or a file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<NetworkName>,
     #[command(flatten)]

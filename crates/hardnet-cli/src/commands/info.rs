@@ -40,8 +40,8 @@ Examples:
   hardnet info hardnet68 --plot links -o links.svg
   hardnet info --plot efficiency --measure -o efficiency.svg")]
 pub(crate) struct InfoArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, fc-hardnet70-paddleseg, one from the paper,
-    /// such as resnet50, or a file in TOML
+    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, fc-hardnet70-paddleseg, one from the
+    /// paper, such as resnet50, or a file in TOML
     #[arg(value_name = "MODEL", required_unless_present_any = ["weights", "paper", "measure", "plot"])]
     model: Option<Name>,
     /// Describe the network in this weights file

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 const MAX_REASON: usize = 300;
 
 impl Config {
-    /// Reads a configuration, which must have all fields but `links`, `head`, `decoder` and the `dropout` of blocks, and
-    /// no others.
+    /// Reads a configuration, which must have all fields but `links`, `head`, `decoder` and the `dropout` of blocks,
+    /// and no others.
     ///
     /// # Errors
     ///

@@ -161,8 +161,8 @@ impl Conv {
 mod tests {
     use super::*;
 
-    /// Paddle 3.3.1 sums windows of 6x6 pixels from the first on: `conv2d(x, ones, stride=2, padding="SAME")`; a side of
-    /// 7 pixels gives 4.
+    /// Paddle 3.3.1 sums windows of 6x6 pixels from the first on: `conv2d(x, ones, stride=2, padding="SAME")`; a side
+    /// of 7 pixels gives 4.
     #[test]
     fn zeros_by_size_are_paddles() {
         let conv = Conv::new(1, 3).stride(2).same();

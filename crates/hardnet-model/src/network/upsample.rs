@@ -1,7 +1,7 @@
 //! Bilinear interpolation on Candle: the reference of `hardnet-kernels`' `ops/upsample.rs`.
 //!
-//! Rows, then columns: each output pixel is a sum of the two that it lies between. Both are gathers, which every backend
-//! has, with their gradients.
+//! Rows, then columns: each output pixel is a sum of the two that it lies between. Both are gathers, which every
+//! backend has, with their gradients.
 
 use candle_core::{Result, Tensor};
 use hardnet_graph::{Alignment, Between};

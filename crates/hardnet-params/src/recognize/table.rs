@@ -216,8 +216,8 @@ impl<'a> Table<'a> {
         Ok(self.with_head_of(config, &params))
     }
 
-    /// As [`with_head`](Self::with_head), where `params` are those of `config` with a head. A decoder stays, whatever the
-    /// file has.
+    /// As [`with_head`](Self::with_head), where `params` are those of `config` with a head. A decoder stays, whatever
+    /// the file has.
     fn with_head_of(&self, config: &Config, params: &[NamedParam]) -> Config {
         if config.decoder.is_some() {
             let of_classes = params.iter().find(|named| named.param.kind == ParamKind::ConvBias);

@@ -100,8 +100,8 @@ impl Subject {
         Ok(Self { side, ..Self::from_config(file.config().clone())? })
     }
 
-    /// Size of the images that the network is described for, unless the user names another: that of Cityscapes' pictures
-    /// for segmentation.
+    /// Size of the images that the network is described for, unless the user names another: that of Cityscapes'
+    /// pictures for segmentation.
     pub(super) fn size(&self) -> ImageSize {
         match self.side {
             Some(side) => ImageSize::square(side),
