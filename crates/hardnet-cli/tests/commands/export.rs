@@ -241,5 +241,5 @@ fn segmentation_networks_are_exported() {
     folder.run("export seg.safetensors no.onnx --with-preprocessing").exits(2).says("is not exported");
     let text = folder.run("inspect seg.safetensors").exits(0).stdout;
     assert!(text.contains("fc-hardnet70-paddleseg with 3 classes"), "{text}");
-    folder.run("eval --weights seg.safetensors --data-dir .").exits(2).says("segments images, expected a classifier");
+    folder.run("predict --weights seg.safetensors -").exits(2).says("segments images, expected a classifier");
 }

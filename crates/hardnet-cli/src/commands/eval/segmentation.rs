@@ -186,7 +186,7 @@ fn exit_code(args: &EvalArgs, report: &SegmentationReport, printer: &Printer) ->
     let found = 100.0 * report.figures.mean_iou;
     match args.segmentation.min_miou {
         // Nothing counted is not enough.
-        Some(least) if !(found >= least) => {
+        Some(least) if found.is_nan() || found < least => {
             printer.error(format_args!("mean IoU is {found:.2} %, below --min-miou {least}"));
             Exit::CheckFailed
         }
