@@ -92,7 +92,7 @@ fn a_tag_is_listed_with_what_the_cache_has() {
     let path = run(&folder, &hub, &format!("download {TAG}")).exits(0).stdout;
     assert_eq!(row(), "verified");
     let rows = run(&folder, &hub, "list --weights --json").exits(0).json();
-    assert_eq!(rows.as_array().unwrap().len(), 10);
+    assert_eq!(rows.as_array().unwrap().len(), 13);
     assert_eq!((&rows[0]["tag"], &rows[0]["cached"]), (&TAG.into(), &path.trim_end().into()));
     assert_eq!((&rows[0]["check"], &rows[1]["cached"]), (&"verified".into(), &serde_json::Value::Null));
     assert_eq!(rows[0]["published"][0]["top1"], 72.08);
