@@ -224,7 +224,7 @@ fn dense_convolutions() {
         (&[(7, 0), (16, 128), (17, 3)], 15, 6, 7),
         (&[(16, 0)], 16, 7, 7),
         (&[(3, 255), (18, 128)], 17, 5, 13),
-        // Panels of three blocks and of two, of one block left, of four and of three.
+        // Panels of three blocks and of two, and of one.
         (&[(9, 0)], 41, 9, 15),
         (&[(8, 0), (1, 128)], 90, 14, 14),
         (&[(9, 5)], 80, 7, 7),

@@ -36,7 +36,7 @@ pub trait Dot: Copy + Send + Sync + Sealed {
     const WEIGHT_BYTES: usize;
 
     /// Pixels of a tile of sums in registers, by its blocks of [`BYTE_LANES`] channels less one; 0 for none.
-    const TILES: [usize; 4];
+    const TILES: [usize; 3];
 
     /// Packs the four weights of every lane of a vector to `LANES * 4 * WEIGHT_BYTES` bytes.
     fn pack(weights: &[[i8; 4]], packed: &mut [u8]) {

@@ -99,7 +99,7 @@ impl Builder {
                 (packed, if tile == ByteTile::Two { "winograd-2x2-int8" } else { "winograd-4x4-int8" })
             }
             Op::Conv { kernel, .. } => {
-                let panels = pack::panels(self.isa, layer.size.channels.div_ceil(BYTE_LANES), layer.size.width);
+                let panels = pack::panels(self.isa, layer.size.channels.div_ceil(BYTE_LANES));
                 let inputs = (&read[..], kernel * kernel);
                 let packed = pack::dense(self.isa, filter, inputs, &panels, (output, clamp), &mut self.weights)?;
                 (packed, "direct-int8")

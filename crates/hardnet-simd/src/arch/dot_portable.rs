@@ -15,7 +15,7 @@ impl Dot for Portable {
     type Floats = [f32; LANES];
     const LANES: usize = LANES;
     const WEIGHT_BYTES: usize = 1;
-    const TILES: [usize; 4] = [4, 0, 0, 0];
+    const TILES: [usize; 3] = [4, 0, 0];
 
     #[inline(always)]
     unsafe fn weights(self, from: *const u8) -> [[i8; 4]; LANES] {

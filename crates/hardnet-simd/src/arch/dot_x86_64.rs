@@ -137,7 +137,7 @@ impl Dot for Avx2 {
     type Weights = (__m256i, __m256i);
     type Inputs = (__m256i, __m256i);
     const WEIGHT_BYTES: usize = 2;
-    const TILES: [usize; 4] = [4, 0, 0, 0];
+    const TILES: [usize; 3] = [4, 0, 0];
 
     fn pack(weights: &[[i8; 4]], packed: &mut [u8]) {
         let pairs = [0, 1].into_iter().flat_map(|odd| weights.iter().map(move |four| [four[odd], four[odd + 2]]));
@@ -187,7 +187,7 @@ impl Dot for AvxVnni {
     type Weights = __m256i;
     type Inputs = __m256i;
     const WEIGHT_BYTES: usize = 1;
-    const TILES: [usize; 4] = [6, 0, 0, 0];
+    const TILES: [usize; 3] = [6, 0, 0];
 
     #[inline(always)]
     unsafe fn weights(self, from: *const u8) -> __m256i {
@@ -224,7 +224,7 @@ impl Dot for Avx512Vnni {
     type Floats = __m512;
     const LANES: usize = 16;
     const WEIGHT_BYTES: usize = 1;
-    const TILES: [usize; 4] = [14, 14, 9, 7];
+    const TILES: [usize; 3] = [14, 14, 9];
 
     #[inline(always)]
     unsafe fn weights(self, from: *const u8) -> __m512i {

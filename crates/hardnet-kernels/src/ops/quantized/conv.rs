@@ -87,7 +87,7 @@ impl ByteGemm {
         Self {
             segments,
             stride: Stride { row: stride * first.row(), column: stride * first.pixel() },
-            panels: panels(isa, blocks, output.size.width),
+            panels: panels(isa, blocks),
             block: filter.weights.len() * size_of::<f32>() / blocks,
             filter,
         }

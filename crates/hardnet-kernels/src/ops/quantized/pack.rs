@@ -37,37 +37,30 @@ pub(crate) struct ByteInput {
     pub(crate) zero_point: u8,
 }
 
-/// Blocks of each panel of `blocks` blocks of output channels of a map of `width` columns on `isa`.
-pub(crate) fn panels(isa: Isa, blocks: usize, width: usize) -> Vec<usize> {
+/// Blocks of each panel of `blocks` blocks of output channels on `isa`.
+pub(crate) fn panels(isa: Isa, blocks: usize) -> Vec<usize> {
     struct Tiles;
     impl DotKernel for Tiles {
-        type Output = [usize; 4];
+        type Output = [usize; 3];
 
         #[inline(always)]
-        fn run<D: Dot>(self, _: D) -> [usize; 4] {
+        fn run<D: Dot>(self, _: D) -> [usize; 3] {
             D::TILES
         }
     }
-    split_into_panels(dispatch_dot(isa, Tiles), blocks, width)
+    split_into_panels(dispatch_dot(isa, Tiles), blocks)
 }
 
-/// [`panels`] for tiles of `tiles` pixels: pairs of blocks, and where one is left three; four where a row is one tile.
-fn split_into_panels(tiles: [usize; 4], blocks: usize, width: usize) -> Vec<usize> {
+/// [`panels`] for tiles of `tiles` pixels: pairs of blocks, and where one is left three.
+fn split_into_panels(tiles: [usize; 3], blocks: usize) -> Vec<usize> {
     if tiles[1] == 0 {
         return vec![1; blocks];
     }
-    let whole = if width <= tiles[3] { 4 } else { 2 };
-    let mut panels = vec![whole; blocks / whole];
-    match (blocks % whole, panels.last_mut()) {
+    let mut panels = vec![2; blocks / 2];
+    match (blocks % 2, panels.last_mut()) {
         (0, _) => {}
-        (1, Some(last)) => {
-            // 2 + 1 are one panel of three, 4 + 1 are three and two.
-            *last = 3;
-            if whole == 4 {
-                panels.push(2);
-            }
-        }
-        (rest, _) => panels.push(rest),
+        (_, Some(last)) => *last = 3,
+        (_, None) => panels.push(1),
     }
     panels
 }
@@ -267,16 +260,14 @@ mod tests {
 
     #[test]
     fn panels_have_all_blocks() {
-        for tiles in [[4, 0, 0, 0], [14, 14, 9, 7]] {
-            for width in [7, 14] {
-                for blocks in 1..40 {
-                    let panels = split_into_panels(tiles, blocks, width);
-                    assert_eq!(panels.iter().sum::<usize>(), blocks, "{panels:?}");
-                    assert!(panels.iter().all(|&panel| tiles[panel - 1] > 0), "{panels:?}");
-                }
+        for tiles in [[4, 0, 0], [14, 14, 9]] {
+            for blocks in 1..40 {
+                let panels = split_into_panels(tiles, blocks);
+                assert_eq!(panels.iter().sum::<usize>(), blocks, "{panels:?}");
+                assert!(panels.iter().all(|&panel| tiles[panel - 1] > 0), "{panels:?}");
             }
         }
-        let wide = |blocks, width| split_into_panels([14, 14, 9, 7], blocks, width);
-        assert_eq!((wide(5, 28), wide(5, 7), wide(6, 7)), (vec![2, 3], vec![3, 2], vec![4, 2]));
+        let wide = |blocks| split_into_panels([14, 14, 9], blocks);
+        assert_eq!((wide(1), wide(5), wide(6)), (vec![1], vec![2, 3], vec![2, 2, 2]));
     }
 }

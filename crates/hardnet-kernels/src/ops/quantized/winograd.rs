@@ -51,7 +51,7 @@ macro_rules! six {
 }
 
 /// Values of 16 bits of the inputs of a task at most, less than a level 2 cache.
-const TASK_VALUES: usize = 256 << 10;
+const TASK_VALUES: usize = 384 << 10;
 
 /// Pixels of all images from which on tiles of 4x4 outputs are worth their weights, with products of bytes and without.
 const MANY_PIXELS: usize = 3000;
