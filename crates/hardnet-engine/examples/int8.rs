@@ -74,16 +74,18 @@ fn medians<const N: usize>(plans: [&mut Plan; N], batch: usize, rounds: usize) -
     }))
 }
 
-/// Prints the slowest steps, and the sum by kernel.
+/// Prints the slowest steps by their least times, and the sum by kernel.
 fn profile(plan: &mut Plan, batch: usize, rounds: usize, shown: usize) -> Result<(), Error> {
     let images = images(batch);
-    let mut times = vec![Duration::ZERO; plan.steps().len()];
+    let mut times = vec![Duration::MAX; plan.steps().len()];
     plan.run(&images)?;
     for _ in 0..rounds {
-        plan.profile(&images, &mut times)?;
+        let mut round = vec![Duration::ZERO; times.len()];
+        plan.profile(&images, &mut round)?;
+        times.iter_mut().zip(round).for_each(|(least, time)| *least = time.min(*least));
     }
     let steps = plan.steps();
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3 / rounds as f64;
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let mut kernels: Vec<(&str, f64, u64)> = Vec::new();
     for (step, &time) in steps.iter().zip(&times) {
         let at = kernels.iter().position(|kernel| kernel.0 == step.kernel).unwrap_or(kernels.len());

@@ -22,33 +22,24 @@
 //! at 32 bits, so that `576 y` is known modulo 2^32. Times the inverse of 9 modulo 2^32, it is `64 y`, of which a shift
 //! gives `y` if it is less than 2^25. [`fits`] proves that for the weights of every output channel; layers of others
 //! are computed directly.
-#![allow(unsafe_code, clippy::needless_range_loop)]
+#![allow(unsafe_code)]
 
-use std::ops::Range;
+mod pack;
+mod run;
+mod transforms;
 
 use hardnet_graph::Padding;
-use hardnet_simd::{BYTE_LANES, Isa, Words, WordsKernel, dispatch_words, unrolled};
+use hardnet_simd::{BYTE_LANES, Isa, Words, WordsKernel, dispatch_words};
 
-use super::bytes;
+use self::run::WinogradTask;
 use super::conv::corner;
-use super::pack::{ByteInput, LANE_VALUES, PackedBytes};
-use super::tile::Finish;
+use super::pack::PackedBytes;
 use crate::algorithm::Algorithm;
-use crate::exec::buffer::{PackedSlice, PackedWeights};
 use crate::exec::context::Context;
 use crate::exec::program::Scratch;
-use crate::gemm::next_tile_pixels;
 use crate::map::{Layout, Shape};
 use crate::ops::depthwise::TAPS;
-use crate::quantization::QuantizedFilter;
-
-/// [`unrolled`] of at most six turns. Arrays of vectors are not made by functions of the standard library, whose
-/// closures would be compiled without the set's instructions.
-macro_rules! six {
-    ($i:ident in $count:ident, $body:block) => {
-        unrolled!($i in $count, $body, 0 1 2 3 4 5)
-    };
-}
+pub(crate) use pack::pack;
 
 /// Values of 16 bits of the inputs of a task at most, less than a level 2 cache.
 const TASK_VALUES: usize = 384 << 10;
@@ -166,49 +157,6 @@ fn panels(isa: Isa, blocks: usize) -> Vec<usize> {
     panels
 }
 
-/// Packs transformed filters: for each panel of output channels and each position, pairs of input channels by output
-/// channels. The channels of an input are filled up to an even number.
-pub(crate) fn pack(
-    isa: Isa,
-    tile: ByteTile,
-    filter: &QuantizedFilter<'_>,
-    inputs: &[ByteInput],
-    packed: &mut PackedWeights,
-) -> PackedSlice {
-    let per_output: usize = inputs.iter().map(|input| input.channels * TAPS).sum();
-    let depth: usize = inputs.iter().map(|input| input.channels.next_multiple_of(2)).sum();
-    let channels = filter.bias.len();
-    let blocks = channels.div_ceil(BYTE_LANES);
-    let values = blocks * tile.positions() * depth * BYTE_LANES;
-    packed.push(values.div_ceil(2), |floats| {
-        // SAFETY: any 16-bit values are values of f32 and the other way round, whose alignment is larger.
-        let words = unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast::<i16>(), 2 * floats.len()) };
-        let mut first = 0;
-        for lanes in panels(isa, blocks) {
-            let panel = &mut words[first * tile.positions() * depth..];
-            for channel in first..(first + lanes).min(channels) {
-                let weights = &filter.weights[channel * per_output..][..per_output];
-                let (mut k, mut source) = (0, 0);
-                for input in inputs {
-                    for at in 0..input.channels {
-                        let weights = &weights[(source + at) * TAPS..][..TAPS];
-                        let transformed = tile.transform(weights.try_into().unwrap_or(&[0; TAPS]));
-                        let pair = ((k + at) / 2 * lanes + channel - first) * 2 + (k + at) % 2;
-                        for y in 0..tile.side() {
-                            for x in 0..tile.side() {
-                                panel[(y * tile.side() + x) * depth * lanes + pair] = transformed[y][x];
-                            }
-                        }
-                    }
-                    k += input.channels.next_multiple_of(2);
-                    source += input.channels;
-                }
-            }
-            first += lanes;
-        }
-    })
-}
-
 /// A block of input channels.
 #[derive(Clone, Copy, Debug)]
 struct Block {
@@ -304,294 +252,12 @@ impl ByteWinograd {
         // The caller's promises are those of the task.
         dispatch_words(self.isa, WinogradTask { conv: self, tiles, context });
     }
-}
 
-/// A task of a convolution, which is run under the promises of [`ByteWinograd::run`].
-struct WinogradTask<'a> {
-    conv: &'a ByteWinograd,
-    /// Of all images.
-    tiles: Range<usize>,
-    context: &'a Context<'a>,
-}
-
-impl WordsKernel for WinogradTask<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<D: Words>(self, d: D) {
-        match self.conv.tile {
-            ByteTile::Two => self.run_for::<D, 2, 4>(d),
-            ByteTile::Four => self.run_for::<D, 4, 6>(d),
-        }
-    }
-}
-
-impl WinogradTask<'_> {
-    /// Runs the task of tiles of `M` outputs and `SIDE` positions on a side.
-    #[inline(always)]
-    fn run_for<D: Words, const M: usize, const SIDE: usize>(self, d: D) {
-        let Self { conv, tiles, context } = self;
-        let (count, depth, positions) = (tiles.len(), conv.depth, SIDE * SIDE);
-        let inputs = context.thread_scratch.cast::<i16>();
-        let values = conv.tile_values();
-        let products = inputs.wrapping_add((positions * conv.task_tiles * values).next_multiple_of(2)).cast::<i32>();
-        for (at, tile) in tiles.clone().enumerate() {
-            let from = bytes(context.memory(tile / conv.tiles)).wrapping_add(conv.window(tile));
-            for (block, &Block { offset, .. }) in conv.blocks.iter().enumerate() {
-                // SAFETY: the window of a tile lies in the inputs' halos; scratch memory has all tiles of a task.
-                unsafe {
-                    let to = inputs.add(at * values + block * BYTE_LANES);
-                    transform_inputs::<D, SIDE>(d, from.add(offset), conv.row, to, conv.task_tiles * values);
-                }
-            }
-        }
-        let mut weights = context.weights(conv.filter.weights).cast::<i16>();
-        let mut channel = 0;
-        for &lanes in &conv.panels {
-            let vectors = lanes / D::LANES;
-            let most = if D::LANES == BYTE_LANES { 14 } else { 6 };
-            for position in 0..positions {
-                let mut left = count;
-                while left > 0 {
-                    let several = next_tile_pixels(most, left);
-                    let at = position * conv.task_tiles + count - left;
-                    let job = Products {
-                        blocks: &conv.blocks,
-                        inputs: inputs.wrapping_add(at * values),
-                        values,
-                        weights,
-                        to: products.wrapping_add(at * lanes),
-                    };
-                    multiply(d, job, several, vectors);
-                    left -= several;
-                }
-                weights = weights.wrapping_add(depth * lanes);
-            }
-            for first in (0..lanes).step_by(D::LANES) {
-                let packed = context.weights(conv.filter.lanes).wrapping_add(channel / BYTE_LANES * LANE_VALUES);
-                // SAFETY: every block has lanes.
-                let (start, finish) = unsafe {
-                    let bounds = (conv.filter.low, conv.filter.high);
-                    let (block, lane) = (first / BYTE_LANES * LANE_VALUES, first % BYTE_LANES);
-                    let packed = packed.add(block);
-                    (Finish::<D>::first_sums(d, packed, lane), Finish::new(d, packed, lane, bounds))
-                };
-                let out = &conv.output;
-                let lane = channel + first;
-                let place = out.origin() + lane / BYTE_LANES * out.plane() + lane % BYTE_LANES;
-                for (at, tile) in tiles.clone().enumerate() {
-                    // SAFETY: products of the tile, computed just now.
-                    let sums: [[D::Sums; M]; M] = unsafe {
-                        transform_products::<D, M, SIDE>(d, products.add(at * lanes + first), conv.task_tiles * lanes)
-                    };
-                    let tile_of_image = tile % conv.tiles;
-                    let (y, x) = (tile_of_image / conv.columns * M, tile_of_image % conv.columns * M);
-                    let to = place + y * out.row() + x * BYTE_LANES;
-                    let to = bytes(context.memory(tile / conv.tiles)).wrapping_add(to);
-                    six!(dy in M, {
-                        six!(dx in M, {
-                            if y + dy < out.size.height && x + dx < out.size.width {
-                                let sum = sums[dx][dy];
-                                let sum = if M == 2 { d.quarter(sum) } else { d.part_of_576(sum) };
-                                let value = finish.results(d, d.add_sums(sum, start));
-                                // SAFETY: an output pixel of the tile, which is this task's.
-                                unsafe { d.store_bytes(to.add(dy * out.row() + dx * BYTE_LANES), value) };
-                            }
-                        });
-                    });
-                }
-            }
-            channel += lanes;
-        }
-    }
-}
-
-/// Multiplies `several` tiles by `vectors` vectors of output channels.
-#[inline(always)]
-fn multiply<D: Words>(d: D, job: Products<'_>, several: usize, vectors: usize) {
-    macro_rules! tiles {
-        ($(($vectors:literal, $tiles:literal))*) => {
-            match (vectors, several) {
-                $(($vectors, $tiles) => d.call_words(Multiply::<$tiles, $vectors>(job)),)*
-                _ => unreachable!("{several} tiles by {vectors} vectors"),
-            }
-        };
-    }
-    if D::LANES == BYTE_LANES {
-        tiles! {
-            (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7)
-            (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
-            (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7)
-            (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
-        }
-    } else {
-        tiles! { (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) }
-    }
-}
-
-impl ByteWinograd {
     /// Bytes from the window of an image's first tile to that of `tile`.
     #[inline(always)]
     fn window(&self, tile: usize) -> usize {
         let tile = tile % self.tiles;
         self.tile.outputs() * (tile / self.columns * self.row + tile % self.columns * BYTE_LANES)
-    }
-}
-
-/// A row or a column of inputs by the matrix of inputs.
-#[inline(always)]
-fn input_line<D: Words, const SIDE: usize>(d: D, v: [D::W; SIDE]) -> [D::W; SIDE] {
-    let mut out = v;
-    if SIDE == 4 {
-        out[0] = d.sub_words(v[0], v[2]);
-        out[1] = d.add_words(v[1], v[2]);
-        out[2] = d.sub_words(v[2], v[1]);
-        out[3] = d.sub_words(v[1], v[3]);
-    } else {
-        // 4 (v0 - v2) + v4 - v2, and the same one further.
-        out[0] = d.add_words(fourfold(d, d.sub_words(v[0], v[2])), d.sub_words(v[SIDE - 2], v[2]));
-        out[SIDE - 1] = d.add_words(fourfold(d, d.sub_words(v[1], v[3])), d.sub_words(v[SIDE - 1], v[3]));
-        let (even, odd) = (d.sub_words(v[SIDE - 2], fourfold(d, v[2])), d.sub_words(v[3], fourfold(d, v[1])));
-        out[1] = d.add_words(even, odd);
-        out[2] = d.sub_words(even, odd);
-        let (even, half) = (d.sub_words(v[SIDE - 2], v[2]), d.sub_words(v[3], v[1]));
-        let odd = d.add_words(half, half);
-        out[3] = d.add_words(even, odd);
-        out[SIDE - 2] = d.sub_words(even, odd);
-    }
-    out
-}
-
-/// Four times a vector.
-#[inline(always)]
-fn fourfold<D: Words>(d: D, value: D::W) -> D::W {
-    let double = d.add_words(value, value);
-    d.add_words(double, double)
-}
-
-/// Transforms sixteen channels of a tile, to `to` and `step` values further for each position.
-///
-/// # Safety
-/// The window is valid for reading, all positions for writing.
-#[inline(always)]
-unsafe fn transform_inputs<D: Words, const SIDE: usize>(d: D, from: *const u8, row: usize, to: *mut i16, step: usize) {
-    // SAFETY: the caller's promise.
-    let mut rows = [[unsafe { d.widen(from) }; SIDE]; SIDE];
-    six!(y in SIDE, {
-        six!(x in SIDE, {
-            // SAFETY: the caller's promise.
-            rows[y][x] = unsafe { d.widen(from.add(y * row + x * BYTE_LANES)) };
-        });
-        rows[y] = input_line(d, rows[y]);
-    });
-    six!(x in SIDE, {
-        let mut column = rows[0];
-        six!(y in SIDE, {
-            column[y] = rows[y][x];
-        });
-        let column = input_line(d, column);
-        six!(y in SIDE, {
-            // SAFETY: the caller's promise.
-            unsafe { d.store_words(to.add((y * SIDE + x) * step), column[y]) };
-        });
-    });
-}
-
-/// A row or a column of products by the matrix of outputs.
-#[inline(always)]
-fn output_line<D: Words, const M: usize, const SIDE: usize>(d: D, v: [D::Sums; SIDE]) -> [D::Sums; M] {
-    let (sum, difference) = (d.add_sums(v[1], v[2]), d.sub_sums(v[1], v[2]));
-    let mut out = [sum; M];
-    if M == 2 {
-        out[0] = d.add_sums(v[0], sum);
-        out[1] = d.sub_sums(difference, v[3]);
-    } else {
-        let (far, half) = (d.add_sums(v[3], v[SIDE - 2]), d.sub_sums(v[3], v[SIDE - 2]));
-        let apart = d.add_sums(half, half);
-        out[0] = d.add_sums(v[0], d.add_sums(sum, far));
-        out[1] = d.add_sums(difference, apart);
-        let far = d.add_sums(far, far);
-        out[M - 2] = d.add_sums(sum, d.add_sums(far, far));
-        let last = d.add_sums(apart, v[SIDE - 1]);
-        let last = d.add_sums(last, last);
-        out[M - 1] = d.add_sums(difference, d.add_sums(last, last));
-    }
-    out
-}
-
-/// The outputs of a tile as multiples of their sums, column by column, from products `step` values apart.
-///
-/// # Safety
-/// All positions are valid for reading.
-#[inline(always)]
-unsafe fn transform_products<D: Words, const M: usize, const SIDE: usize>(
-    d: D,
-    from: *const i32,
-    step: usize,
-) -> [[D::Sums; M]; M] {
-    let mut rows = [[d.no_sums(); M]; SIDE];
-    six!(y in SIDE, {
-        let mut line = [d.no_sums(); SIDE];
-        six!(x in SIDE, {
-            // SAFETY: the caller's promise.
-            line[x] = unsafe { d.load_sums(from.add((y * SIDE + x) * step)) };
-        });
-        rows[y] = output_line(d, line);
-    });
-    let mut columns = [[d.no_sums(); M]; M];
-    six!(x in M, {
-        let mut line = [d.no_sums(); SIDE];
-        six!(y in SIDE, {
-            line[y] = rows[y][x];
-        });
-        columns[x] = output_line(d, line);
-    });
-    columns
-}
-
-/// The products of some tiles by a block of output channels at one position.
-#[derive(Clone, Copy)]
-struct Products<'a> {
-    blocks: &'a [Block],
-    inputs: *const i16,
-    /// Values from tile to tile.
-    values: usize,
-    weights: *const i16,
-    to: *mut i32,
-}
-
-/// The [`Products`] of `P` tiles and `V` vectors. It is run where inputs, weights and products are those of so many.
-struct Multiply<'a, const P: usize, const V: usize>(Products<'a>);
-
-impl<const P: usize, const V: usize> WordsKernel for Multiply<'_, P, V> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<D: Words>(self, d: D) {
-        let Products { blocks, inputs, values, mut weights, to } = self.0;
-        let mut sums = [[d.no_sums(); V]; P];
-        for (at, block) in blocks.iter().enumerate() {
-            let inputs = inputs.wrapping_add(at * BYTE_LANES);
-            for pair in 0..block.pairs {
-                // SAFETY: a pair of weights of every output for each pair of channels, and a pair of each tile.
-                unsafe {
-                    let row: [D::Pairs; V] = std::array::from_fn(|v| d.load_pairs(weights.add(2 * v * D::LANES)));
-                    unrolled!(p in P, {
-                        let value = d.pair(inputs.add(p * values + 2 * pair));
-                        for v in 0..V {
-                            sums[p][v] = d.dot_words(sums[p][v], value, row[v]);
-                        }
-                    });
-                    weights = weights.add(2 * V * D::LANES);
-                }
-            }
-        }
-        unrolled!(p in P, {
-            for v in 0..V {
-                // SAFETY: the products of tile `p`.
-                unsafe { d.store_sums(to.add((p * V + v) * D::LANES), sums[p][v]) };
-            }
-        });
     }
 }
 
