@@ -23,7 +23,7 @@ struct Vectors {
 impl Observer for Vectors {
     fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
         for image in batch.images() {
-            // What an embedder computes takes the place of logits.
+            // The features of an embedder take the place of logits.
             let norm = dot(image.logits, image.logits).sqrt();
             self.vectors.push(image.logits.iter().map(|value| value / norm).collect());
             self.classes.push(image.sample.label());

@@ -276,7 +276,7 @@ impl OpenedModel {
         &self.weights.path
     }
 
-    /// What the registry says of these weights: of a tag, or of a published file, converted or not, by its hash.
+    /// The registry's entry of these weights: of a tag, or of a published file, converted or not, by its hash.
     pub(crate) fn registered(&self) -> Option<&'static RegistryEntry> {
         self.registered
     }

@@ -176,7 +176,7 @@ fn block_memory(graph: &Graph, block: &Block, figures: &[LayerFigures]) -> Block
     let readers = (last + 1..figures.len()).filter(|&id| reads(id));
     let steps: Vec<&LayerFigures> = inside.iter().copied().chain(readers).map(|id| &figures[id]).collect();
     let most = |bytes: fn(&LayerFigures) -> u64| steps.iter().map(|&figures| bytes(figures)).max().unwrap_or(0);
-    // What exists while the last layer runs, but for what nobody needs after it.
+    // The maps that exist while the last layer runs, without those that nobody needs after it.
     let left = |bytes: u64, retention| {
         let lifetimes = lifetimes(graph, retention);
         let over = (0..=last).filter(|&id| lifetimes[id].last == last && !graph.outputs().contains(&id));

@@ -54,7 +54,7 @@ pub struct PipelinesLoader(Batches);
 /// An image prepared by one pipeline: its tensor, its size and its warnings.
 type Loaded<T> = Result<(T, ImageInfo, Vec<DecodeWarning>), SampleError>;
 
-/// What became of an image, for each pipeline; the tensors are elsewhere.
+/// The outcome of loading an image, for each pipeline; the tensors are elsewhere.
 type Outcomes = Vec<Loaded<()>>;
 
 impl Loader {

@@ -47,7 +47,7 @@ pub struct Pipeline {
     /// Rounding, arithmetic and order of channels.
     #[serde(default, skip_serializing_if = "Convention::is_default")]
     pub convention: Convention,
-    /// What becomes of the orientation in a file's EXIF data; `None` for what `convention` does.
+    /// How the orientation in a file's EXIF data is treated; `None`: as `convention` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exif: Option<Exif>,
 }

@@ -56,7 +56,7 @@ pub struct RunRecord {
     pub pipeline: Option<PipelineRecord>,
     /// The JPEG decoder and its version.
     pub decoder: String,
-    /// What became of orientations in EXIF data.
+    /// How orientations in EXIF data were treated.
     #[serde(default)]
     pub exif: Exif,
     /// The images.

@@ -44,7 +44,7 @@ pub struct Config {
     pub links: LinkOrder,
     /// The classifier; a backbone has none.
     pub head: Option<Head>,
-    /// What segments, in place of a classifier.
+    /// The decoder of a segmentation network, in place of a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<Decoder>,
 }

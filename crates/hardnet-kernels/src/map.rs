@@ -76,7 +76,7 @@ impl Halo {
     }
 }
 
-/// What the values of a map are.
+/// The type of a map's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Element {
     #[default]

@@ -54,7 +54,7 @@ pub fn examine_with(name: impl AsRef<Path>, checkpoint: &Checkpoint, options: &W
     }
     let format = checkpoint.format();
     let tensors: Vec<_> = checkpoint.tensors().iter().map(|info| FileTensor::new(info, format)).collect();
-    // What metadata describe is certain, unless they say that it was assumed.
+    // Facts from metadata are certain, unless the metadata say that they were assumed.
     let wanted = match (&metadata, &options.network) {
         (Some(Metadata { assumed, .. }), Some(Expected::Config(config))) if !assumed.is_empty() => {
             Wanted::Config(config)

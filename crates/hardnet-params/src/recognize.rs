@@ -127,7 +127,7 @@ pub(crate) fn recognize(tensors: &[FileTensor], wanted: Wanted<'_>, prefix: Opti
         return Ok(fits);
     }
     let below = largest.map(|(prefix, _)| Table::new(tensors, &names.below(prefix)).closest(wanted)).transpose()?;
-    // What fits and was not taken as a part is not all of its network.
+    // Weights that fit and were not taken as a part are not all of their network.
     let closer = below.filter(|below| (1..whole.differences.count()).contains(&below.differences.count()));
     Ok(vec![closer.unwrap_or(whole)])
 }

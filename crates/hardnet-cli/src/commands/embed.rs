@@ -174,7 +174,7 @@ impl EmbedArgs {
         DataRecord::new(images.total()).data_dir(self.data_dir.as_ref().map(path)).list(list)
     }
 
-    /// What the rows of a shard depend on.
+    /// The settings that decide the rows of a shard.
     fn shard_settings(&self, model: &EmbeddingModel) -> Result<ShardSettings> {
         let computed = (model.embedder.engine().name(), model.device_name.as_str());
         let output = report::describe(self.maps, model.embedder.info());

@@ -198,7 +198,7 @@ impl EvalArgs {
         }
     }
 
-    /// What the numbers of a shard depend on.
+    /// The settings that decide the numbers of a shard.
     fn shard_settings(&self, model: &Model) -> Result<ShardSettings> {
         let (classifier, weights) = (&model.classifier, &model.weights);
         let labels = classifier.labels();

@@ -1,6 +1,6 @@
 //! `hardnet merge`: one result of the results of shards.
 //!
-//! What is written is, byte for byte, what one process would have written, times aside. It is written only if every
+//! The result is, byte for byte, that of one process, apart from times. It is written only if every
 //! shard is there once, complete, and of the same weights, settings, images and version.
 
 mod array;
@@ -24,7 +24,7 @@ use crate::printer::Printer;
 /// The longest first line that is looked at.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
-/// Make one result of the results of all shards, as one process would have written it.
+/// Make one result from the results of all shards, as one process would have written it.
 ///
 /// The shards are files of `eval --shard K/N --json`, `eval --predictions`, `predict --json`, `embed -o FILE.jsonl` or
 /// `embed -o FILE.npy`, all of one kind, in any order. Times are added up; everything else is what one process writes,
@@ -47,7 +47,7 @@ pub(crate) struct MergeArgs {
     force: bool,
 }
 
-/// What a merge has done.
+/// The result of a merge.
 struct Merged {
     /// The files, the main one last.
     written: Vec<PathBuf>,
@@ -55,7 +55,7 @@ struct Merged {
     errors: usize,
 }
 
-/// What a file holds.
+/// The kind of a file's contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Report,
@@ -105,7 +105,7 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What the file begins as.
+/// The kind of file, by its first bytes.
 fn kind(path: &Path) -> Result<Kind> {
     let failed = || format!("cannot read `{}`", path.display());
     if !std::fs::metadata(path).with_context(failed)?.is_file() {

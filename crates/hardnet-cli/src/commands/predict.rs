@@ -154,7 +154,7 @@ impl PredictArgs {
         Ok(())
     }
 
-    /// What the lines of a shard depend on.
+    /// The settings that decide the lines of a shard.
     fn shard_settings(&self, model: &Model) -> Result<ShardSettings> {
         let labels = model.classifier.labels();
         let names = (0..labels.len()).map(|class| labels.name(class).into_owned());

@@ -108,7 +108,7 @@ fn bundled_weights_are_unpacked() {
     assert_eq!(std::fs::read(path.trim_end()).unwrap(), hardnet_demo::fashion_mnist::WEIGHTS);
     let listed = run(&folder, &hub, "list --weights").exits(0).stdout;
     assert!(listed.lines().any(|line| line.starts_with(tag) && line.ends_with("bundled")), "{listed}");
-    // What has become of it since is not used.
+    // A file that was changed since is not used.
     std::fs::write(path.trim_end(), "other").unwrap();
     assert_eq!(run(&folder, &hub, &format!("download {tag}")).exits(0).stdout, path);
     assert_eq!(std::fs::read(path.trim_end()).unwrap(), hardnet_demo::fashion_mnist::WEIGHTS);

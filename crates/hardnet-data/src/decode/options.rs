@@ -57,7 +57,7 @@ pub enum Decoding {
     OpenCv,
 }
 
-/// What becomes of the orientation in a file's EXIF data.
+/// How the orientation in a file's EXIF data is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::exhaustive_enums)]
@@ -124,7 +124,7 @@ pub struct UnknownExif {
 pub struct DecodeOptions {
     /// Whose conversions are followed.
     pub decoding: Decoding,
-    /// What becomes of the orientation.
+    /// How the orientation is treated.
     pub exif: Exif,
     /// Bounds on memory.
     pub limits: DecodeLimits,

@@ -17,7 +17,7 @@ pub struct Batch {
     pub images: Vec<ImageTensor>,
     /// The sample of each of the n images, in their order.
     pub samples: Vec<usize>,
-    /// What else is known of each of the n images, in their order.
+    /// Further facts about each of the n images, in their order.
     pub infos: Vec<ImageInfo>,
     /// The samples that have no image, in their order, and why.
     pub failures: Vec<(usize, SampleError)>,

@@ -1,4 +1,4 @@
-//! What decoders that fail cost, buffers, and how often files are read.
+//! Tests of decoders that fail, of buffers, and of how often files are read.
 
 use std::time::Duration;
 

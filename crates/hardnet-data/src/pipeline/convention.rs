@@ -67,7 +67,7 @@ impl Convention {
         }
     }
 
-    /// What the decoder does with the orientation in a file's EXIF data.
+    /// How the decoder treats the orientation in a file's EXIF data.
     pub fn exif(self) -> Exif {
         match self.decoding() {
             Decoding::Pillow => Exif::Ignore,

@@ -18,13 +18,13 @@ pub enum PatternError {
     /// Braces hold neither a range nor alternatives.
     #[error("`{{{group}}}` in a pattern is neither a range, such as `{{000..099}}`, nor a choice, such as `{{a,b}}`")]
     Group {
-        /// What is between the braces, shortened to 80 characters.
+        /// The text between the braces, shortened to 80 characters.
         group: String,
     },
     /// A range ends before it begins.
     #[error("`{{{group}}}` in a pattern ends before it begins")]
     Backwards {
-        /// What is between the braces.
+        /// The text between the braces.
         group: String,
     },
     /// A pattern of too many names.
@@ -69,7 +69,7 @@ pub fn expand_braces(pattern: &str) -> Result<Vec<String>, PatternError> {
     Ok(names)
 }
 
-/// What braces stand for, `None` if that is more than `most`.
+/// The alternatives of a pair of braces, `None` if there are more than `most`.
 fn choices(group: &str, most: usize) -> Result<Option<Vec<String>>, PatternError> {
     let wrong = || PatternError::Group { group: excerpt(group) };
     let choices = if group.contains(',') {

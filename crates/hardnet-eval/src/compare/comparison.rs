@@ -33,7 +33,7 @@ pub struct Change<'a> {
     pub second: Choice,
 }
 
-/// What a change does to the accuracy.
+/// The effect of a change on the accuracy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Only the first run is right.

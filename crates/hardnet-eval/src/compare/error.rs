@@ -22,7 +22,7 @@ pub enum PredictionsError {
     Text {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: TextError,
     },
     /// A line is not a prediction.
@@ -32,7 +32,7 @@ pub enum PredictionsError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The reason.
         reason: LineError,
     },
     /// Two lines are of the same image.
@@ -63,7 +63,7 @@ pub enum PredictionsError {
     },
 }
 
-/// What is wrong with a line of predictions.
+/// The fault of a line of predictions.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
@@ -72,7 +72,7 @@ pub enum LineError {
     Json {
         /// The column in bytes, from 1; 0 if it is not known.
         column: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
     /// There is no predicted class.

@@ -34,7 +34,7 @@ macro_rules! intrinsic {
     };
 }
 
-/// What AVX2 and AVX-VNNI have in common.
+/// The operations that AVX2 and AVX-VNNI share.
 macro_rules! lanes_256 {
     ($name:ident, $features:literal) => {
         type Sums = __m256i;

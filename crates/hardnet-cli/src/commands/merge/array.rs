@@ -83,7 +83,7 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     Ok(Merged { written, errors })
 }
 
-/// What the file next to an array says of it.
+/// The description of an array, from the file next to it.
 fn read(path: &Path) -> Result<Part<ShardEnd>> {
     let beside = path.with_extension(SHARD);
     if !beside.exists() {

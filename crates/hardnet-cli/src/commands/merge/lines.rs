@@ -22,7 +22,7 @@ use crate::shards::ShardEnd;
 /// The longest last line.
 const MAX_END_BYTES: u64 = 1 << 20;
 
-/// What a file of lines ends in.
+/// The last line of a file of lines.
 struct End {
     end: ShardEnd,
     /// The end of every other line: the run, as it is written.
@@ -74,7 +74,7 @@ fn read_end(path: &Path) -> Result<Part<End>> {
 
 const RUN: &[u8] = b",\"run\":";
 
-/// What the last line begins with.
+/// The first bytes of the last line.
 const END: &[u8] = b"{\"shard\":";
 
 /// The keys of images so far: a digest of each, and its shard.
