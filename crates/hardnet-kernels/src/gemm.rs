@@ -65,6 +65,10 @@ const MAX_VECTORS: usize = 3;
 /// Most pixels of a tile.
 const MAX_PIXELS: usize = 14;
 
+/// Pixels of a tile from which on their addresses, if each is computed, do not fit the registers, so that tiles whose
+/// pixels lie side by side are compiled for themselves.
+pub(crate) const EVEN_PIXELS: usize = 6;
+
 /// Computes `count` pixels of `cursor` from `input` for one panel.
 ///
 /// # Safety
@@ -94,7 +98,7 @@ pub(crate) unsafe fn multiply<S: Simd>(
             ($even:literal $(($vectors:literal, $pixels:literal))*) => {
                 match (vectors, pixels) {
                     $(($vectors, $pixels) => {
-                        // SAFETY: the caller's promises for these pixels; `$even` is `at.even` or false.
+                        // SAFETY: the caller's promises for these pixels; where `$even`, so is `at`.
                         let tile = unsafe {
                             Tile::<$pixels, $vectors, $even>::new(segments, input, at, panel, prefetcher)
                         };
@@ -104,29 +108,30 @@ pub(crate) unsafe fn multiply<S: Simd>(
                 }
             };
         }
-        macro_rules! wide_tiles {
-            ($even:literal) => {
-                tiles! {
-                    $even
-                    (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7)
-                    (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
-                    (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7)
-                    (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
-                    (3, 1) (3, 2) (3, 3) (3, 4) (3, 5) (3, 6) (3, 7) (3, 8) (3, 9)
-                }
-            };
-        }
-        if S::Widest::BLOCKS == 1 {
+        // A condition on constants alone: what it excludes is not compiled.
+        if const { S::Widest::BLOCKS == 1 } {
             tiles! {
                 false
                 (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7) (1, 8)
                 (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6)
                 (3, 1) (3, 2) (3, 3)
             }
-        } else if at.even {
-            wide_tiles!(true);
+        } else if at.even && pixels >= EVEN_PIXELS {
+            tiles! {
+                true
+                (1, 6) (1, 7) (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
+                (2, 6) (2, 7) (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
+                (3, 6) (3, 7) (3, 8) (3, 9)
+            }
         } else {
-            wide_tiles!(false);
+            tiles! {
+                false
+                (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7)
+                (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
+                (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7)
+                (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
+                (3, 1) (3, 2) (3, 3) (3, 4) (3, 5) (3, 6) (3, 7) (3, 8) (3, 9)
+            }
         }
         prefetcher.skip(segments.len());
     }

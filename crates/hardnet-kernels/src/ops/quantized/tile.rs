@@ -16,7 +16,7 @@ use hardnet_simd::{BYTE_LANES, Dot, DotKernel, LANES, unrolled};
 
 use super::pack::{GROUP, LANE_VALUES};
 use crate::exec::buffer::CACHE_LINE;
-use crate::gemm::{KSegment, TileCursor, TilePixels, next_tile_pixels};
+use crate::gemm::{EVEN_PIXELS, KSegment, TileCursor, TilePixels, next_tile_pixels};
 
 /// Where a panel's results go.
 #[derive(Clone, Copy, Debug)]
@@ -143,31 +143,32 @@ pub(super) unsafe fn multiply<D: Dot>(
             ($even:literal $(($vectors:literal, $pixels:literal))*) => {
                 match (vectors, pixels) {
                     $(($vectors, $pixels) => {
-                        // The caller's promises hold for these pixels; `$even` is `at.even` or false.
+                        // The caller's promises hold for these pixels; where `$even`, so is `at`.
                         d.call(Tile::<$pixels, $vectors, $even> { segments, input, at, panel, prefetcher });
                     })*
                     _ => unreachable!("a tile of {pixels} pixels and {vectors} vectors"),
                 }
             };
         }
-        macro_rules! wide_tiles {
-            ($even:literal) => {
-                tiles! {
-                    $even
-                    (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7)
-                    (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
-                    (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7)
-                    (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
-                    (3, 1) (3, 2) (3, 3) (3, 4) (3, 5) (3, 6) (3, 7) (3, 8) (3, 9)
-                }
-            };
-        }
-        if D::LANES < BYTE_LANES {
+        // A condition on constants alone: what it excludes is not compiled.
+        if const { D::LANES < BYTE_LANES } {
             tiles! { false (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) }
-        } else if at.even {
-            wide_tiles!(true);
+        } else if at.even && pixels >= EVEN_PIXELS {
+            tiles! {
+                true
+                (1, 6) (1, 7) (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
+                (2, 6) (2, 7) (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
+                (3, 6) (3, 7) (3, 8) (3, 9)
+            }
         } else {
-            wide_tiles!(false);
+            tiles! {
+                false
+                (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7)
+                (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
+                (2, 1) (2, 2) (2, 3) (2, 4) (2, 5) (2, 6) (2, 7)
+                (2, 8) (2, 9) (2, 10) (2, 11) (2, 12) (2, 13) (2, 14)
+                (3, 1) (3, 2) (3, 3) (3, 4) (3, 5) (3, 6) (3, 7) (3, 8) (3, 9)
+            }
         }
         prefetcher.at = prefetcher.at.wrapping_add(segments.len() * prefetcher.step);
     }

@@ -124,7 +124,8 @@ fn multiply<D: Words>(d: D, job: Products<'_>, several: usize, vectors: usize) {
             }
         };
     }
-    if D::LANES == BYTE_LANES {
+    // A condition on constants alone: what it excludes is not compiled.
+    if const { D::LANES == BYTE_LANES } {
         tiles! {
             (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7)
             (1, 8) (1, 9) (1, 10) (1, 11) (1, 12) (1, 13) (1, 14)
