@@ -1,11 +1,11 @@
 //! Classifiers and embedders in 8-bit integers, on the demonstration.
 
 use hardnet_classifier::{Classifier, EmbedOptions, Error, Precision, Stage};
-use hardnet_data::Dataset;
+use hardnet_data::{Dataset, Sample};
 use hardnet_demo::fashion_mnist::{CLASSES, SAMPLE_TAR, VAL_LIST, WEIGHTS};
 use hardnet_eval::{EvalOptions, Tally};
-use hardnet_graph::Graph;
-use hardnet_params::{Metadata, Quantization, WeightsFile, write_quantized};
+use hardnet_graph::{Graph, NodeId, ParamInfo, ParamKind};
+use hardnet_params::{Metadata, Parameters, Quantization, WeightsFile, write_quantized};
 use hardnet_quantize::{QuantizeOptions, quantize};
 
 /// Images of the 1,000 whose class is the most probable in f32.
@@ -80,6 +80,87 @@ fn features_are_in_the_networks_units() {
         let noise = square(&mut floats.iter().zip(&integers).map(|(a, b)| a - b));
         assert!(noise < 0.01 * square(&mut floats.iter().copied()), "{stage}");
     }
+}
+
+/// The correlation of two maps.
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let mean = |values: &[f32]| values.iter().copied().map(f64::from).sum::<f64>() / values.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - mean_a, f64::from(b) - mean_b));
+    let sum = |of: fn((f64, f64)) -> f64| pairs().map(of).sum::<f64>();
+    sum(|(a, b)| a * b) / (sum(|(a, _)| a * a) * sum(|(_, b)| b * b)).sqrt()
+}
+
+/// The demonstration's network with a last map of other scales, by which the classifier's weights are divided: its
+/// channels get units of their own.
+struct Rescaled<'a> {
+    parameters: &'a dyn Parameters,
+    /// The node that writes the last map.
+    last: NodeId,
+}
+
+impl Parameters for Rescaled<'_> {
+    fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
+        let mut values = self.parameters.values(param)?;
+        let factor = |channel: usize| 0.5_f32.powi((channel % 5) as i32);
+        match param.kind {
+            ParamKind::NormWeight | ParamKind::NormBias if param.node == self.last => {
+                values.iter_mut().zip(0..).for_each(|(value, channel)| *value *= factor(channel));
+            }
+            ParamKind::LinearWeight => {
+                let channels = values.len() / CLASSES.len();
+                values.iter_mut().zip(0..).for_each(|(value, at)| *value /= factor(at % channels));
+            }
+            _ => {}
+        }
+        Ok(values)
+    }
+}
+
+/// The shares of classes in f32 and in integers, for images larger than the network was trained for, whose maps have
+/// more places.
+fn assert_same_maps(floats: &Classifier, integers: &Classifier, samples: &[Sample]) {
+    for sample in samples {
+        let bytes = sample.archived().unwrap().read().unwrap();
+        let image = hardnet_data::decode(&bytes, &hardnet_data::DecodeLimits::default()).unwrap().image;
+        let tensor = floats.prepare(&image).unwrap();
+        let logits = integers.logits(&[&tensor]).unwrap().as_slice().to_vec();
+        let class = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+        let classes = [class, sample.label().unwrap() as usize, 0];
+        let expected = floats.activation_maps(&tensor, &classes).unwrap();
+        let found = integers.activation_maps(&tensor, &classes).unwrap();
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!((found.rows, found.columns, found.values.len()), (6, 6, 36));
+            let alike = correlation(&found.values, &expected.values);
+            assert!(alike > 0.97, "{}, class {}: correlation {alike}", sample.name(), found.class);
+            let (logit, average) = (logits[found.class], found.logit());
+            assert!((logit - average).abs() < 1e-4, "{}: {average}, the logit is {logit}", sample.name());
+        }
+        // Where the class is seen best, up to places that are nearly as good.
+        let greatest = |values: &[f32]| (0..36).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap();
+        let (here, there) = (greatest(&found[0].values), greatest(&expected[0].values));
+        let loss = expected[0].values[there] - expected[0].values[here];
+        assert!(loss < 0.05 * expected[0].values[there].abs(), "{}: {here}, not {there}", sample.name());
+    }
+}
+
+#[test]
+fn activation_maps_are_those_of_f32_and_average_to_the_logits() {
+    let (_folder, dataset) = images();
+    let builder = || Classifier::builder().activation_maps(true).image_size(192).threads(1);
+    let floats = builder().from_weights(weights()).unwrap();
+    let stored = builder().from_weights(quantized()).unwrap();
+    assert_same_maps(&floats, &stored, &dataset.samples[..6]);
+
+    let file = weights();
+    let (graph, metadata) = (Graph::new(file.config()).unwrap(), file.metadata().unwrap());
+    let convs = graph.params().into_iter().filter(|param| param.kind == ParamKind::ConvWeight);
+    let last = convs.map(|param| param.node).max().unwrap();
+    let parameters = file.parameters();
+    let rescaled = Rescaled { parameters: &parameters, last };
+    let floats = builder().from_parameters(metadata, &rescaled).unwrap();
+    let integers = builder().precision(Precision::Int8).from_parameters(metadata, &rescaled).unwrap();
+    assert_same_maps(&floats, &integers, &dataset.samples[..6]);
 }
 
 #[test]
