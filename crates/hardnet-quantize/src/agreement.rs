@@ -1,7 +1,7 @@
 //! How well a quantized network agrees with the original, by logits and by maps.
 
 use hardnet_engine::{Plan, PlanOptions};
-use hardnet_graph::{Graph, NodeId};
+use hardnet_graph::{Graph, NodeId, Shape};
 use hardnet_params::{Parameters, QuantizedParameters};
 use serde::Serialize;
 
@@ -78,7 +78,7 @@ pub struct LayerErrors {
 
 impl LayerErrors {
     /// Compiles both networks of `graph`, with the parameters of one and of the other, for images of the size of
-    /// `options`.
+    /// `options`, as many at once as its batch.
     ///
     /// # Errors
     ///
@@ -104,21 +104,27 @@ impl LayerErrors {
     /// [`Error::Engine`](crate::Error::Engine) for an image of another size.
     pub fn add<I: AsRef<[f32]>>(&mut self, images: &[I]) -> Result<()> {
         let shapes = self.original.tap_shapes().to_vec();
-        for image in images {
-            let (original, quantized) = (self.original.run(&[image])?, self.quantized.run(&[image])?);
-            let (mut original, mut quantized) = (&original[..], &quantized[..]);
-            for ((_, signal, noise), shape) in self.layers.iter_mut().zip(&shapes) {
-                let (map, rest) = original.split_at(shape.count());
-                let (other, others) = quantized.split_at(shape.count());
-                for (&exact, &found) in map.iter().zip(other) {
-                    *signal += f64::from(exact).powi(2);
-                    *noise += (f64::from(exact) - f64::from(found)).powi(2);
-                }
-                (original, quantized) = (rest, others);
-            }
-            self.images += 1;
+        let length = self.original.output_len();
+        for images in images.chunks(self.original.options().batch.max(1)) {
+            let (original, quantized) = (self.original.run(images)?, self.quantized.run(images)?);
+            let pairs = original.chunks_exact(length).zip(quantized.chunks_exact(length));
+            pairs.for_each(|(original, quantized)| self.compare(&shapes, original, quantized));
         }
         Ok(())
+    }
+
+    /// Adds one image's maps.
+    fn compare(&mut self, shapes: &[Shape], mut original: &[f32], mut quantized: &[f32]) {
+        for ((_, signal, noise), shape) in self.layers.iter_mut().zip(shapes) {
+            let (map, rest) = original.split_at(shape.count());
+            let (other, others) = quantized.split_at(shape.count());
+            for (&exact, &found) in map.iter().zip(other) {
+                *signal += f64::from(exact).powi(2);
+                *noise += (f64::from(exact) - f64::from(found)).powi(2);
+            }
+            (original, quantized) = (rest, others);
+        }
+        self.images += 1;
     }
 
     /// Images that were added.

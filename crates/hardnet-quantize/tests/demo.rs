@@ -9,7 +9,8 @@ use hardnet_graph::{Graph, NodeId, Op, ParamInfo, ParamKind, Variant};
 use hardnet_params::synthetic::Synthetic;
 use hardnet_params::{Parameters, QuantizedParameters, WeightsFile};
 use hardnet_quantize::{
-    Calibration, Calibrator, QuantizeOptions, Quantized, RangeMethod, quantize, quantize_calibrated, reference,
+    Calibration, Calibrator, LayerErrors, QuantizeOptions, Quantized, RangeMethod, quantize, quantize_calibrated,
+    reference,
 };
 
 const SIZE: (usize, usize) = (64, 64);
@@ -85,6 +86,28 @@ fn the_network_of_the_demonstration_keeps_its_maps_and_classes() {
     assert!(found.logits() > 33.0 && found.agreeing == images.len(), "{} dB, {}", found.logits(), found.agreeing);
     let worst = found.decibels.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(worst > 18.0, "{worst} dB");
+}
+
+#[test]
+fn errors_of_layers_are_those_of_the_reference_for_any_batch() {
+    let (file, images) = (weights(), images(5));
+    let graph = Graph::new(file.config()).unwrap().inference();
+    let quantized = quantize(&graph, &file.parameters(), &QuantizeOptions::default()).unwrap();
+    let errors = |batch: usize| {
+        let options = PlanOptions::default().size(SIZE.0, SIZE.1).batch(batch).batch_invariant(true);
+        let mut errors = LayerErrors::new(&graph, &file.parameters(), &quantized, &options).unwrap();
+        errors.add(&images[..1]).unwrap();
+        errors.add(&images[1..]).unwrap();
+        assert_eq!(errors.images(), images.len());
+        errors.decibels()
+    };
+    let found = errors(3);
+    assert_eq!(found, errors(1));
+    let expected = compare(&graph, &file.parameters(), &quantized, &images).decibels;
+    for ((name, decibels), expected) in found.iter().zip(&expected) {
+        assert!((decibels.unwrap() - expected).abs() < 0.1, "{name}: {decibels:?} dB, {expected} by the reference");
+    }
+    assert_eq!(found.len(), expected.len());
 }
 
 #[test]

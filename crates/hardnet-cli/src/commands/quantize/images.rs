@@ -79,7 +79,7 @@ impl Images {
         printer: &Printer,
     ) -> Result<Option<Measured>> {
         let side = pipeline.crop as usize;
-        let options = plan_options()?.size(side, side);
+        let options = plan_options()?.size(side, side).batch(BATCH.min(self.samples.len()));
         let builder = || Ok::<_, Failure>(builder()?.batch_size(BATCH).pipeline(pipeline.clone()));
         let pair = Pair {
             original: builder()?.from_parameters(metadata, &weights.parameters())?,
