@@ -218,6 +218,31 @@ fn maps_that_cannot_be_are_named() {
     }
 }
 
+#[test]
+fn descriptions_that_cannot_be_are_refused() {
+    let values = [
+        json!(3),
+        json!([]),
+        json!({}),
+        json!({ "method": 3 }),
+        json!({ "method": "mse", "images": -1 }),
+        json!({ "method": "mse", "maps": [] }),
+        json!({ "method": "mse", "maps": { LAYER: {} } }),
+        json!({ "method": "mse", "maps": { LAYER: { "scale": null, "zero_point": 0 } } }),
+        json!({ "method": "mse", "maps": { LAYER: { "scale": "0.02", "zero_point": 0 } } }),
+    ];
+    for value in values {
+        let error = changed(|_, metadata, _| metadata["quantization"] = value.clone()).unwrap_err();
+        assert!(matches!(error, Error::Metadata { .. }), "{value}: {error}");
+    }
+    // Without maps, nothing says how the bytes that integer layers read are meant.
+    let found = differences(|_, metadata, _| metadata["quantization"]["maps"] = json!({}));
+    assert!(found.invalid.iter().any(|(_, reason)| reason == "adds up integers, expected maps of one scale"));
+    // Without a quantization, integers are not weights.
+    let found = differences(|_, metadata, _| drop(metadata.as_object_mut().unwrap().remove("quantization")));
+    assert!(found.unreadable.iter().any(|(name, dtype)| name == &format!("{LAYER}.conv.weight") && dtype == "i8"));
+}
+
 /// Damaged at any place, a file is refused or read, and never ends the program.
 #[test]
 fn damage_anywhere_is_an_error_or_a_file() {
