@@ -7,11 +7,14 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
 use hardnet_data::{CropMode, Exif, Pipeline, Resampling};
-use hardnet_model::Config;
+use hardnet_model::{Config, WeightsFile};
 
 use crate::failure::{Hinted, Result};
 use crate::printer::Printer;
 pub(crate) use several::{ChosenPipeline, PipelinesArgs};
+
+/// Number of classes of the published networks.
+const IMAGENET_CLASSES: usize = 1000;
 
 /// Options of the preprocessing.
 #[derive(Args, Clone, Debug)]
@@ -51,6 +54,14 @@ impl PipelineArgs {
     /// Whether any option is given.
     pub(crate) fn is_given(&self) -> bool {
         self.pipeline.is_some() || self.changes.first_given().is_some()
+    }
+
+    /// Whether the preprocessing of `weights` is known rather than assumed, so that a file made of them may state it: it
+    /// is given or in the file, or the network is a published one.
+    pub(crate) fn is_known(&self, weights: &WeightsFile) -> bool {
+        let config = weights.config();
+        let published = config.variant().is_some() && config.classes() == IMAGENET_CLASSES;
+        published || self.is_given() || weights.metadata().is_some_and(|metadata| metadata.pipeline.is_some())
     }
 
     /// Chooses the pipeline, and prints the choice with its reason. `config` is the network, if it is known, and

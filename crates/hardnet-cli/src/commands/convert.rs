@@ -177,7 +177,6 @@ impl ConvertArgs {
     /// The preprocessing to record: from the options or the file, or the default for published networks.
     fn pipeline(&self, weights: &WeightsFile, printer: &Printer) -> Result<Option<Pipeline>> {
         let own = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
-        let published = weights.config().variant().is_some() && weights.config().classes() == IMAGENET_CLASSES;
         if weights.config().decoder.is_some() {
             return match self.pipeline.is_given() {
                 true => {
@@ -186,7 +185,7 @@ impl ConvertArgs {
                 false => Ok(None),
             };
         }
-        if !self.pipeline.is_given() && own.is_none() && !published {
+        if !self.pipeline.is_known(weights) {
             return Ok(None);
         }
         self.pipeline.resolve(Some(weights.config()), own, printer).map(Some)
@@ -211,9 +210,6 @@ impl ConvertArgs {
         Ok(())
     }
 }
-
-/// Number of classes of the published networks.
-pub(super) const IMAGENET_CLASSES: usize = 1000;
 
 fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion: &Conversion<'_>) -> ConvertReport {
     let metadata = conversion.metadata();

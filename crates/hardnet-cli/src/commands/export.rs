@@ -14,7 +14,6 @@ use hardnet_quantize::Quantized;
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
-use super::convert::IMAGENET_CLASSES;
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::labels::read_names;
 use crate::model::{WEIGHTS_HELP, check_side, name_of};
@@ -154,7 +153,7 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
             ImageSize::square(pipeline.crop as usize)
         }
     };
-    let known = !segments && args.knows_pipeline(&weights);
+    let known = !segments && (args.with_preprocessing || args.pipeline.is_known(&weights));
     let mut options = ConversionOptions::default();
     options.labels = labels;
     options.pipeline = known.then(|| pipeline::to_value(&pipeline)).transpose()?;
@@ -269,14 +268,6 @@ fn quantization(graph: &Graph, quantized: &Quantized) -> Result<Quantization> {
 impl ExportArgs {
     fn keeps_norm(&self) -> bool {
         self.keep_norm && !self.fold_norm
-    }
-
-    /// Whether the preprocessing is known rather than assumed, so that the file may state it.
-    fn knows_pipeline(&self, weights: &WeightsFile) -> bool {
-        let config = weights.config();
-        let published = config.variant().is_some() && config.classes() == IMAGENET_CLASSES;
-        let stated = weights.metadata().is_some_and(|metadata| metadata.pipeline.is_some());
-        published || stated || self.with_preprocessing || self.pipeline.is_given()
     }
 
     /// The options of the export of `graph`, which `metadata` describe.

@@ -13,7 +13,6 @@ use hardnet_params::{Conversion, ConversionOptions, Metadata, Quantization, Weig
 use hardnet_quantize::{QuantizeOptions, Quantized, RangeMethod, quantize, quantize_calibrated};
 use hardnet_weights::WeightsSource;
 
-use super::convert::IMAGENET_CLASSES;
 use crate::failure::{Exit, Hinted, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
@@ -153,11 +152,8 @@ pub(crate) fn run(args: &QuantizeArgs, printer: &Printer) -> Result<Exit> {
 impl QuantizeArgs {
     /// The metadata of the file: all that the weights say, and how they were quantized.
     fn metadata(&self, weights: &WeightsFile, pipeline: &Pipeline, made: Quantization) -> Result<Metadata> {
-        let own = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
-        let published = weights.config().variant().is_some() && weights.config().classes() == IMAGENET_CLASSES;
-        let known = self.pipeline.is_given() || own.is_some() || published;
         let mut options = ConversionOptions::default();
-        options.pipeline = known.then(|| pipeline::to_value(pipeline)).transpose()?;
+        options.pipeline = self.pipeline.is_known(weights).then(|| pipeline::to_value(pipeline)).transpose()?;
         let mut metadata = Conversion::new(weights, &options)?.metadata().clone();
         metadata.quantization = Some(made);
         Ok(metadata)
