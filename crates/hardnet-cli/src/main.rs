@@ -6,6 +6,7 @@ mod device;
 mod failure;
 mod format;
 mod hints;
+mod image_files;
 mod interrupt;
 mod knobs;
 mod labels;

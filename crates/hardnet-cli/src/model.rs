@@ -118,6 +118,7 @@ pub(crate) struct OpenedModel {
     engine: Option<EngineChoice>,
     precision: Option<Precision>,
     batch_invariant: bool,
+    activation_maps: bool,
     device: (Device, DeviceChoice),
     /// Names of the classes in place of those in the weights file.
     labels: Option<Vec<String>>,
@@ -184,6 +185,7 @@ impl ModelArgs {
             engine: self.engine,
             precision: self.precision,
             batch_invariant: self.batch_invariant,
+            activation_maps: false,
             device,
             labels: None,
             registered,
@@ -306,6 +308,11 @@ impl OpenedModel {
         Self { labels: names.or(self.labels), ..self }
     }
 
+    /// Sets whether the classifier computes activation maps.
+    pub(crate) fn with_activation_maps(self, wanted: bool) -> Self {
+        Self { activation_maps: wanted, ..self }
+    }
+
     /// Builds the classifier with preprocessing by `pipeline`, in batches of `batch` images.
     pub(crate) fn build(self, pipeline: &Pipeline, batch: usize, printer: &Printer) -> Result<Model> {
         let network = format!("{} with {} classes", name_of(self.config()), self.config().classes());
@@ -332,14 +339,18 @@ impl OpenedModel {
 
     /// Checks the size of images and sets all options of the builder.
     fn prepare(self, pipeline: &Pipeline, batch: usize) -> Result<Prepared> {
-        let Self { file, weights, engine, precision, batch_invariant, device: (device, device_choice), labels, .. } =
-            self;
+        let Self { file, weights, engine, precision, batch_invariant, activation_maps, labels, .. } = self;
+        let (device, device_choice) = self.device;
         check_side(file.config(), pipeline.crop as usize)?;
         if engine == Some(EngineChoice::Candle) || precision == Some(Precision::F32) || !device.is_cpu() {
             file.expect_floats()?;
         }
-        let mut builder =
-            builder()?.batch_size(batch).pipeline(pipeline.clone()).device(device).batch_invariant(batch_invariant);
+        let mut builder = builder()?
+            .batch_size(batch)
+            .pipeline(pipeline.clone())
+            .device(device)
+            .batch_invariant(batch_invariant)
+            .activation_maps(activation_maps);
         if let Some(engine) = engine {
             builder = builder.engine(engine.into());
         }

@@ -1,11 +1,13 @@
 //! `hardnet predict`.
 
+mod cam;
+
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use hardnet_classifier::{Classifier, Error as ClassifierError, Labels};
+use hardnet_classifier::{Classifier, Error as ClassifierError};
 use hardnet_data::{Dataset, DecodeWarning, ImageInfo, JPEG_DECODER, MAX_FILE_BYTES, Sample, SampleError};
 use hardnet_eval::{BatchDone, DataRecord, EvalOptions, LineFields, Observer, PredictionLine, RunRecord, ScoredImage};
 
@@ -19,6 +21,7 @@ use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::shards::{Part, ShardArgs, ShardEnd, ShardSettings};
 use crate::warnings::{ImageWarnings, with_remedy};
+use cam::CamWriter;
 
 /// Name of standard input among paths and in results.
 const STDIN: &str = "-";
@@ -29,6 +32,7 @@ const STDIN: &str = "-";
 Examples:
   hardnet predict --weights hardnet68.safetensors photo.jpg
   hardnet predict --weights hardnet39ds.fashion_mnist shoe.png
+  hardnet predict --weights hardnet68.safetensors --cam maps photos
   hardnet predict --weights hardnet68.safetensors --format jsonl photos/ > predictions.jsonl
   cat photo.jpg | hardnet predict --weights hardnet68.safetensors -")]
 pub(crate) struct PredictArgs {
@@ -50,6 +54,15 @@ pub(crate) struct PredictArgs {
     /// Include the logits of all classes; implies --json
     #[arg(long)]
     logits: bool,
+    /// Write class activation maps to DIR: where each image shows its first class, over the image
+    ///
+    /// The map of `photo.jpg` is photo_cam.png. Folders below an image folder are repeated. Places that speak for the
+    /// class are colored, from blue to red. Each image is read and computed once more.
+    #[arg(long, value_name = "DIR")]
+    cam: Option<PathBuf>,
+    /// Overwrite existing files of --cam
+    #[arg(long, requires = "cam")]
+    force: bool,
     /// Batch size
     #[arg(short, long, value_name = "N", default_value = "8", value_parser = at_least_one)]
     batch_size: usize,
@@ -88,13 +101,20 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let (stdin, paths): (Vec<_>, Vec<_>) = args.paths.iter().cloned().partition(|path| path == Path::new(STDIN));
     let shard = args.shard.resolve()?;
     args.check_shard(shard.is_some(), !stdin.is_empty())?;
-    let dataset = if paths.is_empty() { Dataset::default() } else { Dataset::from_paths(&paths)? };
+    let (cam, dataset) = match &args.cam {
+        Some(output) => {
+            let (cam, dataset) = CamWriter::find(output, &paths, !stdin.is_empty(), args.force)?;
+            (Some(cam), dataset)
+        }
+        None if paths.is_empty() => (None, Dataset::default()),
+        None => (None, Dataset::from_paths(&paths)?),
+    };
     for note in &dataset.notes {
         printer.note(note);
     }
     let model = args.model.open(printer)?;
     let names = classes(model.config().classes(), model.labels(), args.class_map.as_deref())?.names;
-    let model = model.with_labels(names);
+    let model = model.with_labels(names).with_activation_maps(cam.is_some());
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
     let batch = args.batch_size.min(dataset.samples.len());
     let model = model.build(&pipeline, batch, printer)?;
@@ -104,7 +124,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     let interrupt = Interrupt::watch()?;
     let mut shown = PredictionPrinter {
         args,
-        labels: classifier.labels(),
+        classifier: &classifier,
+        cam,
         run,
         printer,
         interrupt,
@@ -113,7 +134,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
         failure: None,
     };
     if !stdin.is_empty() {
-        match classify_stdin(&classifier, printer) {
+        match shown.classify_stdin() {
             Ok((logits, info)) => shown.show(STDIN, &logits, info)?,
             Err(failure) => {
                 printer.failure(&failure);
@@ -167,7 +188,8 @@ impl PredictArgs {
 /// Prints the predictions.
 struct PredictionPrinter<'a> {
     args: &'a PredictArgs,
-    labels: &'a Labels,
+    classifier: &'a Classifier,
+    cam: Option<CamWriter<'a>>,
     run: RunRecord,
     printer: &'a Printer,
     interrupt: Interrupt,
@@ -191,7 +213,7 @@ impl Observer for PredictionPrinter<'_> {
     fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
         for ScoredImage { sample, logits, info, .. } in batch.images() {
             let path = sample.path().display().to_string();
-            if let Err(failure) = self.show(&path, logits, info) {
+            if let Err(failure) = self.show(&path, logits, info).and_then(|()| self.draw(sample, logits)) {
                 self.failure = Some(failure);
                 return ControlFlow::Break(());
             }
@@ -204,7 +226,7 @@ impl PredictionPrinter<'_> {
     /// Prints the classes of an image.
     fn show(&self, path: &str, logits: &[f32], info: ImageInfo) -> Result<()> {
         let (args, printer) = (self.args, self.printer);
-        let top = hits(self.labels, logits, args.topk);
+        let top = hits(self.classifier.labels(), logits, args.topk);
         if args.writes_lines() {
             let line = PredictionLine::new(path, top, LineFields::new(info, &self.run));
             return printer.json_line(&line.decoder(JPEG_DECODER).logits(args.logits.then_some(logits)));
@@ -215,25 +237,35 @@ impl PredictionPrinter<'_> {
         }
         Ok(())
     }
-}
 
-/// The logits of the image on standard input, and its size.
-fn classify_stdin(classifier: &Classifier, printer: &Printer) -> Result<(Vec<f32>, ImageInfo)> {
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Failure::message(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
+    /// Writes the activation map of an image's first class, if one is wanted.
+    fn draw(&self, sample: &Sample, logits: &[f32]) -> Result<()> {
+        let Some(cam) = &self.cam else { return Ok(()) };
+        let first = hits(self.classifier.labels(), logits, 1);
+        cam.write(self.classifier, sample, first[0].index)
     }
-    let of_stdin = |error: anyhow::Error| Failure::from(error.context("standard input"));
-    let options = classifier.pipeline().decode_options();
-    let decoded = options.decode(&bytes).map_err(|error| of_stdin(error.into()))?;
-    let found = classifier.classify(&decoded.image).map_err(|error| match error {
-        ClassifierError::Preprocess(error) => of_stdin(error.into()),
-        other => other.into(),
-    })?;
-    for warning in &decoded.warnings {
-        printer.warn(format_args!("standard input: {}", with_remedy(warning, 1)));
+
+    /// The logits of the image on standard input, and its size.
+    fn classify_stdin(&self) -> Result<(Vec<f32>, ImageInfo)> {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(Failure::message(format!("standard input has more than {MAX_FILE_BYTES} bytes")));
+        }
+        let of_stdin = |error: anyhow::Error| Failure::from(error.context("standard input"));
+        let options = self.classifier.pipeline().decode_options();
+        let decoded = options.decode(&bytes).map_err(|error| of_stdin(error.into()))?;
+        let found = self.classifier.classify(&decoded.image).map_err(|error| match error {
+            ClassifierError::Preprocess(error) => of_stdin(error.into()),
+            other => other.into(),
+        })?;
+        for warning in &decoded.warnings {
+            self.printer.warn(format_args!("standard input: {}", with_remedy(warning, 1)));
+        }
+        if let Some(cam) = &self.cam {
+            cam.write_stdin(self.classifier, &decoded.image, found.top(1)[0].index)?;
+        }
+        let info = ImageInfo::from(&decoded.image).with_orientation(decoded.orientation);
+        Ok((found.logits().to_vec(), info))
     }
-    let info = ImageInfo::from(&decoded.image).with_orientation(decoded.orientation);
-    Ok((found.logits().to_vec(), info))
 }

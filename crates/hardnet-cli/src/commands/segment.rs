@@ -97,7 +97,7 @@ enum Format {
 }
 
 impl Format {
-    /// What stands between the name of an image and `.png`.
+    /// End of the files' names, before `.png`.
     fn suffix(self) -> &'static str {
         match self {
             Self::Indices => "",
@@ -126,7 +126,7 @@ struct Times {
     network: Duration,
 }
 
-/// What a run did.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Outcome {
     /// Images of this run.
@@ -203,11 +203,11 @@ fn segment(
                 loaded.warnings.iter().for_each(|warning| warnings.add(&images.samples[index], warning));
                 outcome.oriented += usize::from(!loaded.info.orientation.is_upright());
                 let files = writer.write(index, &loaded.image, &found)?;
-                journal.add(&images.names[index], &files, &found, loaded.info)?;
+                journal.add(images.name(index), &files, &found, loaded.info)?;
             }
             Err(error) => {
                 progress.suspend(|| printer.cause(&error));
-                journal.add_error(&images.names[index], &error)?;
+                journal.add_error(images.name(index), &error)?;
             }
         }
         outcome.images += 1;

@@ -1,7 +1,9 @@
 //! `hardnet predict`.
 
-use std::fs::File;
+use std::fs::{self, File};
 
+use hardnet_classifier::Classifier;
+use hardnet_data::{DecodeLimits, decode};
 use hardnet_testing::golden::picture_logits;
 
 use super::support::{Folder, picture_png};
@@ -129,4 +131,34 @@ fn weights_in_the_hubs_cache_need_no_network() {
         .run("predict --weights hf://someone/clothes@v2 images")
         .exits(2)
         .says("hf://someone/clothes@v2/model.safetensors");
+}
+
+/// The files hold the drawing of the library, of the class that is printed first.
+#[test]
+fn activation_maps_are_drawn_over_the_images() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("images/left", 2);
+    folder.pictures("images", 1);
+    let lines = folder.run("predict --weights small.safetensors --json --cam maps images").exits(0).json_lines();
+    assert_eq!(lines.len(), 3);
+    let classifier = Classifier::builder().activation_maps(true).load(folder.path("small.safetensors")).unwrap();
+    let read = |name: &str| decode(&fs::read(folder.path(name)).unwrap(), &DecodeLimits::default()).unwrap().image;
+    for line in &lines {
+        let path = line["path"].as_str().unwrap();
+        let image = read(path);
+        let class = line["top"][0]["index"].as_u64().unwrap() as usize;
+        let map = classifier.activation_map(classifier.prepare(&image).unwrap(), class).unwrap();
+        let drawn = map.draw(&image, classifier.pipeline().region((image.width(), image.height())));
+        let file = path.replacen("images", "maps", 1).replace(".png", "_cam.png");
+        assert_eq!(read(&file).samples(), drawn.samples(), "{file}");
+    }
+    folder.run("predict --weights small.safetensors --cam maps images").exits(2).says("--force");
+    folder.run("predict --weights small.safetensors --cam maps --force images").exits(0);
+    let both = "predict --weights small.safetensors --cam others images/0.png images/left/0.png";
+    folder.run(both).exits(2).says("the same output file");
+    folder.run("predict --weights small.safetensors --cam images/0.png images").exits(2).says("expected a folder");
+    let file = File::open(folder.path("images/0.png")).unwrap();
+    folder.run_with("predict --weights small.safetensors --cam piped -", file.into()).exits(0);
+    assert_eq!(fs::read(folder.path("piped/stdin_cam.png")).unwrap(), fs::read(folder.path("maps/0_cam.png")).unwrap());
 }

@@ -125,7 +125,7 @@ impl Journal {
         check_settings(&journal.partial, begun, settings)?;
         for value in records {
             let name = value["file"].as_str().ok_or_else(|| journal.foreign())?;
-            let now = images.names.get(journal.done).map_or("no such image", String::as_str);
+            let now = if journal.done < images.len() { images.name(journal.done) } else { "no such image" };
             if name != now {
                 return Err(Failure::message(format!(
                     "the images have changed: image {} is `{name}` in `{}`, now `{now}`",

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context;
 use hardnet_data::{Image, encode_png};
 use hardnet_segmentation::{Segmentation, cityscapes};
 
 use super::Format;
 use super::images::Images;
 use crate::failure::Result;
-use crate::output::OutputFile;
+use crate::image_files::replace;
 
 /// Writes the files of images below a folder.
 pub(super) struct Writer<'a> {
@@ -38,14 +37,7 @@ impl<'a> Writer<'a> {
                 Format::LabelIds => found.mask.renumbered(&cityscapes::LABEL_IDS).encode_png(),
             };
             let file = self.images.file(index, format);
-            let path = self.output.join(&file);
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)
-                    .with_context(|| format!("cannot create folder `{}`", folder.display()))?;
-            }
-            let mut written = OutputFile::create(&path, true)?;
-            written.append(&bytes)?;
-            written.finish()?;
+            replace(&self.output.join(&file), &bytes)?;
             files.insert(format.name(), file.display().to_string().replace('\\', "/"));
         }
         Ok(files)
