@@ -161,9 +161,6 @@ pub enum Unsupported {
         /// Columns of the map.
         width: usize,
     },
-    /// The gradient of the input of a convolution of this stride.
-    #[error("the gradient of the input of a convolution by stride {0}")]
-    StridedGradient(usize),
     /// The gradient of a map that a linear layer and another layer read.
     #[error("the gradient of a map that a linear layer and another read")]
     LinearBesideReaders,

@@ -50,10 +50,25 @@ enum Kind {
     PreNorm,
     /// The gradient of its output.
     Gradient,
+    /// Of a strided convolution, the gradient of its output before normalization with zeros in between.
+    Spread,
 }
 
 /// Number of [`Kind`]s.
-const KINDS: usize = 3;
+const KINDS: usize = 4;
+
+/// The kind of map that the gradients of a convolution's inputs read, and its size.
+fn read_backwards(layer: &Layer) -> (Kind, Shape) {
+    match layer.op {
+        Op::Conv { kernel, stride, padding, .. } if stride > 1 => {
+            let side = |length: usize, before: usize, after: usize| length + before + after + 1 - kernel;
+            let height = side(layer.input.height, padding.top, padding.bottom);
+            let width = side(layer.input.width, padding.left, padding.right);
+            (Kind::Spread, Shape { height, width, ..layer.size })
+        }
+        _ => (Kind::PreNorm, layer.size),
+    }
+}
 
 /// The number of a map of a layer.
 fn slot(node: usize, kind: Kind) -> usize {
@@ -95,15 +110,11 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::NoInputs`], [`Error::SizesDiffer`] for inputs of different sizes, [`Error::Window`] where the kernel
-    /// does not fit, [`Error::Unsupported`] for a convolution that no kernel computes, and for a stride other than 1
-    /// after other layers unless it is depthwise, whose gradient no kernel computes.
+    /// does not fit, [`Error::Unsupported`] for a convolution that no kernel computes.
     pub fn conv(&mut self, inputs: &[FeatureMap], conv: &Conv, clamp: Clamp) -> Result<FeatureMap> {
         let layer = self.layers.conv(inputs, conv)?;
         if conv.bias {
             return Err(Unsupported::Conv(*conv).into());
-        }
-        if !conv.is_depthwise() && conv.stride != 1 && inputs.iter().any(|&map| map.0 != IMAGE) {
-            return Err(Unsupported::StridedGradient(conv.stride).into());
         }
         let channels = layer.size.channels;
         let parameters = layer.weights() + 2 * channels;
@@ -188,10 +199,14 @@ impl Builder {
         let saved: Vec<SavedSlices> = nodes.iter().map(|node| SavedSlices::new(node, &mut weights)).collect();
         let lanes = nodes.iter().map(|node| node.layer.size.blocks() * LANES).max().unwrap_or(0);
         let zeros = weights.push(lanes + MAX_BLOCKS * LANES, |_| {});
-        let sizes = nodes.iter().flat_map(|node| [node.layer.size; KINDS]);
-        let halos = halo::fit(sizes, &demands(nodes));
+        let sizes = |node: &Node<Data>| {
+            let size = node.layer.size;
+            [size, size, size, read_backwards(&node.layer).1]
+        };
+        let sizes: Vec<Shape> = nodes.iter().flat_map(sizes).collect();
+        let halos = halo::fit(sizes.iter().copied(), &demands(nodes));
         let layout = |slot: usize, offset: usize| {
-            let (size, halo) = (nodes[slot / KINDS].layer.size, halos[slot]);
+            let (size, halo) = (sizes[slot], halos[slot]);
             Layout { size, halo, offset, element: Element::F32, interleaved: false }
         };
         // Steps are emitted twice: first to see at which of them maps live, then with the places of maps.
@@ -277,7 +292,9 @@ fn demands(nodes: &[Node<Data>]) -> Vec<Demand> {
         let halo =
             readers.iter().map(|&(_, kernel, padding)| reach(layer.size, kernel, 1, rotated_padding(padding, kernel)));
         if let Some(halo) = halo.reduce(crate::map::Halo::union) {
-            demand(readers.iter().map(|&(reader, ..)| slot(reader, Kind::PreNorm)).collect(), halo);
+            let gradient =
+                |&(reader, ..): &(usize, usize, Padding)| slot(reader, read_backwards(&nodes[reader].layer).0);
+            demand(readers.iter().map(gradient).collect(), halo);
         }
     }
     demands

@@ -3,5 +3,6 @@
 pub(crate) mod direct;
 pub(crate) mod input_gradient;
 pub(crate) mod pack;
+pub(crate) mod spread;
 pub(crate) mod weight_gradient;
 pub(crate) mod winograd;

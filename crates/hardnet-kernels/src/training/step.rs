@@ -8,6 +8,7 @@ use crate::exec::program::{self, Scratch};
 use crate::ops::batch_norm::Norm;
 use crate::ops::conv::direct::Direct;
 use crate::ops::conv::pack::Pack;
+use crate::ops::conv::spread::Spread;
 use crate::ops::conv::weight_gradient::WeightGradient;
 use crate::ops::depthwise::Depthwise;
 use crate::ops::depthwise::gradient::DepthwiseTraining;
@@ -41,6 +42,7 @@ pub(crate) enum Step {
     DepthwiseWeights(DepthwiseTraining),
     DepthwiseFinish(DepthwiseTraining),
     PoolGradient(PoolGradient),
+    Spread(Spread),
     Upsample(Upsampling),
     UpsampleGradient(UpsamplingGradient),
     BiasGradient(BiasGradient),
@@ -65,6 +67,7 @@ impl Step {
             Self::DepthwiseInput(_) => "gradient of depthwise input",
             Self::DepthwiseWeights(_) | Self::DepthwiseFinish(_) => "gradient of depthwise weights",
             Self::PoolGradient(_) => "gradient of pool",
+            Self::Spread(_) => "spread gradient",
             Self::Upsample(_) => "upsample",
             Self::UpsampleGradient(_) => "gradient of upsample",
             Self::BiasGradient(_) => "gradient of biases",
@@ -92,6 +95,7 @@ impl program::Step for Step {
             Self::WeightGradient(gradient) => gradient.tasks(),
             Self::WeightFinish(gradient) => gradient.finish_tasks(),
             Self::PoolGradient(pool) => pool.tasks(images),
+            Self::Spread(spread) => spread.tasks(images),
             Self::Upsample(upsampling) => upsampling.tasks(images),
             Self::UpsampleGradient(upsampling) => upsampling.tasks(images),
             Self::BiasGradient(bias) => bias.tasks(),
@@ -132,6 +136,7 @@ impl program::Step for Step {
                 Self::DepthwiseWeights(depthwise) => depthwise.weight_gradient(s, task, context),
                 Self::DepthwiseFinish(depthwise) => depthwise.finish(task, context),
                 Self::PoolGradient(pool) => pool.run(s, task, context),
+                Self::Spread(spread) => spread.run(s, task, context),
                 Self::Upsample(upsampling) => upsampling.run(s, task, context),
                 Self::UpsampleGradient(upsampling) => upsampling.run(s, task, context),
                 Self::BiasGradient(bias) => bias.run(task, context),

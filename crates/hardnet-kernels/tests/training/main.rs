@@ -268,6 +268,26 @@ fn pools_beside_convolutions_agree() {
     }
 }
 
+/// Strided convolutions after other layers, next to ones of stride 1, at sizes that the stride does not divide.
+#[test]
+fn strided_convolutions_of_maps_agree() {
+    for (kernel, stride, padding) in
+        [(3, 2, Padding::all(1)), (3, 2, Padding { top: 0, bottom: 1, left: 0, right: 1 }), (1, 3, Padding::default())]
+    {
+        for (height, width) in [(6, 8), (7, 9)] {
+            let layers = vec![
+                first(9),
+                Layer::Conv(vec![1], conv(5, 3, 1, Padding::all(1), Clamp::RELU)),
+                Layer::Conv(vec![1, 2], conv(11, kernel, stride, padding, Clamp::RELU)),
+                Layer::Conv(vec![2], conv(4, 3, 1, Padding::all(1), Clamp::NONE)),
+            ];
+            let mut network = network(2, (2, height, width), layers);
+            network.outputs = vec![3, 4];
+            check("a strided convolution", &network);
+        }
+    }
+}
+
 /// A small map beside the one that it was pooled from, as in a decoder; and an output of another size.
 #[test]
 fn interpolations_agree() {

@@ -3,7 +3,7 @@
 use hardnet_graph::Padding;
 use hardnet_simd::{Isa, LANES};
 
-use super::{Data, Extent, Kind, Life, Node, Op, SavedSlices, conv_readers, extent, slot};
+use super::{Data, Extent, IMAGE, Kind, Life, Node, Op, SavedSlices, conv_readers, extent, read_backwards, slot};
 use crate::error::{Result, Unsupported};
 use crate::exec::buffer::PackedSlice;
 use crate::gemm::Clamp;
@@ -12,6 +12,7 @@ use crate::ops::batch_norm::Norm;
 use crate::ops::conv::direct::{ConvGemm, ConvInput, Direct, Division, PackedFilter, RowOrder};
 use crate::ops::conv::input_gradient::{Reader, input_gradient};
 use crate::ops::conv::pack::{Pack, RotatedFilter, Rows, Source};
+use crate::ops::conv::spread::Spread;
 use crate::ops::conv::weight_gradient::WeightGradient;
 use crate::ops::depthwise::gradient::DepthwiseTraining;
 use crate::ops::depthwise::{Depthwise, DepthwiseFilter};
@@ -293,7 +294,7 @@ impl<'a> Emitter<'a> {
             let mut first = 0;
             for &input in self.nodes[reader].layer.op.inputs() {
                 if input == node {
-                    let gradient = self.memory.layouts[slot(reader, Kind::PreNorm)];
+                    let gradient = self.memory.layouts[slot(reader, read_backwards(&self.nodes[reader].layer).0)];
                     found.push((reader, Reader { gradient, kernel, padding, source, first }));
                 }
                 first += self.nodes[input].layer.size.channels;
@@ -303,7 +304,7 @@ impl<'a> Emitter<'a> {
         let (rows, inputs) = input_gradient(&readers);
         let filter = self.pack(rows, self.nodes[node].layer.size.channels, None);
         for reader in numbers {
-            self.layout(reader, Kind::PreNorm);
+            self.layout(reader, read_backwards(&self.nodes[reader].layer).0);
         }
         let to = self.layout(node, Kind::Gradient);
         self.steps.push(Step::Conv(self.conv(&inputs, RowOrder::Inputs, 1, to, filter)));
@@ -315,10 +316,15 @@ impl<'a> Emitter<'a> {
         match layer.op {
             Op::Conv { ref inputs, kernel, stride, padding } => {
                 self.emit_norm_gradient(node);
+                let reads_maps = inputs.iter().any(|&input| input != IMAGE);
                 let inputs = self.conv_inputs(inputs, kernel, padding);
                 let gradient = self.layout(node, Kind::PreNorm);
                 let (source, Machine { isa, images }) = (self.source(node), self.machine);
                 self.emit_weight_gradient(|| WeightGradient::new(isa, source, &inputs, stride, gradient, images));
+                if stride > 1 && reads_maps {
+                    let (from, to) = (self.layout(node, Kind::PreNorm), self.layout(node, Kind::Spread));
+                    self.steps.push(Step::Spread(Spread { from, to, stride }));
+                }
             }
             Op::Depthwise { input, .. } => {
                 self.emit_norm_gradient(node);

@@ -18,7 +18,7 @@ use super::direct::ConvInput;
 use super::pack::{RotatedFilter, Rows, Source};
 use crate::map::Layout;
 
-/// A convolution of stride 1 that reads a map.
+/// A convolution that reads a map; of a stride, its gradient is [spread out](super::spread).
 pub(crate) struct Reader {
     /// The gradient of the convolution's output.
     pub(crate) gradient: Layout,
