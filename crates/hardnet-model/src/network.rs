@@ -18,7 +18,7 @@ use hardnet_kernels::Isa;
 pub use backbone::Backbone;
 pub use block::HarDBlock;
 pub use classifier::HarDNet;
-use hardnet_graph::{Graph, ModuleInfo, NodeId, Op};
+use hardnet_graph::{Graph, ModuleInfo, ModuleKind, NodeId, Op};
 use layer::{Layer, Train};
 use trainer::Trainer;
 use upsample::bilinear;
@@ -30,6 +30,8 @@ struct Layers {
     layers: Vec<Layer>,
     last_readers: Vec<NodeId>,
     trainer: Trainer,
+    /// The part that the [`Trainer`] computes of a segmentation network.
+    trained: Option<Graph>,
 }
 
 impl Layers {
@@ -42,7 +44,8 @@ impl Layers {
             dropouts += u64::from(matches!(node.op, Op::Dropout(probability) if probability > 0.0));
         }
         let last_readers = graph.last_readers();
-        Ok(Self { graph, layers, last_readers, trainer: Trainer::new(Isa::best()) })
+        let trained = before_classes(&graph);
+        Ok(Self { graph, layers, last_readers, trainer: Trainer::new(Isa::best()), trained })
     }
 
     /// Sets the instruction set that training on the CPU computes with.
@@ -67,7 +70,7 @@ impl Layers {
             candle_core::bail!("expected images of {} channels, got {:?}", self.graph.in_channels(), images.shape());
         }
         self.graph.shapes(height, width).map_err(candle_core::Error::wrap)?;
-        let start = Start { first: 0, reads: &[], map: images };
+        let start = Start { first: 0, reads: &[], map: images, image: Some((height, width)) };
         self.walk(&start, train.as_ref(), wanted)
     }
 
@@ -83,22 +86,37 @@ impl Layers {
         if channels != module.channels {
             candle_core::bail!("`{}` gives {} channels, got {:?}", module.name, module.channels, map.shape());
         }
-        let start = Start { first: module.nodes.end, reads: &module.outputs, map };
+        let start = Start { first: module.nodes.end, reads: &module.outputs, map, image: None };
         self.walk(&start, Some(train), wanted)
     }
 
     fn walk(&self, start: &Start, train: Option<&Train>, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
-        if let Some(train) = train
-            && let Some(maps) = self.trainer.run(&self.graph, &self.layers, start, train, wanted)?
-        {
-            return Ok(maps);
+        let Some(train) = train else { return self.compute(start, None, wanted) };
+        let Some(part) = self.trained.as_ref().filter(|part| is_after(part, start, wanted)) else {
+            let maps = self.trainer.run(&self.graph, &self.layers, start, train, wanted)?;
+            return maps.map_or_else(|| self.compute(start, Some(train), wanted), Ok);
+        };
+        let (end, reads) = (part.nodes().len(), part.outputs());
+        match self.trainer.run(part, &self.layers[..end], start, train, &[reads.to_vec()])? {
+            Some(maps) => {
+                let rest = Start { first: end, reads, map: &maps[0], image: start.image };
+                self.compute(&rest, Some(train), wanted)
+            }
+            None => self.compute(start, Some(train), wanted),
         }
+    }
+
+    /// The same layer by layer.
+    fn compute(&self, start: &Start, train: Option<&Train>, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
         let mut keep = vec![false; self.layers.len()];
         wanted.iter().flatten().for_each(|&node| keep[node] = true);
         let mut maps: Vec<Option<Tensor>> = vec![None; start.first];
         maps.reserve_exact(self.layers.len() - start.first);
         // The size of each map, where it is known.
         let mut sizes: Vec<Option<(usize, usize)>> = vec![None; start.first];
+        if let Some(image) = sizes.first_mut() {
+            *image = start.image;
+        }
         let mut channel = 0;
         for &node in start.reads {
             let channels = self.graph.nodes()[node].out_channels;
@@ -145,6 +163,22 @@ struct Start<'a> {
     reads: &'a [NodeId],
     /// Their concatenation, or the images.
     map: &'a Tensor,
+    /// Rows and columns of the images, if they are known.
+    image: Option<(usize, usize)>,
+}
+
+/// The graph before the last convolution of a decoder, which has a bias and no normalization. What follows it has few
+/// channels, and no kernel of the trainer.
+fn before_classes(graph: &Graph) -> Option<Graph> {
+    graph.final_upsampling()?;
+    let head = graph.modules().iter().rposition(|module| module.kind == ModuleKind::Head)?;
+    Some(graph.clone().truncated(head.checked_sub(1)?))
+}
+
+/// Whether all that is wanted comes after a `part` of the graph, which begins at the start.
+fn is_after(part: &Graph, start: &Start, wanted: &[Vec<NodeId>]) -> bool {
+    let end = part.nodes().len();
+    start.first < end && wanted.iter().flatten().all(|&node| node >= end)
 }
 
 /// The concatenation of `nodes` along the channels.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-use hardnet_model::{Config, HarDNet, SegmentationVariant};
+use candle_core::{DType, Device, ModuleT, Tensor};
+use candle_nn::{VarBuilder, VarMap};
+use hardnet_model::{Config, HarDNet, ParamKind, SegmentationVariant};
 use hardnet_params::synthetic;
 use serde_json::Value;
 
@@ -100,5 +100,62 @@ fn images_of_a_batch_do_not_touch_each_other() {
         let alone = network.forward(&images.narrow(0, at, 1).unwrap()).unwrap();
         let difference = (both.narrow(0, at, 1).unwrap() - alone).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-4);
+    }
+}
+
+/// A step of the whole network: the loss of every pixel that is not ignored, gradients and running statistics, by
+/// `tests/segmentation/train_step.py`. In f64, on Candle, they are PyTorch's; in f32, by the kernels, a value may fall
+/// on the other side of zero, and PyTorch's own differ by 1.3 %.
+#[test]
+fn a_step_agrees_with_pytorch() {
+    let expected: Value =
+        serde_json::from_str(include_str!("../../../tests/segmentation/train_step.json")).expect("it is JSON");
+    let (height, width, classes) = (65, 97, 19);
+    for (expected, dtype, tolerance) in [(&expected[0], DType::F64, 1e-6), (&expected[1], DType::F32, 3e-2)] {
+        let batch = expected["batch"].as_u64().unwrap() as usize;
+        let config = Config::from(SegmentationVariant::FcHarDNet70);
+        let parameters = VarMap::new();
+        let network = HarDNet::new(&config, VarBuilder::from_varmap(&parameters, dtype, &Device::Cpu)).unwrap();
+        let params = network.graph().params();
+        for param in &params {
+            let values = synthetic::values(&param.name, &param.shape);
+            let values = Tensor::from_vec(values, &param.shape[..], &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            parameters.data().lock().unwrap()[&param.name].set(&values).unwrap();
+        }
+        let shape = [batch, 3, height, width];
+        let images = Tensor::from_vec(synthetic::values("x", &shape), &shape, &Device::Cpu).unwrap();
+        let logits = network.forward_t(&images.to_dtype(dtype).unwrap(), true).unwrap();
+        assert_eq!(logits.dims(), [batch, classes, height, width]);
+        let pixels = (0..batch).flat_map(|n| (0..height * width).map(move |at| (n, at)));
+        let kept = pixels.enumerate().filter(|(_, (_, at))| at % 11 != 10);
+        let (index, labels): (Vec<u32>, Vec<u32>) = kept
+            .map(|(pixel, (n, at))| (pixel as u32, ((3 * (at / width) + 5 * (at % width) + 7 * n) % classes) as u32))
+            .unzip();
+        let rows = logits.permute((0, 2, 3, 1)).unwrap().reshape(((), classes)).unwrap().contiguous().unwrap();
+        let count = index.len();
+        let rows = rows.index_select(&Tensor::from_vec(index, count, &Device::Cpu).unwrap(), 0).unwrap();
+        let labels = Tensor::from_vec(labels, count, &Device::Cpu).unwrap();
+        let loss = candle_nn::loss::cross_entropy(&rows, &labels).unwrap();
+        let scalar = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap();
+        let loss_expected = expected["loss"].as_f64().unwrap();
+        assert!((scalar(&loss) - loss_expected).abs() < 1e-5, "{dtype:?}: {} is not {loss_expected}", scalar(&loss));
+
+        let gradients = loss.backward().unwrap();
+        let variables = parameters.data().lock().unwrap();
+        for param in &params {
+            let variable = &variables[&param.name];
+            let (found, table) = match param.kind {
+                ParamKind::RunningMean | ParamKind::RunningVar => {
+                    (scalar(&variable.sum_all().unwrap()), "running_sums")
+                }
+                _ => {
+                    let gradient = gradients.get(variable).unwrap_or_else(|| panic!("no gradient for {}", param.name));
+                    (scalar(&gradient.sqr().unwrap().sum_all().unwrap()).sqrt(), "gradient_norms")
+                }
+            };
+            let expected = expected[table][&param.name].as_f64().expect("a number");
+            let difference = (found - expected).abs() / expected.abs().max(1e-3);
+            assert!(difference < tolerance, "{dtype:?}: {} has {found}, not {expected}", param.name);
+        }
     }
 }

@@ -174,6 +174,11 @@ fn compile(
             Op::Dropout(_) => inputs,
             &Op::GLOBAL_AVERAGE_POOL => vec![builder.mean(single()?)?],
             Op::Linear { .. } => vec![builder.linear(single()?, node.out_channels)?],
+            Op::Upsample(upsample) => {
+                let like = maps[upsample.like].first().ok_or(Unsupported::Op(node.op))?;
+                let size = builder.size(*like)?;
+                vec![builder.upsample(single()?, (size.height, size.width), upsample.alignment)?]
+            }
             op => return Err(Unsupported::Op(*op).into()),
         });
     }
