@@ -2,6 +2,8 @@
 //!
 //! Only names are read here. What can be known to be wrong is an error before any image is opened.
 
+mod list;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use hardnet_data::{Dataset, DatasetError};
 
 use crate::cityscapes;
 use crate::mask::LabelTable;
+pub use list::list_pairs;
 
 /// An image and its mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,6 +239,33 @@ pub enum PairsError {
         mask: PathBuf,
         /// How many more there are.
         others: usize,
+    },
+    /// A list cannot be read.
+    #[error("cannot read `{}`", .path.display())]
+    List {
+        /// The list.
+        path: PathBuf,
+        /// The problem.
+        source: hardnet_base::TextError,
+    },
+    /// A line of a list is not an image and a mask.
+    #[error(
+        "line {number} of `{}` is `{line}`, expected an image and a mask with a tab or one space between them",
+        .path.display()
+    )]
+    Line {
+        /// The list.
+        path: PathBuf,
+        /// The line, from 1.
+        number: usize,
+        /// Its text.
+        line: String,
+    },
+    /// A list has no lines.
+    #[error("`{}` lists no images", .path.display())]
+    Empty {
+        /// The list.
+        path: PathBuf,
     },
     /// Two files differ in their extension only.
     #[error("`{}` and `{}` have one name but for the extension", .first.display(), .second.display())]

@@ -45,6 +45,9 @@ pub enum Error {
     /// A scale makes no sense.
     #[error(transparent)]
     Scale(#[from] ScaleError),
+    /// A training image cannot be changed.
+    #[error(transparent)]
+    Augment(#[from] crate::training::AugmentError),
     /// A mask does not fit.
     #[error(transparent)]
     Mask(#[from] MaskError),

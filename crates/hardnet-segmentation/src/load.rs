@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use hardnet_base::{FileKind, ReadError, read_regular_file};
 use hardnet_data::{
-    DecodeError, DecodeWarning, Decoded, Image, ImageInfo, MAX_FILE_BYTES, Orientation, ParallelMap, Sample,
+    DecodeError, DecodeOptions, DecodeWarning, Decoded, Image, ImageInfo, MAX_FILE_BYTES, Orientation, ParallelMap,
+    Sample,
 };
 
 use crate::error::Error;
@@ -101,7 +102,7 @@ impl Segmenter {
     pub fn refused(&self, item: &Item, error: Error) -> Result<LoadError, Error> {
         match error {
             error @ Error::NotFinite { .. } => Err(error),
-            error => Ok(LoadError::Prepare { path: item.image.path().into_owned(), source: Box::new(error) }),
+            error => Ok(item.prepare_error(error)),
         }
     }
 
@@ -111,34 +112,50 @@ impl Segmenter {
     ///
     /// A [`LoadError`] with the file.
     pub fn load_item(&self, item: &Item) -> Result<Loaded, LoadError> {
-        let path = || item.image.path().into_owned();
-        let Decoded { image, warnings, orientation, .. } = match item.image.in_memory() {
-            Some(stored) => {
-                let image = stored.image();
-                return self.prepared(item, image, Vec::new(), Orientation::Upright);
-            }
+        let DecodedItem { image, info, warnings, truth } = item.decode(&self.protocol().decode_options())?;
+        let prepared = self.prepare(&image).map_err(|source| item.prepare_error(source))?;
+        Ok(Loaded { image, info, warnings, prepared, truth })
+    }
+}
+
+/// An image and its mask, read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DecodedItem {
+    /// The image.
+    pub image: Image,
+    /// Its size and orientation.
+    pub info: ImageInfo,
+    /// What decoding lost.
+    pub warnings: Vec<DecodeWarning>,
+    /// The class of each pixel, if there is a mask; of the size of the image.
+    pub truth: Option<Mask>,
+}
+
+impl Item {
+    /// Reads and decodes the image and its mask.
+    ///
+    /// # Errors
+    ///
+    /// A [`LoadError`] with the file.
+    pub fn decode(&self, options: &DecodeOptions) -> Result<DecodedItem, LoadError> {
+        let (image, warnings, orientation) = match self.image.in_memory() {
+            Some(stored) => (stored.image(), Vec::new(), Orientation::Upright),
             None => {
-                let bytes = content(&item.image)?;
-                let decoded = self.protocol().decode_options().decode(&bytes);
-                decoded.map_err(|source| LoadError::Decode { path: path(), source })?
+                let decoded = options.decode(&content(&self.image)?);
+                let path = || self.image.path().into_owned();
+                let Decoded { image, warnings, orientation, .. } =
+                    decoded.map_err(|source| LoadError::Decode { path: path(), source })?;
+                (image, warnings, orientation)
             }
         };
-        self.prepared(item, image, warnings, orientation)
+        let truth = self.mask.as_ref().map(|(mask, reader)| read_mask(mask, reader, &image)).transpose()?;
+        let info = ImageInfo::from(&image).with_orientation(orientation);
+        Ok(DecodedItem { image, info, warnings, truth })
     }
 
-    fn prepared(
-        &self,
-        item: &Item,
-        image: Image,
-        warnings: Vec<DecodeWarning>,
-        orientation: Orientation,
-    ) -> Result<Loaded, LoadError> {
-        let path = || item.image.path().into_owned();
-        let truth = item.mask.as_ref().map(|(mask, reader)| read_mask(mask, reader, &image)).transpose()?;
-        let prepared =
-            self.prepare(&image).map_err(|source| LoadError::Prepare { path: path(), source: Box::new(source) })?;
-        let info = ImageInfo::from(&image).with_orientation(orientation);
-        Ok(Loaded { image, info, warnings, prepared, truth })
+    pub(crate) fn prepare_error(&self, source: Error) -> LoadError {
+        LoadError::Prepare { path: self.image.path().into_owned(), source: Box::new(source) }
     }
 }
 

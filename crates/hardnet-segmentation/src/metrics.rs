@@ -42,6 +42,12 @@ impl Confusion {
         Self { classes, pixels: vec![0; classes * classes] }
     }
 
+    /// Takes counts `[classes, classes]`, true class and predicted class; `None` for another number of counts, or more
+    /// than 255 classes.
+    pub fn from_pixels(classes: usize, pixels: Vec<u64>) -> Option<Self> {
+        (classes <= MAX_CLASSES && pixels.len() == classes * classes).then_some(Self { classes, pixels })
+    }
+
     /// Counts the pixels of `truth` and of the prediction. Pixels whose true class is not below the number of classes,
     /// the ignored ones among them, do not count.
     ///
