@@ -1,6 +1,6 @@
 //! The training curves of a run as a self-contained SVG.
 //!
-//! Loss and top-1 over the epochs, training dashed and validation solid, each curve labeled at its end.
+//! Loss and top-1, or mean IoU, over the epochs, training dashed and validation solid, each curve labeled at its end.
 
 use std::fmt::Write;
 
@@ -29,26 +29,27 @@ impl Curve {
     }
 }
 
-/// Plots loss and top-1 of `history`, of a run of `epochs` epochs, as an SVG document.
+/// Plots loss and top-1 of `history`, or loss and mean IoU of a segmentation network, of a run of `epochs` epochs, as
+/// an SVG document.
 pub fn plot_curves(history: &[EpochMetrics], epochs: u32) -> String {
     let curve = |name, value: &dyn Fn(&EpochMetrics) -> Option<f64>| {
         let point = |metrics: &EpochMetrics| Some((f64::from(metrics.epoch), value(metrics)?));
         Curve { name, points: history.iter().filter_map(point).filter(|point| point.1.is_finite()).collect() }
     };
+    let segments = history.iter().any(|metrics| metrics.train_mean_iou.is_some());
+    let measure = if segments { "mean IoU" } else { "top-1" };
     let losses = [
         curve("train", &|metrics| Some(metrics.train_loss)),
         curve("validation", &|metrics| Some(metrics.validation?.loss)),
     ];
-    let accuracies = [
-        curve("train", &|metrics| Some(metrics.train_top1)),
-        curve("validation", &|metrics| Some(metrics.validation?.top1)),
-    ];
-    let mut svg = Svg::new(WIDTH, HEIGHT, "Loss and accuracy over the epochs");
+    let scores = [curve("train", &|metrics| metrics.train_score()), curve("validation", &|metrics| metrics.score())];
+    let title = if segments { "Loss and mean IoU over the epochs" } else { "Loss and accuracy over the epochs" };
+    let mut svg = Svg::new(WIDTH, HEIGHT, title);
     panel(&mut svg, LEFTS[0], "loss in nats", epochs, &losses, &|value| format!("{value:.3}"));
-    panel(&mut svg, LEFTS[1], "top-1 in %", epochs, &accuracies, &|value| format!("{value:.2}"));
+    panel(&mut svg, LEFTS[1], &format!("{measure} in %"), epochs, &scores, &|value| format!("{value:.2}"));
     let best = history.iter().rev().find(|metrics| metrics.best);
-    if let Some((best, validation)) = best.and_then(|best| Some((best, best.validation?))) {
-        let text = format!("best {:.2} in epoch {}", validation.top1, best.epoch);
+    if let Some((best, score)) = best.and_then(|best| Some((best, best.score()?))) {
+        let text = format!("best {score:.2} in epoch {}", best.epoch);
         svg.text((LEFTS[1] + PANEL.0, TOP - 14.0), "end", text);
     }
     svg.finish()
@@ -143,6 +144,7 @@ mod tests {
             learning_rate: 0.1,
             train_loss: 2.0 / f64::from(epoch),
             train_top1: 90.0,
+            train_mean_iou: None,
             train_images: 10,
             train_errors: 0,
             validation: (epoch > 1).then_some(ValidationMetrics {
@@ -153,6 +155,7 @@ mod tests {
                 images: 10,
                 errors: 0,
             }),
+            segmentation: None,
             best: epoch == 2,
             images_per_second: 1.0,
             seconds: 1.0,

@@ -132,6 +132,29 @@ pub enum Error {
     /// An error of the images.
     #[error(transparent)]
     Loader(#[from] hardnet_data::LoaderError),
+    /// An error of a segmentation network or its preprocessing.
+    #[error(transparent)]
+    Segmentation(Box<hardnet_segmentation::Error>),
+    /// An augmentation of images and masks that makes no sense.
+    #[error(transparent)]
+    Augment(#[from] hardnet_segmentation::training::AugmentError),
+    /// Logits and masks that do not fit each other.
+    #[error(transparent)]
+    Loss(#[from] hardnet_segmentation::training::LossError),
+    /// A network that is not of the job's kind.
+    #[error("the network {found}, expected one that {expected}")]
+    Task {
+        /// What the network does.
+        found: &'static str,
+        /// What the job needs.
+        expected: &'static str,
+    },
+    /// Weights of which no parameter fits the network.
+    #[error("none of the parameters of `{}` has the name and shape of one of the network", .path.display())]
+    NoSharedParameters {
+        /// The weights file.
+        path: PathBuf,
+    },
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -140,6 +163,12 @@ pub enum Error {
 impl From<hardnet_classifier::Error> for Error {
     fn from(error: hardnet_classifier::Error) -> Self {
         Self::Classifier(Box::new(error))
+    }
+}
+
+impl From<hardnet_segmentation::Error> for Error {
+    fn from(error: hardnet_segmentation::Error) -> Self {
+        Self::Segmentation(Box::new(error))
     }
 }
 

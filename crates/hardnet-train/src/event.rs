@@ -1,6 +1,7 @@
 //! Events that a run reports.
 
 use hardnet_data::{DecodeWarning, Sample, SampleError};
+use hardnet_segmentation::LoadError;
 
 use crate::metrics::{BatchMetrics, EpochMetrics};
 use crate::stall::Stall;
@@ -13,6 +14,8 @@ pub enum Event<'a> {
     Batch(&'a BatchMetrics),
     /// An image could not be read and is left out.
     Failure(&'a SampleError),
+    /// An image or its mask could not be used and is left out.
+    Unusable(&'a LoadError),
     /// An image was decoded with a loss.
     Warning(&'a Sample, &'a DecodeWarning),
     /// Number of validated images, and number of validation images.

@@ -2,6 +2,7 @@
 
 use hardnet_base::{excerpt, sha256};
 use hardnet_data::Sample;
+use hardnet_segmentation::Item;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -49,6 +50,16 @@ impl ImageList {
         Ok(Self { text, count: samples.len() })
     }
 
+    /// The list of images with masks: a line `name`, tab and the mask's file name for each.
+    pub(crate) fn with_masks(items: &[Item]) -> Self {
+        let mut text = String::new();
+        for item in items {
+            let mask = item.mask.as_ref().and_then(|(path, _)| path.file_name()).unwrap_or_default();
+            text += &format!("{}\t{}\n", one_line(item.image.name()), one_line(&mask.to_string_lossy()));
+        }
+        Self { text, count: items.len() }
+    }
+
     pub(crate) fn digest(&self) -> ImageListDigest {
         ImageListDigest { count: self.count, sha256: sha256(self.text.as_bytes()) }
     }
@@ -78,9 +89,14 @@ impl ImageList {
     }
 }
 
-/// The line of an image. A line feed in a name is not one of the list.
+/// The line of an image.
 fn line(name: &str, label: u32) -> String {
-    format!("{} {label}\n", name.replace('\n', "\\n"))
+    format!("{} {label}\n", one_line(name))
+}
+
+/// A name without line feeds, which are not those of the list.
+fn one_line(name: &str) -> String {
+    name.replace('\n', "\\n")
 }
 
 /// The first line that is not the same in both lists, as a sentence.
@@ -88,9 +104,10 @@ fn first_difference(expected: &str, found: &str) -> Option<String> {
     let (mut expected, mut found) = (expected.lines(), found.lines());
     for number in 1.. {
         let parts = (expected.next(), found.next());
-        let quoted = |line: &str| match line.rsplit_once(' ') {
-            Some((name, label)) => format!("`{}` of class {label}", excerpt(name)),
-            None => format!("`{}`", excerpt(line)),
+        let quoted = |line: &str| match (line.rsplit_once('\t'), line.rsplit_once(' ')) {
+            (Some((name, mask)), _) => format!("`{}` with the mask `{}`", excerpt(name), excerpt(mask)),
+            (None, Some((name, label))) => format!("`{}` of class {label}", excerpt(name)),
+            (None, None) => format!("`{}`", excerpt(line)),
         };
         return Some(match parts {
             (None, None) => return None,
@@ -117,6 +134,7 @@ mod tests {
             ("a/1.png 0\nb/1 2.png 1\n", Some("image 2 is `b/1 2.png` of class 1, expected `a/2.png` of class 0")),
             ("a/1.png 0\na/2.png 1\n", Some("image 2 is `a/2.png` of class 1, expected `a/2.png` of class 0")),
             ("a/1.png 0\na/2.png 0\n", Some("image 3 is missing, expected `b/1 2.png` of class 1")),
+            ("a/1.png\t1.png\n", Some("image 1 is `a/1.png` with the mask `1.png`, expected `a/1.png` of class 0")),
             ("a/1.png 0\na/2.png 0\nb/1 2.png 1\nc 7\n", Some("image 4 is `c` of class 7, expected no more")),
         ] {
             assert_eq!(first_difference(expected, found).as_deref(), difference);

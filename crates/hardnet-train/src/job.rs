@@ -8,6 +8,7 @@ use hardnet_model::{Isa, Metadata};
 
 use crate::evaluate::Validation;
 use crate::recipe::Recipe;
+use crate::segmentation::SegmentationData;
 
 /// A training job: network, recipe, images and device.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Job {
     pub pipeline: Pipeline,
     /// Validation after each epoch.
     pub validation: Option<Validation>,
+    /// Images with masks, for a segmentation network: training and validation, in place of those above.
+    pub segmentation: Option<SegmentationData>,
     /// Threads that load images; 0 loads them between the steps.
     pub workers: usize,
     /// Threads of the network.
@@ -61,6 +64,7 @@ impl Job {
             training,
             pipeline,
             validation: None,
+            segmentation: None,
             workers: threads,
             threads,
             device: Device::Cpu,
@@ -69,6 +73,18 @@ impl Job {
             keep_epochs: false,
             settings: serde_json::Value::Null,
         }
+    }
+
+    /// A job that trains a segmentation network, with the same defaults.
+    pub fn segmentation(metadata: Metadata, recipe: Recipe, data: SegmentationData) -> Self {
+        let mut job = Self::new(metadata, recipe, Arc::default(), Pipeline::pil_bilinear());
+        job.segmentation = Some(data);
+        job
+    }
+
+    /// Number of training images.
+    pub(crate) fn image_count(&self) -> usize {
+        self.segmentation.as_ref().map_or(self.training.len(), |data| data.training.len())
     }
 
     /// Sets the random seed.

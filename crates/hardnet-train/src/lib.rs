@@ -1,9 +1,9 @@
-//! Training of HarDNet classifiers.
+//! Training of HarDNet classifiers and segmentation networks.
 //!
-//! A [`Recipe`] describes how to train, as data: optimizer, [`Schedule`], loss, augmentation. [`Recipe::upstream`] and
-//! [`Recipe::notebook`] are the published ones. A [`Job`] adds network, images and device. A [`Trainer`] runs it epoch
-//! by epoch and saves its state in a [`RunFolder`], from which it resumes bit for bit, no matter where it was stopped.
-//! Progress is reported as [`Event`]s; the crate prints nothing.
+//! A [`Recipe`] describes how to train, as data: optimizer, [`Schedule`], loss, augmentation. [`Recipe::upstream`],
+//! [`Recipe::notebook`] and, for segmentation, [`Recipe::fchardnet`] are the published ones. A [`Job`] adds network,
+//! images and device. A [`Trainer`] runs it epoch by epoch and saves its state in a [`RunFolder`], from which it resumes
+//! bit for bit, no matter where it was stopped. Progress is reported as [`Event`]s; the crate prints nothing.
 
 mod average;
 mod balance;
@@ -20,6 +20,7 @@ mod metrics;
 mod optimizer;
 mod recipe;
 mod schedule;
+mod segmentation;
 mod stall;
 mod state;
 mod trainer;
@@ -36,10 +37,11 @@ pub use folder::{RunFile, RunFolder};
 pub use image_list::{ImageDigests, ImageListDigest};
 pub use job::Job;
 pub use loss::{cross_entropy, weighted_cross_entropy};
-pub use metrics::{BatchMetrics, EpochMetrics, ValidationMetrics};
+pub use metrics::{BatchMetrics, EpochMetrics, SegmentationMetrics, ValidationMetrics};
 pub use optimizer::{Sgd, clip_factor};
-pub use recipe::{DecayedParams, Recipe};
+pub use recipe::{DecayedParams, Recipe, SegmentationRecipe};
 pub use schedule::{LrDecay, LrInterval, Schedule, Warmup};
+pub use segmentation::SegmentationData;
 pub use stall::Stall;
 pub use state::RunState;
 pub use trainer::Trainer;

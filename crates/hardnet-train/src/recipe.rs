@@ -3,13 +3,14 @@
 use std::str::FromStr;
 
 use hardnet_data::Augmentation;
+use hardnet_segmentation::training::{Augmentation as MaskedAugmentation, Loss};
 use serde::{Deserialize, Serialize};
 
 use crate::balance::{ClassWeights, Sampler};
 use crate::error::{Error, Result};
 use crate::schedule::{LrDecay, LrInterval, Schedule, Warmup};
 
-/// A training recipe: stochastic gradient descent on the cross entropy.
+/// A training recipe: stochastic gradient descent on the cross entropy, or on another loss of a segmentation network.
 ///
 /// The published recipes can be parsed by name and changed by chained setters:
 ///
@@ -52,6 +53,27 @@ pub struct Recipe {
     /// How the images of an epoch are drawn.
     #[serde(default)]
     pub sampler: Sampler,
+    /// Loss and augmentation of a segmentation network, in place of those above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<SegmentationRecipe>,
+}
+
+/// The parts of a [`Recipe`] that segmentation networks have of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SegmentationRecipe {
+    /// The loss.
+    pub loss: Loss,
+    /// Random changes to an image and its mask.
+    pub augmentation: MaskedAugmentation,
+}
+
+impl SegmentationRecipe {
+    /// A loss and an augmentation.
+    pub fn new(loss: Loss, augmentation: MaskedAugmentation) -> Self {
+        Self { loss, augmentation }
+    }
 }
 
 /// Parameters that weight decay applies to.
@@ -67,7 +89,7 @@ pub enum DecayedParams {
 
 impl Recipe {
     /// Names of the published recipes, for [`FromStr`].
-    pub const NAMES: &[&str] = &["upstream", "notebook"];
+    pub const NAMES: &[&str] = &["upstream", "notebook", "fchardnet"];
 
     /// The authors' recipe for ImageNet: 150 epochs of 256 images, Nesterov momentum 0.9, learning rate 0.05 with a
     /// cosine schedule, weight decay 6e-5 on all parameters, random resized crops and horizontal flips.
@@ -87,6 +109,26 @@ impl Recipe {
             augmentation: Augmentation::imagenet(),
             class_weights: None,
             sampler: Sampler::Shuffled,
+            segmentation: None,
+        }
+    }
+
+    /// FC-HarDNet's recipe for Cityscapes (its `configs/hardnet.yml`): 484 epochs of 16 crops of 1024x1024 pixels,
+    /// which are its 90,000 steps, momentum 0.9, learning rate 0.02 that falls as a polynomial with each step, weight
+    /// decay 5e-4, the bootstrapped loss, random scale and mirroring.
+    pub fn fchardnet() -> Self {
+        let poly = Schedule { decay: LrDecay::Poly { power: 0.9 }, warmup: None, interval: LrInterval::Batch };
+        let (loss, augmentation) = (Loss::fchardnet(), MaskedAugmentation::fchardnet(1024, 1024));
+        Self {
+            epochs: 484,
+            batch_size: 16,
+            learning_rate: 0.02,
+            schedule: poly,
+            nesterov: false,
+            weight_decay: 5e-4,
+            augmentation: Augmentation::none(),
+            segmentation: Some(SegmentationRecipe { loss, augmentation }),
+            ..Self::upstream()
         }
     }
 
@@ -188,6 +230,12 @@ impl Recipe {
         self
     }
 
+    /// Sets loss and augmentation of a segmentation network.
+    pub fn segmentation(mut self, segmentation: Option<SegmentationRecipe>) -> Self {
+        self.segmentation = segmentation;
+        self
+    }
+
     /// Checks the range of every value.
     ///
     /// # Errors
@@ -229,6 +277,9 @@ impl Recipe {
                 check("schedule.decay.every", every, every > 0, "a whole number from 1")?;
                 check("schedule.decay.factor", factor, is_positive(factor), "a number above 0")?;
             }
+            LrDecay::Poly { power } => {
+                check("schedule.decay.power", power, is_positive(power), "a number above 0")?;
+            }
         }
         if let Some(Warmup { epochs, start }) = self.schedule.warmup {
             check("schedule.warmup.epochs", epochs, epochs < self.epochs, "fewer than all epochs")?;
@@ -237,6 +288,22 @@ impl Recipe {
         self.class_weights.as_ref().map_or(Ok(()), ClassWeights::validate)?;
         let both = self.sampler == Sampler::Balanced && self.class_weights == Some(ClassWeights::Balanced);
         check("sampler", "balanced", !both, "shuffled with balanced class weights, which would count twice")?;
+        if let Some(SegmentationRecipe { loss, augmentation }) = &self.segmentation {
+            check("class_weights", "set", self.class_weights.is_none(), "none for a segmentation network")?;
+            check("sampler", "balanced", self.sampler == Sampler::Shuffled, "shuffled for a segmentation network")?;
+            check(
+                "label_smoothing",
+                self.label_smoothing,
+                self.label_smoothing == 0.0,
+                "0 for a segmentation network",
+            )?;
+            if let Loss::Bootstrapped { least, threshold } = *loss {
+                check("segmentation.loss.least", least, least > 0, "a whole number from 1")?;
+                let is_valid = threshold.is_finite() && threshold >= 0.0;
+                check("segmentation.loss.threshold", threshold, is_valid, "0 or more")?;
+            }
+            augmentation.validate()?;
+        }
         let augmentation = self.augmentation.validate();
         augmentation.map_err(|error| Error::Loader(hardnet_data::LoaderError::Pipeline(error)))
     }
@@ -249,6 +316,7 @@ impl FromStr for Recipe {
         match name {
             "upstream" => Ok(Self::upstream()),
             "notebook" => Ok(Self::notebook()),
+            "fchardnet" => Ok(Self::fchardnet()),
             _ => Err(Error::UnknownRecipe(name.into())),
         }
     }
@@ -276,7 +344,7 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named() {
         type Change = fn(&mut Recipe);
-        let cases: [(&str, Change); 8] = [
+        let cases: [(&str, Change); 10] = [
             ("`epochs` is 0, expected a whole number from 1", |r| r.epochs = 0),
             ("`batch_size` is 1, expected a whole number from 2, as batch statistics need two images", |r| {
                 r.batch_size = 1
@@ -289,6 +357,13 @@ mod tests {
                 r.schedule.warmup = Some(Warmup { epochs: 150, start: 0.1 });
             }),
             ("`flip` is 2, expected a probability from 0 to 1", |r| r.augmentation.flip = 2.0),
+            ("`segmentation.loss.least` is 0, expected a whole number from 1", |r| {
+                *r = Recipe::fchardnet();
+                r.segmentation.as_mut().unwrap().loss = Loss::Bootstrapped { least: 0, threshold: 0.3 };
+            }),
+            ("`sampler` is balanced, expected shuffled for a segmentation network", |r| {
+                *r = Recipe::fchardnet().sampler(Sampler::Balanced);
+            }),
         ];
         for (message, change) in cases {
             let mut recipe = Recipe::upstream();

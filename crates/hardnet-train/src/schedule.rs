@@ -1,7 +1,7 @@
 //! Learning rate schedules.
 //!
 //! Oracle: PyTorch's `SequentialLR` of `LinearLR` and `CosineAnnealingLR`, `StepLR` or `ConstantLR`, held by
-//! `tests/oracle.rs`.
+//! `tests/oracle.rs`; of the polynomial, its formula in Python.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,11 @@ pub enum LrDecay {
         every: u32,
         /// Factor of each step.
         factor: f64,
+    },
+    /// The remaining share of the run to the power of `power`: FC-HarDNet's `poly_lr`, whose power is 0.9.
+    Poly {
+        /// The exponent.
+        power: f64,
     },
 }
 
@@ -101,7 +106,26 @@ impl Schedule {
                 let turn = std::f64::consts::PI * (at - warm) / (units(epochs) - warm).max(1.0);
                 min_rate + (rate - min_rate) * (1.0 + turn.cos()) / 2.0
             }
+            LrDecay::Poly { power } => {
+                let done = (at - warm) / (units(epochs) - warm).max(1.0);
+                rate * (1.0 - done).max(0.0).powf(power)
+            }
             LrDecay::Step { every, factor } => rate * factor.powf(((at - warm) / units(every.max(1))).floor()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_polynomial_falls_as_upstreams() {
+        // (1 - 45000 / 90000) ** 0.9 and (1 - 89999 / 90000) ** 0.9 in Python.
+        let schedule = Schedule::new(LrDecay::Poly { power: 0.9 }).interval(LrInterval::Batch);
+        let rate = |step: usize| schedule.rate(2.0, 90, 1000, (step / 1000) as u32, step % 1000);
+        assert_eq!(rate(0), 2.0);
+        assert!((rate(45_000) / 2.0 - 0.535_886_731_268_146_6).abs() < 1e-15);
+        assert!((rate(89_999) / 2.0 / 3.476_816_271_691_341e-5 - 1.0).abs() < 1e-10);
     }
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
 use hardnet_checkpoint::{Checkpoint, Dtype};
+use hardnet_segmentation::{Confusion, Figures};
 use safetensors::tensor::{TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::folder::{RunFile, RunFolder};
 use crate::image_list::ImageDigests;
-use crate::metrics::EpochMetrics;
+use crate::metrics::{EpochMetrics, number};
 use crate::weights::values_of;
 
 const METADATA_KEY: &str = "hardnet-train";
@@ -54,6 +55,9 @@ pub(crate) struct EpochTotals {
     pub(crate) images: usize,
     pub(crate) errors: usize,
     pub(crate) seconds: f64,
+    /// Pixels of a segmentation network by true and predicted class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) confusion: Vec<u64>,
 }
 
 impl EpochTotals {
@@ -66,6 +70,34 @@ impl EpochTotals {
         self.loss_bits = (self.loss() + f64::from(loss) * images as f64).to_bits();
         self.correct += correct;
         self.images += images;
+    }
+}
+
+impl EpochTotals {
+    /// Counts pixels of a segmentation network.
+    pub(crate) fn add_pixels(&mut self, confusion: &Confusion) {
+        self.confusion.resize(confusion.classes().pow(2), 0);
+        let counts = confusion.rows().flatten();
+        self.confusion.iter_mut().zip(counts).for_each(|(sum, pixels)| *sum += pixels);
+    }
+
+    /// Top-1 accuracy so far in percent, of images, or of pixels if they were counted.
+    pub(crate) fn top1(&self) -> f64 {
+        match self.figures() {
+            Some(figures) => number(100.0 * figures.pixel_accuracy).unwrap_or(0.0),
+            None => 100.0 * self.correct as f64 / self.images.max(1) as f64,
+        }
+    }
+
+    /// Mean IoU so far in percent, if pixels were counted.
+    pub(crate) fn mean_iou(&self) -> Option<f64> {
+        self.figures().and_then(|figures| number(100.0 * figures.mean_iou))
+    }
+
+    fn figures(&self) -> Option<Figures> {
+        let classes = self.confusion.len().isqrt();
+        let confusion = Confusion::from_pixels(classes, self.confusion.clone()).filter(|_| classes > 0);
+        confusion.map(|confusion| confusion.figures())
     }
 }
 

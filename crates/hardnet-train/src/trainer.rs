@@ -2,6 +2,8 @@
 
 mod files;
 mod frozen;
+mod masked;
+mod source;
 mod step;
 
 use std::ops::ControlFlow;
@@ -9,24 +11,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Tensor, Var};
-use hardnet_data::{CoreBudget, Loader, LoaderOptions, Sample, SampleError, TrainingEpoch};
+use hardnet_data::{CoreBudget, Sample, SampleError};
 use hardnet_eval::{BatchDone, Observer};
 use hardnet_model::HarDNet;
 
 use crate::average::WeightAverage;
-use crate::balance::{Sampler, class_counts};
+use crate::balance::class_counts;
 use crate::error::{Error, Result};
 use crate::evaluate::label;
 use crate::event::{Event, Outcome};
 use crate::folder::RunFolder;
 use crate::job::Job;
-use crate::metrics::{BatchMetrics, EpochMetrics, ValidationMetrics, rounded};
+use crate::metrics::{BatchMetrics, EpochMetrics, SegmentationMetrics, ValidationMetrics, rounded};
 use crate::optimizer::Sgd;
 use crate::recipe::DecayedParams;
 use crate::stall::{Stall, chance};
 use crate::state::{self, RunState};
 use crate::weights::Weights;
 use frozen::Frozen;
+use source::Batched;
 
 /// Runs a job and saves its state in a folder.
 #[derive(Debug)]
@@ -76,38 +79,30 @@ impl Trainer {
         match &state.images {
             Some(images) => trainer.check_image_lists(images)?,
             // Runs of version 0.1 have counts only.
-            None if state.samples != trainer.job.training.len() => {
-                let (expected, found) = (state.samples, trainer.job.training.len());
+            None if state.samples != trainer.job.image_count() => {
+                let (expected, found) = (state.samples, trainer.job.image_count());
                 return Err(Error::OtherImages { set: "training", expected, found, difference: None });
             }
             None => state.images = Some(trainer.save_image_lists()?),
         }
         state.settings = trainer.job.settings.clone();
         trainer.state = state;
+        trainer.check_totals()?;
         Ok(trainer)
     }
 
     fn new(job: Job, weights: Weights, folder: RunFolder) -> Result<Self> {
         job.recipe.validate()?;
-        if job.training.len() < 2 {
+        if job.image_count() < 2 {
             return Err(Error::NoImages);
         }
-        let classes = job.metadata.config.classes();
-        for sample in job.training.iter() {
-            if label(sample)? as usize >= classes {
-                return Err(Error::LabelOutOfRange { name: sample.name().into(), classes });
-            }
-        }
-        let counts = class_counts(&job.training, classes);
-        let class_weights = job.recipe.class_weights.as_ref().map(|weights| weights.resolve(&counts)).transpose()?;
-        let chance = chance(&counts, class_weights.as_deref(), job.recipe.label_smoothing);
-        let class_weights = class_weights.map(|weights| {
-            let weights = weights.into_iter().map(|weight| weight as f32).collect();
-            Tensor::from_vec(weights, classes, &job.device)
-        });
+        let (chance, class_weights) = match &job.segmentation {
+            None => Self::check_labels(&job)?,
+            Some(_) => (masked::chance(&job), None),
+        };
         let graph = hardnet_model::Graph::new(&job.metadata.config)?;
-        let side = job.pipeline.crop as usize;
-        graph.shapes(side, side)?;
+        let (height, width) = masked::check_kind(&job)?;
+        graph.shapes(height, width)?;
         let frozen = graph.modules().iter().take(job.freeze_until).map(|module| module.nodes.end).max().unwrap_or(0);
         let is_trained = |param: &hardnet_model::ParamInfo| param.kind.is_trained() && param.node >= frozen;
         if frozen == graph.nodes().len() {
@@ -130,10 +125,28 @@ impl Trainer {
         let optimizer =
             Sgd::new(trained.map(|(param, var)| (var.clone(), decay(param))), recipe.momentum, recipe.nesterov)?;
         let average = recipe.average_decay.map(|decay| WeightAverage::new(&weights, decay)).transpose()?;
-        let state = RunState::new(job.settings.clone(), job.training.len());
+        let state = RunState::new(job.settings.clone(), job.image_count());
         let frozen = job.freeze_statistics.then(|| Frozen::new(job.freeze_until - 1));
-        let (class_weights, cores) = (class_weights.transpose()?, Arc::new(CoreBudget::detect()));
+        let cores = Arc::new(CoreBudget::detect());
         Ok(Self { job, folder, network, weights, average, optimizer, frozen, class_weights, chance, state, cores })
+    }
+
+    /// Checks the labels of a classifier's images. Returns the loss of guesses and the weights of the classes.
+    fn check_labels(job: &Job) -> Result<(f64, Option<Tensor>)> {
+        let classes = job.metadata.config.classes();
+        for sample in job.training.iter() {
+            if label(sample)? as usize >= classes {
+                return Err(Error::LabelOutOfRange { name: sample.name().into(), classes });
+            }
+        }
+        let counts = class_counts(&job.training, classes);
+        let class_weights = job.recipe.class_weights.as_ref().map(|weights| weights.resolve(&counts)).transpose()?;
+        let chance = chance(&counts, class_weights.as_deref(), job.recipe.label_smoothing);
+        let class_weights = class_weights.map(|weights| {
+            let weights = weights.into_iter().map(|weight| weight as f32).collect();
+            Tensor::from_vec(weights, classes, &job.device)
+        });
+        Ok((chance, class_weights.transpose()?))
     }
 
     /// Progress and history of the run.
@@ -182,30 +195,17 @@ impl Trainer {
     /// Runs the remaining steps of the current epoch.
     fn steps(&mut self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<ControlFlow<()>> {
         let (epoch, size) = (self.state.epochs(), self.job.recipe.batch_size);
-        let images = images_of_an_epoch(self.job.training.len(), size);
+        let images = images_of_an_epoch(self.job.image_count(), size);
         let batches = images.div_ceil(size);
-        let (augmentation, seed, samples) = (self.job.recipe.augmentation, self.job.seed, &self.job.training);
-        let mut pass = match self.job.recipe.sampler {
-            Sampler::Shuffled => TrainingEpoch::new(augmentation, samples.len(), seed, epoch),
-            Sampler::Balanced => {
-                let labels = samples.iter().map(label).collect::<Result<Vec<_>>>()?;
-                TrainingEpoch::balanced(augmentation, labels, seed, epoch)
-            }
-        };
-        pass.truncate(images);
-        pass.skip(self.state.batch * size);
-        let loader = Loader::training(Arc::clone(&self.job.training), self.job.pipeline.clone(), pass, self.loading())?;
+        let source = self.source(epoch, images)?;
         let (began, before, seconds) = (Instant::now(), self.state.totals.images, self.state.totals.seconds);
-        for batch in loader {
-            for (sample, warning) in &batch.warnings {
-                let _ = observe(Event::Warning(&self.job.training[*sample], warning));
-            }
-            for (_, failure) in &batch.failures {
-                let _ = observe(Event::Failure(failure));
-            }
-            self.state.totals.errors += batch.failures.len();
+        for batch in source {
+            self.report(&batch, observe);
             let learning_rate = self.learning_rate(epoch, self.state.batch, batches);
-            let batch_loss = self.step(&batch, learning_rate)?;
+            let batch_loss = match &batch {
+                Batched::Labeled(batch) => self.step(batch, learning_rate)?,
+                Batched::Masked(crops) => self.masked_step(crops, learning_rate)?,
+            };
             self.state.batch += 1;
             let elapsed = began.elapsed().as_secs_f64();
             self.state.totals.seconds = seconds + elapsed;
@@ -215,7 +215,8 @@ impl Trainer {
                 batch: (self.state.batch, batches),
                 images: ((self.state.batch * size).min(images), images),
                 loss: totals.loss() / totals.images.max(1) as f64,
-                top1: 100.0 * totals.correct as f64 / totals.images.max(1) as f64,
+                top1: totals.top1(),
+                mean_iou: totals.mean_iou(),
                 batch_loss,
                 learning_rate,
                 images_per_second: (totals.images - before) as f64 / elapsed,
@@ -234,23 +235,17 @@ impl Trainer {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn loading(&self) -> LoaderOptions {
-        LoaderOptions::default()
-            .workers(self.job.workers)
-            .batch_size(self.job.recipe.batch_size)
-            .prefetch(2 * self.job.recipe.batch_size)
-            .isa(self.job.isa)
-            .cores(Arc::clone(&self.cores))
-    }
-
     fn learning_rate(&self, epoch: u32, batch: usize, batches: usize) -> f64 {
         let recipe = &self.job.recipe;
         recipe.schedule.rate(recipe.learning_rate, recipe.epochs, batches, epoch, batch)
     }
 
     /// Evaluates the weights on the validation set, if there is one. Returns `None` if the observer stopped it.
-    fn validate(&self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Option<Option<ValidationMetrics>>> {
-        let Some(validation) = &self.job.validation else { return Ok(Some(None)) };
+    fn validate(&self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Option<Validated>> {
+        if self.job.segmentation.is_some() {
+            return self.validate_masks(observe);
+        }
+        let Some(validation) = &self.job.validation else { return Ok(Some(Validated::default())) };
         let (config, device) = (&self.job.metadata.config, &self.job.device);
         let diverged = |loss: f32| {
             let (epoch, batch) = (self.state.epochs() + 1, self.state.batch);
@@ -266,34 +261,33 @@ impl Trainer {
         if let Some(loss) = metrics.map(|metrics| metrics.loss).filter(|loss| !loss.is_finite()) {
             return Err(diverged(loss as f32));
         }
-        Ok(metrics.map(Some))
+        Ok(metrics.map(|metrics| Validated { labels: Some(metrics), masks: None }))
     }
 
     /// Adds the current epoch to the history and saves everything. Its work outside the steps took `overhead` seconds.
     fn finish_epoch(
         &mut self,
-        validation: Option<ValidationMetrics>,
+        validation: Validated,
         overhead: f64,
         observe: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         let epoch = self.state.epochs();
         let totals = std::mem::take(&mut self.state.totals);
         let batch = std::mem::take(&mut self.state.batch);
-        let best = validation.map(|validation| {
-            let before = self.state.history.iter().filter_map(|metrics| metrics.validation);
-            before.map(|other| other.correct).max().is_none_or(|most| validation.correct > most)
-        });
+        let best = validation.is_best(&self.state.history);
         let images = totals.images as f64;
         self.state.history.push(EpochMetrics {
             epoch: epoch + 1,
             steps: self.state.steps,
             learning_rate: rounded_rate(self.learning_rate(epoch, batch.saturating_sub(1), batch)),
             train_loss: rounded(totals.loss() / images),
-            train_top1: rounded(100.0 * totals.correct as f64 / images),
+            train_top1: rounded(totals.top1()),
+            train_mean_iou: totals.mean_iou().map(rounded),
             train_images: totals.images,
             train_errors: totals.errors,
-            validation,
-            best: best.unwrap_or(false),
+            validation: validation.labels,
+            segmentation: validation.masks,
+            best,
             images_per_second: rounded(images / totals.seconds.max(1e-9)),
             seconds: rounded(totals.seconds + overhead),
         });
@@ -320,6 +314,26 @@ impl Trainer {
             tensors.extend(average.weights().entries().map(|(param, var)| (format!("average.{}", param.name), var)));
         }
         tensors
+    }
+}
+
+/// Metrics on the validation set, of a classifier or of a segmentation network, if there is such a set.
+#[derive(Clone, Debug, Default)]
+struct Validated {
+    labels: Option<ValidationMetrics>,
+    masks: Option<SegmentationMetrics>,
+}
+
+impl Validated {
+    /// Whether this is better than each of `history`.
+    fn is_best(&self, history: &[EpochMetrics]) -> bool {
+        if let Some(masks) = &self.masks {
+            let before = history.iter().filter_map(|metrics| metrics.segmentation.as_ref());
+            return before.map(|other| other.mean_iou).all(|other| masks.mean_iou > other);
+        }
+        let Some(labels) = &self.labels else { return false };
+        let before = history.iter().filter_map(|metrics| metrics.validation);
+        before.map(|other| other.correct).all(|other| labels.correct > other)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Parameters and running statistics of a network in training.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
-use hardnet_model::{Config, Graph, ParamInfo, ParamKind, Parameters, WeightsFile};
+use hardnet_model::{Config, Graph, ModuleKind, ParamInfo, ParamKind, Parameters, WeightsFile};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::init;
 
 /// The parameters and running statistics of a network, each as a variable.
@@ -28,7 +29,7 @@ impl Weights {
     }
 
     /// The weights of a file, for a network of `classes` classes. If the file has another number of classes, or no
-    /// head, the head is random, as in [`Weights::random`].
+    /// head, the head is random, as in [`Weights::random`]. The head of a segmentation network is its last convolution.
     ///
     /// # Errors
     ///
@@ -37,10 +38,39 @@ impl Weights {
         let config = file.config().clone().with_classes(classes);
         file.expect_floats()?;
         let (own, kept) = (file.parameters(), file.config().classes() == classes);
+        let head = Graph::new(&config)?.modules().iter().rfind(|module| module.kind == ModuleKind::Head).cloned();
         Self::build(&config, device, |index, param, fan_in| {
-            let is_head = matches!(param.kind, ParamKind::LinearWeight | ParamKind::LinearBias);
+            let is_head = matches!(param.kind, ParamKind::LinearWeight | ParamKind::LinearBias)
+                || head.as_ref().is_some_and(|head| head.nodes.contains(&param.node));
             if is_head && !kept { Ok(init::values(param, index, fan_in, seed)) } else { Ok(own.values(param)?) }
         })
+    }
+
+    /// The weights of a file wherever a parameter of the network of `config` has a name and a shape that one of the
+    /// file has, random ones elsewhere: an encoder from a classifier, a backbone or another segmentation network.
+    /// Returns how many parameters are those of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSharedParameters`] if there is none, errors of reading the file.
+    pub fn from_encoder(config: &Config, file: &WeightsFile, seed: u64, device: &Device) -> Result<(Self, usize)> {
+        file.expect_floats()?;
+        let own: HashMap<String, ParamInfo> =
+            Graph::new(file.config())?.params().into_iter().map(|param| (param.name.clone(), param)).collect();
+        let (values, shared) = (file.parameters(), Cell::new(0));
+        let weights = Self::build(config, device, |index, param, fan_in| {
+            match own.get(&param.name).filter(|own| own.shape == param.shape) {
+                Some(own) => {
+                    shared.set(shared.get() + 1);
+                    Ok(values.values(own)?)
+                }
+                None => Ok(init::values(param, index, fan_in, seed)),
+            }
+        })?;
+        match shared.get() {
+            0 => Err(Error::NoSharedParameters { path: file.path().into() }),
+            count => Ok((weights, count)),
+        }
     }
 
     fn build(

@@ -58,6 +58,10 @@ impl Trainer {
     }
 
     fn image_lists(&self) -> Result<(ImageList, Option<ImageList>)> {
+        if let Some(data) = &self.job.segmentation {
+            let validation = data.validation.as_ref().map(|items| ImageList::with_masks(items));
+            return Ok((ImageList::with_masks(&data.training), validation));
+        }
         let validation = self.job.validation.as_ref().map(|validation| ImageList::new(&validation.samples));
         Ok((ImageList::new(&self.job.training)?, validation.transpose()?))
     }

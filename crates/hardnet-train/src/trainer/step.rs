@@ -1,6 +1,7 @@
 //! One step: loss, gradients, update.
 
 use candle_core::Tensor;
+use candle_core::backprop::GradStore;
 use hardnet_data::{Batch, Purpose, RandomStream};
 
 use super::Trainer;
@@ -24,34 +25,48 @@ impl Trainer {
             batch.samples.iter().map(|&index| label(&self.job.training[index])).collect::<Result<_>>()?;
         let targets = Tensor::from_slice(&labels, count, &self.job.device)?;
 
-        let epoch = self.state.epochs();
-        let position = [epoch, self.state.batch as u32];
-        let mut random = RandomStream::new(self.job.seed, Purpose::Dropout, position);
-        let seed = u64::from(random.bits()) << 32 | u64::from(random.bits());
-        let logits = self.logits(batch, seed)?;
+        let logits = self.logits(batch, self.dropout_seed())?;
         let smoothing = self.job.recipe.label_smoothing;
         let loss = match &self.class_weights {
             Some(weights) => weighted_cross_entropy(&logits, &targets, weights, smoothing)?,
             None => cross_entropy(&logits, &targets, smoothing)?,
         };
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            return Err(Error::Diverged { epoch: epoch + 1, batch: self.state.batch + 1, loss: value });
-        }
+        let value = self.finite(loss.to_scalar::<f32>()?)?;
         let gradients = loss.backward()?;
-        let scale = match self.job.recipe.clip_norm {
-            Some(max_norm) => clip_factor(self.optimizer.gradient_norm(&gradients)?, max_norm),
-            None => 1.0,
-        };
-        self.optimizer.step(&gradients, learning_rate, scale)?;
-        if let Some(average) = &mut self.average {
-            average.update(&self.weights)?;
-        }
+        self.update(&gradients, learning_rate)?;
         let logits = logits.to_vec2::<f32>()?;
         let correct = logits.iter().zip(&labels).filter(|(logits, label)| is_correct(logits, **label)).count();
         self.state.totals.add(value, correct, count);
         self.state.steps += 1;
         Ok(value)
+    }
+
+    /// The seed of dropout in the current step.
+    pub(super) fn dropout_seed(&self) -> u64 {
+        let position = [self.state.epochs(), self.state.batch as u32];
+        let mut random = RandomStream::new(self.job.seed, Purpose::Dropout, position);
+        u64::from(random.bits()) << 32 | u64::from(random.bits())
+    }
+
+    /// The loss of the current step, unless training has diverged.
+    pub(super) fn finite(&self, loss: f32) -> Result<f32> {
+        if loss.is_finite() {
+            return Ok(loss);
+        }
+        Err(Error::Diverged { epoch: self.state.epochs() + 1, batch: self.state.batch + 1, loss })
+    }
+
+    /// Updates weights and their average by the gradients of a step.
+    pub(super) fn update(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
+        let scale = match self.job.recipe.clip_norm {
+            Some(max_norm) => clip_factor(self.optimizer.gradient_norm(gradients)?, max_norm),
+            None => 1.0,
+        };
+        self.optimizer.step(gradients, learning_rate, scale)?;
+        if let Some(average) = &mut self.average {
+            average.update(&self.weights)?;
+        }
+        Ok(())
     }
 }
 
