@@ -10,6 +10,7 @@ mod image_files;
 mod interrupt;
 mod knobs;
 mod labels;
+mod masks;
 mod model;
 mod network;
 mod output;

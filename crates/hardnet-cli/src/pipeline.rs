@@ -8,8 +8,9 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
 use hardnet_data::{CropMode, Exif, Pipeline, Resampling};
 use hardnet_model::{Config, WeightsFile};
+use hardnet_segmentation::{Protocol, protocol_of};
 
-use crate::failure::{Hinted, Result};
+use crate::failure::{Failure, Hinted, Result};
 use crate::printer::Printer;
 pub(crate) use several::{ChosenPipeline, PipelinesArgs};
 
@@ -75,6 +76,25 @@ impl PipelineArgs {
         let (pipeline, reasons) = self.choose(config, of_file)?;
         announce(own_name(&pipeline), &pipeline, &reasons, printer);
         Ok(pipeline)
+    }
+
+    /// Chooses the preprocessing of the segmentation network of `config`, and prints the choice with its reason.
+    pub(crate) fn protocol(
+        &self,
+        config: &Config,
+        of_file: Option<&serde_json::Value>,
+        printer: &Printer,
+    ) -> Result<Protocol> {
+        if let Some(option) = self.changes.first_given() {
+            return Err(Failure::message(format!("{option} is for classifiers")));
+        }
+        let (protocol, why) = match &self.pipeline {
+            Some(name) => (name.parse::<Protocol>()?, GIVEN),
+            None if of_file.is_some() => (protocol_of(config, of_file)?, "from the weights file"),
+            None => (protocol_of(config, None)?, "default for this network"),
+        };
+        printer.note(format_args!("preprocessing: {} ({why})", protocol.name().unwrap_or("custom")));
+        Ok(protocol)
     }
 
     /// The side of the images that the network is given, chosen in the same way.
@@ -148,6 +168,8 @@ fn names() -> impl Iterator<Item = PossibleValue> {
         .iter()
         .flat_map(|&name| [name].into_iter().chain((name == "pil-bilinear").then_some("torchvision")))
         .map(PossibleValue::new)
+        // Those of segmentation networks, which `PipelineArgs::protocol` takes.
+        .chain(Protocol::NAMES.map(|name| PossibleValue::new(name).hide(true)))
 }
 
 /// Prints a pipeline under `name` with the reasons for it.

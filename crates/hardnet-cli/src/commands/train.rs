@@ -3,6 +3,7 @@
 mod balance;
 mod class_weights;
 mod data;
+mod masks;
 mod recipe;
 mod settings;
 mod show;
@@ -11,8 +12,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use hardnet_data::Pipeline;
 use hardnet_model::{Config, Graph, Metadata, ModuleKind, WeightsFile};
-use hardnet_train::{Error, Event, Job, Outcome, RunFile, RunFolder, RunState, Trainer, Validation, Weights};
+use hardnet_segmentation::ClassNames;
+use hardnet_train::{
+    Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, SegmentationData, Trainer, Validation, Weights,
+};
 use hardnet_weights::WeightsSource;
 
 use crate::device::DeviceChoice;
@@ -25,12 +30,13 @@ use crate::network::NetworkName;
 use crate::pipeline::{PipelineArgs, to_value};
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, PartArgs, locate, tell};
-use data::{Data, DataArgs, InitialClasses};
+use data::{Data, DataArgs, DataSettings, InitialClasses};
+use masks::MaskArgs;
 use recipe::RecipeArgs;
 use settings::{Origin, Settings};
 use show::Show;
 
-/// Train a network on labeled images.
+/// Train a network on labeled images, or a segmentation network on images with masks.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -39,6 +45,8 @@ Examples:
   hardnet train -o run --recipe notebook --weights hardnet68.pdparams --data-dir train --train-list train_list.txt
   hardnet train -o run --model net.toml --data-dir flowers/train --hold-out 500
   hardnet train -o run --weights hardnet68.safetensors --data-dir flowers/train --hold-out 200 --freeze backbone --freeze-stats
+  hardnet train -o run --model fc-hardnet70 --data-dir cityscapes --epochs 100 -b 4 --crop-size 512x512
+  hardnet train -o run --model fc-hardnet70 --labels names.txt --images images --masks masks --hold-out 50 -b 4
   hardnet train --resume run
   hardnet train --resume run --data-dir /mnt/flowers/train")]
 pub(crate) struct TrainArgs {
@@ -52,7 +60,8 @@ pub(crate) struct TrainArgs {
         conflicts_with_all = [
             "output", "force", "keep_epochs", "model", "weights", "prefix", "entry", "labels", "freeze", "freeze_until",
             "freeze_stats", "seed", "hold_out", "num_samples", "num_classes", "FetchArgs", "RecipeArgs", "pipeline",
-            "PipelineChanges",
+            "PipelineChanges", "ignore_labels", "mask_colors", "crop_size", "random_scale", "color", "loss",
+            "hard_pixels", "hard_loss", "input_size",
         ]
     )]
     resume: Option<PathBuf>,
@@ -82,6 +91,8 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
+    masks: MaskArgs,
+    #[command(flatten)]
     recipe: RecipeArgs,
     #[command(flatten)]
     pipeline: PipelineArgs,
@@ -93,7 +104,8 @@ const WEIGHTS_HELP: &str = "Initial weights: a file, a tag, or hf://owner/name[@
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct StartArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML; required without --weights
+    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, or a file in TOML; required without
+    /// --weights
     #[arg(short, long, value_name = "NAME", required_unless_present_any = ["weights", "resume"])]
     model: Option<NetworkName>,
     #[arg(help = WEIGHTS_HELP, long, visible_alias = "checkpoint", value_name = "FILE")]
@@ -131,7 +143,9 @@ impl StartArgs {
         let frozen = match self.freeze {
             Some(FreezeChoice::Backbone) => {
                 let graph = Graph::new(config)?;
-                graph.modules().iter().take_while(|module| module.kind != ModuleKind::Head).count()
+                // The head of a segmentation network is its decoder.
+                let is_head = |kind| matches!(kind, ModuleKind::Head | ModuleKind::Upsample);
+                graph.modules().iter().take_while(|module| !is_head(module.kind)).count()
             }
             None => self.freeze_until,
         };
@@ -145,18 +159,18 @@ impl StartArgs {
 pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
     let (device, device_choice) = args.device.open()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let (settings, data, folder, weights) = match &args.resume {
+    let (settings, images, folder, weights) = match &args.resume {
         Some(path) => {
             let folder = RunFolder::open(path).map_err(with_hint)?;
-            let (settings, data) = saved(args, path, &folder, printer)?;
-            (settings, data, folder, None)
+            let (settings, images) = saved(args, path, &folder, printer)?;
+            (settings, images, folder, None)
         }
         None => {
-            let (mut settings, data, weights) = prepare(args, &device, printer)?;
+            let (mut settings, images, weights) = prepare(args, &device, printer)?;
             let output = args.output.as_deref().expect("clap requires a folder");
             settings.output = Some(std::path::absolute(output)?);
             let folder = RunFolder::create(output, args.force).map_err(with_hint)?;
-            (settings, data, folder, Some(weights))
+            (settings, images, folder, Some(weights))
         }
     };
     let resumes = weights.is_none();
@@ -169,25 +183,28 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
         counted(crate::knobs::threads(), "thread"),
         counted(workers, "loader thread"),
     ));
-    settings.lines(data.training.len(), data.validation.as_ref().map(|samples| samples.len())).iter().for_each(
-        |line| {
-            printer.note(line);
-        },
-    );
+    let (training, validation) = images.counts();
+    settings.lines(training, validation).iter().for_each(|line| printer.note(line));
     if !resumes {
         settings.save(&folder)?;
-        balance::report(&settings, &data.training, printer);
+        if let Images::Labeled(data, _) = &images {
+            balance::report(&settings, &data.training, printer);
+        }
     }
 
-    let Data { training, validation, .. } = data;
-    let validation = match validation {
-        Some(samples) => {
-            let validation = Validation::new(samples, settings.pipeline.clone());
-            Some(validation.workers(workers).threads(crate::knobs::threads()).isa(crate::knobs::isa()?))
+    let (metadata, recipe) = (settings.metadata.clone(), settings.recipe.clone());
+    let job = match images {
+        Images::Labeled(Data { training, validation, .. }, pipeline) => {
+            let isa = crate::knobs::isa()?;
+            let validation = validation.map(|samples| {
+                let validation = Validation::new(samples, pipeline.clone());
+                validation.workers(workers).threads(crate::knobs::threads()).isa(isa)
+            });
+            Job::new(metadata, recipe, training, pipeline).validation(validation)
         }
-        None => None,
+        Images::Masked(data) => Job::segmentation(metadata, recipe, data),
     };
-    let job = Job::new(settings.metadata.clone(), settings.recipe.clone(), training, settings.pipeline.clone())
+    let job = job
         .seed(settings.seed)
         .freeze_until(settings.freeze_until)
         .freeze_statistics(settings.freeze_statistics)
@@ -197,8 +214,7 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
         .isa(crate::knobs::isa()?)
         .checkpoint_every(args.checkpoint_every)
         .keep_epochs(settings.keep_epochs)
-        .settings(settings.to_value()?)
-        .validation(validation);
+        .settings(settings.to_value()?);
     let mut trainer = match weights {
         Some(weights) => Trainer::start(job, weights, folder).map_err(with_hint)?,
         None => {
@@ -208,6 +224,22 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
         }
     };
     train(args, &mut trainer, settings.recipe.epochs, resumes, printer)
+}
+
+/// The images of a run: with labels and their preprocessing, or with masks.
+enum Images {
+    Labeled(Data, Pipeline),
+    Masked(SegmentationData),
+}
+
+impl Images {
+    /// Number of training images, and of validation images.
+    fn counts(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Labeled(data, _) => (data.training.len(), data.validation.as_ref().map(|samples| samples.len())),
+            Self::Masked(data) => (data.training.len(), data.validation.as_ref().map(|items| items.len())),
+        }
+    }
 }
 
 /// Runs the remaining epochs, shows their progress and prints the result.
@@ -249,57 +281,82 @@ fn train(args: &TrainArgs, trainer: &mut Trainer, epochs: u32, resumes: bool, pr
 }
 
 /// Settings and images of the run in `folder`, whose path is `path`. Either may have moved.
-fn saved(args: &TrainArgs, path: &Path, folder: &RunFolder, printer: &Printer) -> Result<(Settings, Data)> {
+fn saved(args: &TrainArgs, path: &Path, folder: &RunFolder, printer: &Printer) -> Result<(Settings, Images)> {
     let state = RunState::read(folder)?;
     let mut settings = Settings::from_value(state.settings)?;
     let path = std::path::absolute(path)?;
-    settings.data = settings.data.relocated(&args.data, settings.output.as_deref(), &path)?;
+    settings.data = settings.data.relocated(&args.data, &args.masks, settings.output.as_deref(), &path)?;
     settings.output = Some(path);
     let names = settings.data.class_names.as_deref().or(settings.metadata.labels.as_deref());
-    let loaded = data::load_again(&settings.data, settings.metadata.config.classes(), names, printer);
-    let data = match loaded {
+    let classes = settings.metadata.config.classes();
+    let loaded = match (&settings.data.masks, &settings.protocol, &settings.pipeline) {
+        (Some(masks), Some(protocol), _) => {
+            let names = class_names(names, classes);
+            masks::load(&settings.data, masks, &names, protocol.clone(), printer).map(Images::Masked)
+        }
+        (_, _, Some(pipeline)) => data::load_again(&settings.data, classes, names, printer)
+            .map(|data| Images::Labeled(data, pipeline.clone())),
+        _ => Err(Failure::message("the settings of the run have no preprocessing")),
+    };
+    let images = match loaded {
         Err(failure) if failure.hint.is_none() && !settings.data.data_dir.exists() => {
-            return Err(failure.hint("if the images moved, pass their folder with --data-dir"));
+            let flag = if settings.data.masks.as_ref().is_some_and(|masks| masks.masks.is_some()) {
+                "--images and that of their masks with --masks"
+            } else {
+                "--data-dir"
+            };
+            return Err(failure.hint(format!("if the images moved, pass their folder with {flag}")));
         }
         loaded => loaded?,
     };
-    if state.images.is_none() && state.samples == data.training.len() {
+    let (training, _) = images.counts();
+    if state.images.is_none() && state.samples == training {
         printer.note(format_args!(
             "the run has no list of its images to compare with; their number is the same, {}",
             state.samples
         ));
     }
-    Ok((settings, data))
+    Ok((settings, images))
+}
+
+fn class_names(names: Option<&[String]>, classes: usize) -> ClassNames {
+    names.map_or_else(|| ClassNames::guess(classes), |names| ClassNames::new(names.to_vec()))
 }
 
 /// Settings, images and initial weights of a new run.
-fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) -> Result<(Settings, Data, Weights)> {
+fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) -> Result<(Settings, Images, Weights)> {
     let start = &args.start;
+    let named = start.model.as_ref().map(NetworkName::config).transpose()?;
+    let segments = named.as_ref().is_some_and(|config| config.decoder.is_some());
     let file = match &start.weights {
         Some(weights) => {
             let located = locate(weights, &start.fetch, printer)?;
-            let file = located.open(start.model.as_ref(), &start.part)?;
+            let file = match located.open(start.model.as_ref(), &start.part) {
+                // The encoder of a segmentation network may be that of another network.
+                Err(failure) if segments => located.open(None, &start.part).map_err(|_| failure)?,
+                file => file?,
+            };
             tell(&file, printer);
             Some((weights.to_string(), file))
         }
         None => None,
     };
-    let file_config = file.as_ref().map(|(_, file)| file.config());
-    let base = match (file_config, &start.model) {
+    let base = match (&file, &named) {
+        (_, Some(named)) if segments => named.clone(),
         // A backbone gets the head of the network that was named.
-        (Some(config), Some(name)) if config.head.is_none() => {
-            let mut config = config.clone();
-            config.head = name.config()?.head;
+        (Some((_, file)), Some(named)) if file.config().head.is_none() => {
+            let mut config = file.config().clone();
+            config.head.clone_from(&named.head);
             config
         }
-        (Some(config), _) => config.clone(),
-        (None, model) => model.as_ref().expect("clap requires a model without weights").config()?,
+        (Some((_, file)), _) => file.config().clone(),
+        (None, named) => named.clone().expect("clap requires a model without weights"),
     };
     if base.decoder.is_some() {
-        return Err(Failure::message("the network segments images, expected a classifier or a backbone")
-            .hint("a description without `[decoder]` is that of a backbone"));
+        return prepare_segmentation(args, base, file, device, printer);
     }
-    let mut data_settings = args.data.settings()?;
+    args.masks.refuse()?;
+    let mut data_settings = args.data.settings(&args.masks)?;
     let names = file.as_ref().and_then(|(_, file)| file.metadata()?.labels.as_deref());
     let initial = InitialClasses { count: base.classes(), names };
     let data = data::load_new(&data_settings, args.data.num_classes, initial, printer)?;
@@ -319,26 +376,104 @@ fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) ->
         Some(path) => Some(read_names(path)?),
         None => data.classes.clone(),
     };
-    if let Some(found) = metadata.labels.as_ref().map(Vec::len).filter(|&found| found != classes) {
-        return Err(Failure::message(format!("{found} class names for a network of {classes} classes")));
-    }
+    expect_names(metadata.labels.as_deref(), classes)?;
     if data.classes.is_some() && data.classes != metadata.labels {
         data_settings.class_names.clone_from(&data.classes);
     }
     metadata.pipeline = Some(to_value(&pipeline)?);
-    metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
-    let settings = Settings {
-        origin: file.as_ref().map(|(name, file)| Origin { path: name.clone(), sha256: file.sha256() }),
-        data: data_settings,
-        recipe_name: args.recipe.name().into(),
-        recipe: args.recipe.resolve(classes, metadata.labels.as_deref())?,
-        seed: start.seed,
-        freeze_until: start.frozen(&metadata.config)?,
-        freeze_statistics: start.freeze_stats,
-        keep_epochs: args.keep_epochs,
-        ..Settings::new(metadata, pipeline)
+    let recipe = args.recipe.resolve(classes, metadata.labels.as_deref(), None)?;
+    let settings =
+        Settings { pipeline: Some(pipeline.clone()), ..args.settings(metadata, data_settings, recipe, &file)? };
+    Ok((settings, Images::Labeled(data, pipeline), weights))
+}
+
+/// The same for the segmentation network of `base`.
+fn prepare_segmentation(
+    args: &TrainArgs,
+    base: Config,
+    file: Option<(String, WeightsFile)>,
+    device: &candle_core::Device,
+    printer: &Printer,
+) -> Result<(Settings, Images, Weights)> {
+    let start = &args.start;
+    if args.data.val_dir.is_some() || args.data.class_map.is_some() {
+        return Err(Failure::message("--val-dir and --class-map are for classifiers")
+            .hint("pass --val-images and --val-masks, and --labels"));
+    }
+    let of_file = file.as_ref().and_then(|(_, file)| file.metadata()).filter(|own| own.config.decoder.is_some());
+    let names = match &start.labels {
+        Some(path) => Some(read_names(path)?),
+        None => of_file.and_then(|metadata| metadata.labels.clone()),
     };
-    Ok((settings, data, weights))
+    let given = start.labels.as_ref().and(names.as_ref()).map(Vec::len);
+    let classes = args.data.num_classes.or(given).unwrap_or(base.classes());
+    let names = names.filter(|names| start.labels.is_some() || names.len() == classes);
+    expect_names(names.as_deref(), classes)?;
+    let config = base.with_classes(classes);
+    let mut data_settings = args.data.settings(&args.masks)?;
+    let masks = args.masks.settings()?;
+    let protocol = args.pipeline.protocol(&config, of_file.and_then(|own| own.pipeline.as_ref()), printer)?;
+    let protocol = args.masks.sized(protocol, &data_settings);
+    let class_names = class_names(names.as_deref(), classes);
+    let data = masks::load(&data_settings, &masks, &class_names, protocol.clone(), printer)?;
+    data_settings.masks = Some(masks);
+    let weights = match &file {
+        Some((name, file)) if file.config().clone().with_classes(classes) == config => {
+            let own = file.config().classes();
+            if own != classes {
+                printer.warn(format_args!(
+                    "the last layer of `{name}` has {own} classes; replacing it with a random one for {classes}"
+                ));
+            }
+            Weights::from_file(file, classes, start.seed, device)?
+        }
+        Some((name, file)) => {
+            let (weights, shared) = Weights::from_encoder(&config, file, start.seed, device)?;
+            let all = weights.entries().count();
+            printer.note(format_args!("{shared} of {all} parameters are those of `{name}`, the others are random"));
+            weights
+        }
+        None => Weights::random(&config, start.seed, device)?,
+    };
+    let mut metadata = Metadata::new(config);
+    metadata.labels = names;
+    metadata.pipeline = Some(serde_json::from_str(&serde_json::to_string(&protocol)?)?);
+    let recipe = args.recipe.resolve(classes, None, Some(&args.masks))?;
+    let settings = Settings { protocol: Some(protocol), ..args.settings(metadata, data_settings, recipe, &file)? };
+    Ok((settings, Images::Masked(data), weights))
+}
+
+/// Checks that there are as many names as classes, if there are names.
+fn expect_names(names: Option<&[String]>, classes: usize) -> Result<()> {
+    match names.map(<[String]>::len).filter(|&found| found != classes) {
+        Some(found) => Err(Failure::message(format!("{found} class names for a network of {classes} classes"))),
+        None => Ok(()),
+    }
+}
+
+impl TrainArgs {
+    /// The settings of a new run, but for its preprocessing.
+    fn settings(
+        &self,
+        mut metadata: Metadata,
+        data: DataSettings,
+        recipe: Recipe,
+        file: &Option<(String, WeightsFile)>,
+    ) -> Result<Settings> {
+        metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
+        let start = &self.start;
+        Ok(Settings {
+            origin: file.as_ref().map(|(name, file)| Origin { path: name.clone(), sha256: file.sha256() }),
+            data,
+            recipe_name: self.recipe.name(metadata.config.decoder.is_some()).into(),
+            recipe,
+            seed: start.seed,
+            freeze_until: start.frozen(&metadata.config)?,
+            freeze_statistics: start.freeze_stats,
+            keep_epochs: self.keep_epochs,
+            ..Settings::new(metadata)
+        })
+    }
 }
 
 /// Reports what the head of the weights becomes.

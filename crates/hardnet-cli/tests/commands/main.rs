@@ -30,4 +30,5 @@ mod segment;
 mod support;
 mod trace;
 mod train;
+mod train_segmentation;
 mod webdataset;

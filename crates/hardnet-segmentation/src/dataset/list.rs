@@ -28,7 +28,7 @@ pub fn list_pairs(root: &Path, list: &Path) -> Result<Vec<Pair>, PairsError> {
         let separator = if line.contains('\t') { '\t' } else { ' ' };
         let parts: Vec<&str> = line.split(separator).collect();
         let [image, mask] = parts[..] else {
-            return Err(PairsError::Line { path: list.into(), number, line: excerpt(line).into() });
+            return Err(PairsError::Line { path: list.into(), number, line: excerpt(line) });
         };
         pairs.push(Pair {
             image: root.join(image),

@@ -7,33 +7,36 @@ use clap::Args;
 use hardnet_data::{ClassMap, Classes, Dataset, LabelRule, Sample};
 use serde::{Deserialize, Serialize};
 
+use super::masks::{MaskArgs, MaskSettings};
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 use crate::printer::Printer;
 use crate::samples::{labeled, options, subsample_evenly};
 
 /// Seed of the validation split. It does not depend on the run's seed, so that runs can be compared.
-const HOLD_OUT_SEED: u64 = 0;
+pub(crate) const HOLD_OUT_SEED: u64 = 0;
 
 /// Options that name the images.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Images")]
 pub(crate) struct DataArgs {
-    /// Training images: a folder or tar archive, as in hardnet eval, or an IDX file such as train-images-idx3-ubyte.gz
-    #[arg(long, value_name = "PATH", required_unless_present = "resume")]
-    data_dir: Option<PathBuf>,
-    /// List of training images and their classes, in the format of --val-list of hardnet eval
+    /// Training images: a folder or tar archive, as in hardnet eval, an IDX file such as train-images-idx3-ubyte.gz, or
+    /// for segmentation networks the folder of Cityscapes or of the lists
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["resume", "images"])]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// List of training images and their classes, in the format of --val-list of hardnet eval; for segmentation
+    /// networks, an image and its mask on each line
     #[arg(long, value_name = "FILE")]
     train_list: Option<PathBuf>,
     /// Validation images [default: --data-dir, if --val-list is given]
     #[arg(long, value_name = "PATH", conflicts_with = "hold_out")]
-    val_dir: Option<PathBuf>,
-    /// List of validation images and their classes
+    pub(crate) val_dir: Option<PathBuf>,
+    /// List of validation images and their classes, or masks
     #[arg(long, value_name = "FILE", conflicts_with = "hold_out")]
     val_list: Option<PathBuf>,
     /// Which class each label means, in the format of --class-map of hardnet eval
     #[arg(long, value_name = "FILE")]
-    class_map: Option<PathBuf>,
+    pub(crate) class_map: Option<PathBuf>,
     /// Hold out N random training images for validation; the choice does not depend on --seed
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     hold_out: Option<usize>,
@@ -61,6 +64,9 @@ pub(crate) struct DataSettings {
     /// The names by which labels are matched with classes, if they are not the names in the metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) class_names: Option<Vec<String>>,
+    /// The masks of the images, for a segmentation network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) masks: Option<MaskSettings>,
 }
 
 impl DataSettings {
@@ -68,12 +74,12 @@ impl DataSettings {
     ///
     /// The other paths follow: those near the training images to near their new place, and those that are gone to where
     /// they would be if they had moved together with the run's folder, `from` to `to`.
-    pub(crate) fn relocated(&self, args: &DataArgs, from: Option<&Path>, to: &Path) -> Result<Self> {
+    pub(crate) fn relocated(&self, args: &DataArgs, masks: &MaskArgs, from: Option<&Path>, to: &Path) -> Result<Self> {
         let with_run = |path: &Path| {
             let moved = from.filter(|_| !path.exists()).and_then(|from| moved_along(path, from, to));
             moved.filter(|path| path.exists())
         };
-        let data_dir = match &args.data_dir {
+        let data_dir = match args.data_dir.as_ref().or(masks.images.as_ref()) {
             Some(path) => std::path::absolute(path)?,
             None => with_run(&self.data_dir).unwrap_or_else(|| self.data_dir.clone()),
         };
@@ -88,7 +94,19 @@ impl DataSettings {
         };
         Ok(Self {
             train_list: follow(&args.train_list, &self.train_list, "--train-list")?,
-            val_dir: follow(&args.val_dir, &self.val_dir, "--val-dir")?,
+            masks: match &self.masks {
+                Some(own) => Some(MaskSettings {
+                    masks: follow(&masks.masks, &own.masks, "--masks")?,
+                    val_masks: follow(&masks.val_masks, &own.val_masks, "--val-masks")?,
+                    mask_colors: follow(&None, &own.mask_colors, "--mask-colors")?,
+                    ..own.clone()
+                }),
+                None => None,
+            },
+            val_dir: match &self.masks {
+                Some(_) => follow(&masks.val_images, &self.val_dir, "--val-images")?,
+                None => follow(&args.val_dir, &self.val_dir, "--val-dir")?,
+            },
             val_list: follow(&args.val_list, &self.val_list, "--val-list")?,
             class_map: follow(&args.class_map, &self.class_map, "--class-map")?,
             data_dir,
@@ -139,11 +157,13 @@ impl InitialClasses<'_> {
 
 impl DataArgs {
     /// The options as a run stores them, with absolute paths, so that it can be resumed from another folder.
-    pub(crate) fn settings(&self) -> Result<DataSettings> {
+    pub(crate) fn settings(&self, masks: &MaskArgs) -> Result<DataSettings> {
         let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
-        let data_dir = absolute(&self.data_dir)?.expect("clap requires images");
+        let data_dir = absolute(&self.data_dir)?.or(absolute(&masks.images)?).expect("clap requires images");
         let val_list = absolute(&self.val_list)?;
-        let val_dir = absolute(&self.val_dir)?.or_else(|| val_list.as_ref().map(|_| data_dir.clone()));
+        let val_dir = absolute(&self.val_dir)?
+            .or(absolute(&masks.val_images)?)
+            .or_else(|| val_list.as_ref().map(|_| data_dir.clone()));
         Ok(DataSettings {
             data_dir,
             train_list: absolute(&self.train_list)?,
@@ -153,6 +173,7 @@ impl DataArgs {
             num_samples: self.num_samples,
             class_map: absolute(&self.class_map)?,
             class_names: None,
+            masks: None,
         })
     }
 }

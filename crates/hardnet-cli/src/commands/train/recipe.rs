@@ -5,6 +5,7 @@ use hardnet_data::RandomCrop;
 use hardnet_train::{DecayedParams, LrDecay, LrInterval, Recipe, Sampler, Warmup};
 
 use super::class_weights::ClassWeightsArg;
+use super::masks::MaskArgs;
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 
@@ -12,10 +13,11 @@ use crate::format::at_least_one;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Recipe")]
 pub(crate) struct RecipeArgs {
-    /// Recipe to start from: upstream (the authors' for ImageNet) or notebook (the Paddle notebook's)
-    #[arg(long, value_name = "NAME", default_value = "upstream", hide_possible_values = true,
+    /// Recipe to start from: upstream (the authors' for ImageNet), notebook (the Paddle notebook's) or fchardnet (the
+    /// authors' for segmentation) [default: upstream, or fchardnet for segmentation networks]
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
         value_parser = clap::builder::PossibleValuesParser::new(Recipe::NAMES))]
-    recipe: String,
+    recipe: Option<String>,
     /// Number of epochs
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
@@ -37,7 +39,7 @@ pub(crate) struct RecipeArgs {
     /// Parameters subject to weight decay: all, or only the weights of convolutions and linear layers
     #[arg(long, value_enum, value_name = "WHICH")]
     decay: Option<DecayChoice>,
-    /// Learning rate schedule: constant, cosine or step
+    /// Learning rate schedule: constant, cosine, step or poly (the remaining share of the run to a power)
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     schedule: Option<ScheduleChoice>,
     /// Final learning rate of --schedule cosine [default: 0]
@@ -49,6 +51,9 @@ pub(crate) struct RecipeArgs {
     /// Factor of the learning rate at each step of --schedule step [default: 0.1]
     #[arg(long, value_name = "FACTOR")]
     step_factor: Option<f64>,
+    /// Power of --schedule poly [default: 0.9]
+    #[arg(long, value_name = "POWER")]
+    poly_power: Option<f64>,
     /// Epochs of linear warm-up
     #[arg(long, value_name = "N")]
     warmup_epochs: Option<u32>,
@@ -108,6 +113,7 @@ enum ScheduleChoice {
     Constant,
     Cosine,
     Step,
+    Poly,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -124,14 +130,27 @@ enum CropChoice {
 }
 
 impl RecipeArgs {
-    /// Name of the recipe to start from.
-    pub(crate) fn name(&self) -> &str {
-        &self.recipe
+    /// Name of the recipe to start from, for a segmentation network or a classifier.
+    pub(crate) fn name(&self, segments: bool) -> &str {
+        self.recipe.as_deref().unwrap_or(if segments { "fchardnet" } else { "upstream" })
     }
 
-    /// The recipe for `classes` classes with these names.
-    pub(crate) fn resolve(&self, classes: usize, names: Option<&[String]>) -> Result<Recipe> {
-        let mut recipe: Recipe = self.recipe.parse()?;
+    /// The recipe for `classes` classes with these names; with `masks` for a segmentation network.
+    pub(crate) fn resolve(&self, classes: usize, names: Option<&[String]>, masks: Option<&MaskArgs>) -> Result<Recipe> {
+        let mut recipe: Recipe = self.name(masks.is_some()).parse()?;
+        match masks {
+            Some(masks) => {
+                if self.crop.is_some() || self.crop_scale.is_some() || self.crop_ratio.is_some() {
+                    return Err(Failure::message("--crop, --crop-scale and --crop-ratio are for classifiers")
+                        .hint("pass --crop-size and --random-scale"));
+                }
+                recipe.segmentation = Some(masks.recipe(&recipe, self.flip)?);
+            }
+            None if recipe.segmentation.is_some() => {
+                return Err(Failure::message("the recipe `fchardnet` is for segmentation networks"));
+            }
+            None => {}
+        }
         let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
         set(&mut recipe.learning_rate, self.lr);
         set(&mut recipe.momentum, self.momentum);
@@ -182,6 +201,8 @@ impl RecipeArgs {
             (Some(ScheduleChoice::Step), _) => {
                 LrDecay::Step { every: self.step_epochs.unwrap_or(30), factor: self.step_factor.unwrap_or(0.1) }
             }
+            (Some(ScheduleChoice::Poly), _) => LrDecay::Poly { power: self.poly_power.unwrap_or(0.9) },
+            (None, LrDecay::Poly { power }) => LrDecay::Poly { power: self.poly_power.unwrap_or(power) },
             (None, LrDecay::Cosine { min_rate }) => LrDecay::Cosine { min_rate: self.lr_min.unwrap_or(min_rate) },
             (None, recipe) => recipe,
         };
@@ -190,6 +211,9 @@ impl RecipeArgs {
         }
         if (self.step_epochs.is_some() || self.step_factor.is_some()) && !matches!(decay, LrDecay::Step { .. }) {
             return Err(requires("--step-epochs and --step-factor", "--schedule step"));
+        }
+        if self.poly_power.is_some() && !matches!(decay, LrDecay::Poly { .. }) {
+            return Err(requires("--poly-power", "--schedule poly"));
         }
         Ok(decay)
     }
@@ -227,7 +251,7 @@ fn requires(flag: &str, other: &str) -> Failure {
 }
 
 /// Two numbers with a comma between them.
-fn pair(text: &str) -> std::result::Result<[f64; 2], String> {
+pub(super) fn pair(text: &str) -> std::result::Result<[f64; 2], String> {
     let numbers =
         text.split_once(',').and_then(|(low, high)| Some([low.trim().parse().ok()?, high.trim().parse().ok()?]));
     numbers.ok_or_else(|| "expected two numbers, such as 0.5,1".into())
@@ -248,7 +272,7 @@ mod tests {
 
     fn recipe(flags: &str) -> Result<Recipe> {
         let words = std::iter::once("program").chain(flags.split_whitespace());
-        Program::try_parse_from(words).unwrap().recipe.resolve(3, None)
+        Program::try_parse_from(words).unwrap().recipe.resolve(3, None, None)
     }
 
     #[test]
@@ -280,6 +304,8 @@ mod tests {
             ("--warmup-start 0.1", "--warmup-start requires --warmup-epochs"),
             ("--recipe notebook --lr-min 0.1", "--lr-min requires --schedule cosine"),
             ("--step-factor 0.5", "--step-epochs and --step-factor requires --schedule step"),
+            ("--poly-power 2", "--poly-power requires --schedule poly"),
+            ("--recipe fchardnet", "the recipe `fchardnet` is for segmentation networks"),
             ("--crop padded", "--crop padded requires --crop-padding"),
             ("--crop-padding 3", "--crop-padding requires --crop padded"),
             ("--crop none --crop-scale 0.5,1", "--crop-scale and --crop-ratio requires --crop resized"),

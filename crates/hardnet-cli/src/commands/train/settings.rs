@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use hardnet_data::{Pipeline, RandomCrop};
 use hardnet_model::Metadata;
-use hardnet_train::{ClassWeights, DecayedParams, Error, LrDecay, LrInterval, Recipe, RunFile, RunFolder, Sampler};
+use hardnet_segmentation::Protocol;
+use hardnet_segmentation::training::Loss;
+use hardnet_train::{
+    ClassWeights, DecayedParams, Error, LrDecay, LrInterval, Recipe, RunFile, RunFolder, Sampler, SegmentationRecipe,
+};
 use serde::{Deserialize, Serialize};
 
 use super::data::DataSettings;
@@ -37,7 +41,12 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) freeze_statistics: bool,
     pub(crate) keep_epochs: bool,
-    pub(crate) pipeline: Pipeline,
+    /// Preprocessing of a classifier's images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pipeline: Option<Pipeline>,
+    /// Preprocessing of a segmentation network's images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) protocol: Option<Protocol>,
     /// Metadata of the weights files.
     pub(crate) metadata: Metadata,
 }
@@ -51,7 +60,7 @@ pub(crate) struct Origin {
 
 impl Settings {
     /// Settings of the authors' recipe with random weights and without images.
-    pub(crate) fn new(metadata: Metadata, pipeline: Pipeline) -> Self {
+    pub(crate) fn new(metadata: Metadata) -> Self {
         Self {
             schema_version: SCHEMA,
             tool: concat!("hardnet ", env!("CARGO_PKG_VERSION"), " (", env!("HARDNET_COMMIT"), ")").into(),
@@ -65,7 +74,8 @@ impl Settings {
             freeze_until: 0,
             freeze_statistics: false,
             keep_epochs: false,
-            pipeline,
+            pipeline: None,
+            protocol: None,
             metadata,
         }
     }
@@ -167,6 +177,7 @@ impl Settings {
         let schedule = &self.recipe.schedule;
         let decay = match schedule.decay {
             LrDecay::Cosine { min_rate } => format!("cosine schedule to {min_rate}"),
+            LrDecay::Poly { power } => format!("falling with the remaining share of the run to the power of {power}"),
             LrDecay::Step { every, factor } => format!("multiplied by {factor} every {every} epochs"),
             _ => "constant".into(),
         };
@@ -181,7 +192,25 @@ impl Settings {
     }
 
     fn augmentation(&self) -> String {
+        if let Some(SegmentationRecipe { loss, augmentation, .. }) = &self.recipe.segmentation {
+            let ((width, height), (least, most)) = (augmentation.crop, augmentation.scale);
+            let mut text = format!(
+                "crops of {width}x{height}, scaled by {least} to {most}, horizontal flips with probability {}",
+                augmentation.flip
+            );
+            if augmentation.color > 0.0 {
+                text += &format!(", colors changed by up to {}", augmentation.color);
+            }
+            return text
+                + &match loss {
+                    Loss::Bootstrapped { least, threshold } => {
+                        format!("; loss of the pixels above {threshold} nats, at least {least} of each crop")
+                    }
+                    _ => "; loss of all pixels".into(),
+                };
+        }
         let augmentation = &self.recipe.augmentation;
+        let side = self.pipeline.as_ref().map_or(0, |pipeline| pipeline.crop);
         let crop = match augmentation.crop {
             RandomCrop::Resized { scale: [least, most], ratio: [narrow, wide] } => {
                 format!("random crops of {least} to {most} of the area, aspect ratio {narrow:.3} to {wide:.3}")
@@ -189,6 +218,6 @@ impl Settings {
             RandomCrop::Padded { padding } => format!("random shifts of up to {padding} pixels"),
             _ => "crops as in evaluation".into(),
         };
-        format!("{crop}, horizontal flips with probability {}, size {}", augmentation.flip, self.pipeline.crop)
+        format!("{crop}, horizontal flips with probability {}, size {}", augmentation.flip, side)
     }
 }

@@ -76,6 +76,7 @@ impl Show {
                 }
             }
             Event::Failure(error) => self.suspended(|printer| printer.cause(error)),
+            Event::Unusable(error) => self.suspended(|printer| printer.cause(error)),
             Event::Warning(sample, warning) => self.warnings.add(sample, warning),
             Event::Epoch(metrics) => {
                 self.finish();
@@ -108,11 +109,11 @@ impl Show {
         let rest = f64::from(report.epoch.1 - report.epoch.0 + 1);
         let left = images as f64 / report.images_per_second + self.overhead * rest;
         let message = format!(
-            "epoch {}/{}  loss {:.4}  top-1 {:.2} %  {} left",
+            "epoch {}/{}  loss {:.4}  {}  {} left",
             report.epoch.0,
             report.epoch.1,
             report.loss,
-            report.top1,
+            score(report.mean_iou, report.top1),
             time(left)
         );
         let bar = self.bar.get_or_insert_with(|| Progress::new(self.printer, total));
@@ -136,9 +137,19 @@ impl Show {
 
     fn line(&self, metrics: &EpochMetrics) -> String {
         let mut line = format!(
-            "epoch {}/{}  lr {:.6}  loss {:.4}  top-1 {:.2} %",
-            metrics.epoch, self.epochs, metrics.learning_rate, metrics.train_loss, metrics.train_top1
+            "epoch {}/{}  lr {:.6}  loss {:.4}  {}",
+            metrics.epoch,
+            self.epochs,
+            metrics.learning_rate,
+            metrics.train_loss,
+            score(metrics.train_mean_iou, metrics.train_top1)
         );
+        if let Some(validation) = &metrics.segmentation {
+            line += &format!(
+                "  validation mIoU {:.2} %  pixel accuracy {:.2} %",
+                validation.mean_iou, validation.pixel_accuracy
+            );
+        }
         if let Some(validation) = &metrics.validation {
             line += &format!("  validation loss {:.4}  top-1 {:.2} %", validation.loss, validation.top1);
         }
@@ -148,6 +159,11 @@ impl Show {
         line += &format!("  {:.1} images/s  {}", metrics.images_per_second, time(metrics.seconds));
         if metrics.best { line + "  best" } else { line }
     }
+}
+
+/// The score on the training images: mean IoU of a segmentation network, top-1 accuracy otherwise.
+fn score(mean_iou: Option<f64>, top1: f64) -> String {
+    mean_iou.map_or_else(|| format!("top-1 {top1:.2} %"), |share| format!("mIoU {share:.2} %"))
 }
 
 /// Seconds of an epoch outside its steps: validation and files.

@@ -1,17 +1,14 @@
 //! The images to evaluate and their masks.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use hardnet_data::Sample;
-use hardnet_segmentation::{
-    ClassNames, Item, LabelKind, MaskReader, Pair, Palette, cityscapes, cityscapes_pairs, folder_pairs, is_cityscapes,
-};
+use hardnet_segmentation::{ClassNames, Item, Pair, cityscapes_pairs, folder_pairs, is_cityscapes};
 use serde::Serialize;
 
 use super::SegmentationArgs;
 use crate::commands::eval::EvalArgs;
 use crate::failure::{Failure, Result};
+use crate::masks;
 use crate::printer::Printer;
 
 /// Images and masks in their order.
@@ -92,35 +89,6 @@ impl Images {
 
     /// The images and how their masks are read.
     pub(super) fn items(&self, args: &SegmentationArgs, classes: &ClassNames) -> Result<Vec<Item>> {
-        let has_ids = self.pairs.iter().any(|pair| pair.labels == LabelKind::CityscapesIds);
-        if has_ids && classes.names.len() != cityscapes::CLASSES {
-            return Err(Failure::message(format!(
-                "the masks have the {} classes of Cityscapes, the network has {}",
-                cityscapes::CLASSES,
-                classes.names.len()
-            )));
-        }
-        let palette = args.mask_colors.as_deref().map(|path| palette(path, classes)).transpose()?;
-        let reader = |kind: LabelKind| {
-            let table = kind.table(classes.names.len()).ignoring(args.ignore_labels.iter().copied());
-            let reader = MaskReader::new(table);
-            Arc::new(palette.clone().map_or(reader.clone(), |palette| reader.palette(palette)))
-        };
-        let (indices, ids) = (reader(LabelKind::Indices), reader(LabelKind::CityscapesIds));
-        let item = |pair: &Pair| {
-            let reader = if pair.labels == LabelKind::CityscapesIds { &ids } else { &indices };
-            Item::new(Sample::new(&pair.image, None, pair.name.as_str())).with_mask(&pair.mask, Arc::clone(reader))
-        };
-        Ok(self.pairs.iter().map(item).collect())
-    }
-}
-
-/// The colors of `--mask-colors`.
-fn palette(path: &Path, classes: &ClassNames) -> Result<Palette> {
-    match path.to_str() {
-        Some("cityscapes") if classes.names.len() == cityscapes::CLASSES => Ok(Palette::cityscapes()),
-        Some("cityscapes") => Err(Failure::message("the colors of Cityscapes are of 19 classes")),
-        Some("voc") => Ok(Palette::voc(classes.names.len())),
-        _ => Ok(Palette::read(path, &classes.names)?),
+        masks::items(&self.pairs, &args.ignore_labels, args.mask_colors.as_deref(), classes)
     }
 }
