@@ -57,8 +57,8 @@ impl PipelineArgs {
         self.pipeline.is_some() || self.changes.first_given().is_some()
     }
 
-    /// Whether the preprocessing of `weights` is known rather than assumed, so that a file made of them may state it: it
-    /// is given or in the file, or the network is a published one.
+    /// Whether the preprocessing of `weights` is known rather than assumed, so that a file made of them may state it:
+    /// it is given or in the file, or the network is a published one.
     pub(crate) fn is_known(&self, weights: &WeightsFile) -> bool {
         let config = weights.config();
         let published = config.variant().is_some() && config.classes() == IMAGENET_CLASSES;

@@ -106,6 +106,9 @@ struct Network {
     model: Option<String>,
     classes: Option<usize>,
     scheme: Option<&'static str>,
+    /// How the ranges of a network of 8-bit integers were found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantization: Option<String>,
     /// The common prefix of the names of its tensors, such as `model.`.
     #[serde(skip_serializing_if = "String::is_empty")]
     prefix: String,
@@ -200,11 +203,23 @@ fn network(path: &str, checkpoint: &Checkpoint, options: &WeightsOptions) -> Net
         None => examine_with(path, checkpoint, options),
     };
     match examined {
-        Ok(Examined { recognized, .. }) => {
+        Ok(Examined { recognized, metadata, .. }) => {
             let Recognized { config, scheme, prefix, wrappers, differences, left_out, assumed, .. } = recognized;
             let (model, classes, scheme) = (Some(name_of(&config)), Some(config.classes()), Some(scheme.name()));
             let differences = (differences.count() > 0).then_some(differences);
-            Network { model, classes, scheme, prefix, wrappers, left_out, assumed, differences, ..none }
+            let quantization = metadata.and_then(|metadata| metadata.quantization).map(|made| made.method);
+            Network {
+                model,
+                classes,
+                scheme,
+                quantization,
+                prefix,
+                wrappers,
+                left_out,
+                assumed,
+                differences,
+                error: None,
+            }
         }
         Err(error) => Network { error: Some(error.to_string()), ..none },
     }
@@ -238,6 +253,10 @@ fn print(findings: &Findings, tensors: bool, printer: &Printer) -> Result<()> {
         (None, None) => {
             printer.line(format_args!("network   {model} with {} classes, {scheme} names", classes.unwrap_or(0)))?
         }
+    }
+    if let Some(method) = &findings.network.quantization {
+        let method = excerpt_of(method, MAX_CHARS);
+        printer.line(format_args!("integers  weights and maps of 8 bits; ranges: {method}"))?;
     }
     print_names(&findings.network, printer)?;
     if tensors {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use candle_core::{Device, Tensor};
 use clap::Args;
 use hardnet_base::npy::{self, ElementType};
+use hardnet_classifier::Precision;
 use hardnet_data::{Image, Pipeline};
 use hardnet_model::HarDNet;
 use serde::Serialize;
@@ -64,6 +65,9 @@ struct StageSummary<'a> {
 }
 
 pub(crate) fn run(args: &TraceArgs, printer: &Printer) -> Result<Exit> {
+    if args.model.precision() == Some(Precision::Int8) {
+        return Err(Failure::message("the maps of a trace are in floating point").hint("drop --precision int8"));
+    }
     let model = args.model.weights().is_some().then(|| args.model.open(printer)).transpose()?;
     let config = model.as_ref().map(OpenedModel::config);
     let of_file = model.as_ref().and_then(OpenedModel::pipeline);

@@ -29,6 +29,9 @@ fn quantize_writes_a_file_and_says_how_it_was_made() {
     assert_eq!(metadata["quantization"]["method"], "without images");
     assert!(metadata["tool"].as_str().unwrap().starts_with("hardnet "));
     assert!(found["totals"]["i8"]["values"].as_u64().unwrap() > 0);
+    assert_eq!((&found["quantization"], source.get("quantization")), (&"without images".into(), None));
+    let text = folder.run("inspect q.safetensors").exits(0).stdout;
+    assert!(text.contains("integers  weights and maps of 8 bits; ranges: without images\n"), "{text}");
     folder.run("quantize small.safetensors q.safetensors").exits(2).says("already exists").says("--force");
     folder.run("quantize q.safetensors r.safetensors").exits(2).says("8-bit integers").says("quantized already");
     assert!(!folder.path("r.safetensors").exists());
@@ -59,6 +62,60 @@ fn commands_that_compute_take_the_file() {
     }
 }
 
+/// A file and quantization on the fly give the same in every command.
+#[test]
+fn precision_int8_is_the_file() {
+    let folder = folder();
+    folder.list(6);
+    folder.run("quantize small.safetensors q.safetensors").exits(0);
+    let both = |command: &str| {
+        ["--weights q.safetensors", "--weights small.safetensors --precision int8"]
+            .map(|weights| folder.run(&format!("{command} {weights}")).exits(0))
+    };
+    let [file, on_the_fly] = both("eval --data-dir photos --val-list list.txt --json").map(|run| run.json());
+    for field in ["top1", "top5", "loss"] {
+        assert!(!file[field].is_null(), "{field}");
+        assert_eq!(file[field], on_the_fly[field], "{field}");
+    }
+    folder.run("embed photos --stage stride8 -o file.npy --weights q.safetensors").exits(0);
+    folder.run("embed photos --stage stride8 -o fly.npy --weights small.safetensors --precision int8").exits(0);
+    let [file, on_the_fly] = ["file.npy", "fly.npy"].map(|name| fs::read(folder.path(name)).unwrap());
+    assert!(file.len() > 1000 && file == on_the_fly);
+    let [file, on_the_fly] = both("bench --iters 1 --json").map(|run| run.json());
+    assert_eq!([&file["precision"], &on_the_fly["precision"]], ["int8", "int8"]);
+    assert_eq!(file["plan_mib"], on_the_fly["plan_mib"]);
+}
+
+/// Overwrites the first value of a tensor.
+fn overwrite(folder: &Folder, file: &str, tensor: &str, value: f32) {
+    let mut bytes = fs::read(folder.path("q.safetensors")).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..start]).unwrap();
+    let at = start + header[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    folder.write(file, bytes);
+}
+
+#[test]
+fn damaged_files_are_refused_with_the_tensor_and_the_reason() {
+    let folder = folder();
+    folder.run("quantize small.safetensors q.safetensors").exits(0);
+    let scale = "base.1.conv.scale";
+    for (tensor, value, reason) in [
+        (scale, f32::NAN, "not finite"),
+        (scale, 0.0, "scales that are not from 1e-30 to 1e30"),
+        (scale, -0.5, "scales that are not from 1e-30 to 1e30"),
+        ("base.1.conv.bias", f32::INFINITY, "not finite"),
+    ] {
+        overwrite(&folder, "damaged.safetensors", tensor, value);
+        for command in ["predict photos --weights", "eval --data-dir photos --weights", "info --weights"] {
+            folder.run(&format!("{command} damaged.safetensors")).exits(2).says(tensor).says(reason);
+        }
+        let found = folder.run("inspect --json damaged.safetensors").json();
+        assert_eq!(found["usable"], false, "{tensor}");
+    }
+}
+
 #[test]
 fn commands_that_need_floating_point_say_so() {
     let folder = folder();
@@ -72,6 +129,15 @@ fn commands_that_need_floating_point_say_so() {
         folder.run(command).exits(2).says("are 8-bit integers, expected floating point").says("hint: pass the file");
     }
     folder.run("predict --weights small.safetensors --precision int8 --engine candle photos").exits(2).says("floating");
+    let trace = "trace photos/0.png --weights";
+    folder
+        .run(&format!("{trace} small.safetensors --precision int8"))
+        .exits(2)
+        .says("floating point")
+        .says("hint: drop");
+    folder.run(&format!("{trace} q.safetensors")).exits(2).says("expected floating point");
+    folder.run("train -o run --weights q.safetensors --data-dir photos").exits(2);
+    folder.run("bench fc-hardnet70 --img-size 64 --iters 1 --precision int8").exits(2).says("cannot be quantized");
 }
 
 #[test]
