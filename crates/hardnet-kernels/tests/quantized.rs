@@ -241,13 +241,16 @@ fn dense_convolutions() {
 /// Convolutions that some sets compute by Winograd's algorithm: odd sizes, several tasks, panels of both widths.
 #[test]
 fn convolutions_of_3x3() {
-    let sizes: [Case<'_>; 7] = [
+    let sizes: [Case<'_>; 9] = [
         (&[(1, 128)], 1, 1, 1),
         (&[(7, 0), (16, 128), (17, 3)], 15, 2, 3),
         (&[(3, 255), (18, 128)], 33, 13, 14),
         (&[(90, 0), (13, 128)], 20, 7, 7),
         (&[(5, 0)], 18, 32, 33),
-        (&[(48, 7)], 50, 12, 15),
+        (&[(75, 7)], 50, 12, 15),
+        // Channels of several chunks; tiles past the last row and column, on sets with products of bytes too.
+        (&[(150, 0), (161, 128)], 17, 8, 8),
+        (&[(390, 3), (13, 0)], 33, 14, 14),
         (&[(90, 0), (13, 128)], 17, 8, 8),
     ];
     for (nth, (maps, outputs, height, width)) in sizes.into_iter().enumerate() {

@@ -34,6 +34,24 @@ pub trait Words: Dot {
     /// `from` is valid for reading them.
     unsafe fn load_pairs(self, from: *const i16) -> Self::Pairs;
 
+    /// Loads two bytes with signs for each lane.
+    ///
+    /// # Safety
+    /// `from` is valid for reading them.
+    unsafe fn widen_pairs(self, from: *const i8) -> Self::Pairs;
+
+    /// `a + b`.
+    fn add_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self::Pairs;
+
+    /// `a - b`.
+    fn sub_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self::Pairs;
+
+    /// Stores two values for each lane.
+    ///
+    /// # Safety
+    /// `to` is valid for writing them.
+    unsafe fn store_pairs(self, to: *mut i16, value: Self::Pairs);
+
     /// Stores sixteen values.
     ///
     /// # Safety
@@ -124,6 +142,15 @@ mod tests {
                 d.store_sums(sums[0].as_mut_ptr(), value);
                 let multiples: Vec<i32> = (0..16).map(|at| ((at - 8) * 4_194_303_i32).wrapping_mul(576)).collect();
                 d.store_sums(sums[1].as_mut_ptr(), d.part_of_576(d.load_sums(multiples.as_ptr())));
+            }
+            let mut pairs = vec![0_i16; 2 * D::LANES];
+            // SAFETY: the lists have two values for each lane.
+            unsafe {
+                let (a, b) = (d.widen_pairs(bytes.as_ptr().cast()), d.load_pairs(words.as_ptr()));
+                d.store_pairs(pairs.as_mut_ptr(), d.sub_pairs(d.add_pairs(a, a), b));
+            }
+            for at in 0..2 * D::LANES {
+                assert_eq!(pairs[at], 2 * i16::from(bytes[at].cast_signed()) - words[at], "{at}");
             }
             for at in 0..16 {
                 assert_eq!(found[at], 2 * i16::from(bytes[at]) - i16::from(bytes[at + 16]), "{at}");

@@ -88,9 +88,7 @@ impl Builder {
             }
             _ => &[],
         };
-        let rows = || filter.weights.chunks_exact(layer.weights_per_output().max(1));
-        let fits = |tile: &ByteTile| rows().all(|weights| winograd::fits(*tile, weights));
-        let tile = tiles.iter().copied().find(fits);
+        let tile = tiles.iter().copied().find(|&tile| winograd::fits(tile, filter, &read));
         let (filter, kernel) = match layer.op {
             Op::Conv { .. } if tile.is_some() => {
                 let tile = tile.unwrap_or(ByteTile::Two);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the register tile of dense convolutions | [`tile`] |
 //! | dense convolutions, to maps of bytes or of f32 | [`conv`] |
-//! | 3x3 convolutions without dot products of bytes | [`winograd`] |
+//! | 3x3 convolutions of many pixels and channels, and all without dot products of bytes | [`winograd`] |
 //! | depthwise convolutions | [`depthwise`] |
 //! | max pooling, the mean of a map | [`pool`] |
 //! | from f32 to bytes and back | [`convert`] |

@@ -148,6 +148,28 @@ impl Words for Portable {
     }
 
     #[inline(always)]
+    unsafe fn widen_pairs(self, from: *const i8) -> Self::Pairs {
+        // SAFETY: the caller gives sixteen bytes.
+        unsafe { from.cast::<[i8; 2 * LANES]>().read() }.map(i16::from)
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self::Pairs {
+        self.add_words(a, b)
+    }
+
+    #[inline(always)]
+    fn sub_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self::Pairs {
+        self.sub_words(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut i16, value: Self::Pairs) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_words(to, value) };
+    }
+
+    #[inline(always)]
     unsafe fn store_words(self, to: *mut i16, value: Self::W) {
         // SAFETY: the caller gives sixteen values.
         unsafe { to.cast::<Self::W>().write_unaligned(value) };

@@ -5,20 +5,22 @@
 //! those of odd bytes. Weights are packed as 16-bit values in that order.
 #![allow(unsafe_code)]
 
+use std::arch::asm;
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T1, _mm_loadl_epi64, _mm_loadu_si128, _mm_packus_epi16,
     _mm_packus_epi32, _mm_prefetch, _mm_setr_epi8, _mm_storel_epi64, _mm_storeu_si128, _mm_unpackhi_epi16,
     _mm_unpacklo_epi8, _mm_unpacklo_epi16, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_cvtepu8_epi32, _mm256_cvtps_epi32,
-    _mm256_dpbusd_avx_epi32, _mm256_extracti128_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_set_m128i, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_srai_epi32, _mm256_srli_epi16, _mm256_storeu_ps,
-    _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_epi32, _mm512_add_epi32, _mm512_add_ps, _mm512_broadcast_i32x4,
-    _mm512_castps512_ps256, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtps_epi32,
-    _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extractf32x8_ps, _mm512_insertf32x8, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_permutexvar_epi32,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srai_epi32,
-    _mm512_storeu_si512, _mm512_sub_epi32, _mm512_zextps256_ps512,
+    _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_cvtepu8_epi32,
+    _mm256_cvtps_epi32, _mm256_dpbusd_avx_epi32, _mm256_extracti128_si256, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_set_m128i,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_srai_epi32, _mm256_srli_epi16,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_epi32, _mm512_add_epi16, _mm512_add_epi32,
+    _mm512_add_ps, _mm512_broadcast_i32x4, _mm512_castps512_ps256, _mm512_cvtepi8_epi16, _mm512_cvtepi32_epi8,
+    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_extractf32x8_ps,
+    _mm512_insertf32x8, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_mullo_epi32, _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srai_epi32, _mm512_storeu_si512, _mm512_sub_epi16,
+    _mm512_sub_epi32, _mm512_zextps256_ps512,
 };
 
 use crate::detect::{Avx2, Avx512Vnni, AvxVnni};
@@ -335,6 +337,24 @@ impl Dot for Avx512Vnni {
     }
 }
 
+/// `vpdpwssd`, written out: compilers take its intrinsic for a product and a sum, two instructions, in order to shorten
+/// chains of sums, which tiles have enough of.
+#[inline]
+#[target_feature(enable = "avx512vnni,avx512f")]
+fn dpwssd(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    // SAFETY: the instruction reads and writes these registers alone.
+    unsafe {
+        asm!(
+            "vpdpwssd {sums}, {a}, {b}",
+            sums = inout(zmm_reg) sums,
+            a = in(zmm_reg) a,
+            b = in(zmm_reg) b,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sums
+}
+
 impl Words for Avx2 {
     type W = __m256i;
     type Pairs = __m256i;
@@ -359,6 +379,28 @@ impl Words for Avx2 {
     unsafe fn load_pairs(self, from: *const i16) -> __m256i {
         // SAFETY: the caller gives 16 readable values.
         unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn widen_pairs(self, from: *const i8) -> __m256i {
+        // SAFETY: the caller gives 16 readable bytes.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, a: __m256i, b: __m256i) -> __m256i {
+        self.add_words(a, b)
+    }
+
+    #[inline(always)]
+    fn sub_pairs(self, a: __m256i, b: __m256i) -> __m256i {
+        self.sub_words(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut i16, value: __m256i) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_words(to, value) };
     }
 
     #[inline(always)]
@@ -447,6 +489,28 @@ impl Words for Avx512Vnni {
     }
 
     #[inline(always)]
+    unsafe fn widen_pairs(self, from: *const i8) -> __m512i {
+        // SAFETY: the caller gives 32 readable bytes.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    fn add_pairs(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_add_epi16(a, b))
+    }
+
+    #[inline(always)]
+    fn sub_pairs(self, a: __m512i, b: __m512i) -> __m512i {
+        intrinsic!(_mm512_sub_epi16(a, b))
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut i16, value: __m512i) {
+        // SAFETY: the caller gives 32 writable values.
+        unsafe { _mm512_storeu_si512(to.cast(), value) };
+    }
+
+    #[inline(always)]
     unsafe fn store_words(self, to: *mut i16, value: __m256i) {
         // SAFETY: the caller gives 16 writable values.
         unsafe { _mm256_storeu_si256(to.cast(), value) };
@@ -460,7 +524,7 @@ impl Words for Avx512Vnni {
 
     #[inline(always)]
     fn dot_words(self, sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
-        intrinsic!(_mm512_dpwssd_epi32(sums, a, b))
+        intrinsic!(dpwssd(sums, a, b))
     }
 
     #[inline(always)]

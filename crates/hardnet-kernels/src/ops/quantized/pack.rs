@@ -246,7 +246,7 @@ fn lanes(
 }
 
 /// Takes room for `len` bytes, which `fill` writes over zeros.
-fn push_bytes(packed: &mut PackedWeights, len: usize, fill: impl FnOnce(&mut [u8])) -> PackedSlice {
+pub(super) fn push_bytes(packed: &mut PackedWeights, len: usize, fill: impl FnOnce(&mut [u8])) -> PackedSlice {
     packed.push(len.div_ceil(size_of::<f32>()), |values| {
         // SAFETY: any bytes are values of f32 and the other way round, and bytes have no alignment.
         let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size_of_val(values)) };

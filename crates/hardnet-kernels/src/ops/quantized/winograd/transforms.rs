@@ -1,7 +1,10 @@
-//! Transforms of inputs and of products.
+//! Transforms of inputs, of filters and of products.
 #![allow(unsafe_code, clippy::needless_range_loop)]
 
-use hardnet_simd::{BYTE_LANES, Words};
+use hardnet_simd::{BYTE_LANES, Words, WordsKernel};
+
+use super::MAX_SIDE;
+use crate::ops::depthwise::{SIDE as ROW, TAPS};
 
 /// [`unrolled`] of at most six turns. Arrays of vectors are not made by functions of the standard library, whose
 /// closures would be compiled without the set's instructions.
@@ -25,7 +28,7 @@ fn input_line<D: Words, const SIDE: usize>(d: D, v: [D::W; SIDE]) -> [D::W; SIDE
         // 4 (v0 - v2) + v4 - v2, and the same one further.
         out[0] = d.add_words(fourfold(d, d.sub_words(v[0], v[2])), d.sub_words(v[SIDE - 2], v[2]));
         out[SIDE - 1] = d.add_words(fourfold(d, d.sub_words(v[1], v[3])), d.sub_words(v[SIDE - 1], v[3]));
-        let (even, odd) = (d.sub_words(v[SIDE - 2], fourfold(d, v[2])), d.sub_words(v[3], fourfold(d, v[1])));
+        let (even, odd) = (d.sub_words(fourfold(d, v[2]), v[SIDE - 2]), d.sub_words(fourfold(d, v[1]), v[3]));
         out[1] = d.add_words(even, odd);
         out[2] = d.sub_words(even, odd);
         let (even, half) = (d.sub_words(v[SIDE - 2], v[2]), d.sub_words(v[3], v[1]));
@@ -77,6 +80,20 @@ pub(super) unsafe fn transform_inputs<D: Words, const SIDE: usize>(
     });
 }
 
+/// Four times a vector of sums.
+#[inline(always)]
+fn fourfold_sums<D: Words>(d: D, value: D::Sums) -> D::Sums {
+    let double = d.add_sums(value, value);
+    d.add_sums(double, double)
+}
+
+/// Six times a vector of sums.
+#[inline(always)]
+fn six_times<D: Words>(d: D, value: D::Sums) -> D::Sums {
+    let double = d.add_sums(value, value);
+    d.add_sums(double, d.add_sums(double, double))
+}
+
 /// A row or a column of products by the matrix of outputs.
 #[inline(always)]
 fn output_line<D: Words, const M: usize, const SIDE: usize>(d: D, v: [D::Sums; SIDE]) -> [D::Sums; M] {
@@ -86,15 +103,14 @@ fn output_line<D: Words, const M: usize, const SIDE: usize>(d: D, v: [D::Sums; S
         out[0] = d.add_sums(v[0], sum);
         out[1] = d.sub_sums(difference, v[3]);
     } else {
-        let (far, half) = (d.add_sums(v[3], v[SIDE - 2]), d.sub_sums(v[3], v[SIDE - 2]));
-        let apart = d.add_sums(half, half);
-        out[0] = d.add_sums(v[0], d.add_sums(sum, far));
-        out[1] = d.add_sums(difference, apart);
-        let far = d.add_sums(far, far);
-        out[M - 2] = d.add_sums(sum, d.add_sums(far, far));
-        let last = d.add_sums(apart, v[SIDE - 1]);
-        let last = d.add_sums(last, last);
-        out[M - 1] = d.add_sums(difference, d.add_sums(last, last));
+        let (far, apart) = (d.add_sums(v[3], v[SIDE - 2]), d.sub_sums(v[3], v[SIDE - 2]));
+        let (fourfold, difference) = (fourfold_sums(d, sum), fourfold_sums(d, difference));
+        out[0] = d.add_sums(six_times(d, v[0]), d.add_sums(fourfold, far));
+        out[1] = d.add_sums(difference, d.add_sums(apart, apart));
+        out[M - 2] = fourfold_sums(d, d.add_sums(sum, far));
+        // 8 apart + 24 v5, half of it.
+        let half = fourfold_sums(d, d.add_sums(apart, d.add_sums(v[SIDE - 1], d.add_sums(v[SIDE - 1], v[SIDE - 1]))));
+        out[M - 1] = d.add_sums(difference, d.add_sums(half, half));
     }
     out
 }
@@ -127,4 +143,121 @@ pub(super) unsafe fn transform_products<D: Words, const M: usize, const SIDE: us
         columns[x] = output_line(d, line);
     });
     columns
+}
+
+/// The last position of a side of tiles of 4x4 outputs.
+const MAX_POSITION: usize = MAX_SIDE - 1;
+
+/// Filters of a panel of output channels, as [`pack`](super::pack) leaves those of tiles of 4x4 outputs.
+#[derive(Clone, Copy)]
+pub(super) struct Filters {
+    pub(super) taps: *const i8,
+    /// Pairs of input channels.
+    pub(super) pairs: usize,
+    /// Output channels.
+    pub(super) lanes: usize,
+}
+
+/// Transforms filters to row `Y` of positions, at `to`: for each of its [`MAX_SIDE`] positions, pairs of input channels
+/// by output channels. It is run where the filters are valid for reading and all these values for writing.
+pub(super) struct TransformFilters<const Y: usize> {
+    pub(super) filters: Filters,
+    pub(super) to: *mut i16,
+}
+
+impl<const Y: usize> WordsKernel for TransformFilters<Y> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<D: Words>(self, d: D) {
+        let Filters { taps, pairs, lanes } = self.filters;
+        let position = 2 * pairs * lanes;
+        for pair in 0..pairs {
+            for first in (0..lanes).step_by(D::LANES) {
+                let at = |tap: usize| taps.wrapping_add(2 * ((pair * TAPS + tap) * lanes + first));
+                // SAFETY: vectors of the pair's weights of each tap.
+                let columns = unsafe {
+                    [
+                        filter_column::<D, Y>(d, at(0), at(ROW), at(2 * ROW)),
+                        filter_column::<D, Y>(d, at(1), at(ROW + 1), at(2 * ROW + 1)),
+                        filter_column::<D, Y>(d, at(2), at(ROW + 2), at(2 * ROW + 2)),
+                    ]
+                };
+                let row = filter_line(d, columns);
+                six!(x in MAX_SIDE, {
+                    let to = self.to.wrapping_add(x * position + 2 * (pair * lanes + first));
+                    // SAFETY: the vector of these weights at one position.
+                    unsafe { d.store_pairs(to, row[x]) };
+                });
+            }
+        }
+    }
+}
+
+/// Position `Y` of a column of a filter by the matrix of filters.
+///
+/// # Safety
+/// A vector of each tap is valid for reading.
+#[inline(always)]
+unsafe fn filter_column<D: Words, const Y: usize>(d: D, a: *const i8, b: *const i8, c: *const i8) -> D::Pairs {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match Y {
+            0 => d.widen_pairs(a),
+            MAX_POSITION => d.widen_pairs(c),
+            _ => filter_line(d, [d.widen_pairs(a), d.widen_pairs(b), d.widen_pairs(c)])[Y],
+        }
+    }
+}
+
+/// A column of a filter, or a row, by the matrix of filters.
+#[inline(always)]
+fn filter_line<D: Words>(d: D, [a, b, c]: [D::Pairs; ROW]) -> [D::Pairs; MAX_SIDE] {
+    let double = d.add_pairs(c, c);
+    let (outer, far) = (d.add_pairs(a, c), d.add_pairs(a, d.add_pairs(double, double)));
+    let double = d.add_pairs(b, b);
+    [a, d.add_pairs(outer, b), d.sub_pairs(outer, b), d.add_pairs(far, double), d.sub_pairs(far, double), c]
+}
+
+#[cfg(test)]
+mod tests {
+    use hardnet_simd::{Isa, dispatch_words};
+
+    use super::super::ByteTile;
+    use super::*;
+
+    /// Filters whose weights are at the bounds, transformed to all positions.
+    struct Check;
+
+    impl WordsKernel for Check {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<D: Words>(self, d: D) {
+            let (pairs, lanes) = (3, 2 * D::LANES);
+            let bytes: Vec<i8> = (0..pairs * TAPS * lanes * 2).map(|at| [127, -127, 3, -50, 0][at * at % 5]).collect();
+            let filters = Filters { taps: bytes.as_ptr(), pairs, lanes };
+            let mut rows = vec![vec![0_i16; MAX_SIDE * pairs * lanes * 2]; MAX_SIDE];
+            d.call_words(TransformFilters::<0> { filters, to: rows[0].as_mut_ptr() });
+            d.call_words(TransformFilters::<1> { filters, to: rows[1].as_mut_ptr() });
+            d.call_words(TransformFilters::<2> { filters, to: rows[2].as_mut_ptr() });
+            d.call_words(TransformFilters::<3> { filters, to: rows[3].as_mut_ptr() });
+            d.call_words(TransformFilters::<4> { filters, to: rows[4].as_mut_ptr() });
+            d.call_words(TransformFilters::<5> { filters, to: rows[5].as_mut_ptr() });
+            for (pair, lane) in (0..pairs).flat_map(|pair| (0..2 * lanes).map(move |lane| (pair, lane))) {
+                let weights = std::array::from_fn(|tap| bytes[(pair * TAPS + tap) * lanes * 2 + lane]);
+                let expected = ByteTile::Four.transform(&weights);
+                for (y, x) in (0..MAX_SIDE).flat_map(|y| (0..MAX_SIDE).map(move |x| (y, x))) {
+                    assert_eq!(rows[y][(x * pairs + pair) * lanes * 2 + lane], expected[y][x], "{pair} {lane} {y} {x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn filters_are_transformed_alike_on_every_set() {
+        for isa in Isa::available() {
+            dispatch_words(isa, Check);
+        }
+    }
 }
