@@ -4,6 +4,7 @@ docs/performance/int8-peers.json.
     python3 -m venv .venv-peers && . .venv-peers/bin/activate
     pip install -r benches/peers/requirements.txt nncf pillow
     cargo build --release -p hardnet-cli
+    cargo build --release -p hardnet-engine --example int8_alone
     python benches/peers/int8.py --images PHOTOGRAPHS
 
 runs four networks in batches of 1 and 8 on 1 and 2 threads, as `compare.py` does in f32, with the same weights. Each engine
@@ -14,6 +15,9 @@ quantizes the ONNX file of `hardnet export` once, with crops of the images in th
 * MNN: `mnnconvert --weightQuantBits 8`, and maps that are quantized as the network runs (`memory` at `low`).
   `mnnquant` of its Python package ends with an error on every network.
 * ncnn: its Python package has no tools for integers.
+
+Our plans are those of `crates/hardnet-engine/examples/int8_alone.rs`: the same networks, whose weights and maps are rounded
+without images, since times do not depend on them. `--peers` names the other engines to run.
 
 `--agreement` prints how often the first class of a thousand other crops is that of the engine in f32 instead. Where other
 programs share the processor, `--prefix "chrt -f 50"` gives the engines precedence.
@@ -37,15 +41,16 @@ import compare
 from compare import record
 
 PEERS = {"openvino": "openvino", "onnxruntime": "onnxruntime", "mnn": "MNN"}
+OURS = str(record.ROOT / "target" / "release" / "examples" / "int8_alone")
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def crops(arguments, name, count):
     """Normalized crops of the photographs; `name` is a seed."""
-    from PIL import Image
-
     file = arguments.cache / f"crops-{name}-{count}.npy"
     if not file.exists():
+        from PIL import Image
+
         random = np.random.default_rng(name)
         files = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
         images = [Image.open(path).convert("RGB") for path in files]
@@ -143,6 +148,8 @@ def worker(peer, model, batch, threads, arguments):
 
 def ask(peer, model, batch, threads, arguments):
     """The figures of one engine, measured in a process of its own."""
+    if peer == "hardnet":
+        return record.report(*shlex.split(arguments.prefix), arguments.alone, model, batch, threads, arguments.seconds)
     common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
     common += ["--images", arguments.images, "--cache", arguments.cache, *(["--agreement"] if arguments.agreement else [])]
     command = [*shlex.split(arguments.prefix), sys.executable, __file__, *common, "--worker", peer]
@@ -150,22 +157,33 @@ def ask(peer, model, batch, threads, arguments):
     return record.report(*command, env=environment)
 
 
-def write(model, batch, threads, seen):
-    times = [round(statistics.median(result["ms"] for result in seen[peer]), 2) for peer in PEERS]
-    memory = [round(min(result["mib"] for result in seen[peer])) for peer in PEERS]
+def versions(packages):
+    """Those of the packages that are installed: networks that were quantized earlier need no NNCF."""
+    found = {package.lower() for packages in importlib.metadata.packages_distributions().values() for package in packages}
+    return {name: importlib.metadata.version(package) for name, package in packages.items() if package.lower() in found}
+
+
+def write(model, batch, threads, seen, peers):
+    engines = ["hardnet", *peers]
+    times = {engine: statistics.median(result["ms"] for result in seen[engine]) for engine in engines}
+    memory = [round(min(result["mib"] for result in seen[engine])) for engine in engines]
+    quotient = round(times["hardnet"] / min(times[peer] for peer in peers), 2)
     rows = {tuple(old[:3]): old for old in record.rows("int8-peers")}
-    rows[model, batch, threads] = [model, batch, threads, *times, *memory]
+    rows[model, batch, threads] = [model, batch, threads, *(round(times[engine], 2) for engine in engines), quotient, *memory]
+    print(rows[model, batch, threads], flush=True)
     order = lambda key: (record.MODELS.index(key[0]), key[2], key[1])
+    packages = {**{peer: PEERS[peer] for peer in peers}, "nncf": "nncf"}
     record.write(
         "int8-peers",
-        title="Other engines in 8-bit integers",
-        text="Median milliseconds for a batch of images of 224x224 pixels, networks quantized by the engines' own tools with "
-        "crops of photographs, all engines interleaved in the same minutes with precedence over other programs. Memory is the "
-        "peak resident set of the process in MiB, with Python and NumPy. MNN quantizes maps as the network runs.",
+        title="Engines in 8-bit integers",
+        text="Median milliseconds for a batch of images of 224x224 pixels; other engines' networks are quantized by their own "
+        "tools with crops of photographs. All engines are interleaved in the same minutes, the median over rounds. `ours / best` "
+        "divides by the fastest other engine. Memory is the peak resident set of the process in MiB, of other engines with "
+        "Python and NumPy.",
         command="python benches/peers/int8.py --images PHOTOGRAPHS",
         commit=record.commit(),
-        versions={name: importlib.metadata.version(package) for name, package in {**PEERS, "nncf": "nncf"}.items()},
-        columns=["model", "batch", "threads", *PEERS, *(f"{peer} MiB" for peer in PEERS)],
+        versions=versions(packages),
+        columns=["model", "batch", "threads", *engines, "ours / best", *(f"{engine} MiB" for engine in engines)],
         rows=[rows[key] for key in sorted(rows, key=order)],
     )
 
@@ -180,6 +198,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's runs in a round")
     parser.add_argument("--prefix", default="", help="command that runs an engine")
     parser.add_argument("--ours", default=record.PROGRAM, help="our program, which exports the networks")
+    parser.add_argument("--alone", default=OURS, help="our program, which is measured")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="other engines")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers" / "exported")
     parser.add_argument("--agreement", action="store_true", help="print how often first classes are those of f32")
     parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
@@ -189,18 +209,18 @@ def main():
         return worker(arguments.worker, model, batch, threads, arguments)
     for model in arguments.models:
         compare.prepare(model, arguments)
-        for peer in PEERS:
+        for peer in arguments.peers:
             quantize(model, peer, arguments)
         if arguments.agreement:
-            print(model, {peer: ask(peer, model, 8, 2, arguments)["agreement"] for peer in PEERS}, flush=True)
+            print(model, {peer: ask(peer, model, 8, 2, arguments)["agreement"] for peer in arguments.peers}, flush=True)
             continue
         for threads in arguments.threads:
             for batch in arguments.batches:
-                seen = {peer: [] for peer in PEERS}
+                seen = {engine: [] for engine in ["hardnet", *arguments.peers]}
                 for _ in range(arguments.rounds):
-                    for peer in PEERS:
-                        seen[peer].append(ask(peer, model, batch, threads, arguments))
-                write(model, batch, threads, seen)
+                    for engine, results in seen.items():
+                        results.append(ask(engine, model, batch, threads, arguments))
+                write(model, batch, threads, seen, arguments.peers)
 
 
 if __name__ == "__main__":
