@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::format::counted;
+use crate::printer::Printer;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -13,6 +16,23 @@ pub(crate) enum Exit {
     Error,
     /// Stopped by Ctrl-C, after printing the partial result.
     Interrupted,
+}
+
+impl Exit {
+    /// That of a command that goes through images and can be resumed: stopped early if `partial`, with `errors`
+    /// unreadable images of `allowed`. Prints the reason.
+    pub(crate) fn of_images(partial: bool, errors: usize, allowed: usize, printer: &Printer) -> Self {
+        if partial {
+            printer.note("\nhint: the same command with --resume continues");
+            return Self::Interrupted;
+        }
+        if errors > allowed {
+            let errors = counted(errors, "image");
+            printer.error(format_args!("{errors} could not be read, {allowed} allowed; see --allow-errors"));
+            return Self::Error;
+        }
+        Self::Success
+    }
 }
 
 impl From<Exit> for ExitCode {

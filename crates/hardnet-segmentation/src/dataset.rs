@@ -24,11 +24,11 @@ pub struct Pair {
     pub mask: PathBuf,
     /// The image's path below the folder of images, `/` between its parts.
     pub name: String,
-    /// What the numbers in the mask are.
+    /// Meaning of the numbers in the mask.
     pub labels: LabelKind,
 }
 
-/// What the numbers in a mask are.
+/// Meaning of the numbers in a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LabelKind {

@@ -44,7 +44,7 @@ pub struct Loaded {
     pub image: Image,
     /// Its size and orientation.
     pub info: ImageInfo,
-    /// What decoding lost.
+    /// Losses of decoding.
     pub warnings: Vec<DecodeWarning>,
     /// Its inputs of the network.
     pub prepared: Prepared,
@@ -126,7 +126,7 @@ pub struct DecodedItem {
     pub image: Image,
     /// Its size and orientation.
     pub info: ImageInfo,
-    /// What decoding lost.
+    /// Losses of decoding.
     pub warnings: Vec<DecodeWarning>,
     /// The class of each pixel, if there is a mask; of the size of the image.
     pub truth: Option<Mask>,

@@ -1,4 +1,4 @@
-//! What a [`Segmenter`](crate::Segmenter) needs of a network.
+//! The interface between a [`Segmenter`](crate::Segmenter) and its network.
 
 use std::error::Error;
 
@@ -21,7 +21,7 @@ pub trait ComputeScores: Send + Sync {
     ///
     /// # Errors
     ///
-    /// What keeps the network from computing, such as an input that is too small for it.
+    /// The reason why the network cannot compute, such as an input that is too small for it.
     fn scores(&self, input: &InputTensor) -> Result<Scores, Box<dyn Error + Send + Sync>>;
 
     /// The engine that computes, for results that depend on it.

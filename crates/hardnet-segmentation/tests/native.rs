@@ -1,4 +1,4 @@
-//! Segmentation networks on the native engine, against the network of Candle.
+//! Segmentation networks on the native engine.
 
 use hardnet_data::Image;
 use hardnet_graph::{Config, SegmentationVariant};

@@ -144,9 +144,9 @@ pub enum Error {
     /// A network that is not of the job's kind.
     #[error("the network {found}, expected one that {expected}")]
     Task {
-        /// What the network does.
+        /// The network's task, as a verb.
         found: &'static str,
-        /// What the job needs.
+        /// The job's task, as a verb.
         expected: &'static str,
     },
     /// Weights of which no parameter fits the network.

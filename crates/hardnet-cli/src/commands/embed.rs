@@ -132,7 +132,7 @@ pub(crate) fn run(args: &EmbedArgs, printer: &Printer) -> Result<Exit> {
             printer.line(line)?;
         }
     }
-    Ok(exit_code(args, &report, printer))
+    Ok(Exit::of_images(report.partial, report.errors, args.allow_errors, printer))
 }
 
 /// Computes all images that `partial` does not have.
@@ -151,19 +151,6 @@ fn embed(
     let summary = model.embedder.embed_all(rest, &options, &mut writer)?;
     writer.finish()?;
     Ok(summary)
-}
-
-fn exit_code(args: &EmbedArgs, report: &Report, printer: &Printer) -> Exit {
-    if report.partial {
-        printer.note("\nhint: the same command with --resume continues");
-        return Exit::Interrupted;
-    }
-    if report.errors > args.allow_errors {
-        let errors = counted(report.errors, "image");
-        printer.error(format_args!("{errors} could not be read, {} allowed; see --allow-errors", args.allow_errors));
-        return Exit::Error;
-    }
-    Exit::Success
 }
 
 impl EmbedArgs {

@@ -14,7 +14,6 @@ use clap::{Args, ValueEnum};
 use hardnet_segmentation::{Item, LoadOptions, Protocol};
 
 use crate::failure::{Exit, Failure, Result};
-use crate::format::counted;
 use crate::interrupt::Interrupt;
 use crate::labels::classes;
 use crate::model::ModelArgs;
@@ -164,7 +163,7 @@ pub(crate) fn run(args: &SegmentArgs, printer: &Printer) -> Result<Exit> {
     } else {
         report.lines().into_iter().try_for_each(|line| printer.line(line))?;
     }
-    Ok(exit_code(args, &report, printer))
+    Ok(Exit::of_images(report.partial, report.errors, args.allow_errors, printer))
 }
 
 /// Segments all images that `journal` does not have.
@@ -222,19 +221,6 @@ fn segment(
     warnings.tell(printer);
     outcome.times.total = begun.elapsed();
     Ok(outcome)
-}
-
-fn exit_code(args: &SegmentArgs, report: &Report, printer: &Printer) -> Exit {
-    if report.partial {
-        printer.note("\nhint: the same command with --resume continues");
-        return Exit::Interrupted;
-    }
-    if report.errors > args.allow_errors {
-        let errors = counted(report.errors, "image");
-        printer.error(format_args!("{errors} could not be read, {} allowed; see --allow-errors", args.allow_errors));
-        return Exit::Error;
-    }
-    Exit::Success
 }
 
 impl SegmentArgs {

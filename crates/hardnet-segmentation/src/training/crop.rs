@@ -16,7 +16,7 @@ pub struct Crop {
     pub input: InputTensor,
     /// The class of each of its pixels.
     pub truth: Mask,
-    /// What decoding lost.
+    /// Losses of decoding.
     pub warnings: Vec<DecodeWarning>,
 }
 

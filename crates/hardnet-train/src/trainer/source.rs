@@ -18,7 +18,7 @@ pub(super) enum Batched {
     Masked(Crops),
 }
 
-/// What loads them.
+/// The loader of these batches.
 pub(super) enum Source {
     Labeled(Loader),
     Masked(CropLoader),

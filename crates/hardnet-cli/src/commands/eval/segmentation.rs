@@ -46,7 +46,7 @@ pub(crate) struct SegmentationArgs {
     /// Numbers in masks that count as no class, as 255 does, separated by commas
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     ignore_labels: Vec<u8>,
-    /// What the colors of RGB masks mean: lines `RED GREEN BLUE CLASS`, or cityscapes or voc
+    /// Classes of the colors of RGB masks: lines `RED GREEN BLUE CLASS`, or cityscapes or voc
     #[arg(long, value_name = "FILE")]
     mask_colors: Option<PathBuf>,
     /// Exit with code 1 if mean IoU is below this percentage

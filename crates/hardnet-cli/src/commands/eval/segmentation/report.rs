@@ -64,7 +64,7 @@ pub(super) struct ClassRow {
     pub(super) predicted: u64,
 }
 
-/// What became of the images.
+/// Numbers of images by outcome.
 pub(super) struct Run {
     pub(super) workers: usize,
     pub(super) errors: usize,
