@@ -3,7 +3,7 @@
 //! * [`excerpt`]: text of foreign origin, fit for a message on a terminal.
 //! * [`read_regular_file`]: files of bounded size; pipes and devices are refused before they are opened.
 //! * [`TextLines`]: the lines of text files in UTF-8 or UTF-16, one at a time.
-//! * [`hex`] and, with the feature `digest`, `sha256`.
+//! * [`hex`] and, with the feature `digest`, `sha256` and `Sha256`.
 //! * `AtomicFile`, with the feature `atomic`: files that appear under their name only when they are complete.
 //! * [`npy`]: arrays as files that NumPy reads, and with the feature `npz` archives of them.
 //! * [`svg`]: documents and axes of plots.
@@ -21,7 +21,7 @@ mod text_lines;
 pub use atomic_file::AtomicFile;
 pub use digest::hex;
 #[cfg(feature = "digest")]
-pub use digest::sha256;
+pub use digest::{Sha256, sha256};
 pub use regular_file::{FileKind, ReadError, open_regular_file, read_regular_file, read_regular_file_into};
 pub use text::{excerpt, excerpt_of};
 pub use text_lines::{TextError, TextLines};

@@ -1,5 +1,7 @@
 //! An open model file of any supported format.
 
+mod streamed;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +15,8 @@ use crate::dtype::Dtype;
 use crate::elements::Elements;
 use crate::error::Error;
 use crate::options::ReadOptions;
+use crate::pickle::Payload;
+use crate::source::Source;
 use crate::state_dict::{OpaqueValue, StateDict};
 use crate::tensor_data::TensorData;
 use crate::{names, onnx, paddle, pickle, safetensors, torch};
@@ -107,12 +111,10 @@ impl Contents {
 ///
 /// The file is held in memory once, unchanged, and nothing in it is executed. Opening it temporarily takes at most as
 /// much memory again (4 MiB for small files), and so does reading a tensor: never more than twice the size of the file.
+/// With [`ReadOptions::streamed`], the file stays on disk, and a tensor is read from there each time.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The file, and elements that are not in it.
-    pub(crate) bytes: Vec<u8>,
-    /// Length of the file.
-    length: usize,
+    pub(crate) source: Source,
     format: Format,
     wrapper: Option<String>,
     dictionaries: Vec<Dictionary>,
@@ -145,12 +147,32 @@ impl Checkpoint {
     ///
     /// As [`Checkpoint::open`], and those of [`Checkpoint::from_bytes_with`].
     pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self, Error> {
-        Self::from_bytes_with(read_file(path.as_ref(), Self::MAX_BYTES)?, options)
+        let path = path.as_ref();
+        if options.streamed
+            && let Some(checkpoint) = streamed::open(path, options)
+        {
+            return Ok(checkpoint);
+        }
+        Self::from_bytes_with(read_file(path, Self::MAX_BYTES)?, options)
     }
 
-    /// The whole file.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length.min(self.bytes.len())]
+    /// The whole file, if it is in memory: without [`ReadOptions::streamed`].
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.source.bytes().map(|bytes| &bytes[..self.byte_count().min(bytes.len())])
+    }
+
+    /// Length of the file.
+    pub fn byte_count(&self) -> usize {
+        self.source.len()
+    }
+
+    /// Gives the whole file to `take`, some bytes at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] and [`Error::Truncated`] if the file is on disk and can no longer be read.
+    pub fn for_each_part(&self, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        self.source.for_each(0..self.source.len(), take)
     }
 
     /// Opens a file in memory and checks its structure.
@@ -169,33 +191,28 @@ impl Checkpoint {
     /// # Errors
     ///
     /// As [`Checkpoint::from_bytes`]; [`Error::NoEntry`] if the file has no dictionary of [`ReadOptions::entry`].
-    pub fn from_bytes_with(mut bytes: Vec<u8>, options: &ReadOptions) -> Result<Self, Error> {
-        let mut contents = read_contents(&bytes, options)?;
+    pub fn from_bytes_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Self, Error> {
+        let source = Source::memory(bytes);
+        let contents = read_contents(&source, options)?;
+        Self::new(source, contents)
+    }
+
+    /// A checkpoint of `source`, whose reader found `contents`.
+    fn new(mut source: Source, mut contents: Contents) -> Result<Self, Error> {
         names::finish(&mut contents)?;
         let mut appended = std::mem::take(&mut contents.appended);
         let Contents { format, wrapper, entries, mut dictionaries, opaque, passed_over, counters, metadata, .. } =
             contents;
-        let length = bytes.len();
-        bytes.append(&mut appended);
+        if let Source::Memory { bytes, .. } = &mut source {
+            bytes.append(&mut appended);
+        }
         let path = wrapper.as_deref().unwrap_or(TOP);
         // Slices are joined and counters left out by now.
         for dictionary in dictionaries.iter_mut().filter(|dictionary| dictionary.path == path) {
             dictionary.tensors = entries.len();
         }
         let (tensors, data) = entries.into_iter().map(|entry| (entry.info, entry.data)).unzip();
-        Ok(Self {
-            bytes,
-            length,
-            format,
-            wrapper,
-            dictionaries,
-            opaque,
-            passed_over,
-            counters,
-            metadata,
-            tensors,
-            data,
-        })
+        Ok(Self { source, format, wrapper, dictionaries, opaque, passed_over, counters, metadata, tensors, data })
     }
 
     /// Format of the file.
@@ -248,16 +265,25 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor.
+    /// [`Error::Index`] if there is no such tensor; [`Error::Read`] and [`Error::Truncated`] if the file is on disk and
+    /// can no longer be read.
     pub fn read(&self, index: usize) -> Result<Cow<'_, [u8]>, Error> {
         let (Some(info), Some(data)) = (self.tensors.get(index), self.data.get(index)) else {
             return Err(Error::Index { index, count: self.tensors.len() });
         };
-        data.read(&self.bytes, info.dtype, &info.shape).ok_or_else(|| Error::Tensor {
-            offset: 0,
-            name: excerpt(&info.name),
-            expected: "bytes for all its elements",
-        })
+        let invalid = || Error::Tensor { offset: 0, name: excerpt(&info.name), expected: "bytes for all its elements" };
+        if let Some(bytes) = self.source.bytes() {
+            return data.read(bytes, info.dtype, &info.shape).ok_or_else(invalid);
+        }
+        let range = data.range().ok_or_else(invalid)?;
+        let bytes = self.source.get(range.clone())?;
+        let moved = TensorData { parts: vec![Payload::Raw(0..range.len())], ..data.clone() };
+        // Elements in C order are the bytes as they were read.
+        let elements = match moved.read(&bytes, info.dtype, &info.shape).ok_or_else(invalid)? {
+            Cow::Owned(elements) => elements,
+            Cow::Borrowed(_) => bytes.into_owned(),
+        };
+        Ok(Cow::Owned(elements))
     }
 }
 
@@ -279,7 +305,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if bytes do not fit type and shape.
+    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if bytes do not fit type and shape, or the file is
+    /// not in memory.
     pub fn with_tensors(
         mut self,
         tensors: impl IntoIterator<Item = (String, Dtype, Vec<usize>, TensorBytes)>,
@@ -291,14 +318,20 @@ impl Checkpoint {
                     let count = self.data.len();
                     self.data.get(index).cloned().ok_or(Error::Index { index, count })?
                 }
-                TensorBytes::Bytes(bytes) => {
-                    let start = self.bytes.len();
-                    self.bytes.extend(bytes);
-                    onnx::raw(start..self.bytes.len())
-                }
+                TensorBytes::Bytes(bytes) => match &mut self.source {
+                    Source::Memory { bytes: all, .. } => {
+                        let start = all.len();
+                        all.extend(bytes);
+                        onnx::raw(start..all.len())
+                    }
+                    Source::File { .. } => {
+                        return Err(Error::Tensor { offset: 0, name: excerpt(&name), expected: "a file in memory" });
+                    }
+                },
             };
             let info = TensorInfo { name, dtype, shape };
-            if data.read(&self.bytes, info.dtype, &info.shape).is_none() {
+            let bytes = self.source.bytes().unwrap_or_default();
+            if data.read(bytes, info.dtype, &info.shape).is_none() {
                 let name = excerpt(&info.name);
                 return Err(Error::Tensor { offset: 0, name, expected: "bytes for all its elements" });
             }
@@ -324,8 +357,9 @@ impl Checkpoint {
         let mut ranges = Vec::with_capacity(self.tensors.len());
         for (index, (info, data)) in self.tensors.iter().zip(&self.data).enumerate() {
             // Elements that can be borrowed are a range of the file.
-            match (data.range(), data.read(&self.bytes, info.dtype, &info.shape)) {
-                (Some(range), Some(Cow::Borrowed(_))) => ranges.push((index, range)),
+            let bytes = self.source.bytes().unwrap_or_default();
+            match (data.range(), data.read(bytes, info.dtype, &info.shape)) {
+                (Some(range), Some(Cow::Borrowed(_))) if !bytes.is_empty() => ranges.push((index, range)),
                 _ => ranges.clear(),
             }
             if ranges.len() != index + 1 {
@@ -353,39 +387,34 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     })
 }
 
-fn read_contents(bytes: &[u8], options: &ReadOptions) -> Result<Contents, Error> {
-    const PICKLE: u8 = 0x80;
+/// First byte of a pickle of protocol 2 or later.
+const PICKLE: u8 = 0x80;
+
+fn read_contents(source: &Source, options: &ReadOptions) -> Result<Contents, Error> {
+    let bytes = source.bytes().unwrap_or_default();
     match bytes {
-        [b'P', b'K', 3, 4, ..] => torch::zip::contents(bytes, options),
+        [b'P', b'K', 3, 4, ..] => torch::zip::contents(source, options),
         [PICKLE, 2..=5, ..] => {
             let mut arena = pickle::Arena::new(bytes);
             let (first, end) = pickle::load(&mut arena, 0..bytes.len())?;
             if torch::legacy::is_magic(&arena, first) {
-                torch::legacy::contents(&mut arena, end, options)
+                torch::legacy::contents(source, &mut arena, end, options)
             } else {
                 paddle::contents(&mut arena, first, end, options)
             }
         }
-        [_, _, _, _, _, _, _, _, b'{', ..] => {
-            let contents = safetensors::contents(bytes)?;
-            match &options.entry {
-                Some(entry) if entry != TOP => {
-                    Err(Error::NoEntry { entry: excerpt(entry), available: contents.dictionaries })
-                }
-                _ => Ok(contents),
-            }
-        }
-        _ if onnx::is_model(bytes) => {
-            let contents = onnx::contents(bytes)?;
-            match &options.entry {
-                Some(entry) if entry != TOP => {
-                    Err(Error::NoEntry { entry: excerpt(entry), available: contents.dictionaries })
-                }
-                _ => Ok(contents),
-            }
-        }
+        [_, _, _, _, _, _, _, _, b'{', ..] => one_table(safetensors::contents(source)?, options),
+        _ if onnx::is_model(bytes) => one_table(onnx::contents(bytes)?, options),
         [] => Err(Error::Empty),
         _ => Err(Error::UnknownFormat { first: bytes[..bytes.len().min(16)].to_vec() }),
+    }
+}
+
+/// The contents of a file that has one dictionary.
+fn one_table(contents: Contents, options: &ReadOptions) -> Result<Contents, Error> {
+    match &options.entry {
+        Some(entry) if entry != TOP => Err(Error::NoEntry { entry: excerpt(entry), available: contents.dictionaries }),
+        _ => Ok(contents),
     }
 }
 

@@ -4,17 +4,27 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-/// Reads little-endian fields of `bytes` up to `end`.
+/// Reads little-endian fields of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
+    /// The file or a part of it.
     bytes: &'a [u8],
+    /// Where that part starts in the file.
+    origin: usize,
     position: usize,
+    /// Where the content may end.
+    end: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// A cursor at `position`. `bytes` starts at the start of the file and ends where the content may end.
     pub(crate) fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position }
+        Self { bytes, origin: 0, position, end: bytes.len() }
+    }
+
+    /// A cursor at `position` in a file that may end at `end`. Of the file, only `bytes`, from `origin` on, are in memory.
+    pub(crate) fn of_part(bytes: &'a [u8], origin: usize, position: usize, end: usize) -> Self {
+        Self { bytes, origin, position, end }
     }
 
     pub(crate) fn position(&self) -> usize {
@@ -22,7 +32,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn left(&self) -> usize {
-        self.bytes.len().saturating_sub(self.position)
+        self.end.saturating_sub(self.position)
     }
 
     /// The range of the next `count` bytes.
@@ -39,8 +49,10 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn slice(&mut self, count: u64, what: &'static str) -> Result<&'a [u8], Error> {
+        let (offset, left) = (self.position, self.left() as u64);
         let range = self.take(count, what)?;
-        Ok(&self.bytes[range])
+        let part = self.bytes.get(range.start - self.origin..range.end - self.origin);
+        part.ok_or(Error::Truncated { offset, what, needed: count, left })
     }
 
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Error> {
@@ -85,7 +97,7 @@ impl<'a> Cursor<'a> {
 
     /// The length of the line, if it ends within `limit` bytes.
     fn find_line(&self, limit: usize) -> Option<usize> {
-        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let rest = self.bytes.get(self.position - self.origin..).unwrap_or_default();
         rest.iter().take(limit).position(|&byte| byte == b'\n')
     }
 

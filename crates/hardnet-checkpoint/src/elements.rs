@@ -6,11 +6,12 @@ use hardnet_base::excerpt;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
+use crate::source::Source;
 
 /// The elements of a checkpoint's tensors, each can be taken once; made by [`Checkpoint::into_elements`].
 ///
 /// A tensor that was taken is freed here, if the tensors are contiguous and disjoint ranges of the file. Safetensors
-/// files and most files of PyTorch are like that; any other file is kept in memory until the end.
+/// files and most files of PyTorch are like that; any other file is kept in memory until the end, unless it is on disk.
 #[derive(Debug)]
 pub struct Elements {
     /// Without its bytes if the tensors are disjoint ranges.
@@ -23,15 +24,16 @@ impl Elements {
     pub(crate) fn new(mut checkpoint: Checkpoint, ranges: Vec<(usize, Range<usize>)>) -> Self {
         let mut parts = Vec::new();
         parts.resize_with(if ranges.is_empty() { 0 } else { checkpoint.tensors().len() }, || None);
+        let Source::Memory { bytes, .. } = &mut checkpoint.source else { return Self { checkpoint, parts } };
         for (index, range) in ranges.into_iter().rev() {
-            let mut part = checkpoint.bytes.split_off(range.start);
+            let mut part = bytes.split_off(range.start);
             part.truncate(range.len());
             parts[index] = Some(part);
             // Shrinking returns memory to the system, so that the file is not in memory twice.
-            checkpoint.bytes.shrink_to_fit();
+            bytes.shrink_to_fit();
         }
         if !parts.is_empty() {
-            checkpoint.bytes = Vec::new();
+            *bytes = Vec::new();
         }
         Self { checkpoint, parts }
     }
@@ -71,7 +73,7 @@ mod tests {
             let checkpoint = Checkpoint::from_bytes(file.clone()).expect("a file of tensors");
             let expected: Vec<_> = (0..4).map(|index| checkpoint.read(index).expect("a tensor").into_owned()).collect();
             let mut elements = checkpoint.into_elements();
-            assert!(elements.checkpoint.bytes.is_empty());
+            assert_eq!(elements.checkpoint.source.bytes(), Some(&[][..]));
             for index in order {
                 assert_eq!(elements.take(index).expect("a tensor"), expected[index]);
                 assert!(matches!(elements.take(index), Err(Error::Tensor { .. })));

@@ -28,6 +28,7 @@ mod options;
 mod paddle;
 mod pickle;
 mod safetensors;
+mod source;
 mod state_dict;
 mod tensor_data;
 mod torch;

@@ -6,6 +6,8 @@
 pub struct ReadOptions {
     /// The dictionary to read: its keys joined by periods, or `.` for the top level.
     pub entry: Option<String>,
+    /// Whether the elements of tensors stay on disk until they are read.
+    pub streamed: bool,
 }
 
 impl ReadOptions {
@@ -13,6 +15,16 @@ impl ReadOptions {
     /// default the reader chooses; see [`Checkpoint::wrapper`](crate::Checkpoint::wrapper).
     pub fn entry(mut self, entry: impl Into<String>) -> Self {
         self.entry = Some(entry.into());
+        self
+    }
+
+    /// Sets whether the elements of tensors stay on disk, and each [`read`](crate::Checkpoint::read) takes them from
+    /// there: for files that are read once, tensor by tensor, in little memory.
+    ///
+    /// It holds for safetensors files and files of PyTorch; those of Paddle and ONNX, and files that are refused, are
+    /// read as a whole. The file must not change as long as the checkpoint is open.
+    pub fn streamed(mut self, streamed: bool) -> Self {
+        self.streamed = streamed;
         self
     }
 }

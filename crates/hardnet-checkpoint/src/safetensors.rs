@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use ::safetensors::tensor::Metadata;
 use ::safetensors::{Dtype as SafeDtype, SafeTensorError, SafeTensors};
 use hardnet_base::excerpt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -11,27 +12,30 @@ use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
 use crate::dtype::Dtype;
 use crate::error::Error;
 use crate::pickle::Payload;
+use crate::source::Source;
 use crate::tensor_data::{ElementOrder, TensorData};
 
 /// A header may be an eighth of the file, or this: parsed, it takes several times its length.
 const MIN_HEADER_LIMIT: usize = 1 << 20;
 
 /// Reads a file.
-pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
-    let declared = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
-    let left = bytes.len().saturating_sub(8) as u64;
+pub(crate) fn contents(source: &Source) -> Result<Contents, Error> {
+    let length = source.len();
+    let declared = source.get(0..length.min(8))?.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    let left = length.saturating_sub(8) as u64;
     if declared > left {
         return Err(Error::Truncated { offset: 8, what: "safetensors header", needed: declared, left });
     }
-    let limit = MIN_HEADER_LIMIT.max(bytes.len() / 8) as u64;
+    let limit = MIN_HEADER_LIMIT.max(length / 8) as u64;
     if declared > limit {
         return Err(Error::Limit { offset: 8, what: "safetensors header", limit });
     }
     // The header lies inside the file, as compared above.
-    let mut json = serde_json::Deserializer::from_slice(&bytes[8..8 + declared as usize]);
+    let data = 8 + declared as usize;
+    let header = source.get(8..data)?;
+    let mut json = serde_json::Deserializer::from_slice(&header);
     UniqueKeys { nested: true }.deserialize(&mut json).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
-    let (header, metadata) = SafeTensors::read_metadata(bytes)?;
-    let data = 8 + header;
+    let metadata = metadata(source, &header)?;
     let texts = metadata.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect();
     let mut infos: Vec<_> = metadata.tensors().into_iter().collect();
     infos.sort_by(|(left_name, left), (right_name, right)| {
@@ -43,8 +47,8 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
         let invalid = |expected| Error::Tensor { offset, name: excerpt(&name), expected };
         let dtype = dtype(info.dtype).ok_or_else(|| invalid("a real element type of at least 8 bits, not `f8`"))?;
         let range = offset..data.saturating_add(info.data_offsets.1);
-        let length = info.shape.iter().try_fold(dtype.size(), |size, &extent| size.checked_mul(extent));
-        if range.end > bytes.len() || range.start > range.end || length != Some(range.len()) {
+        let size = info.shape.iter().try_fold(dtype.size(), |size, &extent| size.checked_mul(extent));
+        if range.end > length || range.start > range.end || size != Some(range.len()) {
             return Err(invalid("bytes for all its elements"));
         }
         let data = TensorData { parts: vec![Payload::Raw(range)], order: ElementOrder::RowMajor, big_endian: false };
@@ -55,6 +59,18 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
         return Err(Error::NoTensors);
     }
     Ok(Contents { metadata: texts, ..Contents::new(Format::Safetensors, entries) })
+}
+
+/// The header of a file, whose ranges fill the file.
+fn metadata(source: &Source, header: &[u8]) -> Result<Metadata, SafeTensorError> {
+    if let Some(bytes) = source.bytes() {
+        return SafeTensors::read_metadata(bytes).map(|(_, metadata)| metadata);
+    }
+    let metadata: Metadata = serde_json::from_slice(header).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
+    if metadata.data_len().checked_add(8 + header.len()) != Some(source.len()) {
+        return Err(SafeTensorError::MetadataIncompleteBuffer);
+    }
+    Ok(metadata)
 }
 
 fn dtype(dtype: SafeDtype) -> Option<Dtype> {

@@ -150,7 +150,7 @@ fn strided(
     let range = storages.get(&arena.bytes()[storage.key.clone()]).ok_or("a storage that the file holds")?;
     let size = tensor.dtype.size();
     let total = tensor.shape.iter().try_fold(size, |total, &extent| total.checked_mul(extent));
-    let total = total.filter(|&total| total <= arena.bytes().len()).ok_or("no more bytes than the file has")?;
+    let total = total.filter(|&total| total <= arena.file_length()).ok_or("no more bytes than the file has")?;
     let last =
         tensor.shape.iter().zip(&tensor.strides).try_fold(0_usize, |last, (&extent, &stride)| {
             last.checked_add(extent.saturating_sub(1).checked_mul(stride)?)

@@ -4,6 +4,7 @@
 //! encryption are refused, and so are entries that share a name or a byte: an archive never expands.
 //! Checksums are compared with the data; zero means none, as `torch.serialization.set_crc32_options(False)` writes it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -11,12 +12,14 @@ use hardnet_base::excerpt;
 
 use crate::cursor::Cursor;
 use crate::error::Error;
+use crate::source::Source;
 
 const END: [u8; 4] = *b"PK\x05\x06";
 const END_LENGTH: usize = 22;
 const MAX_COMMENT_LENGTH: usize = 0xffff;
 const CENTRAL: u32 = u32::from_le_bytes(*b"PK\x01\x02");
 const CENTRAL_LENGTH: usize = 46;
+const LOCAL_LENGTH: usize = 30;
 const LOCAL: u32 = u32::from_le_bytes(*b"PK\x03\x04");
 const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
 const STORED: u16 = 0;
@@ -38,6 +41,14 @@ impl ZipEntry<'_> {
     }
 }
 
+/// The central directory of an archive.
+#[derive(Debug)]
+pub(crate) struct Directory<'a> {
+    records: Cow<'a, [u8]>,
+    start: usize,
+    count: usize,
+}
+
 /// The entries of an archive.
 #[derive(Debug)]
 pub(crate) struct Archive<'a> {
@@ -55,10 +66,12 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// Reads the central directory and checks every entry.
-pub(crate) fn read(bytes: &[u8]) -> Result<Archive<'_>, Error> {
-    let end = end_record(bytes)?;
-    let mut cursor = Cursor::new(bytes, end + 4);
+/// Finds the central directory.
+pub(crate) fn directory(source: &Source) -> Result<Directory<'_>, Error> {
+    let first = source.len().saturating_sub(END_LENGTH + MAX_COMMENT_LENGTH);
+    let tail = source.get(first..source.len())?;
+    let end = first + end_record(&tail, source.len())?;
+    let mut cursor = Cursor::of_part(&tail, first, end + 4, source.len());
     let disks = cursor.u32("zip end record")?;
     let here = cursor.u16("zip end record")?;
     let count = usize::from(cursor.u16("zip end record")?);
@@ -81,10 +94,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Archive<'_>, Error> {
     if count > length as usize / CENTRAL_LENGTH {
         return Err(Error::Unexpected { offset: end, what: "zip entry count", expected: "as many as the directory" });
     }
-    let mut cursor = Cursor::new(&bytes[..end], directory);
+    Ok(Directory { records: source.get(directory..end)?, start: directory, count })
+}
+
+/// Reads the central directory and checks every entry.
+pub(crate) fn read<'a>(source: &Source, directory: &'a Directory<'_>) -> Result<Archive<'a>, Error> {
+    let Directory { ref records, start, count } = *directory;
+    let mut cursor = Cursor::of_part(records, start, start, start + records.len());
     let mut archive = Archive { entries: Vec::with_capacity(count), by_name: HashMap::with_capacity(count) };
     for _ in 0..count {
-        let entry = entry(bytes, &mut cursor, directory)?;
+        let entry = entry(source, &mut cursor, start)?;
         if archive.by_name.insert(entry.name, archive.entries.len()).is_some() {
             return Err(entry.error("each name once"));
         }
@@ -101,24 +120,20 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Archive<'_>, Error> {
     }
 }
 
-/// The offset of the record at the end of the archive, before a comment.
-fn end_record(bytes: &[u8]) -> Result<usize, Error> {
-    let invalid = Error::Unexpected {
-        offset: bytes.len(),
-        what: "zip archive",
-        expected: "an end record in its last 65,557 bytes",
-    };
-    let Some(last) = bytes.len().checked_sub(END_LENGTH) else { return Err(invalid) };
-    let first = last.saturating_sub(MAX_COMMENT_LENGTH);
-    let found = (first..=last).rev().find(|&at| {
-        let comment = usize::from(u16::from_le_bytes([bytes[at + 20], bytes[at + 21]]));
-        bytes[at..at + 4] == END && at + END_LENGTH + comment == bytes.len()
+/// The offset of the record at the end of the archive, before a comment, in the last bytes of a file of `length`.
+fn end_record(tail: &[u8], length: usize) -> Result<usize, Error> {
+    let invalid =
+        Error::Unexpected { offset: length, what: "zip archive", expected: "an end record in its last 65,557 bytes" };
+    let Some(last) = tail.len().checked_sub(END_LENGTH) else { return Err(invalid) };
+    let found = (0..=last).rev().find(|&at| {
+        let comment = usize::from(u16::from_le_bytes([tail[at + 20], tail[at + 21]]));
+        tail[at..at + 4] == END && at + END_LENGTH + comment == tail.len()
     });
     found.ok_or(invalid)
 }
 
 /// One record of the central directory and the local header it points to.
-fn entry<'a>(bytes: &'a [u8], cursor: &mut Cursor<'a>, directory: usize) -> Result<ZipEntry<'a>, Error> {
+fn entry<'a>(source: &Source, cursor: &mut Cursor<'a>, directory: usize) -> Result<ZipEntry<'a>, Error> {
     const WHAT: &str = "zip directory record";
     let record = cursor.position();
     if cursor.u32(WHAT)? != CENTRAL {
@@ -155,7 +170,8 @@ fn entry<'a>(bytes: &'a [u8], cursor: &mut Cursor<'a>, directory: usize) -> Resu
         return invalid("one size below 4 GiB");
     }
     let (local, size) = (local as usize, u64::from(size));
-    let mut header = Cursor::new(&bytes[..directory], local);
+    let (part, origin) = source.part(local..local.saturating_add(LOCAL_LENGTH + name.len()).min(directory))?;
+    let mut header = Cursor::of_part(&part, origin, local, directory);
     if header.u32("zip local header")? != LOCAL {
         return invalid("a local header where the directory says");
     }
@@ -167,8 +183,12 @@ fn entry<'a>(bytes: &'a [u8], cursor: &mut Cursor<'a>, directory: usize) -> Resu
     }
     header.take(u64::from(local_extra_length), "zip local header")?;
     let data = header.take(size, "zip entry")?;
-    if checksum != 0 && crc32fast::hash(&bytes[data.clone()]) != checksum {
-        return invalid("data with the checksum of the directory");
+    if checksum != 0 {
+        let mut hasher = crc32fast::Hasher::new();
+        source.for_each(data.clone(), &mut |part| hasher.update(part))?;
+        if hasher.finalize() != checksum {
+            return invalid("data with the checksum of the directory");
+        }
     }
     Ok(ZipEntry { name: text, record, extent: local..data.end, data })
 }

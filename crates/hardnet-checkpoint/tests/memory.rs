@@ -8,7 +8,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hardnet_checkpoint::Checkpoint;
+use hardnet_checkpoint::{Checkpoint, ReadOptions};
 use support::{Member, Pickle, archive, fixtures, legacy};
 
 struct Counting;
@@ -37,13 +37,20 @@ static ALLOCATOR: Counting = Counting;
 
 /// Peak memory beyond `bytes` while they are opened and read, tensor by tensor.
 fn extra(bytes: Vec<u8>) -> usize {
+    peak(|| {
+        if let Ok(checkpoint) = Checkpoint::from_bytes(bytes) {
+            for index in 0..checkpoint.tensors().len() {
+                drop(checkpoint.read(index));
+            }
+        }
+    })
+}
+
+/// Peak memory beyond that of now while `run` runs.
+fn peak(run: impl FnOnce()) -> usize {
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
-    if let Ok(checkpoint) = Checkpoint::from_bytes(bytes) {
-        for index in 0..checkpoint.tensors().len() {
-            drop(checkpoint.read(index));
-        }
-    }
+    run();
     PEAK.load(Ordering::Relaxed) - before
 }
 
@@ -88,6 +95,29 @@ fn memory_is_at_most_twice_the_file() {
         let taken = extra(file);
         assert!((LENGTH..length + 4_096).contains(&taken), "transposed: {taken} bytes beyond a file of {length}");
     }
+
+    // On disk, a file takes the memory of one tensor of its eight.
+    let state = (0..8_u32).fold(Pickle::new().op(b"}"), |pickle, index| {
+        let (name, count) = (index.to_string(), count / 8);
+        pickle.text(&name).tensor(&name, count, 0, &[count], &[1]).op(b"s")
+    });
+    let (state, names) = (state.stop(), ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    let part = &elements[..LENGTH / 8];
+    let members = ["a/data/0", "a/data/1", "a/data/2", "a/data/3", "a/data/4", "a/data/5", "a/data/6", "a/data/7"];
+    let mut members: Vec<_> = members.map(|name| Member::new(name, part.to_vec())).into();
+    members.push(Member::new("a/data.pkl", state.clone()));
+    let storages = names.map(|_| (i64::from(count / 8), part));
+    let path = std::env::temp_dir().join(format!("hardnet-memory-{}", std::process::id()));
+    for file in [legacy(state, &names, &storages), archive(&members)] {
+        std::fs::write(&path, file).expect("the file is written");
+        let options = ReadOptions::default().streamed(true);
+        let taken = peak(|| {
+            let checkpoint = Checkpoint::open_with(&path, &options).expect("the file is read");
+            (0..8).for_each(|index| assert_eq!(*checkpoint.read(index).expect("a tensor"), *part));
+        });
+        assert!((LENGTH / 8..LENGTH / 4).contains(&taken), "{taken} bytes for a file on disk of {LENGTH}");
+    }
+    std::fs::remove_file(&path).expect("the file is removed");
 
     for (name, bytes) in fixtures() {
         let taken = extra(bytes);

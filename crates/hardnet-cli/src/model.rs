@@ -157,7 +157,7 @@ impl ModelArgs {
         let config = file.config();
         let weights = WeightsOrigin {
             path: source.to_string(),
-            sha256: file.sha256(),
+            sha256: file.sha256()?,
             check: located.verification.map(Cow::Borrowed),
             wrapper: file.checkpoint().wrapper().map(Into::into),
             prefix: file.prefix().into(),

@@ -72,13 +72,21 @@ enum Location {
 impl Located {
     /// Opens the weights, of a file their `part`, which must be those of `network` if it is given.
     pub(crate) fn open(&self, network: Option<&NetworkName>, part: &PartArgs) -> Result<WeightsFile> {
-        let options = part.options(network)?;
+        self.open_with(&part.options(network)?)
+    }
+
+    /// As [`open`](Self::open), with values that stay on disk until they are read.
+    pub(crate) fn open_streamed(&self, network: Option<&NetworkName>, part: &PartArgs) -> Result<WeightsFile> {
+        self.open_with(&part.options(network)?.streamed(true))
+    }
+
+    fn open_with(&self, options: &WeightsOptions) -> Result<WeightsFile> {
         let entry = match &self.location {
-            Location::File(path) => return open_weights(path, &options),
+            Location::File(path) => return open_weights(path, options),
             Location::Bundled(entry) => entry,
         };
-        let file = WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), &options);
-        add_hint(file, Path::new(&entry.tag), &options)
+        let file = WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), options);
+        add_hint(file, Path::new(&entry.tag), options)
     }
 }
 

@@ -145,8 +145,8 @@ impl<'a> Conversion<'a> {
         metadata.scheme = Some(weights.scheme().name().into());
         metadata.assumed = weights.assumed().to_vec();
         metadata.source = Some(Provenance {
-            sha256: weights.sha256(),
-            bytes: checkpoint.bytes().len() as u64,
+            sha256: weights.sha256()?,
+            bytes: checkpoint.byte_count() as u64,
             format: checkpoint.format().to_string(),
         });
         metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());

@@ -66,7 +66,7 @@ fn by_graph(path: &Path, checkpoint: &Checkpoint, options: &WeightsOptions) -> R
         let (path, network, source) = (path.to_path_buf(), network.into(), Box::new(error));
         Error::Layers { path, network, source }
     };
-    let model = Model::parse(checkpoint.bytes()).map_err(|error| invalid(path, error))?;
+    let model = Model::parse(checkpoint.bytes().unwrap_or_default()).map_err(|error| invalid(path, error))?;
     let layers = Layers::new(&model).map_err(|error| failed("a HarDNet", error))?;
     let own = checkpoint.metadata().get(METADATA_KEY).map(|json| Metadata::from_json(json)).transpose();
     let own = own.map_err(|reason| Error::Metadata { path: path.into(), reason })?;

@@ -15,6 +15,9 @@ pub struct WeightsOptions {
     /// The prefix of the names of the network's tensors, such as `model.`: the rest of the file is left out. By
     /// default it is found out.
     pub prefix: Option<String>,
+    /// Whether the values stay on disk until they are read: see
+    /// [`ReadOptions::streamed`](hardnet_checkpoint::ReadOptions::streamed).
+    pub streamed: bool,
 }
 
 /// The network that a file must hold, with as many classes as the file has.
@@ -92,7 +95,7 @@ fn difference(path: &str, found: &Value, wanted: &Value) -> Option<String> {
 impl WeightsOptions {
     /// How the file is opened.
     pub(crate) fn read(&self) -> ReadOptions {
-        let mut options = ReadOptions::default();
+        let mut options = ReadOptions::default().streamed(self.streamed);
         options.entry.clone_from(&self.entry);
         options
     }
@@ -123,6 +126,13 @@ impl WeightsOptions {
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Sets whether the values stay on disk until they are read: for a program that reads each once, in little memory.
+    #[must_use]
+    pub fn streamed(mut self, streamed: bool) -> Self {
+        self.streamed = streamed;
         self
     }
 }

@@ -28,7 +28,8 @@ pub use parameters::{FileParameters, OwnedParameters};
 
 /// A model file that fits its network: PyTorch, Paddle or safetensors, told apart by content.
 ///
-/// The file is held in memory as it is, and its values are decoded tensor by tensor when they are read.
+/// The file is held in memory as it is, and its values are decoded tensor by tensor when they are read. With
+/// [`WeightsOptions::streamed`] it stays on disk.
 #[derive(Debug)]
 pub struct WeightsFile {
     path: PathBuf,
@@ -215,8 +216,15 @@ impl WeightsFile {
     }
 
     /// Computes the SHA-256 of the file, in lower-case hexadecimal digits.
-    pub fn sha256(&self) -> String {
-        hardnet_base::sha256(self.checkpoint.bytes())
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if the file is on disk and can no longer be read.
+    pub fn sha256(&self) -> Result<String> {
+        let mut sum = hardnet_base::Sha256::default();
+        let read = self.checkpoint.for_each_part(&mut |part| sum.update(part));
+        read.map_err(|source| Error::Format { path: self.path.clone(), source: Box::new(source) })?;
+        Ok(sum.finish())
     }
 
     /// Canonical name and shape of every parameter in the order of [`Graph::params`](hardnet_graph::Graph::params).

@@ -147,6 +147,8 @@ pub(crate) struct Array {
 #[derive(Debug)]
 pub(crate) struct Arena<'a> {
     bytes: &'a [u8],
+    /// Length of the file.
+    length: usize,
     values: Vec<Value>,
     offsets: Vec<usize>,
     /// The first of the values that are all alike, by [`alike`].
@@ -169,13 +171,23 @@ const GROWTH: usize = 3;
 impl<'a> Arena<'a> {
     /// An empty arena for the pickles of the file `bytes`, with as much memory as the file is long.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self::of_part(bytes, bytes.len())
+    }
+
+    /// An empty arena for the pickles of `bytes`, a part of a file of `length`. Ranges are ranges of that part.
+    pub(crate) fn of_part(bytes: &'a [u8], length: usize) -> Self {
         let memory = bytes.len().max(MIN_BUDGET);
         let budget = Budget { memory, memory_limit: memory, scan: bytes.len() };
-        Self { bytes, values: Vec::new(), offsets: Vec::new(), alike: [None; ALIKE], budget }
+        Self { bytes, length, values: Vec::new(), offsets: Vec::new(), alike: [None; ALIKE], budget }
     }
 
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Length of the file.
+    pub(crate) fn file_length(&self) -> usize {
+        self.length
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -10,6 +10,7 @@ use crate::checkpoint::{Contents, Format};
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::pickle::{self, Arena, Element, Id, Value};
+use crate::source::Source;
 use crate::state_dict::{self, ReadOptions};
 use crate::torch;
 
@@ -23,7 +24,14 @@ pub(crate) fn is_magic(arena: &Arena<'_>, first: Id) -> bool {
 }
 
 /// Reads what follows the magic number.
-pub(crate) fn contents(arena: &mut Arena<'_>, start: usize, options: &ReadOptions) -> Result<Contents, Error> {
+///
+/// The pickles may be in a part of the file at its start: then `source` has the storages.
+pub(crate) fn contents(
+    source: &Source,
+    arena: &mut Arena<'_>,
+    start: usize,
+    options: &ReadOptions,
+) -> Result<Contents, Error> {
     let length = arena.bytes().len();
     let (version, after) = pickle::load(arena, start..length)?;
     if arena.int(version) != Some(VERSION) {
@@ -33,7 +41,7 @@ pub(crate) fn contents(arena: &mut Arena<'_>, start: usize, options: &ReadOption
     let (root, keys_start) = pickle::load(arena, after..length)?;
     let (keys, data) = pickle::load(arena, keys_start..length)?;
     pickle::check(arena)?;
-    let storages = stored(arena, keys, keys_start, data)?;
+    let storages = stored(source, arena, keys, keys_start, data)?;
     let state = state_dict::find(arena, root, options)?;
     let entries = state_dict::resolve(arena, &state.items, &storages)?;
     Ok(Contents::of_state(Format::TorchLegacy, state, entries))
@@ -41,14 +49,14 @@ pub(crate) fn contents(arena: &mut Arena<'_>, start: usize, options: &ReadOption
 
 /// The bytes of each storage, in the order of the list of keys.
 fn stored<'a>(
+    source: &Source,
     arena: &mut Arena<'a>,
     keys: Id,
     keys_start: usize,
     data: usize,
 ) -> Result<HashMap<&'a [u8], Range<usize>>, Error> {
     let declared = torch::storages(arena)?;
-    let bytes = arena.bytes();
-    let mut cursor = Cursor::new(bytes, data);
+    let mut cursor = Cursor::of_part(&[], data, data, source.len());
     let mut ranges: HashMap<&[u8], Range<usize>> = HashMap::new();
     let count = match arena.get(keys) {
         Value::List(keys) => keys.len(),
@@ -67,7 +75,8 @@ fn stored<'a>(
             return Err(invalid(arena.offset(id), "only storages that the object refers to"));
         };
         let offset = cursor.position();
-        if cursor.u64("storage element count")? != storage.count {
+        let written = source.get(cursor.take(8, "storage element count")?)?;
+        if *written != storage.count.to_le_bytes() {
             return Err(invalid(offset, "the element count that the object declares"));
         }
         if storage.element == Element::Unknown {

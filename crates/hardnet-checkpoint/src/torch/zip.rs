@@ -9,28 +9,32 @@ use hardnet_base::excerpt;
 use crate::checkpoint::{Contents, Format};
 use crate::error::Error;
 use crate::pickle::{self, Arena, Element, Value};
+use crate::source::Source;
 use crate::state_dict::{self, ReadOptions};
 use crate::torch;
 use crate::zip::{self, Archive};
 
 /// Reads an archive.
-pub(crate) fn contents(bytes: &[u8], options: &ReadOptions) -> Result<Contents, Error> {
-    let archive = zip::read(bytes)?;
+pub(crate) fn contents(source: &Source, options: &ReadOptions) -> Result<Contents, Error> {
+    let directory = zip::directory(source)?;
+    let archive = zip::read(source, &directory)?;
     let root = root(&archive)?;
     let member = |name: &str| archive.get(&format!("{root}/{name}"));
     if member("constants.pkl").is_some() {
         return Err(Error::TorchScript);
     }
     if let Some(entry) = member("byteorder")
-        && bytes[entry.data.clone()] != *b"little"
+        && *source.get(entry.data.clone())? != *b"little"
     {
         return Err(entry.error("the byte order `little`"));
     }
     let Some(data) = member("data.pkl") else { return Err(Error::NoTensors) };
-    let mut arena = Arena::new(bytes);
-    let (object, end) = pickle::load(&mut arena, data.data.clone())?;
-    if end != data.data.end {
-        return Err(Error::TrailingBytes { offset: end, count: data.data.end - end });
+    let (pickles, origin) = source.part(data.data.clone())?;
+    let mut arena = Arena::of_part(&pickles, source.len());
+    let span = data.data.start - origin..data.data.end - origin;
+    let (object, end) = pickle::load(&mut arena, span.clone())?;
+    if end != span.end {
+        return Err(Error::TrailingBytes { offset: end, count: span.end - end });
     }
     pickle::check(&mut arena)?;
     let declared = torch::storages(&mut arena)?;

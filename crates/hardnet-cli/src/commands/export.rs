@@ -132,7 +132,7 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
     check_free(&args.output, args.force)?;
     let labels = args.labels.as_deref().map(read_names).transpose()?;
     let located = locate(&args.weights, &args.fetch, printer)?;
-    let weights = located.open(args.model.as_ref(), &args.part)?;
+    let weights = located.open_streamed(args.model.as_ref(), &args.part)?;
     tell(&weights, printer);
     weights.expect_floats()?;
     let of_file = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());

@@ -173,8 +173,8 @@ fn findings(path: String, checkpoint: &Checkpoint, options: &WeightsOptions) -> 
     Findings {
         schema_version: 1,
         path,
-        sha256: hardnet_base::sha256(checkpoint.bytes()),
-        bytes: checkpoint.bytes().len(),
+        sha256: hardnet_base::sha256(checkpoint.bytes().unwrap_or_default()),
+        bytes: checkpoint.byte_count(),
         format: checkpoint.format().to_string(),
         wrapper: checkpoint.wrapper().map(Into::into),
         dictionaries: (checkpoint.dictionaries().iter())
@@ -194,7 +194,7 @@ fn network(path: &str, checkpoint: &Checkpoint, options: &WeightsOptions) -> Net
     let none = Network::default();
     // The parameters of an ONNX model follow from its graph, which takes a checkpoint of its own.
     let by_graph = (checkpoint.format() == Format::Onnx)
-        .then(|| Checkpoint::from_bytes(checkpoint.bytes().to_vec()))
+        .then(|| Checkpoint::from_bytes(checkpoint.bytes().unwrap_or_default().to_vec()))
         .and_then(std::result::Result::ok)
         .map(|copy| with_parameters(path, copy, options));
     let examined = match &by_graph {

@@ -462,8 +462,12 @@ impl TrainArgs {
     ) -> Result<Settings> {
         metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
         let start = &self.start;
+        let origin = match file {
+            Some((name, file)) => Some(Origin { path: name.clone(), sha256: file.sha256()? }),
+            None => None,
+        };
         Ok(Settings {
-            origin: file.as_ref().map(|(name, file)| Origin { path: name.clone(), sha256: file.sha256() }),
+            origin,
             data,
             recipe_name: self.recipe.name(metadata.config.decoder.is_some()).into(),
             recipe,

@@ -105,7 +105,7 @@ impl QuantizeReport {
             calibration_images: made.map_or(0, |made| made.images),
             equalized: !args.no_equalize,
             bytes,
-            source_bytes: weights.checkpoint().bytes().len(),
+            source_bytes: weights.checkpoint().byte_count(),
             layers: quantized.report().iter().map(layer).collect(),
             agreement,
             written: args.output.display().to_string(),
