@@ -94,7 +94,7 @@ def onnx_bytes(name, kind, dims, values):
 
 
 def onnx_models():
-    """Models of the network of `ONNX_NETWORK` in src/lib.rs, whole and broken."""
+    """Models of the networks of `ONNX_NETWORKS` in src/lib.rs, whole and broken."""
     conv = onnx_node("Conv", ["x", "w", "b"], "conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
     clip = onnx_node("Clip", ["conv", "zero", "six"], "clip")
     pool = onnx_node("MaxPool", ["clip"], "pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
@@ -117,21 +117,58 @@ def onnx_models():
     external = field(13, [field(1, "location"), field(2, "../weights.bin")]) + field(14, 1)
     # A second convolution, of integers.
     step, zero = onnx_tensor("s", data=field(9, struct.pack("<f", 6 / 255))), onnx_bytes("z", 2, [], [0])
-    pair = lambda name: onnx_node("QuantizeLinear", [f"{name}.f", "s", "z"], f"{name}.q") + onnx_node(
-        "DequantizeLinear", [f"{name}.q", "s", "z"], name
-    )
+    read = lambda name, output, zero="z": onnx_node("DequantizeLinear", [f"{name}.q", "s", zero], output)
+    pair = lambda name, zero="z": onnx_node("QuantizeLinear", [f"{name}.f", "s", zero], f"{name}.q") + read(name, name, zero)
     small = onnx_tensor("e", 2, data=field(9, struct.pack("<2f", 0.01, 0.02)))
-    integers = [onnx_bytes("k", 3, [2, 2, 1, 1], [1, 127, 129, 3]), onnx_bytes("o", 3, [2], [0, 0]), small, step, zero]
+    zeros = onnx_bytes("o", 3, [2], [0, 0])
+    integers = [onnx_bytes("k", 3, [2, 2, 1, 1], [1, 127, 129, 3]), zeros, small, step, zero]
+    first = [conv, onnx_node("Clip", ["conv", "zero", "six"], "a.f") + pair("a")]
+    pooled = onnx_node("MaxPool", ["d"], "pool.f", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]) + pair("pool")
     quantized = [
-        conv,
-        onnx_node("Clip", ["conv", "zero", "six"], "a.f") + pair("a"),
+        *first,
         onnx_node("DequantizeLinear", ["k", "e", "o"], "k.f", axis=0),
         onnx_node("Conv", ["a", "k.f", "b"], "second", kernel_shape=[1, 1], strides=[1, 1]),
         onnx_node("Clip", ["second", "zero", "six"], "d.f") + pair("d"),
-        onnx_node("MaxPool", ["d"], "pool.f", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]) + pair("pool"),
+        pooled,
     ]
+    # A block of two layers, whose maps have two zero points: the convolution after it reads both with one.
+    biases = onnx_bytes("m", 6, [2], struct.pack("<2i", -300, 7)), onnx_bytes("i", 6, [2], bytes(8))
+    units_of_sums = onnx_tensor("n", 2, data=field(9, struct.pack("<2f", 2e-4, 5e-4)))
+    block_integers = [zeros, small, step, zero, onnx_bytes("h", 2, [], [128]), *biases, units_of_sums]
+
+    def layer(source, output, inputs, kernel, zero="z"):
+        """A convolution of integers, with its bias in integers, and the pair of its map."""
+        weight = f"{output}.w"
+        values = [1 + at % 127 for at in range(2 * inputs * kernel**2)]
+        block_integers.append(onnx_bytes(weight, 3, [2, inputs, kernel, kernel], values))
+        pads = [kernel // 2] * 4
+        reads = [source, f"{weight}.f", f"{output}.b"]
+        return [
+            onnx_node("DequantizeLinear", [weight, "e", "o"], reads[1], axis=0),
+            onnx_node("DequantizeLinear", ["m", "n", "i"], reads[2], axis=0),
+            onnx_node("Conv", reads, f"{output}.c", kernel_shape=[kernel, kernel], pads=pads),
+            onnx_node("Clip", [f"{output}.c", "zero", "six"], f"{output}.f"),
+            pair(output, zero),
+        ]
+
+    block = [
+        *first,
+        onnx_node("MaxPool", ["a"], "d.f", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]) + pair("d"),
+        *layer("d", "p", 2, 3),
+        onnx_node("Concat", ["p", "d"], "pd.f", axis=1) + pair("pd"),
+        *layer("pd", "r", 4, 3, "h"),
+        read("p", "p.shifted", "h") + onnx_node("Concat", ["p.shifted", "r"], "pr.f", axis=1) + pair("pr", "h"),
+        *layer("pr", "pool", 4, 1),
+    ]
+    # The first zero point of each node is another one.
+    unequal = [part.replace(field(1, "h"), field(1, "z"), 1) for part in block]
+    units = field(14, [field(1, "int8.units"), field(2, '{"base.2.layers.0":[[1.0,0.5],[0.0,1.0]]}')])
+    joined = model([*block, mean, flat, head], [*weights, *block_integers])
     return {
         "quantized": model([*quantized, mean, flat, head], [*weights, *integers]),
+        "quantized-block": joined,
+        "quantized-units": joined + units,
+        "quantized-zero-points": model([*unequal, mean, flat, head], [*weights, *block_integers]),
         "folded": model(nodes),
         "normalized": model([bare, norm, *nodes[1:]]),
         "matmul": model([*nodes[:-1], matmul]),

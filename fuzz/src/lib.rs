@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use hardnet_checkpoint::{Checkpoint, Format, ReadOptions};
 use hardnet_data::{
@@ -16,7 +17,9 @@ use hardnet_data::{
 use hardnet_eval::compare::{MatchedRuns, Predictions};
 use hardnet_graph::{Config, Graph};
 use hardnet_onnx::{Layers, Model};
-use hardnet_params::{Error as ParamsError, Examined, WeightsOptions, examine, with_parameters};
+use hardnet_params::{
+    Error as ParamsError, Examined, Parameters as _, QuantizedParameters as _, WeightsFile, WeightsOptions, examine,
+};
 use tempfile::TempDir;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
@@ -62,7 +65,7 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
 }
 
 fn check(checkpoint: &Checkpoint) {
-    let length = checkpoint.bytes().len();
+    let length = checkpoint.byte_count();
     let mut names = HashSet::new();
     for (index, tensor) in checkpoint.tensors().iter().enumerate() {
         let elements = checkpoint.read(index).unwrap_or_else(|error| panic!("a listed tensor is readable: {error}"));
@@ -109,14 +112,13 @@ pub fn onnx(bytes: &[u8]) -> bool {
     if let Err(error) = &layers {
         refused(error);
     }
-    if let Ok(checkpoint) = Checkpoint::from_bytes(bytes.to_vec()) {
-        check(&checkpoint);
+    match Checkpoint::from_bytes(bytes.to_vec()) {
+        Ok(checkpoint) => check(&checkpoint),
+        Err(_) => return false,
     }
     let mut accepted = false;
-    for convs in ONNX_STEMS {
-        let config = Config::from_toml(&ONNX_NETWORK.replace("CONVS", convs)).expect("the network is valid");
-        let graph = Graph::new(&config).expect("a valid network has a graph");
-        match layers.as_ref().map(|layers| (layers.parameters(&graph), layers.integers(&graph), layers.maps(&graph))) {
+    for (graph, options) in &*ONNX_NETWORKS {
+        match layers.as_ref().map(|layers| (layers.parameters(graph), layers.integers(graph), layers.maps(graph))) {
             Ok((Ok(floats), Ok(integers), maps)) => {
                 // A layer of integers has a weight in place of a weight and a normalization.
                 assert_eq!(floats.len() + 5 * integers.len(), graph.params().len());
@@ -129,11 +131,10 @@ pub fn onnx(bytes: &[u8]) -> bool {
             }
             Err(_) => {}
         }
-        let Ok(checkpoint) = Checkpoint::from_bytes(bytes.to_vec()) else { continue };
-        let options = WeightsOptions::default().config(config);
-        match with_parameters("a", checkpoint, &options) {
-            Ok(checkpoint) => {
-                check_lengths(&checkpoint);
+        match WeightsFile::from_bytes_with("a", bytes.to_vec(), options) {
+            Ok(weights) => {
+                check_lengths(weights.checkpoint());
+                check_layers(&weights);
                 accepted = true;
             }
             Err(error) => {
@@ -145,13 +146,47 @@ pub fn onnx(bytes: &[u8]) -> bool {
 }
 
 /// The networks of the target `onnx`; `seeds.py` writes models of them.
-const ONNX_NETWORK: &str = "\
-    in_channels = 3\nactivation = \"relu6\"\ndownsample = \"max_pool\"\ndepthwise = false\nblocks = []\n\
-    [stem]\nconvs = [CONVS]\npadding = \"symmetric\"\n[head]\nclasses = 2\ndropout = 0.0\n";
-const ONNX_STEMS: [&str; 2] = [
-    "{ channels = 2, kernel = 3, stride = 2 }",
-    "{ channels = 2, kernel = 3, stride = 2 }, { channels = 2, kernel = 1, stride = 1 }",
-];
+static ONNX_NETWORKS: LazyLock<Vec<(Graph, WeightsOptions)>> = LazyLock::new(|| {
+    let stem = "{ channels = 2, kernel = 3, stride = 2 }";
+    let narrowed = format!("{stem}, {{ channels = 2, kernel = 1, stride = 1 }}");
+    let block = "{ layers = 2, growth = 2, multiplier = 1.0, transition = 2, downsample = false }";
+    let network = |(convs, blocks): (&str, &str)| {
+        let text = format!(
+            "in_channels = 3\nactivation = \"relu6\"\ndownsample = \"max_pool\"\ndepthwise = false\n\
+             blocks = [{blocks}]\n[stem]\nconvs = [{convs}]\npadding = \"symmetric\"\n\
+             [head]\nclasses = 2\ndropout = 0.0\n"
+        );
+        let config = Config::from_toml(&text).expect("the network is valid");
+        let graph = Graph::new(&config).expect("a valid network has a graph");
+        (graph, WeightsOptions::default().config(config))
+    };
+    [(stem, ""), (&narrowed, ""), (stem, block)].map(network).into()
+});
+
+/// Reads every layer of a file that was accepted: in floating point or in integers.
+fn check_layers(weights: &WeightsFile) {
+    let parameters = weights.parameters();
+    let graph = Graph::new(weights.config()).expect("an accepted network has a graph").inference();
+    let params = graph.params();
+    for (id, node) in graph.nodes().iter().enumerate() {
+        let layer = parameters.layer(&node.name).expect("a layer of an accepted file is readable");
+        let own = || params.iter().filter(|param| param.node == id);
+        match layer {
+            Some(layer) => {
+                assert_eq!((layer.scale.len(), layer.bias.len()), (node.out_channels, node.out_channels));
+                assert!(own().any(|param| param.count() == layer.weights.len()));
+                assert!(layer.scale.iter().chain(&layer.bias).all(|value| value.is_finite()));
+                assert!(parameters.map(&node.name).is_some(), "a layer of integers has a map");
+            }
+            None => {
+                for param in own() {
+                    let values = parameters.values(param).expect("a parameter of an accepted file is readable");
+                    assert_eq!(values.len(), param.count());
+                }
+            }
+        }
+    }
+}
 
 /// Checks that every tensor has the elements of its shape.
 fn check_lengths(checkpoint: &Checkpoint) {
