@@ -131,13 +131,25 @@ impl<'a> Conversion<'a> {
     /// [`Error::ClassNames`] where there is not one name for each class, [`Error::Quantized`] for a file of integers.
     pub fn new(weights: &'a WeightsFile, options: &ConversionOptions) -> Result<Self> {
         weights.expect_floats()?;
+        let metadata = Self::describe(weights, options)?;
+        let precision = options.precision;
+        let header = header(weights.shapes(), precision, &metadata);
+        Ok(Self { weights, precision, metadata, header })
+    }
+
+    /// Metadata of a file that is made from `weights`, whatever it holds: floating point or integers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClassNames`] where there is not one name for each class, [`Error::Format`] if the file is on disk and
+    /// can no longer be read.
+    pub fn describe(weights: &WeightsFile, options: &ConversionOptions) -> Result<Metadata> {
         let own = weights.metadata();
         let labels = options.labels.clone().or_else(|| own.and_then(|own| own.labels.clone()));
         let expected = weights.config().classes();
         if let Some(found) = labels.as_ref().map(Vec::len).filter(|&found| found != expected) {
             return Err(Error::ClassNames { expected, found });
         }
-        let precision = options.precision;
         let checkpoint = weights.checkpoint();
         let mut metadata = Metadata::new(weights.config().clone());
         metadata.labels = labels;
@@ -150,8 +162,7 @@ impl<'a> Conversion<'a> {
             format: checkpoint.format().to_string(),
         });
         metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
-        let header = header(weights.shapes(), precision, &metadata);
-        Ok(Self { weights, precision, metadata, header })
+        Ok(metadata)
     }
 
     /// Metadata of the file that will be written.

@@ -7,10 +7,10 @@ use clap::Args;
 use hardnet_classifier::Stage;
 use hardnet_data::Pipeline;
 use hardnet_graph::{Graph, Op};
-use hardnet_model::{Conversion, ConversionOptions, Metadata, WeightsFile};
+use hardnet_model::{Conversion, ConversionOptions, Metadata};
 use hardnet_onnx::{Batch, Export, ExportOptions, Image, IntegerLayer, Norm, Opset, Precision, Quantization};
 use hardnet_params::{FEATURES_KEY, Parameters, QuantizedParameters, UNITS_KEY};
-use hardnet_quantize::Quantized;
+use hardnet_quantize::QuantizeOptions;
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
@@ -70,7 +70,8 @@ pub(crate) struct ExportArgs {
     /// Type of weights, input and output: f32 or f16
     #[arg(long, value_name = "TYPE", default_value_t)]
     dtype: Precision,
-    /// Make weights and maps 8-bit integers, without images: qdq writes pairs of QuantizeLinear and DequantizeLinear
+    /// Make weights and maps 8-bit integers: those of a quantized file, others without images. qdq writes pairs of
+    /// QuantizeLinear and DequantizeLinear
     #[arg(long, value_name = "FORM", value_parser = ["qdq"], conflicts_with_all = ["keep_norm", "dtype", "features"])]
     int8: Option<String>,
     /// Take images of bytes, [N, H, W, 3], of the size of the network's input, and normalize them in the model
@@ -134,7 +135,9 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
     let located = locate(&args.weights, &args.fetch, printer)?;
     let weights = located.open_streamed(args.model.as_ref(), &args.part)?;
     tell(&weights, printer);
-    weights.expect_floats()?;
+    if args.int8.is_none() {
+        weights.expect_floats().hint(|| "pass the file that it was quantized from, or --int8 qdq".into())?;
+    }
     let of_file = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
     let segments = weights.config().decoder.is_some();
     if segments && (args.with_preprocessing || args.pipeline.is_given()) {
@@ -157,18 +160,25 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
     let mut options = ConversionOptions::default();
     options.labels = labels;
     options.pipeline = known.then(|| pipeline::to_value(&pipeline)).transpose()?;
-    let conversion =
-        Conversion::new(&weights, &options).hint(|| "--labels needs one name for each class of the network".into())?;
-    let metadata = conversion.metadata();
+    let mut metadata = Conversion::describe(&weights, &options)
+        .hint(|| "--labels needs one name for each class of the network".into())?;
     let graph = Graph::new(weights.config())?;
-    let quantized = args.int8.as_ref().map(|_| {
-        hardnet_quantize::quantize(&graph, &weights.parameters(), &hardnet_quantize::QuantizeOptions::default())
+    // A quantized file has its integers; those of other weights are found without images.
+    let made = (args.int8.is_some() && weights.quantization().is_none())
+        .then(|| hardnet_quantize::quantize(&graph, &weights.parameters(), &QuantizeOptions::default()))
+        .transpose()?;
+    let parameters = weights.parameters();
+    let quantized: Option<&dyn QuantizedParameters> = match (&made, weights.quantization()) {
+        (Some(made), _) => Some(made),
+        (None, Some(_)) => Some(&parameters),
+        (None, None) => None,
+    };
+    metadata.quantization = quantized.map(|_| match weights.quantization() {
+        Some(own) => hardnet_params::Quantization::new(&own.method, own.images),
+        None => hardnet_params::Quantization::new("without images", 0),
     });
-    let quantized = quantized.transpose()?;
-    let mut described = metadata.clone();
-    described.quantization = quantized.as_ref().map(|_| hardnet_params::Quantization::new("without images", 0));
-    let mut options = args.options(&graph, &described, &pipeline)?.size(size.height, size.width);
-    if let Some(quantized) = &quantized {
+    let mut options = args.options(&graph, &metadata, &pipeline)?.size(size.height, size.width);
+    if let Some(quantized) = quantized {
         options = options.quantization(quantization(&graph, quantized)?);
         if let Some(units) = units(&graph, quantized)? {
             options = options.metadata(UNITS_KEY, units);
@@ -181,7 +191,7 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
         name_of(weights.config()),
         metadata.config.classes()
     ));
-    write(args, &weights, quantized.as_ref(), &export)?;
+    write(args, &parameters, quantized, &export)?;
     let model = export.model();
     let shown = |values: &[hardnet_onnx::Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
     let report = ExportReport {
@@ -220,7 +230,12 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
 }
 
 /// Writes the file, which appears when it is complete.
-fn write(args: &ExportArgs, weights: &WeightsFile, quantized: Option<&Quantized>, export: &Export) -> Result<()> {
+fn write(
+    args: &ExportArgs,
+    parameters: &dyn Parameters,
+    quantized: Option<&dyn QuantizedParameters>,
+    export: &Export,
+) -> Result<()> {
     let mut file = OutputFile::create(&args.output, args.force)?;
     match quantized {
         Some(quantized) => {
@@ -230,16 +245,13 @@ fn write(args: &ExportArgs, weights: &WeightsFile, quantized: Option<&Quantized>
             };
             export.write_quantized(&mut |param| Ok(quantized.values(param)?), &mut layer, file.writer())?;
         }
-        None => {
-            let parameters = weights.parameters();
-            export.write(&mut |param| Ok(parameters.values(param)?), file.writer())?;
-        }
+        None => export.write(&mut |param| Ok(parameters.values(param)?), file.writer())?,
     }
     file.finish()
 }
 
 /// The units of the channels of maps in JSON, if there are any.
-fn units(graph: &Graph, quantized: &Quantized) -> Result<Option<String>> {
+fn units(graph: &Graph, quantized: &dyn QuantizedParameters) -> Result<Option<String>> {
     let graph = graph.inference();
     // A pool's map has the units of what it reads.
     let nodes = graph.nodes().iter().filter(|node| matches!(node.op, Op::Conv(_)));
@@ -252,7 +264,7 @@ fn units(graph: &Graph, quantized: &Quantized) -> Result<Option<String>> {
 }
 
 /// The maps and layers of integers.
-fn quantization(graph: &Graph, quantized: &Quantized) -> Result<Quantization> {
+fn quantization(graph: &Graph, quantized: &dyn QuantizedParameters) -> Result<Quantization> {
     let mut quantization = Quantization::default();
     for node in graph.inference().nodes() {
         if let Some(map) = quantized.map(&node.name) {

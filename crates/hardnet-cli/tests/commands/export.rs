@@ -2,7 +2,9 @@
 
 use std::fs;
 
+use hardnet_graph::Graph;
 use hardnet_onnx::Model;
+use hardnet_params::{QuantizedParameters, WeightsFile};
 use hardnet_testing::weights_file::{self, Encoding};
 
 use super::support::{Folder, notebook_metadata, weights};
@@ -223,6 +225,60 @@ fn integers_are_pairs_of_nodes() {
         folder.run(&format!("export small.safetensors y.onnx --int8 qdq {other}")).exits(2).says("cannot be used with");
     }
     folder.run("export small.safetensors y.onnx --int8 ops").exits(2).says("possible values: qdq");
+}
+
+/// A quantized file gives the model that its scales are, and the model read gives the file's layers.
+#[test]
+fn quantized_files_are_exported_with_their_scales() {
+    let folder = Folder::new();
+    folder.small_weights();
+    folder.pictures("photos", 3);
+    let model = |name: &str| fs::read(folder.path(name)).unwrap();
+    folder.run("quantize small.safetensors free.safetensors").exits(0);
+    folder.run("quantize small.safetensors measured.safetensors --calibrate photos --method min-max").exits(0);
+    for (weights, method) in [("free", "without images"), ("measured", "min-max")] {
+        folder.run(&format!("export {weights}.safetensors {weights}.onnx --int8 qdq")).exits(0);
+        let bytes = model(&format!("{weights}.onnx"));
+        let described = Model::parse(&bytes).unwrap().metadata("hardnet").unwrap().to_owned();
+        assert!(described.contains(&format!("\"method\":\"{method}")), "{described}");
+        let [file, read] = ["safetensors", "onnx"]
+            .map(|ending| WeightsFile::open(folder.path(&format!("{weights}.{ending}"))).unwrap());
+        assert_eq!(file.config(), read.config());
+        let graph = Graph::new(file.config()).unwrap().inference();
+        let (file, read) = (file.parameters(), read.parameters());
+        let mut integers = 0;
+        for node in graph.nodes() {
+            assert_eq!(file.map(&node.name), read.map(&node.name), "{}", node.name);
+            assert_eq!(file.units(&node.name), read.units(&node.name), "{}", node.name);
+            let (file, read) = (file.layer(&node.name).unwrap(), read.layer(&node.name).unwrap());
+            let (Some(file), Some(read)) = (&file, &read) else {
+                assert_eq!(file, read, "{}", node.name);
+                continue;
+            };
+            integers += 1;
+            assert_eq!(file.weights, read.weights, "{}", node.name);
+            for ((scale, bias), (own_scale, own_bias)) in
+                file.scale.iter().zip(&file.bias).zip(read.scale.iter().zip(&read.bias))
+            {
+                // A quotient and a product are rounded, and the bias to the unit of the sums.
+                assert!((scale - own_scale).abs() <= f32::EPSILON * scale, "{}: {scale}, {own_scale}", node.name);
+                assert!((bias - own_bias).abs() <= 0.51 * scale + f32::EPSILON * bias.abs(), "{}", node.name);
+            }
+        }
+        assert!(integers > 5, "{integers} layers of integers");
+    }
+    // Quantizing on the way is the same.
+    folder.run("export small.safetensors direct.onnx --int8 qdq").exits(0);
+    let (direct, free) = (model("direct.onnx"), model("free.onnx"));
+    let (direct, free) = (Model::parse(&direct).unwrap(), Model::parse(&free).unwrap());
+    assert!(direct.nodes == free.nodes && direct.initializers == free.initializers);
+    // From a model to a model.
+    folder.run("export measured.onnx again.onnx --int8 qdq").exits(0);
+    let (measured, again) = (model("measured.onnx"), model("again.onnx"));
+    assert!(Model::parse(&measured).unwrap().nodes == Model::parse(&again).unwrap().nodes);
+    folder.run("export measured.safetensors no.onnx").exits(2).says("8-bit integers").says("or --int8 qdq");
+    folder.run("export measured.safetensors no.onnx --int8 qdq --dtype f16").exits(2).says("cannot be used with");
+    assert!(!folder.path("no.onnx").exists());
 }
 
 /// Both segmentation networks, of a fixed size, of any size, and with probabilities.
