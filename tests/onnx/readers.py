@@ -9,9 +9,10 @@
 exports five networks with synthetic weights in each form, checks the files with ONNX's full checker and strict shape
 inference and with onnxslim, and has every program compute logits, which are compared with those of our engine. Each
 cell of the result, `readers.json` next to this file, is a largest difference or the reason why there is none;
-`docs/onnx.md` is written from it (`--page` writes only the page). Cells that are stored are not computed again, so that a
-run that was interrupted goes on; `--again` replaces those that `--networks`, `--forms` and `--readers` choose. ONNX
-Runtime and OpenVINO must read every form of every network.
+`docs/onnx.md` is written from it (`--page` writes only the page). Cells that are stored are not computed again, so
+that a run that was interrupted goes on; `--again` replaces those that `--networks`, `--forms` and `--readers` choose.
+ONNX Runtime and OpenVINO must read every form of every network. Of models of integers, nodes and initializers are
+counted before and after onnxslim; `int8.py` next to this file compares what they compute.
 
 A program runs in a process of its own: a crash is a result.
 """
@@ -203,11 +204,28 @@ def check(file, folded):
     assert initializers[1] >= initializers[0], f"onnxslim leaves {initializers[1]} of {initializers[0]} initializers"
 
 
+def slim_integers(file):
+    """Nodes and initializers of a model of integers, before and after onnxslim."""
+    import onnx
+    import onnxslim
+
+    onnx.checker.check_model(str(file), full_check=True)
+    model = onnx.load(file)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    before = len(model.graph.node), len(model.graph.initializer)
+    slim = onnxslim.slim(model)
+    return {
+        "nodes": [before[0], len(slim.graph.node)],
+        "initializers": [before[1], len(slim.graph.initializer)],
+    }
+
+
 def measure(arguments):
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         folder = Path(scratch)
         subprocess.run([arguments.reference, folder], check=True)
-        cells = json.loads(RESULT.read_text())["cells"] if RESULT.exists() else {}
+        stored = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        cells, integers = stored.get("cells", {}), stored.get("integers", {})
         for network in arguments.networks:
             for form in arguments.forms:
                 options, name, limit = FORMS[form]
@@ -228,16 +246,23 @@ def measure(arguments):
                         raise SystemExit(f"{reader} must read {network} as {form}: {row[reader]}")
                 for rest in folder.glob(f"{file.stem}*"):
                     rest.unlink()
-                write(cells)
+                write(cells, integers)
+            if arguments.again or network not in integers:
+                file = folder / f"{network}_int8.onnx"
+                command = [arguments.hardnet, "export", "-q", folder / f"{network}.safetensors", file, "--int8", "qdq"]
+                subprocess.run([*command, "--pipeline", "pil-bilinear"], check=True, stdout=subprocess.DEVNULL)
+                integers[network] = slim_integers(file)
+                file.unlink()
+                write(cells, integers)
 
 
-def write(cells):
+def write(cells, integers):
     """Stores what has been measured so far."""
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     locked = (Path(__file__).resolve().parent / "rten" / "Cargo.lock").read_text()
     versions["rten"] = re.search(r'name = "rten"\nversion = "(.+)"', locked)[1]
     result = {"command": "python tests/onnx/readers.py", "machine": platform.machine(), "versions": versions}
-    RESULT.write_text(json.dumps(result | {"cells": cells}, indent=1) + "\n")
+    RESULT.write_text(json.dumps(result | {"cells": cells, "integers": integers}, indent=1) + "\n")
 
 
 def cell(value, limit):
@@ -284,6 +309,11 @@ def page():
     if missing:
         listed = "; ".join(f"{network}: {', '.join(forms)}" for network, forms in missing.items())
         lines += ["", *textwrap.wrap(f"Not measured with every program: {listed}.", 118)]
+    if result.get("integers"):
+        titles = "| network, `--int8 qdq` | nodes | after onnxslim | initializers | after onnxslim |"
+        lines += ["", titles, "|---|---|---|---|---|"]
+        for network, counts in result["integers"].items():
+            lines.append(f"| {network} | {' | '.join(map(str, [*counts['nodes'], *counts['initializers']]))} |")
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     lines += ["", *textwrap.wrap(f"Versions: {versions}.", 118)]
     text = PAGE.read_text()

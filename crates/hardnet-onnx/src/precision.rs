@@ -6,7 +6,10 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::model::ElementType;
 
-/// Type of the weights and of all maps.
+/// Type of the weights and of all maps: what the model computes in.
+///
+/// It is not the type that a weights file stores its values in, which may be bf16, too: `Conv` takes bf16 from opset 22
+/// on, beyond what is written here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Precision {
