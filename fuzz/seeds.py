@@ -111,7 +111,7 @@ def onnx_models():
         return field(1, 8) + field(7, [*nodes, *tensors, values]) + field(8, field(2, 17))
 
     nodes = [conv, clip, pool, mean, flat, head]
-    norm = onnx_node("BatchNormalization", ["conv0", "b", "b", "b", "c"], "conv")
+    norm = onnx_node("BatchNormalization", ["conv0", "b", "b", "b", "e"], "conv")
     bare = onnx_node("Conv", ["x", "w"], "conv0", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
     matmul = onnx_node("MatMul", ["flat", "v"], "product") + onnx_node("Add", ["product", "c"], "y")
     external = field(13, [field(1, "location"), field(2, "../weights.bin")]) + field(14, 1)
@@ -170,7 +170,7 @@ def onnx_models():
         "quantized-units": joined + units,
         "quantized-zero-points": model([*unequal, mean, flat, head], [*weights, *block_integers]),
         "folded": model(nodes),
-        "normalized": model([bare, norm, *nodes[1:]]),
+        "normalized": model([bare, norm, *nodes[1:]], [*weights, small]),
         "matmul": model([*nodes[:-1], matmul]),
         "packed": model(nodes, [*weights[:-2], onnx_tensor("c", 2, data=field(4, bytes(8))), bounds]),
         "cycle": model([*nodes[:1], onnx_node("Clip", ["y", "zero", "six"], "clip"), *nodes[2:]]),

@@ -97,7 +97,7 @@ pub fn network(bytes: &[u8]) -> bool {
     true
 }
 
-/// Reads an ONNX model, and looks for two small networks in it. What is accepted has as many bytes as its tensors'
+/// Reads an ONNX model, and looks for three small networks in it. What is accepted has as many bytes as its tensors'
 /// shapes say, none of them twice in memory, and every parameter of the network.
 pub fn onnx(bytes: &[u8]) -> bool {
     let model = match Model::parse(bytes) {

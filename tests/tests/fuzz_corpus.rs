@@ -35,7 +35,7 @@ fn network() {
 
 #[test]
 fn onnx() {
-    replay("onnx", targets::onnx, 5);
+    replay("onnx", targets::onnx, 7);
 }
 
 #[test]
