@@ -27,7 +27,7 @@ fn main() -> Result<()> {
         Event::Retrying { why, pause } => println!("{why}; again in {:.1} s", pause.as_secs_f64()),
         _ => {}
     })?;
-    println!("{}: {} classes, SHA-256 {}", file.path().display(), file.config().classes(), file.sha256());
+    println!("{}: {} classes, SHA-256 {}", file.path().display(), file.config().classes(), file.sha256()?);
     let classifier = Classifier::builder().from_weights(file)?;
     println!("{classifier:?}, images of {0}x{0} pixels", classifier.image_size());
     Ok(())
