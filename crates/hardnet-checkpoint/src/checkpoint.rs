@@ -305,8 +305,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if bytes do not fit type and shape, or the file is
-    /// not in memory.
+    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if bytes do not fit type and shape, or the file
+    /// is not in memory.
     pub fn with_tensors(
         mut self,
         tensors: impl IntoIterator<Item = (String, Dtype, Vec<usize>, TensorBytes)>,

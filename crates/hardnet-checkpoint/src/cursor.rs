@@ -22,7 +22,7 @@ impl<'a> Cursor<'a> {
         Self { bytes, origin: 0, position, end: bytes.len() }
     }
 
-    /// A cursor at `position` in a file that may end at `end`. Of the file, only `bytes`, from `origin` on, are in memory.
+    /// A cursor at `position` in content that ends at `end`. Only `bytes`, from `origin` on, are in memory.
     pub(crate) fn of_part(bytes: &'a [u8], origin: usize, position: usize, end: usize) -> Self {
         Self { bytes, origin, position, end }
     }
