@@ -2,8 +2,8 @@
 //!
 //! A [`Recipe`] describes how to train, as data: optimizer, [`Schedule`], loss, augmentation. [`Recipe::upstream`],
 //! [`Recipe::notebook`] and, for segmentation, [`Recipe::fchardnet`] are the published ones. A [`Job`] adds network,
-//! images and device. A [`Trainer`] runs it epoch by epoch and saves its state in a [`RunFolder`], from which it resumes
-//! bit for bit, no matter where it was stopped. Progress is reported as [`Event`]s; the crate prints nothing.
+//! images and device. A [`Trainer`] runs it epoch by epoch and saves its state in a [`RunFolder`], from which it
+//! resumes bit for bit, no matter where it was stopped. Progress is reported as [`Event`]s; the crate prints nothing.
 
 mod average;
 mod balance;
