@@ -60,7 +60,7 @@ use crate::ops::depthwise::TAPS;
 use crate::quantization::QuantizedFilter;
 pub(crate) use pack::pack;
 
-/// Values of 16 bits of a chunk's inputs of a task at most: half of a level 2 cache, where filters and products are too.
+/// Values of 16 bits of a chunk's inputs of a task at most: half of a level 2 cache, which holds filters and products too.
 const TASK_VALUES: usize = 240 << 10;
 
 /// Blocks of input channels of a chunk at most.
