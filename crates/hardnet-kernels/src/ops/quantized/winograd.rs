@@ -19,9 +19,9 @@
 //! ```
 //!
 //! Inputs of 0 to 255 become values of at most 17,340, weights of at most 49 * 127: both fit 16 bits. Sums wrap around
-//! at 32 bits, so that `576 y` is known modulo 2^32. Times the inverse of 9 modulo 2^32, it is `64 y`, of which a shift
-//! gives `y` if it is less than 2^25. [`fits`] proves that for the weights of every output channel; layers of others
-//! are computed directly.
+//! at 32 bits, so that `576 y` is known modulo 2^32. Times the inverse of 9 modulo 2^32, it is `64 y`, and a shift
+//! gives `y` if it is less than 2^25. [`fits`] proves that for the weights of every output channel; other layers are
+//! computed directly.
 //!
 //! A task takes some tiles through all phases, for a [`Chunk`] of input channels after another:
 //!
@@ -60,7 +60,8 @@ use crate::ops::depthwise::TAPS;
 use crate::quantization::QuantizedFilter;
 pub(crate) use pack::pack;
 
-/// Values of 16 bits of a chunk's inputs of a task at most: half of a level 2 cache, which holds filters and products too.
+/// Values of 16 bits of a chunk's inputs of a task at most: half of a level 2 cache, which also holds filters and
+/// products.
 const TASK_VALUES: usize = 240 << 10;
 
 /// Blocks of input channels of a chunk at most.
