@@ -8,17 +8,26 @@
 
 use anyhow::{Result, bail};
 use hardnet::data::{DecodeLimits, Purpose, RandomStream, decode, encode_png};
-use hardnet::graph::{ParamInfo, SegmentationVariant};
+use hardnet::graph::{ParamInfo, ParamKind, SegmentationVariant};
 use hardnet::segmentation::{Segmentation, Segmenter, scenes};
 use hardnet::{Config, Metadata, params};
 
-/// Small random parameters.
+/// Random filters, and normalizations that change nothing.
 struct Untrained;
 
 impl params::Parameters for Untrained {
     fn values(&self, param: &ParamInfo) -> params::Result<Vec<f32>> {
-        let mut random = RandomStream::new(1, Purpose::Initialization, [param.count() as u32, 0]);
-        Ok((0..param.count()).map(|_| random.between(0.01, 0.2) as f32).collect())
+        let count = param.count();
+        Ok(match param.kind {
+            ParamKind::ConvWeight => {
+                // As He et al. (2015) propose: maps neither grow nor shrink from layer to layer.
+                let bound = (6.0 * param.shape[0] as f64 / count as f64).sqrt();
+                let mut random = RandomStream::new(1, Purpose::Initialization, [count as u32, 0]);
+                (0..count).map(|_| random.between(-bound, bound) as f32).collect()
+            }
+            ParamKind::NormWeight | ParamKind::RunningVar => vec![1.0; count],
+            _ => vec![0.0; count],
+        })
     }
 }
 
