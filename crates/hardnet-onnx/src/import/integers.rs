@@ -166,7 +166,7 @@ impl Layers<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Layer`] for a layer whose values are not those of the graph's.
+    /// [`Error::Layer`](crate::Error::Layer) for a layer whose values are not those of the graph's.
     pub fn integers(&self, graph: &Graph) -> Result<Vec<(ParamInfo, IntegerLayer)>> {
         let graph = graph.inference();
         let params = graph.params();
