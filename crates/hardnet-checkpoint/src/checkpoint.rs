@@ -265,7 +265,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor; [`Error::Read`] and [`Error::Truncated`] if the file is on disk and
+    /// [`Error::Index`] if the tensor does not exist; [`Error::Read`] and [`Error::Truncated`] if the file is on disk and
     /// can no longer be read.
     pub fn read(&self, index: usize) -> Result<Cow<'_, [u8]>, Error> {
         let (Some(info), Some(data)) = (self.tensors.get(index), self.data.get(index)) else {
@@ -305,7 +305,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if bytes do not fit type and shape, or the file
+    /// [`Error::Index`] if the tensor does not exist, [`Error::Tensor`] if bytes do not fit type and shape, or the file
     /// is not in memory.
     pub fn with_tensors(
         mut self,

@@ -42,7 +42,7 @@ impl Elements {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if there is no such tensor, [`Error::Tensor`] if it was taken before.
+    /// [`Error::Index`] if the tensor does not exist, [`Error::Tensor`] if it was taken before.
     pub fn take(&mut self, index: usize) -> Result<Vec<u8>, Error> {
         if self.parts.is_empty() || index >= self.parts.len() {
             return self.checkpoint.read(index).map(std::borrow::Cow::into_owned);

@@ -24,7 +24,7 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Option<Checkpoint> {
     let length = usize::try_from(length).ok()?;
     let source = Source::File { file: Mutex::new(file), length, path: path.to_owned() };
     let contents = contents(&source, options).ok()??;
-    // What a view of a storage reads may be more than it has, and views may share it. In memory that costs nothing.
+    // Views may share a storage, so that together they read more than the file has. In memory that costs nothing.
     let read = contents.entries.iter().try_fold(0_usize, |sum, entry| sum.checked_add(entry.data.range()?.len()))?;
     if read > length {
         return None;
