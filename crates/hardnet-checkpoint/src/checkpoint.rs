@@ -265,8 +265,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if the tensor does not exist; [`Error::Read`] and [`Error::Truncated`] if the file is on disk and
-    /// can no longer be read.
+    /// [`Error::Index`] if the tensor does not exist; [`Error::Read`] and [`Error::Truncated`] if the file is on disk
+    /// and can no longer be read.
     pub fn read(&self, index: usize) -> Result<Cow<'_, [u8]>, Error> {
         let (Some(info), Some(data)) = (self.tensors.get(index), self.data.get(index)) else {
             return Err(Error::Index { index, count: self.tensors.len() });
