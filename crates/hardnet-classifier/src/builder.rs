@@ -19,6 +19,7 @@ use crate::labels::Labels;
 use crate::network::{FileSource, Network, Source};
 use crate::precision::Precision;
 use crate::preprocessing::pipeline_of;
+use crate::weights::open_weights;
 
 /// Options of a [`Classifier`]; [`load`](Self::load) and its siblings build it.
 ///
@@ -189,7 +190,7 @@ impl ClassifierBuilder {
     ///
     /// [`Error::Source`] where the weights cannot be had, otherwise as [`from_weights`](Self::from_weights).
     pub fn from_pretrained(self, name: &str) -> Result<Classifier> {
-        let file = open(name, &self.weights)?;
+        let file = open_weights(name, &self.weights)?;
         self.from_weights(file)
     }
 
@@ -390,24 +391,4 @@ struct Prepared {
     pipeline: Pipeline,
     labels: Labels,
     taps: Vec<Tap>,
-}
-
-/// Opens the weights called `name`, downloaded first if no cache has them.
-#[cfg(feature = "hub")]
-fn open(name: &str, options: &WeightsOptions) -> Result<WeightsFile> {
-    Ok(hardnet_weights::open_with(name, options)?)
-}
-
-/// Opens the weights called `name`, which must be a file or part of the program.
-#[cfg(not(feature = "hub"))]
-fn open(name: &str, options: &WeightsOptions) -> Result<WeightsFile> {
-    use hardnet_weights::WeightsSource;
-
-    match name.parse()? {
-        WeightsSource::Path(path) => Ok(WeightsFile::open_with(path, options)?),
-        WeightsSource::Tag(entry) if entry.bundled => {
-            Ok(WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), options)?)
-        }
-        source => Err(hardnet_weights::Error::HubDisabled(source.to_string()).into()),
-    }
 }

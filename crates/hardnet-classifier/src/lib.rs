@@ -35,6 +35,7 @@ mod network;
 mod precision;
 mod preprocessing;
 mod stage;
+mod weights;
 
 pub use activation::ActivationMap;
 pub use builder::ClassifierBuilder;
@@ -49,3 +50,4 @@ pub use labels::Labels;
 pub use precision::{Precision, UnknownPrecision};
 pub use preprocessing::{PipelineOrigin, pipeline_of};
 pub use stage::{Stage, UnknownStage};
+pub use weights::open_weights;

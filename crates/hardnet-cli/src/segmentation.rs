@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hardnet_data::{Exif, JPEG_DECODER};
-use hardnet_segmentation::{ClassNames, InputSize, Palette, Protocol, Segmenter, Views, protocol_of};
+use hardnet_segmentation::{ClassNames, InputSize, LoadError, Palette, Protocol, Segmenter, Views, protocol_of};
 use serde::Serialize;
 
 use crate::failure::{Failure, Hinted, Result};
@@ -35,6 +35,25 @@ pub(crate) struct SegmentationModel {
     /// Name of the published network, or `custom`.
     pub(crate) name: String,
     pub(crate) weights: WeightsOrigin,
+}
+
+/// The remedy for images that are too small for the network, said once.
+#[derive(Default)]
+pub(crate) struct TooSmall(Option<usize>);
+
+impl TooSmall {
+    /// Looks at the error of an image.
+    pub(crate) fn add(&mut self, error: &LoadError) {
+        if let LoadError::Prepare { source, .. } = error {
+            self.0 = source.least_side().or(self.0);
+        }
+    }
+
+    pub(crate) fn tell(&self, printer: &Printer) {
+        if let Some(side) = self.0 {
+            printer.note(format_args!("hint: --input-size WIDTHxHEIGHT resizes all images, to at least {side}x{side}"));
+        }
+    }
 }
 
 /// Preprocessing in JSON. Field names are API.

@@ -27,6 +27,9 @@ pub enum Error {
         /// The weights.
         weights: String,
     },
+    /// Weights cannot be opened by their name.
+    #[error(transparent)]
+    Weights(Box<hardnet_classifier::Error>),
     /// A weights file cannot be read or does not fit its network.
     #[error(transparent)]
     Params(#[from] hardnet_params::Error),
@@ -60,4 +63,16 @@ pub enum Error {
         /// The weights.
         weights: String,
     },
+}
+
+impl Error {
+    /// The least height and width of a square input that the native engine computes, if this is the error of an input
+    /// that is too small.
+    pub fn least_side(&self) -> Option<usize> {
+        let Self::Network(error) = self else { return None };
+        match error.downcast_ref()? {
+            hardnet_engine::Error::Graph(hardnet_graph::Error::InputTooSmall { minimum, .. }) => Some(*minimum),
+            _ => None,
+        }
+    }
 }

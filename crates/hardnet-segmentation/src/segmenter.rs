@@ -29,7 +29,7 @@ pub use builder::{SegmenterBuilder, protocol_of};
 /// use hardnet_segmentation::Segmenter;
 ///
 /// # fn main() -> Result<(), hardnet_segmentation::Error> {
-/// let segmenter = Segmenter::load("hardnet70_cityscapes_model.pkl")?;
+/// let segmenter = Segmenter::from_pretrained("fc-hardnet70.upstream_cityscapes")?;
 /// for area in segmenter.segment("street.png")?.areas() {
 ///     println!("{:5.1} % {}", 100.0 * area.share, area.name);
 /// }
@@ -73,6 +73,19 @@ impl Segmenter {
     /// Returns the options of a segmenter to be built.
     pub fn builder() -> SegmenterBuilder {
         SegmenterBuilder::default()
+    }
+
+    /// Builds the segmenter of the weights called `name`: a tag such as `fc-hardnet70.upstream_cityscapes`, an address
+    /// `hf://owner/name[@revision][/file]`, or the path of a file.
+    ///
+    /// Weights are found and downloaded as by [`Classifier::from_pretrained`](hardnet_classifier::Classifier): only
+    /// paths work without the feature `hub`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SegmenterBuilder::from_pretrained`].
+    pub fn from_pretrained(name: &str) -> Result<Self> {
+        Self::builder().from_pretrained(name)
     }
 
     /// Builds the segmenter of a weights file: safetensors, PyTorch or Paddle.

@@ -2,8 +2,10 @@
 
 use hardnet_data::Image;
 use hardnet_graph::{Config, SegmentationVariant};
-use hardnet_params::{Metadata, synthetic::Synthetic};
-use hardnet_segmentation::{InputSize, Merge, Protocol, Segmenter, View, Views};
+use hardnet_params::synthetic::{self, Synthetic};
+use hardnet_params::{Metadata, WeightsOptions};
+use hardnet_segmentation::{Error, InputSize, Merge, Protocol, Segmenter, View, Views};
+use hardnet_testing::weights_file::{self, Encoding};
 
 fn image(width: usize, height: usize) -> Image {
     let level = |i: usize| (i * 31 % 251) as u8 ^ (i / 97) as u8;
@@ -66,4 +68,29 @@ fn a_classifier_is_not_a_segmentation_network() {
     let metadata = Metadata::new(Config::from(hardnet_graph::Variant::HarDNet39Ds));
     let error = Segmenter::builder().from_parameters(&metadata, &Synthetic).unwrap_err();
     assert_eq!(error.to_string(), "`parameters in memory` is not a segmentation network");
+}
+
+#[test]
+fn weights_are_found_by_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("street.safetensors");
+    let mut config = Config::from(SegmentationVariant::FcHarDNet70).with_classes(5);
+    config.blocks.truncate(2);
+    let metadata = serde_json::to_string(&Metadata::new(config.clone())).unwrap();
+    let bytes = weights_file::safetensors(synthetic::parameters(&config).unwrap(), Encoding::F32, Some(&metadata));
+    std::fs::write(&path, bytes).unwrap();
+    let segmenter = Segmenter::from_pretrained(path.to_str().unwrap()).unwrap();
+    assert_eq!((segmenter.classes().names.len(), segmenter.protocol().name()), (5, Some("fchardnet")));
+    let options = WeightsOptions::default().prefix("teacher");
+    let error = Segmenter::builder().weights_options(options).from_pretrained(path.to_str().unwrap()).unwrap_err();
+    assert!(matches!(error, Error::Weights(_)), "{error}");
+    assert!(matches!(Segmenter::from_pretrained("hf://a"), Err(Error::Weights(_))));
+}
+
+#[test]
+fn an_input_that_is_too_small_says_what_is_needed() {
+    let segmenter = segmenter(SegmentationVariant::FcHarDNet70, 19, Views::default());
+    let error = segmenter.segment(image(60, 200)).unwrap_err();
+    assert_eq!(error.least_side(), Some(61), "{error}");
+    assert!(segmenter.segment(image(61, 61)).is_ok());
 }

@@ -70,7 +70,7 @@
 //! ```no_run
 //! # #[cfg(feature = "data")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let segmenter = hardnet::Segmenter::load("hardnet70_cityscapes_model.pkl")?;
+//! let segmenter = hardnet::Segmenter::from_pretrained("fc-hardnet70.upstream_cityscapes")?;
 //! for area in segmenter.segment("street.png")?.areas() {
 //!     println!("{:5.1} % {}", 100.0 * area.share, area.name);
 //! }

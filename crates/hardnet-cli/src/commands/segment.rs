@@ -19,7 +19,7 @@ use crate::labels::classes;
 use crate::model::ModelArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::segmentation::{SegmentationModel, ViewArgs};
+use crate::segmentation::{SegmentationModel, TooSmall, ViewArgs};
 use crate::warnings::ImageWarnings;
 use images::Images;
 use journal::Journal;
@@ -181,7 +181,7 @@ fn segment(
     let mut progress = Progress::new(*printer, images.len());
     let mut warnings = ImageWarnings::default();
     let mut writer = Writer::new(&args.output, formats, images);
-    let mut outcome = Outcome::default();
+    let (mut outcome, mut too_small) = (Outcome::default(), TooSmall::default());
     let begun = Instant::now();
     let mut loading = model.segmenter.load_items(Arc::clone(&items), LoadOptions::default().workers(args.workers));
     for index in first..images.len() {
@@ -206,6 +206,7 @@ fn segment(
             }
             Err(error) => {
                 progress.suspend(|| printer.cause(&error));
+                too_small.add(&error);
                 journal.add_error(images.name(index), &error)?;
             }
         }
@@ -219,6 +220,7 @@ fn segment(
     }
     progress.finish();
     warnings.tell(printer);
+    too_small.tell(printer);
     outcome.times.total = begun.elapsed();
     Ok(outcome)
 }

@@ -144,10 +144,12 @@ fn unreadable_images_cost_only_themselves() {
         .run(&format!("{SEGMENT} -o out images"))
         .exits(2)
         .says("2 images could not be read, 0 allowed")
-        .says("2.png");
+        .says("2.png")
+        .says("hint: --input-size WIDTHxHEIGHT resizes all images, to at least");
     assert!(run.stdout.contains("masks  1 image in `out`"), "{run:?}");
     assert_eq!(lines(&folder.path("out/areas.jsonl")).len(), 1);
     folder.run(&format!("{SEGMENT} -o out images --force --allow-errors 2")).exits(0);
+    folder.run(&format!("{SEGMENT} -o out images --force --allow-errors 1 --input-size 64x48")).exits(0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use hardnet_classifier::open_weights;
 use hardnet_engine::PlanOptions;
 use hardnet_graph::{Config, LinkOrder};
 use hardnet_params::{Metadata, Parameters, WeightsFile, WeightsOptions};
@@ -92,8 +93,8 @@ impl SegmenterBuilder {
         self
     }
 
-    /// Sets what [`load`](Self::load) reads of a file: one dictionary of a checkpoint, the tensors below a prefix, a
-    /// network that the file must hold.
+    /// Sets what [`load`](Self::load) and [`from_pretrained`](Self::from_pretrained) read of a file: one dictionary of
+    /// a checkpoint, the tensors below a prefix, a network that the file must hold.
     pub fn weights_options(mut self, options: WeightsOptions) -> Self {
         self.weights = options;
         self
@@ -106,6 +107,16 @@ impl SegmenterBuilder {
     /// [`Error::Params`] where the file holds no such network, otherwise as [`from_weights`](Self::from_weights).
     pub fn load(self, path: impl AsRef<Path>) -> Result<Segmenter> {
         let file = WeightsFile::open_with(path, &self.weights)?;
+        self.from_weights(file)
+    }
+
+    /// Builds the segmenter of the weights called `name`, as [`Segmenter::from_pretrained`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] where the weights cannot be had, otherwise as [`from_weights`](Self::from_weights).
+    pub fn from_pretrained(self, name: &str) -> Result<Segmenter> {
+        let file = open_weights(name, &self.weights).map_err(|error| Error::Weights(Box::new(error)))?;
         self.from_weights(file)
     }
 

@@ -21,7 +21,7 @@ use crate::output::OutputFile;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::Seconds;
-use crate::segmentation::ViewArgs;
+use crate::segmentation::{TooSmall, ViewArgs};
 use crate::warnings::ImageWarnings;
 use data::Images;
 use report::{ImageLine, SegmentationReport};
@@ -105,7 +105,7 @@ pub(super) fn run(args: &EvalArgs, model: OpenedModel, printer: &Printer) -> Res
     let workers = args.workers.unwrap_or(LoadOptions::default().workers);
     let mut loading = segmenter.load_items(Arc::clone(&items), LoadOptions::default().workers(workers));
     let (begun, mut seconds) = (Instant::now(), Seconds::default());
-    let (mut errors, mut done, mut stopped) = (0, 0, false);
+    let (mut errors, mut done, mut stopped, mut too_small) = (0, 0, false, TooSmall::default());
     for (index, name) in images.names().enumerate() {
         let waited = Instant::now();
         let Some(loaded) = loading.next() else { break };
@@ -135,6 +135,7 @@ pub(super) fn run(args: &EvalArgs, model: OpenedModel, printer: &Printer) -> Res
             Err(error) => {
                 errors += 1;
                 progress.suspend(|| printer.cause(&error));
+                too_small.add(&error);
             }
         }
         done += 1;
@@ -148,6 +149,7 @@ pub(super) fn run(args: &EvalArgs, model: OpenedModel, printer: &Printer) -> Res
     drop(loading);
     progress.finish();
     warnings.tell(printer);
+    too_small.tell(printer);
     seconds.total = begun.elapsed().as_secs_f64();
     let report =
         SegmentationReport::new(&model, &images, &confusion, report::Run { workers, errors, done, seconds, stopped });
