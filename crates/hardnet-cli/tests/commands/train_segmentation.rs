@@ -1,13 +1,16 @@
 //! `hardnet train` of segmentation networks.
 
+use std::collections::HashMap;
 use std::fs;
 
+use hardnet_checkpoint::Checkpoint;
 use hardnet_data::encode_png;
+use hardnet_graph::Graph;
 use hardnet_segmentation::{cityscapes, scenes};
 use serde_json::Value;
 
 use super::segment::{draw_scenes, small_config};
-use super::support::Folder;
+use super::support::{Folder, weights};
 
 const TRAIN: &str = "train -o run --model net.toml --labels names.txt --images images --masks masks --hold-out 3 \
                      --epochs 2 -b 3 --crop-size 48x40 --threads 1 -j 1";
@@ -19,6 +22,13 @@ fn ready() -> Folder {
     folder.write("net.toml", small_config().to_toml());
     folder.write("names.txt", scenes::CLASSES.join("\n"));
     folder
+}
+
+/// The tensors of a weights file by name.
+fn tensors(folder: &Folder, file: &str) -> HashMap<String, Vec<u8>> {
+    let checkpoint = Checkpoint::open(folder.path(file)).unwrap();
+    let tensors = checkpoint.tensors().iter().enumerate();
+    tensors.map(|(index, tensor)| (tensor.name.clone(), checkpoint.read(index).unwrap().to_vec())).collect()
 }
 
 fn bytes(folder: &Folder, file: &str) -> Vec<u8> {
@@ -92,6 +102,57 @@ fn lists_cityscapes_and_encoders_are_taken() {
         .exits(0)
         .says("4 training images, 2 validation images")
         .says("the last layer of `listed/last.safetensors` has 5 classes; replacing it with a random one for 19");
+}
+
+/// The encoder of a classifier's or a backbone's file is taken where names and shapes agree; the rest is random.
+#[test]
+fn an_encoder_is_taken_from_weights_without_a_decoder() {
+    let folder = ready();
+    let encoder = small_config().without_head();
+    folder.write("encoder.safetensors", weights(&encoder, None));
+    let taken = Graph::new(&encoder).unwrap().params().len();
+    let all = Graph::new(&small_config()).unwrap().params().len();
+    let command = TRAIN.replace("--epochs 2", "--epochs 1 --lr 1e-30 --weight-decay 0 --weights encoder.safetensors");
+    let said = format!("{taken} of {all} parameters are those of `encoder.safetensors`, the others are random");
+    folder.run(&command).exits(0).says(&said);
+    // At such a learning rate, the weights of the run are those that it began with.
+    let [run, own] = ["run/last.safetensors", "encoder.safetensors"].map(|file| tensors(&folder, file));
+    for (name, values) in own.iter().filter(|(name, _)| name.ends_with("conv.weight")) {
+        assert_eq!(run.get(name), Some(values), "{name}");
+    }
+
+    folder.hardnet39ds();
+    let other = command.replace("encoder.safetensors", "hardnet39ds.safetensors");
+    folder.run(&other).exits(2).says("hardnet39ds.safetensors");
+}
+
+/// The network and the settings of the demonstration in docs/segmentation.md, on fewer scenes and for fewer epochs.
+#[test]
+fn the_demonstration_learns() {
+    let folder = Folder::new();
+    for (part, seed, count) in [("train", 1, 120), ("val", 2, 20)] {
+        for index in 0..count {
+            let scene = scenes::draw(seed, index, 192, 128);
+            folder.write(&format!("{part}/images/{index:05}.png"), encode_png(&scene.image).unwrap());
+            folder.write(&format!("{part}/masks/{index:05}.png"), scene.mask.encode_png());
+        }
+    }
+    folder.write("names.txt", scenes::CLASSES.join("\n"));
+    folder.write("scenes.toml", include_str!("../../../../examples/scenes.toml"));
+    folder
+        .run(
+            "train -o run --model scenes.toml --labels names.txt --images train/images --masks train/masks \
+             --val-images val/images --val-masks val/masks --epochs 3 -b 4 --crop-size 96x64 --lr 0.05 \
+             --random-scale 0.45,0.6 --input-size 96x64 --loss cross-entropy --threads 1",
+        )
+        .exits(0);
+    let report =
+        folder.run("eval --weights run/best.safetensors --images val/images --masks val/masks --json").exits(0).json();
+    let iou = |class: usize| report["classes"][class]["iou"].as_f64().unwrap();
+    // Sky and ground are most of a scene; the shapes take longer.
+    assert!(iou(0) > 0.8 && iou(1) > 0.75 && report["mean_iou"].as_f64().unwrap() > 0.38, "{report}");
+    folder.run("segment --weights run/best.safetensors -o masks --format overlay val/images").exits(0);
+    assert!(folder.path("masks/00019_overlay.png").is_file());
 }
 
 #[test]
