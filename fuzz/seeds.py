@@ -18,6 +18,7 @@ import struct
 import sys
 import tarfile
 import types
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -302,6 +303,45 @@ def checkpoints():
     return seeds
 
 
+def png(width, height, depth, color, rows, palette=b""):
+    """A PNG of one image part; `rows` has the packed samples of each row."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    image = zlib.compress(b"".join(b"\0" + row for row in rows), 9)
+    parts = [(b"IHDR", header), *([(b"PLTE", palette)] if palette else []), (b"IDAT", image), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def masks():
+    """Masks of 5 columns and 3 rows, and what is wrong with some of them."""
+    gray, colors, gray_alpha, rgba = 0, 2, 4, 6
+    rows = [bytes((x + y) % 5 for x in range(5)) for y in range(3)]
+    # The first classes of PASCAL VOC.
+    voc = [b"\0\0\0", b"\x80\0\0", b"\0\x80\0", b"\x80\x80\0", b"\0\0\x80"]
+    painted = [b"".join(voc[label] for label in row) for row in rows]
+    opaque = [b"".join(voc[label] + b"\xff" for label in row) for row in rows]
+    return {
+        "gray": png(5, 3, 8, gray, rows),
+        "gray4": png(5, 3, 4, gray, [b"\x01\x23\x40"] * 3),
+        "gray2": png(5, 3, 2, gray, [b"\x1b\x00"] * 3),
+        "gray1": png(5, 3, 1, gray, [b"\xa8"] * 3),
+        "ignored": png(5, 3, 8, gray, [b"\0\xff\1\2\3"] * 3),
+        "palette": png(5, 3, 8, 3, rows, b"".join(voc)),
+        "colors": png(5, 3, 8, colors, painted),
+        "opaque": png(5, 3, 8, rgba, opaque),
+        "gray_alpha": png(5, 3, 8, gray_alpha, [b"".join(bytes([label, 255]) for label in row) for row in rows]),
+        "transparent": png(5, 3, 8, gray_alpha, [b"\0\xff\1\0\2\xff\3\xff\4\xff"] * 3),
+        "no_class": png(5, 3, 8, gray, [b"\0\1\2\3\x09"] * 3),
+        "no_color": png(5, 3, 8, colors, [b"\1\2\3" * 5] * 3),
+        "gray16": png(5, 3, 16, gray, [b"\0\1" * 5] * 3),
+        "cut": png(5, 3, 8, gray, rows)[:-20],
+        "large": png(65536, 65536, 8, gray, rows),
+    }
+
+
 def main():
     for old in STORED.glob("*/*"):
         if not old.name.startswith("found-"):
@@ -352,6 +392,20 @@ def main():
     }
     for name, text in tables.items():
         store("kaggle", name, text.encode())
+
+    for name, content in masks().items():
+        store("mask", name, content)
+    texts = {
+        "table": "1 2 3 road\n4,5,6 sky\n7\t8\t9 a b\n0 0 0 ignored\n",
+        "in_order": "1 2 3\n4 5 6\n7 8 9\n",
+        "twice": "1 2 3 0\n1 2 3 1\n7 8 9 2\n",
+        "levels": "256 0 0 road\n",
+        "blanks": "a.png b.png\n\nc.jpg d.png\n",
+        "tabs": "a b.png\tc d.png\r\n",
+        "three": "a.png b.png c.png\n",
+    }
+    for name, text in texts.items():
+        store("mask_text", name, text.encode())
 
     def prediction(name, label, index, **others):
         top = [{"index": index, "name": f"class {index}", "probability": 0.5}]

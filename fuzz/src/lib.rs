@@ -20,6 +20,7 @@ use hardnet_onnx::{Layers, Model};
 use hardnet_params::{
     Error as ParamsError, Examined, Parameters as _, QuantizedParameters as _, WeightsFile, WeightsOptions, examine,
 };
+use hardnet_segmentation::{IGNORED, LabelTable, MaskReader, Palette, list_pairs};
 use tempfile::TempDir;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
@@ -402,6 +403,39 @@ pub fn idx(bytes: &[u8]) -> bool {
             assert!(sample.label().is_some_and(|label| (label as usize) < CLASSES), "{sample:?}");
         }
         !dataset.samples.is_empty()
+    })
+}
+
+/// Reads a mask of five classes, by numbers or PASCAL VOC's colors.
+pub fn mask(bytes: &[u8]) -> bool {
+    let reader = MaskReader::new(LabelTable::indices(5)).palette(Palette::voc(5));
+    let mask = match reader.decode(bytes) {
+        Ok(mask) => mask,
+        Err(error) => return refused(&error),
+    };
+    assert_eq!(mask.labels().len(), mask.width() * mask.height());
+    assert!(mask.labels().iter().all(|&label| label < 5 || label == IGNORED));
+    assert!(reader.decode(&mask.encode_png()).is_ok_and(|again| again == mask), "what is written is read again");
+    true
+}
+
+/// Reads a table of the colors of three classes, and a list of images and masks.
+pub fn mask_text(bytes: &[u8]) -> bool {
+    FOLDER.with(|folder| {
+        let path = folder.write("text", bytes);
+        let is_table = match Palette::read(&path, &["road", "sky", "a b"]) {
+            Ok(palette) => {
+                assert_eq!(palette.len(), 3);
+                assert!((0..3).all(|class| palette.class(palette.color(class)) == Some(class)));
+                true
+            }
+            Err(error) => refused(&error),
+        };
+        let is_list = match list_pairs(Path::new("root"), &path) {
+            Ok(pairs) => !pairs.is_empty(),
+            Err(error) => refused(&error),
+        };
+        is_table || is_list
     })
 }
 

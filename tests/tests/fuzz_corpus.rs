@@ -79,6 +79,16 @@ fn idx() {
 }
 
 #[test]
+fn mask() {
+    replay("mask", targets::mask, 9);
+}
+
+#[test]
+fn mask_text() {
+    replay("mask_text", targets::mask_text, 4);
+}
+
+#[test]
 fn image() {
     replay("image", targets::image, 149);
 }
