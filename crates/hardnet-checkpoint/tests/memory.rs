@@ -1,39 +1,15 @@
 //! Opening and reading take at most twice the file, whatever the file says of itself.
 //!
 //! Memory is counted by an allocator of this test program, which has one test so that nothing else is counted.
-#![allow(unsafe_code, reason = "an allocator that counts cannot be written without it")]
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use hardnet_checkpoint::{Checkpoint, ReadOptions};
+use hardnet_testing::memory::{CountingAllocator, peak};
 use support::{Member, Pickle, archive, fixtures, legacy};
 
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is handed to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`, and `alloc` above took the block from `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Peak memory beyond `bytes` while they are opened and read, tensor by tensor.
 fn extra(bytes: Vec<u8>) -> usize {
@@ -44,14 +20,6 @@ fn extra(bytes: Vec<u8>) -> usize {
             }
         }
     })
-}
-
-/// Peak memory beyond that of now while `run` runs.
-fn peak(run: impl FnOnce()) -> usize {
-    let before = NOW.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    run();
-    PEAK.load(Ordering::Relaxed) - before
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod file_host;
 pub mod golden;
 pub mod hub_host;
+pub mod memory;
 pub mod server;
 pub mod torch_file;
 pub mod weights_file;
