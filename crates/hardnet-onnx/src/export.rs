@@ -55,7 +55,7 @@ impl Export {
         Ok(Self { model, layout, sources, precision: options.precision })
     }
 
-    /// What the file will hold.
+    /// The model that the file will hold.
     pub fn model(&self) -> &Model<'static> {
         &self.model
     }

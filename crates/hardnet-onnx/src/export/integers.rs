@@ -78,7 +78,7 @@ pub struct IntegerLayer {
     pub bias: Vec<f32>,
 }
 
-/// What a convolution in integers reads.
+/// The input of a convolution in integers.
 struct Read {
     map: String,
     scale: f32,

@@ -1,7 +1,7 @@
 //! Maps and weights of integers: pairs of `QuantizeLinear` and `DequantizeLinear` in a model.
 //!
-//! What is accepted is a network whose maps of bytes have one scale wherever they are joined, so that a concatenation
-//! rounds nothing. Programs that quantize tensor by tensor write other models; these are refused.
+//! A network is accepted if its maps of bytes have one scale wherever they are joined, so that a concatenation rounds
+//! nothing. Programs that quantize tensor by tensor write other models; these are refused.
 
 use hardnet_graph::{Graph, Op, Padding, ParamInfo, ParamKind};
 
@@ -26,7 +26,7 @@ pub(super) struct Scaled<'m> {
     pub(super) scale: &'m Tensor<'m>,
 }
 
-/// What weights of integers have beside them.
+/// The scales of a layer with weights of integers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Integers<'m> {
     /// The scales of the weights.

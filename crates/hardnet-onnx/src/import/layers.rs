@@ -72,7 +72,7 @@ pub(super) struct Piece {
     pub(super) read: Option<Bytes>,
 }
 
-/// What a layer reads.
+/// An input of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Image,
@@ -88,7 +88,7 @@ pub(super) enum Flow {
     Bytes(Vec<Piece>, Bytes),
     /// Probabilities.
     Probabilities,
-    /// What this reader does not follow, such as arithmetic of shapes, by the node that wrote it.
+    /// A value that this reader does not follow, such as a shape, by the operator that wrote it.
     Other(String),
 }
 
@@ -459,7 +459,7 @@ impl<'m> Walk<'m> {
         Ok(Flow::Maps(all))
     }
 
-    /// What makes a list of the means of channels.
+    /// A node that makes a list of the means of channels.
     fn flatten(&mut self, node: &Node<'_>) -> Result<Flow> {
         match self.maps(node, 0) {
             Ok(&[piece @ Piece { source: Source::Layer(at), .. }])

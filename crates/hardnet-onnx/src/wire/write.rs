@@ -67,7 +67,7 @@ impl Message {
 /// A file that is laid out but for the elements of its tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
-    /// What comes before each tensor's elements, each with the length of these.
+    /// The bytes before each tensor's elements, each with the length of these.
     tensors: Vec<(Vec<u8>, u64)>,
     end: Vec<u8>,
 }

@@ -202,7 +202,7 @@ impl Check<'_> {
         }
     }
 
-    /// What must hold among the maps.
+    /// Checks the maps against each other.
     fn maps(&mut self, graph: &Graph, integers: &HashSet<NodeId>, quantization: &Quantization) {
         let map = |id: NodeId| quantization.maps.get(&graph.nodes()[id].name);
         let mut names = HashSet::new();

@@ -12,7 +12,7 @@ pub(super) struct Field<'a> {
     pub(super) offset: usize,
 }
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Payload<'a> {
     Varint(u64),
