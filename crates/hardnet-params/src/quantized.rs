@@ -73,7 +73,7 @@ impl QuantizedLayer {
 pub struct ChannelUnits {
     /// The unit of each channel.
     pub scale: Vec<f32>,
-    /// What zero stands for in each channel.
+    /// The value that zero stands for in each channel.
     pub offset: Vec<f32>,
 }
 
@@ -105,6 +105,15 @@ pub trait QuantizedParameters: Parameters {
     ///
     /// Where the source cannot be read.
     fn layer(&self, node: &str) -> Result<Option<QuantizedLayer>>;
+
+    /// Whether the layer of the node named `node` is quantized.
+    ///
+    /// # Errors
+    ///
+    /// Where the source cannot be read.
+    fn has_integers(&self, node: &str) -> Result<bool> {
+        Ok(self.layer(node)?.is_some())
+    }
 
     /// The units of the channels of the map that the node named `node` writes; none where they are the network's.
     fn units(&self, node: &str) -> Option<ChannelUnits> {

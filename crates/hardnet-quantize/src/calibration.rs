@@ -154,7 +154,7 @@ impl Calibration {
     }
 
     /// Ranges by `method`, and measured moments.
-    pub(crate) fn statistics(&self, network: &Network, method: RangeMethod) -> Result<Vec<Option<Statistics>>> {
+    pub(crate) fn statistics(&self, network: &Network<'_>, method: RangeMethod) -> Result<Vec<Option<Statistics>>> {
         if self.images == 0 {
             return Err(Error::NoImages);
         }

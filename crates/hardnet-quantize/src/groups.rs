@@ -5,7 +5,7 @@ use hardnet_graph::NodeId;
 use crate::network::{Network, Role};
 
 /// For each node, the first node of its group.
-pub(crate) fn of(network: &Network) -> Vec<NodeId> {
+pub(crate) fn of(network: &Network<'_>) -> Vec<NodeId> {
     let mut groups = Groups { parents: (0..network.roles.len()).collect() };
     for (id, node) in network.graph.nodes().iter().enumerate() {
         for pair in node.inputs.windows(2) {

@@ -1,7 +1,7 @@
 //! A convolution in integers.
 
 use hardnet_graph::{Conv, NodeId};
-use hardnet_params::QuantizedLayer;
+use hardnet_params::{QuantizedLayer, Result};
 
 use crate::network::Network;
 use crate::options::QuantizeOptions;
@@ -24,14 +24,15 @@ pub(crate) struct IntegerConv {
 
 /// The convolution `id`, whose inputs have the scale `scale`.
 pub(crate) fn conv(
-    network: &Network,
+    network: &Network<'_>,
     (id, conv): (NodeId, &Conv),
     scale: f32,
     statistics: &[Option<Statistics>],
     all: &[Units],
     options: &QuantizeOptions,
-) -> IntegerConv {
+) -> Result<IntegerConv> {
     let layer = network.layers[id].as_ref().expect("a convolution has parameters");
+    let stored = network.weights(id)?;
     let (inputs, outputs) = (units::read(network, id, all), &all[id]);
     // Mean and variance of the inputs in their units.
     let moments = concatenated(network, id, statistics).and_then(|statistics| statistics.moments);
@@ -47,14 +48,14 @@ pub(crate) fn conv(
         variance + share * mean * mean + 1e-9
     };
     let taps = conv.kernel.0 * conv.kernel.1;
-    let length = layer.weights.len() / outputs.scale.len();
+    let length = stored.len() / outputs.scale.len();
     let mut done = IntegerConv {
-        layer: QuantizedLayer::new(Vec::with_capacity(layer.weights.len()), Vec::new(), Vec::new()),
+        layer: QuantizedLayer::new(Vec::with_capacity(stored.len()), Vec::new(), Vec::new()),
         clipped: 0,
         signal: 0.0,
         noise: 0.0,
     };
-    for (output, stored) in layer.weights.chunks_exact(length).enumerate() {
+    for (output, stored) in stored.chunks_exact(length).enumerate() {
         let read = network.channels_read(id, conv, output);
         let (unit, factor) = (outputs.scale[output], layer.scale[output]);
         let channels = || read.clone().flat_map(|channel| std::iter::repeat_n(channel, taps));
@@ -79,7 +80,7 @@ pub(crate) fn conv(
         done.layer.scale.push((row.scale * f64::from(scale)) as f32);
         done.layer.bias.push(bias as f32);
     }
-    done
+    Ok(done)
 }
 
 #[cfg(test)]

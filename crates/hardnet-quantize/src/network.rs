@@ -1,5 +1,7 @@
 //! The network that is quantized: which nodes compute in integers, and their parameters.
 
+use std::borrow::Cow;
+
 use hardnet_graph::{
     BatchNorm, Conv, Graph, Grouping, Node, NodeId, Op, ParamInfo, ParamKind, Pointwise, Pool, PoolKind,
 };
@@ -34,8 +36,8 @@ impl Role {
 /// Parameters of a convolution with its normalization, or of a linear layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
-    /// As stored.
-    pub(crate) weights: Vec<f32>,
+    /// As stored, unless they are read again whenever they are needed.
+    weights: Option<Vec<f32>>,
     /// Of each output channel, of the normalization after it.
     pub(crate) scale: Vec<f64>,
     /// The bias, of a convolution that of its normalization.
@@ -47,18 +49,19 @@ pub(crate) struct Layer {
 }
 
 /// A graph without dropouts, with its parameters.
-#[derive(Debug)]
-pub(crate) struct Network {
+pub(crate) struct Network<'a> {
     pub(crate) graph: Graph,
     pub(crate) params: Vec<ParamInfo>,
     pub(crate) roles: Vec<Role>,
     pub(crate) layers: Vec<Option<Layer>>,
     /// The nodes that read each node.
     pub(crate) readers: Vec<Vec<NodeId>>,
+    parameters: &'a dyn Parameters,
 }
 
-impl Network {
-    pub(crate) fn new(graph: &Graph, parameters: &dyn Parameters) -> Result<Self> {
+impl<'a> Network<'a> {
+    /// The network of `graph`. Its weights are held, or read again each time.
+    pub(crate) fn new(graph: &Graph, parameters: &'a dyn Parameters, holds_weights: bool) -> Result<Self> {
         let graph = graph.inference();
         let params = graph.params();
         let mut roles: Vec<Role> = Vec::with_capacity(graph.nodes().len());
@@ -69,14 +72,34 @@ impl Network {
         for (id, node) in graph.nodes().iter().enumerate() {
             node.inputs.iter().for_each(|&input| readers[input].push(id));
         }
-        let reader = Reader { params: &params, parameters };
+        let reader = Reader { params: &params, parameters, holds_weights };
         let layer = |(id, node): (NodeId, &Node)| match node.op {
             Op::Conv(_) => reader.conv(id, node.after.norm.unwrap_or_default()).map(Some),
             Op::Linear { .. } => reader.linear(id).map(Some),
             _ => Ok(None),
         };
-        let layers = graph.nodes().iter().enumerate().map(layer).collect::<Result<_>>()?;
-        Ok(Self { graph, params, roles, layers, readers })
+        let layers = graph.nodes().iter().enumerate().map(layer).collect::<hardnet_params::Result<_>>()?;
+        Ok(Self { graph, params, roles, layers, readers, parameters })
+    }
+
+    /// The weights of a layer as stored.
+    pub(crate) fn weights(&self, id: NodeId) -> hardnet_params::Result<Cow<'_, [f32]>> {
+        if let Some(weights) = self.layers[id].as_ref().and_then(|layer| layer.weights.as_ref()) {
+            return Ok(Cow::Borrowed(weights));
+        }
+        let reader = Reader { params: &self.params, parameters: self.parameters, holds_weights: false };
+        let kind = match self.node(id).op {
+            Op::Linear { .. } => ParamKind::LinearWeight,
+            _ => ParamKind::ConvWeight,
+        };
+        reader.values(id, kind).map(Cow::Owned)
+    }
+
+    /// Number of the weights of a layer.
+    pub(crate) fn weight_count(&self, id: NodeId) -> usize {
+        let weights = [ParamKind::ConvWeight, ParamKind::LinearWeight];
+        let own = self.params.iter().filter(|param| param.node == id && weights.contains(&param.kind));
+        own.map(ParamInfo::count).sum()
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {
@@ -150,10 +173,11 @@ pub(crate) fn is_max(pool: &Pool) -> bool {
 struct Reader<'a> {
     params: &'a [ParamInfo],
     parameters: &'a dyn Parameters,
+    holds_weights: bool,
 }
 
 impl Reader<'_> {
-    fn conv(&self, node: NodeId, norm: BatchNorm) -> Result<Layer> {
+    fn conv(&self, node: NodeId, norm: BatchNorm) -> hardnet_params::Result<Layer> {
         let [gamma, beta, mean, variance] =
             [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
                 .map(|kind| self.values(node, kind));
@@ -164,26 +188,31 @@ impl Reader<'_> {
         let normal = || beta.iter().zip(&gamma).map(|(&beta, &gamma)| (f64::from(beta), f64::from(gamma).abs()));
         let normal = (!made_up).then(|| normal().collect());
         let norm = vec![gamma, beta, mean, variance];
-        Ok(Layer { weights: self.values(node, ParamKind::ConvWeight)?, scale, shift, norm, normal })
+        Ok(Layer { weights: self.weights(node, ParamKind::ConvWeight)?, scale, shift, norm, normal })
     }
 
-    fn linear(&self, node: NodeId) -> Result<Layer> {
+    fn linear(&self, node: NodeId) -> hardnet_params::Result<Layer> {
         let shift: Vec<f64> = self.values(node, ParamKind::LinearBias)?.into_iter().map(f64::from).collect();
-        let weights = self.values(node, ParamKind::LinearWeight)?;
+        let weights = self.weights(node, ParamKind::LinearWeight)?;
         Ok(Layer { weights, scale: vec![1.0; shift.len()], shift, norm: Vec::new(), normal: None })
     }
 
-    fn values(&self, node: NodeId, kind: ParamKind) -> Result<Vec<f32>> {
+    /// Weights that are held.
+    fn weights(&self, node: NodeId, kind: ParamKind) -> hardnet_params::Result<Option<Vec<f32>>> {
+        self.holds_weights.then(|| self.values(node, kind)).transpose()
+    }
+
+    fn values(&self, node: NodeId, kind: ParamKind) -> hardnet_params::Result<Vec<f32>> {
         let wanted = |param: &&ParamInfo| param.node == node && param.kind == kind;
         let param = self.params.iter().find(wanted).expect("a node has the parameters of its operation");
         let values = self.parameters.values(param)?;
         if values.len() != param.count() {
             let (name, expected) = (param.name.clone(), param.count());
-            return Err(hardnet_params::Error::Parameter { name, expected, found: values.len() }.into());
+            return Err(hardnet_params::Error::Parameter { name, expected, found: values.len() });
         }
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(values),
-            false => Err(hardnet_params::Error::NotFinite { name: param.name.clone() }.into()),
+            false => Err(hardnet_params::Error::NotFinite { name: param.name.clone() }),
         }
     }
 }

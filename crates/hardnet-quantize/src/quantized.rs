@@ -34,9 +34,9 @@ pub struct Quantized {
 /// [`Error::NoStatistics`](crate::Error::NoStatistics) where ranges are not known without images,
 /// [`Error::Params`](crate::Error::Params) for parameters that cannot be read or are not finite.
 pub fn quantize(graph: &Graph, parameters: &dyn Parameters, options: &QuantizeOptions) -> Result<Quantized> {
-    let network = Network::new(graph, parameters)?;
+    let network = Network::new(graph, parameters, true)?;
     let statistics = statistics::without_images(&network, options)?;
-    Ok(assemble(&network, &statistics, options))
+    Ok(Assembly::new(network, statistics, options)?.quantized()?)
 }
 
 /// As [`quantize`], with ranges and means that were measured on images.
@@ -52,61 +52,86 @@ pub fn quantize_calibrated(
     method: RangeMethod,
     options: &QuantizeOptions,
 ) -> Result<Quantized> {
-    let network = Network::new(graph, parameters)?;
+    let network = Network::new(graph, parameters, true)?;
     let statistics = calibration.statistics(&network, method)?;
-    Ok(assemble(&network, &statistics, options))
+    Ok(Assembly::new(network, statistics, options)?.quantized()?)
 }
 
-fn assemble(network: &Network, statistics: &[Option<Statistics>], options: &QuantizeOptions) -> Quantized {
-    let units = units::choose(network, statistics, options);
-    let maps = maps(network, statistics, &units, options);
-    let mut quantized = Quantized {
-        maps: HashMap::new(),
-        units: HashMap::new(),
-        layers: HashMap::new(),
-        values: HashMap::new(),
-        report: Vec::new(),
-    };
-    for (id, node) in network.graph.nodes().iter().enumerate() {
-        if let Some(map) = maps[id] {
-            quantized.maps.insert(node.name.clone(), map);
-        }
-        if !units[id].is_none() {
-            let f32s = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
-            let units = ChannelUnits::new(f32s(&units[id].scale), f32s(&units[id].offset));
-            quantized.units.insert(node.name.clone(), units);
-        }
-        let mut integers = None;
-        match &network.roles[id] {
-            Role::Integer(conv) => {
-                let scale = maps[node.inputs[0]].expect("integer layers read bytes").scale;
-                integers = Some(integers::conv(network, (id, conv), scale, statistics, &units, options));
-            }
-            Role::Float(_) => {
-                for (param, values) in float_conv(network, id, &units[id]) {
-                    quantized.values.insert(param.name.clone(), values);
-                }
-            }
-            Role::Linear => {
-                for (param, values) in linear(network, id, &units::read(network, id, &units)) {
-                    quantized.values.insert(param.name.clone(), values);
-                }
-            }
-            Role::Image | Role::Pool(_) | Role::Mean => {}
-        }
-        if let (Some(map), Some(statistics)) = (maps[id], &statistics[id]) {
-            quantized.report.push(report(network, id, map, statistics, integers.as_ref()));
-        }
-        if let Some(integers) = integers {
-            quantized.layers.insert(node.name.clone(), integers.layer);
+/// A network with all that its quantized layers follow from.
+pub(crate) struct Assembly<'a> {
+    pub(crate) network: Network<'a>,
+    statistics: Vec<Option<Statistics>>,
+    units: Vec<Units>,
+    pub(crate) maps: Vec<Option<MapQuantization>>,
+    options: QuantizeOptions,
+}
+
+impl<'a> Assembly<'a> {
+    pub(crate) fn new(
+        network: Network<'a>,
+        statistics: Vec<Option<Statistics>>,
+        options: &QuantizeOptions,
+    ) -> hardnet_params::Result<Self> {
+        let units = units::choose(&network, &statistics, options)?;
+        let maps = maps(&network, &statistics, &units, options);
+        Ok(Self { network, statistics, units, maps, options: *options })
+    }
+
+    /// The units of a map, if they are not the network's.
+    pub(crate) fn units(&self, id: NodeId) -> Option<ChannelUnits> {
+        let units = &self.units[id];
+        let f32s = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
+        (!units.is_none()).then(|| ChannelUnits::new(f32s(&units.scale), f32s(&units.offset)))
+    }
+
+    /// A layer of integers; none if it is another one.
+    pub(crate) fn integers(&self, id: NodeId) -> hardnet_params::Result<Option<IntegerConv>> {
+        let Role::Integer(conv) = &self.network.roles[id] else { return Ok(None) };
+        let scale = self.maps[self.network.node(id).inputs[0]].expect("integer layers read bytes").scale;
+        integers::conv(&self.network, (id, conv), scale, &self.statistics, &self.units, &self.options).map(Some)
+    }
+
+    /// The parameters of a layer that stays in f32.
+    pub(crate) fn floats(&self, id: NodeId) -> hardnet_params::Result<Vec<(&ParamInfo, Vec<f32>)>> {
+        match &self.network.roles[id] {
+            Role::Float(_) => float_conv(&self.network, id, &self.units[id]),
+            Role::Linear => linear(&self.network, id, &units::read(&self.network, id, &self.units)),
+            Role::Image | Role::Pool(_) | Role::Mean | Role::Integer(_) => Ok(Vec::new()),
         }
     }
-    quantized
+
+    /// All layers.
+    fn quantized(&self) -> hardnet_params::Result<Quantized> {
+        let mut quantized = Quantized {
+            maps: HashMap::new(),
+            units: HashMap::new(),
+            layers: HashMap::new(),
+            values: HashMap::new(),
+            report: Vec::new(),
+        };
+        for (id, node) in self.network.graph.nodes().iter().enumerate() {
+            if let Some(map) = self.maps[id] {
+                quantized.maps.insert(node.name.clone(), map);
+            }
+            if let Some(units) = self.units(id) {
+                quantized.units.insert(node.name.clone(), units);
+            }
+            let integers = self.integers(id)?;
+            quantized.values.extend(self.floats(id)?.into_iter().map(|(param, values)| (param.name.clone(), values)));
+            if let (Some(map), Some(statistics)) = (self.maps[id], &self.statistics[id]) {
+                quantized.report.push(report(&self.network, id, map, statistics, integers.as_ref()));
+            }
+            if let Some(integers) = integers {
+                quantized.layers.insert(node.name.clone(), integers.layer);
+            }
+        }
+        Ok(quantized)
+    }
 }
 
 /// How each node's map is read.
 fn maps(
-    network: &Network,
+    network: &Network<'_>,
     statistics: &[Option<Statistics>],
     units: &[Units],
     options: &QuantizeOptions,
@@ -139,7 +164,11 @@ fn maps(
 }
 
 /// The parameters of a convolution that stays in f32 and writes its map in `units`.
-fn float_conv<'a>(network: &'a Network, id: NodeId, units: &Units) -> Vec<(&'a ParamInfo, Vec<f32>)> {
+fn float_conv<'a>(
+    network: &'a Network<'_>,
+    id: NodeId,
+    units: &Units,
+) -> hardnet_params::Result<Vec<(&'a ParamInfo, Vec<f32>)>> {
     let layer = network.layers[id].as_ref().expect("a convolution has parameters");
     let in_units = |values: &[f32], offsets: &[f64]| {
         let values = values.iter().zip(&units.scale).zip(offsets);
@@ -151,17 +180,22 @@ fn float_conv<'a>(network: &'a Network, id: NodeId, units: &Units) -> Vec<(&'a P
             ParamKind::NormBias => in_units(&layer.norm[1], &units.offset),
             ParamKind::RunningMean => layer.norm[2].clone(),
             ParamKind::RunningVar => layer.norm[3].clone(),
-            _ => layer.weights.clone(),
+            _ => network.weights(id)?.into_owned(),
         };
-        (param, values)
+        Ok((param, values))
     });
     read.collect()
 }
 
 /// The parameters of the classifier, which reads a map in `units`.
-fn linear<'a>(network: &'a Network, id: NodeId, units: &Units) -> Vec<(&'a ParamInfo, Vec<f32>)> {
+fn linear<'a>(
+    network: &'a Network<'_>,
+    id: NodeId,
+    units: &Units,
+) -> hardnet_params::Result<Vec<(&'a ParamInfo, Vec<f32>)>> {
     let layer = network.layers[id].as_ref().expect("a linear layer has parameters");
-    let features = layer.weights.len() / layer.shift.len();
+    let weights = network.weights(id)?;
+    let features = weights.len() / layer.shift.len();
     let pixels = (features / units.scale.len().max(1)).max(1);
     let own = network.params.iter().filter(|param| param.node == id);
     let read = own.map(|param| {
@@ -169,21 +203,21 @@ fn linear<'a>(network: &'a Network, id: NodeId, units: &Units) -> Vec<(&'a Param
             ParamKind::LinearWeight => {
                 let unit =
                     |(at, &weight): (usize, &f32)| (f64::from(weight) * units.scale[at % features / pixels]) as f32;
-                layer.weights.iter().enumerate().map(unit).collect()
+                weights.iter().enumerate().map(unit).collect()
             }
             _ => {
                 let offset = |(at, &weight): (usize, &f32)| f64::from(weight) * units.offset[at / pixels];
-                let rows = layer.weights.chunks_exact(features).zip(&layer.shift);
+                let rows = weights.chunks_exact(features).zip(&layer.shift);
                 rows.map(|(row, bias)| (bias + row.iter().enumerate().map(offset).sum::<f64>()) as f32).collect()
             }
         };
         (param, values)
     });
-    read.collect()
+    Ok(read.collect())
 }
 
 fn report(
-    network: &Network,
+    network: &Network<'_>,
     id: NodeId,
     map: MapQuantization,
     statistics: &Statistics,
@@ -203,7 +237,7 @@ fn report(
             statistics.high.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         ],
         spread: widest / narrowest.max(1e-6),
-        weights: network.layers[id].as_ref().map_or(0, |layer| layer.weights.len()),
+        weights: network.weight_count(id),
         clipped: integers.map_or(0, |integers| integers.clipped),
         weights_db: integers
             .filter(|integers| integers.noise > 0.0 && integers.signal > 0.0)

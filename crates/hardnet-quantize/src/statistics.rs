@@ -26,7 +26,7 @@ impl Statistics {
 }
 
 /// The statistics that activations and normalizations tell of each map; none of the image and of the classifier.
-pub(crate) fn without_images(network: &Network, options: &QuantizeOptions) -> Result<Vec<Option<Statistics>>> {
+pub(crate) fn without_images(network: &Network<'_>, options: &QuantizeOptions) -> Result<Vec<Option<Statistics>>> {
     let mut all: Vec<Option<Statistics>> = Vec::with_capacity(network.roles.len());
     for (id, role) in network.roles.iter().enumerate() {
         all.push(match role {
@@ -40,12 +40,17 @@ pub(crate) fn without_images(network: &Network, options: &QuantizeOptions) -> Re
 }
 
 /// The statistics of what the node `id` reads.
-pub(crate) fn concatenated(network: &Network, id: NodeId, all: &[Option<Statistics>]) -> Option<Statistics> {
+pub(crate) fn concatenated(network: &Network<'_>, id: NodeId, all: &[Option<Statistics>]) -> Option<Statistics> {
     let inputs = network.node(id).inputs.iter().map(|&input| all[input].as_ref());
     inputs.collect::<Option<Vec<_>>>().map(|parts| Statistics::join(&parts))
 }
 
-fn conv(network: &Network, id: NodeId, all: &[Option<Statistics>], options: &QuantizeOptions) -> Result<Statistics> {
+fn conv(
+    network: &Network<'_>,
+    id: NodeId,
+    all: &[Option<Statistics>],
+    options: &QuantizeOptions,
+) -> Result<Statistics> {
     let (node, layer) = (network.node(id), network.layers[id].as_ref().expect("a convolution has parameters"));
     let (least, most) = node.after.bounds().expect("a role has bounds");
     let (least, most) = (f64::from(least), f64::from(most));
@@ -59,7 +64,7 @@ fn conv(network: &Network, id: NodeId, all: &[Option<Statistics>], options: &Qua
             moments: None,
         });
     };
-    let reach = reach(network, id, all);
+    let reach = reach(network, id, all)?;
     let (mut low, mut high, mut moments) = (Vec::new(), Vec::new(), Vec::new());
     for (channel, &(mean, deviation)) in normal.iter().enumerate() {
         let (lowest, highest) = reach.as_ref().map_or((f64::NEG_INFINITY, f64::INFINITY), |reach| reach[channel]);
@@ -75,14 +80,15 @@ fn conv(network: &Network, id: NodeId, all: &[Option<Statistics>], options: &Qua
 }
 
 /// The values that the channels of a depthwise convolution can have at all, by the bounds of its inputs.
-fn reach(network: &Network, id: NodeId, all: &[Option<Statistics>]) -> Option<Vec<(f64, f64)>> {
-    let (node, layer) = (network.node(id), network.layers[id].as_ref()?);
-    let Op::Conv(conv) = node.op else { return None };
-    let read = concatenated(network, id, all).filter(|_| conv.is_depthwise())?;
+fn reach(network: &Network<'_>, id: NodeId, all: &[Option<Statistics>]) -> Result<Option<Vec<(f64, f64)>>> {
+    let node = network.node(id);
+    let (Some(layer), Op::Conv(conv)) = (&network.layers[id], &node.op) else { return Ok(None) };
+    let Some(read) = concatenated(network, id, all).filter(|_| conv.is_depthwise()) else { return Ok(None) };
+    let weights = network.weights(id)?;
     let taps = conv.kernel.0 * conv.kernel.1;
     let channel = |channel: usize| {
         let (low, high) = (read.low[channel].min(0.0), read.high[channel].max(0.0));
-        let weights = layer.weights[channel * taps..(channel + 1) * taps].iter();
+        let weights = weights[channel * taps..(channel + 1) * taps].iter();
         let weights = weights.map(|&weight| f64::from(weight) * layer.scale[channel]);
         let start = (layer.shift[channel], layer.shift[channel]);
         weights.fold(start, |(least, most), weight| {
@@ -90,7 +96,7 @@ fn reach(network: &Network, id: NodeId, all: &[Option<Statistics>]) -> Option<Ve
             (least + a.min(b), most + a.max(b))
         })
     };
-    Some((0..node.out_channels).map(channel).collect())
+    Ok(Some((0..node.out_channels).map(channel).collect()))
 }
 
 /// Whether a pool keeps what its map stands for, whatever the units of its channels.

@@ -11,6 +11,7 @@
 //! it, all channels use all values.
 
 use hardnet_graph::{NodeId, Padding};
+use hardnet_params::Result;
 
 use crate::network::{Network, Role};
 use crate::options::QuantizeOptions;
@@ -52,23 +53,23 @@ struct Powers {
 }
 
 /// The units of every node.
-pub(crate) fn choose(network: &Network, statistics: &[Option<Statistics>], options: &QuantizeOptions) -> Vec<Units> {
+pub(crate) fn choose(
+    network: &Network<'_>,
+    statistics: &[Option<Statistics>],
+    options: &QuantizeOptions,
+) -> Result<Vec<Units>> {
     if !options.equalize {
-        return network.graph.nodes().iter().map(|node| Units::none(node.out_channels)).collect();
+        return Ok(network.graph.nodes().iter().map(|node| Units::none(node.out_channels)).collect());
     }
-    let chooser = Chooser { network, statistics, columns: columns(network) };
+    let chooser = Chooser { network, statistics, columns: columns(network)? };
     let mut best = (f64::INFINITY, Powers { positive: 0.0, signed: 0.0 });
-    for positive in POWERS {
-        chooser.compare(Powers { positive, ..best.1 }, &mut best);
-    }
-    for signed in POWERS {
-        chooser.compare(Powers { signed, ..best.1 }, &mut best);
-    }
-    chooser.units(best.1)
+    chooser.compare(POWERS.map(|positive| Powers { positive, ..best.1 }), &mut best)?;
+    chooser.compare(POWERS.map(|signed| Powers { signed, ..best.1 }), &mut best)?;
+    Ok(chooser.units(best.1))
 }
 
 struct Chooser<'a> {
-    network: &'a Network,
+    network: &'a Network<'a>,
     statistics: &'a [Option<Statistics>],
     /// Of each node.
     columns: Vec<Vec<f64>>,
@@ -76,11 +77,14 @@ struct Chooser<'a> {
 
 impl Chooser<'_> {
     /// Keeps the powers that cause less noise.
-    fn compare(&self, powers: Powers, best: &mut (f64, Powers)) {
-        let noise = noise(self.network, self.statistics, &self.units(powers));
-        if noise < best.0 {
-            *best = (noise, powers);
+    fn compare<const N: usize>(&self, candidates: [Powers; N], best: &mut (f64, Powers)) -> Result<()> {
+        let noises = noises(self.network, self.statistics, &candidates.map(|powers| self.units(powers)))?;
+        for (powers, noise) in candidates.into_iter().zip(noises) {
+            if noise < best.0 {
+                *best = (noise, powers);
+            }
         }
+        Ok(())
     }
 
     fn units(&self, powers: Powers) -> Vec<Units> {
@@ -125,7 +129,7 @@ impl Chooser<'_> {
 
 /// For each channel of each map, how much its dense readers make of it: the root of the sum of squares of its weights,
 /// in deviations of the reader's results.
-fn columns(network: &Network) -> Vec<Vec<f64>> {
+fn columns(network: &Network<'_>) -> Result<Vec<Vec<f64>>> {
     let mut squares: Vec<Vec<f64>> = network.graph.nodes().iter().map(|node| vec![0.0; node.out_channels]).collect();
     for (id, role) in network.roles.iter().enumerate() {
         let Role::Integer(conv) = role else { continue };
@@ -133,7 +137,7 @@ fn columns(network: &Network) -> Vec<Vec<f64>> {
         let node = network.node(id);
         let taps = conv.kernel.0 * conv.kernel.1;
         let mut sums = vec![0.0; node.in_channels];
-        for (output, row) in layer.weights.chunks_exact(node.in_channels * taps).enumerate() {
+        for (output, row) in network.weights(id)?.chunks_exact(node.in_channels * taps).enumerate() {
             let deviation = layer.normal.as_ref().map_or(1.0, |normal| normal[output].1);
             let factor = if deviation > 0.0 { layer.scale[output] / deviation } else { 0.0 };
             for (weights, sum) in row.chunks_exact(taps).zip(&mut sums) {
@@ -155,18 +159,18 @@ fn columns(network: &Network) -> Vec<Vec<f64>> {
             map.zip(&after[0]).for_each(|(square, read)| *square += read);
         }
     }
-    squares.into_iter().map(|squares| squares.into_iter().map(f64::sqrt).collect()).collect()
+    Ok(squares.into_iter().map(|squares| squares.into_iter().map(f64::sqrt).collect()).collect())
 }
 
 /// The units of what the node `id` reads.
-pub(crate) fn read(network: &Network, id: NodeId, all: &[Units]) -> Units {
+pub(crate) fn read(network: &Network<'_>, id: NodeId, all: &[Units]) -> Units {
     let inputs = || network.node(id).inputs.iter().map(|&input| &all[input]);
     let scale = inputs().flat_map(|units| units.scale.iter().copied()).collect();
     Units { scale, offset: inputs().flat_map(|units| units.offset.iter().copied()).collect() }
 }
 
 /// Whether no reader has one scale for several channels of the map.
-fn is_free(network: &Network, id: NodeId) -> bool {
+fn is_free(network: &Network<'_>, id: NodeId) -> bool {
     network.readers[id].iter().all(|&reader| match &network.roles[reader] {
         Role::Integer(conv) => conv.is_depthwise(),
         Role::Pool(_) | Role::Mean => is_free(network, reader),
@@ -176,7 +180,7 @@ fn is_free(network: &Network, id: NodeId) -> bool {
 
 /// Whether all readers' biases can take the offsets of the map's channels: the border around a map is zero, and not the
 /// offset, so that there must be none.
-fn takes_offsets(network: &Network, id: NodeId) -> bool {
+fn takes_offsets(network: &Network<'_>, id: NodeId) -> bool {
     network.readers[id].iter().all(|&reader| match &network.roles[reader] {
         Role::Integer(conv) => conv.padding == Padding::default(),
         role @ Role::Pool(_) => keeps_offsets(role) && takes_offsets(network, reader),
@@ -187,42 +191,55 @@ fn takes_offsets(network: &Network, id: NodeId) -> bool {
 }
 
 /// The expected error of the results of all dense convolutions, as a share of their variance, where inputs are
-/// independent and rounding errors are uniform.
-fn noise(network: &Network, statistics: &[Option<Statistics>], units: &[Units]) -> f64 {
-    let step = f64::from(SCALE).powi(2) / 12.0;
-    let mut sum = 0.0;
+/// independent and rounding errors are uniform: for each of several choices of units.
+fn noises<const N: usize>(
+    network: &Network<'_>,
+    statistics: &[Option<Statistics>],
+    candidates: &[Vec<Units>; N],
+) -> Result<[f64; N]> {
+    let mut sums = [0.0; N];
     for (id, role) in network.roles.iter().enumerate() {
         let Role::Integer(conv) = role else { continue };
-        let Some(layer) = network.layers[id].as_ref().filter(|_| !conv.is_depthwise()) else { continue };
+        if conv.is_depthwise() {
+            continue;
+        }
+        let weights = network.weights(id)?;
         let variances: Vec<f64> = variances(network, id, statistics);
-        let scales = read(network, id, units).scale;
         let taps = conv.kernel.0 * conv.kernel.1;
-        let rows = layer.weights.chunks_exact(variances.len() * taps);
-        let count = rows.len() as f64;
-        let spread: f64 = variances.iter().zip(&scales).map(|(variance, scale)| variance / (scale * scale)).sum();
-        for row in rows {
-            let (mut signal, mut of_maps, mut largest) = (0.0, 0.0, 0.0_f64);
-            for ((weights, variance), scale) in row.chunks_exact(taps).zip(&variances).zip(&scales) {
-                let mut square = 0.0;
-                for &weight in weights {
-                    let weight = f64::from(weight);
-                    square += weight * weight;
-                    largest = largest.max(weight.abs() * scale);
-                }
-                signal += square * variance;
-                of_maps += square * scale * scale * step;
-            }
-            let of_weights = (largest / 127.0).powi(2) / 12.0 * spread * taps as f64;
-            if signal > 0.0 {
-                sum += (of_maps + of_weights) / signal / count;
-            }
+        for (units, sum) in candidates.iter().zip(&mut sums) {
+            add_noise(&weights, taps, &variances, &read(network, id, units).scale, sum);
         }
     }
-    sum
+    Ok(sums)
+}
+
+/// Adds the expected error of the results of a dense convolution, whose inputs have these variances and units.
+fn add_noise(weights: &[f32], taps: usize, variances: &[f64], scales: &[f64], sum: &mut f64) {
+    let step = f64::from(SCALE).powi(2) / 12.0;
+    let rows = weights.chunks_exact(variances.len() * taps);
+    let count = rows.len() as f64;
+    let spread: f64 = variances.iter().zip(scales).map(|(variance, scale)| variance / (scale * scale)).sum();
+    for row in rows {
+        let (mut signal, mut of_maps, mut largest) = (0.0, 0.0, 0.0_f64);
+        for ((weights, variance), scale) in row.chunks_exact(taps).zip(variances).zip(scales) {
+            let mut square = 0.0;
+            for &weight in weights {
+                let weight = f64::from(weight);
+                square += weight * weight;
+                largest = largest.max(weight.abs() * scale);
+            }
+            signal += square * variance;
+            of_maps += square * scale * scale * step;
+        }
+        let of_weights = (largest / 127.0).powi(2) / 12.0 * spread * taps as f64;
+        if signal > 0.0 {
+            *sum += (of_maps + of_weights) / signal / count;
+        }
+    }
 }
 
 /// Variances of what the node `id` reads; those of even distributions over the range where nothing is known.
-fn variances(network: &Network, id: NodeId, statistics: &[Option<Statistics>]) -> Vec<f64> {
+fn variances(network: &Network<'_>, id: NodeId, statistics: &[Option<Statistics>]) -> Vec<f64> {
     let read = crate::statistics::concatenated(network, id, statistics).expect("integer layers read known maps");
     match read.moments {
         Some(moments) => moments.iter().map(|(_, variance)| variance.max(1e-12)).collect(),

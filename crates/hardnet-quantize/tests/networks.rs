@@ -2,8 +2,8 @@
 
 use hardnet_graph::{Activation, Config, Conv, Graph, GraphBuilder, Op, ParamInfo, ParamKind, Pointwise, Variant};
 use hardnet_params::synthetic::{self, Synthetic};
-use hardnet_params::{Parameters, QuantizedParameters};
-use hardnet_quantize::{Error, QuantizeOptions, quantize};
+use hardnet_params::{Metadata, Parameters, Quantization, QuantizedParameters, write_quantized};
+use hardnet_quantize::{Error, QuantizeOptions, quantize, quantize_lazily};
 
 fn graph(variant: Variant) -> Graph {
     Graph::new(&Config::from(variant).with_classes(10)).unwrap()
@@ -132,6 +132,31 @@ fn values_that_are_not_finite_are_refused_by_name() {
             Ok(values)
         }
     }
-    let error = quantize(&graph(Variant::HarDNet68), &Infinite, &QuantizeOptions::default()).unwrap_err();
+    let (graph, options) = (graph(Variant::HarDNet68), QuantizeOptions::default());
+    let error = quantize(&graph, &Infinite, &options).unwrap_err();
     assert_eq!(error.to_string(), "`base.1.norm.bias` has values that are not finite");
+    let error = quantize_lazily(&graph, &Infinite, &options).err().unwrap();
+    assert_eq!(error.to_string(), "`base.1.norm.bias` has values that are not finite");
+}
+
+#[test]
+fn layers_that_are_computed_when_they_are_read_are_the_same() {
+    for (variant, equalize) in [(Variant::HarDNet39Ds, true), (Variant::HarDNet68, true), (Variant::HarDNet68, false)] {
+        let graph = graph(variant);
+        let options = QuantizeOptions::default().equalize(equalize);
+        let written = |quantized: &dyn QuantizedParameters| {
+            let mut metadata = Metadata::new(Config::from(variant).with_classes(10));
+            metadata.quantization = Some(Quantization::new("without images", 0));
+            let mut bytes = Vec::new();
+            write_quantized(&metadata, quantized, &mut bytes).unwrap();
+            bytes
+        };
+        let (held, lazy) =
+            (quantize(&graph, &Synthetic, &options).unwrap(), quantize_lazily(&graph, &Synthetic, &options).unwrap());
+        assert!(written(&held) == written(&lazy), "{variant}");
+        for node in graph.inference().nodes() {
+            let integers = held.layer(&node.name).unwrap().is_some();
+            assert_eq!([held.has_integers(&node.name).unwrap(), lazy.has_integers(&node.name).unwrap()], [integers; 2]);
+        }
+    }
 }

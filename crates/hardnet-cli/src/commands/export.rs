@@ -164,10 +164,10 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
         .hint(|| "--labels needs one name for each class of the network".into())?;
     let graph = Graph::new(weights.config())?;
     // A quantized file has its integers; those of other weights are found without images.
-    let made = (args.int8.is_some() && weights.quantization().is_none())
-        .then(|| hardnet_quantize::quantize(&graph, &weights.parameters(), &QuantizeOptions::default()))
-        .transpose()?;
     let parameters = weights.parameters();
+    let made = (args.int8.is_some() && weights.quantization().is_none())
+        .then(|| hardnet_quantize::quantize_lazily(&graph, &parameters, &QuantizeOptions::default()))
+        .transpose()?;
     let quantized: Option<&dyn QuantizedParameters> = match (&made, weights.quantization()) {
         (Some(made), _) => Some(made),
         (None, Some(_)) => Some(&parameters),
@@ -270,7 +270,7 @@ fn quantization(graph: &Graph, quantized: &dyn QuantizedParameters) -> Result<Qu
         if let Some(map) = quantized.map(&node.name) {
             quantization = quantization.map(&node.name, map.scale, map.zero_point);
         }
-        if quantized.layer(&node.name)?.is_some() {
+        if quantized.has_integers(&node.name)? {
             quantization = quantization.layer(&node.name);
         }
     }

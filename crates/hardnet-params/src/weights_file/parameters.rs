@@ -52,6 +52,10 @@ impl QuantizedParameters for FileParameters<'_> {
         layer(self.file.stored.as_ref(), node, read)
     }
 
+    fn has_integers(&self, node: &str) -> Result<bool> {
+        Ok(self.file.stored.as_ref().is_some_and(|stored| stored.layers.contains_key(node)))
+    }
+
     fn units(&self, node: &str) -> Option<ChannelUnits> {
         self.file.stored.as_ref()?.units.get(node).cloned()
     }
@@ -137,6 +141,10 @@ impl QuantizedParameters for OwnedParameters {
 
     fn layer(&self, node: &str) -> Result<Option<QuantizedLayer>> {
         layer(self.stored.as_ref(), node, |index| self.take(index))
+    }
+
+    fn has_integers(&self, node: &str) -> Result<bool> {
+        Ok(self.stored.as_ref().is_some_and(|stored| stored.layers.contains_key(node)))
     }
 
     fn units(&self, node: &str) -> Option<ChannelUnits> {
