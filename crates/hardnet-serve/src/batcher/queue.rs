@@ -1,0 +1,258 @@
+//! The bounded queue of a batcher.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::measure::Measured;
+use super::{Answer, Statistics};
+use crate::failure::Failure;
+use crate::network::Prepared;
+
+/// Weight of the newest time in the running mean.
+const NEWEST: f64 = 0.1;
+
+/// Images that are accepted: as slots, and those that are prepared in their order.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    capacity: usize,
+    batch: usize,
+    decoders: usize,
+    compute: RunningMean,
+    decode: RunningMean,
+    statistics: Statistics,
+}
+
+struct State {
+    entries: VecDeque<Entry>,
+    /// Images that hold a slot.
+    images: usize,
+    stopping: bool,
+}
+
+/// Seconds per image.
+struct RunningMean(AtomicU64);
+
+impl RunningMean {
+    fn new(seconds: f64) -> Self {
+        Self(AtomicU64::new(seconds.to_bits()))
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Counts `seconds` in. The first time counts in full.
+    fn observe(&self, seconds: f64) {
+        let mean = |old: f64| if old > 0.0 { old + NEWEST * (seconds - old) } else { seconds };
+        let update = |bits| Some(mean(f64::from_bits(bits)).to_bits());
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    }
+}
+
+impl Queue {
+    pub(super) fn new(capacity: usize, measured: Measured, decoders: usize) -> Self {
+        Self {
+            state: Mutex::new(State { entries: VecDeque::new(), images: 0, stopping: false }),
+            wake: Condvar::new(),
+            capacity,
+            batch: measured.batch,
+            decoders,
+            compute: RunningMean::new(measured.seconds_per_image),
+            decode: RunningMean::new(0.0),
+            statistics: Statistics::default(),
+        }
+    }
+
+    pub(super) fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch
+    }
+
+    pub(super) fn images(&self) -> usize {
+        self.lock().images
+    }
+
+    /// Time between two answers where images wait: of the slower of decoding and the network.
+    pub(super) fn seconds_per_image(&self) -> f64 {
+        self.compute.get().max(self.decode.get() / self.decoders as f64)
+    }
+
+    /// Counts the time of an image's decoding.
+    pub(super) fn decoded(&self, took: Duration) {
+        self.decode.observe(took.as_secs_f64());
+        self.statistics.decode_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts the time of a batch. Only full batches say what the network can do.
+    pub(super) fn computed(&self, images: usize, took: Duration) {
+        if images == self.batch {
+            self.compute.observe(took.as_secs_f64() / images as f64);
+        }
+        self.statistics.batch_images.observe(images as f64);
+        self.statistics.compute_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Takes slots for `count` images, unless the queue has no room or will not come to them before `deadline`.
+    pub(super) fn reserve(self: &Arc<Self>, count: usize, deadline: Instant) -> Result<Vec<Slot>, Failure> {
+        if count > self.capacity {
+            return Err(Failure::TooManyImages { found: count, limit: self.capacity });
+        }
+        let mut state = self.lock();
+        if state.stopping {
+            return Err(Failure::Stopping);
+        }
+        let per_image = self.seconds_per_image();
+        let seconds = |images: usize| images as f64 * per_image;
+        let time = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+        // Seconds until there is room in the queue, and until the deadline is far enough.
+        let room = seconds((state.images + count).saturating_sub(self.capacity));
+        let late = if state.images > 0 { seconds(state.images + count) - time } else { 0.0 };
+        if room > 0.0 || late > 0.0 {
+            drop(state);
+            self.statistics.overloaded.add(count);
+            let retry_after = Duration::from_secs(room.max(late).ceil().clamp(1.0, 3600.0) as u64);
+            return Err(Failure::Overloaded { retry_after });
+        }
+        state.images += count;
+        Ok((0..count).map(|_| Slot(Arc::clone(self))).collect())
+    }
+
+    /// Adds a prepared image.
+    pub(super) fn push(&self, entry: Entry) {
+        self.lock().entries.push_back(entry);
+        self.wake.notify_one();
+    }
+
+    /// Waits for images, and takes as many as may be computed together. It may be none, where all were dropped; `None`
+    /// where there will be no more.
+    pub(super) fn next_batch(&self) -> Option<Vec<Entry>> {
+        let mut state = self.lock();
+        while state.entries.is_empty() {
+            if state.stopping && state.images == 0 {
+                return None;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (now, mut batch, mut dropped) = (Instant::now(), Vec::new(), Vec::new());
+        while batch.len() < self.batch
+            && let Some(entry) = state.entries.pop_front()
+        {
+            if entry.pending.is_live(now) { batch.push(entry) } else { dropped.push(entry) }
+        }
+        // The slots of dropped entries take the lock.
+        drop(state);
+        dropped.into_iter().for_each(|entry| drop(entry.pending.live(now)));
+        Some(batch)
+    }
+
+    pub(super) fn stop(&self) {
+        self.lock().stopping = true;
+        self.wake.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of an accepted image.
+pub(super) struct Slot(Arc<Queue>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.images -= 1;
+        if state.stopping && state.images == 0 {
+            drop(state);
+            self.0.wake.notify_all();
+        }
+    }
+}
+
+/// An accepted image that is not answered yet.
+pub(super) struct Pending {
+    slot: Slot,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+impl Pending {
+    pub(super) fn new(slot: Slot, deadline: Instant, reply: oneshot::Sender<Result<Answer, Failure>>) -> Self {
+        Self { slot, deadline, reply }
+    }
+
+    fn is_live(&self, now: Instant) -> bool {
+        now <= self.deadline && !self.reply.is_closed()
+    }
+
+    /// The image, unless its caller is gone or its deadline has passed.
+    pub(super) fn live(self, now: Instant) -> Option<Self> {
+        let statistics = &self.slot.0.statistics;
+        if self.reply.is_closed() {
+            statistics.cancelled.add(1);
+            return None;
+        }
+        if now > self.deadline {
+            statistics.expired.add(1);
+            self.send(Err(Failure::Deadline));
+            return None;
+        }
+        Some(self)
+    }
+
+    pub(super) fn answer(self, answer: Result<Answer, Failure>) {
+        let statistics = &self.slot.0.statistics;
+        if answer.is_ok() { &statistics.answered } else { &statistics.failed }.add(1);
+        self.send(answer);
+    }
+
+    /// Gives the slot back and answers, in this order: a caller may ask again at once.
+    fn send(self, answer: Result<Answer, Failure>) {
+        let Self { slot, reply, .. } = self;
+        drop(slot);
+        // The caller may be gone.
+        let _ = reply.send(answer);
+    }
+}
+
+/// A prepared image.
+pub(super) struct Entry {
+    pending: Pending,
+    prepared: Prepared,
+    decode: Duration,
+    ready: Instant,
+}
+
+impl Entry {
+    pub(super) fn new(pending: Pending, prepared: Prepared, decode: Duration) -> Self {
+        Self { pending, prepared, decode, ready: Instant::now() }
+    }
+
+    pub(super) fn tensor(&self) -> &[f32] {
+        &self.prepared.tensor
+    }
+
+    /// Answers with `values`, computed in a batch of `batch` images from `start` on, for `compute`.
+    pub(super) fn answer(self, values: Vec<f32>, batch: usize, start: Instant, compute: Duration) {
+        let Self { pending, prepared: Prepared { size, warnings, .. }, decode, ready } = self;
+        let wait = start.saturating_duration_since(ready);
+        pending.slot.0.statistics.wait_seconds.observe(wait.as_secs_f64());
+        pending.answer(Ok(Answer { values, size, warnings, batch, decode, wait, compute }));
+    }
+
+    pub(super) fn fail(self, failure: Failure) {
+        self.pending.answer(Err(failure));
+    }
+}
