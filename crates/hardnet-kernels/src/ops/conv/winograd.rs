@@ -29,10 +29,10 @@
 //! [micro-kernel](crate::gemm) of all convolutions.
 //!
 //! Two schedules do it. *Per tile block*: one task takes some tiles through all three phases in its thread's scratch
-//! memory; for maps of many tiles and small weights. *Per phase*: all threads transform, multiply and transform back
-//! the tiles of some images together, so that each weight is read once; for deep layers. There, products are divided by
-//! position, or, with weights that are transformed [on the fly](on_the_fly), by output channels. This file prepares a
-//! layer and divides it into tasks; [`run`] computes them.
+//! memory; for maps of many tiles and small weights, and where the tiles of one image do not fit a cache. *Per phase*:
+//! all threads transform, multiply and transform back the tiles of some images together, so that each weight is read
+//! once; for deep layers. There, products are divided by position, or, with weights that are transformed [on the
+//! fly](on_the_fly), by output channels. This file prepares a layer and divides it into tasks; [`run`] computes them.
 #![allow(unsafe_code)]
 
 mod in_register;
@@ -62,6 +62,13 @@ const BLOCK_TILES: usize = 12;
 
 /// Values between phases that stay in a level 3 cache.
 const PHASE_VALUES: usize = 2 << 20;
+
+/// Values between phases, of one image, that do not: tile blocks are then faster, even if they read weights often.
+const LARGE_VALUES: usize = 3 << 20;
+
+/// Values and tiles of their tile blocks.
+const LARGE_BLOCK_VALUES: usize = 160 << 10;
+const LARGE_BLOCK_TILES: usize = 24;
 
 /// From tile to tile in the transform domain.
 const TILE_STRIDE: Stride = Stride { row: 0, column: LANES };
@@ -102,6 +109,23 @@ enum Schedule {
     PerTileBlock(usize),
     /// Phases of groups of this many images.
     PerPhase(usize),
+}
+
+impl Schedule {
+    /// The schedule of images of `count` tiles, each of `per_tile` values in the transform domain.
+    fn new(per_tile: usize, count: usize, images: usize, on_the_fly: bool) -> Self {
+        let block = match BLOCK_VALUES / per_tile / 12 * 12 {
+            block if block < BLOCK_TILES && per_tile * count > LARGE_VALUES => {
+                (LARGE_BLOCK_VALUES / per_tile / 12 * 12).max(LARGE_BLOCK_TILES)
+            }
+            block => block,
+        };
+        if on_the_fly || block < BLOCK_TILES || count < 4 * BLOCK_TILES {
+            return Self::PerPhase((PHASE_VALUES / (per_tile * count)).clamp(1, images));
+        }
+        let tasks = (count * images).div_ceil(block).next_multiple_of(4);
+        Self::PerTileBlock((count * images).div_ceil(tasks).next_multiple_of(6).min(block))
+    }
 }
 
 /// A convolution ready to run.
@@ -169,14 +193,10 @@ impl Winograd {
         }
         let depth = counts.iter().sum();
         let per_tile = spec.tile.positions() * (blocks.len() + output.size.blocks()) * LANES;
-        let block = BLOCK_VALUES / per_tile / 12 * 12;
-        let (schedule, group) = if !spec.on_the_fly && block >= BLOCK_TILES && count >= 4 * BLOCK_TILES {
-            let tasks = (count * images).div_ceil(block).next_multiple_of(4);
-            let block = (count * images).div_ceil(tasks).next_multiple_of(6).min(block);
-            (Schedule::PerTileBlock(block), block)
-        } else {
-            let group = (PHASE_VALUES / (per_tile * count)).clamp(1, images);
-            (Schedule::PerPhase(group), group * count)
+        let schedule = Schedule::new(per_tile, count, images, spec.on_the_fly);
+        let group = match schedule {
+            Schedule::PerTileBlock(tiles) => tiles,
+            Schedule::PerPhase(images) => images * count,
         };
         let panels = panels(spec.isa, output.size.blocks(), depth);
         let segments =
@@ -246,4 +266,31 @@ impl Winograd {
 fn odd_lines(values: usize) -> usize {
     const LINE: usize = 16;
     (values.div_ceil(LINE) | 1) * LINE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values in the transform domain of a tile of 4x4 outputs.
+    fn per_tile(inputs: usize, outputs: usize) -> usize {
+        36 * (inputs.next_multiple_of(LANES) + outputs.next_multiple_of(LANES))
+    }
+
+    #[test]
+    fn the_transform_domain_of_large_maps_is_small() {
+        for (inputs, outputs) in [(16, 24), (78, 62), (170, 88), (400, 234)] {
+            for count in [1, 49, 196, 512, 2048, 32_768] {
+                let schedule = Schedule::new(per_tile(inputs, outputs), count, 1, false);
+                let values = match schedule {
+                    Schedule::PerTileBlock(tiles) => tiles * per_tile(inputs, outputs),
+                    Schedule::PerPhase(images) => images * count * per_tile(inputs, outputs),
+                };
+                assert!(values <= LARGE_VALUES, "{inputs} to {outputs}, {count} tiles: {schedule:?}");
+            }
+        }
+        // Deep layers of an image of 224x224 pixels read their weights once.
+        assert_eq!(Schedule::new(per_tile(228, 118), 196, 1, false), Schedule::PerPhase(1));
+        assert_eq!(Schedule::new(per_tile(466, 168), 49, 1, false), Schedule::PerPhase(1));
+    }
 }
