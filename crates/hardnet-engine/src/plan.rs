@@ -224,7 +224,9 @@ impl Plan {
             units.extend(of_map.map(|units| OutputUnits { values: first..end, pixels, units }));
             first = end;
         }
-        let (program, nodes) = compiler.finish(&maps)?;
+        let (program, mut nodes) = compiler.finish(&maps)?;
+        let stored = program.steps().iter().filter_map(|step| step.stores);
+        nodes.extend(stored.map(|output| outputs.concat()[output]));
         let mut taps = outputs.iter().map(|nodes| concatenation(nodes, &shapes)).collect::<Result<Vec<_>>>()?;
         let output = taps.pop().expect("the graph's output is the last");
         Ok(Self { graph, program, nodes, units, taps, output, options: *options })
@@ -265,8 +267,20 @@ impl Plan {
     /// [`Error::Kernels`](crate::Error::Kernels) for an image of another size.
     pub fn run<I: AsRef<[f32]>>(&mut self, images: &[I]) -> Result<Vec<f32>> {
         let mut output = vec![0.0; images.len() * self.program.output_len()];
-        self.program.run(images, &mut output)?;
-        Ok(self.in_units(output))
+        self.run_into(images, &mut output)?;
+        Ok(output)
+    }
+
+    /// Computes as [`Plan::run`] into `output`, of [`output_len`](Plan::output_len) values for each image. Then large
+    /// outputs, as those of segmentation, need no new memory in each run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::run`]; [`Error::Kernels`](crate::Error::Kernels) for an output of another length.
+    pub fn run_into<I: AsRef<[f32]>>(&mut self, images: &[I], output: &mut [f32]) -> Result<()> {
+        self.program.run(images, output)?;
+        self.in_units(output);
+        Ok(())
     }
 
     /// Computes as [`Plan::run`] and adds the time of each of the [steps](Plan::steps) to `times`.
@@ -277,11 +291,12 @@ impl Plan {
     pub fn profile<I: AsRef<[f32]>>(&mut self, images: &[I], times: &mut [Duration]) -> Result<Vec<f32>> {
         let mut output = vec![0.0; images.len() * self.program.output_len()];
         self.program.profile(images, &mut output, times)?;
-        Ok(self.in_units(output))
+        self.in_units(&mut output);
+        Ok(output)
     }
 
-    /// `output` in the network's units.
-    fn in_units(&self, mut output: Vec<f32>) -> Vec<f32> {
+    /// Puts `output` in the network's units.
+    fn in_units(&self, output: &mut [f32]) {
         if !self.units.is_empty() {
             for image in output.chunks_exact_mut(self.program.output_len()) {
                 for OutputUnits { values, pixels, units } in &self.units {
@@ -289,7 +304,6 @@ impl Plan {
                 }
             }
         }
-        output
     }
 
     /// The graph that is computed, without dropout.

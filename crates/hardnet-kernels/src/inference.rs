@@ -18,7 +18,9 @@ pub struct Program {
     executor: Executor<Step>,
     infos: Vec<StepInfo>,
     input: Shape,
-    outputs: Vec<Layout>,
+    /// Outputs that no step copies, each behind so many values of its image.
+    unpacked: Vec<(usize, Layout)>,
+    output_len: usize,
 }
 
 /// Bytes that a program holds.
@@ -36,8 +38,14 @@ pub struct Memory {
 }
 
 impl Program {
-    pub(crate) fn new(executor: Executor<Step>, infos: Vec<StepInfo>, input: Shape, outputs: Vec<Layout>) -> Self {
-        Self { executor, infos, input, outputs }
+    pub(crate) fn new(
+        executor: Executor<Step>,
+        infos: Vec<StepInfo>,
+        input: Shape,
+        unpacked: Vec<(usize, Layout)>,
+        output_len: usize,
+    ) -> Self {
+        Self { executor, infos, input, unpacked, output_len }
     }
 
     /// Computes every image, each `[C, H, W]`, and writes their outputs, each `[C, H, W]`, one after the other.
@@ -59,7 +67,8 @@ impl Program {
         self.run_with(&slices(images), output, Some(times))
     }
 
-    /// The steps, in the order in which the builder was given the layers; the first loads the image.
+    /// The steps, in the order in which the builder was given the layers; the first loads the image. Steps that copy
+    /// outputs follow.
     pub fn steps(&self) -> &[StepInfo] {
         &self.infos
     }
@@ -83,7 +92,7 @@ impl Program {
 
     /// Values of one image's output.
     pub fn output_len(&self) -> usize {
-        self.outputs.iter().map(|layout| layout.size.count()).sum()
+        self.output_len
     }
 
     /// Images that are computed at once; more are computed in turns.
@@ -111,12 +120,14 @@ impl Program {
         let outputs = output.chunks_mut((self.images() * self.output_len()).max(1));
         for (images, output) in images.chunks(self.images()).zip(outputs) {
             let steps = 0..self.executor.steps().len();
+            let lists = Lists { outputs: output.as_mut_ptr(), ..Lists::NONE };
             #[allow(unsafe_code)]
-            // SAFETY: the images have the size of the input, inference reads no other lists, and all steps are run.
+            // SAFETY: the images have the size of the input, there is room for their outputs, inference reads no other
+            // lists, and all steps are run.
             unsafe {
-                self.executor.run(steps, images, images.len(), Lists::NONE, times.as_deref_mut());
+                self.executor.run(steps, images, images.len(), lists, times.as_deref_mut());
             }
-            self.executor.unpack(&self.outputs, images.len(), output);
+            self.executor.unpack(&self.unpacked, self.output_len, output);
         }
         Ok(())
     }

@@ -25,4 +25,5 @@ pub(crate) mod linear;
 pub(crate) mod load;
 pub(crate) mod pool;
 pub(crate) mod quantized;
+pub(crate) mod store;
 pub(crate) mod upsample;

@@ -22,10 +22,12 @@ pub(crate) struct Context<'a> {
     pub(crate) lists: Lists<'a>,
 }
 
-/// The flat lists that training reads and writes.
+/// The flat lists of values outside maps: the output of inference, and what training reads and writes.
 #[derive(Clone, Copy)]
 pub(crate) struct Lists<'a> {
     pub(crate) parameters: &'a [f32],
+    /// The output, one image after the other.
+    pub(crate) outputs: *mut f32,
     /// The gradient of the outputs, one image after the other.
     pub(crate) output_gradient: &'a [f32],
     /// The gradients of all parameters, in the backward pass.
@@ -37,9 +39,10 @@ pub(crate) struct Lists<'a> {
 }
 
 impl Lists<'_> {
-    /// No lists, as in inference.
+    /// No lists.
     pub(crate) const NONE: Self = Self {
         parameters: &[],
+        outputs: std::ptr::null_mut(),
         output_gradient: &[],
         gradients: std::ptr::null_mut(),
         statistics: std::ptr::null_mut(),

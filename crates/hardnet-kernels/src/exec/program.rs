@@ -178,12 +178,13 @@ impl<T: Step> Executor<T> {
         }
     }
 
-    /// Copies maps of `images` images out of their blocks to `to`: for each image those of `layouts`, `[C, H, W]`.
-    pub(crate) fn unpack(&self, layouts: &[Layout], images: usize, to: &mut [f32]) {
-        let mut to = to.iter_mut();
-        for image in 0..images {
+    /// Copies maps out of their blocks to `to`, the output of some images of `values` values each: the maps of
+    /// `layouts`, `[C, H, W]`, each behind so many values of its image.
+    pub(crate) fn unpack(&self, layouts: &[(usize, Layout)], values: usize, to: &mut [f32]) {
+        for (image, to) in to.chunks_exact_mut(values.max(1)).enumerate() {
             let memory = &self.memory[image * self.image_stride..(image + 1) * self.image_stride];
-            for layout in layouts {
+            for (first, layout) in layouts {
+                let mut to = to[*first..].iter_mut();
                 let size = layout.size;
                 for channel in 0..size.channels {
                     let (block, lane) = if layout.interleaved {

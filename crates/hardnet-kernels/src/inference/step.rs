@@ -6,6 +6,7 @@ use hardnet_simd::Simd;
 use crate::exec::context::Context;
 use crate::exec::program::{self, Scratch};
 use crate::ops::conv::direct::Direct;
+use crate::ops::conv::interpolated::InterpolatedConv;
 use crate::ops::conv::winograd::{Part, Winograd};
 use crate::ops::depthwise::Depthwise;
 use crate::ops::fused::FusedGroup;
@@ -16,7 +17,8 @@ use crate::ops::quantized::convert::Convert;
 use crate::ops::quantized::depthwise::ByteDepthwise;
 use crate::ops::quantized::pool::{ByteMaxPool, ByteMean};
 use crate::ops::quantized::winograd::ByteWinograd;
-use crate::ops::upsample::Upsampling;
+use crate::ops::store::Store;
+use crate::ops::upsample::{OUTPUT_SCRATCH, Upsampling, UpsamplingOutput};
 
 /// Description of a step, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +34,14 @@ pub struct StepInfo {
     pub weights: u64,
     /// The later step that computes this layer with its own and has its counts.
     pub fused_into: Option<usize>,
+    /// The output, by its position, that it copies out of its map.
+    pub stores: Option<usize>,
 }
 
 impl StepInfo {
     /// A step of `kernel` without counts.
     pub(crate) const fn new(kernel: &'static str) -> Self {
-        Self { kernel, macs: 0, bytes: 0, weights: 0, fused_into: None }
+        Self { kernel, macs: 0, bytes: 0, weights: 0, fused_into: None, stores: None }
     }
 }
 
@@ -48,10 +52,16 @@ pub(crate) enum Step {
     Load(Load),
     /// A convolution as it is defined, or a linear layer.
     Conv(Direct),
+    /// A 1x1 convolution of maps, some of them interpolated.
+    InterpolatedConv(InterpolatedConv),
     Winograd(Winograd),
     Depthwise(Depthwise),
     Pool(Pooling),
     Upsample(Upsampling),
+    /// An interpolation whose map is the output alone.
+    UpsampleOutput(UpsamplingOutput),
+    /// The copy of a map to the output.
+    Store(Store),
     Fused(FusedGroup),
     ByteConv(ByteConv),
     ByteWinograd(ByteWinograd),
@@ -70,10 +80,13 @@ impl program::Step for Step {
         match self {
             Self::Load(load) => push(Part::Whole, load.tasks(images)),
             Self::Conv(conv) => push(Part::Whole, conv.tasks(images)),
+            Self::InterpolatedConv(conv) => conv.phases(images, push),
             Self::Winograd(winograd) => winograd.phases(images, push),
             Self::Depthwise(depthwise) => push(Part::Whole, depthwise.tasks(images)),
             Self::Pool(pool) => push(Part::Whole, pool.tasks(images)),
             Self::Upsample(upsampling) => push(Part::Whole, upsampling.tasks(images)),
+            Self::UpsampleOutput(upsampling) => push(Part::Whole, upsampling.tasks(images)),
+            Self::Store(store) => push(Part::Whole, store.tasks(images)),
             Self::Fused(group) => push(Part::Whole, group.tasks(images)),
             Self::ByteConv(conv) => push(Part::Whole, conv.tasks(images)),
             Self::ByteWinograd(winograd) => push(Part::Whole, winograd.tasks(images)),
@@ -90,6 +103,7 @@ impl program::Step for Step {
             Self::Winograd(winograd) => winograd.scratch(),
             Self::ByteWinograd(winograd) => winograd.scratch(),
             Self::Fused(group) => Scratch { shared: 0, thread: group.scratch() },
+            Self::UpsampleOutput(_) => Scratch { shared: 0, thread: OUTPUT_SCRATCH },
             _ => Scratch::default(),
         }
     }
@@ -101,10 +115,13 @@ impl program::Step for Step {
             match self {
                 Self::Load(load) => load.run(task, context),
                 Self::Conv(conv) => conv.run(s, task, context),
+                Self::InterpolatedConv(conv) => conv.run(s, part, task, context),
                 Self::Winograd(winograd) => winograd.run(s, part, task, context),
                 Self::Depthwise(depthwise) => depthwise.run(s, task, context),
                 Self::Pool(pool) => pool.run(s, task, context),
                 Self::Upsample(upsampling) => upsampling.run(s, task, context),
+                Self::UpsampleOutput(upsampling) => upsampling.run(s, task, context),
+                Self::Store(store) => store.run(s, task, context),
                 Self::Fused(group) => group.run(s, task, context),
                 Self::ByteConv(conv) => conv.run(task, context),
                 Self::ByteWinograd(winograd) => winograd.run(task, context),

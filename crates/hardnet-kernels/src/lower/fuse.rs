@@ -119,5 +119,5 @@ impl Fuser<'_> {
 }
 
 /// The kernel of the last of fused layers, and of those before it, for reports.
-const FUSED: &str = "fused";
-const WITHIN_FUSED: &str = "within fused";
+pub(super) const FUSED: &str = "fused";
+pub(super) const WITHIN_FUSED: &str = "within fused";

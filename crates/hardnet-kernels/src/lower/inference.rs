@@ -4,9 +4,11 @@ use hardnet_graph::{Alignment, Conv, Padding, Pool};
 use hardnet_simd::{Isa, LANES};
 
 use super::arena::{Extent, place};
+use super::commute::Commuted;
 use super::fuse::{Fuser, Span};
 use super::halo::{self, Demand};
 use super::layers::{IMAGE, Layer, Layers, Node, Op};
+use super::outputs::Outputs;
 use crate::algorithm::Algorithm;
 use crate::error::{Error, Result, Unsupported};
 use crate::exec::buffer::{PackedSlice, PackedWeights};
@@ -18,6 +20,7 @@ use crate::inference::Program;
 use crate::inference::step::{Step, StepInfo};
 use crate::map::{ChannelBlocks, Element, FeatureMap, Halo, Layout, Shape};
 use crate::ops::conv::direct::{ConvGemm, ConvInput, Direct, Division, PackedFilter, RowOrder};
+use crate::ops::conv::interpolated::InterpolatedConv;
 use crate::ops::conv::pack::{pack_bias, pack_filter};
 use crate::ops::conv::winograd::{self, Winograd};
 use crate::ops::depthwise::{self, Depthwise, DepthwiseFilter};
@@ -25,7 +28,7 @@ use crate::ops::linear::linear;
 use crate::ops::load::Load;
 use crate::ops::pool::Pooling;
 use crate::ops::quantized::pack::PackedBytes;
-use crate::ops::upsample::Upsampling;
+use crate::ops::upsample::{Upsampling, UpsamplingOutput};
 
 /// The packed weights of a layer, and the algorithm of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -188,36 +191,62 @@ impl Builder {
             return Err(Error::NoInputs);
         }
         outputs.iter().try_for_each(|&map| self.layers.size(map).map(|_| ()))?;
-        let outputs: Vec<usize> = outputs.iter().map(|map| map.0).collect();
+        let maps: Vec<usize> = outputs.iter().map(|map| map.0).collect();
         let images = images.max(1);
         let nodes = self.layers.nodes();
-        let halos = halo::fit(nodes.iter().map(|node| node.layer.size), &demands(nodes));
+        let outputs = Outputs::new(nodes, &maps);
+        let commuted = Commuted::all(nodes, &maps);
+        let demands: Vec<Demand> = demands(nodes).into_iter().chain(commuted.iter().map(Commuted::demand)).collect();
+        let halos = halo::fit(nodes.iter().map(|node| node.layer.size), &demands);
         let layout = |at: usize, offset: usize| {
             let (size, halo, element) = (nodes[at].layer.size, halos[at], nodes[at].data.element);
             Layout { size, halo, offset, element, interleaved: at == IMAGE }
         };
         let unplaced: Vec<Layout> = (0..nodes.len()).map(|at| layout(at, 0)).collect();
         let fuser = Fuser { nodes, isa: self.isa, threads: self.pool.size(), images };
-        let spans = fuser.spans(&unplaced, &outputs);
-        let (offsets, image_stride) = place(&extents(nodes, &unplaced, &spans, &outputs));
-        let layouts: Vec<Layout> = offsets.iter().enumerate().map(|(at, &offset)| layout(at, offset)).collect();
+        let spans = fuser.spans(&unplaced, &maps);
+        let (offsets, image_stride) = place(&extents(nodes, &unplaced, &spans, &outputs, &commuted));
+        let layouts: Vec<Layout> = (0..nodes.len()).map(|at| layout(at, offsets[at])).collect();
+        // Places of small products follow those of maps.
+        let small = |at: usize| Layout { offset: offsets[nodes.len() + at], ..small_layout(&commuted[at]) };
         let step = |at: usize| match spans.iter().find(|span| span.contains(at)) {
             Some(&span) if span.last == at => {
                 let group = fuser.group(span, &layouts);
                 Step::Fused(group.expect("whether it is worth it does not depend on offsets"))
             }
             Some(_) => Step::FusedIntoLater,
-            None => self.step(&nodes[at], layouts[at], &layouts, images, image_stride),
+            None if commuted.iter().any(|commuted| commuted.interpolates(at)) => Step::FusedIntoLater,
+            None if let Some(of) = commuted.iter().position(|commuted| commuted.conv == at) => {
+                let Commuted { sources, others, alignment, .. } = &commuted[of];
+                let inputs = (of_maps(sources, &layouts), of_maps(others, &layouts));
+                let filter = nodes[at].data.filter;
+                let conv = InterpolatedConv::new(self.isa, inputs, small(of), *alignment, layouts[at], filter);
+                Step::InterpolatedConv(conv)
+            }
+            None => match (outputs.direct(at), &nodes[at].layer.op) {
+                (Some(first), &Op::Upsample { input, alignment }) => {
+                    let size = nodes[at].layer.size;
+                    let place = (outputs.values, first);
+                    Step::UpsampleOutput(UpsamplingOutput::new(layouts[input], size, alignment, place))
+                }
+                _ => self.step(&nodes[at], layouts[at], &layouts, images, image_stride),
+            },
         };
-        let steps = (0..nodes.len()).map(step).collect();
+        let mut steps: Vec<Step> = (0..nodes.len()).map(step).collect();
         spans.iter().for_each(|&span| fuser.merge_infos(span, &mut self.infos));
+        commuted.iter().for_each(|commuted| commuted.merge_infos(nodes, &mut self.infos));
         let input = nodes[IMAGE].layer.size;
-        let outputs = outputs.iter().map(|&map| layouts[map]).collect();
+        for (at, store) in outputs.stores(&layouts) {
+            let bytes = 8 * nodes[maps[at]].layer.size.count() as u64;
+            self.infos.push(StepInfo { bytes, stores: Some(at), ..StepInfo::new("store") });
+            steps.push(Step::Store(store));
+        }
+        let unpacked = outputs.unpacked(&layouts);
         #[allow(unsafe_code)]
         // SAFETY: layouts were placed within `image_stride` values, each for its life; slices are of these weights; the
         // tasks of a phase have different pixels, blocks or images.
         let executor = unsafe { Executor::new(self.isa, self.pool, self.weights, steps, image_stride, images) };
-        Ok(Program::new(executor, self.infos, input, outputs))
+        Ok(Program::new(executor, self.infos, input, unpacked, outputs.values))
     }
 
     pub(super) fn without_weights(&self) -> Data {
@@ -310,8 +339,26 @@ fn demands(nodes: &[Node<Data>]) -> Vec<Demand> {
     demands.collect()
 }
 
-/// The size and life of every map. Maps inside a fused group need no place, and its inputs live until its last layer.
-fn extents(nodes: &[Node<Data>], layouts: &[Layout], spans: &[Span], outputs: &[usize]) -> Vec<Extent> {
+/// The layouts of some maps.
+fn of_maps(maps: &[usize], layouts: &[Layout]) -> Vec<Layout> {
+    maps.iter().map(|&map| layouts[map]).collect()
+}
+
+/// The layout of a small product, without a place.
+fn small_layout(commuted: &Commuted) -> Layout {
+    let (size, halo) = (commuted.small, commuted.demand().halo);
+    Layout { size, halo, offset: 0, element: Element::F32, interleaved: false }
+}
+
+/// The size and life of every map, and of small products after them. Maps inside a fused group need no place, and its
+/// inputs live until its last layer; nor do maps that are interpolated as they are read or written to the output.
+fn extents(
+    nodes: &[Node<Data>],
+    layouts: &[Layout],
+    spans: &[Span],
+    outputs: &Outputs,
+    commuted: &[Commuted],
+) -> Vec<Extent> {
     let mut extents: Vec<Extent> =
         layouts.iter().enumerate().map(|(at, layout)| Extent { len: layout.len(), steps: (at, at) }).collect();
     for (at, node) in nodes.iter().enumerate() {
@@ -323,7 +370,14 @@ fn extents(nodes: &[Node<Data>], layouts: &[Layout], spans: &[Span], outputs: &[
         }
         extents[span.first..span.last].iter_mut().for_each(|extent| extent.len = 0);
     }
-    outputs.iter().for_each(|&map| extents[map].steps.1 = nodes.len());
+    outputs.kept().for_each(|map| extents[map].steps.1 = nodes.len());
+    (0..nodes.len()).filter(|&map| outputs.direct(map).is_some()).for_each(|map| extents[map].len = 0);
+    for commuted in commuted {
+        let conv = commuted.conv;
+        commuted.sources.iter().for_each(|&map| extents[map].steps.1 = extents[map].steps.1.max(conv));
+        (0..nodes.len()).filter(|&map| commuted.interpolates(map)).for_each(|map| extents[map].len = 0);
+        extents.push(Extent { len: small_layout(commuted).len(), steps: (conv, conv) });
+    }
     extents
 }
 

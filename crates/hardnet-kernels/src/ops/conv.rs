@@ -2,6 +2,7 @@
 
 pub(crate) mod direct;
 pub(crate) mod input_gradient;
+pub(crate) mod interpolated;
 pub(crate) mod pack;
 pub(crate) mod spread;
 pub(crate) mod weight_gradient;

@@ -1,16 +1,21 @@
-//! Bilinear interpolation to another size: forward ([`Upsampling`]) and the gradient of the input
-//! ([`UpsamplingGradient`]).
+//! Bilinear interpolation to another size: forward, to a map ([`Upsampling`]) or to the output ([`UpsamplingOutput`]),
+//! and the gradient of the input ([`UpsamplingGradient`]).
 //!
 //! Each output pixel lies between two rows and two columns of the map. Rows are interpolated first; a row's columns are
 //! walked from left to right, so that each interpolated pixel of the map is computed once for all output pixels beside
 //! it. The reference on Candle is `hardnet-model/src/network/upsample.rs`.
 #![allow(unsafe_code)]
 
+mod output;
+
+use std::ops::Range;
+
 use hardnet_graph::Alignment;
 use hardnet_simd::{LANES, Simd};
 
 use crate::exec::context::Context;
 use crate::map::{ChannelBlocks, Layout};
+pub(crate) use output::{SCRATCH as OUTPUT_SCRATCH, UpsamplingOutput};
 
 /// Output pixels of a task at least, so that claiming it costs little.
 const TASK_PIXELS: usize = 1024;
@@ -69,16 +74,28 @@ impl Upsampling {
         let (task, block) = (task / blocks, task % blocks);
         let (image, row_task) = (task / self.row_tasks, task % self.row_tasks);
         let memory = context.memory(image);
-        let (input, out) = (&self.input, &self.output);
+        let out = &self.output;
         if row_task == 0 {
             // SAFETY: the halo of this block is that of the task with its first rows.
             unsafe { out.clear_halo(memory, block) };
         }
         let first = row_task * self.task_rows;
-        for (y, rows) in self.rows.iter().enumerate().skip(first).take(self.task_rows) {
+        // SAFETY: rows of the output that are this task's.
+        unsafe { self.rows(s, memory, block, first..(first + self.task_rows).min(out.size.height)) };
+    }
+
+    /// Computes some rows of the output of one block.
+    ///
+    /// # Safety
+    /// The input in `memory` is valid for reading, these rows of the output for writing.
+    #[inline(always)]
+    pub(crate) unsafe fn rows<S: Simd>(&self, s: S, memory: *mut f32, block: usize, rows: Range<usize>) {
+        let (input, out) = (&self.input, &self.output);
+        for y in rows {
+            let rows = &self.rows[y];
             let row = |y: usize| memory.wrapping_add(input.origin() + block * input.plane() + y * input.row());
             let to = memory.wrapping_add(out.origin() + block * out.plane() + y * out.row());
-            // SAFETY: rows of the input by the pairs, which are within it; output rows are this task's.
+            // SAFETY: rows of the input by the pairs, which are within it, and one of the output.
             unsafe { self.row(s, (row(rows.first), row(rows.second)), rows.weights, to) };
         }
     }

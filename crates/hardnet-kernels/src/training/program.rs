@@ -16,7 +16,8 @@ pub struct Program {
     /// Steps of the forward pass.
     forward: usize,
     input: Shape,
-    outputs: Vec<Layout>,
+    /// Outputs, each behind so many values of its image.
+    outputs: Vec<(usize, Layout)>,
     parameters: usize,
     statistics: usize,
     /// Images and seed of the forward pass that the maps are of, until its backward pass.
@@ -34,6 +35,12 @@ impl Program {
         parameters: usize,
         statistics: usize,
     ) -> Self {
+        let mut first = 0;
+        let outputs = outputs.into_iter().map(|layout| {
+            first += layout.size.count();
+            (first - layout.size.count(), layout)
+        });
+        let outputs = outputs.collect();
         Self { executor, forward, input, outputs, parameters, statistics, ready: None, times: None }
     }
 
@@ -62,7 +69,7 @@ impl Program {
         let pixels: Vec<&[f32]> = pixels.chunks(image).collect();
         let lists = Lists { parameters, statistics: statistics.as_mut_ptr(), seed, ..Lists::NONE };
         self.run(0..self.forward, &pixels, images, lists);
-        self.executor.unpack(&self.outputs, images, outputs);
+        self.executor.unpack(&self.outputs, self.output_len(), outputs);
         self.ready = Some((images, seed));
         Ok(())
     }
@@ -102,7 +109,7 @@ impl Program {
 
     /// Values of one image's outputs.
     pub fn output_len(&self) -> usize {
-        self.outputs.iter().map(|layout| layout.size.count()).sum()
+        self.outputs.iter().map(|(_, layout)| layout.size.count()).sum()
     }
 
     /// Bytes of maps, scratch memory and packed weights.

@@ -93,6 +93,9 @@ pub(crate) struct ConvGemm {
     pub(crate) panels: Vec<usize>,
     /// Products of a sum.
     pub(crate) depth: usize,
+    /// Rows of the packed weights, and of those before the first that is multiplied.
+    rows: usize,
+    first: usize,
     filter: PackedFilter,
 }
 
@@ -124,7 +127,14 @@ impl ConvGemm {
         }
         let depth: usize = segments.iter().map(|segment| segment.count).sum();
         let stride = Stride { row: stride * first.row(), column: stride * first.pixel() };
-        Self { segments, stride, panels: panels(isa, blocks, depth), depth, filter }
+        Self { segments, stride, panels: panels(isa, blocks, depth), depth, rows: depth, first: 0, filter }
+    }
+
+    /// The same where the weights were packed for `rows` rows and `blocks` blocks, of which the sum has those from
+    /// `first` on.
+    pub(crate) fn of_rows(self, isa: Isa, blocks: usize, first: usize, rows: usize) -> Self {
+        debug_assert!(first + self.depth <= rows);
+        Self { panels: panels(isa, blocks, rows), rows, first, ..self }
     }
 
     /// The panel of `blocks` blocks from `block` on, whose first output is at `output`; `prefetch` says whether the
@@ -138,10 +148,10 @@ impl ConvGemm {
         plane: usize,
         prefetch: bool,
     ) -> Panel {
-        let weights = |block: usize| context.weights(self.filter.weights).wrapping_add(block * LANES * self.depth);
+        let weights = |block: usize| context.weights(self.filter.weights).wrapping_add(block * LANES * self.rows);
         Panel {
             blocks,
-            weights: weights(block),
+            weights: weights(block).wrapping_add(self.first * blocks * LANES),
             bias: context.weights(self.filter.bias).wrapping_add(block * LANES),
             output,
             plane,

@@ -1,9 +1,11 @@
 //! Every kernel against a loop in f64, over sizes around the lanes and tiles, odd strides and borders, on every
 //! instruction set that the machine has.
 
+mod interpolation;
+#[path = "../oracle/mod.rs"]
 mod oracle;
 
-use hardnet_kernels::{Algorithm, Alignment, Builder, Clamp, FeatureMap, Filter, Isa, Padding, Pool, PoolKind, Shape};
+use hardnet_kernels::{Algorithm, Builder, Clamp, FeatureMap, Filter, Isa, Padding, Pool, PoolKind, Program, Shape};
 use oracle::{Conv, Depthwise, Tensor, random};
 
 /// A network of one layer after 1x1 convolutions that make its inputs, since an image is interleaved.
@@ -55,8 +57,14 @@ impl Bench {
         self.check_all(&[map], tolerance, what, expected);
     }
 
-    /// The same with the concatenation of `maps`.
-    fn check_all(self, maps: &[FeatureMap], tolerance: f64, what: &str, expected: impl Fn(&[Tensor]) -> Tensor) {
+    /// The same with the concatenation of `maps`; gives the program.
+    fn check_all(
+        self,
+        maps: &[FeatureMap],
+        tolerance: f64,
+        what: &str,
+        expected: impl Fn(&[Tensor]) -> Tensor,
+    ) -> Program {
         // Two at a time, so that the last turn is smaller.
         let mut program = self.builder.finish(maps, 2).unwrap();
         let mut output = vec![f32::NAN; IMAGES * program.output_len()];
@@ -71,6 +79,7 @@ impl Bench {
                 assert!(difference <= tolerance, "{what}: value {at} is {found}, expected {expected}");
             }
         }
+        program
     }
 }
 
@@ -208,41 +217,6 @@ fn pools_and_means() {
         let mut bench = bench(isa, threads, &[13], 7, 5);
         let map = bench.builder.mean(bench.inputs[0]).unwrap();
         bench.check(map, 1e-6, "mean", |inputs| oracle::mean(&inputs[0]));
-    }
-}
-
-#[test]
-fn interpolations() {
-    for alignment in [Alignment::Corners, Alignment::HalfPixel] {
-        for (channels, height, width) in [(1, 1, 1), (7, 5, 4), (8, 1, 7), (19, 8, 9)] {
-            for size in [(1, 1), (2 * height, 2 * width), (2 * height + 1, 2 * width - 1), (3, 40), (height, width)] {
-                for (isa, threads) in machines() {
-                    let what = format!("{isa} x{threads} {channels} {height}x{width} to {size:?} {alignment:?}");
-                    let mut bench = bench(isa, threads, &[channels], height, width);
-                    let map = bench.builder.upsample(bench.inputs[0], size, alignment).unwrap();
-                    bench.check(map, 1e-6, &what, |inputs| oracle::upsample(&inputs[0], size, alignment));
-                }
-            }
-        }
-    }
-}
-
-/// An interpolated map, which has a halo, next to another in the list of a convolution.
-#[test]
-fn interpolated_maps_are_read_in_lists() {
-    let (filters, size) = (Parameters::new(5, 9 * 9), (7, 9));
-    let conv = Conv { channels: 5, kernel: 3, stride: 1, padding: Padding::all(1), clamp: Clamp::RELU };
-    for (isa, threads) in machines() {
-        let mut bench = bench(isa, threads, &[4, 5], 7, 9);
-        let small = bench.builder.pool(bench.inputs[0], &Pool::average(2, 2)).unwrap();
-        let wide = bench.builder.upsample(small, size, Alignment::Corners).unwrap();
-        let map = conv.add(&mut bench.builder, &[wide, bench.inputs[1]], Algorithm::Direct, &filters.filter());
-        bench.check(map, 1e-5, &format!("{isa} x{threads}"), |inputs| {
-            let small = oracle::pool(&inputs[0], &Pool::average(2, 2));
-            let wide = oracle::upsample(&small, size, Alignment::Corners);
-            let other = Tensor { values: inputs[1].values.clone(), ..inputs[1] };
-            oracle::conv(&Tensor::concatenation(&[wide, other]), &filters.filter(), &conv)
-        });
     }
 }
 
