@@ -29,7 +29,8 @@ const TABLE: &[(&str, &str)] = &[
     (THREADS, "threads of the network, as --threads"),
     (
         hardnet_simd::ISA_ENV_VAR,
-        "instruction set of the kernels: portable, avx2, avxvnni, avx512 or avx512vnni [default: the best]",
+        "instruction set of the kernels: portable; avx2, avxvnni, avx512 or avx512vnni; neon, neondotprod or neoni8mm \
+         [default: the best]",
     ),
     (NO_PROGRESS, "if set, show progress as lines instead of a bar"),
     (CACHE, "cache folder: weights and indices of archives [default: `hardnet` in the user's cache folder]"),

@@ -53,10 +53,13 @@ pub mod imagenet;
 mod interpolation;
 mod loader;
 mod normalize;
+// Parts of both serve vectors of x86-64 alone.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_mut, unused_variables))]
 pub mod opencv;
 mod parallel_map;
 mod pipeline;
 mod random;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_mut, unused_variables))]
 mod resize;
 mod shard;
 mod shared_str;

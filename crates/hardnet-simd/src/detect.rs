@@ -24,6 +24,12 @@ pub enum Isa {
     Avx512(Avx512),
     /// The same and dot products of bytes in 512-bit registers.
     Avx512Vnni(Avx512Vnni),
+    /// NEON.
+    Neon(Neon),
+    /// NEON and dot products of signed bytes.
+    NeonDotprod(NeonDotprod),
+    /// NEON and dot products of unsigned and signed bytes.
+    NeonI8mm(NeonI8mm),
 }
 
 /// Proof that the processor has AVX2 and FMA.
@@ -90,6 +96,63 @@ impl Avx512Vnni {
     }
 }
 
+/// Proof that the processor has NEON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neon(());
+
+impl Neon {
+    /// The token, if the processor has the set. Vectors lie in memory in the order of little-endian processors.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") && cfg!(target_endian = "little") {
+            return Some(Self(()));
+        }
+        None
+    }
+}
+
+/// Proof that the processor has dotprod and NEON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeonDotprod(Neon);
+
+impl NeonDotprod {
+    /// The token, if the processor has both sets.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            return Neon::detect().map(Self);
+        }
+        None
+    }
+}
+
+/// Proof that the processor has i8mm and NEON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeonI8mm(Neon);
+
+impl NeonI8mm {
+    /// The token, if the processor has both sets.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("i8mm") {
+            return Neon::detect().map(Self);
+        }
+        None
+    }
+}
+
+impl From<NeonDotprod> for Neon {
+    fn from(NeonDotprod(neon): NeonDotprod) -> Self {
+        neon
+    }
+}
+
+impl From<NeonI8mm> for Neon {
+    fn from(NeonI8mm(neon): NeonI8mm) -> Self {
+        neon
+    }
+}
+
 impl From<AvxVnni> for Avx2 {
     fn from(AvxVnni(avx2): AvxVnni) -> Self {
         avx2
@@ -125,6 +188,9 @@ impl Isa {
             AvxVnni::detect().map(Isa::AvxVnni),
             Avx512::detect().map(Isa::Avx512),
             Avx512Vnni::detect().map(Isa::Avx512Vnni),
+            Neon::detect().map(Isa::Neon),
+            NeonDotprod::detect().map(Isa::NeonDotprod),
+            NeonI8mm::detect().map(Isa::NeonI8mm),
         ];
         sets.into_iter().flatten().collect()
     }
@@ -132,7 +198,12 @@ impl Isa {
     /// Those of the [available](Isa::available) sets whose kernels of f32 differ. The others add dot products of bytes
     /// to one of them.
     pub fn of_f32() -> Vec<Isa> {
-        let sets = [Some(Isa::Portable), Avx2::detect().map(Isa::Avx2), Avx512::detect().map(Isa::Avx512)];
+        let sets = [
+            Some(Isa::Portable),
+            Avx2::detect().map(Isa::Avx2),
+            Avx512::detect().map(Isa::Avx512),
+            Neon::detect().map(Isa::Neon),
+        ];
         sets.into_iter().flatten().collect()
     }
 
@@ -144,7 +215,7 @@ impl Isa {
     /// The token of AVX2 where the set includes it, for loops that have no wider form.
     pub fn avx2(self) -> Option<Avx2> {
         match self {
-            Isa::Portable => None,
+            Isa::Portable | Isa::Neon(_) | Isa::NeonDotprod(_) | Isa::NeonI8mm(_) => None,
             Isa::Avx2(token) => Some(token),
             Isa::AvxVnni(token) => Some(token.into()),
             Isa::Avx512(_) | Isa::Avx512Vnni(_) => self.avx512().map(Avx2::from),
@@ -154,10 +225,25 @@ impl Isa {
     /// The token of AVX-512 where the set includes it.
     pub fn avx512(self) -> Option<Avx512> {
         match self {
-            Isa::Portable | Isa::Avx2(_) | Isa::AvxVnni(_) => None,
             Isa::Avx512(token) => Some(token),
             Isa::Avx512Vnni(token) => Some(token.into()),
+            _ => None,
         }
+    }
+
+    /// The token of NEON where the set includes it.
+    pub fn neon(self) -> Option<Neon> {
+        match self {
+            Isa::Neon(token) => Some(token),
+            Isa::NeonDotprod(token) => Some(token.into()),
+            Isa::NeonI8mm(token) => Some(token.into()),
+            _ => None,
+        }
+    }
+
+    /// Whether kernels of f32 add a product to a sum with one rounding. All sets that do agree to the last bit.
+    pub fn is_fused(self) -> bool {
+        self.avx2().is_some() || self.neon().is_some()
     }
 
     /// The set that the environment variable [`ISA_ENV_VAR`] names, [`best`](Isa::best) if it is unset or empty.
@@ -173,7 +259,8 @@ impl Isa {
         }
     }
 
-    /// Name of the set, which [`FromStr`] reads: `portable`, `avx2`, `avxvnni`, `avx512` or `avx512vnni`.
+    /// Name of the set, which [`FromStr`] reads: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `neon`,
+    /// `neondotprod` or `neoni8mm`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
@@ -181,6 +268,9 @@ impl Isa {
             Isa::AvxVnni(_) => "avxvnni",
             Isa::Avx512(_) => "avx512",
             Isa::Avx512Vnni(_) => "avx512vnni",
+            Isa::Neon(_) => "neon",
+            Isa::NeonDotprod(_) => "neondotprod",
+            Isa::NeonI8mm(_) => "neoni8mm",
         }
     }
 }

@@ -5,6 +5,8 @@ use crate::arch::portable::Portable;
 use crate::detect::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::detect::{Avx2, Avx512Vnni, AvxVnni};
+#[cfg(target_arch = "aarch64")]
+use crate::detect::{Neon, NeonDotprod, NeonI8mm};
 use crate::vector::sealed::Sealed;
 
 /// Channels of a block of a map of bytes.
@@ -38,6 +40,10 @@ pub trait Dot: Copy + Send + Sync + Sealed {
     /// Pixels of a tile of sums in registers, by its blocks of [`BYTE_LANES`] channels less one; 0 for none.
     const TILES: [usize; 3];
 
+    /// Subtracted from every input of a product, on sets whose products are of signed bytes. Sums begin with it times
+    /// their weights.
+    const INPUT_OFFSET: i32 = 0;
+
     /// Packs the four weights of every lane of a vector to `LANES * 4 * WEIGHT_BYTES` bytes.
     fn pack(weights: &[[i8; 4]], packed: &mut [u8]) {
         packed.iter_mut().zip(weights.as_flattened()).for_each(|(to, &weight)| *to = weight.cast_unsigned());
@@ -68,7 +74,7 @@ pub trait Dot: Copy + Send + Sync + Sealed {
     /// `from` is valid for reading all lanes.
     unsafe fn load_sums(self, from: *const i32) -> Self::Sums;
 
-    /// Adds the four products of every lane.
+    /// Adds the four products of every lane: inputs less [`INPUT_OFFSET`](Dot::INPUT_OFFSET) times weights.
     fn dot(self, sums: Self::Sums, inputs: Self::Inputs, weights: Self::Weights) -> Self::Sums;
 
     /// The nearest f32 of each sum.
@@ -143,6 +149,12 @@ pub fn dispatch_dot<K: DotKernel>(isa: Isa, kernel: K) -> K::Output {
             Some(token) => <Avx2 as Dot>::call(token, kernel),
             None => Dot::call(Portable, kernel),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => <Neon as Dot>::call(token, kernel),
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDotprod(token) => NeonDotprod::call(token, kernel),
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonI8mm(token) => NeonI8mm::call(token, kernel),
         _ => Dot::call(Portable, kernel),
     }
 }
@@ -187,9 +199,10 @@ mod tests {
                 d.scatter(found.as_mut_ptr(), 8, 1, half);
             }
             for lane in 0..D::LANES {
-                let same = (0..4).map(|k| i32::from(inputs[k]) * i32::from(weights[lane][k])).sum::<i32>();
-                let pixels =
-                    (0..4).map(|k| i32::from(inputs[k * BYTE_LANES + lane]) * i32::from(weights[lane][k])).sum::<i32>();
+                let product =
+                    |at: usize, k: usize| (i32::from(inputs[at]) - D::INPUT_OFFSET) * i32::from(weights[lane][k]);
+                let same = (0..4).map(|k| product(k, k)).sum::<i32>();
+                let pixels = (0..4).map(|k| product(k * BYTE_LANES + lane, k)).sum::<i32>();
                 let expected = (lane as i32 + same + pixels) as f32;
                 assert_eq!(found[lane], expected, "lane {lane}");
                 assert_eq!(

@@ -3,6 +3,8 @@
 
 use crate::arch::portable::Portable;
 use crate::detect::Isa;
+#[cfg(target_arch = "aarch64")]
+use crate::detect::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::detect::{Avx2, Avx512};
 
@@ -173,6 +175,10 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         if let Some(token) = isa.avx2() {
             return Avx2::call(token, kernel);
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(token) = isa.neon() {
+        return Neon::call(token, kernel);
     }
     let _ = isa;
     Portable.call(kernel)

@@ -85,7 +85,11 @@ fn cpu_features() -> Vec<&'static str> {
         ("avx512f", is_x86_feature_detected!("avx512f")),
     ];
     #[cfg(target_arch = "aarch64")]
-    let found = [("neon", std::arch::is_aarch64_feature_detected!("neon"))];
+    let found = [
+        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
+        ("dotprod", std::arch::is_aarch64_feature_detected!("dotprod")),
+        ("i8mm", std::arch::is_aarch64_feature_detected!("i8mm")),
+    ];
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let found: [(&str, bool); 0] = [];
     found.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()

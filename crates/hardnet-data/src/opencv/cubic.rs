@@ -16,7 +16,6 @@ mod avx512;
 
 use std::ops::Range;
 
-#[cfg(target_arch = "x86_64")]
 use hardnet_simd::{Kernel, Simd, dispatch};
 
 use super::Job;

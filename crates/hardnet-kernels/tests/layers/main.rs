@@ -239,7 +239,7 @@ fn linear_layers() {
 /// Sets with fused multiply-add compute every sum in one order, whatever the width of their vectors.
 #[test]
 fn wide_vectors_change_no_bit() {
-    let fused: Vec<Isa> = Isa::of_f32().into_iter().filter(|isa| isa.avx2().is_some()).collect();
+    let fused: Vec<Isa> = Isa::of_f32().into_iter().filter(|isa| isa.is_fused()).collect();
     for (channels, outputs, height, width) in [(&[20][..], 17, 7, 7), (&[9, 24], 70, 14, 13), (&[90, 13], 39, 9, 30)] {
         for algorithm in Algorithm::ALL {
             let run = |&isa: &Isa| {

@@ -75,7 +75,7 @@ pub(crate) fn dense(
     packed: &mut PackedWeights,
 ) -> Result<PackedBytes> {
     let per_output = inputs.iter().map(|input| input.channels).sum::<usize>() * taps;
-    let lanes = dense_lanes(filter, (inputs, taps), output, packed)?;
+    let lanes = dense_lanes(filter, (inputs, taps), input_offset(isa), output, packed)?;
     // Where the weights of each row come from: the first of them, their number and their distance.
     let mut rows = Vec::new();
     for tap in 0..taps {
@@ -137,7 +137,7 @@ pub(crate) fn winograd(
     output: (Option<Quantization>, Clamp),
     packed: &mut PackedWeights,
 ) -> Result<PackedBytes> {
-    let Requantized { slice, low, high } = dense_lanes(filter, (inputs, TAPS), output, packed)?;
+    let Requantized { slice, low, high } = dense_lanes(filter, (inputs, TAPS), 0, output, packed)?;
     Ok(PackedBytes { weights: super::winograd::pack(isa, tile, filter, inputs, packed), lanes: slice, low, high })
 }
 
@@ -185,23 +185,42 @@ pub(crate) fn depthwise(
             })
         }
     }
-    let lanes = lanes(
-        filter,
-        output,
-        |channel| {
-            first_sum(channel, filter.weights[channel * TAPS..][..TAPS].iter().map(|&weight| (weight, zero_point)))
-        },
-        packed,
-    )?;
+    let offset = input_offset(isa);
+    let first_sum = |channel: usize| {
+        let weights = &filter.weights[channel * TAPS..][..TAPS];
+        let sum = first_sum(channel, weights.iter().map(|&weight| (weight, zero_point)))?;
+        Ok(with_offset(sum, offset, weights))
+    };
+    let lanes = lanes(filter, output, first_sum, packed)?;
     let weights = dispatch_dot(isa, Pack { filter, packed });
     let Requantized { slice, low, high } = lanes;
     Ok(PackedBytes { weights, lanes: slice, low, high })
 }
 
-/// [`lanes`] of a dense convolution of `inputs` by `taps` taps.
+/// What products of bytes on `isa` subtract from inputs.
+fn input_offset(isa: Isa) -> i32 {
+    struct Offset;
+    impl DotKernel for Offset {
+        type Output = i32;
+
+        #[inline(always)]
+        fn run<D: Dot>(self, _: D) -> i32 {
+            D::INPUT_OFFSET
+        }
+    }
+    dispatch_dot(isa, Offset)
+}
+
+/// A first sum of products that subtract `offset` from inputs. It wraps, as sums do, and the last sum is the same.
+fn with_offset(sum: i32, offset: i32, weights: &[i8]) -> i32 {
+    weights.iter().fold(sum, |sum, &weight| sum.wrapping_add(offset * i32::from(weight)))
+}
+
+/// [`lanes`] of a dense convolution of `inputs` by `taps` taps, whose products subtract `offset` from inputs.
 fn dense_lanes(
     filter: &QuantizedFilter<'_>,
     (inputs, taps): (&[ByteInput], usize),
+    offset: i32,
     output: (Option<Quantization>, Clamp),
     packed: &mut PackedWeights,
 ) -> Result<Requantized> {
@@ -209,7 +228,8 @@ fn dense_lanes(
         inputs.iter().flat_map(|input| std::iter::repeat_n(input.zero_point, input.channels * taps)).collect();
     let first_sum = |channel: usize| {
         let weights = &filter.weights[channel * zero_points.len()..][..zero_points.len()];
-        first_sum(channel, weights.iter().copied().zip(zero_points.iter().copied()))
+        let sum = first_sum(channel, weights.iter().copied().zip(zero_points.iter().copied()))?;
+        Ok(with_offset(sum, offset, weights))
     };
     lanes(filter, output, first_sum, packed)
 }

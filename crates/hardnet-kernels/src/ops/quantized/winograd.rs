@@ -202,7 +202,7 @@ pub(crate) fn choose(isa: Isa, channels: (usize, usize), size: Shape, images: us
     let whole = size.height.next_multiple_of(4) * size.width.next_multiple_of(4);
     match isa {
         Isa::Portable => &[],
-        Isa::AvxVnni(_) | Isa::Avx512Vnni(_) => {
+        Isa::AvxVnni(_) | Isa::Avx512Vnni(_) | Isa::NeonDotprod(_) | Isa::NeonI8mm(_) => {
             let (inputs, outputs) = channels;
             let pays = if whole * 9 <= pixels * 10 {
                 pixels * images >= MANY_PIXELS && inputs >= MANY_INPUTS
