@@ -111,7 +111,7 @@ def write(network, size, threads, seen, difference, arguments):
         text="Median milliseconds for the logits of one image in its size, in f32. All engines compute the same ONNX file, "
         "interleaved in the same minutes, the median over rounds. `ours / best` divides by the fastest other engine. Memory is "
         "the peak resident set of the process in MiB, of other engines with Python and NumPy. `logits` is the largest "
-        "difference from another engine's logits, divided by the greatest of these.",
+        "difference from ONNX Runtime's logits, divided by the greatest of these.",
         command="python benches/peers/segmentation.py",
         commit=record.commit(),
         versions={name: importlib.metadata.version(package) for name, package in PEERS.items()},
@@ -143,13 +143,13 @@ def main():
     for network in arguments.networks:
         for size in arguments.sizes:
             prepare(network, size, arguments)
-            found = [ask(peer, network, size, 2, arguments, "--difference")["difference"] for peer in arguments.peers]
+            found = ask("onnxruntime", network, size, 2, arguments, "--difference")["difference"]
             for threads in arguments.threads:
                 seen = {engine: [] for engine in ["hardnet", *arguments.peers]}
                 for _ in range(arguments.rounds):
                     for engine, results in seen.items():
                         results.append(ask(engine, network, size, threads, arguments))
-                write(network, size, threads, seen, max(found), arguments)
+                write(network, size, threads, seen, found, arguments)
 
 
 if __name__ == "__main__":

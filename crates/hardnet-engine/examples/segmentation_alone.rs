@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Prints the median milliseconds of an image and the peak resident set in MiB, where Linux tells it, as JSON. The
-//! parameters are those of a formula. `HARDNET_ISA` names the instruction set. One more argument changes what is done: a
-//! file with the extension `safetensors` is written with the parameters, another file with the logits as little-endian
-//! f32, and `steps` prints the time of each step.
+//! parameters are those of a formula. `HARDNET_ISA` names the instruction set. One more argument changes what is done:
+//! a file with the extension `safetensors` is written with the parameters, another file with the logits as
+//! little-endian f32, and `steps` prints the time of each step.
 #![allow(clippy::print_stdout)]
 
 use std::fs::File;
