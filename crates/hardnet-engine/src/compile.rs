@@ -89,7 +89,7 @@ impl<'a> Compiler<'a> {
         let output = self.source.map(node);
         let mut map = match self.source.layer(node)? {
             Some(layer) => self.quantized(id, node, &inputs, output, &layer)?,
-            None => self.layer(id, node, &inputs)?,
+            None => self.layer(id, node, &inputs, output)?,
         };
         // A layer of f32 that writes bytes, or a pool of bytes to others.
         let written = self.builder.quantization(map)?;
@@ -124,8 +124,15 @@ impl<'a> Compiler<'a> {
         Ok(self.builder.quantized_conv(inputs, conv, Clamp { low, high }, output, &filter)?)
     }
 
-    /// Adds a layer of f32, or one that computes bytes as they are.
-    fn layer(&mut self, id: usize, node: &Node, inputs: &[FeatureMap]) -> Result<FeatureMap> {
+    /// Adds a layer of f32, or one that computes bytes as they are; `output` is the quantization of the map that the
+    /// node writes.
+    fn layer(
+        &mut self,
+        id: usize,
+        node: &Node,
+        inputs: &[FeatureMap],
+        output: Option<Quantization>,
+    ) -> Result<FeatureMap> {
         let unknown = || Error::NoKernel { node: node.name.clone() };
         // Only convolutions read several maps as one.
         let single = || match inputs[..] {
@@ -136,13 +143,13 @@ impl<'a> Compiler<'a> {
             Op::Conv(conv) => self.conv(id, node, conv, inputs)?,
             _ if (node.before, node.after) != (Pointwise::NONE, Pointwise::NONE) => return Err(unknown()),
             Op::Pool(pool) => {
-                let input = if pool.kind == PoolKind::Max { single()? } else { self.float(id, single()?)? };
+                let input = self.alike(id, single()?, output, pool.kind == PoolKind::Max)?;
                 self.builder.pool(input, pool)?
             }
             &Op::GLOBAL_AVERAGE_POOL => self.builder.mean(single()?)?,
             Op::Upsample(upsample) => {
                 let like = self.builder.size(self.maps[upsample.like])?;
-                let input = self.float(id, single()?)?;
+                let input = self.alike(id, single()?, output, false)?;
                 self.builder.upsample(input, (like.height, like.width), upsample.alignment)?
             }
             Op::Linear { channels } => {
@@ -169,6 +176,19 @@ impl<'a> Compiler<'a> {
         let size = self.builder.size(inputs[0])?;
         let algorithm = choice::algorithm(node, conv, size, self.options);
         Ok(self.builder.conv(&inputs, conv, Clamp { low, high }, algorithm, &filter.as_filter())?)
+    }
+
+    /// The map that a pool or an interpolation reads: of bytes as it is where the layer writes bytes of the same
+    /// quantization or only `chooses` among them, else of f32.
+    fn alike(
+        &mut self,
+        node: NodeId,
+        map: FeatureMap,
+        output: Option<Quantization>,
+        chooses: bool,
+    ) -> Result<FeatureMap> {
+        let read = self.builder.quantization(map)?;
+        if chooses || read == output { Ok(map) } else { self.float(node, map) }
     }
 
     /// The map of f32 of the same values as `map`, which node `node` reads.

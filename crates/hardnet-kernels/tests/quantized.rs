@@ -1,6 +1,7 @@
 //! Layers of bytes against loops in i64, to the last bit, on every instruction set that the machine has, for several
 //! numbers of threads and images.
 
+use hardnet_graph::Alignment;
 use hardnet_kernels::{
     Algorithm, Builder, Clamp, Conv, Error, FeatureMap, Filter, Isa, Padding, Pool, Program, Quantization,
     QuantizedFilter, Shape,
@@ -327,6 +328,25 @@ fn pools_means_and_conversions() {
                 },
             );
         }
+        for pool in [Pool::average(2, 2), Pool::average(3, 1), Pool::average(3, 2).padding(Padding::all(1))] {
+            inputs.check(
+                &format!("{what} {pool:?}"),
+                |builder, maps| builder.pool(maps[0], &pool).unwrap(),
+                |maps| {
+                    let map = &maps[0];
+                    let side = 0..pool.kernel as isize;
+                    let mean = |channel: usize, (y, x): (isize, isize)| {
+                        let window = side.clone().flat_map(|i| side.clone().map(move |j| (y + i, x + j)));
+                        let sum: i64 = window.map(|(y, x)| map.get(channel, y, x)).sum();
+                        let zero = f64::from(zero_point);
+                        let byte = (sum as f64 / (pool.kernel * pool.kernel) as f64 + zero).round_ties_even();
+                        SCALE * (byte - zero) as f32
+                    };
+                    let windows = windows(map, pool.kernel, pool.stride, pool.padding);
+                    (0..channels).flat_map(|at| windows.iter().map(move |&window| mean(at, window))).collect()
+                },
+            );
+        }
         inputs.check(
             &format!("{what} mean"),
             |builder, maps| builder.mean(maps[0]).unwrap(),
@@ -389,9 +409,53 @@ fn layers_that_do_not_fit_are_refused() {
     let error = builder.conv(&maps[..1], &Conv::new(1, 1), Clamp::NONE, Algorithm::Direct, &filter).unwrap_err();
     assert!(error.to_string().contains("a map of bytes as the input"), "{error}");
     assert!(matches!(builder.dequantize(floats), Err(Error::Unsupported(_))));
-    assert!(matches!(builder.pool(maps[0], &Pool::average(2, 2)), Err(Error::Unsupported(_))));
     let error = builder.quantize(floats, Quantization { scale: 0.0, zero_point: 0 }).unwrap_err();
     assert_eq!(error.to_string(), "0 is not the scale of a map");
+}
+
+/// Interpolations in f64 are within half a step, and a rounding error, of bytes.
+#[test]
+fn interpolations() {
+    for (channels, zero_point, height, width) in [(3, 0, 3, 4), (17, 128, 5, 2), (33, 9, 1, 9)] {
+        let inputs = Inputs::new(&[(channels, zero_point)], height, width);
+        for (alignment, rows, columns) in
+            [(Alignment::Corners, 6, 9), (Alignment::HalfPixel, 10, 8), (Alignment::Corners, height, width)]
+        {
+            let map = |values: &[f32], image: usize| -> Vec<f64> {
+                let source = &inputs.0[image][0];
+                let value = |channel: usize, y: usize, x: usize| source.get(channel, y as isize, x as isize) as f64;
+                let expected = |channel: usize, y: usize, x: usize| {
+                    let (y, x) = (alignment.between(y, rows, height), alignment.between(x, columns, width));
+                    let row = |at: usize| {
+                        value(channel, at, x.first) * (1.0 - x.weight) + value(channel, at, x.second) * x.weight
+                    };
+                    row(y.first) * (1.0 - y.weight) + row(y.second) * y.weight
+                };
+                let at = |index: usize| (index / (rows * columns), index / columns % rows, index % columns);
+                let error = |(index, &found): (usize, &f32)| {
+                    let (channel, y, x) = at(index);
+                    (f64::from(found / SCALE) - expected(channel, y, x)).abs()
+                };
+                values.iter().enumerate().map(error).collect()
+            };
+            let mut first: Option<Vec<f32>> = None;
+            for isa in Isa::available() {
+                for (threads, batch) in [(1, 2), (3, 1)] {
+                    let (mut builder, maps) = inputs.builder(isa, threads);
+                    let large = builder.upsample(maps[0], (rows, columns), alignment).unwrap();
+                    let mut program = builder.finish(&[large], batch).unwrap();
+                    let mut found = vec![f32::NAN; IMAGES * program.output_len()];
+                    program.run(&inputs.images(), &mut found).unwrap();
+                    for (image, values) in found.chunks_exact(program.output_len()).enumerate() {
+                        let worst = map(values, image).into_iter().fold(0.0, f64::max);
+                        assert!(worst <= 0.5 + 1e-4, "{channels} {alignment:?} on {isa}: {worst} steps");
+                    }
+                    let first = first.get_or_insert_with(|| found.clone());
+                    assert!(*first == found, "{channels} {alignment:?} on {isa}, {threads} threads");
+                }
+            }
+        }
+    }
 }
 
 /// 66,312 products of the greatest weight and input do not fit.

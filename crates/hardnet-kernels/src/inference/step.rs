@@ -15,7 +15,8 @@ use crate::ops::pool::Pooling;
 use crate::ops::quantized::conv::ByteConv;
 use crate::ops::quantized::convert::Convert;
 use crate::ops::quantized::depthwise::ByteDepthwise;
-use crate::ops::quantized::pool::{ByteMaxPool, ByteMean};
+use crate::ops::quantized::pool::{ByteMean, BytePool};
+use crate::ops::quantized::upsample::ByteUpsampling;
 use crate::ops::quantized::winograd::ByteWinograd;
 use crate::ops::store::Store;
 use crate::ops::upsample::{OUTPUT_SCRATCH, Upsampling, UpsamplingOutput};
@@ -66,7 +67,8 @@ pub(crate) enum Step {
     ByteConv(ByteConv),
     ByteWinograd(ByteWinograd),
     ByteDepthwise(ByteDepthwise),
-    ByteMaxPool(ByteMaxPool),
+    BytePool(BytePool),
+    ByteUpsample(ByteUpsampling),
     ByteMean(ByteMean),
     Convert(Convert),
     /// A layer that a later step computes.
@@ -91,7 +93,8 @@ impl program::Step for Step {
             Self::ByteConv(conv) => push(Part::Whole, conv.tasks(images)),
             Self::ByteWinograd(winograd) => push(Part::Whole, winograd.tasks(images)),
             Self::ByteDepthwise(depthwise) => push(Part::Whole, depthwise.tasks(images)),
-            Self::ByteMaxPool(pool) => push(Part::Whole, pool.tasks(images)),
+            Self::BytePool(pool) => push(Part::Whole, pool.tasks(images)),
+            Self::ByteUpsample(upsample) => push(Part::Whole, upsample.tasks(images)),
             Self::ByteMean(mean) => push(Part::Whole, mean.tasks(images)),
             Self::Convert(convert) => push(Part::Whole, convert.tasks(images)),
             Self::FusedIntoLater => {}
@@ -126,7 +129,8 @@ impl program::Step for Step {
                 Self::ByteConv(conv) => conv.run(task, context),
                 Self::ByteWinograd(winograd) => winograd.run(task, context),
                 Self::ByteDepthwise(depthwise) => depthwise.run(task, context),
-                Self::ByteMaxPool(pool) => pool.run(task, context),
+                Self::BytePool(pool) => pool.run(task, context),
+                Self::ByteUpsample(upsample) => upsample.run(task, context),
                 Self::ByteMean(mean) => mean.run(task, context),
                 Self::Convert(convert) => convert.run(task, context),
                 Self::FusedIntoLater => {}

@@ -120,12 +120,11 @@ impl Builder {
         self.push(layer, Data::floats(PackedFilter { weights, bias, clamp }, algorithm), kernel_name)
     }
 
-    /// Adds a pool over windows. The maximum of a map of bytes is one of its kind.
+    /// Adds a pool over windows. That of a map of bytes is one of its kind, with means rounded half to even.
     ///
     /// # Errors
     ///
-    /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image and for an average of
-    /// bytes.
+    /// [`Error::Window`] where the window does not fit, [`Error::Unsupported`] for the image.
     pub fn pool(&mut self, input: FeatureMap, pool: &Pool) -> Result<FeatureMap> {
         if let Some(read) = self.quantization(input)? {
             return self.byte_pool(input, pool, read);
@@ -144,13 +143,16 @@ impl Builder {
         self.push(layer, self.without_weights(), "mean")
     }
 
-    /// Adds bilinear interpolation to a number of rows and columns.
+    /// Adds bilinear interpolation to a number of rows and columns. That of a map of bytes is one of its kind, rounded
+    /// half to even.
     ///
     /// # Errors
     ///
     /// [`Error::Size`] for an empty or huge map, [`Error::Unsupported`] for the image.
     pub fn upsample(&mut self, input: FeatureMap, size: (usize, usize), alignment: Alignment) -> Result<FeatureMap> {
-        self.check_floats(&[input])?;
+        if let Some(read) = self.quantization(input)? {
+            return self.byte_upsample(input, size, alignment, read);
+        }
         let layer = self.layers.upsample(input, size, alignment)?;
         self.push(layer, self.without_weights(), "upsample")
     }

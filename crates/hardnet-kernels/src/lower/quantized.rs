@@ -1,6 +1,6 @@
 //! Layers of maps of bytes.
 
-use hardnet_graph::{Conv, Padding, Pool, PoolKind};
+use hardnet_graph::{Alignment, Conv, Padding, Pool};
 use hardnet_simd::BYTE_LANES;
 
 use super::inference::{Builder, Data};
@@ -15,7 +15,8 @@ use crate::ops::quantized::conv::ByteConv;
 use crate::ops::quantized::convert::Convert;
 use crate::ops::quantized::depthwise::ByteDepthwise;
 use crate::ops::quantized::pack::{self, ByteInput};
-use crate::ops::quantized::pool::{ByteMaxPool, ByteMean};
+use crate::ops::quantized::pool::{ByteMean, BytePool};
+use crate::ops::quantized::upsample::ByteUpsampling;
 use crate::ops::quantized::winograd::{self, ByteTile, ByteWinograd};
 use crate::quantization::{Quantization, QuantizedFilter};
 
@@ -152,13 +153,22 @@ impl Builder {
         })
     }
 
-    /// Adds the pool of a map of bytes: a maximum is one of the bytes.
+    /// Adds the pool of a map of bytes to a map of the same quantization; means are rounded half to even.
     pub(super) fn byte_pool(&mut self, input: FeatureMap, pool: &Pool, read: Quantization) -> Result<FeatureMap> {
-        if pool.kind != PoolKind::Max {
-            return Err(Unsupported::ByteInput.into());
-        }
         let layer = self.layers.pool(input, pool)?;
         self.push(layer, Data { element: Element::U8(read), ..self.without_weights() }, "pool-int8")
+    }
+
+    /// Adds the interpolation of a map of bytes to a map of the same quantization, rounded half to even.
+    pub(super) fn byte_upsample(
+        &mut self,
+        input: FeatureMap,
+        size: (usize, usize),
+        alignment: Alignment,
+        read: Quantization,
+    ) -> Result<FeatureMap> {
+        let layer = self.layers.upsample(input, size, alignment)?;
+        self.push(layer, Data { element: Element::U8(read), ..self.without_weights() }, "upsample-int8")
     }
 
     /// The step of a layer that reads or writes bytes and is not fused; none for a layer of f32.
@@ -187,7 +197,12 @@ impl Builder {
             (&Op::Depthwise { stride, padding, .. }, Some(filter), _) => {
                 Step::ByteDepthwise(ByteDepthwise::new(self.isa, inputs[0], output, (stride, padding), filter))
             }
-            (Op::Pool { pool, .. }, _, Element::U8(_)) => Step::ByteMaxPool(ByteMaxPool::new(inputs[0], output, pool)),
+            (Op::Pool { pool, .. }, _, Element::U8(Quantization { zero_point, .. })) => {
+                Step::BytePool(BytePool::new(inputs[0], output, pool, zero_point))
+            }
+            (&Op::Upsample { alignment, .. }, _, Element::U8(_)) => {
+                Step::ByteUpsample(ByteUpsampling::new(self.isa, inputs[0], output, alignment))
+            }
             (Op::Mean { .. }, _, Element::U8(quantization)) => {
                 Step::ByteMean(ByteMean::new(inputs[0], output, quantization))
             }

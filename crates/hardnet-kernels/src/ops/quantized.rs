@@ -6,7 +6,8 @@
 //! | dense convolutions, to maps of bytes or of f32 | [`conv`] |
 //! | 3x3 convolutions of many pixels and channels, and all without dot products of bytes | [`winograd`] |
 //! | depthwise convolutions | [`depthwise`] |
-//! | max pooling, the mean of a map | [`pool`] |
+//! | pools, the mean of a map | [`pool`] |
+//! | bilinear interpolation | [`upsample`] |
 //! | from f32 to bytes and back | [`convert`] |
 //! | packing of weights | [`pack`] |
 //!
@@ -19,6 +20,7 @@ pub(crate) mod depthwise;
 pub(crate) mod pack;
 pub(crate) mod pool;
 mod tile;
+pub(crate) mod upsample;
 pub(crate) mod winograd;
 
 /// The maps of one image as bytes.

@@ -22,15 +22,15 @@ const TASK_PIXELS: usize = 1024;
 
 /// The two pixels of a side that an output pixel lies between.
 #[derive(Clone, Copy, Debug)]
-struct Pair {
-    first: usize,
-    second: usize,
+pub(crate) struct Pair {
+    pub(crate) first: usize,
+    pub(crate) second: usize,
     /// Weights of both.
-    weights: (f32, f32),
+    pub(crate) weights: (f32, f32),
 }
 
 /// The pairs of all output pixels of a side.
-fn pairs(alignment: Alignment, output: usize, input: usize) -> Vec<Pair> {
+pub(crate) fn pairs(alignment: Alignment, output: usize, input: usize) -> Vec<Pair> {
     let pair = |at| {
         let between = alignment.between(at, output, input);
         let weights = ((1.0 - between.weight) as f32, between.weight as f32);

@@ -1,7 +1,7 @@
-//! Max pooling of maps of bytes, and the mean of every channel.
+//! Pools of maps of bytes to maps of the same quantization, and the mean of every channel.
 #![allow(unsafe_code)]
 
-use hardnet_graph::Pool;
+use hardnet_graph::{Pool, PoolKind};
 use hardnet_simd::{BYTE_LANES, LANES};
 
 use super::bytes;
@@ -12,22 +12,23 @@ use crate::quantization::Quantization;
 /// Output pixels of a task at least, so that claiming it costs little.
 const TASK_PIXELS: usize = 512;
 
-/// Max pooling of bytes, ready to run.
+/// A pool of bytes, ready to run: the maximum of each window, or its mean, rounded half to even.
 #[derive(Debug)]
-pub(crate) struct ByteMaxPool {
+pub(crate) struct BytePool {
     input: Layout,
     output: Layout,
     pool: Pool,
+    zero_point: u8,
     /// Rows of a task, and tasks of a block.
     rows: usize,
     row_tasks: usize,
 }
 
-impl ByteMaxPool {
-    /// The pool of `input` to `output`.
-    pub(crate) fn new(input: Layout, output: Layout, pool: &Pool) -> Self {
+impl BytePool {
+    /// The pool of `input` to `output`, maps of this zero point.
+    pub(crate) fn new(input: Layout, output: Layout, pool: &Pool, zero_point: u8) -> Self {
         let rows = TASK_PIXELS.div_ceil(output.size.width).min(output.size.height);
-        Self { input, output, pool: *pool, rows, row_tasks: output.size.height.div_ceil(rows) }
+        Self { input, output, pool: *pool, zero_point, rows, row_tasks: output.size.height.div_ceil(rows) }
     }
 
     /// Tasks of a run of `images` images: rows of blocks.
@@ -62,19 +63,42 @@ impl ByteMaxPool {
                 let rows = clip(y, pool.padding.top, input.size.height);
                 for x in 0..out.size.width {
                     let columns = clip(x, pool.padding.left, input.size.width);
-                    let mut most = [0_u8; BYTE_LANES];
-                    for row in rows.clone() {
-                        for column in columns.clone() {
-                            let at = from.add(row * input.row() + column * BYTE_LANES);
-                            let pixel = at.cast::<[u8; BYTE_LANES]>().read();
-                            most = std::array::from_fn(|lane| most[lane].max(pixel[lane]));
-                        }
-                    }
-                    to.add(y * out.row() + x * BYTE_LANES).cast::<[u8; BYTE_LANES]>().write(most);
+                    let pixels = rows.clone().flat_map(|row| {
+                        let row = from.add(row * input.row());
+                        columns.clone().map(move |column| row.add(column * BYTE_LANES).cast::<Pixel>().read())
+                    });
+                    let pixel = match pool.kind {
+                        PoolKind::Max => pixels.fold([0; BYTE_LANES], |most, pixel| {
+                            std::array::from_fn(|lane| pixel[lane].max(most[lane]))
+                        }),
+                        PoolKind::Average => mean(pixels, pool.kernel * pool.kernel, self.zero_point),
+                    };
+                    to.add(y * out.row() + x * BYTE_LANES).cast::<Pixel>().write(pixel);
                 }
             }
         }
     }
+}
+
+/// The channels of a block in one pixel.
+type Pixel = [u8; BYTE_LANES];
+
+/// The mean of a window of `count` pixels, rounded half to even; those that are not in `pixels` are zero, which
+/// `zero_point` stands for.
+#[inline(always)]
+fn mean(pixels: impl Iterator<Item = Pixel>, count: usize, zero_point: u8) -> Pixel {
+    let (mut sums, mut found) = ([0_u32; BYTE_LANES], 0);
+    for pixel in pixels {
+        sums = std::array::from_fn(|lane| sums[lane] + u32::from(pixel[lane]));
+        found += 1;
+    }
+    if (found, count) == (4, 4) {
+        // Half of 4, less one where the quotient is even.
+        return sums.map(|sum| ((sum + 1 + (sum >> 2 & 1)) >> 2) as u8);
+    }
+    // In f64, the quotient of a tie is exact, and any other is far from one.
+    let zeros = (count - found) as f64 * f64::from(zero_point);
+    sums.map(|sum| ((f64::from(sum) + zeros) / count as f64).round_ties_even() as u8)
 }
 
 /// The mean of every channel of a map of bytes, to a map of f32.
@@ -136,5 +160,24 @@ impl ByteMean {
             // SAFETY: the halo of a block that this task alone writes.
             unsafe { out.clear_halo(memory, plane) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_are_rounded_half_to_even() {
+        for sum in 0..=4 * 255_u32 {
+            let parts: Vec<Pixel> = (0..4).map(|at| [((sum + at) / 4) as u8; BYTE_LANES]).collect();
+            assert_eq!(parts.iter().map(|part| u32::from(part[0])).sum::<u32>(), sum);
+            let expected = (f64::from(sum) / 4.0).round_ties_even() as u8;
+            assert_eq!(mean(parts.into_iter(), 4, 7), [expected; BYTE_LANES], "{sum}");
+        }
+        // Three pixels of nine: the others are zero, which 128 stands for.
+        let parts = [[255; BYTE_LANES], [128; BYTE_LANES], [10; BYTE_LANES]];
+        assert_eq!(mean(parts.into_iter(), 9, 128), [129; BYTE_LANES]);
+        assert_eq!(mean([[3; BYTE_LANES], [2; BYTE_LANES]].into_iter(), 2, 0), [2; BYTE_LANES]);
     }
 }
