@@ -9,8 +9,8 @@ use hardnet_params::Parameters;
 
 use crate::error::{Error, Result};
 use crate::histogram::Histogram;
-use crate::network::Network;
-use crate::statistics::Statistics;
+use crate::network::{Network, Role};
+use crate::statistics::{Statistics, concatenated};
 
 /// How the range of a channel follows from its measured values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,6 +178,11 @@ impl Calibration {
             let low = if signed { low } else { vec![0.0; high.len()] };
             let moments = Some(channels.iter().map(Histogram::moments).collect());
             all[*id] = Some(Statistics { low, high, moments });
+        }
+        for (id, role) in network.roles.iter().enumerate() {
+            if let Role::Upsample(_) = role {
+                all[id] = concatenated(network, id, &all);
+            }
         }
         let missing = network.roles.iter().enumerate().find(|(id, role)| role.writes_bytes() && all[*id].is_none());
         match missing {

@@ -1,4 +1,5 @@
-//! Maps that must have one scale: those that one convolution reads together, and those before and after a pool.
+//! Maps that must have one scale: those that one convolution reads together, and those before and after a pool or an
+//! interpolation.
 
 use hardnet_graph::NodeId;
 
@@ -11,7 +12,7 @@ pub(crate) fn of(network: &Network<'_>) -> Vec<NodeId> {
         for pair in node.inputs.windows(2) {
             groups.join(pair[0], pair[1]);
         }
-        if matches!(network.roles[id], Role::Pool(_)) {
+        if matches!(network.roles[id], Role::Pool(_) | Role::Upsample(_)) {
             groups.join(id, node.inputs[0]);
         }
     }

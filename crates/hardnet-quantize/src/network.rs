@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use hardnet_graph::{
-    BatchNorm, Conv, Graph, Grouping, Node, NodeId, Op, ParamInfo, ParamKind, Pointwise, Pool, PoolKind,
+    BatchNorm, Conv, Graph, Grouping, Node, NodeId, Op, ParamInfo, ParamKind, Pointwise, Pool, PoolKind, Upsample,
 };
 use hardnet_params::Parameters;
 
 use crate::error::{Error, Result};
 
-/// What a node does in the quantized network.
+/// A node's part in the quantized network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Role {
     /// The image.
@@ -20,16 +20,22 @@ pub(crate) enum Role {
     Float(Conv),
     /// A pool of a `u8` map.
     Pool(Pool),
+    /// An interpolation of a `u8` map.
+    Upsample(Upsample),
     /// Global average pooling, of f32.
     Mean,
     /// The classifier, in f32.
     Linear,
+    /// The classifier of pixels, in f32: a convolution with a bias, without padding.
+    PixelLinear(Conv),
+    /// An interpolation of logits, in f32.
+    Logits,
 }
 
 impl Role {
     /// Whether the node writes a map of `u8`.
     pub(crate) fn writes_bytes(self) -> bool {
-        matches!(self, Self::Integer(_) | Self::Float(_) | Self::Pool(_))
+        matches!(self, Self::Integer(_) | Self::Float(_) | Self::Pool(_) | Self::Upsample(_))
     }
 }
 
@@ -74,6 +80,7 @@ impl<'a> Network<'a> {
         }
         let reader = Reader { params: &params, parameters, holds_weights };
         let layer = |(id, node): (NodeId, &Node)| match node.op {
+            Op::Conv(conv) if conv.bias => reader.conv_with_bias(id).map(Some),
             Op::Conv(_) => reader.conv(id, node.after.norm.unwrap_or_default()).map(Some),
             Op::Linear { .. } => reader.linear(id).map(Some),
             _ => Ok(None),
@@ -126,6 +133,12 @@ fn role(node: &Node, roles: &[Role]) -> Result<Role> {
     }
     match node.op {
         Op::Input { .. } => Ok(Role::Image),
+        Op::Conv(conv) if is_pixel_linear(node, &conv) => {
+            match node.inputs.iter().all(|&input| roles[input].writes_bytes()) {
+                true => Ok(Role::PixelLinear(conv)),
+                false => refuse("it classifies pixels of the image"),
+            }
+        }
         Op::Conv(conv) => {
             if conv.bias || node.after.norm.is_none() || node.after.bounds().is_none() {
                 return refuse("it is not a convolution, batch normalization and ReLU6, ReLU or nothing");
@@ -144,22 +157,37 @@ fn role(node: &Node, roles: &[Role]) -> Result<Role> {
             input if input.writes_bytes() => Ok(Role::Pool(pool)),
             _ => refuse("it pools the image"),
         },
+        Op::Upsample(upsample) => match single()? {
+            input if input.writes_bytes() => Ok(Role::Upsample(upsample)),
+            Role::PixelLinear(_) => Ok(Role::Logits),
+            _ => refuse("it interpolates the image"),
+        },
         Op::GLOBAL_AVERAGE_POOL => single().map(|_| Role::Mean),
         Op::Linear { .. } => single().map(|_| Role::Linear),
         _ => refuse("no kernel computes it"),
     }
 }
 
-/// Whether a node writes a map that may be quantized.
-pub(crate) fn measured(op: &Op) -> bool {
-    matches!(op, Op::Conv(_) | Op::Pool(_))
+/// Whether a node is a convolution with a bias in place of a normalization, of single pixels.
+fn is_pixel_linear(node: &Node, conv: &Conv) -> bool {
+    let is_linear = node.after == Pointwise::NONE && conv.bias && conv.grouping == Grouping::Dense;
+    is_linear && conv.kernel == (1, 1) && conv.padding == hardnet_graph::Padding::default()
 }
 
-/// Whether the map of a convolution or a pool may be negative.
+/// Whether a node writes a map that may be quantized and whose range is measured; an interpolation has that of the map
+/// that it reads.
+pub(crate) fn measured(op: &Op) -> bool {
+    match op {
+        Op::Conv(conv) => !conv.bias,
+        op => matches!(op, Op::Pool(_)),
+    }
+}
+
+/// Whether the map of a convolution, a pool or an interpolation may be negative.
 pub(crate) fn is_signed(graph: &Graph, id: NodeId) -> bool {
     let node = &graph.nodes()[id];
     match node.op {
-        Op::Pool(_) => node.inputs.iter().any(|&input| is_signed(graph, input)),
+        Op::Pool(_) | Op::Upsample(_) => node.inputs.iter().any(|&input| is_signed(graph, input)),
         _ => node.after.bounds().is_none_or(|(least, _)| least < 0.0),
     }
 }
@@ -192,8 +220,16 @@ impl Reader<'_> {
     }
 
     fn linear(&self, node: NodeId) -> hardnet_params::Result<Layer> {
-        let shift: Vec<f64> = self.values(node, ParamKind::LinearBias)?.into_iter().map(f64::from).collect();
-        let weights = self.weights(node, ParamKind::LinearWeight)?;
+        self.without_norm(node, [ParamKind::LinearWeight, ParamKind::LinearBias])
+    }
+
+    fn conv_with_bias(&self, node: NodeId) -> hardnet_params::Result<Layer> {
+        self.without_norm(node, [ParamKind::ConvWeight, ParamKind::ConvBias])
+    }
+
+    fn without_norm(&self, node: NodeId, [weights, bias]: [ParamKind; 2]) -> hardnet_params::Result<Layer> {
+        let shift: Vec<f64> = self.values(node, bias)?.into_iter().map(f64::from).collect();
+        let weights = self.weights(node, weights)?;
         Ok(Layer { weights, scale: vec![1.0; shift.len()], shift, norm: Vec::new(), normal: None })
     }
 

@@ -95,8 +95,12 @@ impl<'a> Assembly<'a> {
     pub(crate) fn floats(&self, id: NodeId) -> hardnet_params::Result<Vec<(&ParamInfo, Vec<f32>)>> {
         match &self.network.roles[id] {
             Role::Float(_) => float_conv(&self.network, id, &self.units[id]),
-            Role::Linear => linear(&self.network, id, &units::read(&self.network, id, &self.units)),
-            Role::Image | Role::Pool(_) | Role::Mean | Role::Integer(_) => Ok(Vec::new()),
+            Role::Linear | Role::PixelLinear(_) => {
+                linear(&self.network, id, &units::read(&self.network, id, &self.units))
+            }
+            Role::Image | Role::Pool(_) | Role::Upsample(_) | Role::Mean | Role::Logits | Role::Integer(_) => {
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -143,7 +147,7 @@ fn maps(
     for (id, role) in network.roles.iter().enumerate() {
         let node = network.node(id);
         let signed = match role {
-            Role::Pool(_) => zero_points[node.inputs[0]] > 0,
+            Role::Pool(_) | Role::Upsample(_) => zero_points[node.inputs[0]] > 0,
             _ => node.after.bounds().is_some_and(|(least, _)| least < 0.0),
         };
         zero_points.push(if signed { 128 } else { 0 });
@@ -200,7 +204,7 @@ fn linear<'a>(
     let own = network.params.iter().filter(|param| param.node == id);
     let read = own.map(|param| {
         let values = match param.kind {
-            ParamKind::LinearWeight => {
+            ParamKind::LinearWeight | ParamKind::ConvWeight => {
                 let unit =
                     |(at, &weight): (usize, &f32)| (f64::from(weight) * units.scale[at % features / pixels]) as f32;
                 weights.iter().enumerate().map(unit).collect()

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use hardnet_graph::{Conv, Graph, Grouping, Node, NodeId, Op, ParamKind, Pool, PoolKind, Shape};
+use hardnet_graph::{Conv, Graph, Grouping, Node, NodeId, Op, ParamKind, Pool, PoolKind, Shape, Upsample};
 use hardnet_params::{MapQuantization, Parameters, QuantizedLayer, QuantizedParameters};
 
 use crate::error::{Error, Result};
@@ -60,6 +60,7 @@ pub fn run(
             (Op::Input { .. }, _) => Map::Floats(image.to_vec()),
             (Op::Conv(conv), Some(layer)) => integer_conv(node, conv, &layer, &inputs, size, target, bounds)?,
             (Op::Conv(conv), None) => stored(float_conv(&graph, id, conv, parameters, &inputs, size)?, target, bounds),
+            (Op::Upsample(upsample), _) => interpolated(upsample, inputs.only(node)?, shapes[node.inputs[0]], size),
             (Op::Pool(pool), _) => pooled(pool, inputs.only(node)?, shapes[node.inputs[0]], size),
             (&Op::GLOBAL_AVERAGE_POOL, _) => {
                 let values = inputs.only(node)?.values();
@@ -137,6 +138,7 @@ fn stored(values: Vec<f32>, target: Option<MapQuantization>, bounds: (f32, f32))
 /// Calls `add` with the positions of the output and the input of every row of the input that a tap of the kernel meets:
 /// first output, first input, count.
 fn rows(conv: &Conv, from: Shape, to: Shape, tap: (usize, usize), mut add: impl FnMut(usize, usize)) {
+    let conv = conv.on((from.height, from.width));
     for row in 0..to.height {
         let y = (row * conv.stride + tap.0 * conv.dilation).wrapping_sub(conv.padding.top);
         for column in 0..to.width {
@@ -205,12 +207,27 @@ fn float_conv(
     inputs: &Inputs<'_>,
     to: Shape,
 ) -> Result<Vec<f32>> {
+    let weights = read(graph, id, ParamKind::ConvWeight, parameters)?;
+    if conv.bias {
+        let shift = read(graph, id, ParamKind::ConvBias, parameters)?.into_iter().map(f64::from).collect();
+        return Ok(sums(conv, &weights, (&vec![1.0; to.channels], &shift), inputs, to));
+    }
     let norm = graph.nodes()[id].after.norm.unwrap_or_default();
     let [gamma, beta, mean, variance] =
         [ParamKind::NormWeight, ParamKind::NormBias, ParamKind::RunningMean, ParamKind::RunningVar]
             .map(|kind| read(graph, id, kind, parameters));
     let (scale, shift) = norm.scale_and_shift(&gamma?, &beta?, &mean?, &variance?);
-    let weights = read(graph, id, ParamKind::ConvWeight, parameters)?;
+    Ok(sums(conv, &weights, (&scale, &shift), inputs, to))
+}
+
+/// A convolution with `scale` and `shift` of each output channel, in f64, rounded once.
+fn sums(
+    conv: &Conv,
+    weights: &[f32],
+    (scale, shift): (&Vec<f64>, &Vec<f64>),
+    inputs: &Inputs<'_>,
+    to: Shape,
+) -> Vec<f32> {
     let planes: Vec<Vec<f64>> =
         inputs.planes(|map, range| map.values()[range].iter().map(|&value| f64::from(value)).collect());
     let from = inputs.shapes[inputs.nodes[0]];
@@ -226,7 +243,7 @@ fn float_conv(
         }
         all.extend(sums.iter().map(|sum| (sum * scale[output] + shift[output]) as f32));
     }
-    Ok(all)
+    all
 }
 
 fn pooled(pool: &Pool, map: &Map, from: Shape, to: Shape) -> Map {
@@ -264,5 +281,32 @@ fn pooled(pool: &Pool, map: &Map, from: Shape, to: Shape) -> Map {
             let planes = values.chunks_exact(pixels);
             Map::Floats(planes.flat_map(|plane| windows.iter().map(move |w| one(plane, w))).collect())
         }
+    }
+}
+
+fn interpolated(upsample: &Upsample, map: &Map, from: Shape, to: Shape) -> Map {
+    let columns: Vec<_> = (0..to.width).map(|x| upsample.alignment.between(x, to.width, from.width)).collect();
+    // In f32, each operation rounded, as the engine interpolates bytes.
+    let plane = |plane: &[f32]| {
+        let mut values = Vec::with_capacity(to.height * to.width);
+        for y in 0..to.height {
+            let rows = upsample.alignment.between(y, to.height, from.height);
+            let blend = |first: f32, second: f32, weight: f64| first * (1.0 - weight) as f32 + second * weight as f32;
+            let column = |x: usize| {
+                let at = |row: usize| plane[row * from.width + x];
+                blend(at(rows.first), at(rows.second), rows.weight)
+            };
+            values.extend(columns.iter().map(|x| blend(column(x.first), column(x.second), x.weight)));
+        }
+        values
+    };
+    let pixels = from.height * from.width;
+    match map {
+        Map::Bytes(bytes, map) => {
+            let floats: Vec<f32> = bytes.iter().copied().map(f32::from).collect();
+            let values = floats.chunks_exact(pixels).flat_map(plane);
+            Map::Bytes(values.map(|value| value.round_ties_even().clamp(0.0, 255.0) as u8).collect(), *map)
+        }
+        Map::Floats(values) => Map::Floats(values.chunks_exact(pixels).flat_map(plane).collect()),
     }
 }

@@ -1,4 +1,4 @@
-//! What was done to each layer.
+//! The quantization of each layer.
 
 use serde::Serialize;
 

@@ -7,7 +7,7 @@ use crate::gaussian;
 use crate::network::{Network, Role, is_max};
 use crate::options::QuantizeOptions;
 
-/// What is known of the channels of a map.
+/// Ranges and moments of the channels of a map.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Statistics {
     /// The values that matter, of each channel.
@@ -32,8 +32,9 @@ pub(crate) fn without_images(network: &Network<'_>, options: &QuantizeOptions) -
         all.push(match role {
             Role::Integer(_) | Role::Float(_) => Some(conv(network, id, &all, options)?),
             // Neighboring values are alike, so that the greatest of a window is distributed nearly as all are.
-            Role::Pool(_) | Role::Mean => concatenated(network, id, &all),
-            Role::Image | Role::Linear => None,
+            // Interpolated values do not leave the range.
+            Role::Pool(_) | Role::Upsample(_) | Role::Mean => concatenated(network, id, &all),
+            Role::Image | Role::Linear | Role::PixelLinear(_) | Role::Logits => None,
         });
     }
     Ok(all)
@@ -69,7 +70,7 @@ fn conv(
     for (channel, &(mean, deviation)) in normal.iter().enumerate() {
         let (lowest, highest) = reach.as_ref().map_or((f64::NEG_INFINITY, f64::INFINITY), |reach| reach[channel]);
         let width = options.deviations * deviation;
-        // What the inputs can reach is certain; the normalization may be wrong.
+        // The inputs' reach is certain; the normalization may be wrong.
         low.push((mean - width).max(lowest).clamp(least, most));
         // A channel that is hardly ever above zero still has some room there.
         let most_likely = (mean + width).max(if least.is_finite() { deviation } else { f64::NEG_INFINITY });
@@ -99,10 +100,11 @@ fn reach(network: &Network<'_>, id: NodeId, all: &[Option<Statistics>]) -> Resul
     Ok(Some((0..node.out_channels).map(channel).collect()))
 }
 
-/// Whether a pool keeps what its map stands for, whatever the units of its channels.
+/// Whether a pool or an interpolation keeps the meaning of its map, whatever the units of its channels.
 pub(crate) fn keeps_offsets(role: &Role) -> bool {
     match role {
         Role::Pool(pool) => is_max(pool),
+        Role::Upsample(_) => true,
         _ => false,
     }
 }

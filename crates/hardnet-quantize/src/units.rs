@@ -19,9 +19,9 @@ use crate::statistics::{Statistics, keeps_offsets};
 
 /// The scale of all equalized maps: ReLU6's range in 255 steps.
 pub(crate) const SCALE: f32 = 6.0 / 255.0;
-/// What a map of both signs can hold on both sides of its zero point.
+/// The greatest value of a map of both signs, on both sides of its zero point.
 const SIDE: f64 = 127.0 * SCALE as f64;
-/// What a map that is never negative can hold.
+/// The greatest value of a map that is never negative.
 const WHOLE: f64 = 255.0 * SCALE as f64;
 /// The least share of a map's values that a channel uses.
 const LEAST: f64 = 1.0 / 32.0;
@@ -92,7 +92,7 @@ impl Chooser<'_> {
         for (id, role) in self.network.roles.iter().enumerate() {
             all.push(match (role, &self.statistics[id]) {
                 (Role::Integer(_) | Role::Float(_), Some(statistics)) => self.of_conv(id, statistics, powers),
-                (Role::Pool(_) | Role::Mean, _) => read(self.network, id, &all),
+                (Role::Pool(_) | Role::Upsample(_) | Role::Mean, _) => read(self.network, id, &all),
                 _ => Units::none(self.network.node(id).out_channels),
             });
         }
@@ -151,9 +151,9 @@ fn columns(network: &Network<'_>) -> Result<Vec<Vec<f64>>> {
             sums = rest;
         }
     }
-    // What reads a pool reads its map.
+    // The readers of a pool or an interpolation read its map.
     for (id, role) in network.roles.iter().enumerate().rev() {
-        if let Role::Pool(_) = role {
+        if let Role::Pool(_) | Role::Upsample(_) = role {
             let (before, after) = squares.split_at_mut(id);
             let map = before[network.node(id).inputs[0]].iter_mut();
             map.zip(&after[0]).for_each(|(square, read)| *square += read);
@@ -173,7 +173,7 @@ pub(crate) fn read(network: &Network<'_>, id: NodeId, all: &[Units]) -> Units {
 fn is_free(network: &Network<'_>, id: NodeId) -> bool {
     network.readers[id].iter().all(|&reader| match &network.roles[reader] {
         Role::Integer(conv) => conv.is_depthwise(),
-        Role::Pool(_) | Role::Mean => is_free(network, reader),
+        Role::Pool(_) | Role::Upsample(_) | Role::Mean => is_free(network, reader),
         _ => true,
     })
 }
@@ -183,9 +183,9 @@ fn is_free(network: &Network<'_>, id: NodeId) -> bool {
 fn takes_offsets(network: &Network<'_>, id: NodeId) -> bool {
     network.readers[id].iter().all(|&reader| match &network.roles[reader] {
         Role::Integer(conv) => conv.padding == Padding::default(),
-        role @ Role::Pool(_) => keeps_offsets(role) && takes_offsets(network, reader),
+        role @ (Role::Pool(_) | Role::Upsample(_)) => keeps_offsets(role) && takes_offsets(network, reader),
         Role::Mean => takes_offsets(network, reader),
-        Role::Linear => true,
+        Role::Linear | Role::PixelLinear(_) => true,
         _ => false,
     })
 }

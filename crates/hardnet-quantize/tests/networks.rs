@@ -1,6 +1,8 @@
 //! Quantized networks: what the contract of `hardnet_params` demands of them, and what is refused.
 
-use hardnet_graph::{Activation, Config, Conv, Graph, GraphBuilder, Op, ParamInfo, ParamKind, Pointwise, Variant};
+use hardnet_graph::{
+    Activation, Config, Conv, Graph, GraphBuilder, Op, ParamInfo, ParamKind, Pointwise, SegmentationVariant, Variant,
+};
 use hardnet_params::synthetic::{self, Synthetic};
 use hardnet_params::{Metadata, Parameters, Quantization, QuantizedParameters, write_quantized};
 use hardnet_quantize::{Error, QuantizeOptions, quantize, quantize_lazily};
@@ -41,6 +43,33 @@ fn maps_that_are_concatenated_have_one_scale_and_pools_keep_theirs() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn pools_and_interpolations_of_segmentation_networks_keep_maps_and_pixels_are_classified_in_f32() {
+    for variant in SegmentationVariant::ALL {
+        let graph = Graph::new(&Config::from(variant)).unwrap().inference();
+        let quantized = quantize(&graph, &Synthetic, &QuantizeOptions::default()).unwrap();
+        let (mut pools, mut interpolations, mut floats) = (0, 0, Vec::new());
+        for node in graph.nodes() {
+            let input = node.inputs.first().map(|&id| graph.nodes()[id].name.as_str());
+            let map = quantized.map(&node.name);
+            match node.op {
+                Op::Pool(_) | Op::Upsample(_) if map.is_some() => {
+                    let input = input.unwrap();
+                    assert_eq!((map, quantized.units(&node.name)), (quantized.map(input), quantized.units(input)));
+                    *(if matches!(node.op, Op::Pool(_)) { &mut pools } else { &mut interpolations }) += 1;
+                }
+                Op::Conv(conv) if !conv.bias => assert_eq!(map.map(|map| map.zero_point), Some(0)),
+                _ => assert_eq!(map, None, "{}", node.name),
+            }
+            if quantized.layer(&node.name).unwrap().is_none() && matches!(node.op, Op::Conv(_)) {
+                floats.push(node.name.as_str());
+            }
+        }
+        assert!(pools == 4 && interpolations >= 4, "{pools} {interpolations}");
+        assert_eq!(floats.len(), 2, "{floats:?}");
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) fn unit_names(node: &str) -> [String; 2] {
 }
 
 /// Whether the channels of an operation's map have the units of the map that it reads.
-pub(super) fn is_pool(op: &Op) -> bool {
-    matches!(op, Op::Pool(_) | Op::AdaptiveAveragePool { .. })
+pub(super) fn keeps_units(op: &Op) -> bool {
+    matches!(op, Op::Pool(_) | Op::AdaptiveAveragePool { .. } | Op::Upsample(_))
 }
 
 /// The quantized layers of a file without differences.
@@ -222,7 +222,10 @@ impl Check<'_> {
                 Op::Pool(_) if own != map(node.inputs[0]) => {
                     self.invalid(&node.name, "has a map of another quantization than the one that it pools");
                 }
-                Op::Conv(_) | Op::Pool(_) => {}
+                Op::Upsample(_) if own != map(node.inputs[0]) => {
+                    self.invalid(&node.name, "has a map of another quantization than the one that it interpolates");
+                }
+                Op::Conv(_) | Op::Pool(_) | Op::Upsample(_) => {}
                 _ if own.is_some() => self.invalid(&node.name, "has a quantized map, expected one of f32"),
                 _ => {}
             }
@@ -258,7 +261,7 @@ impl StoredLayers {
                 let offset = floats(&offset).unwrap_or_else(|| vec![0.0; scale.len()]);
                 ChannelUnits::new(scale, offset)
             });
-            let pooled = || match (is_pool(&node.op), &node.inputs[..]) {
+            let pooled = || match (keeps_units(&node.op), &node.inputs[..]) {
                 (true, &[input]) => stored.units.get(&graph.nodes()[input].name).cloned(),
                 _ => None,
             };

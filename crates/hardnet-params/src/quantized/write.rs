@@ -4,7 +4,7 @@ use std::io::Write;
 
 use hardnet_graph::{Graph, ParamKind};
 
-use super::stored::{is_pool, names, unit_names};
+use super::stored::{keeps_units, names, unit_names};
 use super::{Quantization, QuantizedParameters};
 use crate::convert::Precision;
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ pub fn write_quantized(metadata: &Metadata, parameters: &dyn QuantizedParameters
                 }
             }
         }
-        if let Some(units) = parameters.units(&node.name).filter(|_| !is_pool(&node.op)) {
+        if let Some(units) = parameters.units(&node.name).filter(|_| !keeps_units(&node.op)) {
             let [scale, offset] = unit_names(&node.name);
             tensors.push(floats(scale, &[node.out_channels], &units.scale)?);
             if units.offset.iter().any(|&offset| offset != 0.0) {
