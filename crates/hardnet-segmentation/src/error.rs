@@ -33,6 +33,9 @@ pub enum Error {
     /// A weights file cannot be read or does not fit its network.
     #[error(transparent)]
     Params(#[from] hardnet_params::Error),
+    /// The network cannot be quantized.
+    #[error(transparent)]
+    Quantize(#[from] hardnet_quantize::Error),
     /// The network's description makes no sense.
     #[error(transparent)]
     Graph(#[from] hardnet_graph::Error),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hardnet_engine::{Plan, PlanOptions};
 use hardnet_graph::{Alignment, Config, Graph, ParamInfo};
-use hardnet_params::Parameters;
+use hardnet_params::{ChannelUnits, MapQuantization, Parameters, QuantizedLayer, QuantizedParameters};
 
 use crate::error::{Error, Result};
 use crate::network::ComputeScores;
@@ -36,15 +36,13 @@ impl Native {
     /// # Errors
     ///
     /// [`Error::NoDecoder`] for a network that does not segment, [`Error::Params`] for parameters that cannot be read.
-    pub(crate) fn new(
-        config: &Config,
-        parameters: &dyn Parameters,
-        options: PlanOptions,
-        weights: &str,
-    ) -> Result<Self> {
+    pub(crate) fn new(config: &Config, parameters: Source<'_>, options: PlanOptions, weights: &str) -> Result<Self> {
         let decoder = config.decoder.as_ref().ok_or_else(|| Error::NoDecoder { weights: weights.into() })?;
-        let graph = Graph::new(config)?.without_final_upsampling();
-        let parameters = Kept::read(&graph, parameters)?;
+        let graph = Graph::new(config)?.without_final_upsampling().inference();
+        let parameters = match parameters {
+            Source::Floats(parameters) => Kept::read(&graph, parameters)?,
+            Source::Integers(parameters) => Kept::read_integers(&graph, parameters)?,
+        };
         let (classes, alignment) = (decoder.classes, decoder.alignment());
         Ok(Self { graph, classes, alignment, parameters, options, plans: Mutex::default() })
     }
@@ -59,7 +57,11 @@ impl Native {
         if plans.len() >= PLANS {
             plans.remove(0);
         }
-        Plan::from_graph(&self.graph, &self.parameters, &self.options.batch(1).size(height, width))
+        let options = self.options.batch(1).size(height, width);
+        match self.parameters.integers {
+            None => Plan::from_graph(&self.graph, &self.parameters, &options),
+            Some(_) => Plan::quantized_graph(&self.graph, &[], &self.parameters, &options),
+        }
     }
 }
 
@@ -83,8 +85,28 @@ impl ComputeScores for Native {
     }
 }
 
+/// Where the parameters of a network are read from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Floats(&'a dyn Parameters),
+    Integers(&'a dyn QuantizedParameters),
+}
+
 /// Parameters in memory, which each size of input is planned from.
-struct Kept(HashMap<String, Vec<f32>>);
+struct Kept {
+    /// Of the layers in f32.
+    values: HashMap<String, Vec<f32>>,
+    /// Of a network in integers.
+    integers: Option<Integers>,
+}
+
+/// Maps and layers in integers, by the names of nodes.
+#[derive(Default)]
+struct Integers {
+    maps: HashMap<String, MapQuantization>,
+    units: HashMap<String, ChannelUnits>,
+    layers: HashMap<String, QuantizedLayer>,
+}
 
 impl Kept {
     fn read(graph: &Graph, parameters: &dyn Parameters) -> hardnet_params::Result<Self> {
@@ -92,12 +114,46 @@ impl Kept {
             let values = parameters.values(&param)?;
             Ok((param.name, values))
         });
-        values.collect::<hardnet_params::Result<_>>().map(Self)
+        Ok(Self { values: values.collect::<hardnet_params::Result<_>>()?, integers: None })
+    }
+
+    fn read_integers(graph: &Graph, parameters: &dyn QuantizedParameters) -> hardnet_params::Result<Self> {
+        let (mut values, mut integers, params) = (HashMap::new(), Integers::default(), graph.params());
+        for (id, node) in graph.nodes().iter().enumerate() {
+            let name = || node.name.clone();
+            match parameters.layer(&node.name)? {
+                Some(layer) => {
+                    integers.layers.insert(name(), layer);
+                }
+                None => {
+                    for param in params.iter().filter(|param| param.node == id) {
+                        values.insert(param.name.clone(), parameters.values(param)?);
+                    }
+                }
+            }
+            integers.maps.extend(parameters.map(&node.name).map(|map| (name(), map)));
+            integers.units.extend(parameters.units(&node.name).map(|units| (name(), units)));
+        }
+        Ok(Self { values, integers: Some(integers) })
     }
 }
 
 impl Parameters for Kept {
     fn values(&self, param: &ParamInfo) -> hardnet_params::Result<Vec<f32>> {
-        Ok(self.0.get(&param.name).cloned().expect("the parameters of the graph were read"))
+        Ok(self.values.get(&param.name).cloned().expect("the parameters of the graph were read"))
+    }
+}
+
+impl QuantizedParameters for Kept {
+    fn map(&self, node: &str) -> Option<MapQuantization> {
+        self.integers.as_ref()?.maps.get(node).copied()
+    }
+
+    fn layer(&self, node: &str) -> hardnet_params::Result<Option<QuantizedLayer>> {
+        Ok(self.integers.as_ref().and_then(|integers| integers.layers.get(node).cloned()))
+    }
+
+    fn units(&self, node: &str) -> Option<ChannelUnits> {
+        self.integers.as_ref()?.units.get(node).cloned()
     }
 }

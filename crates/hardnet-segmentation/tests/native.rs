@@ -1,9 +1,11 @@
 //! Segmentation networks on the native engine.
 
+use hardnet_classifier::Precision;
 use hardnet_data::Image;
-use hardnet_graph::{Config, SegmentationVariant};
+use hardnet_graph::{Config, Graph, SegmentationVariant};
 use hardnet_params::synthetic::{self, Synthetic};
-use hardnet_params::{Metadata, WeightsOptions};
+use hardnet_params::{Metadata, Quantization, WeightsOptions, write_quantized};
+use hardnet_quantize::{QuantizeOptions, quantize};
 use hardnet_segmentation::{Error, InputSize, Merge, Protocol, Segmenter, View, Views};
 use hardnet_testing::weights_file::{self, Encoding};
 
@@ -61,6 +63,39 @@ fn threads_share_a_segmenter() {
             scope.spawn(move || assert_eq!(segmenter.segment(image(64, 64)).unwrap().mask, *expected));
         }
     });
+}
+
+/// The share of pixels of the same class.
+fn agreement(a: &Segmenter, b: &Segmenter, image: &Image) -> f64 {
+    let (a, b) = (a.segment(image).unwrap().mask, b.segment(image).unwrap().mask);
+    let same = a.labels().iter().zip(b.labels()).filter(|(a, b)| a == b).count();
+    same as f64 / a.labels().len() as f64
+}
+
+#[test]
+fn networks_in_integers_take_images_of_any_size_and_agree_with_floating_point() {
+    let folder = tempfile::tempdir().unwrap();
+    for variant in SegmentationVariant::ALL {
+        let mut metadata = Metadata::new(Config::from(variant).with_classes(4));
+        let builder = || Segmenter::builder().size(InputSize::Image).threads(2);
+        let floats = builder().from_parameters(&metadata, &Synthetic).unwrap();
+        let on_the_fly = builder().precision(Precision::Int8).from_parameters(&metadata, &Synthetic).unwrap();
+        let quantized = quantize(&Graph::new(&metadata.config).unwrap(), &Synthetic, &QuantizeOptions::default());
+        let path = folder.path().join("int8.safetensors");
+        metadata.quantization = Some(Quantization::new("without images", 0));
+        write_quantized(&metadata, &quantized.unwrap(), std::fs::File::create(&path).unwrap()).unwrap();
+        let stored = builder().load(&path).unwrap();
+        for (width, height) in [(64, 64), (97, 61), (64, 64), (83, 70), (128, 64)] {
+            let image = image(width, height);
+            let input = floats.protocol().input(&image).unwrap();
+            let [a, b, c] = [&floats, &on_the_fly, &stored].map(|segmenter| segmenter.logits(&input).unwrap());
+            assert!(b == c && a != b);
+            let same = agreement(&floats, &stored, &image);
+            assert!(same > 0.9, "{variant:?} {width}x{height}: {same}");
+        }
+        let error = builder().precision(Precision::F32).load(&path).unwrap_err();
+        assert!(error.to_string().contains("8-bit integers"), "{error}");
+    }
 }
 
 #[test]

@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hardnet_classifier::open_weights;
+use hardnet_classifier::{Precision, open_weights};
 use hardnet_engine::PlanOptions;
-use hardnet_graph::{Config, LinkOrder};
-use hardnet_params::{Metadata, Parameters, WeightsFile, WeightsOptions};
+use hardnet_graph::{Config, Graph, LinkOrder};
+use hardnet_params::{Metadata, Parameters, QuantizedParameters, WeightsFile, WeightsOptions};
+use hardnet_quantize::{QuantizeOptions, quantize};
 use hardnet_simd::Isa;
 use serde_json::Value;
 
 use super::{Inner, Segmenter};
 use crate::error::{Error, Result};
-use crate::native::Native;
+use crate::native::{Native, Source};
 use crate::network::ComputeScores;
 use crate::palette::Palette;
 use crate::protocol::{InputSize, Protocol};
@@ -31,6 +32,7 @@ pub struct SegmenterBuilder {
     names: Option<Vec<String>>,
     palette: Option<Palette>,
     weights: WeightsOptions,
+    precision: Option<Precision>,
 }
 
 impl Default for SegmenterBuilder {
@@ -46,6 +48,7 @@ impl Default for SegmenterBuilder {
             names: None,
             palette: None,
             weights: WeightsOptions::default(),
+            precision: None,
         }
     }
 }
@@ -100,6 +103,13 @@ impl SegmenterBuilder {
         self
     }
 
+    /// Sets the numbers that the network computes with, by default those of the weights. Weights in floating point are
+    /// quantized for [`Precision::Int8`] without images, by `hardnet_quantize::quantize`.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = Some(precision);
+        self
+    }
+
     /// Builds the segmenter of a weights file: safetensors, PyTorch or Paddle.
     ///
     /// # Errors
@@ -125,11 +135,18 @@ impl SegmenterBuilder {
     /// # Errors
     ///
     /// [`Error::NoDecoder`] for weights of a network that does not segment, [`Error::Pipeline`] for preprocessing in
-    /// the file that cannot be understood, otherwise as [`from_network`](Self::from_network).
+    /// the file that cannot be understood, [`Error::Params`] for weights in integers where f32 is wanted,
+    /// [`Error::Quantize`] where weights cannot be quantized, otherwise as [`from_network`](Self::from_network).
     pub fn from_weights(self, file: WeightsFile) -> Result<Segmenter> {
         let name = file.path().display().to_string();
         let metadata = file.metadata().cloned().unwrap_or_else(|| Metadata::new(file.config().clone()));
-        self.native(&metadata, &file.into_parameters(), name)
+        if file.quantization().is_none() {
+            return self.from_floats(&metadata, &file.into_parameters(), name);
+        }
+        if self.precision == Some(Precision::F32) {
+            file.expect_floats()?;
+        }
+        self.native(&metadata, Source::Integers(&file.into_parameters()), name)
     }
 
     /// Builds the segmenter from parameters in memory; `metadata` describes the network.
@@ -138,10 +155,28 @@ impl SegmenterBuilder {
     ///
     /// As [`from_weights`](Self::from_weights), and what `parameters` says.
     pub fn from_parameters(self, metadata: &Metadata, parameters: &dyn Parameters) -> Result<Segmenter> {
-        self.native(metadata, parameters, "parameters in memory".into())
+        self.from_floats(metadata, parameters, "parameters in memory".into())
     }
 
-    fn native(mut self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Segmenter> {
+    /// Builds the segmenter of a quantized network in memory; `metadata` describes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_weights`](Self::from_weights), and what `parameters` says.
+    pub fn from_quantized(self, metadata: &Metadata, parameters: &dyn QuantizedParameters) -> Result<Segmenter> {
+        self.native(metadata, Source::Integers(parameters), "parameters in memory".into())
+    }
+
+    fn from_floats(self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Segmenter> {
+        if self.precision != Some(Precision::Int8) {
+            return self.native(metadata, Source::Floats(parameters), weights);
+        }
+        let graph = Graph::new(&metadata.config)?;
+        let quantized = quantize(&graph, parameters, &QuantizeOptions::default())?;
+        self.native(metadata, Source::Integers(&quantized), weights)
+    }
+
+    fn native(mut self, metadata: &Metadata, parameters: Source<'_>, weights: String) -> Result<Segmenter> {
         let options = PlanOptions::default().threads(self.threads).isa(self.isa);
         let network = Native::new(&metadata.config, parameters, options, &weights)?;
         if self.names.is_none() {
