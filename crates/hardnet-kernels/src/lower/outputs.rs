@@ -47,7 +47,7 @@ impl Outputs {
             let alone = !is_read && maps.iter().filter(|&&other| other == map).count() == 1;
             let count = node.layer.size.count();
             let way = match node.layer.op {
-                Op::Upsample { .. } if alone => Way::Direct,
+                Op::Upsample { .. } if alone && node.data.element == Element::F32 => Way::Direct,
                 Op::Image => Way::Unpack,
                 _ if count >= SHARED && node.data.element == Element::F32 => Way::Store,
                 _ => Way::Unpack,
