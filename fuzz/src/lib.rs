@@ -119,7 +119,10 @@ pub fn onnx(bytes: &[u8]) -> bool {
     }
     let mut accepted = false;
     for (graph, options) in &*ONNX_NETWORKS {
-        match layers.as_ref().map(|layers| (layers.parameters(graph), layers.integers(graph), layers.maps(graph))) {
+        match layers
+            .as_ref()
+            .map(|layers| (layers.parameters(graph), layers.integers(graph, &mut |_| None), layers.maps(graph)))
+        {
             Ok((Ok(floats), Ok(integers), maps)) => {
                 // A layer of integers has a weight in place of a weight and a normalization.
                 assert_eq!(floats.len() + 5 * integers.len(), graph.params().len());

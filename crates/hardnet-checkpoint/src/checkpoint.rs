@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use hardnet_base::{ReadError, excerpt, read_regular_file};
+use hardnet_base::{ReadError, Sparse, excerpt, read_regular_file};
 
 use crate::dictionaries::{Dictionary, TOP};
 use crate::dtype::Dtype;
@@ -59,6 +59,13 @@ pub struct TensorInfo {
     pub dtype: Dtype,
     /// Extents, slowest first; empty for a scalar.
     pub shape: Vec<usize>,
+}
+
+impl TensorInfo {
+    /// Length of the elements, if it fits.
+    fn byte_count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(self.dtype.size(), |size, &extent| size.checked_mul(extent))
+    }
 }
 
 /// A tensor and the location of its bytes.
@@ -124,6 +131,8 @@ pub struct Checkpoint {
     metadata: BTreeMap<String, String>,
     pub(crate) tensors: Vec<TensorInfo>,
     pub(crate) data: Vec<TensorData>,
+    /// The parts of an ONNX file on disk that describe its model.
+    outline: Option<Sparse>,
 }
 
 impl Checkpoint {
@@ -203,16 +212,26 @@ impl Checkpoint {
         let mut appended = std::mem::take(&mut contents.appended);
         let Contents { format, wrapper, entries, mut dictionaries, opaque, passed_over, counters, metadata, .. } =
             contents;
-        if let Source::Memory { bytes, .. } = &mut source {
-            bytes.append(&mut appended);
-        }
+        source.append(&mut appended);
         let path = wrapper.as_deref().unwrap_or(TOP);
         // Slices are joined and counters left out by now.
         for dictionary in dictionaries.iter_mut().filter(|dictionary| dictionary.path == path) {
             dictionary.tensors = entries.len();
         }
         let (tensors, data) = entries.into_iter().map(|entry| (entry.info, entry.data)).unzip();
-        Ok(Self { source, format, wrapper, dictionaries, opaque, passed_over, counters, metadata, tensors, data })
+        Ok(Self {
+            source,
+            format,
+            wrapper,
+            dictionaries,
+            opaque,
+            passed_over,
+            counters,
+            metadata,
+            tensors,
+            data,
+            outline: None,
+        })
     }
 
     /// Format of the file.
@@ -275,15 +294,53 @@ impl Checkpoint {
         if let Some(bytes) = self.source.bytes() {
             return data.read(bytes, info.dtype, &info.shape).ok_or_else(invalid);
         }
-        let range = data.range().ok_or_else(invalid)?;
-        let bytes = self.source.get(range.clone())?;
-        let moved = TensorData { parts: vec![Payload::Raw(0..range.len())], ..data.clone() };
-        // Elements in C order are the bytes as they were read.
-        let elements = match moved.read(&bytes, info.dtype, &info.shape).ok_or_else(invalid)? {
-            Cow::Owned(elements) => elements,
-            Cow::Borrowed(_) => bytes.into_owned(),
+        let mut all = Vec::new();
+        if data.is_plain() {
+            all.reserve_exact(info.byte_count().ok_or_else(invalid)?);
+            streamed::read(&self.source, data, &mut |part| all.extend_from_slice(part))?;
+            return if Some(all.len()) == info.byte_count() { Ok(Cow::Owned(all)) } else { Err(invalid()) };
+        }
+        let mut parts = Vec::with_capacity(data.parts.len());
+        for part in &data.parts {
+            let (Payload::Raw(range) | Payload::Latin1 { range, .. }) = part;
+            let start = all.len();
+            all.extend_from_slice(&self.source.get(range.clone())?);
+            let range = start..all.len();
+            parts.push(match part {
+                Payload::Raw(_) => Payload::Raw(range),
+                Payload::Latin1 { length, .. } => Payload::Latin1 { range, length: *length },
+            });
+        }
+        let moved = TensorData { parts, ..data.clone() };
+        let elements = moved.read(&all, info.dtype, &info.shape).ok_or_else(invalid)?;
+        Ok(Cow::Owned(elements.into_owned()))
+    }
+
+    /// Gives the elements of tensor `index` to `take`, a whole number of them at a time, as [`Checkpoint::read`] returns
+    /// them. Those of a file on disk take little memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::read`]; some elements may have been given by then.
+    pub fn read_parts(&self, index: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        match self.data.get(index) {
+            Some(data) if data.is_plain() && self.source.bytes().is_none() => streamed::read(&self.source, data, take),
+            _ => self.read(index).map(|elements| take(&elements)),
+        }
+    }
+
+    /// The model of an ONNX file. Of a file on disk, large tensors have no elements; the tensors of the checkpoint are
+    /// those of [`Model::tensors`](hardnet_onnx::Model::tensors), in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Onnx`] for a file of another format.
+    pub fn onnx_model(&self) -> Result<hardnet_onnx::Model<'_>, Error> {
+        let bytes = match &self.outline {
+            Some(outline) => outline.bytes(),
+            None => self.bytes().unwrap_or_default().into(),
         };
-        Ok(Cow::Owned(elements))
+        Ok(hardnet_onnx::Model::parse_sparse(bytes)?)
     }
 }
 
@@ -305,12 +362,17 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Index`] if the tensor does not exist, [`Error::Tensor`] if bytes do not fit type and shape, or the file
-    /// is not in memory.
+    /// [`Error::Index`] if the tensor does not exist, [`Error::Tensor`] if bytes do not fit type and shape.
     pub fn with_tensors(
         mut self,
         tensors: impl IntoIterator<Item = (String, Dtype, Vec<usize>, TensorBytes)>,
     ) -> Result<Self, Error> {
+        let tensors: Vec<_> = tensors.into_iter().collect();
+        let new = tensors.iter().map(|(.., elements)| match elements {
+            TensorBytes::Tensor(_) => 0,
+            TensorBytes::Bytes(bytes) => bytes.len(),
+        });
+        self.source.reserve(new.sum());
         let (mut infos, mut all) = (Vec::new(), Vec::new());
         for (name, dtype, shape, elements) in tensors {
             let data = match elements {
@@ -318,20 +380,10 @@ impl Checkpoint {
                     let count = self.data.len();
                     self.data.get(index).cloned().ok_or(Error::Index { index, count })?
                 }
-                TensorBytes::Bytes(bytes) => match &mut self.source {
-                    Source::Memory { bytes: all, .. } => {
-                        let start = all.len();
-                        all.extend(bytes);
-                        onnx::raw(start..all.len())
-                    }
-                    Source::File { .. } => {
-                        return Err(Error::Tensor { offset: 0, name: excerpt(&name), expected: "a file in memory" });
-                    }
-                },
+                TensorBytes::Bytes(mut bytes) => onnx::raw(self.source.append(&mut bytes)),
             };
             let info = TensorInfo { name, dtype, shape };
-            let bytes = self.source.bytes().unwrap_or_default();
-            if data.read(bytes, info.dtype, &info.shape).is_none() {
+            if info.byte_count() != Some(data.parts.iter().fold(0, |sum, part| sum + part.len())) {
                 let name = excerpt(&info.name);
                 return Err(Error::Tensor { offset: 0, name, expected: "bytes for all its elements" });
             }
@@ -339,7 +391,7 @@ impl Checkpoint {
             all.push(data);
         }
         self.dictionaries = vec![Dictionary { path: TOP.into(), tensors: infos.len() }];
-        (self.tensors, self.data) = (infos, all);
+        (self.tensors, self.data, self.outline) = (infos, all, None);
         Ok(self)
     }
 
@@ -404,7 +456,7 @@ fn read_contents(source: &Source, options: &ReadOptions) -> Result<Contents, Err
             }
         }
         [_, _, _, _, _, _, _, _, b'{', ..] => one_table(safetensors::contents(source)?, options),
-        _ if onnx::is_model(bytes) => one_table(onnx::contents(bytes)?, options),
+        _ if onnx::is_model(bytes) => one_table(onnx::contents(bytes.into())?, options),
         [] => Err(Error::Empty),
         _ => Err(Error::UnknownFormat { first: bytes[..bytes.len().min(16)].to_vec() }),
     }

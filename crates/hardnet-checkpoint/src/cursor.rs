@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use hardnet_base::SparseBytes;
+
 use crate::error::Error;
 
 /// Reads little-endian fields of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
     /// The file or a part of it.
-    bytes: &'a [u8],
+    bytes: SparseBytes<'a>,
     /// Where that part starts in the file.
     origin: usize,
     position: usize,
@@ -17,14 +19,14 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at `position`. `bytes` starts at the start of the file and ends where the content may end.
-    pub(crate) fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, origin: 0, position, end: bytes.len() }
-    }
-
     /// A cursor at `position` in content that ends at `end`. Only `bytes`, from `origin` on, are in memory.
     pub(crate) fn of_part(bytes: &'a [u8], origin: usize, position: usize, end: usize) -> Self {
-        Self { bytes, origin, position, end }
+        Self { bytes: bytes.into(), origin, position, end }
+    }
+
+    /// A cursor at `position` of a file, in content that ends at `end`.
+    pub(crate) fn of_sparse(bytes: SparseBytes<'a>, position: usize, end: usize) -> Self {
+        Self { bytes, origin: 0, position, end }
     }
 
     pub(crate) fn position(&self) -> usize {
@@ -97,8 +99,8 @@ impl<'a> Cursor<'a> {
 
     /// The length of the line, if it ends within `limit` bytes.
     fn find_line(&self, limit: usize) -> Option<usize> {
-        let rest = self.bytes.get(self.position - self.origin..).unwrap_or_default();
-        rest.iter().take(limit).position(|&byte| byte == b'\n')
+        let rest = self.bytes.starting_at(self.position - self.origin);
+        rest.iter().take(limit.min(self.left())).position(|&byte| byte == b'\n')
     }
 
     fn found_line(&mut self, length: Option<usize>, what: &'static str) -> Result<Range<usize>, Error> {

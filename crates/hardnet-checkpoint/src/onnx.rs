@@ -1,8 +1,8 @@
 //! ONNX models as tables of tensors: their initializers and constants, and their metadata.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
+use hardnet_base::SparseBytes;
 use hardnet_onnx::{ElementType, Model};
 
 use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
@@ -18,19 +18,16 @@ pub(crate) fn is_model(bytes: &[u8]) -> bool {
 }
 
 /// Reads a file. Elements that it does not have as they are follow it in `appended`.
-pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
-    let model = Model::parse(bytes)?;
+pub(crate) fn contents(bytes: SparseBytes<'_>) -> Result<Contents, Error> {
+    let model = Model::parse_sparse(bytes)?;
     let mut entries = Vec::with_capacity(model.initializers.len());
     let mut appended = Vec::new();
     for (name, tensor) in model.tensors() {
-        let range = match &tensor.bytes {
-            Cow::Borrowed(elements) => range_in(bytes, elements),
-            Cow::Owned(elements) => {
-                let start = bytes.len() + appended.len();
-                appended.extend_from_slice(elements);
-                start..start + elements.len()
-            }
-        };
+        let range = tensor.place.clone().unwrap_or_else(|| {
+            let start = bytes.len() + appended.len();
+            appended.extend_from_slice(&tensor.bytes);
+            start..start + tensor.bytes.len()
+        });
         let (dtype, shape) = (dtype(tensor.info.element), tensor.info.dims.clone());
         let info = TensorInfo { name: name.into(), dtype, shape };
         entries.push(TensorEntry { info, data: raw(range) });
@@ -45,13 +42,6 @@ pub(crate) fn contents(bytes: &[u8]) -> Result<Contents, Error> {
 /// Elements as they are in memory.
 pub(crate) fn raw(range: Range<usize>) -> TensorData {
     TensorData { parts: vec![Payload::Raw(range)], order: ElementOrder::RowMajor, big_endian: false }
-}
-
-/// Where `part`, a part of `bytes`, is in it.
-fn range_in(bytes: &[u8], part: &[u8]) -> Range<usize> {
-    let start = (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
-    // An empty list may be anywhere.
-    if part.is_empty() { 0..0 } else { start..start + part.len() }
 }
 
 fn dtype(element: ElementType) -> Dtype {

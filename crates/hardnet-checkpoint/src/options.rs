@@ -21,8 +21,9 @@ impl ReadOptions {
     /// Sets whether the elements of tensors stay on disk, and each [`read`](crate::Checkpoint::read) takes them from
     /// there: for files that are read once, tensor by tensor, in little memory.
     ///
-    /// It holds for safetensors files and files of PyTorch; those of Paddle and ONNX, and files that are refused, are
-    /// read as a whole. The file must not change as long as the checkpoint is open.
+    /// Files that are refused are read as a whole, and so are those whose elements have another form than in memory:
+    /// numbers of variable length in ONNX, and views of one storage that together are larger than the file. Reading
+    /// fails if the file was changed after it was opened.
     pub fn streamed(mut self, streamed: bool) -> Self {
         self.streamed = streamed;
         self

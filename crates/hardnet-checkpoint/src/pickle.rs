@@ -10,10 +10,12 @@ mod global;
 mod graph;
 mod machine;
 mod opcode;
+mod outline;
 mod reduce;
 mod value;
 
 pub(crate) use machine::load;
+pub(crate) use outline::outline;
 pub(crate) use value::{Arena, Array, Element, Id, Opaque, Payload, Storage, Tensor, Value};
 
 /// Checks the values of all pickles of a file once they are finished.

@@ -147,7 +147,7 @@ fn strided(
 ) -> Result<TensorEntry, &'static str> {
     const INSIDE: &str = "a shape, strides and an offset inside the storage";
     let Value::Storage(storage) = arena.get(tensor.storage) else { return Err("a storage") };
-    let range = storages.get(&arena.bytes()[storage.key.clone()]).ok_or("a storage that the file holds")?;
+    let range = storages.get(arena.slice(&storage.key)).ok_or("a storage that the file holds")?;
     let size = tensor.dtype.size();
     let total = tensor.shape.iter().try_fold(size, |total, &extent| total.checked_mul(extent));
     let total = total.filter(|&total| total <= arena.file_length()).ok_or("no more bytes than the file has")?;

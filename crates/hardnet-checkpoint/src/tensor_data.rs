@@ -34,6 +34,19 @@ impl TensorData {
         }
     }
 
+    /// Bytes of the file that reading the elements takes.
+    pub(crate) fn stored(&self) -> usize {
+        let length = |part: &Payload| match part {
+            Payload::Raw(range) | Payload::Latin1 { range, .. } => range.len(),
+        };
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(length(part)))
+    }
+
+    /// Whether the parts one after the other are the elements in C order, little-endian.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.order, ElementOrder::RowMajor) && !self.big_endian
+    }
+
     /// The elements in C order, little-endian. `None` if they lie outside `bytes`.
     pub(crate) fn read<'a>(&self, bytes: &'a [u8], dtype: Dtype, shape: &[usize]) -> Option<Cow<'a, [u8]>> {
         let size = dtype.size();

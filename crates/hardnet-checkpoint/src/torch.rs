@@ -12,11 +12,10 @@ use crate::pickle::{Arena, Id, Storage, Value};
 
 /// The storages that the pickles refer to, by key. Views of one storage refer to it alike.
 fn storages<'a>(arena: &mut Arena<'a>) -> Result<HashMap<&'a [u8], Id>, Error> {
-    let bytes = arena.bytes();
     let mut found: HashMap<&[u8], Id> = HashMap::new();
     for id in arena.ids() {
         let Value::Storage(storage) = arena.get(id) else { continue };
-        let key = &bytes[storage.key.clone()];
+        let key = arena.slice(&storage.key);
         let Some(&first) = found.get(key) else {
             arena.charge(1, 2 * size_of::<(&[u8], Id)>(), arena.offset(id))?;
             found.insert(key, id);
@@ -31,6 +30,6 @@ fn storages<'a>(arena: &mut Arena<'a>) -> Result<HashMap<&'a [u8], Id>, Error> {
 }
 
 fn storage_error(arena: &Arena<'_>, storage: &Storage, offset: usize, expected: &'static str) -> Error {
-    let key = String::from_utf8_lossy(&arena.bytes()[storage.key.clone()]);
+    let key = String::from_utf8_lossy(arena.slice(&storage.key));
     Error::Storage { offset, key: excerpt(&key), expected }
 }

@@ -6,7 +6,7 @@ mod support;
 
 use hardnet_checkpoint::{Checkpoint, ReadOptions};
 use hardnet_testing::memory::{CountingAllocator, peak};
-use support::{Member, Pickle, archive, fixtures, legacy};
+use support::{Member, Pickle, archive, fixtures, legacy, onnx, onnx_tensor, paddle};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -76,7 +76,13 @@ fn memory_is_at_most_twice_the_file() {
     members.push(Member::new("a/data.pkl", state.clone()));
     let storages = names.map(|_| (i64::from(count / 8), part));
     let path = std::env::temp_dir().join(format!("hardnet-memory-{}", std::process::id()));
-    for file in [legacy(state, &names, &storages), archive(&members)] {
+    let shape = [count / 8];
+    let [raw, latin1] =
+        [false, true].map(|latin1| paddle(&names.map(|name| (name, &shape[..], part, [latin1, false, false]))));
+    let tensors = names.map(|name| onnx_tensor(name, &[LENGTH / 32], (9, part)));
+    let constants = names.map(|name| (name, onnx_tensor("", &[LENGTH / 32], (9, part))));
+    let models = [onnx(&tensors, &[]), onnx(&[], &constants)];
+    for file in [legacy(state, &names, &storages), archive(&members), raw, latin1].into_iter().chain(models) {
         std::fs::write(&path, file).expect("the file is written");
         let options = ReadOptions::default().streamed(true);
         let taken = peak(|| {

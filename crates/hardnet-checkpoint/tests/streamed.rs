@@ -2,10 +2,11 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use hardnet_checkpoint::{Checkpoint, Error, ReadOptions};
+use hardnet_checkpoint::{Checkpoint, Error, Format, ReadOptions};
 use support::{Member, Pickle, archive, fixtures, legacy};
 
 fn streamed(path: &Path) -> Result<Checkpoint, Error> {
@@ -14,8 +15,11 @@ fn streamed(path: &Path) -> Result<Checkpoint, Error> {
 
 /// The inputs from which fuzzing starts, and which it found: whole files and broken ones.
 fn corpus() -> impl Iterator<Item = (String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus-stored/checkpoint");
-    fs::read_dir(folder).unwrap().map(|entry| {
+    let folders = ["checkpoint", "onnx"].map(|name| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus-stored").join(name);
+        fs::read_dir(folder).unwrap()
+    });
+    folders.into_iter().flatten().map(|entry| {
         let path = entry.unwrap().path();
         (path.display().to_string(), fs::read(path).unwrap())
     })
@@ -24,7 +28,7 @@ fn corpus() -> impl Iterator<Item = (String, Vec<u8>)> {
 #[test]
 fn every_file_is_read_alike() {
     let folder = tempfile::tempdir().unwrap();
-    let mut on_disk = 0;
+    let mut on_disk = HashMap::new();
     for (name, bytes) in fixtures().into_iter().chain(corpus()) {
         let path = folder.path().join("weights");
         fs::write(&path, &bytes).unwrap();
@@ -45,14 +49,18 @@ fn every_file_is_read_alike() {
         assert_eq!((copy.len(), copy), (streamed.byte_count(), bytes), "{name}");
         for index in 0..whole.tensors().len() {
             assert_eq!(whole.read(index).unwrap(), streamed.read(index).unwrap(), "{name}, tensor {index}");
+            let mut parts = Vec::new();
+            streamed.read_parts(index, &mut |part| parts.extend_from_slice(part)).unwrap();
+            assert_eq!(*whole.read(index).unwrap(), parts, "{name}, tensor {index}");
         }
-        on_disk += usize::from(streamed.bytes().is_none());
+        *on_disk.entry(streamed.format()).or_insert(0) += usize::from(streamed.bytes().is_none());
         let mut elements = streamed.into_elements();
         for index in 0..whole.tensors().len() {
             assert_eq!(*whole.read(index).unwrap(), elements.take(index).unwrap(), "{name}, tensor {index}");
         }
     }
-    assert!(on_disk > 20, "{on_disk} files stayed on disk");
+    let formats = [Format::TorchLegacy, Format::TorchZip, Format::Paddle, Format::Safetensors, Format::Onnx];
+    assert!(formats.iter().all(|format| on_disk.get(format) > Some(&1)), "files that stayed on disk: {on_disk:?}");
 }
 
 /// A pickle that is longer than the first part of the file.

@@ -11,6 +11,7 @@ mod integers;
 mod layers;
 mod network;
 
+pub use integers::IntegerParameters;
 pub use layers::Layers;
 pub use network::{Parameter, ParameterValues};
 

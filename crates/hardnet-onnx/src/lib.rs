@@ -38,6 +38,7 @@ pub use error::{Error, Result};
 #[cfg(feature = "graph")]
 pub use export::{Batch, Export, ExportOptions, Image, IntegerLayer, Norm, Opset, Quantization};
 #[cfg(feature = "graph")]
-pub use import::{Layers, Parameter, ParameterValues};
+pub use import::{IntegerParameters, Layers, Parameter, ParameterValues};
 pub use model::{Attribute, Dim, ElementType, Model, Node, Tensor, TensorInfo, Value};
 pub use precision::Precision;
+pub use wire::outline::outline;

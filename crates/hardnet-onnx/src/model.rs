@@ -88,8 +88,19 @@ pub struct TensorInfo {
 pub struct Tensor<'a> {
     /// Name, type and shape.
     pub info: TensorInfo,
-    /// Its elements in little-endian bytes, C order; empty in a model that is to be written.
+    /// Its elements in little-endian bytes, C order; empty in a model that is to be written, and where they are not in
+    /// memory.
     pub bytes: std::borrow::Cow<'a, [u8]>,
+    /// The range of the file that is these bytes, if it has them as they are.
+    pub place: Option<std::ops::Range<usize>>,
+}
+
+#[cfg(feature = "graph")]
+impl Tensor<'_> {
+    /// The elements, if they are in memory.
+    pub(crate) fn elements(&self) -> Option<&[u8]> {
+        (self.info.byte_count() == Some(self.bytes.len())).then_some(&self.bytes)
+    }
 }
 
 /// Type of the elements of a tensor.

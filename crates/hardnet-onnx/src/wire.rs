@@ -7,6 +7,7 @@
 //!
 //! The numbers of fields are those of `onnx.proto` of ONNX 1.23 (<https://github.com/onnx/onnx>).
 
+pub(crate) mod outline;
 pub(crate) mod read;
 #[cfg(feature = "graph")]
 pub(crate) mod write;

@@ -4,13 +4,14 @@
 //! graph does: it is compared, layer by layer, with the networks that the file may hold, and gives every parameter its
 //! canonical name. A model whose graph has more than a HarDNet is read by its names, if they are PyTorch's.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use hardnet_base::excerpt;
 use hardnet_checkpoint::{Checkpoint, Dtype, Format, TensorBytes};
-use hardnet_graph::{Config, Graph, ParamInfo, StemPadding, Variant};
-use hardnet_onnx::{ElementType, IntegerLayer, Layers, Model, Parameter, ParameterValues, Tensor};
+use hardnet_graph::{Config, Graph, StemPadding, Variant};
+use hardnet_onnx::{ElementType, IntegerParameters, Layers, Parameter, ParameterValues, Tensor};
 
 use crate::convert::Precision;
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ use crate::metadata::{METADATA_KEY, Metadata};
 use crate::options::{Expected, WeightsOptions};
 use crate::quantized::stored::unit_names;
 use crate::quantized::{MapQuantization, Quantization};
-use crate::values::encode;
+use crate::values::{self, encode};
 
 /// Key of the metadata that name the feature maps of a model that is a part of a network.
 pub const FEATURES_KEY: &str = "features";
@@ -66,7 +67,7 @@ fn by_graph(path: &Path, checkpoint: &Checkpoint, options: &WeightsOptions) -> R
         let (path, network, source) = (path.to_path_buf(), network.into(), Box::new(error));
         Error::Layers { path, network, source }
     };
-    let model = Model::parse(checkpoint.bytes().unwrap_or_default()).map_err(|error| invalid(path, error))?;
+    let model = checkpoint.onnx_model().map_err(|error| invalid(path, error))?;
     let layers = Layers::new(&model).map_err(|error| failed("a HarDNet", error))?;
     let own = checkpoint.metadata().get(METADATA_KEY).map(|json| Metadata::from_json(json)).transpose();
     let own = own.map_err(|reason| Error::Metadata { path: path.into(), reason })?;
@@ -85,10 +86,17 @@ fn by_graph(path: &Path, checkpoint: &Checkpoint, options: &WeightsOptions) -> R
                 // The checkpoint has the model's tensors in the same order.
                 let places: HashMap<*const Tensor<'_>, usize> =
                     model.tensors().zip(0..).map(|((_, tensor), at)| (std::ptr::from_ref(tensor), at)).collect();
-                let mut tensors: Vec<_> = parameters.into_iter().map(|parameter| tensor(parameter, &places)).collect();
+                let tensors = parameters.into_iter().map(|parameter| tensor(parameter, &places, checkpoint));
+                let mut tensors =
+                    tensors.collect::<std::result::Result<Vec<_>, _>>().map_err(|error| invalid(path, error))?;
                 if layers.is_quantized() {
-                    let integers = layers.integers(&graph).map_err(|error| failed(&network, error))?;
-                    integers.into_iter().for_each(|(param, layer)| tensors.extend(integer_tensors(param, layer)));
+                    let mut elements = |tensor: &Tensor<'_>| {
+                        let at = *places.get(&std::ptr::from_ref(tensor))?;
+                        checkpoint.read(at).ok().map(Cow::into_owned)
+                    };
+                    let integers = layers.integers(&graph, &mut elements);
+                    let integers = integers.map_err(|error| failed(&network, error))?;
+                    integers.into_iter().for_each(|layer| tensors.extend(integer_tensors(layer, &places)));
                     if let Some(units) = checkpoint.metadata().get(UNITS_KEY) {
                         let units = units_of(units).map_err(|reason| Error::Metadata { path: path.into(), reason })?;
                         tensors.extend(units);
@@ -137,16 +145,16 @@ fn candidates(own: Option<&Metadata>, options: &WeightsOptions, classes: usize) 
 }
 
 /// A layer of integers, whose weight is `param`, as the tensors of a file of a quantized network.
-fn integer_tensors(param: ParamInfo, layer: IntegerLayer) -> [NamedTensor; 3] {
+fn integer_tensors(layer: IntegerParameters<'_>, places: &Places<'_>) -> [NamedTensor; 3] {
+    let IntegerParameters { param, weight, scale, bias, .. } = layer;
     let path = param.name.strip_suffix("weight").unwrap_or(&param.name);
-    let channels = layer.scale.len();
+    let channels = scale.len();
     let floats = |leaf: &str, values: &[f32]| {
         let bytes = TensorBytes::Bytes(encode(values, Precision::F32));
         (format!("{path}{leaf}"), Dtype::F32, vec![channels], bytes)
     };
-    let (scale, bias) = (floats("scale", &layer.scale), floats("bias", &layer.bias));
-    let bytes = layer.weights.into_iter().map(i8::cast_unsigned).collect();
-    [(param.name, Dtype::I8, param.shape, TensorBytes::Bytes(bytes)), scale, bias]
+    let (scale, bias) = (floats("scale", &scale), floats("bias", &bias));
+    [(param.name, Dtype::I8, param.shape, stored(weight, places)), scale, bias]
 }
 
 /// The tensors of the units of maps that the text of the metadata holds: for each node scales and offsets, in JSON.
@@ -163,9 +171,24 @@ fn units_of(text: &str) -> std::result::Result<Vec<NamedTensor>, String> {
 }
 
 /// A parameter as a tensor; `places` are those of the model's tensors among the checkpoint's.
-fn tensor(parameter: Parameter<'_>, places: &HashMap<*const Tensor<'_>, usize>) -> NamedTensor {
+fn tensor(
+    parameter: Parameter<'_>,
+    places: &Places<'_>,
+    checkpoint: &Checkpoint,
+) -> std::result::Result<NamedTensor, hardnet_checkpoint::Error> {
     let Parameter { param, values, .. } = parameter;
     let (dtype, elements) = match values {
+        ParameterValues::Transposed(tensor) => {
+            let at = places.get(&std::ptr::from_ref(tensor));
+            let values = at.map(|&at| values::read(checkpoint, at)).transpose()?.unwrap_or_default();
+            let values = match param.shape[..] {
+                [rows, columns] if Some(values.len()) == rows.checked_mul(columns) => {
+                    values::transpose(&values, columns, rows)
+                }
+                _ => values,
+            };
+            (Dtype::F32, TensorBytes::Bytes(encode(&values, Precision::F32)))
+        }
         ParameterValues::Numbers(numbers) => (Dtype::F32, TensorBytes::Bytes(encode(&numbers, Precision::F32))),
         ParameterValues::Tensor(tensor) => {
             let dtype = match tensor.info.element {
@@ -178,11 +201,19 @@ fn tensor(parameter: Parameter<'_>, places: &HashMap<*const Tensor<'_>, usize>) 
                 ElementType::I32 => Dtype::I32,
                 _ => Dtype::I64,
             };
-            let elements = places.get(&std::ptr::from_ref(tensor)).copied().map(TensorBytes::Tensor);
-            (dtype, elements.unwrap_or_else(|| TensorBytes::Bytes(tensor.bytes.to_vec())))
+            (dtype, stored(tensor, places))
         }
     };
-    (param.name, dtype, param.shape, elements)
+    Ok((param.name, dtype, param.shape, elements))
+}
+
+/// The places of a model's tensors among the checkpoint's.
+type Places<'m> = HashMap<*const Tensor<'m>, usize>;
+
+/// The elements of a tensor of the model.
+fn stored(tensor: &Tensor<'_>, places: &Places<'_>) -> TensorBytes {
+    let place = places.get(&std::ptr::from_ref(tensor).cast()).copied();
+    place.map_or_else(|| TensorBytes::Bytes(tensor.bytes.to_vec()), TensorBytes::Tensor)
 }
 
 #[cfg(test)]

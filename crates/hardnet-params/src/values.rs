@@ -32,30 +32,32 @@ impl FloatType {
 /// Reads the values of tensor `index`; none if its type is not a [`FloatType`]. An f64 is rounded to the nearest f32,
 /// ties to even.
 pub(crate) fn read(checkpoint: &Checkpoint, index: usize) -> Result<Vec<f32>, Error> {
-    let dtype = FloatType::new(checkpoint.tensors()[index].dtype, checkpoint.format());
-    let bytes = checkpoint.read(index)?;
-    Ok(dtype.map_or(Vec::new(), |dtype| decode(&bytes, dtype)))
+    let tensor = &checkpoint.tensors()[index];
+    let Some(dtype) = FloatType::new(tensor.dtype, checkpoint.format()) else { return Ok(Vec::new()) };
+    // As many as the file has, or reading fails.
+    let count = tensor.shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
+    let count = count.filter(|&count| count <= checkpoint.byte_count());
+    let mut values = Vec::with_capacity(count.unwrap_or(0));
+    checkpoint.read_parts(index, &mut |part| values.extend(decode(part, dtype)))?;
+    Ok(values)
 }
 
 /// Surveys the values of tensor `index` for what a file is refused for: their greatest [`magnitude`], and whether one
-/// is below zero. Values that are f32 are not copied.
+/// is below zero.
 pub(crate) fn survey(checkpoint: &Checkpoint, index: usize) -> Result<(f32, bool), Error> {
-    let bytes = checkpoint.read(index)?;
-    let of = |values: &[f32]| (magnitude(values), values.iter().any(|&value| value < 0.0));
-    Ok(match FloatType::new(checkpoint.tensors()[index].dtype, checkpoint.format()) {
-        Some(FloatType::F32) => {
-            let (mut most, mut negative) = (0_f32, false);
-            // Some at a time, in a cache.
-            for part in bytes.chunks(4 * 1024) {
-                let part = of(&decode(part, FloatType::F32));
-                most = magnitude(&[most, part.0]);
-                negative |= part.1;
-            }
-            (most, negative)
+    let (mut most, mut negative) = (0_f32, false);
+    let Some(dtype) = FloatType::new(checkpoint.tensors()[index].dtype, checkpoint.format()) else {
+        return Ok((most, negative));
+    };
+    checkpoint.read_parts(index, &mut |bytes| {
+        // Some at a time, in a cache.
+        for part in bytes.chunks(8 * 1024) {
+            let values = decode(part, dtype);
+            most = magnitude(&[most, magnitude(&values)]);
+            negative |= values.iter().any(|&value| value < 0.0);
         }
-        Some(dtype) => of(&decode(&bytes, dtype)),
-        None => of(&[]),
-    })
+    })?;
+    Ok((most, negative))
 }
 
 /// The values that `bytes` hold as `dtype`.

@@ -11,7 +11,7 @@ mod parameters;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use hardnet_checkpoint::{Checkpoint, OpaqueValue};
+use hardnet_checkpoint::{Checkpoint, Format, OpaqueValue};
 use hardnet_graph::{Config, Variant};
 
 use crate::error::{Error, Result};
@@ -66,7 +66,18 @@ impl WeightsFile {
     /// As [`WeightsFile::open`]; [`Error::OtherNetwork`] where the file holds another network, [`Error::NoPrefix`]
     /// where it has no such part.
     pub fn open_with(path: impl AsRef<Path>, options: &WeightsOptions) -> Result<Self> {
-        Self::new(path.as_ref(), open(path.as_ref(), options)?, options)
+        let path = path.as_ref();
+        let checkpoint = open(path, options)?;
+        let on_disk = checkpoint.format() == Format::Onnx && checkpoint.bytes().is_none();
+        match Self::new(path, checkpoint, options) {
+            // A model that takes more of its elements to be understood, or that is refused: the reason is then that of
+            // a file in memory.
+            Err(_) if on_disk => {
+                let options = options.clone().streamed(false);
+                Self::new(path, open(path, &options)?, &options)
+            }
+            file => file,
+        }
     }
 
     /// Reads a file that must hold `variant`, with as many classes as it has.

@@ -18,7 +18,7 @@ const MAX_MARKS: usize = 1024;
 /// Runs the pickle at the start of `span`, a range of the file. Returns its object and the offset after its STOP.
 pub(crate) fn load(arena: &mut Arena<'_>, span: Range<usize>) -> Result<(Id, usize), Error> {
     let Range { start, end } = span;
-    let cursor = Cursor::new(&arena.bytes()[..end], start);
+    let cursor = Cursor::of_sparse(arena.bytes(), start, end);
     Machine { cursor, arena, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), offset: start }.run()
 }
 
@@ -229,8 +229,8 @@ impl Machine<'_, '_> {
             _ => self.cursor.u32("pickle integer")?,
         };
         let range = self.cursor.take(u64::from(length), "pickle integer")?;
-        let bytes = &self.arena.bytes()[range.clone()];
-        let value = if bytes.len() <= 8 {
+        let bytes = self.arena.slice(&range);
+        let value = if range.len() <= 8 {
             let fill = if bytes.last().is_some_and(|&last| last >= 0x80) { 0xff } else { 0 };
             let mut wide = [fill; 8];
             wide[..bytes.len()].copy_from_slice(bytes);

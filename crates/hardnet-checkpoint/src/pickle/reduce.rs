@@ -241,8 +241,11 @@ fn tensor(arena: &Arena<'_>, storage: Id, start: Id, shape: Id, strides: Id, dty
 fn latin1(arena: &mut Arena<'_>, text: Id, offset: usize) -> Result<Option<Value>, Error> {
     let Value::Text(range) = arena.get(text) else { return Ok(None) };
     let range = range.clone();
+    if let Some(length) = arena.latin1(range.start) {
+        return Ok(Some(Value::Bytes(Payload::Latin1 { range, length })));
+    }
     arena.charge_scan(range.len(), offset)?;
-    let bytes = &arena.bytes()[range.clone()];
+    let bytes = arena.slice(&range);
     let lead = |byte: u8| matches!(byte, 0xc2 | 0xc3);
     let follows = |byte: u8| byte & 0xc0 == 0x80;
     // One pass without branches: weights are random bytes, and every second one is written as two.

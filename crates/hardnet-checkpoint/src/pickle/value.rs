@@ -1,9 +1,10 @@
 //! The values that a pickle builds, in an arena. They refer to each other by index, so that a shared value is stored
 //! once and neither dropping nor walking recurses.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use hardnet_base::excerpt;
+use hardnet_base::{SparseBytes, excerpt};
 
 use super::global::Global;
 use crate::dtype::Dtype;
@@ -146,7 +147,9 @@ pub(crate) struct Array {
 /// All values of a file, and the offset at which each was made.
 #[derive(Debug)]
 pub(crate) struct Arena<'a> {
-    bytes: &'a [u8],
+    bytes: SparseBytes<'a>,
+    /// Numbers of bytes that the encoded texts stand for that are not in memory, by where they begin.
+    latin1: BTreeMap<usize, usize>,
     /// Length of the file.
     length: usize,
     values: Vec<Value>,
@@ -176,13 +179,29 @@ impl<'a> Arena<'a> {
 
     /// An empty arena for the pickles of `bytes`, a part of a file of `length`. Ranges are ranges of that part.
     pub(crate) fn of_part(bytes: &'a [u8], length: usize) -> Self {
-        let memory = bytes.len().max(MIN_BUDGET);
-        let budget = Budget { memory, memory_limit: memory, scan: bytes.len() };
-        Self { bytes, length, values: Vec::new(), offsets: Vec::new(), alike: [None; ALIKE], budget }
+        Self::of_sparse(bytes.into(), length, BTreeMap::new())
     }
 
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    /// An empty arena for the pickles of a file without the ranges of large texts and bytes; `latin1` are the numbers of
+    /// bytes that texts stand for, by where they begin.
+    pub(crate) fn of_sparse(bytes: SparseBytes<'a>, length: usize, latin1: BTreeMap<usize, usize>) -> Self {
+        let memory = bytes.kept().max(MIN_BUDGET);
+        let budget = Budget { memory, memory_limit: memory, scan: bytes.kept() };
+        Self { bytes, latin1, length, values: Vec::new(), offsets: Vec::new(), alike: [None; ALIKE], budget }
+    }
+
+    pub(crate) fn bytes(&self) -> SparseBytes<'a> {
         self.bytes
+    }
+
+    /// A range of the file; nothing if it is not in memory, as only large texts and bytes are.
+    pub(crate) fn slice(&self, range: &Range<usize>) -> &'a [u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Number of bytes that the text at `start` stands for, if it is not in memory.
+    pub(crate) fn latin1(&self, start: usize) -> Option<usize> {
+        self.latin1.get(&start).copied()
     }
 
     /// Length of the file.
@@ -205,7 +224,7 @@ impl<'a> Arena<'a> {
 
     /// Charges the time of scanning `count` bytes again to the budget.
     pub(crate) fn charge_scan(&mut self, count: usize, offset: usize) -> Result<(), Error> {
-        let limit = self.bytes.len() as u64;
+        let limit = self.bytes.kept() as u64;
         self.budget.scan =
             self.budget.scan.checked_sub(count).ok_or(Error::Limit { offset, what: "encoded text", limit })?;
         Ok(())
@@ -254,7 +273,7 @@ impl<'a> Arena<'a> {
     pub(crate) fn text(&self, id: Id) -> Option<&'a str> {
         match self.get(id) {
             Value::Text(range) | Value::Bytes(Payload::Raw(range)) if range.len() <= MAX_NAME_LENGTH => {
-                std::str::from_utf8(&self.bytes[range.clone()]).ok()
+                std::str::from_utf8(self.slice(range)).ok()
             }
             _ => None,
         }
@@ -263,7 +282,7 @@ impl<'a> Arena<'a> {
     /// Whether a value is this text.
     pub(crate) fn is_text(&self, id: Id, text: &str) -> bool {
         match self.get(id) {
-            Value::Text(range) | Value::Bytes(Payload::Raw(range)) => self.bytes[range.clone()] == *text.as_bytes(),
+            Value::Text(range) | Value::Bytes(Payload::Raw(range)) => self.slice(range) == text.as_bytes(),
             _ => false,
         }
     }
@@ -283,7 +302,7 @@ impl<'a> Arena<'a> {
         let Value::Global(Name { module, name, .. }) = *self.get(class) else { return Error::NoTensors };
         let text = |id| match self.get(id) {
             Value::Text(range) | Value::Bytes(Payload::Raw(range)) => {
-                excerpt(&String::from_utf8_lossy(&self.bytes[range.clone()]))
+                excerpt(&String::from_utf8_lossy(self.slice(range)))
             }
             _ => String::new(),
         };

@@ -20,7 +20,7 @@ const VERSION: i64 = 1001;
 
 /// Whether the first pickle of a file is the magic number.
 pub(crate) fn is_magic(arena: &Arena<'_>, first: Id) -> bool {
-    matches!(arena.get(first), Value::BigInt(range) if arena.bytes()[range.clone()] == MAGIC)
+    matches!(arena.get(first), Value::BigInt(range) if *arena.slice(range) == MAGIC)
 }
 
 /// Reads what follows the magic number.

@@ -154,3 +154,65 @@ pub(crate) fn archive(members: &[Member]) -> Vec<u8> {
     file.extend([0; 2]);
     file
 }
+
+/// Bytes of a Paddle file's array, as they are or as protocol 2 writes them.
+fn payload(pickle: Pickle, elements: &[u8], latin1: bool) -> Pickle {
+    if !latin1 {
+        return pickle.op(b"B").op(&(elements.len() as u32).to_le_bytes()).op(elements);
+    }
+    let text: String = elements.iter().map(|&byte| char::from(byte)).collect();
+    pickle.global("_codecs", "encode").text(&text).text("latin1").op(b"\x86R")
+}
+
+/// Appends an array of f32 as Paddle writes it, in the order and byte order of its flags.
+pub(crate) fn array(pickle: Pickle, shape: &[i32], elements: &[u8], [latin1, columns, big]: [bool; 3]) -> Pickle {
+    let array = pickle.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray");
+    let array = array.op(b"K\x00\x85U\x01b\x87R(K\x01").ints(shape).global("numpy", "dtype").text("f4");
+    let array = array.op(b"\x89\x88\x87R(K\x03").text(if big { ">" } else { "<" });
+    let array = array.op(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb").op(if columns { b"\x88" } else { b"\x89" });
+    payload(array, elements, latin1).op(b"tb")
+}
+
+/// Name, shape, elements and flags of an array of a Paddle file.
+pub(crate) type PaddleArray<'a> = (&'a str, &'a [i32], &'a [u8], [bool; 3]);
+
+/// A Paddle file of arrays.
+pub(crate) fn paddle(arrays: &[PaddleArray<'_>]) -> Vec<u8> {
+    let add = |pickle: Pickle, (name, shape, elements, flags): &PaddleArray<'_>| {
+        array(pickle.text(name), shape, elements, *flags).op(b"s")
+    };
+    arrays.iter().fold(Pickle::new().op(b"}"), add).stop()
+}
+
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// A field of a protocol buffer that is bytes.
+pub(crate) fn field(number: usize, bytes: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(bytes.len()), bytes.to_vec()].concat()
+}
+
+/// An ONNX tensor of f32, with its elements in the field `elements.0`.
+pub(crate) fn onnx_tensor(name: &str, dims: &[usize], elements: (usize, &[u8])) -> Vec<u8> {
+    let dims: Vec<u8> = dims.iter().flat_map(|&dim| [vec![1 << 3], varint(dim)].concat()).collect();
+    [dims, vec![2 << 3, 1], field(8, name.as_bytes()), field(elements.0, elements.1)].concat()
+}
+
+/// An ONNX file of initializers, and of tensors that are constants of nodes.
+pub(crate) fn onnx(initializers: &[Vec<u8>], constants: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let constant = |(name, tensor): &(&str, Vec<u8>)| {
+        let value = [field(1, b"value"), field(5, tensor), vec![0xa0, 1, 4]].concat();
+        field(1, &[field(2, name.as_bytes()), field(4, b"Constant"), field(5, &value)].concat())
+    };
+    let nodes: Vec<u8> = constants.iter().flat_map(constant).collect();
+    let initializers: Vec<u8> = initializers.iter().flat_map(|tensor| field(5, tensor)).collect();
+    let graph = [nodes, initializers, field(2, b"graph")].concat();
+    [vec![1 << 3, 8], field(7, &graph), field(8, &[2 << 3, 17])].concat()
+}

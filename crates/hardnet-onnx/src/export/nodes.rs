@@ -345,7 +345,7 @@ impl Exporter<'_> {
 
     pub(super) fn initializer(&mut self, info: TensorInfo, source: Source) -> String {
         let name = info.name.clone();
-        self.model.initializers.push(Tensor { info, bytes: Vec::new().into() });
+        self.model.initializers.push(Tensor { info, bytes: Vec::new().into(), place: None });
         self.sources.push(source);
         name
     }

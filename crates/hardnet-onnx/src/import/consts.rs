@@ -60,9 +60,9 @@ impl<'m> Constants<'m> {
     }
 }
 
-/// The elements of a tensor, if they are numbers with fractions or whole ones.
+/// The elements of a tensor, if they are numbers with fractions or whole ones, and in memory.
 pub(super) fn numbers(tensor: &Tensor<'_>) -> Option<Vec<f64>> {
-    let bytes = &tensor.bytes;
+    let bytes = tensor.elements()?;
     Some(match tensor.info.element {
         ElementType::F32 => bytes.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect(),
         ElementType::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect(),

@@ -3,12 +3,13 @@
 //! A network is accepted if its maps of bytes have one scale wherever they are joined, so that a concatenation rounds
 //! nothing. Programs that quantize tensor by tensor write other models; these are refused.
 
+use std::borrow::Cow;
+
 use hardnet_graph::{Graph, Op, Padding, ParamInfo, ParamKind};
 
 use super::consts::{int, numbers, refused};
 use super::layers::{Flow, Layer, LayerOp, Layers, Piece, Source, Walk};
 use super::network::Check;
-use crate::IntegerLayer;
 use crate::error::Result;
 use crate::model::{ElementType, Node, Tensor};
 
@@ -119,8 +120,8 @@ impl<'m> Walk<'m> {
             return Err(refused(node, format!("it has elements of type {}, expected i8 or i32", tensor.info.element)));
         }
         if let Some(name) = node.inputs.get(2).filter(|name| !name.is_empty()) {
-            let zeros = self.constants.get(name).is_some_and(|zeros| zeros.bytes.iter().all(|&byte| byte == 0));
-            if !zeros {
+            let zeros = self.constants.get(name).and_then(Tensor::elements);
+            if !zeros.is_some_and(|zeros| zeros.iter().all(|&byte| byte == 0)) {
                 return Err(refused(node, "its zero points are not zero"));
             }
         }
@@ -148,7 +149,21 @@ impl<'m> Walk<'m> {
     }
 }
 
-impl Layers<'_> {
+/// A convolution whose weights are integers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct IntegerParameters<'m> {
+    /// Its weight as a parameter.
+    pub param: ParamInfo,
+    /// The weights, of i8, in the order of the shape.
+    pub weight: &'m Tensor<'m>,
+    /// The scale of the sums of each output channel.
+    pub scale: Vec<f32>,
+    /// The bias of each output channel.
+    pub bias: Vec<f32>,
+}
+
+impl<'m> Layers<'m> {
     /// Whether weights or maps are integers.
     pub fn is_quantized(&self) -> bool {
         self.layers.iter().any(|layer| layer.integers.is_some() || layer.map.is_some())
@@ -162,12 +177,16 @@ impl Layers<'_> {
         map.map(|(name, map)| (name, map.scale, map.zero_point)).collect()
     }
 
-    /// The layers of `graph` whose weights are integers, with their weights as parameters.
+    /// The layers of `graph` whose weights are integers. `elements` gives those of a tensor that is not in memory.
     ///
     /// # Errors
     ///
-    /// [`Error::Layer`](crate::Error::Layer) for a layer whose values are not those of the graph's.
-    pub fn integers(&self, graph: &Graph) -> Result<Vec<(ParamInfo, IntegerLayer)>> {
+    /// [`Error::Layer`](crate::Error::Layer) for a layer whose values are not those of the graph's, or are not given.
+    pub fn integers(
+        &self,
+        graph: &Graph,
+        elements: &mut dyn FnMut(&Tensor<'m>) -> Option<Vec<u8>>,
+    ) -> Result<Vec<IntegerParameters<'m>>> {
         let graph = graph.inference();
         let params = graph.params();
         let mut all = Vec::new();
@@ -188,7 +207,6 @@ impl Layers<'_> {
             }
             let scale = self.scale(layer).ok_or_else(|| check.differs("it does not read bytes of one scale"))?;
             let channels = conv.channels;
-            let weights: Vec<i8> = weight.bytes.iter().map(|&byte| byte.cast_signed()).collect();
             let scales = numbers(integers.scale).unwrap_or_default();
             let units: Vec<f64> = scales.iter().map(|own| own * f64::from(scale)).collect();
             let bias = match bias {
@@ -208,18 +226,26 @@ impl Layers<'_> {
                 }
             };
             let shifts = self.shifts_by_channel(&graph, layer);
+            let weights = match (weight.elements(), shifts.is_empty()) {
+                (_, true) => Cow::Borrowed(&[][..]),
+                (Some(weights), false) => Cow::Borrowed(weights),
+                (None, false) => {
+                    let read = elements(weight).filter(|read| Some(read.len()) == weight.info.byte_count());
+                    Cow::Owned(read.ok_or_else(|| check.differs("its weights cannot be read"))?)
+                }
+            };
             let row = |(at, bias): (usize, f64)| {
                 let length = weights.len() / channels;
                 let taps: usize = param.shape.iter().skip(2).product();
                 let row = weights[at * length..(at + 1) * length].chunks(taps.max(1));
                 let shifted = row.zip(&shifts).map(|(weights, shift)| {
-                    f64::from(*shift) * weights.iter().map(|&weight| f64::from(weight)).sum::<f64>()
+                    f64::from(*shift) * weights.iter().map(|&weight| f64::from(weight.cast_signed())).sum::<f64>()
                 });
                 (bias - shifted.sum::<f64>() * units[at]) as f32
             };
             let bias = bias.into_iter().enumerate().map(row).collect();
             let scale = units.iter().map(|&unit| unit as f32).collect();
-            all.push((param.clone(), IntegerLayer { weights, scale, bias }));
+            all.push(IntegerParameters { param: param.clone(), weight, scale, bias });
         }
         Ok(all)
     }

@@ -3,10 +3,9 @@
 use hardnet_base::excerpt;
 use hardnet_graph::{Conv, Graph, Grouping, Node as GraphNode, Op, ParamInfo, ParamKind};
 
-use super::consts::numbers;
 use super::layers::{Layer, LayerOp, Layers, Normalization, Source};
 use crate::error::{Error, Result};
-use crate::model::Tensor;
+use crate::model::{ElementType, Tensor};
 
 /// A parameter of a network, and its values in a model.
 #[derive(Debug)]
@@ -24,8 +23,9 @@ pub struct Parameter<'m> {
 pub enum ParameterValues<'m> {
     /// A tensor of the model.
     Tensor(&'m Tensor<'m>),
-    /// Numbers that stand for what the model does not have: a normalization that it has folded, a weight that it stores
-    /// transposed.
+    /// The transpose of a tensor of the model, a matrix of numbers.
+    Transposed(&'m Tensor<'m>),
+    /// Numbers that stand for what the model does not have: a normalization that it has folded.
     Numbers(Vec<f32>),
 }
 
@@ -201,11 +201,14 @@ impl<'m> Check<'_, 'm> {
     }
 
     /// The transpose of a matrix.
-    fn transposed(&self, tensor: &Tensor<'_>, param: &ParamInfo) -> Result<ParameterValues<'m>> {
+    fn transposed(&self, tensor: &'m Tensor<'m>, param: &ParamInfo) -> Result<ParameterValues<'m>> {
         let [outputs, inputs] = param.shape[..] else { return Err(self.differs("it is not a matrix")) };
         self.expect(&format!("the shape of `{}`", param.name), &tensor.info.dims[..], &[inputs, outputs][..])?;
-        let values = numbers(tensor).ok_or_else(|| self.differs("its weight is whole numbers"))?;
-        let columns = (0..outputs).flat_map(|row| values.iter().skip(row).step_by(outputs));
-        Ok(ParameterValues::Numbers(columns.map(|&value| value as f32).collect()))
+        match tensor.info.element {
+            ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16 => {
+                Ok(ParameterValues::Transposed(tensor))
+            }
+            _ => Err(self.differs("its weight is whole numbers")),
+        }
     }
 }

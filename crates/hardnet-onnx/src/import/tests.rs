@@ -166,7 +166,7 @@ fn other_ways_to_write_a_network_are_read() {
     let at = model.nodes.iter().position(|node| node.name == "base.6.0").unwrap();
     let weight = model.initializers.iter().position(|tensor| tensor.info.name == "base.6.3.weight").unwrap();
     let transposed = TensorInfo { name: "w".into(), element: ElementType::F32, dims: vec![8, 5] };
-    let constant = Tensor { info: transposed, bytes: model.initializers[weight].bytes.clone() };
+    let constant = Tensor { info: transposed, bytes: model.initializers[weight].bytes.clone(), place: None };
     let make = |op: &str, inputs: &[&str], output: &str| Node {
         op: op.into(),
         inputs: inputs.iter().map(|&name| name.into()).collect(),
@@ -242,12 +242,13 @@ fn layers_of_integers_come_back() {
     assert!(shifted > 0, "no maps of several zero points are joined");
     let found = Layers::new(&model).unwrap();
     assert!(found.is_quantized());
-    let integers = found.integers(&graph).unwrap();
+    let integers = found.integers(&graph, &mut |_| None).unwrap();
     assert_eq!(integers.len(), layers.len());
-    for ((param, found), (node, layer)) in integers.iter().zip(&layers) {
-        assert!(param.name.starts_with(node.as_str()));
+    for (found, (node, layer)) in integers.iter().zip(&layers) {
+        assert!(found.param.name.starts_with(node.as_str()));
         // Every scale and bias is a whole number of units here.
-        assert_eq!(found, layer, "{node}");
+        let weights: Vec<i8> = found.weight.bytes.iter().map(|weight| weight.cast_signed()).collect();
+        assert_eq!((&weights, &found.scale, &found.bias), (&layer.weights, &layer.scale, &layer.bias), "{node}");
     }
     let floats = found.parameters(&graph).unwrap();
     assert_eq!(floats.len() + 5 * layers.len(), graph.params().len());
@@ -262,7 +263,7 @@ fn refused_integers(change: impl FnOnce(&mut Model<'static>), reason: &str) {
     change(&mut model);
     let error = Layers::new(&model).and_then(|layers| {
         layers.parameters(&graph)?;
-        layers.integers(&graph).map(|_| ())
+        layers.integers(&graph, &mut |_| None).map(|_| ())
     });
     let error = error.unwrap_err().to_string();
     assert!(error.contains(reason), "expected {reason:?} in {error:?}");

@@ -7,6 +7,7 @@ mod fields;
 mod tensors;
 
 use fields::Fields;
+use hardnet_base::SparseBytes;
 
 use super::{attribute, entry, graph, model, node, opset, value};
 use crate::error::{Error, Result};
@@ -33,9 +34,19 @@ impl<'a> Model<'a> {
     /// [`Error::Malformed`] for bytes that are not a model, for elements of tensors in other files, and beyond the
     /// limits of what a HarDNet could need.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+        Self::parse_sparse(bytes.into())
+    }
+
+    /// As [`parse`](Self::parse), of a file without the ranges that [`outline`](crate::outline) leaves out: tensors have
+    /// [places](crate::Tensor::place) for the elements that are not in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_sparse(bytes: SparseBytes<'a>) -> Result<Self> {
         let mut result = Self::default();
         let mut seen = false;
-        for field in Fields::new(bytes, 0) {
+        for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
                 model::IR_VERSION => result.ir_version = field.varint()?,

@@ -77,6 +77,9 @@ fn files_of_other_programs_hold_the_parameters() {
         let file = file.unwrap_or_else(|error| panic!("{network} by {program}: {error}"));
         assert_eq!((file.checkpoint().format(), file.config().classes()), (Format::Onnx, 3));
         agree(&Graph::new(&config).unwrap(), &file);
+        let streamed = WeightsFile::open_with(file.path(), &options.streamed(true)).unwrap();
+        agree(&Graph::new(&config).unwrap(), &streamed);
+        assert_eq!(streamed.checkpoint().tensors(), file.checkpoint().tensors());
     }
 }
 

@@ -69,7 +69,7 @@ impl Machine<'_, '_> {
     /// STRING: a literal of Python 2 in quotes.
     fn string(&mut self) -> Result<(), Error> {
         let line = self.cursor.long_line("pickle string")?;
-        let bytes = &self.arena.bytes()[line.clone()];
+        let bytes = self.arena.slice(&line);
         match bytes {
             [first @ (b'"' | b'\''), inner @ .., last] if first == last => {
                 let plain = !inner.contains(&b'\\');
@@ -88,6 +88,6 @@ impl Machine<'_, '_> {
 
     /// A line as text, if it is ASCII.
     fn ascii(&self, line: &Range<usize>) -> Option<&str> {
-        std::str::from_utf8(&self.arena.bytes()[line.clone()]).ok().filter(|text| text.is_ascii())
+        std::str::from_utf8(self.arena.slice(line)).ok().filter(|text| text.is_ascii())
     }
 }

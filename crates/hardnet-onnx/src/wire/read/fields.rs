@@ -1,7 +1,12 @@
 //! The fields of a message.
 
+use hardnet_base::SparseBytes;
+
 use crate::error::{Error, Result};
 use crate::wire::wire_type;
+
+/// Why bytes cannot be read that a file on disk has.
+const ABSENT: &str = "bytes that are not in memory";
 
 /// One field: its number and what it holds.
 #[derive(Clone, Copy, Debug)]
@@ -17,40 +22,51 @@ pub(super) struct Field<'a> {
 pub(super) enum Payload<'a> {
     Varint(u64),
     Fixed64([u8; 8]),
-    /// Bytes, and where they begin in the file.
-    Bytes(&'a [u8], usize),
+    /// Bytes, as the fields of a message.
+    Bytes(Fields<'a>),
     Fixed32([u8; 4]),
 }
 
 /// The fields of a message in order; ends after the first error.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a> {
-    bytes: &'a [u8],
-    /// Where `bytes` begin in the file.
+    file: SparseBytes<'a>,
+    /// Where they begin and end in the file.
     offset: usize,
+    end: usize,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `bytes`, which begin at `offset` of the file.
-    pub(super) fn new(bytes: &'a [u8], offset: usize) -> Self {
-        Self { bytes, offset }
+    /// The fields of a file.
+    pub(super) fn new(file: SparseBytes<'a>) -> Self {
+        Self { file, offset: 0, end: file.len() }
+    }
+
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.end
     }
 
     /// Takes `count` bytes.
-    fn take(&mut self, count: u64) -> Result<&'a [u8]> {
-        let taken = usize::try_from(count).ok().and_then(|count| self.bytes.split_at_checked(count));
-        let Some((taken, rest)) = taken else {
-            let reason = format!("{count} bytes are announced and {} are left", self.bytes.len());
+    fn take(&mut self, count: u64) -> Result<Self> {
+        let left = self.end - self.offset;
+        let Some(count) = usize::try_from(count).ok().filter(|&count| count <= left) else {
+            let reason = format!("{count} bytes are announced and {left} are left");
             return Err(Error::Malformed { offset: self.offset, reason });
         };
-        self.bytes = rest;
-        self.offset += taken.len();
+        let taken = Self { end: self.offset + count, ..*self };
+        self.offset += count;
         Ok(taken)
+    }
+
+    /// The bytes, if they are in memory.
+    fn bytes(&self) -> Option<&'a [u8]> {
+        self.file.get(self.range())
     }
 
     fn varint(&mut self) -> Result<u64> {
         let mut number = 0_u64;
-        for (at, &byte) in self.bytes.iter().enumerate().take(10) {
+        let most = (self.end - self.offset).min(10);
+        for (at, &byte) in self.file.starting_at(self.offset).iter().enumerate().take(most) {
             number |= u64::from(byte & 0x7f) << (7 * at);
             if byte & 0x80 == 0 {
                 if at == 9 && byte > 1 {
@@ -64,7 +80,9 @@ impl<'a> Fields<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        Ok(self.take(N as u64)?.try_into().expect("as many bytes were taken"))
+        let taken = self.take(N as u64)?;
+        let bytes = taken.bytes().and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or(Error::Malformed { offset: taken.offset, reason: ABSENT.into() })
     }
 
     fn field(&mut self) -> Result<Field<'a>> {
@@ -75,8 +93,7 @@ impl<'a> Fields<'a> {
             wire_type::FIXED64 => Payload::Fixed64(self.array()?),
             wire_type::BYTES => {
                 let length = self.varint()?;
-                let start = self.offset;
-                Payload::Bytes(self.take(length)?, start)
+                Payload::Bytes(self.take(length)?)
             }
             wire_type::FIXED32 => Payload::Fixed32(self.array()?),
             other => {
@@ -95,12 +112,12 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.bytes.is_empty() {
+        if self.offset == self.end {
             return None;
         }
         let field = self.field();
         if field.is_err() {
-            self.bytes = &[];
+            self.offset = self.end;
         }
         Some(field)
     }
@@ -137,7 +154,15 @@ impl<'a> Field<'a> {
 
     pub(super) fn bytes(&self) -> Result<&'a [u8]> {
         match self.payload {
-            Payload::Bytes(bytes, _) => Ok(bytes),
+            Payload::Bytes(bytes) => bytes.bytes().ok_or_else(|| self.error(ABSENT)),
+            _ => Err(self.unexpected("bytes")),
+        }
+    }
+
+    /// Bytes, empty if they are not in memory, and their range in the file.
+    pub(super) fn placed(&self) -> Result<(&'a [u8], std::ops::Range<usize>)> {
+        match self.payload {
+            Payload::Bytes(bytes) => Ok((bytes.bytes().unwrap_or_default(), bytes.range())),
             _ => Err(self.unexpected("bytes")),
         }
     }
@@ -151,7 +176,7 @@ impl<'a> Field<'a> {
 
     pub(super) fn message(&self) -> Result<Fields<'a>> {
         match self.payload {
-            Payload::Bytes(bytes, offset) => Ok(Fields::new(bytes, offset)),
+            Payload::Bytes(fields) => Ok(fields),
             _ => Err(self.unexpected("a message")),
         }
     }
@@ -165,9 +190,8 @@ impl<'a> Field<'a> {
         };
         match self.payload {
             Payload::Varint(number) => push(number),
-            Payload::Bytes(bytes, offset) => {
-                let mut packed = Fields::new(bytes, offset);
-                while !packed.bytes.is_empty() {
+            Payload::Bytes(mut packed) => {
+                while packed.offset < packed.end {
                     push(packed.varint()?)?;
                 }
                 Ok(())

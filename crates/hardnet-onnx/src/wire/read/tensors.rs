@@ -1,6 +1,7 @@
 //! Tensors, whose elements a file may hold in several ways.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use hardnet_base::excerpt;
 
@@ -50,7 +51,7 @@ pub(super) fn read<'a>(fields: Fields<'a>) -> Result<Tensor<'a>> {
     let Some(last) = last else {
         // An empty message is a tensor of no type; it holds nothing that could be used.
         let info = TensorInfo::new(name, ElementType::F32, vec![0]);
-        return Ok(Tensor { info, bytes: Cow::Borrowed(&[]) });
+        return Ok(Tensor { info, bytes: Cow::Borrowed(&[]), place: Some(0..0) });
     };
     let Some(element) = ElementType::from_code(code) else {
         return Err(last.error(format!("`{}` has elements of type {code}, expected numbers", excerpt(&name))));
@@ -60,19 +61,29 @@ pub(super) fn read<'a>(fields: Fields<'a>) -> Result<Tensor<'a>> {
     let Some(expected) = info.byte_count() else {
         return Err(last.error(format!("`{}` is {:?}, more than a file can hold", excerpt(&info.name), info.dims)));
     };
-    let bytes = elements.bytes(element, expected)?;
-    if bytes.len() != expected {
-        let (name, dims, found) = (excerpt(&info.name), &info.dims, bytes.len());
+    let (bytes, place) = elements.bytes(element, expected)?;
+    let found = place.as_ref().map_or(bytes.len(), Range::len);
+    if found != expected {
+        let (name, dims) = (excerpt(&info.name), &info.dims);
         return Err(last.error(format!("`{name}` is {element}{dims:?} and has {found} bytes, expected {expected}")));
     }
-    Ok(Tensor { info, bytes })
+    Ok(Tensor { info, bytes, place })
 }
 
+/// Bytes, and their range in the file if it has them as they are.
+type Placed<'a> = (Cow<'a, [u8]>, Option<Range<usize>>);
+
 impl<'a> Elements<'a> {
-    /// The elements in little-endian bytes; numbers of other lengths than `expected` bytes need not all be read.
-    fn bytes(&self, element: ElementType, expected: usize) -> Result<Cow<'a, [u8]>> {
+    /// The elements in little-endian bytes, and their range in the file if it has them as they are; numbers of other
+    /// lengths than `expected` bytes need not all be read.
+    fn bytes(&self, element: ElementType, expected: usize) -> Result<Placed<'a>> {
+        let as_they_are = |field: &Field<'a>| {
+            let (bytes, range) = field.placed()?;
+            // An empty list may be anywhere.
+            Ok((Cow::Borrowed(bytes), Some(if range.is_empty() { 0..0 } else { range })))
+        };
         if let Some(raw) = &self.raw {
-            return raw.bytes().map(Cow::Borrowed);
+            return as_they_are(raw);
         }
         let size = element.size();
         let of_type = |field: &&Field<'_>| match field.number {
@@ -85,19 +96,19 @@ impl<'a> Elements<'a> {
             return Err(field.error(format!("field {} for elements of type {element}", field.number)));
         }
         match (&self.fixed[..], &self.varints[..]) {
-            ([], []) => Ok(Cow::Borrowed(&[])),
-            ([Field { payload: Payload::Bytes(bytes, _), .. }], []) => Ok(Cow::Borrowed(bytes)),
+            ([], []) => Ok((Cow::Borrowed(&[]), Some(0..0))),
+            ([field @ Field { payload: Payload::Bytes(_), .. }], []) => as_they_are(field),
             (fixed, []) => {
                 let mut all = Vec::new();
                 for field in fixed {
                     match field.payload {
-                        Payload::Bytes(bytes, _) => all.extend_from_slice(bytes),
+                        Payload::Bytes(_) => all.extend_from_slice(field.bytes()?),
                         Payload::Fixed32(bytes) => all.extend_from_slice(&bytes),
                         Payload::Fixed64(bytes) => all.extend_from_slice(&bytes),
                         Payload::Varint(_) => return Err(field.error("elements that are not floats")),
                     }
                 }
-                Ok(Cow::Owned(all))
+                Ok((Cow::Owned(all), None))
             }
             (_, varints) => {
                 let mut numbers = Vec::new();
@@ -105,7 +116,7 @@ impl<'a> Elements<'a> {
                     field.varints(expected / size, &mut numbers)?;
                 }
                 let bytes = numbers.iter().flat_map(|number| number.to_le_bytes().into_iter().take(size));
-                Ok(Cow::Owned(bytes.collect()))
+                Ok((Cow::Owned(bytes.collect()), None))
             }
         }
     }

@@ -37,7 +37,7 @@ fn with_tensor(fields: &[Vec<u8>]) -> Vec<u8> {
 fn tensor(fields: &[Vec<u8>]) -> Tensor<'static> {
     let file = with_tensor(fields);
     let tensor = Model::parse(&file).unwrap().initializers.remove(0);
-    Tensor { info: tensor.info, bytes: tensor.bytes.into_owned().into() }
+    Tensor { info: tensor.info, bytes: tensor.bytes.into_owned().into(), place: None }
 }
 
 #[track_caller]
