@@ -14,13 +14,16 @@ quantizes the ONNX file of `hardnet export` once, with crops of the images in th
 * ONNX Runtime: `quantize_static`, QDQ, u8 maps and i8 weights per channel, 60 crops.
 * MNN: `mnnconvert --weightQuantBits 8`, and maps that are quantized as the network runs (`memory` at `low`).
   `mnnquant` of its Python package ends with an error on every network.
-* ncnn: its Python package has no tools for integers.
+* ncnn: the tools that quantize are in its repository alone, neither in the wheel nor in the source package of PyPI, and
+  Debian has no package of it.
 
 Our plans are those of `crates/hardnet-engine/examples/int8_alone.rs`: the same networks, whose weights and maps are rounded
 without images, since times do not depend on them. `--peers` names the other engines to run.
 
-`--agreement` prints how often the first class of a thousand other crops is that of the engine in f32 instead. Where other
-programs share the processor, `--prefix "chrt -f 50"` gives the engines precedence.
+`--agreement` does so with two trained networks instead, the demonstration's and `tests/quantize/narrow.safetensors`, on the
+10,000 test images of Debian's package `dataset-fashion-mnist`: it prints the accuracy of each engine, and how often the
+first class is that of f32. OpenVINO and ONNX Runtime are calibrated with 1,000 training images. Where other programs share
+the processor, `--prefix "chrt -f 50"` gives the engines precedence.
 """
 
 import argparse
@@ -42,6 +45,11 @@ from compare import record
 
 PEERS = {"openvino": "openvino", "onnxruntime": "onnxruntime", "mnn": "MNN"}
 OURS = str(record.ROOT / "target" / "release" / "examples" / "int8_alone")
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+TRAINED = {
+    "hardnet39ds": record.ROOT / "weights" / "demo" / "fashion_mnist" / "hardnet39ds.safetensors",
+    "narrow": record.ROOT / "tests" / "quantize" / "narrow.safetensors",
+}
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 
 
@@ -68,8 +76,55 @@ def planes(crop):
     return np.ascontiguousarray(((crop.astype(np.float32) / 255 - MEAN) / STD).transpose(0, 3, 1, 2))
 
 
-def quantize(model, peer, arguments):
-    """Writes the quantized network of a peer, if it is missing."""
+def fashion(part, side, preprocessing):
+    """Normalized images of Fashion-MNIST and their labels."""
+    import gzip
+
+    from PIL import Image
+
+    name = {"train": "train", "test": "t10k"}[part]
+    pixels = np.frombuffer(gzip.open(FASHION / f"{name}-images-idx3-ubyte.gz").read(), np.uint8, offset=16)
+    labels = np.frombuffer(gzip.open(FASHION / f"{name}-labels-idx1-ubyte.gz").read(), np.uint8, offset=8)
+    pixels = pixels.reshape(-1, 28, 28)
+    if part == "train":
+        pixels, labels = pixels[::60], labels[::60]
+    mean, std = (np.float32(preprocessing[key]).reshape(3, 1, 1) for key in ("mean", "std"))
+    resized = [np.asarray(Image.fromarray(image).resize((side, side), Image.BILINEAR)) for image in pixels]
+    return (np.stack(resized)[:, np.newaxis].astype(np.float32) / 255 - mean) / std, labels
+
+
+def agreement(name, arguments):
+    """Prints accuracies of a trained network in integers, and how often classes are those of f32."""
+    import onnx
+
+    source = arguments.cache / f"trained-{name}.onnx"
+    export = [arguments.ours, "export", "-q", "--force", TRAINED[name], source, "--batch", "dynamic"]
+    subprocess.run([*map(str, export)], check=True, stdout=subprocess.DEVNULL)
+    model = onnx.load(source)
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    preprocessing = {key: json.loads(texts[f"preprocessing.{key}"]) for key in ("mean", "std")}
+    side = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    images, labels = fashion("test", side, preprocessing)
+    calibration, _ = fashion("train", side, preprocessing)
+    ours = arguments.cache / f"trained-{name}.ours"
+    export = [arguments.ours, "export", "-q", "--force", TRAINED[name], f"{ours}.onnx", "--int8", "qdq", "--batch", "dynamic"]
+    subprocess.run([*map(str, export)], check=True, stdout=subprocess.DEVNULL)
+    classes = {"f32": ("onnxruntime", source.with_suffix("")), "ours in onnxruntime": ("onnxruntime", ours)}
+    for peer in arguments.peers:
+        quantize(source.stem, peer, arguments, calibration)
+        classes[peer] = (peer, arguments.cache / f"{source.stem}.int8")
+    found = {}
+    for engine, (peer, file) in classes.items():
+        run = network(peer, file, 100, 1, side)
+        batches = [run(np.ascontiguousarray(images[at : at + 100])) for at in range(0, len(images), 100)]
+        found[engine] = np.concatenate([batch.reshape(100, -1).argmax(1) for batch in batches])
+    share = lambda same: round(100 * float(same.mean()), 2)
+    for engine, first in found.items():
+        print(name, json.dumps({"engine": engine, "top-1": share(first == labels), "as f32": share(first == found["f32"])}))
+
+
+def quantize(model, peer, arguments, images=None):
+    """Writes the quantized network of a peer, if it is missing, calibrated with `images`, or else with crops."""
     source, target = arguments.cache / f"{model}.onnx", arguments.cache / f"{model}.int8.{peer}"
     target = target.with_suffix({"openvino": ".xml", "onnxruntime": ".onnx", "mnn": ".mnn"}[peer])
     if target.exists():
@@ -78,19 +133,26 @@ def quantize(model, peer, arguments):
         import nncf
         import openvino
 
-        images = crops(arguments, 1, 300)
-        dataset = nncf.Dataset(range(300), lambda at: planes(images[at : at + 1]))
-        quantized = nncf.quantize(openvino.Core().read_model(source), dataset, subset_size=300)
+        if images is None:
+            photographs = crops(arguments, 1, 300)
+            dataset = nncf.Dataset(range(300), lambda at: planes(photographs[at : at + 1]))
+        else:
+            dataset = nncf.Dataset(range(len(images)), lambda at: images[at : at + 1])
+        count = 300 if images is None else len(images)
+        quantized = nncf.quantize(openvino.Core().read_model(source), dataset, subset_size=count)
         openvino.save_model(quantized, target, compress_to_fp16=False)
     elif peer == "onnxruntime":
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-        class Reader(CalibrationDataReader):
-            images = iter(crops(arguments, 1, 300)[:60])
+        if images is None:
+            inputs = (planes(photograph[np.newaxis]) for photograph in crops(arguments, 1, 300)[:60])
+        else:
+            inputs = (image[np.newaxis] for image in images)
 
+        class Reader(CalibrationDataReader):
             def get_next(self):
-                image = next(self.images, None)
-                return None if image is None else {"input": planes(image[np.newaxis])}
+                image = next(inputs, None)
+                return None if image is None else {"input": image}
 
         types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
         quantize_static(source, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, **types)
@@ -99,12 +161,12 @@ def quantize(model, peer, arguments):
         subprocess.run(["mnnconvert", "-f", "ONNX", *files, "--bizCode", "x"], check=True, stdout=subprocess.DEVNULL)
 
 
-def network(peer, file, batch, threads):
+def network(peer, file, batch, threads, side=224):
     if peer == "openvino":
         import openvino
 
         network = openvino.Core().read_model(f"{file}.xml" if file.suffix else f"{file}.onnx")
-        network.reshape([batch, 3, 224, 224])
+        network.reshape([batch, 3, side, side])
         hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         request = openvino.Core().compile_model(network, "CPU", hints).create_infer_request()
         return lambda x: request.infer({0: x})[0]
@@ -125,16 +187,8 @@ def network(peer, file, batch, threads):
 
 
 def worker(peer, model, batch, threads, arguments):
-    """Measures one engine in this process, or computes logits."""
+    """Measures one engine in this process."""
     run = network(peer, arguments.cache / f"{model}.int8", batch, threads)
-    if arguments.agreement:
-        images, same, f32 = crops(arguments, 2, 1000), 0, network(peer, arguments.cache / model, batch, threads)
-        for at in range(0, 1000, batch):
-            x = planes(images[at : at + batch])
-            first, expected = (each(x).reshape(batch, -1).argmax(1) for each in (run, f32))
-            same += int((first == expected).sum())
-        print(json.dumps({"agreement": same / 1000}))
-        return
     x = planes(crops(arguments, 2, 1000)[:batch])
     for _ in range(compare.WARM_UP):
         run(x)
@@ -151,7 +205,7 @@ def ask(peer, model, batch, threads, arguments):
     if peer == "hardnet":
         return record.report(*shlex.split(arguments.prefix), arguments.alone, model, batch, threads, arguments.seconds)
     common = ["--models", model, "--batches", batch, "--threads", threads, "--seconds", arguments.seconds]
-    common += ["--images", arguments.images, "--cache", arguments.cache, *(["--agreement"] if arguments.agreement else [])]
+    common += ["--images", arguments.images, "--cache", arguments.cache]
     command = [*shlex.split(arguments.prefix), sys.executable, __file__, *common, "--worker", peer]
     environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(threads))
     return record.report(*command, env=environment)
@@ -201,19 +255,18 @@ def main():
     parser.add_argument("--alone", default=OURS, help="our program, which is measured")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="other engines")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "hardnet-peers" / "exported")
-    parser.add_argument("--agreement", action="store_true", help="print how often first classes are those of f32")
+    parser.add_argument("--agreement", action="store_true", help="print accuracies of trained networks")
     parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         [model], [batch], [threads] = arguments.models, arguments.batches, arguments.threads
         return worker(arguments.worker, model, batch, threads, arguments)
+    if arguments.agreement:
+        return [agreement(name, arguments) for name in TRAINED]
     for model in arguments.models:
         compare.prepare(model, arguments)
         for peer in arguments.peers:
             quantize(model, peer, arguments)
-        if arguments.agreement:
-            print(model, {peer: ask(peer, model, 8, 2, arguments)["agreement"] for peer in arguments.peers}, flush=True)
-            continue
         for threads in arguments.threads:
             for batch in arguments.batches:
                 seen = {engine: [] for engine in ["hardnet", *arguments.peers]}
