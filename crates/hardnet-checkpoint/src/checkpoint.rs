@@ -316,8 +316,8 @@ impl Checkpoint {
         Ok(Cow::Owned(elements.into_owned()))
     }
 
-    /// Gives the elements of tensor `index` to `take`, a whole number of them at a time, as [`Checkpoint::read`] returns
-    /// them. Those of a file on disk take little memory.
+    /// Gives the elements of tensor `index` to `take`, a whole number of them at a time, as [`Checkpoint::read`]
+    /// returns them. Those of a file on disk take little memory.
     ///
     /// # Errors
     ///

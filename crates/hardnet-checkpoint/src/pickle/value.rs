@@ -182,8 +182,8 @@ impl<'a> Arena<'a> {
         Self::of_sparse(bytes.into(), length, BTreeMap::new())
     }
 
-    /// An empty arena for the pickles of a file without the ranges of large texts and bytes; `latin1` are the numbers of
-    /// bytes that texts stand for, by where they begin.
+    /// An empty arena for the pickles of a file without the ranges of large texts and bytes; `latin1` are the numbers
+    /// of bytes that texts stand for, by where they begin.
     pub(crate) fn of_sparse(bytes: SparseBytes<'a>, length: usize, latin1: BTreeMap<usize, usize>) -> Self {
         let memory = bytes.kept().max(MIN_BUDGET);
         let budget = Budget { memory, memory_limit: memory, scan: bytes.kept() };

@@ -37,8 +37,8 @@ impl<'a> Model<'a> {
         Self::parse_sparse(bytes.into())
     }
 
-    /// As [`parse`](Self::parse), of a file without the ranges that [`outline`](crate::outline) leaves out: tensors have
-    /// [places](crate::Tensor::place) for the elements that are not in memory.
+    /// As [`parse`](Self::parse), of a file without the ranges that [`outline`](crate::outline) leaves out: tensors
+    /// have [places](crate::Tensor::place) for the elements that are not in memory.
     ///
     /// # Errors
     ///
