@@ -1,17 +1,22 @@
-//! Batching for servers of HarDNet.
+//! An HTTP server for HarDNet.
 //!
-//! A [`Batcher`] decodes and computes images for many callers: it takes what waits, without delay, in batches no larger
-//! than pay, and refuses at once what it cannot compute in time. An image's answer does not depend on the others of its
-//! batch.
+//! A [`Server`] speaks the Open Inference Protocol and simpler ways to classify an image, for several [`Model`]s. Each
+//! has a [`Batcher`], which decodes and computes images for many callers: it takes what waits, without delay, in
+//! batches no larger than pay, and refuses at once what it cannot compute in time. An image's answer does not depend on
+//! the others of its batch.
 
 mod batcher;
 mod failure;
+mod http;
 mod measures;
+mod model;
 mod network;
 mod workers;
 
 pub use batcher::{Answer, Batcher, BatcherOptions, Input, Reply, StartError, Statistics};
 pub use failure::Failure;
+pub use http::{Log, RequestRecord, Server, ServerOptions};
 pub use measures::{Counter, Histogram};
+pub use model::Model;
 pub use network::{ComputeError, ImageNetwork, Prepared};
 pub use workers::Workers;

@@ -1,0 +1,120 @@
+//! Limits on what a client may send, and how slowly.
+
+use std::time::{Duration, Instant};
+
+use crate::client::{Connection, request, send};
+use crate::{Fixture, file, options};
+
+#[test]
+fn each_refusal_has_its_status() {
+    let fixture = Fixture::new(&options().max_body(4096));
+    let address = fixture.address();
+    let post = |headers: &[(&str, &str)], body: &[u8]| send(address, "POST", "/classify", headers, body).status;
+    assert_eq!(post(&[("content-type", "image/png")], &[0; 4097]), 413);
+    assert_eq!(post(&[("content-type", "text/plain")], b"hello"), 415);
+    assert_eq!(post(&[("content-encoding", "gzip")], b"hello"), 415);
+    assert_eq!(post(&[("content-type", "image/png")], b"hello"), 422);
+    assert_eq!(post(&[], b""), 422);
+    assert_eq!(send(address, "POST", "/classify?topk=0", &[], b"hello").status, 422);
+    assert_eq!(send(address, "POST", "/classify?topk=x", &[], b"hello").status, 422);
+    assert_eq!(send(address, "POST", "/classify?topk=%", &[], b"hello").status, 400);
+    assert_eq!(send(address, "POST", "/classify?model=x", &[], b"hello").status, 404);
+    assert_eq!(send(address, "GET", "/nothing", &[], b"").status, 404);
+    let method = send(address, "GET", "/classify", &[], b"");
+    assert_eq!((method.status, method.header("allow")), (405, Some("POST")));
+    // Length is checked where none is announced.
+    let mut connection = Connection::open(address);
+    let chunk = format!("800\r\n{}\r\n", "x".repeat(0x800)).repeat(3);
+    let head = "POST /classify HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    connection.write(format!("{head}{chunk}0\r\n\r\n").as_bytes()).unwrap();
+    assert_eq!(connection.read().unwrap().status, 413);
+}
+
+#[test]
+fn a_refusal_is_read_by_a_client_that_sends_first() {
+    let fixture = Fixture::new(&options().max_body(1 << 20));
+    // A connection that is closed with data unread may lose its answer.
+    for _ in 0..20 {
+        let mut connection = Connection::open(fixture.address());
+        let _ = connection.write(&request("POST", "/nothing", &[], &vec![0; 1 << 19]));
+        assert_eq!(connection.read().expect("an answer").status, 404);
+    }
+}
+
+#[test]
+fn headers_are_bounded_in_length_and_time() {
+    let fixture = Fixture::new(&options().header_timeout(Duration::from_millis(200)));
+    let mut connection = Connection::open(fixture.address());
+    let _ =
+        connection.write(format!("GET /v2 HTTP/1.1\r\nhost: a\r\nlong: {}\r\n\r\n", "x".repeat(100_000)).as_bytes());
+    assert_eq!(connection.read().map(|response| response.status), Some(431));
+    for begin in ["", "GET /v2 HTTP/1.1\r\nhos"] {
+        let start = Instant::now();
+        let mut connection = Connection::open(fixture.address());
+        connection.write(begin.as_bytes()).unwrap();
+        let status = connection.read().map(|response| response.status);
+        assert!(matches!(status, None | Some(408)), "{status:?}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{begin:?}: {:?}", start.elapsed());
+    }
+    // So is the time between two requests.
+    let mut connection = Connection::open(fixture.address());
+    assert_eq!(connection.send("GET", "/v2", &[], b"").status, 200);
+    let start = Instant::now();
+    assert!(connection.read().is_none());
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_body_is_bounded_in_time() {
+    let fixture = Fixture::new(&options().body_timeout(Duration::from_millis(200)));
+    let mut connection = Connection::open(fixture.address());
+    connection.write(b"POST /classify HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc").unwrap();
+    assert_eq!(connection.read().unwrap().status, 408);
+}
+
+#[test]
+fn bodies_in_memory_are_bounded_together() {
+    let fixture = Fixture::new(&options().max_body(1 << 20).max_body_memory(1 << 20));
+    let mut slow = Connection::open(fixture.address());
+    slow.write(b"POST /classify HTTP/1.1\r\nhost: a\r\ncontent-length: 1048576\r\n\r\n").unwrap();
+    let refused = (0..100).find_map(|_| {
+        let response = send(fixture.address(), "POST", "/classify", &[("content-type", "image/png")], &file(1));
+        std::thread::sleep(Duration::from_millis(10));
+        (response.status != 200).then_some(response)
+    });
+    let refused = refused.expect("the memory is taken");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    drop(slow);
+    let answered = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        send(fixture.address(), "POST", "/classify", &[("content-type", "image/png")], &file(1)).status == 200
+    });
+    assert!(answered, "the memory is given back");
+}
+
+#[test]
+fn connections_are_bounded_and_others_wait() {
+    let fixture = Fixture::new(&options().max_connections(2));
+    let mut open: Vec<Connection> = (0..2).map(|_| Connection::open(fixture.address())).collect();
+    for connection in &mut open {
+        assert_eq!(connection.send("GET", "/v2", &[], b"").status, 200);
+    }
+    let mut waiting = Connection::open(fixture.address());
+    waiting.write(&request("GET", "/v2", &[], b"")).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(open[1].send("GET", "/v2", &[], b"").status, 200);
+    drop(open);
+    assert_eq!(waiting.read().unwrap().status, 200);
+}
+
+#[test]
+fn bytes_that_are_not_a_request_are_refused() {
+    let fixture = Fixture::new(&options());
+    for bytes in [&b"\x16\x03\x01\x02\0\x01\0"[..], b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\0\0\0\0\r\n\r\n"] {
+        let mut connection = Connection::open(fixture.address());
+        let _ = connection.write(bytes);
+        let status = connection.read().map(|response| response.status);
+        assert!(matches!(status, None | Some(400 | 505)), "{bytes:?}: {status:?}");
+    }
+    assert_eq!(send(fixture.address(), "GET", "/v2", &[], b"").status, 200);
+}
