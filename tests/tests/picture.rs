@@ -1,9 +1,10 @@
 //! From pixels to logits through both libraries, against Pillow and ONNX Runtime.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use hardnet_data::{Image, Pipeline};
 use hardnet_model::{HarDNet, Variant};
 use hardnet_params::synthetic;
+use hardnet_testing::device::device;
 use hardnet_testing::golden::{PICTURE_SIZE, picture, picture_logits};
 use hardnet_testing::weights_file::{self, Encoding};
 
@@ -12,10 +13,10 @@ fn assert_parity(variant: Variant) {
     let tensors = synthetic::parameters(&variant.into()).unwrap();
     std::fs::write(file.path(), weights_file::safetensors(tensors, Encoding::F32, None)).unwrap();
 
-    let network = HarDNet::load(file.path(), &Device::Cpu).unwrap();
+    let network = HarDNet::load(file.path(), &device()).unwrap();
     let image = Image::from_rgb8(PICTURE_SIZE.0, PICTURE_SIZE.1, picture()).unwrap();
     let pixels = Pipeline::pil_bilinear().tensor(&image).unwrap();
-    let images = Tensor::from_vec(pixels, (1, 3, 224, 224), &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(pixels, (1, 3, 224, 224), &device()).unwrap();
     let logits = network.forward(&images).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
 
     let expected = picture_logits(variant.name());

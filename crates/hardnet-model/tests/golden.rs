@@ -1,8 +1,9 @@
 //! The Candle networks against PyTorch in float64: same weights that are synthetic, same input.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use hardnet_model::{Backbone, HarDNet, StemPadding, TapKind, Taps, Variant, WeightsFile, var_builder};
 use hardnet_params::synthetic;
+use hardnet_testing::device::device;
 use hardnet_testing::golden::golden;
 use hardnet_testing::weights_file::{self, Encoding};
 
@@ -16,12 +17,12 @@ fn weights(variant: Variant) -> tempfile::NamedTempFile {
 
 fn input() -> Tensor {
     let shape = [1, 3, 224, 224];
-    Tensor::from_vec(synthetic::values("x", &shape), &shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(synthetic::values("x", &shape), &shape, &device()).unwrap()
 }
 
 fn assert_parity(variant: Variant) {
     let expected = golden(variant.name());
-    let network = HarDNet::load(weights(variant).path(), &Device::Cpu).unwrap();
+    let network = HarDNet::load(weights(variant).path(), &device()).unwrap();
 
     let modules = network.graph().modules();
     let names: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
@@ -60,11 +61,11 @@ fn hardnet68_agrees_with_pytorch() {
 #[test]
 fn backbone_maps_are_the_networks() {
     let file = weights(Variant::HarDNet39Ds);
-    let network = HarDNet::load(file.path(), &Device::Cpu).unwrap();
+    let network = HarDNet::load(file.path(), &device()).unwrap();
     let images = input().narrow(2, 0, 96).unwrap().narrow(3, 0, 64).unwrap();
     for kind in [TapKind::Transition, TapKind::Block] {
         let taps = Taps::Strides(vec![16, 4], kind);
-        let backbone = Backbone::load(file.path(), &taps, &Device::Cpu).unwrap();
+        let backbone = Backbone::load(file.path(), &taps, &device()).unwrap();
         assert!(backbone.graph().nodes().len() < network.graph().nodes().len());
         let positions: Vec<_> = backbone.info().iter().map(|info| info.index).collect();
         let expected = network.module_outputs(&images, &positions).unwrap();
@@ -79,9 +80,9 @@ fn backbone_maps_are_the_networks() {
 /// Images of a batch do not touch each other, and odd sizes work.
 #[test]
 fn batches_are_images_side_by_side() {
-    let network = HarDNet::load(weights(Variant::HarDNet39Ds).path(), &Device::Cpu).unwrap();
+    let network = HarDNet::load(weights(Variant::HarDNet39Ds).path(), &device()).unwrap();
     let shape = [3, 3, 37, 61];
-    let images = Tensor::from_vec(synthetic::values("x", &shape), &shape, &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(synthetic::values("x", &shape), &shape, &device()).unwrap();
     let together = network.forward(&images).unwrap();
     for image in 0..3 {
         let alone = network.forward(&images.narrow(0, image, 1).unwrap()).unwrap();
@@ -93,9 +94,9 @@ fn batches_are_images_side_by_side() {
 #[test]
 fn images_that_do_not_fit_are_errors() {
     let weights = WeightsFile::open(weights(Variant::HarDNet68).path()).unwrap();
-    let network = HarDNet::from_file(&weights, &Device::Cpu).unwrap();
+    let network = HarDNet::from_file(&weights, &device()).unwrap();
     let error = |shape: &[usize]| {
-        let images = Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let images = Tensor::zeros(shape, candle_core::DType::F32, &device()).unwrap();
         network.forward(&images).unwrap_err().to_string()
     };
     let small = error(&[1, 3, 28, 224]);
@@ -110,7 +111,7 @@ fn the_notebooks_padding_agrees_where_sizes_are_even() {
     let file = WeightsFile::open(weights(Variant::HarDNet39Ds).path()).unwrap();
     let build = |padding| {
         let config = file.config().clone().with_stem_padding(padding);
-        HarDNet::new(&config, var_builder(&file, &Device::Cpu).unwrap()).unwrap()
+        HarDNet::new(&config, var_builder(&file, &device()).unwrap()).unwrap()
     };
     let (pytorch, notebook) = (build(StemPadding::Symmetric), build(StemPadding::TopLeft));
     let difference = |side| {

@@ -1,10 +1,11 @@
 //! Training mode against PyTorch in float64: two small networks that have every operation of the published ones, and a
 //! step of each of those.
 
-use candle_core::{DType, Device, ModuleT, Tensor};
+use candle_core::{DType, ModuleT, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use hardnet_model::{BlockConfig, Config, HarDNet, Head, Isa, ParamKind, Variant};
 use hardnet_params::synthetic;
+use hardnet_testing::device::device;
 use hardnet_testing::golden::{TrainMode, smooth_step, train_mode, train_step};
 
 /// The instruction set that `HARDNET_ISA` forces, so that each can be tested.
@@ -69,7 +70,7 @@ fn assert_parity(
     expected: &TrainMode,
     tolerance: &Tolerance,
 ) {
-    let device = Device::Cpu;
+    let device = device();
     let parameters = VarMap::new();
     let network =
         HarDNet::new(config, VarBuilder::from_varmap(&parameters, DType::F32, &device)).unwrap().with_isa(isa());
@@ -165,9 +166,9 @@ fn dropout_is_for_training_only() {
     let mut config = config(Variant::HarDNet85);
     config.head = Some(Head { classes: 5, dropout: 0.5 });
     let parameters = VarMap::new();
-    let vb = VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu);
+    let vb = VarBuilder::from_varmap(&parameters, DType::F32, &device());
     let network = HarDNet::new(&config, vb).unwrap().with_isa(isa());
-    let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
+    let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &device()).unwrap();
     let run = |train| network.forward_t(&images, train).unwrap().to_vec2::<f32>().unwrap();
     assert_ne!(run(true), run(true));
     assert_eq!(run(false), run(false));
@@ -180,8 +181,8 @@ fn seeded_dropout_is_repeated() {
     config.head = Some(Head { classes: 5, dropout: 0.5 });
     let parameters = VarMap::new();
     let network =
-        HarDNet::new(&config, VarBuilder::from_varmap(&parameters, DType::F32, &Device::Cpu)).unwrap().with_isa(isa());
-    let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &Device::Cpu).unwrap();
+        HarDNet::new(&config, VarBuilder::from_varmap(&parameters, DType::F32, &device())).unwrap().with_isa(isa());
+    let images = Tensor::from_vec(synthetic::values("x", &[2, 3, 32, 32]), &[2, 3, 32, 32], &device()).unwrap();
     let run = |seed| network.forward_train(&images, seed).unwrap().to_vec2::<f32>().unwrap();
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));

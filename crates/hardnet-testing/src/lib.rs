@@ -1,5 +1,7 @@
 //! Fixtures and assertions shared by this workspace's tests.
 
+#[cfg(feature = "candle")]
+pub mod device;
 pub mod file_host;
 pub mod golden;
 pub mod hub_host;
