@@ -11,8 +11,8 @@ use crate::workspace::{Workspace, output};
 /// The page that lists all variables.
 pub(crate) const PAGE: &str = "docs/environment.md";
 
-/// Set by build scripts for the compiler, not read when a program runs.
-const OF_BUILDS: [&str; 2] = ["HARDNET_COMMIT", "HARDNET_TARGET"];
+/// Not read when a program runs: set by build scripts for the compiler, or read by tests.
+const OF_BUILDS_AND_TESTS: [&str; 3] = ["HARDNET_COMMIT", "HARDNET_TARGET", "HARDNET_TEST_DEVICE"];
 
 /// A variable and its meaning, as `hardnet env` prints them.
 #[derive(Debug, PartialEq)]
@@ -67,7 +67,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<String>> {
         let text =
             std::fs::read_to_string(workspace.root.join(&path)).with_context(|| format!("cannot read `{path}`"))?;
         for name in quoted(&text) {
-            if !listed.contains(name) && !OF_BUILDS.contains(&name) {
+            if !listed.contains(name) && !OF_BUILDS_AND_TESTS.contains(&name) {
                 found.push(format!("{path}: `{name}` is not in {PAGE}; is it in the table of `hardnet env`?"));
             }
         }

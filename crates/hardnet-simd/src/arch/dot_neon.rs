@@ -2,8 +2,8 @@
 //!
 //! `usdot` (i8mm) adds four products of unsigned and signed bytes to a lane. `sdot` (dotprod) takes signed bytes alone:
 //! inputs less 128 are signed, and what is missing from sums is the same for all pixels, see
-//! [`INPUT_OFFSET`](Dot::INPUT_OFFSET). Processors with neither multiply 16-bit values: weights are packed as such, four
-//! vectors of one weight for every lane.
+//! [`INPUT_OFFSET`](Dot::INPUT_OFFSET). Processors with neither multiply 16-bit values: weights are packed as such,
+//! four vectors of one weight for every lane.
 //!
 //! Rust has no stable intrinsics for both instructions.
 #![allow(unsafe_code)]

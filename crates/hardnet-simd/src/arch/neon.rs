@@ -1,6 +1,7 @@
 //! Vectors of 64-bit ARM processors: two 128-bit registers for a block.
 //!
-//! Comparisons and selections stand for `fmax` and `fmin`, whose results for zeros of both signs and for NaN are not those of x86-64.
+//! Comparisons and selections stand for `fmax` and `fmin`, whose results for zeros of both signs and for NaN are not
+//! those of x86-64.
 #![allow(unsafe_code)]
 
 use std::arch::aarch64::{
