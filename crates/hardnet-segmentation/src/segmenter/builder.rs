@@ -141,7 +141,7 @@ impl SegmenterBuilder {
         let name = file.path().display().to_string();
         let metadata = file.metadata().cloned().unwrap_or_else(|| Metadata::new(file.config().clone()));
         if file.quantization().is_none() {
-            return self.from_floats(&metadata, &file.into_parameters(), name);
+            return self.floats(&metadata, &file.into_parameters(), name);
         }
         if self.precision == Some(Precision::F32) {
             file.expect_floats()?;
@@ -155,7 +155,7 @@ impl SegmenterBuilder {
     ///
     /// As [`from_weights`](Self::from_weights), and what `parameters` says.
     pub fn from_parameters(self, metadata: &Metadata, parameters: &dyn Parameters) -> Result<Segmenter> {
-        self.from_floats(metadata, parameters, "parameters in memory".into())
+        self.floats(metadata, parameters, "parameters in memory".into())
     }
 
     /// Builds the segmenter of a quantized network in memory; `metadata` describes it.
@@ -167,7 +167,7 @@ impl SegmenterBuilder {
         self.native(metadata, Source::Integers(parameters), "parameters in memory".into())
     }
 
-    fn from_floats(self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Segmenter> {
+    fn floats(self, metadata: &Metadata, parameters: &dyn Parameters, weights: String) -> Result<Segmenter> {
         if self.precision != Some(Precision::Int8) {
             return self.native(metadata, Source::Floats(parameters), weights);
         }
