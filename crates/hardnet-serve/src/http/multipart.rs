@@ -99,7 +99,7 @@ fn attribute(header: &str, name: &str) -> Option<String> {
     }
 }
 
-/// Where `needle` begins in `text`. Candidates are found by the first byte, which is rare in images' data but for chance.
+/// Where `needle` begins in `text`. Candidates are found by the first byte, which is rare in image files.
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(next) = text.get(at..)?.iter().position(|byte| *byte == needle[0]) {

@@ -149,7 +149,8 @@ impl ServerOptions {
 
 /// A server that listens.
 ///
-/// It is live at once, and ready when all its models are [added](Self::add). Dropping it stops it, as [`stop`](Self::stop).
+/// It is live at once, and ready when all its models are [added](Self::add). Dropping it stops it, as
+/// [`stop`](Self::stop) does.
 pub struct Server {
     router: Arc<Router>,
     address: SocketAddr,
