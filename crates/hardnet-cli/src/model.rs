@@ -288,6 +288,11 @@ impl OpenedModel {
         self.file.metadata().and_then(|metadata| metadata.pipeline.as_ref())
     }
 
+    /// The numbers that are to be computed with, if they were chosen.
+    pub(crate) fn precision(&self) -> Option<Precision> {
+        self.precision
+    }
+
     /// The names of the classes in the weights file.
     pub(crate) fn labels(&self) -> Option<&[String]> {
         self.file.metadata()?.labels.as_deref()

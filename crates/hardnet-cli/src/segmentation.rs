@@ -106,12 +106,16 @@ impl ViewArgs {
         let protocol = self.input_size.map_or(protocol.clone(), |size| protocol.with_size(size));
         let names = names.or_else(|| model.labels().map(<[String]>::to_vec));
         let name = crate::model::name_of(&config);
+        let precision = model.precision();
         let (file, weights, device) = model.into_file();
         let mut builder = Segmenter::builder()
             .threads(crate::knobs::threads())
             .isa(crate::knobs::isa()?)
             .protocol(protocol.clone())
             .views(self.views());
+        if let Some(precision) = precision {
+            builder = builder.precision(precision);
+        }
         let classes = names.map_or_else(|| ClassNames::guess(config.classes()), ClassNames::new);
         if let Some(path) = &self.colors {
             builder = builder.palette(Palette::read(path, &classes.names)?);

@@ -3,15 +3,16 @@
 mod images;
 mod page;
 mod report;
+mod segmentation;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use hardnet_data::Pipeline;
 use hardnet_graph::Graph;
 use hardnet_params::{Conversion, ConversionOptions, Metadata, Quantization, WeightsFile, write_quantized};
 use hardnet_quantize::{QuantizeOptions, Quantized, RangeMethod, quantize, quantize_calibrated};
 use hardnet_weights::WeightsSource;
+use serde_json::Value;
 
 use crate::failure::{Exit, Hinted, Result};
 use crate::format::at_least_one;
@@ -55,7 +56,7 @@ pub(crate) struct QuantizeArgs {
     /// From measured values to ranges: min-max, percentile, percentile=P or mse (least mean square error)
     #[arg(long, value_name = "METHOD", default_value = "mse", requires = "calibrate")]
     method: RangeMethod,
-    /// Compare with f32 on these images: a folder, tar archive, IDX file, or a list
+    /// Compare with f32 on these images, by pixels if the network segments: a folder, tar archive, IDX file, or a list
     #[arg(long, value_name = "PATH")]
     images: Option<PathBuf>,
     /// Number of images to compare, evenly spaced [default: all]
@@ -100,6 +101,9 @@ pub(crate) fn run(args: &QuantizeArgs, printer: &Printer) -> Result<Exit> {
     tell(&weights, printer);
     weights.expect_floats().hint(|| "it is quantized already; pass the file that it was made from".into())?;
     let own = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
+    if weights.config().decoder.is_some() {
+        return segmentation::run(args, &weights, compared.as_ref(), page, printer);
+    }
     let pipeline = args.pipeline.resolve(Some(weights.config()), own, printer)?;
     check_side(weights.config(), pipeline.crop as usize)?;
     printer.note(format_args!(
@@ -110,7 +114,7 @@ pub(crate) fn run(args: &QuantizeArgs, printer: &Printer) -> Result<Exit> {
     ));
     let interrupt = Interrupt::watch()?;
     let graph = Graph::new(weights.config())?;
-    let options = QuantizeOptions::default().equalize(!args.no_equalize);
+    let options = options(args);
     let (quantized, made) = match &calibrated {
         Some(images) => {
             let calibration = images.calibrate((&graph, &weights), &pipeline, args.workers, &interrupt, printer)?;
@@ -123,7 +127,8 @@ pub(crate) fn run(args: &QuantizeArgs, printer: &Printer) -> Result<Exit> {
             (quantized?, Quantization::new("without images", 0))
         }
     };
-    let metadata = args.metadata(&weights, &pipeline, made)?;
+    let known = args.pipeline.is_known(&weights).then(|| pipeline::to_value(&pipeline)).transpose()?;
+    let metadata = QuantizeArgs::metadata(&weights, known, made)?;
     let bytes = args.write(&metadata, &quantized)?;
     let measured = match &compared {
         Some(images) => {
@@ -135,25 +140,38 @@ pub(crate) fn run(args: &QuantizeArgs, printer: &Printer) -> Result<Exit> {
         None => None,
     };
     let report = QuantizeReport::new(args, &weights, &metadata, &quantized, bytes, measured);
+    tell_report(args, page, &report, printer)?;
+    Ok(Exit::Success)
+}
+
+fn options(args: &QuantizeArgs) -> QuantizeOptions {
+    QuantizeOptions::default().equalize(!args.no_equalize)
+}
+
+/// Writes the page and prints the result.
+fn tell_report(
+    args: &QuantizeArgs,
+    page: Option<OutputFile>,
+    report: &QuantizeReport,
+    printer: &Printer,
+) -> Result<()> {
     if let Some(page) = page {
-        page::write(page, &report)?;
+        page::write(page, report)?;
     }
     if args.json {
-        printer.json(&report)?;
-    } else {
-        for line in report.lines() {
-            printer.note(line);
-        }
-        printer.line(args.output.display())?;
+        return printer.json(report);
     }
-    Ok(Exit::Success)
+    for line in report.lines() {
+        printer.note(line);
+    }
+    printer.line(args.output.display())
 }
 
 impl QuantizeArgs {
     /// The metadata of the file: all that the weights say, and how they were quantized.
-    fn metadata(&self, weights: &WeightsFile, pipeline: &Pipeline, made: Quantization) -> Result<Metadata> {
+    fn metadata(weights: &WeightsFile, pipeline: Option<Value>, made: Quantization) -> Result<Metadata> {
         let mut options = ConversionOptions::default();
-        options.pipeline = self.pipeline.is_known(weights).then(|| pipeline::to_value(pipeline)).transpose()?;
+        options.pipeline = pipeline;
         let mut metadata = Conversion::new(weights, &options)?.metadata().clone();
         metadata.quantization = Some(made);
         Ok(metadata)

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::segment::{draw_scenes, scenes_weights};
 use super::support::Folder;
 
 fn folder() -> Folder {
@@ -137,7 +138,12 @@ fn commands_that_need_floating_point_say_so() {
         .says("hint: drop");
     folder.run(&format!("{trace} q.safetensors")).exits(2).says("expected floating point");
     folder.run("train -o run --weights q.safetensors --data-dir photos").exits(2);
-    folder.run("bench fc-hardnet70 --img-size 64 --iters 1 --precision int8").exits(2).says("cannot be quantized");
+}
+
+#[test]
+fn networks_for_pixels_are_measured_in_integers() {
+    let run = folder().run("bench fc-hardnet70 --img-size 64 --iters 1 --precision int8 --no-reference").exits(0);
+    assert!(run.stdout.contains("int8"), "{run:?}");
 }
 
 #[test]
@@ -184,4 +190,36 @@ fn the_report_compares_with_f32() {
     }
     assert!(!page.contains("<script"));
     folder.run(command).exits(2).says("already exists");
+}
+
+#[test]
+fn segmentation_networks_are_quantized_and_compared_by_pixels() {
+    let folder = Folder::new();
+    scenes_weights(&folder);
+    draw_scenes(&folder, 3);
+    let quantize = "quantize scenes.safetensors q.safetensors --images images --report r.html --json";
+    let report = folder.run(quantize).exits(0).says("preprocessing: paddleseg (from the weights file)").json();
+    let (pixels, agreement) = (&report["pixels"], &report["agreement"]);
+    assert_eq!((pixels["images"].as_u64(), pixels["pixels"].as_u64()), (Some(3), Some(40 * (48 + 53 + 58))));
+    assert!(agreement.is_null() && pixels["same_class"].as_u64() > Some(40 * 140), "{report}");
+    assert!(report["bytes"].as_u64().unwrap() < report["source_bytes"].as_u64().unwrap() / 2);
+    let page = fs::read_to_string(folder.path("r.html")).unwrap();
+    assert!(page.contains("Same class as f32") && page.contains("pixels of 3 images"), "{page}");
+
+    folder.run("segment --weights q.safetensors -o stored images").exits(0);
+    folder.run("segment --weights scenes.safetensors --precision int8 -o made images").exits(0);
+    folder.run("segment --weights scenes.safetensors -o floats images").exits(0);
+    let mask = |file: &str| fs::read(folder.path(file)).unwrap();
+    assert!(["0", "1", "2"].iter().all(|at| mask(&format!("stored/{at}.png")) == mask(&format!("made/{at}.png"))));
+    assert!(["0", "1", "2"].iter().any(|at| mask(&format!("stored/{at}.png")) != mask(&format!("floats/{at}.png"))));
+    let eval = folder.run("eval --weights q.safetensors --images images --masks masks --json").exits(0).json();
+    assert_eq!(eval["task"], "segmentation");
+
+    for weights in ["q.safetensors", "scenes.safetensors"] {
+        folder.run(&format!("export {weights} q.onnx --int8 qdq --size 48x40 --force --json")).exits(0);
+    }
+    let calibrated = "quantize scenes.safetensors c.safetensors --calibrate images";
+    folder.run(calibrated).exits(2).says("follow from its normalization").says("drop --calibrate");
+    assert!(!folder.path("c.safetensors").exists());
+    folder.run("segment --weights q.safetensors --precision f32 -o x images").exits(2).says("8-bit integers");
 }

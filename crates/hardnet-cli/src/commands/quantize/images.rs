@@ -30,8 +30,8 @@ const WITH_MAPS: usize = 64;
 
 /// Images without labels.
 pub(super) struct Images {
-    path: String,
-    samples: Arc<Vec<Sample>>,
+    pub(super) path: String,
+    pub(super) samples: Arc<Vec<Sample>>,
 }
 
 impl Images {

@@ -47,11 +47,16 @@ fn summary(report: &QuantizeReport) -> String {
         tiles += &tile("Divergence", &measured.mean_kl.map_or("–".into(), |kl| format!("{kl:.5}")), &most);
         tiles += &tile("Logits", &decibels(measured.logits_db), "signal to noise");
     }
+    if let Some(pixels) = &report.pixels {
+        let of = format!("pixels of {} images<br>{:.2} % in the worst", count(pixels.images), pixels.least_percent);
+        tiles += &tile("Same class as f32", &percent(Some(pixels.percent() / 100.0), 2), &of);
+    }
     if let Some((layer, worst)) = report.worst() {
         let note = format!("rounded weights of<br>{}", name(&layer.report.name));
         tiles += &tile("Worst layer", &decibels(Some(worst)), &note);
     }
     let errors = report.agreement.as_ref().map_or(0, |measured| measured.errors);
+    let errors = report.pixels.as_ref().map_or(errors, |pixels| pixels.errors);
     let warning = match errors {
         0 => String::new(),
         errors => {

@@ -6,6 +6,7 @@ use hardnet_quantize::{Agreement, LayerErrors, LayerReport, Quantized};
 use serde::Serialize;
 
 use super::QuantizeArgs;
+use crate::format::counted;
 use crate::model::name_of;
 
 /// Result of a quantization. Field names are API.
@@ -29,6 +30,9 @@ pub(super) struct QuantizeReport {
     pub(super) layers: Vec<Layer>,
     /// Against f32, on the images of `--images`.
     pub(super) agreement: Option<Measured>,
+    /// The same, of a segmentation network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pixels: Option<PixelAgreement>,
     pub(super) written: String,
 }
 
@@ -39,6 +43,39 @@ pub(super) struct Layer {
     pub(super) report: LayerReport,
     /// Signal to noise of its map against f32 in dB, on the images of `--images`.
     pub(super) map_db: Option<f64>,
+}
+
+/// Agreement of a segmentation network in integers with f32.
+#[derive(Clone, Serialize)]
+pub(super) struct PixelAgreement {
+    pub(super) path: String,
+    pub(super) images: usize,
+    /// Images that could not be read.
+    pub(super) errors: usize,
+    pub(super) pixels: u64,
+    /// Pixels of the same class.
+    pub(super) same_class: u64,
+    /// The percentage of them in the image where it is least.
+    pub(super) least_percent: f64,
+}
+
+impl PixelAgreement {
+    pub(super) fn new(path: &str) -> Self {
+        Self { path: path.into(), images: 0, errors: 0, pixels: 0, same_class: 0, least_percent: 100.0 }
+    }
+
+    /// Adds the classes of an image's pixels.
+    pub(super) fn add(&mut self, original: &[u8], other: &[u8]) {
+        let same = original.iter().zip(other).filter(|(a, b)| a == b).count();
+        self.images += 1;
+        self.pixels += original.len() as u64;
+        self.same_class += same as u64;
+        self.least_percent = self.least_percent.min(100.0 * same as f64 / original.len().max(1) as f64);
+    }
+
+    pub(super) fn percent(&self) -> f64 {
+        100.0 * self.same_class as f64 / self.pixels.max(1) as f64
+    }
 }
 
 /// Agreement of integers with f32.
@@ -108,6 +145,7 @@ impl QuantizeReport {
             source_bytes: weights.checkpoint().byte_count(),
             layers: quantized.report().iter().map(layer).collect(),
             agreement,
+            pixels: None,
             written: args.output.display().to_string(),
         }
     }
@@ -140,6 +178,14 @@ impl QuantizeReport {
                 measured.mean_kl.unwrap_or(0.0),
                 measured.greatest_kl,
                 measured.logits_db.unwrap_or(f64::INFINITY)
+            ));
+        }
+        if let Some(pixels) = &self.pixels {
+            lines.push(format!(
+                "same class as f32: {:.2} % of the pixels of {}, {:.2} % of those of the worst",
+                pixels.percent(),
+                counted(pixels.images, "image"),
+                pixels.least_percent
             ));
         }
         lines
