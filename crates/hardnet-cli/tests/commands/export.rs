@@ -7,7 +7,7 @@ use hardnet_onnx::Model;
 use hardnet_params::{QuantizedParameters, WeightsFile};
 use hardnet_testing::weights_file::{self, Encoding};
 
-use super::support::{Folder, notebook_metadata, weights};
+use super::support::{Folder, Run, metadata, notebook_metadata, small, weights};
 
 #[test]
 fn export_writes_the_same_bytes_each_time_and_prints_the_path() {
@@ -298,4 +298,31 @@ fn segmentation_networks_are_exported() {
     let text = folder.run("inspect seg.safetensors").exits(0).stdout;
     assert!(text.contains("fc-hardnet70-paddleseg with 3 classes"), "{text}");
     folder.run("predict --weights seg.safetensors -").exits(2).says("segments images, expected a classifier");
+}
+
+/// The weights stay on disk: a file with another tensor of 1 GiB is exported in less address space than that.
+#[cfg(target_os = "linux")]
+#[test]
+fn weights_are_not_held_in_memory() {
+    const HUGE: usize = 1 << 30;
+    let folder = Folder::new();
+    let tensors = hardnet_params::synthetic::parameters(&small()).unwrap().into_iter();
+    let tensors = tensors.map(|(name, shape, values)| (format!("net.{name}"), shape, values)).collect();
+    let bytes = weights_file::safetensors(tensors, Encoding::F32, Some(&metadata(small())));
+    let (length, rest) = bytes.split_first_chunk().unwrap();
+    let (header, values) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: serde_json::Value = serde_json::from_slice(header).unwrap();
+    let end = values.len() + HUGE;
+    header["huge"] = serde_json::json!({ "dtype": "F32", "shape": [HUGE / 4], "data_offsets": [values.len(), end] });
+    let header = header.to_string();
+    let start = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    let path = folder.write("large.safetensors", [&start[..], values].concat());
+    // A hole, which takes no space on disk.
+    fs::File::options().append(true).open(path).unwrap().set_len((start.len() + end) as u64).unwrap();
+
+    let limited = "ulimit -v 900000; exec \"$0\" export large.safetensors out.onnx --prefix net --threads 1";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_hardnet")]).current_dir(folder.path(""));
+    Run::from(command.output().unwrap()).exits(0);
+    assert!(Model::parse(&fs::read(folder.path("out.onnx")).unwrap()).is_ok());
 }
