@@ -34,6 +34,12 @@ fn network() {
 }
 
 #[test]
+fn streamed() {
+    replay("checkpoint", targets::streamed, 43);
+    replay("onnx", targets::streamed, 10);
+}
+
+#[test]
 fn onnx() {
     replay("onnx", targets::onnx, 7);
 }

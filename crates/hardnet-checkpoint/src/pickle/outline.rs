@@ -7,7 +7,7 @@ use hardnet_base::{Sparse, SparseReader};
 use super::opcode as op;
 
 /// Texts and bytes that are longer are left out: no name is as long, and no number that is read.
-const LARGE: usize = 1 << 14;
+const LARGE: usize = if cfg!(fuzzing) { 64 } else { 1 << 14 };
 
 /// The file of one pickle without its large texts and bytes, and the numbers of bytes that these texts stand for, by
 /// where they begin.
