@@ -1,6 +1,6 @@
-//! Hashes of what sets with fused multiply-add compute, on whatever processor: plans of f32 and of 8-bit integers, by
-//! every algorithm, and a training step. `bits.txt` has those of AVX2; to write it after a change that is meant, copy
-//! what the test prints.
+//! Hashes of the results of sets with fused multiply-add, the same on every processor: plans of f32 and of 8-bit
+//! integers, by every algorithm, and a training step. `bits.txt` has those of AVX2. After an intended change, replace
+//! it with the lines that the failing test prints.
 
 #[path = "naive/mod.rs"]
 mod naive;

@@ -11,7 +11,7 @@ const SHARED: usize = 1 << 14;
 /// How a map comes to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Its step writes the output, and there is no map.
+    /// The step writes the output directly; no map is made.
     Direct,
     /// A step copies it.
     Store,

@@ -8,7 +8,7 @@ pub trait Log: Send + Sync + 'static {
     fn request(&self, record: &RequestRecord<'_>);
 }
 
-/// What is logged of a request: nothing of an image, and nothing of a query.
+/// The logged fields of a request; images and queries are never logged.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct RequestRecord<'a> {

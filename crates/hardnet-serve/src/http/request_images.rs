@@ -13,7 +13,7 @@ use super::{base64_text, multipart};
 /// The most images of a request, whatever the queue holds.
 const MAX_IMAGES: usize = 1024;
 
-/// What a request asks for.
+/// The images and options of a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ImageRequest {
     pub(crate) images: Vec<Bytes>,

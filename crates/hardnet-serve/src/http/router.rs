@@ -50,7 +50,7 @@ pub(crate) struct Router {
     pub(crate) next_id: AtomicU64,
 }
 
-/// What a path names.
+/// The resource that a path names.
 #[derive(Clone, Debug, PartialEq)]
 enum Route {
     Classify,

@@ -197,7 +197,7 @@ pub(crate) fn depthwise(
     Ok(PackedBytes { weights, lanes: slice, low, high })
 }
 
-/// What products of bytes on `isa` subtract from inputs.
+/// The number that products of bytes on `isa` subtract from inputs.
 fn input_offset(isa: Isa) -> i32 {
     struct Offset;
     impl DotKernel for Offset {
