@@ -54,6 +54,9 @@ pub trait Simd: Copy + Send + Sync + sealed::Sealed {
     /// Blocks of a vector, 1 or 2.
     const BLOCKS: usize;
 
+    /// Whether a tile that fills the registers may unroll its loop. Tiles of two blocks are long enough without.
+    const UNROLL: bool = Self::BLOCKS == 1;
+
     /// The token of the set's widest vectors.
     fn widest(self) -> Self::Widest;
 

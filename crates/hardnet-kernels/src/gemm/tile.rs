@@ -99,8 +99,7 @@ impl<const P: usize, const V: usize, const EVEN: bool> Kernel for Tile<'_, P, V,
             });
             self.prefetcher.prefetch(s);
             let mut k = 0;
-            // Vectors of two blocks make tiles that are long enough without.
-            while S::BLOCKS == 1 && k + LANES <= segment.count {
+            while S::UNROLL && k + LANES <= segment.count {
                 for unrolled in 0..LANES {
                     // SAFETY: `k + unrolled` is below the segment's count, and the weights have a row for it.
                     unsafe {

@@ -33,6 +33,8 @@ impl Simd for Neon {
     type Mask = ();
     type Widest = Self;
     const BLOCKS: usize = 1;
+    /// The compiler reorders an unrolled loop's loads, and then lacks registers for the 24 sums of a tile.
+    const UNROLL: bool = false;
 
     #[inline(always)]
     fn widest(self) -> Self {
