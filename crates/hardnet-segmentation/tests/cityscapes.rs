@@ -9,7 +9,7 @@ fn labels_are_those_of_cityscapes_scripts() {
     assert_eq!(rows.len(), LABELS.len());
     for (row, label) in rows.iter().zip(&LABELS) {
         let train_id = row[1].parse().ok().filter(|id| *id < 19);
-        let color: Vec<u8> = row[2].split(',').map(|level| level.parse().unwrap()).collect();
+        let color: Vec<u8> = row[2].split(',').map(|level| level.parse::<u8>().unwrap()).collect();
         assert_eq!((label.name, label.train_id, &label.color[..]), (row[0], train_id, &color[..]));
     }
 }

@@ -4,10 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use hardnet_model::{Config, Variant};
-use hardnet_testing::file_host::Fault;
 use hardnet_testing::hub_host::HubHost;
 
 use super::support::{Folder, Run, metadata, small, weights};
@@ -234,6 +232,10 @@ fn without_a_home_there_is_an_error_and_no_panic() {
 #[cfg(unix)]
 #[test]
 fn a_download_that_is_killed_leaves_a_part_and_goes_on() {
+    use std::time::{Duration, Instant};
+
+    use hardnet_testing::file_host::Fault;
+
     let (folder, hub) = (Folder::new(), hub());
     hub.content().fail([Fault::StallAfter(1000)]);
     let mut killed = command(&folder, &hub, "download hf://someone/net").stderr(Stdio::null()).spawn().unwrap();

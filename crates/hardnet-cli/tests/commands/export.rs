@@ -7,7 +7,7 @@ use hardnet_onnx::Model;
 use hardnet_params::{QuantizedParameters, WeightsFile};
 use hardnet_testing::weights_file::{self, Encoding};
 
-use super::support::{Folder, Run, metadata, notebook_metadata, small, weights};
+use super::support::{Folder, notebook_metadata, weights};
 
 #[test]
 fn export_writes_the_same_bytes_each_time_and_prints_the_path() {
@@ -304,6 +304,8 @@ fn segmentation_networks_are_exported() {
 #[cfg(target_os = "linux")]
 #[test]
 fn weights_are_not_held_in_memory() {
+    use super::support::{Run, metadata, small};
+
     const HUGE: usize = 1 << 30;
     let folder = Folder::new();
     let tensors = hardnet_params::synthetic::parameters(&small()).unwrap().into_iter();
