@@ -89,8 +89,9 @@ tool() { # NAME COMMAND: a script that runs a program of the folder with the fol
 }
 usr=$home/root/usr
 tool rustc "'$usr/bin/rustc'"
-tool cc "'$usr/bin/aarch64-linux-gnu-gcc-12' '-B$usr/lib/gcc-cross/aarch64-linux-gnu/12/' '-B$usr/aarch64-linux-gnu/bin/' \
-'-B$usr/aarch64-linux-gnu/lib/' '--sysroot=$home/root' -isystem '$usr/aarch64-linux-gnu/include'"
+tool cc "'$usr/bin/aarch64-linux-gnu-gcc-12' '-B$usr/lib/gcc-cross/aarch64-linux-gnu/12/' \
+'-B$usr/aarch64-linux-gnu/bin/' '-B$usr/aarch64-linux-gnu/lib/' '--sysroot=$home/root' \
+-isystem '$usr/aarch64-linux-gnu/include'"
 tool ar "'$usr/bin/aarch64-linux-gnu-ar'"
 tool mca "'$usr/bin/llvm-mca'"
 tool emulate "'$usr/bin/qemu-aarch64-static' -L '$usr/aarch64-linux-gnu'"
