@@ -28,7 +28,7 @@ for target in "$@"; do
   name=${target//-/_}
   case $target in
     *-linux-gnu) cargo check "${options[@]}" ;;
-    *) env PATH="$home/no-clang:$PATH" "CC_$name=$home/no-cc" "AR_$name=$home/no-ar" RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="${library[0]}" \
-      cargo check -Zbuild-std "${options[@]}" ;;
+    *) env PATH="$home/no-clang:$PATH" "CC_$name=$home/no-cc" "AR_$name=$home/no-ar" RUSTC_BOOTSTRAP=1 \
+      __CARGO_TESTS_ONLY_SRC_ROOT="${library[0]}" cargo check -Zbuild-std "${options[@]}" ;;
   esac
 done
