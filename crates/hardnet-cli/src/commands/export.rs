@@ -11,6 +11,7 @@ use hardnet_model::{Conversion, ConversionOptions, Metadata};
 use hardnet_onnx::{Batch, Export, ExportOptions, Image, IntegerLayer, Norm, Opset, Precision, Quantization};
 use hardnet_params::{FEATURES_KEY, Parameters, QuantizedParameters, UNITS_KEY};
 use hardnet_quantize::QuantizeOptions;
+use hardnet_segmentation::{InputSize, protocol_of};
 use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
@@ -49,7 +50,7 @@ pub(crate) struct ExportArgs {
     model: Option<NetworkName>,
     #[command(flatten)]
     part: PartArgs,
-    /// Rows and columns of images [default: those of the preprocessing; 1024x2048 for segmentation]
+    /// Rows and columns of images [default: those of the preprocessing, or 1024x2048 if it takes images of any size]
     #[arg(long, value_name = "ROWSxCOLUMNS")]
     size: Option<ImageSize>,
     /// Version of ONNX's operators, 13 to 21
@@ -150,7 +151,10 @@ pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
     };
     let size = match args.size {
         Some(size) => size,
-        None if segments => ImageSize { height: 1024, width: 2048 },
+        None if segments => match protocol_of(weights.config(), of_file)?.size {
+            InputSize::Fixed { width, height } => ImageSize { height: height as usize, width: width as usize },
+            _ => ImageSize { height: 1024, width: 2048 },
+        },
         None => {
             check_side(weights.config(), pipeline.crop as usize)?;
             ImageSize::square(pipeline.crop as usize)
