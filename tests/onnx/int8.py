@@ -5,7 +5,7 @@
     cargo build --release -p hardnet-quantize --example quantized_maps
     python tests/onnx/int8.py
 
-exports the four networks with synthetic weights, and computes each layer by ONNX Runtime and OpenVINO from equal inputs:
+exports the six networks with synthetic weights, and computes each layer by ONNX Runtime and OpenVINO from equal inputs:
 the maps of bytes that the reference, plain loops of Rust, computes of one image. Each layer must be within one step
 of the map that it writes; the shares of values that differ at all are printed. First classes of random weights say
 little, so that the whole networks are two that are trained, that of `hardnet eval demo` and `tests/quantize/narrow`, for
@@ -31,7 +31,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).resolve().with_suffix(".json")
-NETWORKS = ["hardnet39ds", "hardnet68ds", "hardnet68", "hardnet85"]
+CLASSIFIERS = ["hardnet39ds", "hardnet68ds", "hardnet68", "hardnet85"]
+NETWORKS = [*CLASSIFIERS, "fc-hardnet70", "fc-hardnet70-paddleseg"]
 DEMO = ROOT / "weights" / "demo" / "fashion_mnist"
 TRAINED = {"demo": DEMO / "hardnet39ds.safetensors", "narrow": ROOT / "tests" / "quantize" / "narrow.safetensors"}
 
@@ -74,7 +75,7 @@ def layers(model):
         while todo:
             node = todo.pop()
             nodes[node.name] = node
-            for name in node.input:
+            for name in filter(None, node.input):
                 before = producers.get(name)
                 if name in tensors:
                     constants[name] = tensors[name]
@@ -173,7 +174,8 @@ def main():
         image.tofile(folder / "image.f32")
         for network in arguments.networks:
             weights, file, maps = folder / f"{network}.safetensors", folder / f"{network}.onnx", folder / f"{network}.maps"
-            export = [arguments.hardnet, "export", "-q", weights, file, "--int8", "qdq", "--img-size", side]
+            size = ["--img-size", side] if network in CLASSIFIERS else ["--size", f"{side}x{side}"]
+            export = [arguments.hardnet, "export", "-q", weights, file, "--int8", "qdq", *size]
             subprocess.run([str(part) for part in export], check=True, stdout=subprocess.DEVNULL)
             reference = [arguments.reference, weights, folder / "image.f32", side, maps]
             subprocess.run([str(part) for part in reference], check=True)

@@ -5,6 +5,8 @@
 //! cargo run --release -p hardnet-engine --example synthetic_logits -- FOLDER
 //! ```
 //!
+//! Of segmentation networks there are weights alone.
+//!
 //! Numbers are little-endian f32 without a header. Images are `fixed` `[1, 3, 224, 224]`, `free` `[2, 3, 193, 225]`,
 //! and `pixels` `[1, 224, 224, 3]`, which are bytes that the logits' images are normalized from.
 
@@ -13,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use hardnet_engine::{Plan, PlanOptions};
-use hardnet_graph::{Config, StemPadding, Variant};
+use hardnet_graph::{Config, SegmentationVariant, StemPadding, Variant};
 use hardnet_params::synthetic::{self, Synthetic};
 use hardnet_params::{Metadata, write_weights};
 
@@ -42,9 +44,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(folder.join("pixels.u8"), &pixels)?;
     let notebook = Config::from(Variant::HarDNet68).with_stem_padding(StemPadding::TopLeft);
     let variants = Variant::ALL.map(|variant| (variant.name(), Config::from(variant)));
-    for (name, config) in variants.into_iter().chain([("notebook", notebook)]) {
+    let write_network = |name: &str, config: Config| -> Result<(), Box<dyn Error>> {
         let weights = fs::File::create(folder.join(format!("{name}.safetensors")))?;
-        write_weights(&Metadata::new(config.clone()), &Synthetic, std::io::BufWriter::new(weights))?;
+        Ok(write_weights(&Metadata::new(config), &Synthetic, std::io::BufWriter::new(weights))?)
+    };
+    for variant in SegmentationVariant::ALL {
+        write_network(variant.name(), variant.into())?;
+    }
+    for (name, config) in variants.into_iter().chain([("notebook", notebook)]) {
+        write_network(name, config.clone())?;
         for (image, values, batch, height, width) in
             [("fixed", &fixed, 1, 224, 224), ("free", &free, 2, 193, 225), ("pixels", &planes, 1, 224, 224)]
         {
