@@ -82,6 +82,7 @@ impl FromStr for RangeMethod {
 /// ```
 #[derive(Debug)]
 pub struct Calibrator {
+    graph: Graph,
     plan: Plan,
     calibration: Calibration,
 }
@@ -110,7 +111,22 @@ impl Calibrator {
             let signed = crate::network::is_signed(&graph, id);
             (id, node.name.clone(), vec![Histogram::new(signed); node.out_channels])
         };
-        Ok(Self { plan, calibration: Calibration { maps: nodes.iter().map(map).collect(), images: 0 } })
+        let calibration = Calibration { maps: nodes.iter().map(map).collect(), images: 0 };
+        Ok(Self { plan, calibration, graph })
+    }
+
+    /// Measures images of another size from here on. The parameters are those of [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`] for a size that the engine does not compute; the size then stays what it was.
+    pub fn set_size(&mut self, height: usize, width: usize, parameters: &dyn Parameters) -> Result<()> {
+        let options = *self.plan.options();
+        if (options.height, options.width) != (height, width) {
+            let nodes: Vec<NodeId> = self.calibration.maps.iter().map(|(id, ..)| *id).collect();
+            self.plan = Plan::with_maps(&self.graph, &nodes, parameters, &options.size(height, width))?;
+        }
+        Ok(())
     }
 
     /// Adds normalized images, each `[C, H, W]`, and gives the network's outputs of them.

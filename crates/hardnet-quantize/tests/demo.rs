@@ -131,6 +131,40 @@ fn measured_ranges_keep_the_maps_too() {
 }
 
 #[test]
+fn images_of_several_sizes_are_measured_together() {
+    let file = weights();
+    let graph = Graph::new(file.config()).unwrap();
+    let (options, parameters) = (PlanOptions::default().size(SIZE.0, SIZE.1), file.parameters());
+    let mut calibrator = Calibrator::new(&graph, &parameters, &options).unwrap();
+    let quantized = |calibrator: Calibrator| {
+        let calibration = calibrator.finish();
+        let (method, options) = (RangeMethod::MinMax, QuantizeOptions::default());
+        let quantized = quantize_calibrated(&graph, &parameters, &calibration, method, &options).unwrap();
+        let layers = quantized.report().iter();
+        (calibration.images(), layers.map(|layer| layer.range[1]).collect::<Vec<_>>())
+    };
+    // The same values in each channel: so are those of the first maps, but for the border.
+    let (small, large) = (vec![0.5; 3 * SIZE.0 * SIZE.1], vec![2.5; 3 * 64 * 96]);
+    calibrator.add(&[&small]).unwrap();
+    assert!(calibrator.set_size(0, 1, &parameters).is_err());
+    calibrator.add(&[&small]).unwrap();
+    calibrator.set_size(64, 96, &parameters).unwrap();
+    assert!(calibrator.add(&[&small]).is_err());
+    calibrator.add(&[&large]).unwrap();
+    let (images, both) = quantized(calibrator);
+    let alone = |size: (usize, usize), image: &Vec<f32>| {
+        let mut calibrator = Calibrator::new(&graph, &parameters, &options.size(size.0, size.1)).unwrap();
+        calibrator.add(&[image]).unwrap();
+        quantized(calibrator).1
+    };
+    let (small, large) = (alone(SIZE, &small), alone((64, 96), &large));
+    let greatest: Vec<f64> = small.iter().zip(&large).map(|(small, large)| small.max(*large)).collect();
+    assert_eq!(images, 3);
+    assert!(small[0] < large[0], "{small:?} {large:?}");
+    assert_eq!(both[0], greatest[0]);
+}
+
+#[test]
 fn a_calibration_fits_its_network_alone() {
     let file = weights();
     let graph = Graph::new(file.config()).unwrap();

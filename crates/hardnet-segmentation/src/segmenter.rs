@@ -59,6 +59,13 @@ pub struct Prepared {
     image: (usize, usize),
 }
 
+impl Prepared {
+    /// The inputs of the network, one for each view.
+    pub fn inputs(&self) -> impl Iterator<Item = &InputTensor> {
+        self.views.iter().map(|view| &view.tensor)
+    }
+}
+
 /// A prediction and the truth in the size in which they are compared.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -102,7 +102,7 @@ pub(crate) fn run(args: &QuantizeArgs, printer: &Printer) -> Result<Exit> {
     weights.expect_floats().hint(|| "it is quantized already; pass the file that it was made from".into())?;
     let own = weights.metadata().and_then(|metadata| metadata.pipeline.as_ref());
     if weights.config().decoder.is_some() {
-        return segmentation::run(args, &weights, compared.as_ref(), page, printer);
+        return segmentation::run(args, &weights, (calibrated.as_ref(), compared.as_ref()), page, printer);
     }
     let pipeline = args.pipeline.resolve(Some(weights.config()), own, printer)?;
     check_side(weights.config(), pipeline.crop as usize)?;

@@ -218,8 +218,15 @@ fn segmentation_networks_are_quantized_and_compared_by_pixels() {
     for weights in ["q.safetensors", "scenes.safetensors"] {
         folder.run(&format!("export {weights} q.onnx --int8 qdq --size 48x40 --force --json")).exits(0);
     }
-    let calibrated = "quantize scenes.safetensors c.safetensors --calibrate images";
-    folder.run(calibrated).exits(2).says("follow from its normalization").says("drop --calibrate");
-    assert!(!folder.path("c.safetensors").exists());
+    // Three sizes of images.
+    let calibrated = "quantize scenes.safetensors c.safetensors --calibrate images --images images --json";
+    let report = folder.run(calibrated).exits(0).json();
+    assert_eq!((report["method"].as_str(), report["calibration_images"].as_u64()), (Some("mse"), Some(3)));
+    assert!(report["pixels"]["same_class"].as_u64() > Some(40 * 140), "{report}");
+    folder.run("segment --weights c.safetensors -o measured images").exits(0);
+    assert!(["0", "1", "2"].iter().any(|at| mask(&format!("measured/{at}.png")) != mask(&format!("made/{at}.png"))));
+    folder.write("images/3.png", "not an image");
+    let run = folder.run(&format!("{calibrated} --force")).exits(0).says("3.png").says("left out");
+    assert_eq!((&run.json()["calibration_images"], &run.json()["pixels"]["errors"]), (&3.into(), &1.into()));
     folder.run("segment --weights q.safetensors --precision f32 -o x images").exits(2).says("8-bit integers");
 }

@@ -151,6 +151,15 @@ fn the_demonstration_learns() {
     let iou = |class: usize| report["classes"][class]["iou"].as_f64().unwrap();
     // Sky and ground are most of a scene; the shapes take longer.
     assert!(iou(0) > 0.8 && iou(1) > 0.75 && report["mean_iou"].as_f64().unwrap() > 0.38, "{report}");
+    let quantized = "quantize run/best.safetensors q.safetensors --images val/images --json";
+    let pixels = &folder.run(quantized).exits(0).json()["pixels"];
+    let count = |field: &str| pixels[field].as_f64().unwrap();
+    assert!(count("same_class") > 0.99 * count("pixels"), "{pixels}");
+    let integers = "eval --weights q.safetensors --images val/images --masks val/masks --json";
+    let integers = folder.run(integers).exits(0).json()["mean_iou"].as_f64().unwrap();
+    assert!(integers > report["mean_iou"].as_f64().unwrap() - 0.01, "{integers} in 8-bit integers, {report}");
+    let json = folder.run("export q.safetensors q.onnx --int8 qdq --json").exits(0).json();
+    assert_eq!(json["outputs"][0], "logits: f32[1, 5, 64, 96]");
     folder.run("segment --weights run/best.safetensors -o masks --format overlay val/images").exits(0);
     assert!(folder.path("masks/00019_overlay.png").is_file());
 }
