@@ -1,6 +1,7 @@
 //! Output files that are named after images.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
@@ -61,12 +62,12 @@ impl ImageFiles {
         Ok(())
     }
 
-    /// Returns an error if `output` is not a folder or a file of an image exists in it, unless `force` is set.
-    pub(crate) fn check_free(&self, output: &Path, suffixes: &[&str], force: bool) -> Result<()> {
+    /// Returns an error if `output` is not a folder or a file of one of `images` exists in it, unless `force` is set.
+    pub(crate) fn check_free(&self, images: Range<usize>, output: &Path, suffixes: &[&str], force: bool) -> Result<()> {
         if output.exists() && !output.is_dir() {
             return Err(Failure::message(format!("`{}` is a file, expected a folder", output.display())));
         }
-        for index in 0..self.len() {
+        for index in images {
             for suffix in suffixes {
                 check_free(&output.join(self.file(index, suffix)), force)?;
             }

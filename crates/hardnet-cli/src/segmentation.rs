@@ -1,15 +1,18 @@
 //! Options of segmentation networks, and what they build.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Args;
 use hardnet_data::{Exif, JPEG_DECODER};
+use hardnet_eval::ToolRecord;
 use hardnet_segmentation::{ClassNames, InputSize, LoadError, Palette, Protocol, Segmenter, Views, protocol_of};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Hinted, Result};
-use crate::model::{EngineChoice, OpenedModel, WeightsOrigin};
+use crate::model::{EngineChoice, ModelArgs, OpenedModel, WeightsOrigin};
 use crate::printer::Printer;
+use crate::shards::{ShardRecord, ShardSettings};
 
 /// Options of a segmentation network's input and classes.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,6 +40,14 @@ pub(crate) struct SegmentationModel {
     pub(crate) weights: WeightsOrigin,
 }
 
+/// Returns an error if an option of segmentation networks is `given` for a classifier; `remedy` says how it is not one.
+pub(crate) fn refuse_for_classifiers(given: Option<&'static str>, remedy: &'static str) -> Result<()> {
+    match given {
+        Some(option) => Err(Failure::message(format!("{option} is for segmentation networks")).hint(remedy)),
+        None => Ok(()),
+    }
+}
+
 /// The remedy for images that are too small for the network, said once.
 #[derive(Default)]
 pub(crate) struct TooSmall(Option<usize>);
@@ -57,16 +68,58 @@ impl TooSmall {
 }
 
 /// Preprocessing in JSON. Field names are API.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProtocolRecord {
     /// One of the published protocols, unless settings were changed.
-    pub(crate) name: Option<&'static str>,
+    pub(crate) name: Option<Cow<'static, str>>,
     #[serde(flatten)]
     pub(crate) protocol: Protocol,
     pub(crate) scales: Vec<f64>,
     pub(crate) flip: bool,
-    pub(crate) decoder: &'static str,
+    pub(crate) decoder: Cow<'static, str>,
     pub(crate) exif: Exif,
+}
+
+/// The last line of a shard's JSON lines. Field names are API.
+#[derive(Serialize)]
+pub(crate) struct LinesEnd<'a> {
+    shard: &'a ShardRecord,
+    /// Lines before this one.
+    rows: usize,
+    /// Images that could not be read and have none.
+    errors: usize,
+    /// A run that was stopped has no such line.
+    partial: bool,
+    settings: LinesSettings<'a>,
+}
+
+/// The settings that lines depend on, besides those of the shard.
+#[derive(Serialize)]
+struct LinesSettings<'a> {
+    tool: ToolRecord,
+    model: &'a str,
+    weights: &'a WeightsOrigin,
+    preprocessing: ProtocolRecord,
+}
+
+impl SegmentationModel {
+    /// The settings that decide the results of a shard; `output` is their form in words.
+    pub(crate) fn shard_settings(&self, args: &ModelArgs, output: String) -> Result<ShardSettings> {
+        let names = self.segmenter.classes().names.iter().cloned();
+        // Images are computed one by one, on the native engine.
+        ShardSettings::new(args, &self.weights, (self.segmenter.engine(), "cpu"), 1, output, names)
+    }
+
+    /// The last of the lines of a shard.
+    pub(crate) fn end_of_lines<'a>(&'a self, shard: &'a ShardRecord, rows: usize, errors: usize) -> LinesEnd<'a> {
+        let settings = LinesSettings {
+            tool: crate::report::tool(),
+            model: &self.name,
+            weights: &self.weights,
+            preprocessing: self.protocol_record(),
+        };
+        LinesEnd { shard, rows, errors, partial: false, settings }
+    }
 }
 
 impl ViewArgs {
@@ -74,6 +127,11 @@ impl ViewArgs {
     pub(crate) fn is_given(&self) -> bool {
         let Self { input_size, scales, flip, colors } = self;
         input_size.is_some() || !scales.is_empty() || *flip || colors.is_some()
+    }
+
+    /// The file of colors, if there is one.
+    pub(crate) fn colors_in_words(&self) -> String {
+        self.colors.as_ref().map_or(String::new(), |path| path.display().to_string())
     }
 
     fn views(&self) -> Views {
@@ -133,11 +191,11 @@ impl SegmentationModel {
     pub(crate) fn protocol_record(&self) -> ProtocolRecord {
         let (protocol, views) = (self.segmenter.protocol(), self.segmenter.views());
         ProtocolRecord {
-            name: protocol.name(),
+            name: protocol.name().map(Cow::Borrowed),
             protocol: protocol.clone(),
             scales: views.scales.clone(),
             flip: views.flip,
-            decoder: JPEG_DECODER,
+            decoder: JPEG_DECODER.into(),
             exif: protocol.decode_options().exif,
         }
     }

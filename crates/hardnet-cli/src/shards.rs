@@ -112,11 +112,6 @@ pub(crate) struct ShardEnd {
 }
 
 impl ShardArgs {
-    /// Whether a shard is asked for.
-    pub(crate) fn is_given(&self) -> bool {
-        self.shard.is_some()
-    }
-
     /// The shard of this process, if there are several.
     pub(crate) fn resolve(&self) -> Result<Option<Shard>> {
         let Some(choice) = self.shard else { return Ok(None) };
@@ -192,13 +187,8 @@ impl Part {
         let Some(shard) = shard else {
             return Ok(Self { samples: Arc::new(samples), total, shard: None, stream: None });
         };
-        let settings = settings()?;
-        let record = ShardRecord::new(shard, &samples, settings);
-        printer.note(format_args!(
-            "shard {shard}: {} of {total} images, from number {}",
-            record.end - record.first,
-            record.first
-        ));
+        let record = ShardRecord::new(shard, &samples, settings()?);
+        record.tell(total, printer);
         let own = samples[record.first..record.end].to_vec();
         Ok(Self { samples: Arc::new(own), total, shard: Some(record), stream: None })
     }
@@ -251,20 +241,34 @@ impl ShardRecord {
 
     /// The record of `shard` of `samples`.
     pub(crate) fn new(shard: Shard, samples: &[Sample], settings: ShardSettings) -> Self {
+        let label = |sample: &Sample| sample.label().map_or(String::new(), |label| label.to_string());
+        Self::of_names(shard, samples.iter().map(|sample| format!("{}\t{}", sample.name(), label(sample))), settings)
+    }
+
+    /// The record of `shard` of the images with these names.
+    pub(crate) fn of_names(
+        shard: Shard,
+        names: impl ExactSizeIterator<Item = String>,
+        settings: ShardSettings,
+    ) -> Self {
         // The logits of an image may depend on the size of its batch, unless they are asked not to.
         let unit = if settings.batch_invariant { 1 } else { settings.batch_size };
-        let range = shard.range(samples.len(), unit);
-        let label = |sample: &Sample| sample.label().map_or(String::new(), |label| label.to_string());
-        let lines = samples.iter().map(|sample| format!("{}\t{}\n", sample.name(), label(sample)));
+        let range = shard.range(names.len(), unit);
         Self {
             index: shard.index(),
             count: shard.count(),
             tars: None,
             first: range.start,
             end: range.end,
-            images_sha256: digest(lines),
+            images_sha256: digest(names.map(|name| name + "\n")),
             settings,
         }
+    }
+
+    /// Says which of `total` images they are.
+    pub(crate) fn tell(&self, total: usize, printer: &Printer) {
+        let Self { index, count, first, end, .. } = self;
+        printer.note(format_args!("shard {index}/{count}: {} of {total} images, from number {first}", end - first));
     }
 }
 

@@ -27,6 +27,7 @@ use demo::Demo;
 use page::PageArgs;
 use pass::{Counted, Pass};
 use segmentation::SegmentationArgs;
+pub(crate) use segmentation::{SegmentationReport, TASK};
 
 /// Evaluate a network on labeled images. Without options, evaluate the bundled network on the bundled images.
 #[derive(Args, Debug)]
@@ -110,7 +111,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
         None => args.model.open_backbone(printer)?,
     };
     if model.config().decoder.is_some() {
-        return segmentation::run(args, model, printer);
+        return segmentation::run(args, model, shard, printer);
     }
     let model = model.classifier()?;
     args.segmentation.refuse()?;
@@ -173,7 +174,6 @@ impl EvalArgs {
         let given = [
             (self.val_list.is_some(), "--val-list"),
             (self.labels.devkit().is_some(), "--devkit"),
-            (self.shard.is_given(), "--shard"),
             (self.webdataset.is_some(), "--webdataset"),
             (self.min_top1.is_some(), "--min-top1"),
         ];
@@ -190,6 +190,7 @@ impl EvalArgs {
             ("--report", self.page.is_given()),
             ("--per-class", self.per_class.is_some()),
             ("--min-top1", self.min_top1.is_some()),
+            ("--min-miou", self.segmentation.has_least_figure()),
         ];
         match options.into_iter().find(|(_, given)| shard.is_some() && *given) {
             Some((option, _)) => Err(Failure::message(format!("`{option}` is about all images, not those of a shard"))

@@ -7,6 +7,7 @@ mod array;
 mod check;
 mod lines;
 mod report;
+mod segmentation;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -27,8 +28,8 @@ const MAX_LINE_BYTES: u64 = 64 << 20;
 /// Make one result from the results of all shards, as one process would have written it.
 ///
 /// The shards are files of `eval --shard K/N --json`, `eval --predictions`, `predict --json`, `embed -o FILE.jsonl` or
-/// `embed -o FILE.npy`, all of one kind, in any order. Times are added up; everything else is what one process writes,
-/// byte for byte.
+/// `embed -o FILE.npy`, or the lines of `segment`, all of one kind, in any order. Times are added up; everything else is
+/// what one process writes, byte for byte.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -72,6 +73,9 @@ pub(crate) fn run(args: &MergeArgs, printer: &Printer) -> Result<Exit> {
         return Err(Failure::message(format!("{first}, {other}")).hint("merge files of one kind at a time"));
     }
     let merged = match kinds[0] {
+        Kind::Report if segmentation::is_one(&args.shards[0])? => {
+            segmentation::merge(&args.shards, &args.output, args.force)?
+        }
         Kind::Report => report::merge(&args.shards, &args.output, args.force)?,
         Kind::Lines => lines::merge(&args.shards, &args.output, args.force)?,
         Kind::Array => array::merge(&args.shards, &args.output, args.force)?,

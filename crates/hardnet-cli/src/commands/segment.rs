@@ -20,6 +20,7 @@ use crate::model::ModelArgs;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::segmentation::{SegmentationModel, TooSmall, ViewArgs};
+use crate::shards::ShardArgs;
 use crate::warnings::ImageWarnings;
 use images::Images;
 use journal::Journal;
@@ -37,7 +38,8 @@ Examples:
   hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks street.png
   hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks --format indices,overlay photos
   hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks --input-size image --flip photos
-  hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks --resume photos")]
+  hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks --resume photos
+  hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks --shard 0/4 photos")]
 pub(crate) struct SegmentArgs {
     /// Images, folders of images, or tar archives
     #[arg(value_name = "IMAGE", required_unless_present = "list")]
@@ -72,6 +74,8 @@ pub(crate) struct SegmentArgs {
     /// Print a summary as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    shard: ShardArgs,
     // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     model: ModelArgs,
@@ -137,9 +141,13 @@ struct Outcome {
 
 pub(crate) fn run(args: &SegmentArgs, printer: &Printer) -> Result<Exit> {
     // Files are checked before the network is read, so that a wrong name is reported at once.
-    let images = Images::find(args)?;
+    let mut images = Images::find(args)?;
     for note in &images.notes {
         printer.note(note);
+    }
+    let shard = args.shard.resolve()?;
+    if let Some(shard) = shard {
+        images.keep_shard(shard);
     }
     let formats = args.formats();
     if !args.resume {
@@ -152,11 +160,14 @@ pub(crate) fn run(args: &SegmentArgs, printer: &Printer) -> Result<Exit> {
         return Err(Failure::message("--format label-ids needs the classes of Cityscapes, and these are others")
             .hint("pass --format indices"));
     }
-    let mut journal = Journal::open(args, &formats, &model, &images, printer)?;
+    let settings = || model.shard_settings(&args.model, args.format_in_words(&formats));
+    let record = shard.map(|shard| Ok::<_, Failure>(images.record(shard, settings()?, printer))).transpose()?;
+    let mut journal = Journal::open(args, &formats, &model, (&images, shard), printer)?;
     let resumed = journal.done();
     let outcome = segment(args, &formats, &model, &images, &mut journal, printer)?;
     let counts = report::Counts { segmented: journal.done() - journal.errors(), errors: journal.errors(), resumed };
-    let written = if outcome.stopped { None } else { Some(journal.finish()?) };
+    let end = record.as_ref().map(|record| model.end_of_lines(record, counts.segmented, counts.errors));
+    let written = if outcome.stopped { None } else { Some(journal.finish(end)?) };
     let report = Report::new(args, &formats, &model, images.len(), &outcome, &counts, written);
     if args.json {
         printer.json(&report)?;
@@ -226,6 +237,13 @@ fn segment(
 }
 
 impl SegmentArgs {
+    /// The files of an image, in words.
+    fn format_in_words(&self, formats: &[Format]) -> String {
+        let names: Vec<_> = formats.iter().map(|format| format.name()).collect();
+        let colors = self.views.colors_in_words();
+        format!("{}, colors `{colors}`", names.join(", "))
+    }
+
     /// The kinds of files, each once.
     fn formats(&self) -> Vec<Format> {
         let mut formats = self.format.clone();

@@ -20,6 +20,7 @@ mod images;
 mod info;
 mod labels;
 mod merge;
+mod merge_segmentation;
 mod networks;
 mod output;
 mod predict;

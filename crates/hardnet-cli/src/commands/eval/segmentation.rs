@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use hardnet_data::Shard;
 use hardnet_segmentation::{Confusion, LoadOptions, Split};
 
 use super::EvalArgs;
@@ -21,10 +22,11 @@ use crate::output::OutputFile;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::report::Seconds;
-use crate::segmentation::{TooSmall, ViewArgs};
+use crate::segmentation::{SegmentationModel, TooSmall, ViewArgs, refuse_for_classifiers};
 use crate::warnings::ImageWarnings;
 use data::Images;
-use report::{ImageLine, SegmentationReport};
+use report::ImageLine;
+pub(crate) use report::{SegmentationReport, TASK};
 use worst::Worst;
 
 /// Images that the page shows.
@@ -71,18 +73,25 @@ impl SegmentationArgs {
         given.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
     }
 
+    /// How masks are read, for shards that have to agree in it.
+    fn masks_in_words(&self) -> String {
+        let colors = self.mask_colors.as_ref().map_or(String::new(), |path| path.display().to_string());
+        format!("ignored labels {:?}, colors `{colors}`", self.ignore_labels)
+    }
+
+    /// Whether a figure decides the exit code.
+    pub(super) fn has_least_figure(&self) -> bool {
+        self.min_miou.is_some()
+    }
+
     /// Returns an error if an option is given that classifiers do not have.
     pub(super) fn refuse(&self) -> Result<()> {
-        match self.first_given() {
-            Some(option) => Err(Failure::message(format!("{option} is for segmentation networks"))
-                .hint("the weights are those of a classifier")),
-            None => Ok(()),
-        }
+        refuse_for_classifiers(self.first_given(), "the weights are those of a classifier")
     }
 }
 
 /// Evaluates a segmentation network.
-pub(super) fn run(args: &EvalArgs, model: OpenedModel, printer: &Printer) -> Result<Exit> {
+pub(super) fn run(args: &EvalArgs, model: OpenedModel, shard: Option<Shard>, printer: &Printer) -> Result<Exit> {
     args.refuse_for_segmentation()?;
     let own = &args.segmentation;
     let pipeline = args.pipeline.single_name()?;
@@ -92,6 +101,9 @@ pub(super) fn run(args: &EvalArgs, model: OpenedModel, printer: &Printer) -> Res
     let model = own.views.build(model, pipeline, names, printer)?;
     let segmenter = &model.segmenter;
     images.subsample_evenly(args.num_samples, printer);
+    let settings = |model: &SegmentationModel| model.shard_settings(&args.model, own.masks_in_words());
+    let keep = |shard| Ok::<_, Failure>(images.keep_shard(shard, settings(&model)?, printer));
+    let shard = shard.map(keep).transpose()?;
     let items = images.items(own, segmenter.classes())?;
     let mut page = args.page.create(args.force)?;
     let mut lines = args.predictions.as_deref().map(|path| OutputFile::create(path, args.force)).transpose()?;
@@ -151,11 +163,15 @@ pub(super) fn run(args: &EvalArgs, model: OpenedModel, printer: &Printer) -> Res
     warnings.tell(printer);
     too_small.tell(printer);
     seconds.total = begun.elapsed().as_secs_f64();
-    let report =
-        SegmentationReport::new(&model, &images, &confusion, report::Run { workers, errors, done, seconds, stopped });
-    if let Some(lines) = lines {
+    let end = shard.as_ref().filter(|_| !stopped).map(|shard| model.end_of_lines(shard, done - errors, errors));
+    if let Some(mut lines) = lines {
+        if let Some(end) = end {
+            lines.append(&[&serde_json::to_vec(&end)?[..], b"\n"].concat())?;
+        }
         lines.finish()?;
     }
+    let run = report::Run { workers, errors, done, own: count, shard, seconds, stopped };
+    let report = SegmentationReport::new(&model, &images, &confusion, run);
     if let Some(mut table) = table {
         table.append(report.csv().as_bytes())?;
         table.finish()?;

@@ -1,4 +1,4 @@
-//! Lines of JSON about images, of `eval --predictions`, `predict --json` and `embed -o FILE.jsonl`.
+//! Lines of JSON about images, of `eval --predictions`, `predict --json`, `embed -o FILE.jsonl` and `segment`.
 //!
 //! The lines of a shard are those of one process. The last line says which shard it is; a run that was killed has
 //! none.
@@ -12,20 +12,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Merged;
 use super::check::{Part, in_order, is_whole, same};
 use crate::failure::{Failure, Result};
 use crate::output::OutputFile;
-use crate::shards::ShardEnd;
+use crate::shards::ShardRecord;
 
 /// The longest last line.
 const MAX_END_BYTES: u64 = 1 << 20;
 
 /// The last line of a file of lines.
 struct End {
-    end: ShardEnd,
-    /// The end of every other line: the run, as it is written.
+    end: LastLine,
+    /// The end of every other line: the run, as it is written, or only the end of a document for segmentation networks,
+    /// whose lines do not repeat it.
     suffix: Vec<u8>,
 }
 
@@ -41,7 +43,8 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     for part in &parts {
         let End { end, .. } = &part.content;
         is_whole(part, end.partial)?;
-        same(&parts[0], part, (&parts[0].content.end.run, &end.run), &[])?;
+        let run = |end: &LastLine| (end.run.clone(), end.settings.clone());
+        same(&parts[0], part, (&run(&parts[0].content.end), &run(end)), &[])?;
         copy(part, &parts, keys.as_mut(), &mut writer)?;
         errors += end.errors;
     }
@@ -65,11 +68,26 @@ fn read_end(path: &Path) -> Result<Part<End>> {
     };
     let line = tail.strip_suffix(b"\n").ok_or_else(no_end)?;
     let line = line.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let end: ShardEnd = serde_json::from_slice(line).map_err(|_| no_end())?;
-    // The run is the last field of all lines. Within a text, quotes would have backslashes before them.
-    let place = line.windows(RUN.len()).position(|window| window == RUN).ok_or_else(no_end)?;
-    let suffix = [&line[place..], b"\n"].concat();
+    let end: LastLine = serde_json::from_slice(line).map_err(|_| no_end())?;
+    let suffix = match (&end.run, &end.settings) {
+        // The run is the last field of all lines. Within a text, quotes would have backslashes before them.
+        (Some(_), None) => line.windows(RUN.len()).position(|window| window == RUN).map(|place| &line[place..]),
+        (None, Some(_)) => Some(&b"}"[..]),
+        _ => None,
+    };
+    let suffix = [suffix.ok_or_else(no_end)?, b"\n"].concat();
     Ok(Part::new(path, end.shard.clone(), End { end, suffix }))
+}
+
+/// The last line of a shard: a [`ShardEnd`](crate::shards::ShardEnd), or that of a segmentation network.
+#[derive(Deserialize)]
+struct LastLine {
+    shard: ShardRecord,
+    rows: usize,
+    errors: usize,
+    partial: bool,
+    run: Option<Value>,
+    settings: Option<Value>,
 }
 
 const RUN: &[u8] = b",\"run\":";

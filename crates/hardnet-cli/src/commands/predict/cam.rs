@@ -32,7 +32,7 @@ impl<'a> CamWriter<'a> {
             files.add(Path::new("stdin"), "standard input".into())?;
         }
         files.check_distinct("classify them in two runs, with a folder for --cam each")?;
-        files.check_free(output, &[SUFFIX], force)?;
+        files.check_free(0..files.len(), output, &[SUFFIX], force)?;
         let indices = dataset.samples.iter().zip(0..).map(|(sample, index)| (sample.path().into_owned(), index));
         let indices = indices.collect();
         Ok((Self { output, files, indices }, dataset))

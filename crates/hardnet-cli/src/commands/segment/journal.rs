@@ -1,4 +1,5 @@
-//! `areas.jsonl`: a line for each image, and while a run is not complete `areas.jsonl.partial`.
+//! `areas.jsonl`: a line for each image, and while a run is not complete `areas.jsonl.partial`. Shards, which may share
+//! their folder, have a file each, `areas.0-of-4.jsonl`, whose last line is about the shard.
 //!
 //! The partial file begins with the settings of the run. An image's line follows when its PNG files are written, so
 //! that `--resume` continues after the last whole line.
@@ -8,7 +9,7 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use hardnet_data::{ImageInfo, Orientation};
+use hardnet_data::{ImageInfo, Orientation, Shard};
 use hardnet_segmentation::{Area, LoadError, Segmentation};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,9 +20,7 @@ use super::{Format, SegmentArgs};
 use crate::failure::{Failure, Result};
 use crate::output::{OutputFile, check_free};
 use crate::printer::Printer;
-use crate::segmentation::{ProtocolRecord, SegmentationModel};
-
-const NAME: &str = "areas.jsonl";
+use crate::segmentation::{LinesEnd, ProtocolRecord, SegmentationModel};
 
 /// The settings that masks depend on, besides the images.
 #[derive(Serialize)]
@@ -74,12 +73,14 @@ impl Journal {
         args: &SegmentArgs,
         formats: &[Format],
         model: &SegmentationModel,
-        images: &Images,
+        (images, shard): (&Images, Option<Shard>),
         printer: &Printer,
     ) -> Result<Self> {
         let folder = &args.output;
+        let name =
+            shard.map_or("areas.jsonl".into(), |shard| format!("areas.{}-of-{}.jsonl", shard.index(), shard.count()));
         fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
-        let (path, partial) = (folder.join(NAME), folder.join(format!("{NAME}.partial")));
+        let (path, partial) = (folder.join(&name), folder.join(format!("{name}.partial")));
         let classes = model.segmenter.classes();
         let settings = serde_json::to_value(Settings {
             version: env!("CARGO_PKG_VERSION"),
@@ -188,8 +189,8 @@ impl Journal {
         Ok(written.with_context(|| format!("cannot write `{}`", self.partial.display()))?)
     }
 
-    /// Writes the complete file and removes the partial one. Returns its path.
-    pub(super) fn finish(self) -> Result<PathBuf> {
+    /// Writes the complete file, with `end` as its last line, and removes the partial one. Returns its path.
+    pub(super) fn finish(self, end: Option<LinesEnd<'_>>) -> Result<PathBuf> {
         let Self { path, partial, file, .. } = self;
         drop(file);
         let read = File::open(&partial).with_context(|| format!("cannot read `{}`", partial.display()))?;
@@ -199,6 +200,9 @@ impl Journal {
             if value.get("error").is_none() {
                 complete.append(&line)?;
             }
+        }
+        if let Some(end) = end {
+            complete.append(&[&serde_json::to_vec(&end)?[..], b"\n"].concat())?;
         }
         complete.finish()?;
         fs::remove_file(&partial).with_context(|| format!("cannot remove `{}`", partial.display()))?;

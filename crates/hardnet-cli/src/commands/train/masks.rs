@@ -17,6 +17,7 @@ use super::recipe::pair;
 use crate::failure::{Failure, Result};
 use crate::format::at_least_one;
 use crate::printer::Printer;
+use crate::segmentation::refuse_for_classifiers;
 
 /// Options of training a segmentation network.
 #[derive(Args, Clone, Debug, Default)]
@@ -104,11 +105,8 @@ impl MaskArgs {
 
     /// Returns an error if an option is given that classifiers do not have.
     pub(super) fn refuse(&self) -> Result<()> {
-        match self.first_given() {
-            Some(option) => Err(Failure::message(format!("{option} is for segmentation networks"))
-                .hint("name one with --model, such as fc-hardnet70, or a file with `[decoder]`")),
-            None => Ok(()),
-        }
+        let remedy = "name one with --model, such as fc-hardnet70, or a file with `[decoder]`";
+        refuse_for_classifiers(self.first_given(), remedy)
     }
 
     /// The masks as a run stores them.

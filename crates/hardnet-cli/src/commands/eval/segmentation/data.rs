@@ -1,15 +1,18 @@
 //! The images to evaluate and their masks.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
+use hardnet_data::Shard;
 use hardnet_segmentation::{ClassNames, Item, Pair, cityscapes_pairs, folder_pairs, is_cityscapes};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SegmentationArgs;
 use crate::commands::eval::EvalArgs;
 use crate::failure::{Failure, Result};
 use crate::masks;
 use crate::printer::Printer;
+use crate::shards::{ShardRecord, ShardSettings};
 
 /// Images and masks in their order.
 pub(super) struct Images {
@@ -18,12 +21,12 @@ pub(super) struct Images {
 }
 
 /// The images that were requested. Field names are API.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct DataRecord {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DataRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     data_dir: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    split: Option<&'static str>,
+    split: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) images_dir: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +39,7 @@ impl DataRecord {
     /// The folder of the images, with the part of the data set.
     pub(super) fn name(&self) -> String {
         let folder = self.data_dir.as_deref().or(self.images_dir.as_deref()).unwrap_or_default();
-        self.split.map_or(folder.into(), |split| format!("{folder} ({split})"))
+        self.split.as_ref().map_or(folder.into(), |split| format!("{folder} ({split})"))
     }
 }
 
@@ -64,7 +67,7 @@ impl Images {
         };
         let data = DataRecord {
             data_dir: args.data_dir.as_ref().map(text),
-            split: args.data_dir.as_ref().map(|_| split.name()),
+            split: args.data_dir.as_ref().map(|_| split.name().into()),
             images_dir: own.images.as_ref().map(text),
             masks_dir: own.masks.as_ref().map(text),
             images: pairs.len(),
@@ -80,6 +83,14 @@ impl Images {
             self.data.images = count;
             printer.note(format_args!("{count} of {all} images, evenly spaced"));
         }
+    }
+
+    /// Keeps the images of a shard.
+    pub(super) fn keep_shard(&mut self, shard: Shard, settings: ShardSettings, printer: &Printer) -> ShardRecord {
+        let record = ShardRecord::of_names(shard, self.pairs.iter().map(|pair| pair.name.clone()), settings);
+        record.tell(self.pairs.len(), printer);
+        self.pairs = self.pairs[record.first..record.end].to_vec();
+        record
     }
 
     /// The names of the images.

@@ -42,7 +42,7 @@ fn lead(report: &SegmentationReport) -> String {
             html,
             "<p class=\"warning\">The run was stopped after {} of {}. The results are for these images.</p>",
             count(report.done),
-            images(report.data.images)
+            images(report.own)
         );
     }
     if report.errors > 0 {
@@ -206,10 +206,10 @@ fn settings(report: &SegmentationReport) -> String {
         ("Weights", name(&report.weights.path)),
         ("SHA-256", format!("<code>{}</code>", name(&report.weights.sha256))),
         ("Images", name(&report.data.name())),
-        ("Preprocessing", preprocessing.name.unwrap_or("custom").into()),
+        ("Preprocessing", preprocessing.name.as_deref().unwrap_or("custom").into()),
         ("Input", format!("{} ({})", preprocessing.protocol.size, preprocessing.protocol.interpolation)),
         ("Scales; mirrored", format!("{}; {}", scales.join(", "), if preprocessing.flip { "yes" } else { "no" })),
-        ("Decoder", name(preprocessing.decoder)),
+        ("Decoder", name(&preprocessing.decoder)),
         ("Threads; loader threads", format!("{}; {}", report.threads, report.workers)),
         (
             "Seconds",

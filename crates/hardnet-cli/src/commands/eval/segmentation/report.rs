@@ -1,29 +1,39 @@
 //! The result of an evaluation as text, CSV and JSON.
 
+use std::borrow::Cow;
+
 use hardnet_eval::ToolRecord;
 use hardnet_segmentation::{Confusion, Figures};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::data::{DataRecord, Images};
 use crate::failure::Result;
 use crate::model::WeightsOrigin;
 use crate::report::{self, Seconds};
 use crate::segmentation::{ProtocolRecord, SegmentationModel};
+use crate::shards::ShardRecord;
+
+/// The `task` of a result.
+pub(crate) const TASK: &str = "segmentation";
 
 /// Output of `hardnet eval --json` for segmentation networks. Field names are API.
-#[derive(Debug, Serialize)]
-pub(super) struct SegmentationReport {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SegmentationReport {
     schema_version: u32,
     pub(super) tool: ToolRecord,
-    pub(super) task: &'static str,
+    pub(crate) task: Cow<'static, str>,
     pub(super) model: String,
     pub(super) weights: WeightsOrigin,
-    pub(super) engine: &'static str,
+    pub(super) engine: Cow<'static, str>,
     pub(super) threads: usize,
     pub(super) workers: usize,
     pub(super) data: DataRecord,
+    /// Of a result of `--shard`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) shard: Option<ShardRecord>,
     pub(super) preprocessing: ProtocolRecord,
-    #[serde(flatten)]
+    // Found again from the confusion: JSON has no NaN.
+    #[serde(flatten, skip_deserializing)]
     pub(super) figures: Shares,
     /// Pixels that were counted.
     pub(super) pixels: u64,
@@ -31,19 +41,22 @@ pub(super) struct SegmentationReport {
     pub(super) correct: u64,
     pub(super) classes: Vec<ClassRow>,
     /// Pixels by true class (rows) and predicted class.
-    confusion: Vec<Vec<u64>>,
+    pub(crate) confusion: Vec<Vec<u64>>,
     /// Images that could not be read; no other number includes them.
-    pub(super) errors: usize,
-    pub(super) seconds: Seconds,
+    pub(crate) errors: usize,
+    pub(crate) seconds: Seconds,
     pub(super) images_per_second: Option<f64>,
     /// Whether the run was stopped before its last image.
-    pub(super) partial: bool,
+    pub(crate) partial: bool,
     #[serde(skip)]
     pub(super) done: usize,
+    /// Images of this process.
+    #[serde(skip)]
+    pub(super) own: usize,
 }
 
 /// Shares of 0 to 1; null where nothing was counted.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Shares {
     pub(super) mean_iou: f64,
     pub(super) pixel_accuracy: f64,
@@ -52,11 +65,13 @@ pub(super) struct Shares {
 }
 
 /// A class.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ClassRow {
     pub(super) class: usize,
     pub(super) name: String,
+    #[serde(skip_deserializing)]
     pub(super) iou: f64,
+    #[serde(skip_deserializing)]
     pub(super) accuracy: f64,
     /// Pixels of the class.
     pub(super) pixels: u64,
@@ -69,6 +84,8 @@ pub(super) struct Run {
     pub(super) workers: usize,
     pub(super) errors: usize,
     pub(super) done: usize,
+    pub(super) own: usize,
+    pub(super) shard: Option<ShardRecord>,
     pub(super) seconds: Seconds,
     pub(super) stopped: bool,
 }
@@ -100,44 +117,72 @@ impl<'a> ImageLine<'a> {
 impl SegmentationReport {
     pub(super) fn new(model: &SegmentationModel, images: &Images, confusion: &Confusion, run: Run) -> Self {
         let names = &model.segmenter.classes().names;
-        let figures = confusion.figures();
-        let (truth, predicted) = (confusion.true_pixels(), confusion.predicted_pixels());
         let row = |(class, name): (usize, &String)| ClassRow {
             class,
             name: name.clone(),
-            iou: figures.iou[class],
-            accuracy: figures.accuracy[class],
-            pixels: truth[class],
-            predicted: predicted[class],
+            iou: f64::NAN,
+            accuracy: f64::NAN,
+            pixels: 0,
+            predicted: 0,
         };
-        let read = run.done - run.errors;
-        Self {
+        let mut report = Self {
             schema_version: 1,
             tool: report::tool(),
-            task: "segmentation",
+            task: TASK.into(),
             model: model.name.clone(),
             weights: model.weights.clone(),
-            engine: model.segmenter.engine(),
+            engine: model.segmenter.engine().into(),
             threads: crate::knobs::threads(),
             workers: run.workers,
             data: images.data.clone(),
+            shard: run.shard,
             preprocessing: model.protocol_record(),
             classes: names.iter().enumerate().map(row).collect(),
-            figures: Shares {
-                mean_iou: figures.mean_iou,
-                pixel_accuracy: figures.pixel_accuracy,
-                mean_accuracy: figures.mean_accuracy,
-                frequency_weighted_iou: figures.frequency_weighted_iou,
-            },
-            pixels: confusion.total(),
-            correct: confusion.correct(),
-            confusion: confusion.rows().map(<[u64]>::to_vec).collect(),
-            errors: run.errors,
-            images_per_second: (run.seconds.total > 0.0).then(|| read as f64 / run.seconds.total),
-            seconds: run.seconds,
+            figures: Shares::default(),
+            pixels: 0,
+            correct: 0,
+            confusion: Vec::new(),
+            errors: 0,
+            images_per_second: None,
+            seconds: Seconds::default(),
             partial: run.stopped,
             done: run.done,
+            own: run.own,
+        };
+        report.count(confusion, (run.done - run.errors, run.errors), run.seconds);
+        report
+    }
+
+    /// The number of classes.
+    pub(crate) fn classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The number of pixels that were counted.
+    pub(crate) fn pixels(&self) -> u64 {
+        self.pixels
+    }
+
+    /// Sets all numbers to those of `confusion`, which was counted over so many images in `seconds`, apart from others
+    /// that could not be read.
+    pub(crate) fn count(&mut self, confusion: &Confusion, (images, errors): (usize, usize), seconds: Seconds) {
+        let figures = confusion.figures();
+        let (truth, predicted) = (confusion.true_pixels(), confusion.predicted_pixels());
+        for (class, row) in self.classes.iter_mut().enumerate().take(confusion.classes()) {
+            (row.iou, row.accuracy) = (figures.iou[class], figures.accuracy[class]);
+            (row.pixels, row.predicted) = (truth[class], predicted[class]);
         }
+        self.figures = Shares {
+            mean_iou: figures.mean_iou,
+            pixel_accuracy: figures.pixel_accuracy,
+            mean_accuracy: figures.mean_accuracy,
+            frequency_weighted_iou: figures.frequency_weighted_iou,
+        };
+        (self.pixels, self.correct) = (confusion.total(), confusion.correct());
+        self.confusion = confusion.rows().map(<[u64]>::to_vec).collect();
+        self.errors = errors;
+        self.images_per_second = (seconds.total > 0.0).then(|| images as f64 / seconds.total);
+        self.seconds = seconds;
     }
 
     /// The result as lines of text.
@@ -162,7 +207,7 @@ impl SegmentationReport {
             lines.push(format!("errors {} images could not be read and are not included above", self.errors));
         }
         if self.partial {
-            lines.push(format!("partial: stopped after {} of {} images", self.done, self.data.images));
+            lines.push(format!("partial: stopped after {} of {} images", self.done, self.own));
         }
         lines
     }

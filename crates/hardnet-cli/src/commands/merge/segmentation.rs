@@ -1,0 +1,107 @@
+//! Results of `eval --json` of segmentation networks.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use hardnet_segmentation::Confusion;
+use serde::Deserialize;
+
+use super::Merged;
+use super::check::{Part, in_order, is_whole, same};
+use crate::commands::eval::{SegmentationReport, TASK};
+use crate::failure::{Failure, Result};
+use crate::output::OutputFile;
+use crate::report::Seconds;
+
+/// The largest file that is read.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Fields that shards of one run may differ in: numbers, and those about the machine, which change none.
+const ASIDE: [&str; 15] = [
+    "threads",
+    "workers",
+    "shard",
+    "mean_iou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "frequency_weighted_iou",
+    "pixels",
+    "correct",
+    "classes",
+    "confusion",
+    "errors",
+    "seconds",
+    "images_per_second",
+    "partial",
+];
+
+/// Whether a file is such a result.
+pub(super) fn is_one(path: &Path) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Task {
+        task: String,
+    }
+    let bytes = super::read(path, MAX_BYTES)?;
+    Ok(serde_json::from_slice::<Task>(&bytes).is_ok_and(|found| found.task == TASK))
+}
+
+/// Merges the results of `shards` into the file `output`.
+pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Merged> {
+    let parts = in_order(shards.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?)?;
+    let first = &parts[0];
+    let mut report = first.content.clone();
+    let mut confusion = counts(first)?;
+    let (mut images, mut errors, mut seconds, mut pixels) = (0, 0, Seconds::default(), 0_u64);
+    for part in &parts {
+        let own = &part.content;
+        is_whole(part, own.partial)?;
+        same(first, part, (&first.content, own), &ASIDE)?;
+        let of_shard = counts(part)?;
+        let read = (part.record.end - part.record.first).checked_sub(own.errors);
+        let (Some(read), Some(sum)) = (read, pixels.checked_add(of_shard.total())) else {
+            return Err(wrong(part));
+        };
+        if part.record.index > 0 {
+            confusion.merge(&of_shard);
+        }
+        (images, errors, pixels) = (images + read, errors + own.errors, sum);
+        seconds.total += own.seconds.total;
+        seconds.loading += own.seconds.loading;
+        seconds.network += own.seconds.network;
+    }
+    report.shard = None;
+    report.count(&confusion, (images, errors), seconds);
+    let mut file = OutputFile::create(output, force)?;
+    file.append(&serde_json::to_vec_pretty(&report)?)?;
+    file.append(b"\n")?;
+    file.finish()?;
+    Ok(Merged { written: vec![output.into()], errors })
+}
+
+fn read(path: &Path) -> Result<Part<SegmentationReport>> {
+    let bytes = super::read(path, MAX_BYTES)?;
+    let report: SegmentationReport = serde_json::from_slice(&bytes)
+        .with_context(|| format!("`{}` is not a result of `eval --json` of a segmentation network", path.display()))?;
+    let Some(record) = report.shard.clone() else {
+        return Err(Failure::message(format!("`{}` is the result of a whole run, not of a shard", path.display()))
+            .hint("merge results of `hardnet eval --shard K/N --json`"));
+    };
+    Ok(Part::new(path, record, report))
+}
+
+fn wrong(part: &Part<SegmentationReport>) -> Failure {
+    Failure::message(format!("{} has counts that do not belong together", part.name()))
+}
+
+/// The confusion of a shard, whose sums are those that it gives.
+fn counts(part: &Part<SegmentationReport>) -> Result<Confusion> {
+    let report = &part.content;
+    let classes = report.classes();
+    let rows = &report.confusion;
+    let sum = rows.iter().flatten().try_fold(0_u64, |sum, pixels| sum.checked_add(*pixels));
+    let is_square = rows.len() == classes && rows.iter().all(|row| row.len() == classes);
+    Some(rows.concat())
+        .filter(|_| is_square && sum == Some(report.pixels()))
+        .and_then(|pixels| Confusion::from_pixels(classes, pixels))
+        .ok_or_else(|| wrong(part))
+}
