@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     bench, compare, completions, convert, embed, env, eval, export, info, inspect, list, merge, predict, quantize,
-    segment, trace, train,
+    segment, serve, trace, train,
 };
 
 /// Evaluate and run HarDNet image classifiers.
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Segment(Box<segment::SegmentArgs>),
     /// Turn images into vectors
     Embed(Box<embed::EmbedArgs>),
+    /// Answer over HTTP
+    Serve(Box<serve::ServeArgs>),
     /// Train a network
     Train(Box<train::TrainArgs>),
     /// Measure speed

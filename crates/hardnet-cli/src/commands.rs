@@ -17,6 +17,7 @@ pub(crate) mod merge;
 pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod segment;
+pub(crate) mod serve;
 pub(crate) mod trace;
 pub(crate) mod train;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: Arguments, printer: &Printer) -> Result<Exit> {
         Command::Merge(args) => merge::run(&args, printer),
         Command::Compare(args) => compare::run(&args, printer),
         Command::Segment(args) => segment::run(&args, printer),
+        Command::Serve(args) => serve::run(&args, printer),
         Command::Embed(args) => embed::run(&args, printer),
         Command::Train(args) => train::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),

@@ -318,6 +318,12 @@ impl OpenedModel {
         Self { activation_maps: wanted, ..self }
     }
 
+    /// Gives each image the same logits whatever else is in its batch.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_batch_invariant(self) -> Self {
+        Self { batch_invariant: true, ..self }
+    }
+
     /// Builds the classifier with preprocessing by `pipeline`, in batches of `batch` images.
     pub(crate) fn build(self, pipeline: &Pipeline, batch: usize, printer: &Printer) -> Result<Model> {
         let network = format!("{} with {} classes", name_of(self.config()), self.config().classes());

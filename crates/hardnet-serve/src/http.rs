@@ -15,6 +15,7 @@ mod request_images;
 mod response;
 mod router;
 mod server;
+mod whole_number;
 
 pub use log::{Log, RequestRecord};
 pub use server::{Server, ServerOptions};

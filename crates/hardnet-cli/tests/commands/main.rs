@@ -28,6 +28,7 @@ mod prefixes;
 mod quantize;
 mod readme;
 mod segment;
+mod serve;
 mod support;
 mod trace;
 mod train;

@@ -14,11 +14,11 @@ use hyper::header::HeaderValue;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::base64_text;
 use super::classify::answers;
 use super::error::{HttpError, Result};
 use super::request_images::from_json;
 use super::response::HttpResponse;
+use super::{base64_text, whole_number};
 use crate::batcher::Input;
 use crate::model::{Classes, Model};
 pub(crate) use outputs::Kind;
@@ -48,11 +48,14 @@ struct InferRequest {
 /// The parameters that are known, of requests, inputs and outputs; others are ignored.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Parameters {
+    #[serde(with = "whole_number", default)]
     binary_data_size: Option<u64>,
     binary_data: Option<bool>,
     binary_data_output: Option<bool>,
+    #[serde(with = "whole_number", default)]
     classification: Option<u64>,
     /// Microseconds.
+    #[serde(with = "whole_number", default)]
     timeout: Option<u64>,
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
 use super::error::{HttpError, Result};
-use super::{base64_text, multipart};
+use super::{base64_text, multipart, whole_number};
 
 /// The most images of a request, whatever the queue holds.
 const MAX_IMAGES: usize = 1024;
@@ -36,9 +36,11 @@ struct JsonBody {
     #[serde(default)]
     images: Strings,
     model: Option<String>,
+    #[serde(with = "whole_number", default)]
     topk: Option<u64>,
     #[serde(default)]
     logits: bool,
+    #[serde(with = "whole_number", default)]
     timeout_ms: Option<u64>,
 }
 

@@ -174,8 +174,10 @@ impl Router {
             Route::Live => response::json(&json!({ "live": true })),
             Route::Ready => self.readiness(self.ready()),
             Route::Server => response::json(&metadata::server()),
-            // Clients expect 503 of a model that is not ready, whether it is known or not.
-            Route::ModelReady(name) => self.readiness(self.model(&name).is_ok()),
+            Route::ModelReady(name) => match self.model(&name) {
+                Err(error) if error.status == StatusCode::NOT_FOUND => return Err(error),
+                model => self.readiness(model.is_ok()),
+            },
             Route::ModelMetadata(name) => {
                 let model = self.model(&name)?;
                 response::json(&metadata::model(&model, classes(&model)?))
