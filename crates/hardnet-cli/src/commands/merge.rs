@@ -28,8 +28,8 @@ const MAX_LINE_BYTES: u64 = 64 << 20;
 /// Make one result from the results of all shards, as one process would have written it.
 ///
 /// The shards are files of `eval --shard K/N --json`, `eval --predictions`, `predict --json`, `embed -o FILE.jsonl` or
-/// `embed -o FILE.npy`, or the lines of `segment`, all of one kind, in any order. Times are added up; everything else is
-/// what one process writes, byte for byte.
+/// `embed -o FILE.npy`, or the lines of `segment`, all of one kind, in any order. Times are added up; everything else
+/// is what one process writes, byte for byte.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -1,0 +1,9 @@
+//! `hardnet serve`: models over HTTP, with the feature `serve`.
+
+#[cfg(not(feature = "serve"))]
+#[path = "serve/not_built.rs"]
+mod server;
+#[cfg(feature = "serve")]
+mod server;
+
+pub(crate) use server::{ServeArgs, run};

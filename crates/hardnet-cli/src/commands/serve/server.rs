@@ -1,0 +1,252 @@
+//! A build with the feature `serve`.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use hardnet_classifier::EmbedOptions;
+use hardnet_serve::{BatcherOptions, Log, Model, RequestRecord, Server, ServerOptions, Workers};
+use hardnet_weights::WeightsSource;
+
+use crate::failure::{Exit, Failure, Result};
+use crate::format::at_least_one;
+use crate::interrupt::Interrupt;
+use crate::labels::classes;
+use crate::model::{EngineChoice, ModelArgs};
+use crate::pipeline::PipelineArgs;
+use crate::printer::Printer;
+
+/// Pause between two looks at whether the program is asked to stop.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Answer over HTTP: the Open Inference Protocol, and simpler ways to classify an image.
+///
+/// POST /classify takes an image, /v2/models/NAME/infer takes tensors or images, and /openapi.json lists all paths.
+/// Requests are computed in batches of what waits; an image's answer is that of `hardnet predict --batch-size 1`, bit
+/// for bit. The address is printed when the server listens; /v2/health/ready says when models are loaded. SIGTERM and
+/// Ctrl-C end it after what was accepted is answered.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hardnet serve --weights hardnet68.safetensors
+  hardnet serve hardnet39ds.fashion_mnist --listen 127.0.0.1:8000
+  hardnet serve large=hardnet85.safetensors small=hardnet39ds-int8.safetensors --listen 0.0.0.0:8000
+  curl --data-binary @photo.jpg -H 'content-type: image/jpeg' 'http://127.0.0.1:8000/classify?topk=3'")]
+pub(crate) struct ServeArgs {
+    /// Models: weights as of --weights, or NAME=WEIGHTS; the first answers requests that name none
+    #[arg(value_name = "[NAME=]WEIGHTS")]
+    models: Vec<NamedWeights>,
+    /// Address and port to listen on; port 0 is any free port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Answer POST /embed too, which holds the weights of each model twice
+    #[arg(long)]
+    embed: bool,
+    /// File with the names of the classes: one on each line in class order, or lines `name,index`
+    #[arg(long, value_name = "FILE")]
+    class_map: Option<PathBuf>,
+    /// Images of a model that are accepted and not answered yet; more are refused with status 429
+    #[arg(long, value_name = "N", default_value = "128", value_parser = at_least_one)]
+    queue: usize,
+    /// Images that are computed together at most [default: by measured throughput, 1 to 8]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one)]
+    batch_size: Option<usize>,
+    /// Threads that decode images [default: one for each processor]
+    #[arg(short = 'j', long, value_name = "N")]
+    workers: Option<usize>,
+    /// Seconds until a request is given up with status 503; clients may ask for less
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+    /// Bytes of a request's body
+    #[arg(long, value_name = "BYTES", default_value = "16777216", value_parser = at_least_one)]
+    max_body: usize,
+    /// Pixels of an image
+    #[arg(long, value_name = "PIXELS", default_value = "50000000")]
+    max_pixels: u64,
+    /// Open connections; more wait
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
+    max_connections: usize,
+    /// File with the key that requests must bring as `Authorization: Bearer KEY`, but for those of health
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    // The headings of these groups apply to all that follows, so they come last.
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+}
+
+/// Weights, and the name of their model.
+#[derive(Clone, Debug)]
+struct NamedWeights {
+    name: String,
+    source: WeightsSource,
+}
+
+impl std::str::FromStr for NamedWeights {
+    type Err = hardnet_weights::Error;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        // A path may hold an equals sign, after a folder.
+        match text.split_once('=').filter(|(name, _)| !name.is_empty() && !name.contains(['/', ':'])) {
+            Some((name, weights)) => Ok(Self { name: name.into(), source: weights.parse()? }),
+            None => Ok(Self::unnamed(text.parse()?)),
+        }
+    }
+}
+
+impl NamedWeights {
+    /// Names weights by their tag, the stem of their file or their repository.
+    fn unnamed(source: WeightsSource) -> Self {
+        let name = match &source {
+            WeightsSource::Path(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            WeightsSource::Tag(entry) => entry.tag.to_string(),
+            WeightsSource::Hub(file) => file.repository.rsplit('/').next().unwrap_or_default().to_owned(),
+            other => other.to_string(),
+        };
+        Self { name, source }
+    }
+}
+
+/// Parses a time in seconds.
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.001..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds, 0.001 to 86400".into())
+}
+
+pub(crate) fn run(args: &ServeArgs, printer: &Printer) -> Result<Exit> {
+    let models = args.models()?;
+    let interrupt = Interrupt::watch()?;
+    let server = args.start(&models, printer)?;
+    printer.line(format_args!("listening on http://{}", server.address()))?;
+    let workers = Arc::new(Workers::new(args.workers.unwrap_or_else(processors))?);
+    for NamedWeights { name, source } in models {
+        if interrupt.requested() {
+            break;
+        }
+        server.add(args.load(name, source, &workers, printer)?);
+    }
+    printer.note("ready");
+    while !interrupt.requested() {
+        std::thread::sleep(POLL);
+    }
+    printer.note("stopping: answering what is accepted");
+    server.stop();
+    Ok(Exit::Success)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl ServeArgs {
+    /// The models in their order.
+    fn models(&self) -> Result<Vec<NamedWeights>> {
+        let first = self.model.weights().cloned().map(NamedWeights::unnamed);
+        let models: Vec<NamedWeights> = first.into_iter().chain(self.models.iter().cloned()).collect();
+        if models.is_empty() {
+            return Err(Failure::message("no weights given")
+                .hint("pass weights, such as hardnet39ds.fashion_mnist, which is bundled, or a file"));
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = models.iter().find(|model| !names.insert(&model.name)) {
+            return Err(Failure::message(format!("two models are called `{}`", twice.name))
+                .hint("pass NAME=WEIGHTS to name them"));
+        }
+        if self.model.engine() == Some(EngineChoice::Candle) {
+            return Err(Failure::message("the server computes on the native engine").hint("drop --engine candle"));
+        }
+        Ok(models)
+    }
+
+    fn start(&self, models: &[NamedWeights], printer: &Printer) -> Result<Server> {
+        let mut options = ServerOptions::default()
+            .max_body(self.max_body)
+            .max_connections(self.max_connections)
+            .timeout(self.timeout);
+        if let Some(path) = &self.api_key_file {
+            options = options.api_key(read_key(path)?);
+        }
+        let names = models.iter().map(|model| model.name.as_str());
+        let log: Arc<dyn Log> = Arc::new(JsonLines { shown: printer.shows_progress() });
+        Server::start(self.listen, names, &options, log).map_err(|error| {
+            Failure::from(anyhow::Error::from(error).context(format!("cannot listen on `{}`", self.listen)))
+        })
+    }
+
+    /// Loads a model and warms it up.
+    fn load(&self, name: String, source: WeightsSource, workers: &Arc<Workers>, printer: &Printer) -> Result<Model> {
+        let args = self.model.with_weights(source);
+        let opened = args.open(printer)?.with_batch_invariant();
+        let names = classes(opened.config().classes(), opened.labels(), self.class_map.as_deref())?.names;
+        let pipeline = self.pipeline.resolve(Some(opened.config()), opened.pipeline(), printer)?;
+        let mut batches = BatcherOptions::default().capacity(self.queue).max_pixels(self.max_pixels);
+        batches.batch_size = self.batch_size;
+        let planned = self.batch_size.unwrap_or(batches.max_batch_size);
+        let classifier = opened.with_labels(names).build(&pipeline, planned, printer)?.classifier;
+        let mut model = Model::new(&name).classifier(classifier, workers, &batches)?;
+        if self.embed {
+            let opened = args.open(printer)?.with_batch_invariant();
+            let embedder = opened.embedder(&pipeline, planned, &EmbedOptions::default(), printer)?.embedder;
+            model = model.embedder(embedder, workers, &batches)?;
+        }
+        printer.note(format_args!("model {name}: loaded and warmed up"));
+        Ok(model)
+    }
+}
+
+/// The key in a file, without the line's end.
+fn read_key(path: &PathBuf) -> Result<String> {
+    let failed = |error| anyhow::Error::from(error).context(format!("cannot read `{}`", path.display()));
+    let key = std::fs::read_to_string(path).map_err(failed)?;
+    match key.trim() {
+        "" => Err(Failure::message(format!("`{}` is empty, expected a key", path.display()))),
+        key => Ok(key.to_owned()),
+    }
+}
+
+/// A line of JSON on standard error for each request.
+struct JsonLines {
+    shown: bool,
+}
+
+impl Log for JsonLines {
+    fn request(&self, record: &RequestRecord<'_>) {
+        if !self.shown {
+            return;
+        }
+        if let Ok(mut line) = serde_json::to_string(record) {
+            line.push('\n');
+            // A closed standard error does not end the server.
+            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_named_by_their_weights_unless_a_name_is_given() {
+        let name = |text: &str| text.parse::<NamedWeights>().unwrap().name;
+        assert_eq!(name("folder/hardnet68.safetensors"), "hardnet68");
+        assert_eq!(name("large=folder/hardnet68.safetensors"), "large");
+        assert_eq!(name("a=b/c.pth"), "a");
+        assert_eq!(name("./a=b.pth"), "a=b");
+        assert_eq!(name("hardnet39ds.fashion_mnist"), "hardnet39ds.fashion_mnist");
+        assert_eq!(name("hf://owner/name"), "name");
+    }
+
+    #[test]
+    fn a_timeout_is_a_number_of_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["0", "-1", "x", "inf", "nan", "1e9"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `hardnet serve`.
+
+use crate::support::Folder;
+
+#[cfg(not(feature = "serve"))]
+#[test]
+fn serve_says_how_to_build_it_where_it_is_not_part_of_the_build() {
+    let folder = Folder::new();
+    for arguments in ["serve", "serve --weights a.safetensors", "serve a.pth b=c.pth --listen 0.0.0.0:80"] {
+        folder.run(arguments).exits(2).says("this build has no server").says("--features serve");
+    }
+}
+
+#[cfg(all(unix, feature = "serve"))]
+mod built {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpStream;
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use serde_json::Value;
+
+    use super::Folder;
+    use crate::support::picture_png;
+
+    const DEMO: &str = "hardnet39ds.fashion_mnist";
+
+    /// A server that is killed when a test fails.
+    struct Served {
+        child: Child,
+        address: String,
+    }
+
+    impl Drop for Served {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    impl Served {
+        fn start(folder: &Folder, arguments: &str) -> Self {
+            let mut command = folder.command(&format!("serve --listen 127.0.0.1:0 {arguments}"));
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            let address = line.trim_end().strip_prefix("listening on http://").expect(&line).to_owned();
+            let served = Self { child, address };
+            let start = Instant::now();
+            while served.send("GET", "/v2/health/ready", "", b"").0 != 200 {
+                assert!(start.elapsed() < Duration::from_secs(120), "the server becomes ready");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            served
+        }
+
+        fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+            let mut stream = TcpStream::connect(&self.address).unwrap();
+            let length = body.len();
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
+            );
+            stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+            let mut response = String::new();
+            stream.read_to_string(&mut response).unwrap();
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
+            (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        }
+
+        /// Sends SIGTERM. Returns the exit code and standard error.
+        fn terminate(mut self) -> (Option<i32>, String) {
+            let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+            assert!(killed.success());
+            let mut stderr = String::new();
+            self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+            (self.child.wait().unwrap().code(), stderr)
+        }
+    }
+
+    #[test]
+    fn an_answer_is_that_of_predict_and_sigterm_ends_the_server() {
+        let folder = Folder::new();
+        folder.write("a.png", picture_png());
+        folder.write("key", "secret\n");
+        let served = Served::start(&folder, &format!("{DEMO} int8={DEMO} --embed --api-key-file key"));
+        assert_eq!(served.send("GET", "/v2", "", b"").0, 401);
+        let headers = "authorization: Bearer secret\r\ncontent-type: image/png\r\n";
+        let (status, body) = served.send("POST", "/classify?logits=true", headers, &picture_png());
+        assert_eq!(status, 200, "{body}");
+        let found: Value = serde_json::from_str(&body).unwrap();
+        let predicted = folder.run(&format!("predict --weights {DEMO} --batch-size 1 --logits a.png")).exits(0);
+        let expected = &predicted.json_lines()[0];
+        assert_eq!(found["model"], DEMO);
+        assert_eq!(found["images"][0]["logits"], expected["logits"]);
+        assert_eq!(found["images"][0]["top"], expected["top"]);
+        assert_eq!(served.send("POST", "/embed?model=int8", headers, &picture_png()).0, 200);
+        let (code, stderr) = served.terminate();
+        assert_eq!(code, Some(0), "{stderr}");
+        let lines: Vec<Value> = stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert!(lines.iter().any(|line| line["path"] == "/classify" && line["status"] == 200), "{stderr}");
+    }
+
+    #[test]
+    fn wrong_arguments_are_told_before_anything_is_loaded() {
+        let folder = Folder::new();
+        folder.run("serve").exits(2).says("no weights given").says("hint: pass weights");
+        folder.run("serve a/x.pth b/x.pth").exits(2).says("two models are called `x`").says("NAME=WEIGHTS");
+        folder.run(&format!("serve {DEMO} --engine candle")).exits(2).says("native engine");
+        folder.run(&format!("serve {DEMO} --api-key-file none")).exits(2).says("cannot read `none`");
+        folder.run(&format!("serve {DEMO} --listen 192.0.2.1:1")).exits(2).says("cannot listen on `192.0.2.1:1`");
+    }
+}

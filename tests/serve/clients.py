@@ -1,0 +1,149 @@
+"""Programs that others wrote, as clients of a server that runs.
+
+    python -m venv venv && venv/bin/pip install -r tests/serve/requirements.txt
+    hardnet serve hardnet39ds.fashion_mnist --embed --listen 127.0.0.1:8000
+    venv/bin/python tests/serve/clients.py 127.0.0.1:8000 IMAGE...
+
+Triton's client, KServe's and curl must get the same logits, bit for bit, and schemathesis finds nothing in requests that
+it makes from the OpenAPI document. Without curl, that part is left out.
+"""
+
+import asyncio
+import base64
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+
+MODEL = "hardnet39ds.fashion_mnist"
+
+
+def plain(address, image):
+    """The logits by `POST /classify`."""
+    request = urllib.request.Request(
+        f"http://{address}/classify?logits=true&topk=3", image, {"content-type": "image/png"}
+    )
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)["images"][0]
+
+
+def with_triton(address, images, expected):
+    import tritonclient.http as triton
+
+    client = triton.InferenceServerClient(address)
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(MODEL)
+    assert client.get_server_metadata()["name"] == "hardnet"
+    metadata = client.get_model_metadata(MODEL)
+    assert metadata["name"] == MODEL and client.get_model_config(MODEL)["name"] == MODEL
+    assert client.get_model_repository_index()[0]["state"] == "READY"
+    logits = np.array([found["logits"] for found in expected], np.float32)
+
+    files = triton.InferInput("input", [len(images)], "BYTES")
+    files.set_data_from_numpy(np.array(images, dtype=np.object_))
+    found = client.infer(MODEL, [files], request_id="7")
+    assert found.get_response()["id"] == "7"
+    assert np.array_equal(found.as_numpy("logits"), logits)
+    for binary in (True, False):
+        outputs = [triton.InferRequestedOutput("logits", binary_data=binary)]
+        assert np.array_equal(client.infer(MODEL, [files], outputs=outputs).as_numpy("logits"), logits)
+    outputs = [triton.InferRequestedOutput("probabilities", class_count=3)]
+    classes = client.infer(MODEL, [files], outputs=outputs).as_numpy("probabilities")
+    for row, image in zip(classes, expected):
+        for text, top in zip(row, image["top"]):
+            value, index, name = text.decode().split(":")
+            assert (int(index), name) == (top["index"], top["name"])
+            assert abs(float(value) - top["probability"]) < 1e-6
+
+    shape = metadata["inputs"][0]["shape"]
+    tensor = np.random.default_rng(0).standard_normal([2, *shape[1:]], np.float32)
+    results = []
+    for binary in (True, False):
+        data = triton.InferInput("input", tensor.shape, "FP32")
+        data.set_data_from_numpy(tensor, binary_data=binary)
+        results.append(client.infer(MODEL, [data]).as_numpy("logits"))
+    assert np.array_equal(*results)
+    asynchronous = [client.async_infer(MODEL, [data]) for _ in range(4)]
+    assert all(np.array_equal(one.get_result().as_numpy("logits"), results[0]) for one in asynchronous)
+    for change in ({"name": "none"}, {"shape": [1, 2]}, {"compression": "gzip"}):
+        data = triton.InferInput(change.get("name", "input"), change.get("shape", tensor.shape), "FP32")
+        data.set_data_from_numpy(np.zeros(change.get("shape", tensor.shape), np.float32))
+        try:
+            client.infer(MODEL, [data], request_compression_algorithm=change.get("compression"))
+            raise AssertionError(f"{change} is refused")
+        except triton.InferenceServerException as error:
+            print("  refused:", error)
+
+
+def with_kserve(address, images, expected):
+    from kserve import InferInput, InferRequest, InferenceRESTClient, RESTConfig
+
+    async def run():
+        client = InferenceRESTClient(RESTConfig(protocol="v2"))
+        base = f"http://{address}"
+        assert await client.is_server_live(base) and await client.is_server_ready(base)
+        assert await client.is_model_ready(base, MODEL)
+        assert not await client.is_model_ready(base, "none")
+        for image, found in zip(images, expected):
+            text = base64.b64encode(image).decode()
+            data = InferInput("input", [1], "BYTES", [text])
+            response = await client.infer(base, InferRequest(MODEL, [data]), model_name=MODEL)
+            outputs = {output.name: output.as_numpy() for output in response.outputs}
+            assert np.array_equal(outputs["logits"][0], np.array(found["logits"], np.float32))
+        for binary in (True, False):
+            tensor = np.zeros((1, 3, *shape_of(address)), np.float32)
+            data = InferInput("input", list(tensor.shape), "FP32")
+            data.set_data_from_numpy(tensor, binary_data=binary)
+            response = await client.infer(base, InferRequest(MODEL, [data]), model_name=MODEL)
+            assert response.outputs[0].as_numpy().shape == (1, 10)
+
+    asyncio.run(run())
+
+
+def shape_of(address):
+    with urllib.request.urlopen(f"http://{address}/v2/models/{MODEL}") as response:
+        return json.load(response)["inputs"][0]["shape"][2:]
+
+
+def with_curl(address, path, expected):
+    url = f"http://{address}/classify?logits=true&topk=3"
+    for arguments in (
+        ["--data-binary", f"@{path}", "-H", "content-type: image/png"],
+        ["--data-binary", f"@{path}"],
+        ["-F", f"image=@{path}"],
+        ["-T", str(path), "-X", "POST"],
+        ["-F", f"image=@{path}", "-H", "Expect: 100-continue"],
+    ):
+        text = subprocess.run(["curl", "-sS", *arguments, url], check=True, capture_output=True).stdout
+        assert json.loads(text)["images"][0] == expected, (arguments, text)
+
+
+def with_schemathesis(address):
+    program = Path(sys.executable).with_name("schemathesis")
+    settings = Path(__file__).with_name("schemathesis.toml")
+    options = ["--max-examples", "30", "--seed", "1", "--generation-database", "none"]
+    document = f"http://{address}/openapi.json"
+    subprocess.run([program, "--config-file", settings, "run", document, *options], check=True)
+
+
+def main():
+    address, *paths = sys.argv[1:]
+    images = [Path(path).read_bytes() for path in paths]
+    expected = [plain(address, image) for image in images]
+    for name, run in (
+        ("tritonclient", lambda: with_triton(address, images, expected)),
+        ("kserve", lambda: with_kserve(address, images, expected)),
+        ("curl", lambda: [with_curl(address, *one) for one in zip(paths, expected)]),
+        ("schemathesis", lambda: with_schemathesis(address)),
+    ):
+        if name == "curl" and not shutil.which("curl"):
+            continue
+        run()
+        print(name, "agrees")
+
+
+if __name__ == "__main__":
+    main()
