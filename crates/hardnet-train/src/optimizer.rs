@@ -37,6 +37,11 @@ impl Sgd {
         Ok(Self { momentum, nesterov, parameters })
     }
 
+    /// The parameters.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Var> {
+        self.parameters.iter().map(|parameter| &parameter.value)
+    }
+
     /// The momentum buffers in the order of the parameters: the state of the optimizer.
     pub fn momentum_buffers(&self) -> impl Iterator<Item = &Var> {
         self.parameters.iter().map(|parameter| &parameter.momentum_buffer)

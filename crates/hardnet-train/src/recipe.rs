@@ -53,6 +53,10 @@ pub struct Recipe {
     /// How the images of an epoch are drawn.
     #[serde(default)]
     pub sampler: Sampler,
+    /// Number of equal parts of a batch that are computed one by one, each with batch statistics of its own. Their
+    /// gradients, weighted by images, are added up in a fixed order; running statistics move by the mean of the parts.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub virtual_shards: usize,
     /// Loss and augmentation of a segmentation network, in place of those above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segmentation: Option<SegmentationRecipe>,
@@ -109,6 +113,7 @@ impl Recipe {
             augmentation: Augmentation::imagenet(),
             class_weights: None,
             sampler: Sampler::Shuffled,
+            virtual_shards: 1,
             segmentation: None,
         }
     }
@@ -230,6 +235,12 @@ impl Recipe {
         self
     }
 
+    /// Sets the number of virtual shards of a batch.
+    pub fn virtual_shards(mut self, virtual_shards: usize) -> Self {
+        self.virtual_shards = virtual_shards;
+        self
+    }
+
     /// Sets loss and augmentation of a segmentation network.
     pub fn segmentation(mut self, segmentation: Option<SegmentationRecipe>) -> Self {
         self.segmentation = segmentation;
@@ -251,6 +262,10 @@ impl Recipe {
             self.batch_size > 1,
             "a whole number from 2, as batch statistics need two images",
         )?;
+        let shards = self.virtual_shards;
+        check("virtual_shards", shards, shards > 0, "a whole number from 1")?;
+        let is_even = self.batch_size.is_multiple_of(shards) && self.batch_size / shards > 1;
+        check("virtual_shards", shards, is_even, "a divisor of the batch size that leaves two images or more to each")?;
         check("learning_rate", self.learning_rate, is_positive(self.learning_rate), "a number above 0")?;
         check("momentum", self.momentum, is_fraction(self.momentum), "0 or more and less than 1")?;
         check("nesterov", self.nesterov, !self.nesterov || self.momentum > 0.0, "false without momentum")?;
@@ -290,6 +305,7 @@ impl Recipe {
         check("sampler", "balanced", !both, "shuffled with balanced class weights, which would count twice")?;
         if let Some(SegmentationRecipe { loss, augmentation }) = &self.segmentation {
             check("class_weights", "set", self.class_weights.is_none(), "none for a segmentation network")?;
+            check("virtual_shards", shards, shards == 1, "1 for a segmentation network")?;
             check("sampler", "balanced", self.sampler == Sampler::Shuffled, "shuffled for a segmentation network")?;
             check(
                 "label_smoothing",
@@ -322,6 +338,14 @@ impl FromStr for Recipe {
     }
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
 fn check(field: &'static str, found: impl ToString, is_valid: bool, expected: &'static str) -> Result<()> {
     if is_valid { Ok(()) } else { Err(Error::Recipe { field, found: found.to_string(), expected }) }
 }
@@ -337,6 +361,7 @@ mod tests {
             recipe.validate().unwrap();
             let json = serde_json::to_string(&recipe).unwrap();
             assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe, "{json}");
+            assert!(!json.contains("virtual_shards"), "an earlier version cannot read {json}");
         }
         assert!(matches!("other".parse::<Recipe>(), Err(Error::UnknownRecipe(_))));
     }
@@ -344,7 +369,7 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named() {
         type Change = fn(&mut Recipe);
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 14] = [
             ("`epochs` is 0, expected a whole number from 1", |r| r.epochs = 0),
             ("`batch_size` is 1, expected a whole number from 2, as batch statistics need two images", |r| {
                 r.batch_size = 1
@@ -360,6 +385,18 @@ mod tests {
             ("`segmentation.loss.least` is 0, expected a whole number from 1", |r| {
                 *r = Recipe::fchardnet();
                 r.segmentation.as_mut().unwrap().loss = Loss::Bootstrapped { least: 0, threshold: 0.3 };
+            }),
+            ("`virtual_shards` is 0, expected a whole number from 1", |r| r.virtual_shards = 0),
+            (
+                "`virtual_shards` is 3, expected a divisor of the batch size that leaves two images or more to each",
+                |r| r.virtual_shards = 3,
+            ),
+            (
+                "`virtual_shards` is 256, expected a divisor of the batch size that leaves two images or more to each",
+                |r| r.virtual_shards = 256,
+            ),
+            ("`virtual_shards` is 2, expected 1 for a segmentation network", |r| {
+                *r = Recipe::fchardnet().virtual_shards(2);
             }),
             ("`sampler` is balanced, expected shuffled for a segmentation network", |r| {
                 *r = Recipe::fchardnet().sampler(Sampler::Balanced);

@@ -5,6 +5,7 @@ mod frozen;
 mod masked;
 mod source;
 mod step;
+mod virtual_shards;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -194,17 +195,25 @@ impl Trainer {
 
     /// Runs the remaining steps of the current epoch.
     fn steps(&mut self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<ControlFlow<()>> {
-        let (epoch, size) = (self.state.epochs(), self.job.recipe.batch_size);
-        let images = images_of_an_epoch(self.job.image_count(), size);
+        let (epoch, size, shards) = (self.state.epochs(), self.job.recipe.batch_size, self.job.recipe.virtual_shards);
+        let images = images_of_an_epoch(self.job.image_count(), size / shards);
         let batches = images.div_ceil(size);
-        let source = self.source(epoch, images)?;
+        let mut source = self.source(epoch, images)?;
         let (began, before, seconds) = (Instant::now(), self.state.totals.images, self.state.totals.seconds);
-        for batch in source {
-            self.report(&batch, observe);
+        loop {
+            let step: Vec<Batched> = source.by_ref().take(shards).collect();
+            if step.is_empty() {
+                break;
+            }
+            step.iter().for_each(|batch| self.report(batch, observe));
             let learning_rate = self.learning_rate(epoch, self.state.batch, batches);
-            let batch_loss = match &batch {
-                Batched::Labeled(batch) => self.step(batch, learning_rate)?,
-                Batched::Masked(crops) => self.masked_step(crops, learning_rate)?,
+            let batch_loss = match &step[..] {
+                [Batched::Masked(crops)] => self.masked_step(crops, learning_rate)?,
+                [Batched::Labeled(batch)] if shards == 1 => self.step(batch, learning_rate)?,
+                step => {
+                    let shards: Vec<_> = step.iter().filter_map(Batched::labeled).collect();
+                    self.sharded_step(&shards, learning_rate)?
+                }
             };
             self.state.batch += 1;
             let elapsed = began.elapsed().as_secs_f64();
@@ -350,9 +359,10 @@ impl Observer for Events<'_> {
     }
 }
 
-/// Number of images of an epoch. An image that would be a batch of its own, which has no statistics, is left out.
-fn images_of_an_epoch(samples: usize, batch_size: usize) -> usize {
-    if samples % batch_size == 1 { samples - 1 } else { samples }
+/// Number of images of an epoch in batches, or virtual shards, of `size`. An image that would be one of its own, which
+/// has no statistics, is left out.
+fn images_of_an_epoch(samples: usize, size: usize) -> usize {
+    if samples % size == 1 { samples - 1 } else { samples }
 }
 
 /// Rounds to nine significant digits.

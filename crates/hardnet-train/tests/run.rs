@@ -1,5 +1,8 @@
 //! Runs of a small network on a few small images.
 
+#[path = "run/virtual_shards.rs"]
+mod virtual_shards;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;

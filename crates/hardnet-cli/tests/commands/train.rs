@@ -477,3 +477,22 @@ fn an_interrupt_saves_and_is_resumed() {
     run.exits(130).says("stopped; resume with: hardnet train --resume run");
     folder.run("train --resume run --stop-after 1 --threads 1").says("resumed after");
 }
+
+/// The number of virtual shards is stored with the run, and its sums do not depend on where the run was interrupted.
+#[test]
+fn a_batch_is_divided_into_virtual_shards() {
+    let folder = ready();
+    let train = format!("{TRAIN} --virtual-shards 3");
+    folder.run(&train).exits(0).says("3 virtual shards");
+    let halves = train.replace("-o run", "-o halves");
+    folder.run(&format!("{halves} --stop-after 1")).exits(0);
+    folder.run("train --resume halves --threads 2 -j 0").exits(0).says("3 virtual shards");
+    folder.run(&TRAIN.replace("-o run", "-o plain")).exits(0);
+    let run = bytes(&folder, "run/last.safetensors");
+    assert!(run == bytes(&folder, "halves/last.safetensors"));
+    assert!(run != bytes(&folder, "plain/last.safetensors"));
+    folder
+        .run(&train.replace("-o run", "-o other").replace("shards 3", "shards 4"))
+        .exits(2)
+        .says("`virtual_shards` is 4, expected a divisor of the batch size that leaves two images or more to each");
+}

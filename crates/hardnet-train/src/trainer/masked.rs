@@ -58,7 +58,7 @@ impl Trainer {
         let (width, height) = recipe.augmentation.crop;
         let (classes, pixels) = (self.job.metadata.config.classes(), width * height);
         let images = Tensor::from_slice(&crops.images, (crops.count, 3, height, width), &self.job.device)?;
-        let logits = self.network.forward_train(&images, self.dropout_seed())?;
+        let logits = self.network.forward_train(&images, self.dropout_seed(0))?;
         let values = logits.flatten_all()?.to_vec1::<f32>()?;
         let mut gradient = vec![0.0; values.len()];
         let loss = recipe.loss.compute_batch(classes, pixels, &values, &crops.truth, &mut gradient)?;

@@ -12,10 +12,20 @@ use crate::evaluate::label;
 use crate::event::Event;
 use crate::segmentation::{CropLoader, CropOptions, Crops};
 
-/// A batch of a classifier's images, or of crops with masks.
+/// A batch of a classifier's images or one of its virtual shards, or a batch of crops with masks.
 pub(super) enum Batched {
     Labeled(Batch),
     Masked(Crops),
+}
+
+impl Batched {
+    /// The images with labels, if it has them.
+    pub(super) fn labeled(&self) -> Option<&Batch> {
+        match self {
+            Self::Labeled(batch) => Some(batch),
+            Self::Masked(_) => None,
+        }
+    }
 }
 
 /// The loader of these batches.
@@ -55,8 +65,12 @@ impl Trainer {
             let options = CropOptions { augmentation, workers: job.workers, batch_size: size, isa: job.isa, cores };
             return Ok(Source::Masked(CropLoader::new(data, pass, options)));
         }
-        let options =
-            LoaderOptions::default().workers(job.workers).batch_size(size).prefetch(2 * size).isa(job.isa).cores(cores);
+        let options = LoaderOptions::default()
+            .workers(job.workers)
+            .batch_size(size / job.recipe.virtual_shards)
+            .prefetch(2 * size)
+            .isa(job.isa)
+            .cores(cores);
         let loader = Loader::training(Arc::clone(&job.training), job.pipeline.clone(), pass, options)?;
         Ok(Source::Labeled(loader))
     }

@@ -10,22 +10,39 @@ use crate::evaluate::label;
 use crate::loss::{cross_entropy, weighted_cross_entropy};
 use crate::optimizer::clip_factor;
 
+/// Gradients of the mean loss of some images.
+pub(super) struct Gradients {
+    pub(super) gradients: GradStore,
+    pub(super) loss: f32,
+    /// Images whose label has the largest logit.
+    pub(super) correct: usize,
+}
+
 impl Trainer {
     /// Runs a step with the images of `batch` and returns their mean loss.
     ///
     /// A batch with fewer than two readable images is skipped, because it has no statistics.
     pub(super) fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<f32> {
+        let Some(found) = self.gradients(batch, self.dropout_seed(0))? else { return Ok(0.0) };
+        self.update(&found.gradients, learning_rate)?;
+        self.state.totals.add(found.loss, found.correct, batch.samples.len());
+        self.state.steps += 1;
+        Ok(found.loss)
+    }
+
+    /// The gradients of the mean loss of the images of `batch`; none with fewer than two images. Updates the running
+    /// statistics.
+    pub(super) fn gradients(&mut self, batch: &Batch, dropout_seed: u64) -> Result<Option<Gradients>> {
         let count = batch.samples.len();
         if count < 2 {
-            return Ok(0.0);
+            return Ok(None);
         }
         let cores = self.cores.clone();
         let _permit = cores.acquire(if self.job.device.is_cpu() { self.job.threads } else { 1 });
-        let labels: Vec<u32> =
-            batch.samples.iter().map(|&index| label(&self.job.training[index])).collect::<Result<_>>()?;
+        let labels = self.labels(batch)?;
         let targets = Tensor::from_slice(&labels, count, &self.job.device)?;
 
-        let logits = self.logits(batch, self.dropout_seed())?;
+        let logits = self.logits(batch, dropout_seed)?;
         let smoothing = self.job.recipe.label_smoothing;
         let loss = match &self.class_weights {
             Some(weights) => weighted_cross_entropy(&logits, &targets, weights, smoothing)?,
@@ -33,17 +50,19 @@ impl Trainer {
         };
         let value = self.finite(loss.to_scalar::<f32>()?)?;
         let gradients = loss.backward()?;
-        self.update(&gradients, learning_rate)?;
         let logits = logits.to_vec2::<f32>()?;
         let correct = logits.iter().zip(&labels).filter(|(logits, label)| is_correct(logits, **label)).count();
-        self.state.totals.add(value, correct, count);
-        self.state.steps += 1;
-        Ok(value)
+        Ok(Some(Gradients { gradients, loss: value, correct }))
     }
 
-    /// The seed of dropout in the current step.
-    pub(super) fn dropout_seed(&self) -> u64 {
-        let position = [self.state.epochs(), self.state.batch as u32];
+    /// The labels of the images of a batch.
+    pub(super) fn labels(&self, batch: &Batch) -> Result<Vec<u32>> {
+        batch.samples.iter().map(|&index| label(&self.job.training[index])).collect()
+    }
+
+    /// The seed of dropout in the current step, for one of its virtual shards.
+    pub(super) fn dropout_seed(&self, shard: usize) -> u64 {
+        let position = [self.state.epochs(), (self.state.batch * self.job.recipe.virtual_shards + shard) as u32];
         let mut random = RandomStream::new(self.job.seed, Purpose::Dropout, position);
         u64::from(random.bits()) << 32 | u64::from(random.bits())
     }

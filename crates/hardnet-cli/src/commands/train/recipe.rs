@@ -24,6 +24,10 @@ pub(crate) struct RecipeArgs {
     /// Batch size
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     batch_size: Option<usize>,
+    /// Divide each batch into N equal parts, computed one by one, with batch statistics of their own; the weights change
+    /// once per batch [default: 1]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    virtual_shards: Option<usize>,
     /// Learning rate
     #[arg(long, visible_alias = "learning-rate", value_name = "RATE")]
     lr: Option<f64>,
@@ -159,6 +163,7 @@ impl RecipeArgs {
         set(&mut recipe.augmentation.flip, self.flip);
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
         recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        recipe.virtual_shards = self.virtual_shards.unwrap_or(recipe.virtual_shards);
         // Without momentum, Nesterov momentum is off unless it is requested.
         recipe.nesterov = self.nesterov.unwrap_or(recipe.nesterov && recipe.momentum > 0.0);
         recipe.clip_norm = self.clip_norm.or(recipe.clip_norm);

@@ -121,7 +121,10 @@ impl Settings {
             DecayedParams::Weights => " on weights",
             _ => " on all parameters",
         };
-        let mut more = String::new();
+        let mut more = match self.recipe.virtual_shards {
+            1 => String::new(),
+            shards => format!(", {shards} virtual shards"),
+        };
         for (name, value) in [
             ("label smoothing", Some(self.recipe.label_smoothing).filter(|&share| share > 0.0)),
             ("gradients clipped to", self.recipe.clip_norm),
