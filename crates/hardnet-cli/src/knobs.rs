@@ -56,7 +56,7 @@ pub(crate) fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().chain(LAUNCHER_VARIABLES).copied()
 }
 
-/// The value of a variable of a launcher, for `--shard auto`.
+/// The value of a variable of a launcher.
 pub(crate) fn launcher_variable(name: &str) -> Option<String> {
     debug_assert!(LAUNCHER_VARIABLES.iter().any(|(known, _)| *known == name), "`{name}` is listed");
     std::env::var(name).ok()

@@ -3,6 +3,7 @@
 mod balance;
 mod class_weights;
 mod data;
+mod launched;
 mod masks;
 mod recipe;
 mod settings;
@@ -157,6 +158,7 @@ impl StartArgs {
 }
 
 pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
+    launched::expect_one_process(crate::knobs::launcher_variable)?;
     let (device, device_choice) = args.device.open()?;
     let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (settings, images, folder, weights) = match &args.resume {

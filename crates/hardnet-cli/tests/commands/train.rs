@@ -496,3 +496,15 @@ fn a_batch_is_divided_into_virtual_shards() {
         .exits(2)
         .says("`virtual_shards` is 4, expected a divisor of the batch size that leaves two images or more to each");
 }
+
+/// Several processes of `mpirun` would write the same network to one folder.
+#[test]
+fn one_of_several_processes_does_not_train() {
+    let folder = ready();
+    let mut command = folder.command(TRAIN);
+    let run = Run::from(command.env("PMI_RANK", "0").env("PMI_SIZE", "2").output().unwrap());
+    run.exits(2)
+        .says("training runs in one process, and this is process 0 of 2 that were started together (mpich)")
+        .says("start `hardnet train` once");
+    assert!(!folder.path("run").exists());
+}
