@@ -451,6 +451,24 @@ def main():
     for name, content in archives.items():
         store("tar_index", name, content)
 
+    regular, link = tarfile.REGTYPE, tarfile.SYMTYPE
+    pair = [("a.jpg", regular, b"A"), ("a.cls", regular, b"3")]
+    streamed = {
+        "pairs": [*pair, ("a.json", regular, b"{}"), ("b.cls", regular, b" 999\n"), ("b.PNG", regular, b"BB")],
+        "folders": [("x.y/a.jpg", regular, b"A"), ("x.y/a.cls", regular, b"0"), ("x.y", tarfile.DIRTYPE, b"")],
+        "long_name": [("f" * 150 + ".jpeg", regular, b"A"), ("f" * 150 + ".cls", regular, b"1")],
+        "several": [*pair, ("a.png", regular, b"B"), ("a.cls", regular, b"4")],
+        "halves": [("a.jpg", regular, b"A"), ("b.cls", regular, b"1"), *pair],
+        "not_classes": [("a.jpg", regular, b"A"), ("a.cls", regular, b"cat"), ("b.jpg", regular, b"B"),
+                        ("b.cls", regular, b"1000")],
+        "link": [("a.jpg", link, b""), ("a.cls", regular, b"3")],
+    }
+    for name, entries in streamed.items():
+        store("webdataset", name, archive(tarfile.GNU_FORMAT, entries))
+    whole = archive(tarfile.GNU_FORMAT, streamed["pairs"])
+    store("webdataset", "cut", whole[: 7 * 512 + 9])
+    store("webdataset", "compressed", gzip.compress(whole, mtime=0))
+
     # Name, offset, length and kind of the two images of `ustar`.
     images = '["a.jpg",512,1,null],["val/c.JPEG",1536,2,null]'
     indices = {

@@ -4,6 +4,8 @@
 //! replays the stored inputs in every test run. Each function says whether the bytes were accepted, and panics if a
 //! promise of the libraries is broken. `docs/fuzzing.md` tells how to run them.
 
+mod webdataset;
+
 use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
@@ -22,6 +24,8 @@ use hardnet_params::{
 };
 use hardnet_segmentation::{IGNORED, LabelTable, MaskReader, Palette, list_pairs};
 use tempfile::TempDir;
+
+pub use webdataset::webdataset;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.
 const CLASSES: usize = 1000;

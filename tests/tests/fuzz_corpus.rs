@@ -75,6 +75,11 @@ fn tar_index() {
 }
 
 #[test]
+fn webdataset() {
+    replay("webdataset", targets::webdataset, 6);
+}
+
+#[test]
 fn index_cache() {
     replay("index_cache", targets::index_cache, 6);
 }
