@@ -24,8 +24,8 @@ pub(crate) struct RecipeArgs {
     /// Batch size
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     batch_size: Option<usize>,
-    /// Divide each batch into N equal parts, computed one by one, with batch statistics of their own; the weights change
-    /// once per batch [default: 1]
+    /// Divide each batch into N equal parts, computed one by one, with batch statistics of their own; weights still
+    /// change once per batch [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     virtual_shards: Option<usize>,
     /// Learning rate
