@@ -208,6 +208,22 @@ fn what_is_not_one_run_is_refused() {
         refused("r0.json other.json r2.json", &format!("error: `other.json`, shard 1/3, {field}"));
         refused("p0.jsonl q1.jsonl p2.jsonl", "error: `q1.jsonl`, shard 1/3, ");
     };
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, old) in [("r1.json", "old.json"), ("p1.jsonl", "old.jsonl")] {
+        let own = read(&folder, file);
+        let other = ["\"version\": ", "\"version\":"].iter().fold(own.clone(), |text, field| {
+            text.replace(&format!("{field}\"{version}\""), &format!("{field}\"0.0.9\""))
+        });
+        assert_ne!(other, own);
+        folder.write(old, other);
+        let (first, last) = (file.replace('1', "0"), file.replace('1', "2"));
+        refused(
+            &format!("{first} {old} {last}"),
+            &format!(
+                "`{old}`, shard 1/3, differs from `{first}` in `tool.version`: \"0.0.9\" instead of \"{version}\""
+            ),
+        );
+    }
     differs("--img-size 16", "differs from `r0.json` in `pipeline.crop`: 16 instead of 24");
     differs("--exif apply", "differs from `r0.json` in `exif`: \"apply\" instead of \"ignore\"");
     differs("--engine candle", "differs from `r0.json` in `engine`");

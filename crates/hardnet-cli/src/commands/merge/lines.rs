@@ -43,8 +43,9 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     for part in &parts {
         let End { end, .. } = &part.content;
         is_whole(part, end.partial)?;
-        let run = |end: &LastLine| (end.run.clone(), end.settings.clone());
-        same(&parts[0], part, (&run(&parts[0].content.end), &run(end)), &[])?;
+        let first = &parts[0].content.end;
+        same(&parts[0], part, (&first.run, &end.run), &[])?;
+        same(&parts[0], part, (&first.settings, &end.settings), &[])?;
         copy(part, &parts, keys.as_mut(), &mut writer)?;
         errors += end.errors;
     }
