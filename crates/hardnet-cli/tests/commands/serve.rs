@@ -88,7 +88,8 @@ mod built {
         let (status, body) = served.send("POST", "/classify?logits=true", headers, &picture_png());
         assert_eq!(status, 200, "{body}");
         let found: Value = serde_json::from_str(&body).unwrap();
-        let predicted = folder.run(&format!("predict --weights {DEMO} --batch-size 1 --logits a.png")).exits(0);
+        let predicted =
+            folder.run(&format!("predict --weights {DEMO} --batch-size 1 --batch-invariant --logits a.png")).exits(0);
         let expected = &predicted.json_lines()[0];
         assert_eq!(found["model"], DEMO);
         assert_eq!(found["images"][0]["logits"], expected["logits"]);
