@@ -27,8 +27,8 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// POST /classify takes an image, /v2/models/NAME/infer takes tensors or images, and /openapi.json lists all paths.
 /// Requests are computed in batches of what waits; an image's answer is that of `hardnet predict --batch-size 1
-/// --batch-invariant`, bit for bit. The address is printed when the server listens; /v2/health/ready says when models are loaded. SIGTERM and
-/// Ctrl-C end it after what was accepted is answered.
+/// --batch-invariant`, bit for bit. The address is printed when the server listens; /v2/health/ready says when models
+/// are loaded. SIGTERM and Ctrl-C end it after what was accepted is answered.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
