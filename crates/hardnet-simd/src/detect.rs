@@ -30,6 +30,10 @@ pub enum Isa {
     NeonDotprod(NeonDotprod),
     /// NEON and dot products of unsigned and signed bytes.
     NeonI8mm(NeonI8mm),
+    /// 128-bit vectors of WebAssembly.
+    Simd128(Simd128),
+    /// The same and relaxed vector instructions, on a machine that computes multiply-add with one rounding.
+    RelaxedSimd(RelaxedSimd),
 }
 
 /// Proof that the processor has AVX2 and FMA.
@@ -141,6 +145,39 @@ impl NeonI8mm {
     }
 }
 
+/// Proof that the module was compiled for 128-bit vectors of WebAssembly: one that was is refused where there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Simd128(());
+
+impl Simd128 {
+    /// The token, if the module was compiled for vectors.
+    pub fn detect() -> Option<Self> {
+        cfg!(all(target_arch = "wasm32", target_feature = "simd128")).then_some(Self(()))
+    }
+}
+
+/// Proof that the module was compiled for relaxed vector instructions of WebAssembly, and that the multiply-add of this
+/// machine rounds once. The standard leaves that open, but not to change while a module runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelaxedSimd(Simd128);
+
+impl RelaxedSimd {
+    /// The token, if the module was compiled for the instructions and multiply-add rounds once.
+    pub fn detect() -> Option<Self> {
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+        if crate::arch::wasm32::madd_rounds_once() {
+            return Simd128::detect().map(Self);
+        }
+        None
+    }
+}
+
+impl From<RelaxedSimd> for Simd128 {
+    fn from(RelaxedSimd(simd128): RelaxedSimd) -> Self {
+        simd128
+    }
+}
+
 impl From<NeonDotprod> for Neon {
     fn from(NeonDotprod(neon): NeonDotprod) -> Self {
         neon
@@ -191,6 +228,8 @@ impl Isa {
             Neon::detect().map(Isa::Neon),
             NeonDotprod::detect().map(Isa::NeonDotprod),
             NeonI8mm::detect().map(Isa::NeonI8mm),
+            Simd128::detect().map(Isa::Simd128),
+            RelaxedSimd::detect().map(Isa::RelaxedSimd),
         ];
         sets.into_iter().flatten().collect()
     }
@@ -203,6 +242,8 @@ impl Isa {
             Avx2::detect().map(Isa::Avx2),
             Avx512::detect().map(Isa::Avx512),
             Neon::detect().map(Isa::Neon),
+            Simd128::detect().map(Isa::Simd128),
+            RelaxedSimd::detect().map(Isa::RelaxedSimd),
         ];
         sets.into_iter().flatten().collect()
     }
@@ -215,10 +256,10 @@ impl Isa {
     /// The token of AVX2 where the set includes it, for loops that have no wider form.
     pub fn avx2(self) -> Option<Avx2> {
         match self {
-            Isa::Portable | Isa::Neon(_) | Isa::NeonDotprod(_) | Isa::NeonI8mm(_) => None,
             Isa::Avx2(token) => Some(token),
             Isa::AvxVnni(token) => Some(token.into()),
             Isa::Avx512(_) | Isa::Avx512Vnni(_) => self.avx512().map(Avx2::from),
+            _ => None,
         }
     }
 
@@ -241,9 +282,18 @@ impl Isa {
         }
     }
 
+    /// The token of 128-bit vectors of WebAssembly where the set includes them.
+    pub fn simd128(self) -> Option<Simd128> {
+        match self {
+            Isa::Simd128(token) => Some(token),
+            Isa::RelaxedSimd(token) => Some(token.into()),
+            _ => None,
+        }
+    }
+
     /// Whether kernels of f32 add a product to a sum with one rounding. All sets that do agree to the last bit.
     pub fn is_fused(self) -> bool {
-        self.avx2().is_some() || self.neon().is_some()
+        self.avx2().is_some() || self.neon().is_some() || matches!(self, Isa::RelaxedSimd(_))
     }
 
     /// The set that the environment variable [`ISA_ENV_VAR`] names, [`best`](Isa::best) if it is unset or empty.
@@ -260,7 +310,7 @@ impl Isa {
     }
 
     /// Name of the set, which [`FromStr`] reads: `portable`, `avx2`, `avxvnni`, `avx512`, `avx512vnni`, `neon`,
-    /// `neondotprod` or `neoni8mm`.
+    /// `neondotprod`, `neoni8mm`, `simd128` or `relaxedsimd`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
@@ -271,6 +321,8 @@ impl Isa {
             Isa::Neon(_) => "neon",
             Isa::NeonDotprod(_) => "neondotprod",
             Isa::NeonI8mm(_) => "neoni8mm",
+            Isa::Simd128(_) => "simd128",
+            Isa::RelaxedSimd(_) => "relaxedsimd",
         }
     }
 }

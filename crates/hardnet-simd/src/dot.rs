@@ -3,6 +3,8 @@
 
 use crate::arch::portable::Portable;
 use crate::detect::Isa;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use crate::detect::Simd128;
 #[cfg(target_arch = "x86_64")]
 use crate::detect::{Avx2, Avx512Vnni, AvxVnni};
 #[cfg(target_arch = "aarch64")]
@@ -155,6 +157,10 @@ pub fn dispatch_dot<K: DotKernel>(isa: Isa, kernel: K) -> K::Output {
         Isa::NeonDotprod(token) => NeonDotprod::call(token, kernel),
         #[cfg(target_arch = "aarch64")]
         Isa::NeonI8mm(token) => NeonI8mm::call(token, kernel),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::Simd128(token) => <Simd128 as Dot>::call(token, kernel),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::RelaxedSimd(token) => <Simd128 as Dot>::call(token.into(), kernel),
         _ => Dot::call(Portable, kernel),
     }
 }

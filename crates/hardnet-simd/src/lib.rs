@@ -46,7 +46,9 @@ mod words;
 pub use arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub use arch::x86_64::Avx512Wide;
-pub use detect::{Avx2, Avx512, Avx512Vnni, AvxVnni, ISA_ENV_VAR, Isa, Neon, NeonDotprod, NeonI8mm, Unavailable};
+pub use detect::{
+    Avx2, Avx512, Avx512Vnni, AvxVnni, ISA_ENV_VAR, Isa, Neon, NeonDotprod, NeonI8mm, RelaxedSimd, Simd128, Unavailable,
+};
 pub use dot::{BYTE_LANES, Dot, DotKernel, dispatch_dot};
 pub use vector::{Kernel, LANES, Simd, dispatch, widest_blocks};
 pub use words::{Words, WordsKernel, dispatch_words};

@@ -5,6 +5,10 @@ use crate::arch::portable::Portable;
 use crate::detect::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::detect::Neon;
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+use crate::detect::RelaxedSimd;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use crate::detect::Simd128;
 #[cfg(target_arch = "x86_64")]
 use crate::detect::{Avx2, Avx512};
 
@@ -182,6 +186,14 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "aarch64")]
     if let Some(token) = isa.neon() {
         return Neon::call(token, kernel);
+    }
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    if let Isa::RelaxedSimd(token) = isa {
+        return RelaxedSimd::call(token, kernel);
+    }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if let Some(token) = isa.simd128() {
+        return Simd128::call(token, kernel);
     }
     let _ = isa;
     Portable.call(kernel)

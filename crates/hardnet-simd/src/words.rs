@@ -5,6 +5,8 @@ use crate::arch::portable::Portable;
 use crate::detect::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::detect::Neon;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use crate::detect::Simd128;
 #[cfg(target_arch = "x86_64")]
 use crate::detect::{Avx2, Avx512Vnni};
 use crate::dot::Dot;
@@ -106,7 +108,8 @@ pub trait WordsKernel {
 /// The inverse of 9 modulo 2^32.
 pub(crate) const NINTH: i32 = 0x38E3_8E39;
 
-/// Runs `kernel` on AVX-512 VNNI, AVX2 or NEON where `isa` includes it, on portable vectors elsewhere.
+/// Runs `kernel` on AVX-512 VNNI, AVX2, NEON or 128-bit vectors of WebAssembly where `isa` includes them, on portable
+/// vectors elsewhere.
 pub fn dispatch_words<K: WordsKernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     if let Isa::Avx512Vnni(token) = isa {
@@ -119,6 +122,10 @@ pub fn dispatch_words<K: WordsKernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "aarch64")]
     if let Some(token) = isa.neon() {
         return Neon::call_words(token, kernel);
+    }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if let Some(token) = isa.simd128() {
+        return Simd128::call_words(token, kernel);
     }
     let _ = isa;
     Portable.call_words(kernel)

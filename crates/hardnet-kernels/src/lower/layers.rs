@@ -7,8 +7,8 @@ use crate::map::{FeatureMap, Shape};
 use crate::ops::depthwise;
 
 /// Values of a map at most: far from overflow of an address with any halo, in the transform domain, and in the bytes of
-/// a batch of some thousand images.
-const MAX_VALUES: usize = isize::MAX as usize >> 16;
+/// a batch of some thousand images; of some dozen where addresses have 32 bits.
+const MAX_VALUES: usize = isize::MAX as usize >> if usize::BITS < 64 { 8 } else { 16 };
 
 /// The image, the first map of every network.
 pub(crate) const IMAGE: usize = 0;
