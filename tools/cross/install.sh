@@ -2,11 +2,12 @@
 # Installs what builds for other processors and systems into a folder of its own, on Debian 12 for x86-64: the system
 # stays as it is, and no root is needed. Prints the folder.
 #
-#   tools/cross/install.sh [std-source] [mca]
+#   tools/cross/install.sh [std-source] [mca] [wasm]
 #
 # Always: a Rust compiler with the standard library of 64-bit ARM, which are one version by construction (Debian's
 # compiler for its browsers), a linker, the C library of ARM, and an emulator. With `std-source`: the source of the
-# standard library, to check for targets that have no package of it. With `mca`: LLVM's machine code analyzer.
+# standard library, to check for targets that have no package of it. With `mca`: LLVM's machine code analyzer. With
+# `wasm`: LLVM's linker, which links WebAssembly, and that source.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 home=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")/tools/cross
@@ -42,7 +43,8 @@ for part in "$@"; do
   case $part in
     std-source) packages+=(rust-web-src) ;;
     mca) packages+=(LLVM) ;;
-    *) fail "knows no part $part: std-source, mca" ;;
+    wasm) packages+=(rust-web-src LLD) ;;
+    *) fail "does not know part $part, expected std-source, mca or wasm" ;;
   esac
 done
 
@@ -68,7 +70,7 @@ unpack() { # PACKAGE...
 
 depends() { apt-cache depends "$1" | sed -n "s/^  Depends: \($2\)\$/\1/p" | head -1; }
 
-for package in "${packages[@]}"; do [ "$package" = LLVM ] || listed+=("$package"); done
+for package in "${packages[@]}"; do [[ $package = LL[VD]* ]] || listed+=("$package"); done
 unpack "${listed[@]}"
 # The compiler's libraries, and the version of LLVM that they were built with.
 if [ ! -e "$home/packages/compiler" ]; then
@@ -83,6 +85,12 @@ if [[ " ${packages[*]} " == *" LLVM "* ]]; then
   ln -sf "llvm-mca-$version" "$home/root/usr/bin/llvm-mca"
 fi
 
+if [[ " ${packages[*]} " == *" LLD "* ]]; then
+  version=$(sed 's/llvm//' "$home/packages/compiler")
+  unpack "lld-$version"
+  ln -sf "wasm-ld-$version" "$home/root/usr/bin/wasm-ld"
+fi
+
 tool() { # NAME COMMAND: a script that runs a program of the folder with the folder's libraries
   printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "'$home/root/usr/lib/x86_64-linux-gnu'" "$2" >"$home/$1"
   chmod +x "$home/$1"
@@ -94,6 +102,7 @@ tool cc "'$usr/bin/aarch64-linux-gnu-gcc-12' '-B$usr/lib/gcc-cross/aarch64-linux
 -isystem '$usr/aarch64-linux-gnu/include'"
 tool ar "'$usr/bin/aarch64-linux-gnu-ar'"
 tool mca "'$usr/bin/llvm-mca'"
+tool wasm-ld "'$usr/bin/wasm-ld'"
 tool emulate "'$usr/bin/qemu-aarch64-static' -L '$usr/aarch64-linux-gnu'"
 
 cat >"$home/env" <<END

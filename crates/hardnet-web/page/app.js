@@ -1,0 +1,145 @@
+// The page: files in, classes and pictures out.
+
+import { WorkerClassifier } from "./classifier.js";
+
+const TOP = 5;
+const WEIGHTS = /\.(pth|pt|pkl|tar|pdparams|safetensors|onnx)$/i;
+const DEMO = "hardnet39ds.safetensors";
+
+const at = (id) => document.getElementById(id);
+const classifier = new WorkerClassifier();
+let isOpen = false;
+/** The image file, the classes found in it, and the class whose map is shown. */
+let shown = { file: undefined, top: [], index: undefined };
+let pictureUrl;
+/** Requests are answered one after the other. */
+let last = Promise.resolve();
+
+function inTurn(work) {
+  last = last.then(work).catch((error) => {
+    at("status").textContent = "";
+    at("error").textContent = error.message;
+  });
+  return last;
+}
+
+function tell(text) {
+  at("error").textContent = "";
+  at("status").textContent = text;
+}
+
+const seconds = (milliseconds) =>
+  milliseconds < 1000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+
+async function bytesOf(file) {
+  return new Uint8Array(await file.arrayBuffer());
+}
+
+async function openWeights(name, bytes) {
+  tell(`Reading ${name}`);
+  isOpen = false;
+  at("network").textContent = "None";
+  const { result: network, milliseconds } = await classifier.open(name, bytes);
+  isOpen = true;
+  at("network").textContent =
+    `${name}: ${network.model}, ${network.classes} classes, ${network.size}x${network.size} pixels, ` +
+    `${network.precision} (${network.isa})`;
+  tell(`Weights are ready after ${seconds(milliseconds)}`);
+  if (shown.file) await classify(shown.file);
+}
+
+async function openDemo() {
+  const response = await fetch(DEMO);
+  if (!response.ok) throw new Error(`the demonstration's weights cannot be fetched: status ${response.status}`);
+  await openWeights(DEMO, new Uint8Array(await response.arrayBuffer()));
+}
+
+function showPicture(blob, text) {
+  URL.revokeObjectURL(pictureUrl);
+  pictureUrl = URL.createObjectURL(blob);
+  const picture = at("picture");
+  picture.src = pictureUrl;
+  picture.alt = text;
+  picture.hidden = false;
+  at("hint").hidden = true;
+}
+
+async function classify(file) {
+  if (!isOpen) await openDemo();
+  tell(`Computing ${file.name}`);
+  at("classes").replaceChildren();
+  at("map").disabled = true;
+  const { result, milliseconds } = await classifier.classify(await bytesOf(file), TOP);
+  shown = { file, top: result.top, index: result.top[0].index };
+  at("map").disabled = false;
+  at("classes").replaceChildren(...result.top.map(row));
+  const losses = (result.warnings ?? []).map((warning) => `; ${warning}`).join("");
+  tell(`${file.name}, ${result.width}x${result.height} pixels, in ${seconds(milliseconds)}${losses}`);
+  await showImage();
+}
+
+/** A class, which shows its map when it is pressed. */
+function row({ index, name, probability }) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.style.setProperty("--share", `${100 * probability}%`);
+  button.setAttribute("aria-pressed", String(index === shown.index));
+  for (const text of [name, `${(100 * probability).toFixed(1)} %`]) {
+    const part = document.createElement("span");
+    part.textContent = text;
+    button.append(part, " ");
+  }
+  button.onclick = () => {
+    shown.index = index;
+    at("map").checked = true;
+    for (const other of at("classes").querySelectorAll("button")) {
+      other.setAttribute("aria-pressed", String(other === button));
+    }
+    inTurn(showImage);
+  };
+  item.append(button);
+  return item;
+}
+
+async function showImage() {
+  const { file, top, index } = shown;
+  if (!file) return;
+  if (!at("map").checked) {
+    showPicture(file, file.name);
+    return;
+  }
+  const { result } = await classifier.activationMap(index);
+  const name = top.find((found) => found.index === index)?.name ?? index;
+  showPicture(new Blob([result], { type: "image/png" }), `${file.name} with the activation map of ${name}`);
+}
+
+function take(files) {
+  for (const file of files) {
+    if (WEIGHTS.test(file.name)) inTurn(async () => openWeights(file.name, await bytesOf(file)));
+    else inTurn(() => classify(file));
+  }
+}
+
+for (const input of [at("weights"), at("image")]) {
+  input.onchange = () => {
+    const files = [...input.files];
+    // The same file can be chosen again.
+    input.value = "";
+    if (input === at("weights")) files.forEach((file) => inTurn(async () => openWeights(file.name, await bytesOf(file))));
+    else files.forEach((file) => inTurn(() => classify(file)));
+  };
+}
+at("demo").onclick = () => inTurn(openDemo);
+at("map").onchange = () => inTurn(showImage);
+addEventListener("paste", (event) => take(event.clipboardData.files));
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  at("drop").classList.add("over");
+});
+addEventListener("dragleave", () => at("drop").classList.remove("over"));
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  at("drop").classList.remove("over");
+  take(event.dataTransfer.files);
+});
