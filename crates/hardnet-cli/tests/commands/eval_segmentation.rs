@@ -4,6 +4,7 @@ use hardnet_data::encode_png;
 use hardnet_segmentation::{Confusion, Mask, Segmenter, cityscapes, scenes};
 use serde_json::Value;
 
+use super::merge::{read, save};
 use super::segment::{draw_scenes, scenes_weights};
 use super::support::Folder;
 
@@ -84,6 +85,14 @@ fn cityscapes_folders_are_found_with_label_ids_and_train_ids() {
     assert!(rows.iter().flatten().all(|pixels| pixels % 2 == 0));
     assert_eq!((report["data"]["split"].as_str(), report["data"]["images"].as_u64()), (Some("val"), Some(2)));
     assert_eq!(report["preprocessing"]["name"], Value::Null, "the size is another");
+    for index in 0..2 {
+        let run = folder.run(&format!("{run} --shard {index}/2")).exits(0);
+        assert_ne!(run.json()["confusion"], report["confusion"]);
+        save(&folder, &run, &format!("r{index}.json"));
+    }
+    folder.run("merge r0.json r1.json -o merged.json").exits(0);
+    let merged: Value = serde_json::from_str(&read(&folder, "merged.json")).unwrap();
+    assert_eq!((&merged["confusion"], &merged["mean_iou"]), (&report["confusion"], &report["mean_iou"]));
     folder.run(&format!("{run} --split train")).exits(2);
     folder.run("eval --weights city.safetensors --data-dir .").exits(2).says("does not have the folders `leftImg8bit`");
     scenes_weights(&folder);
