@@ -11,7 +11,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         return Ok(Some(whole));
     }
     let value = number.as_f64().unwrap_or(f64::NAN);
-    // What is larger than any number of 64 bits becomes the largest.
+    // A number that does not fit 64 bits becomes the largest that does.
     if value >= 0.0 && value.fract() == 0.0 {
         return Ok(Some(value as u64));
     }

@@ -110,7 +110,7 @@ fn a_resumed_run_with_virtual_shards_is_the_same_to_the_last_bit() {
     }
 }
 
-/// What runs without the setting compute is not changed by naming its default; other numbers are other runs.
+/// One virtual shard is the default and gives the same run; another number gives another run.
 #[test]
 fn the_number_of_virtual_shards_is_a_part_of_the_recipe() {
     let figures = |shards: Option<usize>| {

@@ -45,7 +45,7 @@ impl Images {
         self.samples = self.samples[range].to_vec();
     }
 
-    /// What a shard says of itself, and whose images are some of these.
+    /// Describes `shard`, a part of all images that were found.
     pub(super) fn record(&self, shard: Shard, settings: ShardSettings, printer: &Printer) -> ShardRecord {
         let names = (0..self.files.len()).map(|index| self.files.name(index).to_owned());
         let record = ShardRecord::of_names(shard, names, settings);
