@@ -7,6 +7,7 @@
 
 mod average;
 mod balance;
+mod communicator;
 mod curves;
 mod error;
 mod evaluate;
@@ -29,6 +30,7 @@ mod weights;
 
 pub use average::WeightAverage;
 pub use balance::{ClassWeights, Sampler, class_counts, uneven};
+pub use communicator::{CommunicationError, Communicator, InProcess, in_process};
 pub use curves::plot_curves;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, Validation};
