@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::communicator::CommunicationError;
+
 /// Result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -154,6 +156,15 @@ pub enum Error {
     NoSharedParameters {
         /// The weights file.
         path: PathBuf,
+    },
+    /// Another rank of the run failed, or cannot be reached.
+    #[error(transparent)]
+    Communication(#[from] CommunicationError),
+    /// A rank would not train the same network on the same images in the same way.
+    #[error("this rank and rank 0 have different {what}")]
+    OtherRun {
+        /// What differs.
+        what: &'static str,
     },
     /// An error of Candle.
     #[error(transparent)]

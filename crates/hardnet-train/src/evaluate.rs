@@ -14,7 +14,7 @@ use crate::metrics::{ValidationMetrics, rounded};
 use crate::weights::Weights;
 
 /// Images computed together.
-const BATCH: usize = 8;
+pub(crate) const BATCH: usize = 8;
 
 /// A validation set and how it is evaluated.
 #[derive(Clone, Debug)]

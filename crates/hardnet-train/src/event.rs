@@ -2,6 +2,7 @@
 
 use hardnet_data::{DecodeWarning, Sample, SampleError};
 use hardnet_segmentation::LoadError;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::{BatchMetrics, EpochMetrics};
 use crate::stall::Stall;
@@ -18,12 +19,24 @@ pub enum Event<'a> {
     Unusable(&'a LoadError),
     /// An image was decoded with a loss.
     Warning(&'a Sample, &'a DecodeWarning),
+    /// An image that another rank reads could not be read and is left out, or was decoded with a loss.
+    Elsewhere(&'a RemoteReport),
     /// Number of validated images, and number of validation images.
     Validated(usize, usize),
     /// An epoch is finished and saved.
     Epoch(&'a EpochMetrics),
     /// The loss did not move in the epoch that was just finished.
     Stalled(&'a Stall),
+}
+
+/// What another rank says of one of its images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RemoteReport {
+    /// What was wrong with the image, with its causes.
+    pub message: String,
+    /// Whether the image is left out.
+    pub is_failure: bool,
 }
 
 /// How a run ended.

@@ -4,6 +4,9 @@
 //! [`Recipe::notebook`] and, for segmentation, [`Recipe::fchardnet`] are the published ones. A [`Job`] adds network,
 //! images and device. A [`Trainer`] runs it epoch by epoch and saves its state in a [`RunFolder`], from which it
 //! resumes bit for bit, no matter where it was stopped. Progress is reported as [`Event`]s; the crate prints nothing.
+//!
+//! Several processes train one network with [`Trainer::over`] and [`Follower`]s, which exchange messages by a
+//! [`Communicator`].
 
 mod average;
 mod balance;
@@ -19,6 +22,7 @@ mod job;
 mod loss;
 mod metrics;
 mod optimizer;
+mod ranks;
 mod recipe;
 mod schedule;
 mod segmentation;
@@ -34,7 +38,7 @@ pub use communicator::{CommunicationError, Communicator, InProcess, in_process};
 pub use curves::plot_curves;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, Validation};
-pub use event::{Event, Outcome};
+pub use event::{Event, Outcome, RemoteReport};
 pub use folder::{RunFile, RunFolder};
 pub use image_list::{ImageDigests, ImageListDigest};
 pub use job::Job;
@@ -46,5 +50,5 @@ pub use schedule::{LrDecay, LrInterval, Schedule, Warmup};
 pub use segmentation::SegmentationData;
 pub use stall::Stall;
 pub use state::RunState;
-pub use trainer::Trainer;
+pub use trainer::{Follower, Trainer};
 pub use weights::Weights;

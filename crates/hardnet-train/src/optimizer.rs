@@ -3,7 +3,7 @@
 //! Oracle: `torch.optim.SGD` and `torch.nn.utils.clip_grad_norm_`, held by `tests/oracle.rs`.
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Result, Var};
+use candle_core::{DType, Result, Tensor, Var};
 
 use crate::update::{Factors, blend};
 
@@ -53,14 +53,7 @@ impl Sgd {
     ///
     /// Errors of Candle.
     pub fn gradient_norm(&self, gradients: &GradStore) -> Result<f64> {
-        let mut sum = 0.0;
-        for parameter in &self.parameters {
-            if let Some(gradient) = gradients.get(&parameter.value) {
-                let square = gradient.sqr()?.sum_all()?.to_dtype(DType::F64)?;
-                sum += square.to_scalar::<f64>()?;
-            }
-        }
-        Ok(sum.sqrt())
+        Self::norm_of(&self.of_parameters(gradients))
     }
 
     /// Updates every parameter that has a gradient. `rate` is the learning rate, `scale` multiplies the gradients.
@@ -69,9 +62,29 @@ impl Sgd {
     ///
     /// Errors of Candle.
     pub fn step(&mut self, gradients: &GradStore, rate: f64, scale: f64) -> Result<()> {
+        self.apply(&self.of_parameters(gradients), rate, scale)
+    }
+
+    /// The gradients of the parameters, in their order.
+    pub(crate) fn of_parameters(&self, gradients: &GradStore) -> Vec<Option<Tensor>> {
+        self.values().map(|var| gradients.get(var).map(Tensor::detach)).collect()
+    }
+
+    /// The Euclidean norm of gradients.
+    pub(crate) fn norm_of(gradients: &[Option<Tensor>]) -> Result<f64> {
+        let mut sum = 0.0;
+        for gradient in gradients.iter().flatten() {
+            let square = gradient.sqr()?.sum_all()?.to_dtype(DType::F64)?;
+            sum += square.to_scalar::<f64>()?;
+        }
+        Ok(sum.sqrt())
+    }
+
+    /// Updates every parameter that has a gradient; these are in the order of the parameters.
+    pub(crate) fn apply(&mut self, gradients: &[Option<Tensor>], rate: f64, scale: f64) -> Result<()> {
         let momentum = self.momentum;
-        for Parameter { value, decay, momentum_buffer } in &self.parameters {
-            let Some(gradient) = gradients.get(value) else { continue };
+        for (Parameter { value, decay, momentum_buffer }, gradient) in self.parameters.iter().zip(gradients) {
+            let Some(gradient) = gradient else { continue };
             let update = Factors { keep: momentum, target: 0.0, first: scale, second: *decay };
             blend(momentum_buffer, update, gradient, value)?;
             let step = if self.nesterov {

@@ -1,10 +1,14 @@
 //! The training loop.
 
+mod encoding;
 mod files;
 mod frozen;
+mod joint;
 mod masked;
 mod source;
 mod step;
+mod tree;
+mod validation;
 mod virtual_shards;
 
 use std::ops::ControlFlow;
@@ -12,8 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Tensor, Var};
-use hardnet_data::{CoreBudget, Sample, SampleError};
-use hardnet_eval::{BatchDone, Observer};
+use hardnet_data::CoreBudget;
 use hardnet_model::HarDNet;
 
 use crate::average::WeightAverage;
@@ -23,20 +26,24 @@ use crate::evaluate::label;
 use crate::event::{Event, Outcome};
 use crate::folder::RunFolder;
 use crate::job::Job;
-use crate::metrics::{BatchMetrics, EpochMetrics, SegmentationMetrics, ValidationMetrics, rounded};
+use crate::metrics::{BatchMetrics, EpochMetrics, rounded};
 use crate::optimizer::Sgd;
+use crate::ranks::Ranks;
 use crate::recipe::DecayedParams;
 use crate::stall::{Stall, chance};
 use crate::state::{self, RunState};
 use crate::weights::Weights;
 use frozen::Frozen;
-use source::Batched;
+pub use joint::Follower;
+use source::{Batched, Told};
+use validation::Validated;
 
 /// Runs a job and saves its state in a folder.
 #[derive(Debug)]
 pub struct Trainer {
     job: Job,
-    folder: RunFolder,
+    /// None on ranks other than 0.
+    folder: Option<RunFolder>,
     network: HarDNet,
     weights: Weights,
     average: Option<WeightAverage>,
@@ -49,6 +56,9 @@ pub struct Trainer {
     chance: f64,
     state: RunState,
     cores: Arc<CoreBudget>,
+    ranks: Ranks,
+    /// Whether the observer of this rank, which is not rank 0, wants to stop.
+    asks_to_stop: bool,
 }
 
 impl Trainer {
@@ -58,7 +68,7 @@ impl Trainer {
     ///
     /// [`Error::Recipe`] and others for an invalid job, [`Error::Io`] if the folder cannot be written to.
     pub fn start(job: Job, weights: Weights, folder: RunFolder) -> Result<Self> {
-        let mut trainer = Self::new(job, weights, folder)?;
+        let mut trainer = Self::new(job, weights, Some(folder))?;
         trainer.state.images = Some(trainer.save_image_lists()?);
         trainer.save_state()?;
         Ok(trainer)
@@ -75,8 +85,8 @@ impl Trainer {
     /// difference if the images are not the same.
     pub fn resume(job: Job, folder: RunFolder) -> Result<Self> {
         let weights = Weights::random(&job.metadata.config, job.seed, &job.device)?;
-        let mut trainer = Self::new(job, weights, folder)?;
-        let mut state = state::load(&trainer.folder, &trainer.tensors())?;
+        let mut trainer = Self::new(job, weights, Some(folder))?;
+        let mut state = state::load(trainer.folder(), &trainer.tensors())?;
         match &state.images {
             Some(images) => trainer.check_image_lists(images)?,
             // Runs of version 0.1 have counts only.
@@ -92,7 +102,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    fn new(job: Job, weights: Weights, folder: RunFolder) -> Result<Self> {
+    fn new(job: Job, weights: Weights, folder: Option<RunFolder>) -> Result<Self> {
         job.recipe.validate()?;
         if job.image_count() < 2 {
             return Err(Error::NoImages);
@@ -129,7 +139,22 @@ impl Trainer {
         let state = RunState::new(job.settings.clone(), job.image_count());
         let frozen = job.freeze_statistics.then(|| Frozen::new(job.freeze_until - 1));
         let cores = Arc::new(CoreBudget::detect());
-        Ok(Self { job, folder, network, weights, average, optimizer, frozen, class_weights, chance, state, cores })
+        let (ranks, asks_to_stop) = (Ranks::default(), false);
+        Ok(Self {
+            job,
+            folder,
+            network,
+            weights,
+            average,
+            optimizer,
+            frozen,
+            class_weights,
+            chance,
+            state,
+            cores,
+            ranks,
+            asks_to_stop,
+        })
     }
 
     /// Checks the labels of a classifier's images. Returns the loss of guesses and the weights of the classes.
@@ -157,7 +182,7 @@ impl Trainer {
 
     /// The folder of the run.
     pub fn folder(&self) -> &RunFolder {
-        &self.folder
+        self.folder.as_ref().expect("only a `Follower` has none")
     }
 
     /// The resulting weights: their moving average, if the recipe has one.
@@ -169,9 +194,14 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`Error::Diverged`], [`Error::NoReadableImages`] and errors of files, images and the network. The last saved
-    /// state is unchanged.
+    /// [`Error::Diverged`], [`Error::NoReadableImages`] and errors of files, images and the network;
+    /// [`Error::Communication`] if another rank failed. The last saved state is unchanged.
     pub fn run(&mut self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome> {
+        let outcome = self.epochs(observe);
+        self.ranks.end_all(outcome)
+    }
+
+    fn epochs(&mut self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome> {
         while self.state.epochs() < self.job.recipe.epochs {
             let (started, before) = (Instant::now(), self.state.totals.seconds);
             let flow = self.steps(observe)?;
@@ -200,21 +230,24 @@ impl Trainer {
         let batches = images.div_ceil(size);
         let mut source = self.source(epoch, images)?;
         let (began, before, seconds) = (Instant::now(), self.state.totals.images, self.state.totals.seconds);
-        loop {
-            let step: Vec<Batched> = source.by_ref().take(shards).collect();
-            if step.is_empty() {
-                break;
-            }
-            step.iter().for_each(|batch| self.report(batch, observe));
+        while self.state.batch < batches {
+            // The last step of an epoch may have fewer shards, and the last of these fewer images.
+            let left = images - self.state.batch * size;
+            let count = left.min(size).div_ceil(size / shards);
+            let own = self.ranks.own(shards);
+            let step: Vec<Batched> = source.by_ref().take(own.end.min(count).saturating_sub(own.start)).collect();
+            let mut told = Told::default();
+            step.iter().for_each(|batch| self.report(batch, &mut told, observe));
             let learning_rate = self.learning_rate(epoch, self.state.batch, batches);
             let batch_loss = match &step[..] {
                 [Batched::Masked(crops)] => self.masked_step(crops, learning_rate)?,
                 [Batched::Labeled(batch)] if shards == 1 => self.step(batch, learning_rate)?,
                 step => {
                     let shards: Vec<_> = step.iter().filter_map(Batched::labeled).collect();
-                    self.sharded_step(&shards, learning_rate)?
+                    self.sharded_step(&shards, count, learning_rate)?
                 }
             };
+            let asked = self.count_images(told, observe)?;
             self.state.batch += 1;
             let elapsed = began.elapsed().as_secs_f64();
             self.state.totals.seconds = seconds + elapsed;
@@ -230,7 +263,9 @@ impl Trainer {
                 learning_rate,
                 images_per_second: (totals.images - before) as f64 / elapsed,
             };
-            if observe(Event::Batch(&report)) == ControlFlow::Break(()) {
+            let flow = if asked { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            let flow = if observe(Event::Batch(&report)).is_break() { ControlFlow::Break(()) } else { flow };
+            if self.agree(flow)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             let due = self.job.checkpoint_every.is_some_and(|every| self.state.batch.is_multiple_of(every.max(1)));
@@ -247,30 +282,6 @@ impl Trainer {
     fn learning_rate(&self, epoch: u32, batch: usize, batches: usize) -> f64 {
         let recipe = &self.job.recipe;
         recipe.schedule.rate(recipe.learning_rate, recipe.epochs, batches, epoch, batch)
-    }
-
-    /// Evaluates the weights on the validation set, if there is one. Returns `None` if the observer stopped it.
-    fn validate(&self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Option<Validated>> {
-        if self.job.segmentation.is_some() {
-            return self.validate_masks(observe);
-        }
-        let Some(validation) = &self.job.validation else { return Ok(Some(Validated::default())) };
-        let (config, device) = (&self.job.metadata.config, &self.job.device);
-        let diverged = |loss: f32| {
-            let (epoch, batch) = (self.state.epochs() + 1, self.state.batch);
-            Error::Diverged { epoch, batch, loss }
-        };
-        let evaluation = match validation.evaluate(config, self.result(), device, &mut Events(observe)) {
-            Err(Error::Classifier(error)) if matches!(*error, hardnet_classifier::Error::NotFinite { .. }) => {
-                return Err(diverged(f32::NAN));
-            }
-            evaluation => evaluation?,
-        };
-        let metrics = evaluation.map(|evaluation| evaluation.metrics());
-        if let Some(loss) = metrics.map(|metrics| metrics.loss).filter(|loss| !loss.is_finite()) {
-            return Err(diverged(loss as f32));
-        }
-        Ok(metrics.map(|metrics| Validated { labels: Some(metrics), masks: None }))
     }
 
     /// Adds the current epoch to the history and saves everything. Its work outside the steps took `overhead` seconds.
@@ -311,7 +322,7 @@ impl Trainer {
         if let Some(stall) = Stall::find(&self.state.history, self.chance) {
             let _ = observe(Event::Stalled(&stall));
         }
-        Ok(flow)
+        self.agree(flow)
     }
 
     /// The variables of the state with their names.
@@ -323,39 +334,6 @@ impl Trainer {
             tensors.extend(average.weights().entries().map(|(param, var)| (format!("average.{}", param.name), var)));
         }
         tensors
-    }
-}
-
-/// Metrics on the validation set, of a classifier or of a segmentation network, if there is such a set.
-#[derive(Clone, Debug, Default)]
-struct Validated {
-    labels: Option<ValidationMetrics>,
-    masks: Option<SegmentationMetrics>,
-}
-
-impl Validated {
-    /// Whether this is better than each of `history`.
-    fn is_best(&self, history: &[EpochMetrics]) -> bool {
-        if let Some(masks) = &self.masks {
-            let before = history.iter().filter_map(|metrics| metrics.segmentation.as_ref());
-            return before.map(|other| other.mean_iou).all(|other| masks.mean_iou > other);
-        }
-        let Some(labels) = &self.labels else { return false };
-        let before = history.iter().filter_map(|metrics| metrics.validation);
-        before.map(|other| other.correct).all(|other| labels.correct > other)
-    }
-}
-
-/// Turns the progress of an evaluation into events of the run.
-struct Events<'a>(&'a mut dyn FnMut(Event) -> ControlFlow<()>);
-
-impl Observer for Events<'_> {
-    fn image_failed(&mut self, _: &Sample, error: &SampleError) {
-        let _ = (self.0)(Event::Failure(error));
-    }
-
-    fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
-        (self.0)(Event::Validated(batch.done, batch.total()))
     }
 }
 

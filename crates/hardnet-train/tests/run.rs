@@ -1,5 +1,7 @@
 //! Runs of a small network on a few small images.
 
+#[path = "run/ranks.rs"]
+mod ranks;
 #[path = "run/virtual_shards.rs"]
 mod virtual_shards;
 

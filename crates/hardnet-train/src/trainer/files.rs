@@ -10,14 +10,20 @@ use crate::image_list::{ImageDigests, ImageList};
 use crate::state;
 
 impl Trainer {
-    /// Saves the state of the run.
+    /// Saves the state of the run, on the rank that writes its files.
     pub(super) fn save_state(&self) -> Result<()> {
-        state::save(&self.folder, &self.state, &self.tensors())
+        match &self.folder {
+            Some(folder) => state::save(folder, &self.state, &self.tensors()),
+            None => Ok(()),
+        }
     }
 
     /// Saves the files of the epoch that was just added to the history, and then the state. Until the state is written,
     /// the epoch does not count as finished, and a resumed run repeats it.
     pub(super) fn save_epoch(&self) -> Result<()> {
+        if self.folder.is_none() {
+            return Ok(());
+        }
         let metrics = self.state.history.last().expect("an epoch was just added");
         if self.job.keep_epochs {
             self.save_weights(RunFile::Epoch(metrics.epoch))?;
@@ -34,7 +40,7 @@ impl Trainer {
 
     /// Writes the lists of the images, and returns their digests.
     pub(super) fn save_image_lists(&self) -> Result<ImageDigests> {
-        let save = |list: ImageList, file| list.save(&self.folder, file).map(|()| list.digest());
+        let save = |list: ImageList, file| list.save(self.folder(), file).map(|()| list.digest());
         let (training, validation) = self.image_lists()?;
         Ok(ImageDigests {
             training: save(training, RunFile::TrainingImages)?,
@@ -45,9 +51,9 @@ impl Trainer {
     /// Checks that the images are those with the digests `saved`.
     pub(super) fn check_image_lists(&self, saved: &ImageDigests) -> Result<()> {
         let (training, validation) = self.image_lists()?;
-        training.check(&saved.training, &self.folder, RunFile::TrainingImages)?;
+        training.check(&saved.training, self.folder(), RunFile::TrainingImages)?;
         match (&saved.validation, validation) {
-            (Some(saved), Some(list)) => list.check(saved, &self.folder, RunFile::ValidationImages),
+            (Some(saved), Some(list)) => list.check(saved, self.folder(), RunFile::ValidationImages),
             (None, None) => Ok(()),
             (saved, list) => {
                 let expected = saved.as_ref().map_or(0, |saved| saved.count);
@@ -57,7 +63,7 @@ impl Trainer {
         }
     }
 
-    fn image_lists(&self) -> Result<(ImageList, Option<ImageList>)> {
+    pub(super) fn image_lists(&self) -> Result<(ImageList, Option<ImageList>)> {
         if let Some(data) = &self.job.segmentation {
             let validation = data.validation.as_ref().map(|items| ImageList::with_masks(items));
             return Ok((ImageList::with_masks(&data.training), validation));
@@ -67,7 +73,7 @@ impl Trainer {
     }
 
     fn save_weights(&self, file: RunFile) -> Result<()> {
-        self.folder.write(file, |out| match write_weights(&self.job.metadata, self.result(), out) {
+        self.folder().write(file, |out| match write_weights(&self.job.metadata, self.result(), out) {
             Err(hardnet_params::Error::NotFinite { .. }) => {
                 let (epoch, batch) = (self.state.epochs(), self.state.batch);
                 Err(Error::Diverged { epoch, batch, loss: f32::NAN })
@@ -77,7 +83,7 @@ impl Trainer {
     }
 
     fn save_text(&self, file: RunFile, text: &str) -> Result<()> {
-        self.folder.write(file, |out| {
+        self.folder().write(file, |out| {
             out.write_all(text.as_bytes()).map_err(|error| Error::Params(hardnet_params::Error::Write(error)))
         })
     }

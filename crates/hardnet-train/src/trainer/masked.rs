@@ -6,7 +6,8 @@ use candle_core::Tensor;
 use hardnet_segmentation::training::Loss;
 use hardnet_segmentation::{Confusion, Mask};
 
-use super::{Trainer, Validated};
+use super::Trainer;
+use super::validation::Validated;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::folder::RunFile;
@@ -66,7 +67,7 @@ impl Trainer {
         // The derivative of this sum by the logits is the gradient.
         let gradient = Tensor::from_vec(gradient, logits.shape(), &self.job.device)?;
         let gradients = (&logits * gradient)?.sum_all()?.backward()?;
-        self.update(&gradients, learning_rate)?;
+        self.update(&self.optimizer.of_parameters(&gradients), learning_rate)?;
         let mut confusion = Confusion::new(classes);
         let images = values.chunks_exact(classes * pixels).zip(crops.truth.chunks_exact(pixels));
         for (logits, truth) in images {
@@ -106,7 +107,7 @@ impl Trainer {
             return Ok(());
         }
         let reason = format!("{counts} counts of pixels, expected {}", classes * classes);
-        Err(Error::InvalidState { path: self.folder.path(RunFile::State), reason })
+        Err(Error::InvalidState { path: self.folder().path(RunFile::State), reason })
     }
 }
 

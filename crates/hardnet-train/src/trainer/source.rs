@@ -4,12 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hardnet_data::{Batch, Loader, LoaderOptions, TrainingEpoch};
+use serde::{Deserialize, Serialize};
 
 use super::Trainer;
 use crate::balance::Sampler;
 use crate::error::Result;
 use crate::evaluate::label;
-use crate::event::Event;
+use crate::event::{Event, RemoteReport};
+use crate::ranks::with_causes;
 use crate::segmentation::{CropLoader, CropOptions, Crops};
 
 /// A batch of a classifier's images or one of its virtual shards, or a batch of crops with masks.
@@ -45,8 +47,16 @@ impl Iterator for Source {
     }
 }
 
+/// Images that a rank could not read, and what it says of them and others.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) errors: usize,
+    /// For rank 0, which cannot see the images of other ranks.
+    pub(super) reports: Vec<RemoteReport>,
+}
+
 impl Trainer {
-    /// Starts loading what is left of `epoch`, which has so many images.
+    /// Starts loading what is left for this rank of `epoch`, which has so many images.
     pub(super) fn source(&self, epoch: u32, images: usize) -> Result<Source> {
         let (job, size) = (&self.job, self.job.recipe.batch_size);
         let augmentation = job.recipe.augmentation;
@@ -59,6 +69,7 @@ impl Trainer {
         };
         pass.truncate(images);
         pass.skip(self.state.batch * size);
+        self.keep_own(&mut pass);
         let cores = Arc::clone(&self.cores);
         if let (Some(data), Some(recipe)) = (&job.segmentation, &job.recipe.segmentation) {
             let augmentation = recipe.augmentation;
@@ -75,26 +86,53 @@ impl Trainer {
         Ok(Source::Labeled(loader))
     }
 
-    /// Reports and counts what was wrong with the images of a batch.
-    pub(super) fn report(&mut self, batch: &Batched, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) {
+    /// Leaves out the images of other ranks.
+    fn keep_own(&self, pass: &mut TrainingEpoch) {
+        if self.ranks.size() == 1 {
+            return;
+        }
+        let (shards, own) = (self.job.recipe.virtual_shards, self.ranks.own(self.job.recipe.virtual_shards));
+        let images = self.job.recipe.batch_size / shards;
+        for list in [&mut pass.order, &mut pass.repeats] {
+            let mut place = 0..;
+            list.retain(|_| place.next().is_some_and(|place| own.contains(&(place / images % shards))));
+        }
+    }
+
+    /// Reports what was wrong with the images of a batch of this rank, and adds it to `told`.
+    pub(super) fn report(&self, batch: &Batched, told: &mut Told, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) {
         let mut say = |event: Event| {
             let _ = observe(event);
         };
-        self.state.totals.errors += match batch {
+        let is_root = self.ranks.is_root();
+        let mut add = |is_failure: bool, message: &dyn Fn() -> String| {
+            told.errors += usize::from(is_failure);
+            if !is_root {
+                told.reports.push(RemoteReport { message: message(), is_failure });
+            }
+        };
+        match batch {
             Batched::Labeled(batch) => {
-                let sample = |index: usize| &self.job.training[index];
-                batch.warnings.iter().for_each(|(index, warning)| say(Event::Warning(sample(*index), warning)));
-                batch.failures.iter().for_each(|(_, failure)| say(Event::Failure(failure)));
-                batch.failures.len()
+                for (index, warning) in &batch.warnings {
+                    let sample = &self.job.training[*index];
+                    say(Event::Warning(sample, warning));
+                    add(false, &|| format!("`{}`: {warning}", sample.name()));
+                }
+                for (_, failure) in &batch.failures {
+                    say(Event::Failure(failure));
+                    add(true, &|| with_causes(failure));
+                }
             }
             Batched::Masked(crops) => {
                 if let Some(data) = &self.job.segmentation {
                     let sample = |index: usize| &data.training[index].image;
                     crops.warnings.iter().for_each(|(index, warning)| say(Event::Warning(sample(*index), warning)));
                 }
-                crops.failures.iter().for_each(|failure| say(Event::Unusable(failure)));
-                crops.failures.len()
+                for failure in &crops.failures {
+                    say(Event::Unusable(failure));
+                    add(true, &|| with_causes(failure));
+                }
             }
-        };
+        }
     }
 }

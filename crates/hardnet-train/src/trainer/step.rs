@@ -1,18 +1,18 @@
 //! One step: loss, gradients, update.
 
 use candle_core::Tensor;
-use candle_core::backprop::GradStore;
 use hardnet_data::{Batch, Purpose, RandomStream};
 
 use super::Trainer;
 use crate::error::{Error, Result};
 use crate::evaluate::label;
 use crate::loss::{cross_entropy, weighted_cross_entropy};
-use crate::optimizer::clip_factor;
+use crate::optimizer::{Sgd, clip_factor};
 
 /// Gradients of the mean loss of some images.
 pub(super) struct Gradients {
-    pub(super) gradients: GradStore,
+    /// In the order of the optimizer's parameters.
+    pub(super) gradients: Vec<Option<Tensor>>,
     pub(super) loss: f32,
     /// Images whose label has the largest logit.
     pub(super) correct: usize,
@@ -49,7 +49,7 @@ impl Trainer {
             None => cross_entropy(&logits, &targets, smoothing)?,
         };
         let value = self.finite(loss.to_scalar::<f32>()?)?;
-        let gradients = loss.backward()?;
+        let gradients = self.optimizer.of_parameters(&loss.backward()?);
         let logits = logits.to_vec2::<f32>()?;
         let correct = logits.iter().zip(&labels).filter(|(logits, label)| is_correct(logits, **label)).count();
         Ok(Some(Gradients { gradients, loss: value, correct }))
@@ -76,12 +76,22 @@ impl Trainer {
     }
 
     /// Updates weights and their average by the gradients of a step.
-    pub(super) fn update(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
-        let scale = match self.job.recipe.clip_norm {
-            Some(max_norm) => clip_factor(self.optimizer.gradient_norm(gradients)?, max_norm),
+    pub(super) fn update(&mut self, gradients: &[Option<Tensor>], learning_rate: f64) -> Result<()> {
+        let scale = self.clip_scale(gradients)?;
+        self.update_scaled(gradients, learning_rate, scale)
+    }
+
+    /// The factor that scales gradients to the largest norm of the recipe.
+    pub(super) fn clip_scale(&self, gradients: &[Option<Tensor>]) -> Result<f64> {
+        Ok(match self.job.recipe.clip_norm {
+            Some(max_norm) => clip_factor(Sgd::norm_of(gradients)?, max_norm),
             None => 1.0,
-        };
-        self.optimizer.step(gradients, learning_rate, scale)?;
+        })
+    }
+
+    /// Updates weights and their average by gradients that are scaled first.
+    pub(super) fn update_scaled(&mut self, gradients: &[Option<Tensor>], learning_rate: f64, scale: f64) -> Result<()> {
+        self.optimizer.apply(gradients, learning_rate, scale)?;
         if let Some(average) = &mut self.average {
             average.update(&self.weights)?;
         }

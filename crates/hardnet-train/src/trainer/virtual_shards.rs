@@ -4,17 +4,21 @@
 //! statistics and losses are weighted by the images of their shards and added up in one binary tree over the shards:
 //! the sums do not depend on who computed which shard, or when.
 
-use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use hardnet_data::Batch;
 
 use super::Trainer;
+use super::encoding::{decode, encode};
 use super::step::Gradients;
+use super::tree::{self, Nodes};
+use crate::communicator::CommunicationError;
 use crate::error::Result;
+use crate::ranks::ROOT;
 
 /// The weighted sums of one shard or of several.
 struct Sums {
-    gradients: GradStore,
+    /// In the order of the optimizer's parameters.
+    gradients: Vec<Option<Tensor>>,
     /// Changes of the running statistics, times images.
     statistics: Vec<Tensor>,
     /// Weight of the loss: images, or the sum of the weights of their classes.
@@ -25,45 +29,49 @@ struct Sums {
     images: usize,
 }
 
+/// What a step changes.
+struct Update {
+    gradients: Vec<Option<Tensor>>,
+    /// Factor of the gradients.
+    scale: f64,
+    /// The new running statistics.
+    statistics: Vec<Tensor>,
+    loss: f32,
+    correct: usize,
+    images: usize,
+}
+
 impl Trainer {
-    /// Runs a step with the shards of a batch and returns the mean loss of their images.
+    /// Runs a step with a batch of `count` shards and returns the mean loss of its images. The given shards are those
+    /// of this rank.
     ///
     /// A shard with fewer than two readable images is skipped, because it has no statistics.
-    pub(super) fn sharded_step(&mut self, shards: &[&Batch], learning_rate: f64) -> Result<f32> {
-        let running: Vec<Var> =
-            self.weights.entries().filter(|(param, _)| !param.kind.is_trained()).map(|(_, var)| var.clone()).collect();
-        let before: Vec<Tensor> =
-            running.iter().map(|var| var.as_detached_tensor().copy()).collect::<candle_core::Result<_>>()?;
-        let mut tree = Tree::default();
-        for (number, shard) in shards.iter().enumerate() {
-            let sums = match self.gradients(shard, self.dropout_seed(number))? {
-                None => None,
-                Some(found) => Some(self.weighted(found, shard, &running, &before)?),
-            };
-            for (var, before) in running.iter().zip(&before) {
-                var.set(before)?;
-            }
-            tree.push(sums, |left, right| self.add(left, right))?;
+    pub(super) fn sharded_step(&mut self, shards: &[&Batch], count: usize, learning_rate: f64) -> Result<f32> {
+        let running = self.running();
+        let before = running.iter().map(|var| var.as_detached_tensor().copy());
+        let before = before.collect::<candle_core::Result<Vec<_>>>()?;
+        let first = self.ranks.own(self.job.recipe.virtual_shards).start;
+        let mut nodes = Shards { trainer: self, shards, first, running: &running, before: &before };
+        let sums = tree::sum(&mut nodes, 0..count)?.flatten();
+        let update = sums.map(|sums| self.to_update(sums, &before)).transpose()?;
+        let Some(update) = self.share_update(update)? else { return Ok(0.0) };
+        for (var, value) in running.iter().zip(&update.statistics) {
+            var.set(value)?;
         }
-        let Some(mut sums) = tree.finish(|left, right| self.add(left, right))?.flatten() else { return Ok(0.0) };
-        for var in self.optimizer.values() {
-            if let Some(gradient) = sums.gradients.remove(var) {
-                sums.gradients.insert(var, (gradient * (1.0 / sums.weight))?);
-            }
-        }
-        for ((var, before), change) in running.iter().zip(&before).zip(&sums.statistics) {
-            var.set(&(before + (change * (1.0 / sums.images as f64))?)?)?;
-        }
-        self.update(&sums.gradients, learning_rate)?;
-        let loss = (sums.loss / sums.weight) as f32;
-        self.state.totals.add(loss, sums.correct, sums.images);
+        self.update_scaled(&update.gradients, learning_rate, update.scale)?;
+        self.state.totals.add(update.loss, update.correct, update.images);
         self.state.steps += 1;
-        Ok(loss)
+        Ok(update.loss)
+    }
+
+    /// The running statistics.
+    fn running(&self) -> Vec<Var> {
+        self.weights.entries().filter(|(param, _)| !param.kind.is_trained()).map(|(_, var)| var.clone()).collect()
     }
 
     /// The sums of one shard. Its running statistics started as `before`.
     fn weighted(&self, found: Gradients, shard: &Batch, running: &[Var], before: &[Tensor]) -> Result<Sums> {
-        let Gradients { mut gradients, loss, correct } = found;
+        let Gradients { gradients, loss, correct } = found;
         let images = shard.samples.len();
         let weight = match &self.class_weights {
             None => images as f64,
@@ -72,27 +80,112 @@ impl Trainer {
                 self.labels(shard)?.iter().map(|&label| f64::from(weights[label as usize])).sum()
             }
         };
-        for var in self.optimizer.values() {
-            if let Some(gradient) = gradients.remove(var) {
-                gradients.insert(var, (gradient.detach() * weight)?);
-            }
-        }
         let change = |(var, before): (&Var, &Tensor)| (var.as_detached_tensor() - before)? * images as f64;
         let statistics = running.iter().zip(before).map(change).collect::<candle_core::Result<_>>()?;
-        Ok(Sums { gradients, statistics, weight, loss: f64::from(loss) * weight, correct, images })
+        Ok(Sums {
+            gradients: scaled(gradients, weight)?,
+            statistics,
+            weight,
+            loss: f64::from(loss) * weight,
+            correct,
+            images,
+        })
     }
 
-    /// Adds two nodes of the tree; a skipped shard adds nothing.
-    fn add(&self, left: Option<Sums>, right: Option<Sums>) -> Result<Option<Sums>> {
+    /// The change of a step whose shards have these sums.
+    fn to_update(&self, sums: Sums, before: &[Tensor]) -> Result<Update> {
+        let gradients = scaled(sums.gradients, 1.0 / sums.weight)?;
+        let moved = |(before, change): (&Tensor, &Tensor)| before + (change * (1.0 / sums.images as f64))?;
+        Ok(Update {
+            scale: self.clip_scale(&gradients)?,
+            gradients,
+            statistics: before.iter().zip(&sums.statistics).map(moved).collect::<candle_core::Result<_>>()?,
+            loss: (sums.loss / sums.weight) as f32,
+            correct: sums.correct,
+            images: sums.images,
+        })
+    }
+
+    /// Gives the change that the root computed to all ranks; none if all shards were skipped.
+    fn share_update(&self, update: Option<Update>) -> Result<Option<Update>> {
+        if self.ranks.size() == 1 {
+            return Ok(update);
+        }
+        let encoded = match &update {
+            _ if !self.ranks.is_root() => None,
+            None => Some(Vec::new()),
+            Some(update) => {
+                let loss = u64::from(update.loss.to_bits());
+                let numbers = [update.scale.to_bits(), loss, update.correct as u64, update.images as u64];
+                Some(encode(&numbers, &update.gradients, &update.statistics)?)
+            }
+        };
+        let message = self.ranks.broadcast(encoded)?;
+        if self.ranks.is_root() || message.is_empty() {
+            return Ok(update);
+        }
+        let ([scale, loss, correct, images], gradients, statistics) = self.decoded(ROOT, &message)?;
+        let (scale, loss) = (f64::from_bits(scale), f32::from_bits(loss as u32));
+        Ok(Some(Update { gradients, scale, statistics, loss, correct: correct as usize, images: images as usize }))
+    }
+
+    /// The numbers, gradients and statistics in a message of a rank.
+    #[allow(clippy::type_complexity)]
+    fn decoded(&self, from: usize, message: &[u8]) -> Result<([u64; 4], Vec<Option<Tensor>>, Vec<Tensor>)> {
+        let running = self.running();
+        decode(message, &self.optimizer.values().collect::<Vec<_>>(), &running.iter().collect::<Vec<_>>())?
+            .ok_or_else(|| CommunicationError::Message { rank: from }.into())
+    }
+}
+
+fn scaled(gradients: Vec<Option<Tensor>>, factor: f64) -> Result<Vec<Option<Tensor>>> {
+    let scaled = gradients.into_iter().map(|gradient| gradient.map(|gradient| gradient * factor).transpose());
+    Ok(scaled.collect::<candle_core::Result<_>>()?)
+}
+
+/// The shards of a step in the tree; a skipped shard has no sums and adds nothing.
+struct Shards<'a> {
+    trainer: &'a mut Trainer,
+    /// Those of this rank.
+    shards: &'a [&'a Batch],
+    /// Position of the first of them.
+    first: usize,
+    running: &'a [Var],
+    before: &'a [Tensor],
+}
+
+impl Nodes for Shards<'_> {
+    type Value = Option<Sums>;
+
+    fn rank(&self) -> usize {
+        self.trainer.ranks.rank()
+    }
+
+    fn owner(&self, shard: usize) -> usize {
+        self.trainer.ranks.owner(shard, self.trainer.job.recipe.virtual_shards)
+    }
+
+    fn leaf(&mut self, number: usize) -> Result<Option<Sums>> {
+        let shard = self.shards[number - self.first];
+        let seed = self.trainer.dropout_seed(number);
+        let sums = match self.trainer.gradients(shard, seed)? {
+            None => None,
+            Some(found) => Some(self.trainer.weighted(found, shard, self.running, self.before)?),
+        };
+        for (var, before) in self.running.iter().zip(self.before) {
+            var.set(before)?;
+        }
+        Ok(sums)
+    }
+
+    fn add(&mut self, left: Option<Sums>, right: Option<Sums>) -> Result<Option<Sums>> {
         let (mut left, mut right) = match (left, right) {
             (Some(left), Some(right)) => (left, right),
             (left, right) => return Ok(left.or(right)),
         };
-        for var in self.optimizer.values() {
+        for (one, other) in left.gradients.iter_mut().zip(&mut right.gradients) {
             // The network is the same for all shards: the same variables have gradients.
-            if let (Some(one), Some(other)) = (left.gradients.remove(var), right.gradients.remove(var)) {
-                left.gradients.insert(var, (one + other)?);
-            }
+            *one = one.take().zip(other.take()).map(|(one, other)| one + other).transpose()?;
         }
         let statistics = left.statistics.iter().zip(&right.statistics).map(|(one, other)| one + other);
         left.statistics = statistics.collect::<candle_core::Result<_>>()?;
@@ -102,73 +195,24 @@ impl Trainer {
         left.images += right.images;
         Ok(Some(left))
     }
-}
 
-/// Adds up values in a binary tree: neighbors in pairs, then pairs of pairs. A node without a neighbor moves up. Holds
-/// as many sums as the tree has levels.
-struct Tree<T> {
-    /// Sums of complete subtrees from left to right, with their heights.
-    sums: Vec<(u32, T)>,
-}
-
-impl<T> Default for Tree<T> {
-    fn default() -> Self {
-        Self { sums: Vec::new() }
-    }
-}
-
-impl<T> Tree<T> {
-    /// Adds the next value on the right.
-    fn push(&mut self, value: T, mut add: impl FnMut(T, T) -> Result<T>) -> Result<()> {
-        let (mut height, mut sum) = (0, value);
-        while let Some((_, left)) = self.sums.pop_if(|(other, _)| *other == height) {
-            (height, sum) = (height + 1, add(left, sum)?);
-        }
-        self.sums.push((height, sum));
-        Ok(())
+    fn send(&mut self, to: usize, sums: Option<Sums>) -> Result<()> {
+        let message = match sums {
+            None => Vec::new(),
+            Some(Sums { gradients, statistics, weight, loss, correct, images }) => {
+                encode(&[weight.to_bits(), loss.to_bits(), correct as u64, images as u64], &gradients, &statistics)?
+            }
+        };
+        self.trainer.ranks.send(to, message)
     }
 
-    /// The sum of all values, if there are any.
-    fn finish(self, mut add: impl FnMut(T, T) -> Result<T>) -> Result<Option<T>> {
-        let mut sums = self.sums.into_iter().rev().map(|(_, sum)| sum);
-        let Some(mut sum) = sums.next() else { return Ok(None) };
-        for left in sums {
-            sum = add(left, sum)?;
+    fn receive(&mut self, from: usize) -> Result<Option<Sums>> {
+        let message = self.trainer.ranks.receive(from)?;
+        if message.is_empty() {
+            return Ok(None);
         }
-        Ok(Some(sum))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn order(count: usize) -> Option<String> {
-        let add = |left: String, right: String| Ok(format!("({left} {right})"));
-        let mut tree = Tree::default();
-        for number in 0..count {
-            tree.push(number.to_string(), add).unwrap();
-        }
-        tree.finish(add).unwrap()
-    }
-
-    /// Level by level, as the definition has it.
-    fn by_levels(count: usize) -> Option<String> {
-        let mut level: Vec<String> = (0..count).map(|number| number.to_string()).collect();
-        while level.len() > 1 {
-            let pair =
-                |pair: &[String]| if pair.len() == 1 { pair[0].clone() } else { format!("({})", pair.join(" ")) };
-            level = level.chunks(2).map(pair).collect();
-        }
-        level.pop()
-    }
-
-    #[test]
-    fn neighbors_are_added_in_pairs() {
-        assert_eq!(order(4).unwrap(), "((0 1) (2 3))");
-        assert_eq!(order(7).unwrap(), "(((0 1) (2 3)) ((4 5) 6))");
-        for count in 0..40 {
-            assert_eq!(order(count), by_levels(count), "{count} values");
-        }
+        let ([weight, loss, correct, images], gradients, statistics) = self.trainer.decoded(from, &message)?;
+        let (weight, loss) = (f64::from_bits(weight), f64::from_bits(loss));
+        Ok(Some(Sums { gradients, statistics, weight, loss, correct: correct as usize, images: images as usize }))
     }
 }
