@@ -1,16 +1,17 @@
 """Programs that others wrote, as clients of a server that runs.
 
     python -m venv venv && venv/bin/pip install -r tests/serve/requirements.txt
-    hardnet serve hardnet39ds.fashion_mnist --embed --listen 127.0.0.1:8000
-    venv/bin/python tests/serve/clients.py 127.0.0.1:8000 IMAGE...
+    hardnet serve hardnet39ds.fashion_mnist --embed --listen 127.0.0.1:8000 --grpc-listen 127.0.0.1:8001
+    venv/bin/python tests/serve/clients.py 127.0.0.1:8000,127.0.0.1:8001 IMAGE...
 
-Triton's client, KServe's and curl must get the same logits, bit for bit, and schemathesis finds nothing in requests that
+Triton's clients, KServe's and curl must get the same logits, bit for bit, over HTTP and gRPC, and schemathesis finds nothing in requests that
 it makes from the OpenAPI document. Without curl, that part is left out.
 """
 
 import asyncio
 import base64
 import json
+import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,76 @@ def with_kserve(address, images, expected):
     asyncio.run(run())
 
 
+def with_triton_grpc(address, images, expected):
+    import grpc
+    import tritonclient.grpc as triton
+
+    client = triton.InferenceServerClient(address)
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(MODEL)
+    assert client.get_server_metadata().name == "hardnet"
+    metadata = client.get_model_metadata(MODEL)
+    assert metadata.name == MODEL and metadata.inputs[0].name == "input"
+    logits = np.array([found["logits"] for found in expected], np.float32)
+
+    files = triton.InferInput("input", [len(images)], "BYTES")
+    files.set_data_from_numpy(np.array(images, dtype=np.object_))
+    found = client.infer(MODEL, [files], request_id="7", client_timeout=30)
+    assert found.get_response().id == "7"
+    assert np.array_equal(found.as_numpy("logits"), logits)
+    outputs = [triton.InferRequestedOutput("probabilities", class_count=3)]
+    classes = client.infer(MODEL, [files], outputs=outputs).as_numpy("probabilities")
+    for row, image in zip(classes, expected):
+        found = [text.decode().split(":")[1:] for text in row]
+        assert found == [[str(top["index"]), top["name"]] for top in image["top"]]
+    tensor = np.zeros([2, *metadata.inputs[0].shape[1:]], np.float32)
+    data = triton.InferInput("input", tensor.shape, "FP32")
+    data.set_data_from_numpy(tensor)
+    rows = client.infer(MODEL, [data]).as_numpy("logits")
+    assert np.array_equal(rows[0], rows[1])
+    results = []
+    calls = [client.async_infer(MODEL, [files], callback=lambda result, error: results.append((result, error)))]
+    while len(results) < len(calls):
+        pass
+    assert results[0][1] is None and np.array_equal(results[0][0].as_numpy("logits"), logits)
+    for change, status in (
+        ({"model_name": "none"}, "NOT_FOUND"),
+        ({"model_version": "9"}, "NOT_FOUND"),
+        # Refused at once where images of the call before are still in the queue.
+        ({"timeout": 1}, ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")),
+        ({"outputs": [triton.InferRequestedOutput("none")]}, "INVALID_ARGUMENT"),
+        ({"compression_algorithm": "gzip"}, "UNIMPLEMENTED"),
+    ):
+        try:
+            client.infer(**{"model_name": MODEL, "inputs": [files], **change})
+            raise AssertionError(f"{change} is refused")
+        except triton.InferenceServerException as error:
+            allowed = [f"StatusCode.{one}" for one in ([status] if isinstance(status, str) else status)]
+            assert error.status() in allowed, (change, error)
+
+    # gRPC's health protocol: an empty request, and status 1 for a server that is ready.
+    with grpc.insecure_channel(address) as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert check(b"", timeout=10) == b"\x08\x01"
+
+
+def with_kserve_grpc(address, images, expected):
+    from kserve import InferInput, InferRequest
+    from kserve.inference_client import InferenceGRPCClient
+
+    async def run():
+        client = InferenceGRPCClient(url=address)
+        assert await client.is_server_live() and await client.is_server_ready()
+        assert await client.is_model_ready(MODEL)
+        for image, found in zip(images, expected):
+            data = InferInput("input", [1], "BYTES")
+            data.set_data_from_numpy(np.array([image], dtype=np.object_))
+            response = await client.infer(InferRequest(MODEL, [data]))
+            outputs = {output.name: output.as_numpy() for output in response.outputs}
+            assert np.array_equal(outputs["logits"][0], np.array(found["logits"], np.float32))
+
+    asyncio.run(run())
+
+
 def shape_of(address):
     with urllib.request.urlopen(f"http://{address}/v2/models/{MODEL}") as response:
         return json.load(response)["inputs"][0]["shape"][2:]
@@ -130,19 +201,27 @@ def with_schemathesis(address):
 
 
 def main():
-    address, *paths = sys.argv[1:]
+    addresses, *paths = sys.argv[1:]
+    address, grpc = addresses.split(",")
     images = [Path(path).read_bytes() for path in paths]
     expected = [plain(address, image) for image in images]
     for name, run in (
         ("tritonclient", lambda: with_triton(address, images, expected)),
+        ("tritonclient over gRPC", lambda: with_triton_grpc(grpc, images, expected)),
         ("kserve", lambda: with_kserve(address, images, expected)),
+        ("kserve over gRPC", lambda: with_kserve_grpc(grpc, images, expected)),
         ("curl", lambda: [with_curl(address, *one) for one in zip(paths, expected)]),
         ("schemathesis", lambda: with_schemathesis(address)),
     ):
         if name == "curl" and not shutil.which("curl"):
             continue
-        run()
-        print(name, "agrees")
+        # Both clients of gRPC register the protocol's messages under the same names: each has a process of its own.
+        process = multiprocessing.get_context("fork").Process(target=run)
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.exit(f"{name} fails")
+        print(name, "agrees", flush=True)
 
 
 if __name__ == "__main__":

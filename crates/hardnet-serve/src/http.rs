@@ -1,19 +1,19 @@
 //! Requests and responses.
 
 mod base64_text;
-mod body;
+pub(crate) mod body;
 mod classify;
 mod embed;
-mod error;
-mod infer;
+pub(crate) mod error;
+pub(crate) mod infer;
 mod log;
-mod metadata;
+pub(crate) mod metadata;
 mod metrics;
 mod multipart;
 mod query;
 mod request_images;
 mod response;
-mod router;
+pub(crate) mod router;
 mod server;
 mod whole_number;
 

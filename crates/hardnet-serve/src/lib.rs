@@ -1,12 +1,14 @@
-//! An HTTP server for HarDNet.
+//! A server for HarDNet over HTTP and gRPC.
 //!
-//! A [`Server`] speaks the Open Inference Protocol and simpler ways to classify an image, for several [`Model`]s. Each
-//! has a [`Batcher`], which decodes and computes images for many callers: it takes what waits, without delay, in
-//! batches no larger than pay, and refuses at once what it cannot compute in time. An image's answer does not depend on
-//! the others of its batch.
+//! A [`Server`] speaks the Open Inference Protocol, with the feature `grpc` over gRPC too, and simpler ways to classify
+//! an image, for several [`Model`]s. Each has a [`Batcher`], which decodes and computes images for many callers: it
+//! takes what waits, without delay, in batches no larger than pay, and refuses at once what it cannot compute in time.
+//! An image's answer does not depend on the others of its batch.
 
 mod batcher;
 mod failure;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
 mod measures;
 mod model;

@@ -1,4 +1,4 @@
-//! `hardnet serve`: models over HTTP, with the feature `serve`.
+//! `hardnet serve`: models over HTTP and gRPC, with the feature `serve`.
 
 #[cfg(not(feature = "serve"))]
 #[path = "serve/not_built.rs"]

@@ -29,6 +29,8 @@ mod built {
     struct Served {
         child: Child,
         address: String,
+        /// The address of gRPC, if there is one.
+        grpc: Option<String>,
     }
 
     impl Drop for Served {
@@ -42,10 +44,13 @@ mod built {
         fn start(folder: &Folder, arguments: &str) -> Self {
             let mut command = folder.command(&format!("serve --listen 127.0.0.1:0 {arguments}"));
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            let address = line.trim_end().strip_prefix("listening on http://").expect(&line).to_owned();
-            let served = Self { child, address };
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let mut address = |scheme: &str| {
+                let line = lines.next().unwrap().unwrap();
+                line.strip_prefix(&format!("listening on {scheme}://")).expect(&line).to_owned()
+            };
+            let (address, grpc) = (address("http"), arguments.contains("--grpc-listen").then(|| address("grpc")));
+            let served = Self { child, address, grpc };
             let start = Instant::now();
             while served.send("GET", "/v2/health/ready", "", b"").0 != 200 {
                 assert!(start.elapsed() < Duration::from_secs(120), "the server becomes ready");
@@ -99,6 +104,19 @@ mod built {
         assert_eq!(code, Some(0), "{stderr}");
         let lines: Vec<Value> = stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         assert!(lines.iter().any(|line| line["path"] == "/classify" && line["status"] == 200), "{stderr}");
+    }
+
+    #[test]
+    fn grpc_has_an_address_of_its_own() {
+        let folder = Folder::new();
+        let served = Served::start(&folder, &format!("{DEMO} --grpc-listen 127.0.0.1:0"));
+        let mut stream = TcpStream::connect(served.grpc.as_ref().unwrap()).unwrap();
+        // The preface of HTTP/2 and no settings; the server answers with its own.
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(head[3], 4, "a frame of settings");
+        assert_eq!(served.terminate().0, Some(0));
     }
 
     #[test]

@@ -37,10 +37,41 @@ pub(crate) struct HeldBody {
     _memory: OwnedSemaphorePermit,
 }
 
+impl HeldBody {
+    #[cfg(feature = "grpc")]
+    pub(crate) fn new(content: Bytes, memory: OwnedSemaphorePermit) -> Self {
+        Self { content, _memory: memory }
+    }
+}
+
 impl BodyLimits {
     pub(crate) fn new(length: usize, time: Duration, memory: usize) -> Self {
         let units = (memory.max(length) as u64).div_ceil(UNIT).min(Semaphore::MAX_PERMITS as u64);
         Self { length, time, memory: Arc::new(Semaphore::new(units as usize)) }
+    }
+
+    /// Time for a body to arrive.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// Takes a share of the memory for a body of `length` bytes.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn reserve(&self, length: usize) -> Result<OwnedSemaphorePermit> {
+        if length > self.length { Err(self.too_long()) } else { self.acquire(length as u64) }
+    }
+
+    fn acquire(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+        let units = bytes.div_ceil(UNIT) as u32;
+        Arc::clone(&self.memory).try_acquire_many_owned(units).map_err(|_| {
+            let message = "too many bodies are in memory; try again in 1 s";
+            HttpError::new(StatusCode::TOO_MANY_REQUESTS, message).header("retry-after", "1")
+        })
+    }
+
+    fn too_long(&self) -> HttpError {
+        HttpError::too_large(format!("the body is longer than {} bytes", self.length))
     }
 
     /// Reads a body.
@@ -49,15 +80,11 @@ impl BodyLimits {
             return Err(HttpError::media_type(format!("content encoding {encoding:?}, expected none")));
         }
         let hint = body.size_hint();
-        let too_long = || HttpError::too_large(format!("the body is longer than {} bytes", self.length));
+        let too_long = || self.too_long();
         if hint.lower() > self.length as u64 {
             return Err(too_long());
         }
-        let length = hint.upper().unwrap_or(self.length as u64).div_ceil(UNIT) as u32;
-        let Ok(memory) = Arc::clone(&self.memory).try_acquire_many_owned(length) else {
-            let message = "too many bodies are in memory; try again in 1 s";
-            return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, message).header("retry-after", "1"));
-        };
+        let memory = self.acquire(hint.upper().unwrap_or(self.length as u64))?;
         match timeout(self.time, Limited::new(body, self.length).collect()).await {
             Ok(Ok(collected)) => Ok(HeldBody { content: collected.to_bytes(), _memory: memory }),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),

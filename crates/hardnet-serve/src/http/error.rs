@@ -11,13 +11,15 @@ pub(crate) struct HttpError {
     pub(crate) message: String,
     /// Headers in addition.
     pub(crate) headers: Vec<(&'static str, String)>,
+    /// Whether the deadline passed, for which HTTP has no status of its own.
+    pub(crate) is_late: bool,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, HttpError>;
 
 impl HttpError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), headers: Vec::new() }
+        Self { status, message: message.into(), headers: Vec::new(), is_late: false }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -49,7 +51,8 @@ impl HttpError {
 impl From<Failure> for HttpError {
     fn from(failure: Failure) -> Self {
         let message = failure.to_string();
-        match failure {
+        let is_late = failure == Failure::Deadline;
+        let error = match failure {
             Failure::Overloaded { retry_after } => Self::new(StatusCode::TOO_MANY_REQUESTS, message)
                 .header("retry-after", retry_after.as_secs().to_string()),
             Failure::TooManyImages { .. } => Self::too_large(message),
@@ -60,6 +63,7 @@ impl From<Failure> for HttpError {
                 Self::unprocessable(message)
             }
             Failure::Internal(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, message),
-        }
+        };
+        Self { is_late, ..error }
     }
 }

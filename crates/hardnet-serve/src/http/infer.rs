@@ -21,8 +21,9 @@ use super::response::HttpResponse;
 use super::{base64_text, whole_number};
 use crate::batcher::Input;
 use crate::model::{Classes, Model};
-pub(crate) use outputs::Kind;
-use outputs::Outputs;
+#[cfg(feature = "grpc")]
+pub(crate) use outputs::Values;
+pub(crate) use outputs::{Kind, Output, Outputs, Wish};
 use tensor::Elements;
 
 /// The header that says where JSON ends and binary data begins, in requests and responses.
@@ -33,9 +34,6 @@ pub(crate) const VERSION: &str = "1";
 
 /// Name of the input, as in exported ONNX files.
 pub(crate) const INPUT: &str = "input";
-
-/// The most outputs that a request may name.
-const MAX_OUTPUTS: usize = 16;
 
 #[derive(Deserialize)]
 struct InferRequest {
@@ -74,13 +72,33 @@ struct InferOutput {
     parameters: Option<Parameters>,
 }
 
-/// A request that is read.
+/// A request that is read, in either encoding.
 pub(crate) struct Inference {
-    id: Option<String>,
-    images: Vec<Input>,
-    outputs: Outputs,
+    pub(crate) id: Option<String>,
+    pub(crate) images: Vec<Input>,
+    pub(crate) outputs: Outputs,
     /// The time that the client grants.
     pub(crate) timeout: Option<Duration>,
+}
+
+/// The one input of a request.
+pub(crate) struct Tensor<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) datatype: &'a str,
+    pub(crate) shape: &'a [u64],
+    pub(crate) data: Data<'a>,
+}
+
+/// The elements of an input in row-major order.
+pub(crate) enum Data<'a> {
+    Floats(&'a [f32]),
+    /// Image files as base64.
+    Texts(&'a [String]),
+    /// Image files.
+    #[cfg(feature = "grpc")]
+    Files(&'a [Bytes]),
+    /// Bytes in the order of the datatype.
+    Raw(&'a Bytes),
 }
 
 impl Inference {
@@ -100,64 +118,95 @@ impl Inference {
         // The protocol has one status for what is wrong with a request.
         let request: InferRequest = from_json(&json).map_err(|error| HttpError::bad_request(error.message))?;
         let parameters = request.parameters.unwrap_or_default();
-        let outputs = request.outputs.unwrap_or_default();
-        if outputs.len() > MAX_OUTPUTS {
-            return Err(HttpError::bad_request(format!("{} outputs, expected at most {MAX_OUTPUTS}", outputs.len())));
-        }
-        let outputs = Outputs::new(classes.labels().len(), &outputs, parameters)?;
-        let [input] = &request.inputs[..] else {
-            return Err(HttpError::bad_request(format!(
-                "{} inputs, expected one, named `{INPUT}`",
-                request.inputs.len()
-            )));
-        };
-        let images = images(classes, input, &binary)?;
+        let all_binary = parameters.binary_data_output.unwrap_or(false);
+        let wishes: Vec<Wish<'_>> = request.outputs.iter().flatten().map(|output| output.wish(all_binary)).collect();
+        let outputs = Outputs::new(classes.labels().len(), &wishes, all_binary)?;
+        let [input] = &request.inputs[..] else { return Err(one_input(request.inputs.len())) };
+        let images = images(classes, &input.tensor(&binary)?)?;
         let timeout = parameters.timeout.filter(|&timeout| timeout > 0).map(Duration::from_micros);
         Ok(Self { id: request.id, images, outputs, timeout })
     }
 
-    /// Computes it.
+    /// Computes it and answers over HTTP.
     pub(crate) async fn run(self, model: &Model, classes: &Classes, deadline: Instant) -> Result<HttpResponse> {
+        let (id, outputs) = self.compute(classes, deadline).await?;
+        outputs::response(model.name(), id, outputs)
+    }
+
+    /// Computes it.
+    pub(crate) async fn compute(self, classes: &Classes, deadline: Instant) -> Result<(Option<String>, Vec<Output>)> {
         let answers = answers(&classes.batcher, self.images, deadline).await?;
         let rows: Vec<Vec<f32>> = answers.into_iter().map(|answer| answer.values).collect();
-        self.outputs.response(model.name(), self.id, classes.labels(), &rows)
+        Ok((self.id, self.outputs.values(classes.labels(), &rows)))
     }
 }
 
-/// The images of the one input, whose data is in JSON or in `binary`.
-fn images(classes: &Classes, input: &InferInput, binary: &Bytes) -> Result<Vec<Input>> {
-    let bad = |message: String| HttpError::bad_request(format!("the input `{}` {message}", input.name));
+/// The error of a request with `count` inputs.
+pub(crate) fn one_input(count: usize) -> HttpError {
+    HttpError::bad_request(format!("{count} inputs, expected one, named `{INPUT}`"))
+}
+
+/// The error of the input called `name`.
+pub(crate) fn bad_input(name: &str, message: impl std::fmt::Display) -> HttpError {
+    HttpError::bad_request(format!("the input `{name}` {message}"))
+}
+
+impl InferOutput {
+    fn wish(&self, all_binary: bool) -> Wish<'_> {
+        let parameters = self.parameters.unwrap_or_default();
+        Wish {
+            name: &self.name,
+            binary: parameters.binary_data.unwrap_or(all_binary),
+            classification: parameters.classification,
+        }
+    }
+}
+
+impl InferInput {
+    /// The tensor, whose data is in the JSON or in `binary`.
+    fn tensor<'a>(&'a self, binary: &'a Bytes) -> Result<Tensor<'a>> {
+        let bad = |message: String| bad_input(&self.name, message);
+        let size = self.parameters.unwrap_or_default().binary_data_size;
+        let data = match (size, &self.data) {
+            (Some(size), None) if size == binary.len() as u64 => Data::Raw(binary),
+            (Some(size), None) => return Err(bad(format!("has {size} bytes, {} follow the JSON", binary.len()))),
+            (None, Some(_)) if !binary.is_empty() => return Err(bad(format!("does not use {} bytes", binary.len()))),
+            (None, Some(elements)) => match (&elements.numbers[..], &elements.strings[..]) {
+                ([_, ..], [_, ..]) => return Err(bad("has numbers and strings".into())),
+                (numbers, []) if self.datatype == "FP32" => Data::Floats(numbers),
+                ([], strings) => Data::Texts(strings),
+                (numbers, []) => Data::Floats(numbers),
+            },
+            (None, None) => return Err(bad("has no data".into())),
+            (Some(_), Some(_)) => return Err(bad("has data in JSON and after it".into())),
+        };
+        Ok(Tensor { name: &self.name, datatype: &self.datatype, shape: &self.shape, data })
+    }
+}
+
+/// The images of an input.
+pub(crate) fn images(classes: &Classes, input: &Tensor<'_>) -> Result<Vec<Input>> {
+    let bad = |message: String| bad_input(input.name, message);
     if input.name != INPUT {
         return Err(bad(format!("is unknown, expected `{INPUT}`")));
     }
-    let size = input.parameters.unwrap_or_default().binary_data_size;
-    let data = match (size, &input.data) {
-        (Some(size), None) if size == binary.len() as u64 => None,
-        (Some(size), None) => return Err(bad(format!("has {size} bytes, {} follow the JSON", binary.len()))),
-        (None, Some(_)) if !binary.is_empty() => return Err(bad(format!("does not use {} bytes", binary.len()))),
-        (None, Some(data)) => Some(data),
-        (None, None) => return Err(bad("has no data".into())),
-        (Some(_), Some(_)) => return Err(bad("has data in JSON and after it".into())),
-    };
     let capacity = classes.batcher.capacity();
     let count = |count: u64| match usize::try_from(count) {
         Ok(0) => Err(bad("has no images".into())),
         Ok(count) if count <= capacity => Ok(count),
         _ => Err(HttpError::too_large(format!("{count} images in one request, expected at most {capacity}"))),
     };
-    match (input.datatype.as_str(), &input.shape[..]) {
+    match (input.datatype, input.shape) {
         ("FP32", [images, shape @ ..]) if shape == classes.input_shape().map(|size| size as u64) => {
             let count = count(*images)?;
             let owned;
-            let values = match data {
-                Some(elements) if !elements.strings.is_empty() => {
-                    return Err(bad("has strings, expected numbers".into()));
-                }
-                Some(elements) => &elements.numbers,
-                None => {
-                    owned = tensor::floats(binary)?;
+            let values = match input.data {
+                Data::Floats(values) => values,
+                Data::Raw(bytes) => {
+                    owned = tensor::floats(bytes)?;
                     &owned
                 }
+                _ => return Err(bad("has strings, expected numbers".into())),
             };
             let expected = count * classes.input_shape().iter().product::<usize>();
             if values.len() != expected {
@@ -167,17 +216,17 @@ fn images(classes: &Classes, input: &InferInput, binary: &Bytes) -> Result<Vec<I
         }
         ("BYTES", [images] | [images, 1]) => {
             let count = count(*images)?;
-            let files = match data {
-                Some(elements) if !elements.numbers.is_empty() => {
-                    return Err(bad("has numbers, expected images as base64".into()));
+            let files = match input.data {
+                Data::Floats(_) => return Err(bad("has numbers, expected images".into())),
+                Data::Texts(texts) if texts.len() == count => {
+                    texts.iter().map(|text| base64_text::decode(text)).collect::<Result<Vec<_>>>()?
                 }
-                Some(elements) if elements.strings.len() != count => {
-                    return Err(bad(format!("has {} values, its shape has {count}", elements.strings.len())));
-                }
-                Some(elements) => {
-                    elements.strings.iter().map(|text| base64_text::decode(text)).collect::<Result<Vec<_>>>()?
-                }
-                None => tensor::byte_strings(binary, count)?,
+                #[cfg(feature = "grpc")]
+                Data::Files(files) if files.len() == count => files.to_vec(),
+                Data::Raw(bytes) => tensor::byte_strings(bytes, count)?,
+                Data::Texts(_) => return Err(bad(format!("does not have {count} values, as its shape says"))),
+                #[cfg(feature = "grpc")]
+                Data::Files(_) => return Err(bad(format!("does not have {count} values, as its shape says"))),
             };
             Ok(files.into_iter().map(Input::File).collect())
         }

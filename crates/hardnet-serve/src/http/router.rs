@@ -26,7 +26,7 @@ use crate::model::{Classes, Model};
 /// The description of all routes.
 const OPEN_API: &str = include_str!("openapi.json");
 
-const REQUEST_ID: &str = "x-request-id";
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 
 /// The status in logs and metrics of a request whose client is gone before the answer.
 const CLIENT_GONE: u16 = 499;
@@ -237,12 +237,12 @@ impl Router {
     }
 
     /// The deadline of a request that came at `start`, whose client grants `granted`.
-    fn deadline(&self, start: Instant, granted: Option<Duration>) -> Instant {
+    pub(crate) fn deadline(&self, start: Instant, granted: Option<Duration>) -> Instant {
         start + granted.map_or(self.timeout, |granted| granted.min(self.timeout))
     }
 
     /// The model called `name`, if it is ready.
-    fn model(&self, name: &str) -> Result<Arc<Model>> {
+    pub(crate) fn model(&self, name: &str) -> Result<Arc<Model>> {
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
         match models.get(name) {
             Some(Some(model)) => Ok(Arc::clone(model)),
@@ -259,7 +259,7 @@ impl Router {
         models.values().flatten().cloned().collect()
     }
 
-    fn ready(&self) -> bool {
+    pub(crate) fn ready(&self) -> bool {
         let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
         models.values().all(Option::is_some) && !self.stopping.load(Ordering::SeqCst)
     }
@@ -280,7 +280,7 @@ impl Router {
         models.iter().map(|(name, model)| json!({ "name": name, "version": VERSION, "state": state(model) })).collect()
     }
 
-    fn authorized(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn authorized(&self, headers: &HeaderMap) -> bool {
         let Some(key) = &self.api_key else { return true };
         let Some(given) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else { return false };
         let Some((scheme, given)) = given.split_at_checked(7) else { return false };
@@ -289,12 +289,12 @@ impl Router {
 }
 
 /// The part of `model` that classifies.
-fn classes(model: &Model) -> Result<&Classes> {
+pub(crate) fn classes(model: &Model) -> Result<&Classes> {
     model.classes().ok_or_else(|| HttpError::not_found(format!("model `{}` does not classify", model.name())))
 }
 
 /// Runs `parse` where it does not keep other connections waiting.
-async fn parsed<T: Send + 'static>(parse: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn parsed<T: Send + 'static>(parse: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let panicked = |_| HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "a panic while the request was read");
     tokio::task::spawn_blocking(parse).await.map_err(panicked)?
 }
@@ -305,22 +305,22 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// A request that is logged and counted when this is dropped: answered, or because its client is gone.
-struct Observed {
+pub(crate) struct Observed {
     router: Arc<Router>,
     start: Instant,
     time: f64,
-    endpoint: &'static str,
-    request_id: String,
+    pub(crate) endpoint: &'static str,
+    pub(crate) request_id: String,
     trace: Option<(String, String)>,
     method: String,
     path: String,
-    status: u16,
-    bytes: u64,
-    error: Option<String>,
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
+    pub(crate) error: Option<String>,
 }
 
 impl Observed {
-    fn new(router: &Arc<Router>, headers: &HeaderMap, method: &Method, path: &str) -> Self {
+    pub(crate) fn new(router: &Arc<Router>, headers: &HeaderMap, method: &Method, path: &str) -> Self {
         let own_id = || {
             let number = router.next_id.fetch_add(1, Ordering::Relaxed);
             format!("{:016x}-{number:x}", router.id_prefix)

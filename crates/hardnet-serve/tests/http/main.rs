@@ -1,6 +1,8 @@
 //! The server over loopback.
 
 mod client;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod infer;
 mod limits;
 mod load;
@@ -44,14 +46,19 @@ impl Fixture {
     /// A server that is ready.
     fn new(options: &ServerOptions) -> Self {
         let fixture = Self::loading(options);
+        fixture.make_ready();
+        fixture
+    }
+
+    /// Adds the model.
+    fn make_ready(&self) {
         let workers = Arc::new(Workers::new(1).unwrap());
         let batches = BatcherOptions::default().batch_size(4).capacity(16);
         let weights = open_weights(DEMO, &Default::default()).unwrap();
         let builder = || Classifier::builder().threads(1).batch_invariant(true);
         let embedder = builder().embedder(weights, &EmbedOptions::default()).unwrap();
-        let model = Model::new("clothing").classifier(fixture.classifier.clone(), &workers, &batches).unwrap();
-        fixture.server.add(model.embedder(embedder, &workers, &batches).unwrap());
-        fixture
+        let model = Model::new("clothing").classifier(self.classifier.clone(), &workers, &batches).unwrap();
+        self.server.add(model.embedder(embedder, &workers, &batches).unwrap());
     }
 
     /// A server without its model.

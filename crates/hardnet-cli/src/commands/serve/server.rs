@@ -23,12 +23,12 @@ use crate::printer::Printer;
 /// Pause between two looks at whether the program is asked to stop.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Answer over HTTP: the Open Inference Protocol, and simpler ways to classify an image.
+/// Answer over HTTP and gRPC: the Open Inference Protocol, and simpler ways to classify an image.
 ///
 /// POST /classify takes an image, /v2/models/NAME/infer takes tensors or images, and /openapi.json lists all paths.
 /// Requests are computed in batches of what waits; an image's answer is that of `hardnet predict --batch-size 1
 /// --batch-invariant`, bit for bit. The address is printed when the server listens; /v2/health/ready says when models
-/// are loaded. SIGTERM and Ctrl-C end it after what was accepted is answered.
+/// are loaded. SIGTERM and Ctrl-C end it after what was accepted is answered. --grpc-listen adds gRPC.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -43,6 +43,9 @@ pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 is any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
+    /// Address and port on which the Open Inference Protocol is answered over gRPC, such as 127.0.0.1:8001
+    #[arg(long, value_name = "ADDRESS")]
+    grpc_listen: Option<SocketAddr>,
     /// Answer POST /embed too, which holds the weights of each model twice
     #[arg(long)]
     embed: bool,
@@ -123,6 +126,9 @@ pub(crate) fn run(args: &ServeArgs, printer: &Printer) -> Result<Exit> {
     let interrupt = Interrupt::watch()?;
     let server = args.start(&models, printer)?;
     printer.line(format_args!("listening on http://{}", server.address()))?;
+    if let Some(address) = server.grpc_address() {
+        printer.line(format_args!("listening on grpc://{address}"))?;
+    }
     let workers = Arc::new(Workers::new(args.workers.unwrap_or_else(processors))?);
     for NamedWeights { name, source } in models {
         if interrupt.requested() {
@@ -171,10 +177,14 @@ impl ServeArgs {
         if let Some(path) = &self.api_key_file {
             options = options.api_key(read_key(path)?);
         }
+        if let Some(address) = self.grpc_listen {
+            options = options.grpc(address);
+        }
         let names = models.iter().map(|model| model.name.as_str());
         let log: Arc<dyn Log> = Arc::new(JsonLines { shown: printer.shows_progress() });
         Server::start(self.listen, names, &options, log).map_err(|error| {
-            Failure::from(anyhow::Error::from(error).context(format!("cannot listen on `{}`", self.listen)))
+            let also = self.grpc_listen.map_or_else(String::new, |address| format!(" and `{address}`"));
+            Failure::from(anyhow::Error::from(error).context(format!("cannot listen on `{}`{also}", self.listen)))
         })
     }
 

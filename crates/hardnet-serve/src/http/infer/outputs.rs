@@ -5,9 +5,12 @@ use hardnet_eval::top_k;
 use hyper::header::HeaderValue;
 use serde::Serialize;
 
-use super::{InferOutput, JSON_LENGTH, Parameters, VERSION};
+use super::{JSON_LENGTH, VERSION};
 use crate::http::error::{HttpError, Result};
 use crate::http::response::{HttpResponse, content, json};
+
+/// The most outputs that a request may name.
+const MAX_OUTPUTS: usize = 16;
 
 /// A value for each class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +43,42 @@ impl Kind {
 
 /// The outputs that a request asks for.
 #[derive(Debug)]
-pub(super) struct Outputs {
+pub(crate) struct Outputs {
     wanted: Vec<Wanted>,
+}
+
+/// An output that a request names.
+pub(crate) struct Wish<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) binary: bool,
+    /// The number of classes to name, in place of all values.
+    pub(crate) classification: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Wanted {
     kind: Kind,
     binary: bool,
-    /// The number of classes to name, in place of all values.
     classification: Option<usize>,
+}
+
+/// An output tensor.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) name: &'static str,
+    pub(crate) datatype: &'static str,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Values,
+    /// Whether it is asked for as bytes after the JSON.
+    binary: bool,
+}
+
+/// The elements of an output.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Values {
+    Numbers(Vec<f32>),
+    Strings(Vec<String>),
 }
 
 #[derive(Serialize)]
@@ -65,7 +94,7 @@ struct InferResponse<'a> {
 struct OutputTensor {
     name: &'static str,
     datatype: &'static str,
-    shape: [usize; 2],
+    shape: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<BinarySize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,46 +106,33 @@ struct BinarySize {
     binary_data_size: usize,
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Values {
-    Numbers(Vec<f32>),
-    Strings(Vec<String>),
-}
-
 impl Outputs {
-    /// The `outputs` of a request to a model of `classes` classes, all if it names none.
-    pub(super) fn new(classes: usize, outputs: &[InferOutput], parameters: Parameters) -> Result<Self> {
-        let all_binary = parameters.binary_data_output.unwrap_or(false);
-        if outputs.is_empty() {
+    /// The outputs that a request to a model of `classes` classes names, all if it names none.
+    pub(crate) fn new(classes: usize, wishes: &[Wish<'_>], all_binary: bool) -> Result<Self> {
+        if wishes.len() > MAX_OUTPUTS {
+            return Err(HttpError::bad_request(format!("{} outputs, expected at most {MAX_OUTPUTS}", wishes.len())));
+        }
+        if wishes.is_empty() {
             let wanted = |kind| Wanted { kind, binary: all_binary, classification: None };
             return Ok(Self { wanted: Kind::ALL.map(wanted).into() });
         }
-        let wanted = outputs.iter().map(|output| {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == output.name).ok_or_else(|| {
+        let wanted = wishes.iter().map(|wish| {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == wish.name).ok_or_else(|| {
                 HttpError::bad_request(format!(
                     "the output `{}` is unknown, expected `logits` or `probabilities`",
-                    output.name
+                    wish.name
                 ))
             })?;
-            let parameters = output.parameters.unwrap_or_default();
             let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX).min(classes);
-            let classification = parameters.classification.filter(|&count| count > 0).map(count);
-            Ok(Wanted { kind, binary: parameters.binary_data.unwrap_or(all_binary), classification })
+            let classification = wish.classification.filter(|&count| count > 0).map(count);
+            Ok(Wanted { kind, binary: wish.binary, classification })
         });
         Ok(Self { wanted: wanted.collect::<Result<_>>()? })
     }
 
-    /// The response for images whose logits are `rows`.
-    pub(super) fn response(
-        &self,
-        model: &str,
-        id: Option<String>,
-        labels: &Labels,
-        rows: &[Vec<f32>],
-    ) -> Result<HttpResponse> {
-        let (mut outputs, mut binary) = (Vec::new(), Vec::new());
-        for wanted in &self.wanted {
+    /// The outputs of images whose logits are `rows`.
+    pub(super) fn values(&self, labels: &Labels, rows: &[Vec<f32>]) -> Vec<Output> {
+        let output = |wanted: &Wanted| {
             let (datatype, columns, values) = match wanted.classification {
                 Some(count) => {
                     let strings = rows.iter().flat_map(|row| wanted.kind.classification(row, count, labels));
@@ -127,33 +143,40 @@ impl Outputs {
                     ("FP32", labels.len(), Values::Numbers(numbers))
                 }
             };
-            let (parameters, data) = if wanted.binary {
-                let start = binary.len();
-                values.append_to(&mut binary);
-                (Some(BinarySize { binary_data_size: binary.len() - start }), None)
-            } else {
-                (None, Some(values))
-            };
-            outputs.push(OutputTensor {
-                name: wanted.kind.name(),
-                datatype,
-                shape: [rows.len(), columns],
-                parameters,
-                data,
-            });
-        }
-        let response = InferResponse { id, model_name: model, model_version: VERSION, outputs };
-        if !self.wanted.iter().any(|wanted| wanted.binary) {
-            return Ok(json(&response));
-        }
-        let mut body = serde_json::to_vec(&response)
-            .map_err(|error| HttpError::new(hyper::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-        let length = body.len();
-        body.extend(binary);
-        let mut response = content("application/octet-stream", body);
-        response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
-        Ok(response)
+            let shape = vec![rows.len(), columns];
+            Output { name: wanted.kind.name(), datatype, shape, values, binary: wanted.binary }
+        };
+        self.wanted.iter().map(output).collect()
     }
+}
+
+/// The response with `outputs` over HTTP.
+pub(super) fn response(model: &str, id: Option<String>, outputs: Vec<Output>) -> Result<HttpResponse> {
+    let any_binary = outputs.iter().any(|output| output.binary);
+    let mut binary = Vec::new();
+    let tensor = |output: Output| {
+        let Output { name, datatype, shape, values, binary: is_binary } = output;
+        let (parameters, data) = if is_binary {
+            let start = binary.len();
+            values.append_to(&mut binary);
+            (Some(BinarySize { binary_data_size: binary.len() - start }), None)
+        } else {
+            (None, Some(values))
+        };
+        OutputTensor { name, datatype, shape, parameters, data }
+    };
+    let outputs = outputs.into_iter().map(tensor).collect();
+    let response = InferResponse { id, model_name: model, model_version: VERSION, outputs };
+    if !any_binary {
+        return Ok(json(&response));
+    }
+    let mut body = serde_json::to_vec(&response)
+        .map_err(|error| HttpError::new(hyper::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let length = body.len();
+    body.extend(binary);
+    let mut response = content("application/octet-stream", body);
+    response.headers_mut().insert(JSON_LENGTH, HeaderValue::from(length));
+    Ok(response)
 }
 
 impl Kind {
@@ -172,7 +195,8 @@ impl Kind {
 }
 
 impl Values {
-    fn append_to(&self, bytes: &mut Vec<u8>) {
+    /// Appends the elements as bytes in the order of the protocol.
+    pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::Numbers(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
             Self::Strings(strings) => {

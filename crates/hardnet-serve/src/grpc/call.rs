@@ -1,0 +1,215 @@
+//! From a call to its answer.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use prost::Message;
+use tokio::time::{Instant, timeout_at};
+
+use super::protocol::health::health_check_response::ServingStatus;
+use super::protocol::health::{HealthCheckRequest, HealthCheckResponse};
+use super::protocol::{
+    ModelMetadataRequest, ModelReadyRequest, ModelReadyResponse, ServerLiveResponse, ServerReadyResponse,
+};
+use super::{infer, message, metadata, status};
+use crate::failure::Failure;
+use crate::http::error::{HttpError, Result};
+use crate::http::infer::VERSION;
+use crate::http::router::{Observed, REQUEST_ID, Router, classes, parsed};
+use crate::model::Model;
+
+const SERVICE: &str = "inference.GRPCInferenceService";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    ServerLive,
+    ServerReady,
+    ModelReady,
+    ServerMetadata,
+    ModelMetadata,
+    ModelInfer,
+    Check,
+}
+
+impl Method {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::ServerLive, "/inference.GRPCInferenceService/ServerLive"),
+        (Self::ServerReady, "/inference.GRPCInferenceService/ServerReady"),
+        (Self::ModelReady, "/inference.GRPCInferenceService/ModelReady"),
+        (Self::ServerMetadata, "/inference.GRPCInferenceService/ServerMetadata"),
+        (Self::ModelMetadata, "/inference.GRPCInferenceService/ModelMetadata"),
+        (Self::ModelInfer, "/inference.GRPCInferenceService/ModelInfer"),
+        (Self::Check, "/grpc.health.v1.Health/Check"),
+    ];
+
+    /// Whether it needs no key.
+    fn is_open(self) -> bool {
+        matches!(self, Self::ServerLive | Self::ServerReady | Self::Check)
+    }
+}
+
+/// The body of an answer: a message, and trailers with the status.
+#[derive(Debug, Default)]
+pub(crate) struct CallBody {
+    message: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Body for CallBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
+        let frame = self.message.take().map(Frame::data);
+        Poll::Ready(frame.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.message.is_none() && self.trailers.is_none()
+    }
+}
+
+/// Answers a call. Its status is in the trailers, or in the headers of an error.
+pub(crate) async fn respond(router: Arc<Router>, request: Request<Incoming>) -> Response<CallBody> {
+    let (parts, mut body) = request.into_parts();
+    let mut observed = Observed::new(&router, &parts.headers, &parts.method, parts.uri.path());
+    let mut response = Response::new(CallBody::default());
+    let content_type = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if parts.method != hyper::Method::POST || !content_type.starts_with(b"application/grpc") {
+        // Not a client of gRPC: there is no status that it would read.
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        observed.status = response.status().as_u16();
+        return response;
+    }
+    let result = call(&router, parts.uri.path(), &parts.headers, &mut body, &mut observed.endpoint).await;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    if let Ok(id) = HeaderValue::from_str(&observed.request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    match result {
+        Ok(message) => {
+            observed.bytes = message.len() as u64;
+            observed.status = StatusCode::OK.as_u16();
+            let mut trailers = HeaderMap::new();
+            status::write(None, &mut trailers);
+            *response.body_mut() = CallBody { message: Some(message), trailers: Some(trailers) };
+        }
+        Err(error) => {
+            status::write(Some(&error), response.headers_mut());
+            let identity = HeaderValue::from_static("identity");
+            response.headers_mut().insert(HeaderName::from_static("grpc-accept-encoding"), identity);
+            observed.status = error.status.as_u16();
+            observed.error = Some(error.message);
+        }
+    }
+    response
+}
+
+/// The message that answers a call.
+async fn call(
+    router: &Arc<Router>,
+    path: &str,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    endpoint: &mut &'static str,
+) -> Result<Bytes> {
+    let Some(&(method, name)) = Method::ALL.iter().find(|(_, name)| *name == path) else {
+        return Err(HttpError::new(StatusCode::NOT_IMPLEMENTED, format!("no such method `{path}`")));
+    };
+    *endpoint = name;
+    if !method.is_open() && !router.authorized(headers) {
+        return Err(HttpError::new(StatusCode::UNAUTHORIZED, "the bearer key is missing or wrong"));
+    }
+    let granted = match headers.get("grpc-timeout").map(|header| header.to_str().ok().and_then(message::granted)) {
+        None => None,
+        Some(Some(time)) => Some(time),
+        Some(None) => return Err(HttpError::bad_request("the header `grpc-timeout` is malformed")),
+    };
+    let start = Instant::now();
+    match granted {
+        None => answer(router, method, body, start).await,
+        Some(time) => {
+            // Longer than any time that the server grants.
+            let end = start + time.min(std::time::Duration::from_secs(1 << 24));
+            let late = |_| HttpError::from(Failure::Deadline);
+            timeout_at(end, answer(router, method, body, start)).await.map_err(late)?
+        }
+    }
+}
+
+async fn answer(router: &Arc<Router>, method: Method, body: &mut Incoming, start: Instant) -> Result<Bytes> {
+    let held = message::read(&router.limits, body).await?;
+    let content = held.content.clone();
+    Ok(match method {
+        Method::ServerLive => message::framed(&ServerLiveResponse { live: true }),
+        Method::ServerReady => message::framed(&ServerReadyResponse { ready: router.ready() }),
+        Method::ServerMetadata => message::framed(&metadata::server()),
+        Method::Check => {
+            let HealthCheckRequest { service } = decode(content)?;
+            let ready =
+                if service.is_empty() || service == SERVICE { router.ready() } else { is_ready(router, &service)? };
+            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            message::framed(&HealthCheckResponse { status: status.into() })
+        }
+        Method::ModelReady => {
+            let ModelReadyRequest { name, version } = decode(content)?;
+            check_version(&version)?;
+            message::framed(&ModelReadyResponse { ready: is_ready(router, &name)? })
+        }
+        Method::ModelMetadata => {
+            let ModelMetadataRequest { name, version } = decode(content)?;
+            let model = model(router, &name, &version)?;
+            message::framed(&metadata::model(&model, classes(&model)?))
+        }
+        Method::ModelInfer => {
+            let for_parsing = Arc::clone(router);
+            let read = move || {
+                let request = infer::Request::decode(content)?;
+                let (name, version) = request.model();
+                let model = model(&for_parsing, name, version)?;
+                let raw = request.is_raw();
+                let inference = request.read(classes(&model)?)?;
+                Ok((model, raw, inference))
+            };
+            let (model, raw, inference) = parsed(read).await?;
+            let deadline = router.deadline(start, inference.timeout);
+            let (id, outputs) = inference.compute(classes(&model)?, deadline).await?;
+            message::framed(&infer::response(&model, id, outputs, raw))
+        }
+    })
+}
+
+/// Decodes a message of a few short fields, which takes no more memory than its bytes.
+fn decode<M: Message + Default>(message: Bytes) -> Result<M> {
+    M::decode(message).map_err(|error| HttpError::bad_request(format!("the message is not of the protocol: {error}")))
+}
+
+/// The model of a request that names it by `name` and `version`.
+fn model(router: &Router, name: &str, version: &str) -> Result<Arc<Model>> {
+    check_version(version)?;
+    router.model(name)
+}
+
+fn check_version(version: &str) -> Result<()> {
+    match version {
+        "" | VERSION => Ok(()),
+        _ => Err(HttpError::not_found(format!("version `{version}`, expected `{VERSION}`"))),
+    }
+}
+
+/// Whether the model called `name` is ready.
+fn is_ready(router: &Router, name: &str) -> Result<bool> {
+    match router.model(name) {
+        Err(error) if error.status == StatusCode::NOT_FOUND => Err(error),
+        model => Ok(model.is_ok() && !router.stopping.load(Ordering::SeqCst)),
+    }
+}

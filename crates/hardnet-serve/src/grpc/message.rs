@@ -1,0 +1,125 @@
+//! Messages in bodies: five bytes, whether it is compressed and its length, then the message.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::{Bytes, Incoming};
+use tokio::time::timeout;
+
+use crate::http::body::{BodyLimits, HeldBody};
+use crate::http::error::{HttpError, Result};
+
+/// Length of what precedes a message.
+const PREFIX: usize = 5;
+
+/// Reads the one message of a call.
+pub(crate) async fn read(limits: &BodyLimits, body: &mut Incoming) -> Result<HeldBody> {
+    match timeout(limits.time(), read_frames(limits, body)).await {
+        Ok(message) => message,
+        Err(_) => {
+            let seconds = limits.time().as_secs_f64();
+            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, format!("the message did not arrive within {seconds} s")))
+        }
+    }
+}
+
+async fn read_frames(limits: &BodyLimits, body: &mut Incoming) -> Result<HeldBody> {
+    let (mut prefix, mut message) = (Vec::with_capacity(PREFIX), None);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| HttpError::bad_request(format!("the message cannot be read: {error}")))?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        if message.is_none() {
+            prefix.extend_from_slice(&data.split_to(data.len().min(PREFIX - prefix.len())));
+            if prefix.len() < PREFIX {
+                continue;
+            }
+            let length = length(&prefix)?;
+            let memory = limits.reserve(length)?;
+            message = Some((Vec::with_capacity(length), memory));
+        }
+        if let Some((content, _)) = &mut message {
+            if data.len() > content.capacity() - content.len() {
+                return Err(HttpError::bad_request("more data than one message"));
+            }
+            content.extend_from_slice(&data);
+        }
+    }
+    match message {
+        Some((content, memory)) if content.len() == length(&prefix)? => Ok(HeldBody::new(content.into(), memory)),
+        _ => Err(HttpError::bad_request("the message is cut off")),
+    }
+}
+
+/// The length of the message after `prefix`.
+fn length(prefix: &[u8]) -> Result<usize> {
+    match *prefix {
+        [0, a, b, c, d] => Ok(u32::from_be_bytes([a, b, c, d]) as usize),
+        [1, ..] => {
+            let message = "the message is compressed, expected grpc-encoding identity";
+            Err(HttpError::new(StatusCode::NOT_IMPLEMENTED, message))
+        }
+        _ => Err(HttpError::bad_request("a message does not begin with 0 or 1")),
+    }
+}
+
+/// `message` after its prefix.
+pub(crate) fn framed(message: &impl prost::Message) -> Bytes {
+    let mut bytes = vec![0; PREFIX];
+    // A vector grows as needed, so that encoding cannot fail.
+    let _ = message.encode(&mut bytes);
+    // An answer is far shorter than 4 GB.
+    let length = (bytes.len() - PREFIX) as u32;
+    bytes[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+    bytes.into()
+}
+
+/// The time of a header `grpc-timeout`: up to eight digits and a unit. `None` if it is not valid.
+pub(crate) fn granted(header: &str) -> Option<Duration> {
+    let (digits, unit) = header.split_at_checked(header.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_has_up_to_eight_digits_and_a_unit() {
+        for (header, time) in [
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("5S", Some(Duration::from_secs(5))),
+            ("100m", Some(Duration::from_millis(100))),
+            ("1u", Some(Duration::from_micros(1))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("", None),
+            ("S", None),
+            ("100000000S", None),
+            ("-1S", None),
+            ("1s", None),
+            ("1é", None),
+        ] {
+            assert_eq!(granted(header), time, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_uncompressed_and_has_a_length() {
+        assert_eq!(length(&[0, 0, 0, 1, 2]).unwrap(), 258);
+        assert_eq!(length(&[1, 0, 0, 0, 0]).unwrap_err().status, StatusCode::NOT_IMPLEMENTED);
+        assert_eq!(length(&[2, 0, 0, 0, 0]).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+}

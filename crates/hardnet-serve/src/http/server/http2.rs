@@ -1,0 +1,122 @@
+//! Connections of gRPC.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::grpc;
+use crate::http::router::Router;
+
+/// Calls of a connection at the same time.
+const MAX_CALLS: u32 = 128;
+
+/// Length of a call's headers in bytes.
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+
+/// Bytes of messages that a connection may send ahead of their reader.
+const WINDOW: u32 = 1 << 20;
+
+/// The times of silence after which a connection is closed that had calls before.
+const PATIENCE: u32 = 10;
+
+/// Calls of a connection.
+#[derive(Debug, Default)]
+struct Calls {
+    begun: AtomicUsize,
+    open: AtomicUsize,
+}
+
+impl Calls {
+    /// Ends when there was no call for a time, `time` before the first.
+    async fn silence(&self, time: Duration) {
+        let (mut begun, mut silent) = (0, 0);
+        loop {
+            sleep(time).await;
+            let now = self.begun.load(Ordering::SeqCst);
+            silent = if now == begun && self.open.load(Ordering::SeqCst) == 0 { silent + 1 } else { 0 };
+            begun = now;
+            if silent > 0 && (begun == 0 || silent == PATIENCE) {
+                return;
+            }
+        }
+    }
+}
+
+/// A call under way.
+struct Open(Arc<Calls>);
+
+impl Open {
+    fn new(calls: &Arc<Calls>) -> Self {
+        calls.begun.fetch_add(1, Ordering::SeqCst);
+        calls.open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Answers the calls of a connection until its client ends it, or until `closing` or a long silence.
+pub(super) async fn serve(
+    stream: impl Read + Write + Unpin + Send + 'static,
+    router: &Arc<Router>,
+    time: Duration,
+    mut closing: watch::Receiver<bool>,
+) {
+    let calls = Arc::new(Calls::default());
+    let service = service_fn(|request| {
+        let (router, open) = (Arc::clone(router), Open::new(&calls));
+        async move {
+            let response = grpc::respond(router, request).await;
+            drop(open);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_CALLS)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .serve_connection(stream, service)
+    );
+    let mut closed = pin!(async move {
+        let _ = closing.wait_for(|closing| *closing).await;
+    });
+    let mut silence = pin!(calls.silence(time));
+    let mut told = false;
+    // A client that was told to go, and does not, is cut off.
+    let mut cut = pin!(async {
+        calls.silence(time).await;
+        if calls.begun.load(Ordering::SeqCst) > 0 {
+            sleep(time).await;
+        }
+    });
+    // Errors of a connection are its client's.
+    poll_fn(|context| {
+        if !told && (closed.as_mut().poll(context).is_ready() || silence.as_mut().poll(context).is_ready()) {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        match (connection.as_mut().poll(context), cut.as_mut().poll(context)) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
+}

@@ -1,0 +1,131 @@
+//! Options of a server.
+
+#[cfg(feature = "grpc")]
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Options of a [`Server`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hardnet_serve::ServerOptions;
+///
+/// let options = ServerOptions::default().max_body(1 << 20).timeout(Duration::from_secs(2));
+/// assert_eq!((options.max_body, options.max_connections), (1 << 20, 4096));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// Bytes of a request's body, at most; by default 16 MiB.
+    pub max_body: usize,
+    /// Bytes of all bodies in memory, at most; by default 256 MiB.
+    pub max_body_memory: usize,
+    /// Open connections, at most; others wait to be accepted. By default 4096.
+    pub max_connections: usize,
+    /// Time for the headers of a request, and of silence between requests; by default 30 s.
+    pub header_timeout: Duration,
+    /// Time for the body of a request; by default 30 s.
+    pub body_timeout: Duration,
+    /// Time until a request's deadline, at most; by default 10 s. Requests may ask for less.
+    pub timeout: Duration,
+    /// Time after the order to stop during which requests are still accepted, since load balancers and connections that
+    /// are open do not know yet; by default half a second.
+    pub grace: Duration,
+    /// Time after that for requests to end, by default 30 s.
+    pub drain_timeout: Duration,
+    /// The key that requests must bring as `Authorization: Bearer KEY`, but for those of health.
+    pub api_key: Option<String>,
+    /// Threads that read requests and write answers, by default 2.
+    pub threads: usize,
+    /// The address on which calls of gRPC are answered, if any.
+    #[cfg(feature = "grpc")]
+    pub grpc: Option<SocketAddr>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_body: 16 << 20,
+            max_body_memory: 256 << 20,
+            max_connections: 4096,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(10),
+            grace: Duration::from_millis(500),
+            drain_timeout: Duration::from_secs(30),
+            api_key: None,
+            threads: 2,
+            #[cfg(feature = "grpc")]
+            grpc: None,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Sets [`max_body`](Self::max_body).
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// Sets [`max_body_memory`](Self::max_body_memory), at least that of one body.
+    pub fn max_body_memory(mut self, bytes: usize) -> Self {
+        self.max_body_memory = bytes;
+        self
+    }
+
+    /// Sets [`max_connections`](Self::max_connections), at least 1.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections.clamp(1, u32::MAX as usize >> 3);
+        self
+    }
+
+    /// Sets [`header_timeout`](Self::header_timeout).
+    pub fn header_timeout(mut self, time: Duration) -> Self {
+        self.header_timeout = time;
+        self
+    }
+
+    /// Sets [`body_timeout`](Self::body_timeout).
+    pub fn body_timeout(mut self, time: Duration) -> Self {
+        self.body_timeout = time;
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    /// Sets [`grace`](Self::grace).
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.grace = time;
+        self
+    }
+
+    /// Sets [`drain_timeout`](Self::drain_timeout).
+    pub fn drain_timeout(mut self, time: Duration) -> Self {
+        self.drain_timeout = time;
+        self
+    }
+
+    /// Sets [`api_key`](Self::api_key).
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Sets [`threads`](Self::threads), at least 1.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+    /// Sets [`grpc`](Self::grpc); port 0 is any free port.
+    #[cfg(feature = "grpc")]
+    pub fn grpc(mut self, address: SocketAddr) -> Self {
+        self.grpc = Some(address);
+        self
+    }
+}
