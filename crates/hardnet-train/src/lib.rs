@@ -45,6 +45,7 @@ pub use job::Job;
 pub use loss::{cross_entropy, weighted_cross_entropy};
 pub use metrics::{BatchMetrics, EpochMetrics, SegmentationMetrics, ValidationMetrics};
 pub use optimizer::{Sgd, clip_factor};
+pub use ranks::share;
 pub use recipe::{DecayedParams, Recipe, SegmentationRecipe};
 pub use schedule::{LrDecay, LrInterval, Schedule, Warmup};
 pub use segmentation::SegmentationData;

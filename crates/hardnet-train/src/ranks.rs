@@ -104,6 +104,15 @@ impl Ranks {
     }
 }
 
+/// Gives a value of rank 0, which alone passes one, to all ranks.
+///
+/// # Errors
+///
+/// [`Error::Communication`].
+pub fn share<T: Serialize + DeserializeOwned>(communicator: Arc<dyn Communicator>, value: Option<T>) -> Result<T> {
+    Ranks::new(communicator).share(value)
+}
+
 fn decode<T: DeserializeOwned>(rank: usize, message: &[u8]) -> Result<T> {
     serde_json::from_slice(message).map_err(|_| CommunicationError::Message { rank }.into())
 }

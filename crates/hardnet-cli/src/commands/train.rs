@@ -3,6 +3,8 @@
 mod balance;
 mod class_weights;
 mod data;
+#[cfg(feature = "mpi")]
+mod joint;
 mod launched;
 mod masks;
 mod recipe;
@@ -11,13 +13,15 @@ mod show;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use hardnet_data::Pipeline;
 use hardnet_model::{Config, Graph, Metadata, ModuleKind, WeightsFile};
 use hardnet_segmentation::ClassNames;
 use hardnet_train::{
-    Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, SegmentationData, Trainer, Validation, Weights,
+    Communicator, Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, SegmentationData, Trainer,
+    Validation, Weights,
 };
 use hardnet_weights::WeightsSource;
 
@@ -81,6 +85,14 @@ pub(crate) struct TrainArgs {
     /// Threads that load images [default: one for each processor]
     #[arg(short = 'j', long, value_name = "N")]
     workers: Option<usize>,
+    /// Seconds without a sign of life after which a rank of MPI ends the run
+    #[cfg(feature = "mpi")]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
+    rank_timeout: u64,
+    /// MPI: open-mpi, mpich, or the path of its library [default: that of mpirun or mpiexec; open-mpi under srun]
+    #[cfg(feature = "mpi")]
+    #[arg(long, value_name = "LIBRARY")]
+    mpi: Option<hardnet_mpi::MpiLibrary>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -158,9 +170,18 @@ impl StartArgs {
 }
 
 pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
-    launched::expect_one_process(crate::knobs::launcher_variable)?;
+    match launched::together(crate::knobs::launcher_variable) {
+        None => lead(args, None, printer),
+        #[cfg(feature = "mpi")]
+        Some(launched) => joint::run(args, launched, printer),
+        #[cfg(not(feature = "mpi"))]
+        Some(launched) => Err(launched.refusal()),
+    }
+}
+
+/// Trains as the only rank, or as the one that writes the files.
+fn lead(args: &TrainArgs, communicator: Option<Arc<dyn Communicator>>, printer: &Printer) -> Result<Exit> {
     let (device, device_choice) = args.device.open()?;
-    let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (settings, images, folder, weights) = match &args.resume {
         Some(path) => {
             let folder = RunFolder::open(path).map_err(with_hint)?;
@@ -169,21 +190,27 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
         }
         None => {
             let (mut settings, images, weights) = prepare(args, &device, printer)?;
+            // Before there is a folder.
+            expect_shards(communicator.as_deref(), settings.recipe.virtual_shards)?;
             let output = args.output.as_deref().expect("clap requires a folder");
             settings.output = Some(std::path::absolute(output)?);
             let folder = RunFolder::create(output, args.force).map_err(with_hint)?;
             (settings, images, folder, Some(weights))
         }
     };
+    if let Some(communicator) = &communicator {
+        hardnet_train::share(Arc::clone(communicator), Some(settings.clone()))?;
+    }
     let resumes = weights.is_none();
+    let ranks = communicator.as_ref().map_or(String::new(), |ranks| format!("{} ranks, each with ", ranks.size()));
     printer.note(format_args!(
-        "hardnet {} ({}), {} with {} classes on {device_choice}, {}, {}",
+        "hardnet {} ({}), {} with {} classes on {device_choice}, {ranks}{}, {}",
         env!("CARGO_PKG_VERSION"),
         env!("HARDNET_COMMIT"),
         name_of(&settings.metadata.config),
         settings.metadata.config.classes(),
         counted(crate::knobs::threads(), "thread"),
-        counted(workers, "loader thread"),
+        counted(args.workers(), "loader thread"),
     ));
     let (training, validation) = images.counts();
     settings.lines(training, validation).iter().for_each(|line| printer.note(line));
@@ -194,30 +221,8 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
         }
     }
 
-    let (metadata, recipe) = (settings.metadata.clone(), settings.recipe.clone());
-    let job = match images {
-        Images::Labeled(Data { training, validation, .. }, pipeline) => {
-            let isa = crate::knobs::isa()?;
-            let validation = validation.map(|samples| {
-                let validation = Validation::new(samples, pipeline.clone());
-                validation.workers(workers).threads(crate::knobs::threads()).isa(isa)
-            });
-            Job::new(metadata, recipe, training, pipeline).validation(validation)
-        }
-        Images::Masked(data) => Job::segmentation(metadata, recipe, data),
-    };
-    let job = job
-        .seed(settings.seed)
-        .freeze_until(settings.freeze_until)
-        .freeze_statistics(settings.freeze_statistics)
-        .workers(workers)
-        .threads(crate::knobs::threads())
-        .device(device)
-        .isa(crate::knobs::isa()?)
-        .checkpoint_every(args.checkpoint_every)
-        .keep_epochs(settings.keep_epochs)
-        .settings(settings.to_value()?);
-    let mut trainer = match weights {
+    let job = args.job(&settings, images, device)?;
+    let trainer = match weights {
         Some(weights) => Trainer::start(job, weights, folder).map_err(with_hint)?,
         None => {
             let trainer = Trainer::resume(job, folder).map_err(with_hint)?;
@@ -225,7 +230,57 @@ pub(crate) fn run(args: &TrainArgs, printer: &Printer) -> Result<Exit> {
             trainer
         }
     };
+    let mut trainer = match communicator {
+        Some(communicator) => trainer.over(communicator).map_err(with_hint)?,
+        None => trainer,
+    };
     train(args, &mut trainer, settings.recipe.epochs, resumes, printer)
+}
+
+/// Checks that each rank has a virtual shard to compute.
+fn expect_shards(communicator: Option<&dyn Communicator>, shards: usize) -> Result<()> {
+    match communicator.map(Communicator::size) {
+        Some(ranks) if ranks > shards => {
+            let shards = counted(shards, "virtual shard");
+            Err(Failure::message(format!("{ranks} ranks share {shards}, expected one or more for each"))
+                .hint("start fewer ranks, or pass a divisor of the batch size with --virtual-shards"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl TrainArgs {
+    /// Number of threads that load images.
+    fn workers(&self) -> usize {
+        self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// The job of a run on this machine.
+    fn job(&self, settings: &Settings, images: Images, device: candle_core::Device) -> Result<Job> {
+        let (metadata, recipe) = (settings.metadata.clone(), settings.recipe.clone());
+        let (workers, isa) = (self.workers(), crate::knobs::isa()?);
+        let job = match images {
+            Images::Labeled(Data { training, validation, .. }, pipeline) => {
+                let validation = validation.map(|samples| {
+                    let validation = Validation::new(samples, pipeline.clone());
+                    validation.workers(workers).threads(crate::knobs::threads()).isa(isa)
+                });
+                Job::new(metadata, recipe, training, pipeline).validation(validation)
+            }
+            Images::Masked(data) => Job::segmentation(metadata, recipe, data),
+        };
+        Ok(job
+            .seed(settings.seed)
+            .freeze_until(settings.freeze_until)
+            .freeze_statistics(settings.freeze_statistics)
+            .workers(workers)
+            .threads(crate::knobs::threads())
+            .device(device)
+            .isa(isa)
+            .checkpoint_every(self.checkpoint_every)
+            .keep_epochs(settings.keep_epochs)
+            .settings(settings.to_value()?))
+    }
 }
 
 /// The images of a run: with labels and their preprocessing, or with masks.
@@ -289,6 +344,19 @@ fn saved(args: &TrainArgs, path: &Path, folder: &RunFolder, printer: &Printer) -
     let path = std::path::absolute(path)?;
     settings.data = settings.data.relocated(&args.data, &args.masks, settings.output.as_deref(), &path)?;
     settings.output = Some(path);
+    let images = load(&settings, printer)?;
+    let (training, _) = images.counts();
+    if state.images.is_none() && state.samples == training {
+        printer.note(format_args!(
+            "the run has no list of its images to compare with; their number is the same, {}",
+            state.samples
+        ));
+    }
+    Ok((settings, images))
+}
+
+/// The images that settings name.
+fn load(settings: &Settings, printer: &Printer) -> Result<Images> {
     let names = settings.data.class_names.as_deref().or(settings.metadata.labels.as_deref());
     let classes = settings.metadata.config.classes();
     let loaded = match (&settings.data.masks, &settings.protocol, &settings.pipeline) {
@@ -300,25 +368,17 @@ fn saved(args: &TrainArgs, path: &Path, folder: &RunFolder, printer: &Printer) -
             .map(|data| Images::Labeled(data, pipeline.clone())),
         _ => Err(Failure::message("the settings of the run have no preprocessing")),
     };
-    let images = match loaded {
+    match loaded {
         Err(failure) if failure.hint.is_none() && !settings.data.data_dir.exists() => {
             let flag = if settings.data.masks.as_ref().is_some_and(|masks| masks.masks.is_some()) {
                 "--images and that of their masks with --masks"
             } else {
                 "--data-dir"
             };
-            return Err(failure.hint(format!("if the images moved, pass their folder with {flag}")));
+            Err(failure.hint(format!("if the images moved, pass their folder with {flag}")))
         }
-        loaded => loaded?,
-    };
-    let (training, _) = images.counts();
-    if state.images.is_none() && state.samples == training {
-        printer.note(format_args!(
-            "the run has no list of its images to compare with; their number is the same, {}",
-            state.samples
-        ));
+        loaded => loaded,
     }
-    Ok((settings, images))
 }
 
 fn class_names(names: Option<&[String]>, classes: usize) -> ClassNames {

@@ -505,6 +505,7 @@ fn one_of_several_processes_does_not_train() {
     let run = Run::from(command.env("PMI_RANK", "0").env("PMI_SIZE", "2").output().unwrap());
     run.exits(2)
         .says("training runs in one process, and this is process 0 of 2 that were started together (mpich)")
+        .says("or build with --features mpi")
         .says("start `hardnet train` once");
     assert!(!folder.path("run").exists());
 }

@@ -1,26 +1,44 @@
 //! Training that a launcher has started several times.
 
-use hardnet_data::Launcher;
+use hardnet_data::{Launcher, Shard};
 
-use crate::failure::{Failure, Result};
+use crate::failure::Failure;
 
 /// The launchers whose processes work together. Jobs of an array may well be trainings of their own.
 const TOGETHER: [Launcher; 4] = [Launcher::OpenMpi, Launcher::Mpich, Launcher::Torchrun, Launcher::Slurm];
 
-/// Refuses to be one of several processes: each would train the same network on all images.
-pub(super) fn expect_one_process(variable: impl Fn(&str) -> Option<String>) -> Result<()> {
+/// One of several processes that were started together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Launched {
+    pub(super) launcher: Launcher,
+    pub(super) shard: Shard,
+}
+
+/// Which of several processes this is, if a launcher has started several.
+pub(super) fn together(variable: impl Fn(&str) -> Option<String>) -> Option<Launched> {
     // Variables that are incomplete are not those of a launcher.
     let shard = |launcher: Launcher| launcher.shard(&variable, None).ok().filter(|shard| shard.count() > 1);
-    let Some((launcher, shard)) = TOGETHER.into_iter().find_map(|launcher| Some((launcher, shard(launcher)?))) else {
-        return Ok(());
-    };
-    let message = format!(
-        "training runs in one process, and this is process {} of {} that were started together ({})",
-        shard.index(),
-        shard.count(),
-        launcher.name()
-    );
-    Err(Failure::message(message).hint("start `hardnet train` once; --threads sets the cores that it uses"))
+    TOGETHER.into_iter().find_map(|launcher| Some(Launched { launcher, shard: shard(launcher)? }))
+}
+
+impl Launched {
+    /// Why this process cannot train: it would train the same network on all images as each of the others.
+    pub(super) fn refusal(self) -> Failure {
+        let Self { launcher, shard } = self;
+        let message = format!(
+            "training runs in one process, and this is process {} of {} that were started together ({})",
+            shard.index(),
+            shard.count(),
+            launcher.name()
+        );
+        let hint = if cfg!(feature = "mpi") {
+            "start the ranks with mpirun, mpiexec or srun, or `hardnet train` once"
+        } else {
+            "start `hardnet train` once, where --threads sets the cores that it uses; or build with --features mpi, with \
+             which mpirun, mpiexec or srun start ranks that train together"
+        };
+        Failure::message(message).hint(hint)
+    }
 }
 
 #[cfg(test)]
@@ -32,7 +50,7 @@ mod tests {
             let mut pairs = variables.split_whitespace().filter_map(|pair| pair.split_once('='));
             pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
         };
-        expect_one_process(lookup).err().map(|failure| failure.error.to_string())
+        together(lookup).map(|launched| launched.refusal().error.to_string())
     }
 
     #[test]

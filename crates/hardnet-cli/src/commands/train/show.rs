@@ -77,6 +77,9 @@ impl Show {
             }
             Event::Failure(error) => self.suspended(|printer| printer.cause(error)),
             Event::Unusable(error) => self.suspended(|printer| printer.cause(error)),
+            Event::Elsewhere(report) if report.is_failure => {
+                self.suspended(|printer| printer.error(&report.message));
+            }
             Event::Warning(sample, warning) => self.warnings.add(sample, warning),
             Event::Epoch(metrics) => {
                 self.finish();

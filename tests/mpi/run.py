@@ -1,0 +1,215 @@
+"""Trains with several ranks over real libraries of MPI: equality, lost ranks, resumed runs.
+
+Usage: python3 tests/mpi/run.py PROGRAM [short]
+
+PROGRAM is `hardnet` with the feature `mpi`. Needs Debian's `openmpi-bin` and `mpich`. The oracle is the run of one
+process with as many virtual shards: weights must be the same, byte for byte. `short` is a part of the tests.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LAUNCHERS = {
+    "Open MPI": ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"],
+    "MPICH": ["mpiexec.mpich", "-n"],
+}
+EPOCHS = 5
+TIMEOUT = 4
+
+
+class Tests:
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+        self.failed = self.passed = 0
+
+    def check(self, name, problem):
+        """Counts a test, which has a problem or not."""
+        self.passed += not problem
+        self.failed += bool(problem)
+        print(f"{name}: {problem or 'ok'}", flush=True)
+
+    def command(self, output, resume=False):
+        common = [self.program, "train", "-j", "1", "--threads", "1", "--rank-timeout", str(TIMEOUT)]
+        if resume:
+            return common + ["--resume", output]
+        return common + [
+            "-o", output, "--model", "hardnet39ds", "--data-dir", "train-images-idx3-ubyte", "--num-classes", "3",
+            "--hold-out", "12", "--img-size", "32", "--crop-pct", "1", "-b", "16", "--virtual-shards", "8",
+            "--epochs", str(EPOCHS), "--lr", "0.01", "--clip-norm", "5", "--ema", "0.9",
+        ]  # fmt: skip
+
+    def start(self, launcher, ranks, output, resume=False):
+        words = LAUNCHERS[launcher] + [str(ranks)] if launcher else []
+        return self.popen(words + self.command(output, resume))
+
+    def popen(self, words):
+        return subprocess.Popen(
+            words, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+
+    def run(self, words):
+        return self.finish(self.popen(words))
+
+    def finish(self, process, seconds=120):
+        """Exit code and output of a run that must end."""
+        try:
+            output, _ = process.communicate(timeout=seconds)
+            return process.returncode, output
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return None, process.communicate()[0]
+
+    def differs(self, one, other):
+        for name in ["last.safetensors", "best.safetensors"]:
+            files = [self.folder / run / name for run in (one, other)]
+            missing = [str(file) for file in files if not file.exists()]
+            if missing:
+                return f"no {missing[0]}"
+            if files[0].read_bytes() != files[1].read_bytes():
+                return f"{name} differs from that of one process"
+        if self.metrics(one) != self.metrics(other):
+            return "metrics differ from those of one process"
+
+    def metrics(self, run):
+        lines = [json.loads(line) for line in (self.folder / run / "metrics.jsonl").read_text().splitlines()]
+        times = ("seconds", "images_per_second")
+        return [{name: value for name, value in line.items() if name not in times} for line in lines]
+
+    def ranks_of(self, marker):
+        """Process ids of the ranks that were started with a marker in their environment."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                if not entry.name.isdigit() or os.readlink(entry / "exe") != self.program:
+                    continue
+                variables = dict(
+                    pair.split("=", 1) for pair in (entry / "environ").read_text().split("\0") if "=" in pair
+                )
+            except (OSError, ValueError):
+                continue
+            rank = variables.get("OMPI_COMM_WORLD_RANK", variables.get("PMI_RANK"))
+            if rank is not None and variables.get("HARDNET_MPI_TEST") == marker:
+                found[int(rank)] = int(entry.name)
+        return found
+
+    def equality(self, launcher, ranks):
+        name = f"{launcher}, {ranks} ranks"
+        output = f"equal-{launcher[0]}-{ranks}"
+        code, text = self.finish(self.start(launcher, ranks, output))
+        self.check(name, self.differs("alone", output) if code == 0 else f"exit code {code}: {text}")
+
+    def lost(self, launcher, rank, number, resumed_on, expected=None):
+        """Sends a signal to a rank after an epoch, expects that all end, and resumes with another number of ranks."""
+        verb = {signal.SIGKILL: "killed", signal.SIGSTOP: "stopped", signal.SIGTERM: "asked to stop"}[number]
+        name = f"{launcher}, rank {rank} of 4 {verb}"
+        output = re.sub("[^a-z0-9]+", "-", name.lower())
+        os.environ["HARDNET_MPI_TEST"] = marker = f"{output}-{os.getpid()}"
+        process = self.start(launcher, 4, output)
+        deadline = time.monotonic() + 60
+        while not (self.folder / output / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        ranks = self.ranks_of(marker)
+        if len(ranks) != 4:
+            self.finish(process, 1)
+            return self.check(name, f"found {len(ranks)} ranks: {ranks}")
+        os.kill(ranks[rank], number)
+        started = time.monotonic()
+        code, text = self.finish(process, TIMEOUT + 30)
+        seconds = time.monotonic() - started
+        while self.ranks_of(marker) and time.monotonic() < started + TIMEOUT + 40:
+            time.sleep(0.1)
+        if left := self.ranks_of(marker):
+            return self.check(name, f"ranks {sorted(left)} still run: {text}")
+        if code in (None, 0) or (number == signal.SIGTERM and code != 130):
+            return self.check(name, f"exit code {code}: {text}")
+        if expected and not re.search(expected, text):
+            return self.check(name, f"`{expected}` is not in: {text}")
+        before = len(self.metrics(output))
+        if before == EPOCHS:
+            return self.check(name, "the run was over before the signal")
+        code, text = self.finish(self.start(launcher, resumed_on, output, resume=True))
+        problem = self.differs("alone", output) if code == 0 else f"exit code {code}: {text}"
+        self.check(f"{name}: all ended after {seconds:.1f} s, {before} epochs kept, resumed on {resumed_on}", problem)
+
+    def refused(self, launcher):
+        code, text = self.finish(self.start(launcher, 9, "refused"))
+        expected = "error: 9 ranks share 8 virtual shards, expected one or more for each"
+        problem = None if code == 2 and expected in text else f"{code}: {text}"
+        if (self.folder / "refused").exists():
+            problem = "there is a folder"
+        self.check(f"{launcher}, 9 ranks for 8 virtual shards", problem)
+
+
+    def another_rank(self, launcher):
+        """Rank 1 computes with other instructions than rank 0."""
+        script = 'if [ "$PMI_RANK$OMPI_COMM_WORLD_RANK" = 1 ]; then export HARDNET_ISA=portable; fi; exec "$@"'
+        words = LAUNCHERS[launcher] + ["2", "sh", "-c", script, "sh"]
+        code, text = self.run(words + self.command("other"))
+        expected = "error: rank 1 failed: this rank and rank 0 have different instruction sets"
+        self.check(f"{launcher}, another rank", None if code == 2 and expected in text else f"{code}: {text}")
+
+    def other_library(self):
+        """The launcher is Open MPI's, and the library is not."""
+        code, text = self.run(LAUNCHERS["Open MPI"] + ["2"] + self.command("library") + ["--mpi", "mpich"])
+        expected = "MPI has 1 rank, and open-mpi started 2"
+        self.check("Open MPI with the library of MPICH", None if code and expected in text else f"{code}: {text}")
+
+
+def make_images(folder):
+    count, side = 60, 32
+    random.seed(1)
+    pixels = bytes(random.randrange(256) for _ in range(count * side * side))
+    (folder / "train-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, count, side, side) + pixels)
+    labels = bytes(number % 3 for number in range(count))
+    (folder / "train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels)
+
+
+def main():
+    program, is_short = os.path.realpath(sys.argv[1]), sys.argv[2:] == ["short"]
+    missing = [words[0] for words in LAUNCHERS.values() if not shutil.which(words[0])]
+    if missing:
+        sys.exit(f"{missing[0]} is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        tests = Tests(program, Path(folder))
+        make_images(tests.folder)
+        code, text = tests.finish(tests.start(None, 1, "alone"))
+        tests.check("one process", None if code == 0 else text)
+        every = [1, 2, 3, 4, 8]
+        sizes = {"Open MPI": [2, 4], "MPICH": [3, 8]} if is_short else {"Open MPI": every, "MPICH": every}
+        for launcher in LAUNCHERS:
+            for size in sizes[launcher]:
+                tests.equality(launcher, size)
+        silent = "rank {} has been silent for " + str(TIMEOUT) + " s"
+        kill, stop, term = signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM
+        tests.lost("Open MPI", 2, kill, 3, expected="process rank 2 .* exited on signal 9")
+        tests.lost("Open MPI", 2, stop, 1, expected=silent.format(2))
+        tests.lost("MPICH", 0, stop, 2, expected=silent.format(0))
+        tests.lost("MPICH", 2, kill, 8, expected="Killed")
+        tests.another_rank("Open MPI")
+        if not is_short:
+            tests.another_rank("MPICH")
+            tests.other_library()
+            tests.lost("MPICH", 0, kill, 2)
+            tests.lost("MPICH", 1, stop, 4, expected=silent.format(1))
+            tests.lost("Open MPI", 0, kill, 8)
+            tests.lost("Open MPI", 0, stop, 2, expected=silent.format(0))
+            tests.lost("Open MPI", 0, term, 2)
+            tests.lost("MPICH", 3, term, 4)
+            tests.refused("Open MPI")
+            tests.refused("MPICH")
+    print(f"{tests.passed} passed, {tests.failed} failed")
+    sys.exit(tests.failed > 0)
+
+
+if __name__ == "__main__":
+    main()
