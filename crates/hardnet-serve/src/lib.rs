@@ -13,6 +13,8 @@ mod http;
 mod measures;
 mod model;
 mod network;
+#[cfg(feature = "tls")]
+mod tls;
 mod workers;
 
 pub use batcher::{Answer, Batcher, BatcherOptions, Input, Reply, StartError, Statistics};
@@ -21,4 +23,6 @@ pub use http::{Log, RequestRecord, Server, ServerOptions};
 pub use measures::{Counter, Histogram};
 pub use model::Model;
 pub use network::{ComputeError, ImageNetwork, Prepared};
+#[cfg(feature = "tls")]
+pub use tls::{TlsError, TlsIdentity};
 pub use workers::Workers;

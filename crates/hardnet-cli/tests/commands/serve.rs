@@ -126,6 +126,13 @@ mod built {
         folder.run("serve a/x.pth b/x.pth").exits(2).says("two models are called `x`").says("NAME=WEIGHTS");
         folder.run(&format!("serve {DEMO} --engine candle")).exits(2).says("native engine");
         folder.run(&format!("serve {DEMO} --api-key-file none")).exits(2).says("cannot read `none`");
+        folder.run(&format!("serve {DEMO} --tls-cert a.pem")).exits(2).says("--tls-key");
+        folder.write("a.pem", "no certificate");
+        folder
+            .run(&format!("serve {DEMO} --tls-cert a.pem --tls-key a.pem"))
+            .exits(2)
+            .says("`a.pem`: no certificate in PEM");
+        folder.run(&format!("serve {DEMO} --tls-cert none --tls-key a.pem")).exits(2).says("cannot read `none`");
         folder.run(&format!("serve {DEMO} --listen 192.0.2.1:1")).exits(2).says("cannot listen on `192.0.2.1:1`");
     }
 }

@@ -75,14 +75,14 @@ impl Server {
         let socket = runtime.block_on(TcpListener::bind(address))?;
         let address = socket.local_addr()?;
         #[cfg_attr(not(feature = "grpc"), expect(unused_mut, reason = "the feature adds one"))]
-        let mut listeners = vec![Listener { socket, protocol: Protocol::Http1 }];
+        let mut listeners = vec![Listener::new(socket, Protocol::Http1, options)];
         #[cfg(feature = "grpc")]
         let grpc_address = match options.grpc {
             None => None,
             Some(address) => {
                 let socket = runtime.block_on(TcpListener::bind(address))?;
                 let address = socket.local_addr()?;
-                listeners.push(Listener { socket, protocol: Protocol::Grpc });
+                listeners.push(Listener::new(socket, Protocol::Grpc, options));
                 Some(address)
             }
         };

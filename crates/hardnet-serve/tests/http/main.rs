@@ -7,6 +7,8 @@ mod infer;
 mod limits;
 mod load;
 mod stop;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use hardnet_classifier::EmbedOptions;
-use hardnet_serve::{BatcherOptions, Log, Model, RequestRecord, Server, ServerOptions, Workers};
+use hardnet_serve::{BatcherOptions, Log, Model, RequestRecord, Server, ServerOptions, TlsError, TlsIdentity, Workers};
 use hardnet_weights::WeightsSource;
 
 use crate::failure::{Exit, Failure, Result};
@@ -76,6 +76,12 @@ pub(crate) struct ServeArgs {
     /// File with the key that requests must bring as `Authorization: Bearer KEY`, but for those of health
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// Encrypt connections with the certificates in this file, PEM: the server's first, then its chain
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the first certificate, PEM and not encrypted
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     // The headings of these groups apply to all that follows, so they come last.
     #[command(flatten)]
     model: ModelArgs,
@@ -125,9 +131,10 @@ pub(crate) fn run(args: &ServeArgs, printer: &Printer) -> Result<Exit> {
     let models = args.models()?;
     let interrupt = Interrupt::watch()?;
     let server = args.start(&models, printer)?;
-    printer.line(format_args!("listening on http://{}", server.address()))?;
+    let secure = if args.tls_cert.is_some() { "s" } else { "" };
+    printer.line(format_args!("listening on http{secure}://{}", server.address()))?;
     if let Some(address) = server.grpc_address() {
-        printer.line(format_args!("listening on grpc://{address}"))?;
+        printer.line(format_args!("listening on grpc{secure}://{address}"))?;
     }
     let workers = Arc::new(Workers::new(args.workers.unwrap_or_else(processors))?);
     for NamedWeights { name, source } in models {
@@ -177,6 +184,9 @@ impl ServeArgs {
         if let Some(path) = &self.api_key_file {
             options = options.api_key(read_key(path)?);
         }
+        if let (Some(certificates), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            options = options.tls(read_identity(certificates, key)?);
+        }
         if let Some(address) = self.grpc_listen {
             options = options.grpc(address);
         }
@@ -207,6 +217,28 @@ impl ServeArgs {
         printer.note(format_args!("model {name}: loaded and warmed up"));
         Ok(model)
     }
+}
+
+/// The certificates and the key in two files.
+fn read_identity(certificates: &Path, key: &Path) -> Result<TlsIdentity> {
+    let read = |path: &Path| {
+        std::fs::read(path)
+            .map_err(|error| anyhow::Error::from(error).context(format!("cannot read `{}`", path.display())))
+    };
+    TlsIdentity::from_pem(&read(certificates)?, &read(key)?).map_err(|error| {
+        let (certificates, key) = (certificates.display(), key.display());
+        let files = match error {
+            TlsError::Certificate(_) => format!("`{certificates}`"),
+            TlsError::Key(_) => format!("`{key}`"),
+            _ => format!("`{certificates}` and `{key}`"),
+        };
+        let failure = Failure::message(format!("{files}: {error}"));
+        match error {
+            TlsError::Key(_) => failure.hint(format!("decrypt a key: openssl pkey -in {key} -out plain.pem")),
+            TlsError::Mismatch => failure.hint("put the server's certificate first in --tls-cert, or pass its key"),
+            _ => failure,
+        }
+    })
 }
 
 /// The key in a file, without the line's end.

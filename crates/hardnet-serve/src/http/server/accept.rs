@@ -12,10 +12,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
+#[cfg(feature = "tls")]
+use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Protocol, poll_once, serve};
 use super::options::ServerOptions;
 use crate::http::router::Router;
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// Pause where the process has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -24,6 +28,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
     pub(super) protocol: Protocol,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
+impl Listener {
+    pub(super) fn new(socket: TcpListener, protocol: Protocol, options: &ServerOptions) -> Self {
+        #[cfg(not(feature = "tls"))]
+        let _ = options;
+        Self {
+            socket,
+            protocol,
+            #[cfg(feature = "tls")]
+            tls: options.tls.as_ref().map(|identity| identity.acceptor(protocol.name())),
+        }
+    }
 }
 
 /// What the loops share.
@@ -76,7 +95,7 @@ impl Accepting {
         // Who is connected already is answered.
         while let Some(Ok((stream, _))) = poll_once(listener.socket.accept()).await {
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { break };
-            self.spawn(stream, listener.protocol, slot);
+            self.spawn(stream, &listener, slot);
         }
     }
 
@@ -84,20 +103,30 @@ impl Accepting {
         loop {
             let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
             match listener.socket.accept().await {
-                Ok((stream, _)) => self.spawn(stream, listener.protocol, slot),
+                Ok((stream, _)) => self.spawn(stream, listener, slot),
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
         }
     }
 
-    fn spawn(self: &Arc<Self>, stream: TcpStream, protocol: Protocol, slot: OwnedSemaphorePermit) {
-        let accepting = Arc::clone(self);
+    fn spawn(self: &Arc<Self>, stream: TcpStream, listener: &Listener, slot: OwnedSemaphorePermit) {
+        let (accepting, protocol) = (Arc::clone(self), listener.protocol);
+        #[cfg(feature = "tls")]
+        let tls = listener.tls.clone();
         tokio::spawn(async move {
             let open = Open::new(&accepting.router);
             // Answers are written whole.
             let _ = stream.set_nodelay(true);
             let time = accepting.options.header_timeout;
             let closing = accepting.closing.subscribe();
+            #[cfg(feature = "tls")]
+            if let Some(acceptor) = tls {
+                if let Some(stream) = tls::accept(&acceptor, stream, time).await {
+                    serve(TokioIo::new(stream), protocol, &accepting.router, time, closing).await;
+                }
+                drop((open, slot));
+                return;
+            }
             serve(TokioIo::new(stream), protocol, &accepting.router, time, closing).await;
             drop((open, slot));
         });

@@ -26,6 +26,18 @@ pub(super) enum Protocol {
     Grpc,
 }
 
+#[cfg(feature = "tls")]
+impl Protocol {
+    /// Its name in ALPN.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            #[cfg(feature = "grpc")]
+            Self::Grpc => "h2",
+        }
+    }
+}
+
 /// Answers the requests of a connection until its client ends it, or until `closing` and the requests under way are
 /// answered.
 pub(super) async fn serve(

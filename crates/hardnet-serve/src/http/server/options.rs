@@ -4,6 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use crate::tls::TlsIdentity;
+
 /// Options of a [`Server`].
 ///
 /// ```
@@ -41,6 +44,9 @@ pub struct ServerOptions {
     /// The address on which calls of gRPC are answered, if any.
     #[cfg(feature = "grpc")]
     pub grpc: Option<SocketAddr>,
+    /// The identity with which connections are encrypted, over HTTP and gRPC; by default they are not.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsIdentity>,
 }
 
 impl Default for ServerOptions {
@@ -58,6 +64,8 @@ impl Default for ServerOptions {
             threads: 2,
             #[cfg(feature = "grpc")]
             grpc: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -126,6 +134,13 @@ impl ServerOptions {
     #[cfg(feature = "grpc")]
     pub fn grpc(mut self, address: SocketAddr) -> Self {
         self.grpc = Some(address);
+        self
+    }
+
+    /// Sets [`tls`](Self::tls).
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, identity: TlsIdentity) -> Self {
+        self.tls = Some(identity);
         self
     }
 }
