@@ -35,7 +35,8 @@
 //! input[pixel 13][k] ->  |  sums[13][0]   |   sums[13][1]   |
 //! ```
 //!
-//! [`max_tile_pixels`] has all sizes: panels of one and three vectors have tiles of other heights.
+//! [`Simd::TILES`] has all sizes: panels of one and three vectors have tiles of other heights. For three vectors of AVX2,
+//! 4 pixels would have 7 loads for 12 products, but leave no register for the values.
 //!
 //! Unlike that product, only weights are packed: into panels of as many output channels as a tile has,
 //! `[k, blocks, 8]`, so that they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a
@@ -88,7 +89,7 @@ pub(crate) unsafe fn multiply<S: Simd>(
 ) {
     let s = s.widest();
     let vectors = panel.blocks.div_ceil(S::Widest::BLOCKS);
-    let max_pixels = max_tile_pixels(S::Widest::BLOCKS, vectors);
+    let max_pixels = S::Widest::TILES[vectors - 1];
     let mut prefetcher = Prefetcher::new(panel, segments.len() * count.div_ceil(max_pixels));
     while count > 0 {
         let pixels = next_tile_pixels(max_pixels, count);
@@ -108,8 +109,13 @@ pub(crate) unsafe fn multiply<S: Simd>(
                 }
             };
         }
-        // A condition on constants alone: what it excludes is not compiled.
-        if const { S::Widest::BLOCKS == 1 } {
+        // Conditions on constants alone: what they exclude is not compiled.
+        if const { S::Widest::TILES[1] == 0 } {
+            tiles! {
+                false
+                (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6)
+            }
+        } else if const { S::Widest::BLOCKS == 1 } {
             tiles! {
                 false
                 (1, 1) (1, 2) (1, 3) (1, 4) (1, 5) (1, 6) (1, 7) (1, 8)
@@ -134,16 +140,6 @@ pub(crate) unsafe fn multiply<S: Simd>(
             }
         }
         prefetcher.skip(segments.len());
-    }
-}
-
-/// The pixels of a tile of `vectors` vectors of `blocks` blocks: as many as sums, weights and a value leave room for in
-/// 16 registers of one block or 32 of two. 6x2 has 12 sums and 8 loads for 12 products; 4x3 would have 7 loads, but
-/// leaves no register for the values.
-pub(crate) fn max_tile_pixels(blocks: usize, vectors: usize) -> usize {
-    match blocks {
-        1 => [8, 6, 3][vectors - 1],
-        _ => [MAX_PIXELS, MAX_PIXELS, 9][vectors - 1],
     }
 }
 

@@ -3,18 +3,20 @@
 
 use std::time::{Duration, Instant};
 
-use hardnet_simd::{Isa, Kernel, LANES, Simd, dispatch, widest_blocks};
+use hardnet_simd::{Isa, Kernel, LANES, Simd, dispatch, widest_blocks, widest_tiles};
 
 use crate::error::Result;
 use crate::exec::buffer::{AlignedBuffer, READ_PADDING};
 use crate::exec::thread_pool::ThreadPool;
-use crate::gemm::{Clamp, KSegment, Panel, Stride, TileCursor, max_tile_pixels, multiply};
+use crate::gemm::{Clamp, KSegment, Panel, Stride, TileCursor, multiply};
 
 /// Rows of weights: with the values of a tile, half of a level 1 cache.
 const DEPTH: usize = 128;
 
 /// Vectors of a tile.
-const VECTORS: usize = 2;
+fn vectors(tiles: [usize; 3]) -> usize {
+    if tiles[1] == 0 { 1 } else { 2 }
+}
 
 /// Floating-point operations in a second of `threads` threads whose micro-kernel finds everything in its level 1 cache,
 /// a multiply-add counted as two: the best of some rounds that take about `time` together.
@@ -24,8 +26,10 @@ const VECTORS: usize = 2;
 /// [`Error::Thread`](crate::Error::Thread) where threads cannot be started.
 pub fn peak_flops(isa: Isa, threads: usize, time: Duration) -> Result<f64> {
     let mut pool = ThreadPool::new(threads)?;
-    let blocks = widest_blocks(isa);
-    let flops = (2 * DEPTH * max_tile_pixels(blocks, VECTORS) * VECTORS * blocks * LANES * ROUND * pool.size()) as f64;
+    let tiles = widest_tiles(isa);
+    let vectors = vectors(tiles);
+    let (pixels, blocks) = (tiles[vectors - 1], vectors * widest_blocks(isa));
+    let flops = (2 * DEPTH * pixels * blocks * LANES * ROUND * pool.size()) as f64;
     let begun = Instant::now();
     let mut best = 0_f64;
     while best == 0.0 || begun.elapsed() < time {
@@ -47,7 +51,8 @@ impl Kernel for Round {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (pixels, blocks) = (max_tile_pixels(S::Widest::BLOCKS, VECTORS), VECTORS * S::Widest::BLOCKS);
+        let vectors = vectors(S::Widest::TILES);
+        let (pixels, blocks) = (S::Widest::TILES[vectors - 1], vectors * S::Widest::BLOCKS);
         // Pixels lie side by side, as in maps; their values overlap.
         let values = AlignedBuffer::zeroed(pixels * LANES + DEPTH);
         let weights = AlignedBuffer::zeroed(DEPTH * blocks * LANES + READ_PADDING);

@@ -50,5 +50,5 @@ pub use detect::{
     Avx2, Avx512, Avx512Vnni, AvxVnni, ISA_ENV_VAR, Isa, Neon, NeonDotprod, NeonI8mm, RelaxedSimd, Simd128, Unavailable,
 };
 pub use dot::{BYTE_LANES, Dot, DotKernel, dispatch_dot};
-pub use vector::{Kernel, LANES, Simd, dispatch, widest_blocks};
+pub use vector::{Kernel, LANES, Simd, dispatch, widest_blocks, widest_tiles};
 pub use words::{Words, WordsKernel, dispatch_words};

@@ -58,6 +58,10 @@ pub trait Simd: Copy + Send + Sync + sealed::Sealed {
     /// Blocks of a vector, 1 or 2.
     const BLOCKS: usize;
 
+    /// Most pixels of a tile of 1, 2 and 3 vectors of output channels: sums, weights and a value fill the registers. 0
+    /// where there are no such tiles.
+    const TILES: [usize; 3];
+
     /// Whether a tile that fills the registers may unroll its loop. Tiles of two blocks are long enough without.
     const UNROLL: bool = Self::BLOCKS == 1;
 
@@ -201,14 +205,23 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
 
 /// Blocks of the [widest](Simd::widest) vectors of `isa`.
 pub fn widest_blocks(isa: Isa) -> usize {
-    struct Blocks;
-    impl Kernel for Blocks {
-        type Output = usize;
+    widest(isa).0
+}
+
+/// [`TILES`](Simd::TILES) of the [widest](Simd::widest) vectors of `isa`.
+pub fn widest_tiles(isa: Isa) -> [usize; 3] {
+    widest(isa).1
+}
+
+fn widest(isa: Isa) -> (usize, [usize; 3]) {
+    struct Widest;
+    impl Kernel for Widest {
+        type Output = (usize, [usize; 3]);
 
         #[inline(always)]
-        fn run<S: Simd>(self, _: S) -> usize {
-            S::Widest::BLOCKS
+        fn run<S: Simd>(self, _: S) -> Self::Output {
+            (S::Widest::BLOCKS, S::Widest::TILES)
         }
     }
-    dispatch(isa, Blocks)
+    dispatch(isa, Widest)
 }

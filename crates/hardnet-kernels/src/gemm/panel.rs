@@ -1,6 +1,6 @@
 //! Panels of output channels and the segments of inputs that they are multiplied by.
 
-use hardnet_simd::{Isa, widest_blocks};
+use hardnet_simd::{Isa, widest_blocks, widest_tiles};
 
 use super::MAX_VECTORS;
 
@@ -58,6 +58,9 @@ const SHALLOW: usize = 32;
 
 /// Blocks of each panel of `blocks` blocks of output channels that are sums of `products` products on `isa`.
 pub(crate) fn panels(isa: Isa, blocks: usize, products: usize) -> Vec<usize> {
+    if widest_tiles(isa)[1] == 0 {
+        return vec![1; blocks];
+    }
     split_into_panels(widest_blocks(isa), blocks, products)
 }
 

@@ -33,6 +33,7 @@ impl Simd for Neon {
     type Mask = ();
     type Widest = Self;
     const BLOCKS: usize = 1;
+    const TILES: [usize; 3] = [8, 6, 3];
     /// The compiler reorders an unrolled loop's loads, and then lacks registers for the 24 sums of a tile.
     const UNROLL: bool = false;
 

@@ -31,6 +31,7 @@ impl Simd for Portable {
     type Mask = ();
     type Widest = Self;
     const BLOCKS: usize = 1;
+    const TILES: [usize; 3] = [8, 6, 3];
 
     #[inline(always)]
     fn widest(self) -> Self {

@@ -38,6 +38,8 @@ macro_rules! lanes_8 {
         type Mask = ();
         type Widest = Self;
         const BLOCKS: usize = 1;
+        /// A browser on x86-64 has 15 registers of half a vector: 12 sums, 2 weights and a value.
+        const TILES: [usize; 3] = [6, 0, 0];
 
         #[inline(always)]
         fn widest(self) -> Self {

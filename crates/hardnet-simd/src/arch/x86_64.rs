@@ -36,6 +36,7 @@ macro_rules! lanes_256 {
             type Mask = ();
             type Widest = $widest;
             const BLOCKS: usize = 1;
+            const TILES: [usize; 3] = [8, 6, 3];
 
             #[inline(always)]
             fn widest(self) -> $widest {
@@ -158,6 +159,7 @@ impl Simd for Avx512Wide {
     type Mask = __mmask16;
     type Widest = Self;
     const BLOCKS: usize = 2;
+    const TILES: [usize; 3] = [14, 14, 9];
 
     #[inline(always)]
     fn widest(self) -> Self {

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use hardnet_graph::Padding;
-use hardnet_simd::{Isa, LANES, Simd, widest_blocks};
+use hardnet_simd::{Isa, LANES, Simd, widest_blocks, widest_tiles};
 
 use crate::exec::buffer::PackedSlice;
 use crate::exec::context::Context;
-use crate::gemm::{Clamp, KSegment, Panel, Stride, TileCursor, max_tile_pixels, multiply, panels};
+use crate::gemm::{Clamp, KSegment, Panel, Stride, TileCursor, multiply, panels};
 use crate::map::Layout;
 
 /// Values of input that the panels of one task read again and again: half of a level 2 cache of 512 KiB, and of four
@@ -195,7 +195,8 @@ impl Tasks {
             Division::Image => (IMAGE_TASKS.div_ceil(panels), IMAGE_TASKS),
             Division::Batch => (1, BATCH_TASKS),
         };
-        let pixels = count.div_ceil(by_cache.max(least)).next_multiple_of(max_tile_pixels(widest, 2)).min(count);
+        let tile = widest_tiles(isa)[..2].iter().copied().filter(|&pixels| pixels > 0).min().unwrap_or(1);
+        let pixels = count.div_ceil(by_cache.max(least)).next_multiple_of(tile).min(count);
         let pixel_tasks = count.div_ceil(pixels);
         let task_panels = panels.div_ceil(wanted.div_ceil(pixel_tasks).min(panels));
         Self {
