@@ -53,6 +53,12 @@ export class Module {
     return this.#json(this.#exports.classify(top));
   }
 
+  /** The logits of an input that is prepared already, `[3, size, size]` values. */
+  logits(input) {
+    this.#give(new Uint8Array(input.buffer, input.byteOffset, input.byteLength));
+    return new Float32Array(this.#answer(this.#exports.logits()).buffer);
+  }
+
   /** A PNG file of the last image, with the map of the class over it. */
   activationMap(index) {
     return this.#answer(this.#exports.activation_map(index));

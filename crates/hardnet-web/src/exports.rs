@@ -93,6 +93,23 @@ extern "C" fn classify(top: usize) -> u32 {
     })
 }
 
+/// Computes the logits of an input that is prepared already: its values, little endian, were given. The answer is
+/// values, too.
+#[unsafe(no_mangle)]
+extern "C" fn logits() -> u32 {
+    answer(|state| {
+        let bytes = state.given.pop().ok_or("expected the values of an input")?;
+        let session = state.session.as_ref().ok_or("no weights are open")?;
+        let (values, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return Err(format!("expected values of 4 bytes, found {} bytes", bytes.len()));
+        }
+        let input: Vec<f32> = values.iter().map(|&value| f32::from_le_bytes(value)).collect();
+        let logits = session.logits(&input).map_err(|error| words(&error))?;
+        Ok(logits.iter().flat_map(|logit| logit.to_le_bytes()).collect())
+    })
+}
+
 /// Draws the activation map of `class` over the last image, as a PNG file.
 #[unsafe(no_mangle)]
 extern "C" fn activation_map(class: usize) -> u32 {

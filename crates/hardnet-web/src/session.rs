@@ -142,6 +142,16 @@ impl Session {
         })
     }
 
+    /// The logits of all classes for an input that is prepared already: `[3, size, size]` values, normalized as the
+    /// network's preprocessing says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Classifier`] for another number of values.
+    pub fn logits(&self, input: &[f32]) -> Result<Vec<f32>, Error> {
+        Ok(self.classifier.logits(&[input])?.as_slice().to_vec())
+    }
+
     /// Draws where in the last image the network sees `class`, as a PNG file of the image's size.
     ///
     /// # Errors

@@ -28,7 +28,10 @@ fn classes_and_maps_are_those_of_the_classifier() {
     assert_eq!(shown.top.iter().map(|hit| (hit.index, hit.name.clone(), hit.probability)).collect::<Vec<_>>(), top);
 
     let image = classifier.pipeline().decode_options().decode(&picture).unwrap().image;
-    let map = classifier.activation_map(classifier.prepare(&image).unwrap(), top[0].0).unwrap();
+    let prepared = classifier.prepare(&image).unwrap();
+    assert_eq!(session.logits(&prepared).unwrap(), expected.logits());
+    assert!(session.logits(&prepared[1..]).is_err());
+    let map = classifier.activation_map(prepared, top[0].0).unwrap();
     let drawn = encode_png(&map.draw(&image, classifier.pipeline().region((28, 28)))).unwrap();
     assert_eq!(session.activation_map(top[0].0).unwrap(), drawn);
 }
