@@ -8,10 +8,13 @@
 //! ```
 //!
 //! Inference and training differ in their steps alone. Threads are started in `thread_pool` and nowhere else, a pool of
-//! one starts none, and clocks are read only where times are requested.
+//! one starts none, and clocks are read only where times are requested. In WebAssembly a pool takes threads that were
+//! lent (`lent`).
 
 pub(crate) mod buffer;
 pub(crate) mod context;
+#[cfg(any(test, target_arch = "wasm32"))]
+pub(crate) mod lent;
 pub(crate) mod program;
 pub(crate) mod scheduler;
 pub(crate) mod thread_pool;

@@ -35,8 +35,8 @@
 //! input[pixel 13][k] ->  |  sums[13][0]   |   sums[13][1]   |
 //! ```
 //!
-//! [`Simd::TILES`] has all sizes: panels of one and three vectors have tiles of other heights. For three vectors of AVX2,
-//! 4 pixels would have 7 loads for 12 products, but leave no register for the values.
+//! [`Simd::TILES`] has all sizes: panels of one and three vectors have tiles of other heights. For three vectors of
+//! AVX2, 4 pixels would have 7 loads for 12 products, but leave no register for the values.
 //!
 //! Unlike that product, only weights are packed: into panels of as many output channels as a tile has,
 //! `[k, blocks, 8]`, so that they are read in order. Inputs are broadcast, so pixels may lie anywhere: a stride, a

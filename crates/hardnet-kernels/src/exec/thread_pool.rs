@@ -8,7 +8,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+
+#[cfg(target_arch = "wasm32")]
+use super::lent::{JoinHandle, spawn};
 
 /// Turns of spinning for work before sleeping: some tens of microseconds.
 const IDLE_SPINS: usize = 4_000;
@@ -20,7 +22,7 @@ const BARRIER_SPINS: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct ThreadPool {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle>,
 }
 
 /// One thread of a pool during a run.
@@ -87,8 +89,7 @@ impl ThreadPool {
         let mut pool = Self { shared, threads: Vec::with_capacity(size - 1) };
         for index in 1..size {
             let shared = Arc::clone(&pool.shared);
-            let builder = std::thread::Builder::new().name(format!("hardnet-{index}"));
-            pool.threads.push(builder.spawn(move || work(&shared, index))?);
+            pool.threads.push(spawn(index, move || work(&shared, index))?);
         }
         Ok(pool)
     }
@@ -125,6 +126,23 @@ impl ThreadPool {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug)]
+struct JoinHandle(std::thread::JoinHandle<()>);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl JoinHandle {
+    fn join(self) {
+        // A worker's panic was passed on by `run`.
+        let _ = self.0.join();
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn spawn(index: usize, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
+    std::thread::Builder::new().name(format!("hardnet-{index}")).spawn(work).map(JoinHandle)
+}
+
 impl Job {
     #[allow(unsafe_code)]
     fn new<'a>(job: &'a (dyn Fn(&Worker<'_>) + Sync + 'a)) -> Self {
@@ -144,8 +162,7 @@ impl Drop for ThreadPool {
         }
         self.shared.wake.notify_all();
         for thread in self.threads.drain(..) {
-            // A worker's panic was passed on by `run`.
-            let _ = thread.join();
+            thread.join();
         }
     }
 }

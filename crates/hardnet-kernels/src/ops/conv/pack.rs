@@ -136,8 +136,8 @@ pub(crate) fn for_each_panel(
         rest = others;
         first += lanes;
     }
-    // Starting a thread takes longer than packing a small filter.
-    let small = threads <= 1 || outputs * depth < 1 << 16;
+    // Starting a thread takes longer than packing a small filter, and WebAssembly cannot start any.
+    let small = cfg!(target_arch = "wasm32") || threads <= 1 || outputs * depth < 1 << 16;
     let share = if small { all.len() } else { all.len().div_ceil(threads) };
     let run = |panels: &mut [(usize, usize, &mut [f32])]| {
         for (first, lanes, panel) in panels {
