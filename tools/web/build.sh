@@ -5,7 +5,8 @@
 #   tools/web/build.sh check       # type-checks alone
 #
 # FOLDER then has the page, a module for browsers with 128-bit vectors, one for those with relaxed vector instructions
-# too, and the demonstration's weights. Any server of files can serve it.
+# too, one of these with threads, and the demonstration's weights. Any server of files can serve it; threads need two
+# headers. Where npm is, it has the package hardnet-web.tgz as well.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(realpath -m "${1:-${CARGO_TARGET_DIR:-target}/web}")
@@ -22,15 +23,31 @@ if [ "${1:-}" = check ]; then
   exit
 fi
 
-# Loop strength reduction gives every load of a tile an address of its own to count up, and the browser, which has half of
-# x86-64's registers for them, half the speed.
-mkdir -p "$folder"
-for module in hardnet:+simd128 hardnet-relaxed:+simd128,+relaxed-simd; do
-  name=${module%%:*}
-  RUSTFLAGS="-C target-feature=${module#*:} -C llvm-args=-disable-lsr -C strip=symbols" cargo build --release -Zbuild-std=std,panic_abort \
-    --target "$target" -p hardnet-web --target-dir "$CARGO_TARGET_DIR/$name"
+# build NAME FEATURES [OPTION...]: a module. Loop strength reduction gives every load of a tile an address of its own to
+# count up, and the browser, which has half of x86-64's registers for them, half the speed.
+build() {
+  local name=$1 features=$2; shift 2
+  RUSTFLAGS="-C target-feature=$features -C llvm-args=-disable-lsr -C strip=symbols $*" cargo rustc --release \
+    -Zbuild-std=std,panic_abort --target "$target" -p hardnet-web --target-dir "$CARGO_TARGET_DIR/$name" --crate-type cdylib
   cp "$CARGO_TARGET_DIR/$name/$target/release/hardnet_web.wasm" "$folder/$name.wasm"
-done
-cp crates/hardnet-web/page/* "$folder/"
+}
+
+mkdir -p "$folder"
+build hardnet +simd128
+build hardnet-relaxed +simd128,+relaxed-simd
+# Memory that threads share is made by the page, with these bounds (`SHARED` in hardnet.js).
+shared=(--shared-memory --import-memory --initial-memory=$((64 << 20)) --max-memory=$((2 << 30))
+  --export=__stack_pointer --export=__wasm_init_tls --export=__tls_size --export=__tls_align)
+build hardnet-threads +simd128,+relaxed-simd,+atomics,+bulk-memory,+mutable-globals \
+  "${shared[@]/#/-C link-arg=}"
+cp crates/hardnet-web/page/{index.html,style.css,app.js} crates/hardnet-web/npm/*.js "$folder/"
 cp weights/demo/fashion_mnist/hardnet39ds.safetensors "$folder/"
+# The package, if npm is there.
+if type npm >/dev/null 2>&1; then
+  package=$(mktemp -d)
+  trap 'rm -r "$package"' EXIT
+  cp crates/hardnet-web/npm/* "$folder"/hardnet*.wasm LICENSE-APACHE LICENSE-MIT "$package/"
+  (cd "$package" && npm pack --silent --pack-destination "$folder" >/dev/null)
+  mv "$folder"/hardnet-web-*.tgz "$folder/hardnet-web.tgz"
+fi
 echo "built $folder"

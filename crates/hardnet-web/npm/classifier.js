@@ -1,16 +1,10 @@
-/**
- * What the page needs of a classifier. Each method gives a promise of `{ result, milliseconds }`:
- *
- * - `open(name, bytes)`: the network of a weights file, `{ model, classes, size, precision, isa }`;
- * - `classify(bytes, top)`: the classes of an image file, `{ top: [{ index, name, probability }], width, height }`;
- * - `activationMap(index)`: a PNG file of the last image with the map of a class over it.
- *
- * This one computes in a worker of the page.
- */
-export class WorkerClassifier {
+/** A classifier in a worker of the page: the page stays free while it computes. `index.d.ts` says what it gives. */
+export class Classifier {
   #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   #waiting = new Map();
   #next = 0;
+  /** Why no more requests are answered. */
+  #ended;
 
   constructor() {
     this.#worker.onmessage = ({ data: { id, error, ...answer } }) => {
@@ -19,13 +13,17 @@ export class WorkerClassifier {
       if (error === undefined) resolve(answer);
       else reject(new Error(error));
     };
-    this.#worker.onerror = (event) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(event.message || "the worker does not start"));
-      this.#waiting.clear();
-    };
+    this.#worker.onerror = (event) => this.#fail(event.message || "the worker does not start");
+  }
+
+  #fail(message) {
+    this.#ended = message;
+    for (const { reject } of this.#waiting.values()) reject(new Error(message));
+    this.#waiting.clear();
   }
 
   #call(method, ...args) {
+    if (this.#ended) return Promise.reject(new Error(this.#ended));
     const id = this.#next++;
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
     this.#worker.postMessage({ id, method, args });
@@ -36,11 +34,20 @@ export class WorkerClassifier {
     return this.#call("open", name, bytes);
   }
 
-  classify(bytes, top) {
-    return this.#call("classify", bytes, top);
+  classify(bytes, top = 5, upright = false) {
+    return this.#call("classify", bytes, top, upright);
+  }
+
+  logits(input) {
+    return this.#call("logits", input);
   }
 
   activationMap(index) {
     return this.#call("activationMap", index);
+  }
+
+  terminate() {
+    this.#worker.terminate();
+    this.#fail("the classifier was terminated");
   }
 }

@@ -1,13 +1,14 @@
 // The page: files in, classes and pictures out.
 
-import { WorkerClassifier } from "./classifier.js";
+import { Classifier } from "./classifier.js";
 
 const TOP = 5;
 const WEIGHTS = /\.(pth|pt|pkl|tar|pdparams|safetensors|onnx)$/i;
 const DEMO = "hardnet39ds.safetensors";
 
 const at = (id) => document.getElementById(id);
-const classifier = new WorkerClassifier();
+/** In a worker, or on the server that this page comes from. */
+const classifier = new Classifier();
 let isOpen = false;
 /** The image file, the classes found in it, and the class whose map is shown. */
 let shown = { file: undefined, top: [], index: undefined };
@@ -16,11 +17,13 @@ let pictureUrl;
 let last = Promise.resolve();
 
 function inTurn(work) {
-  last = last.then(work).catch((error) => {
-    at("status").textContent = "";
-    at("error").textContent = error.message;
-  });
+  last = last.then(work).catch(fail);
   return last;
+}
+
+function fail(error) {
+  at("status").textContent = "";
+  at("error").textContent = error.message;
 }
 
 function tell(text) {
@@ -41,9 +44,10 @@ async function openWeights(name, bytes) {
   at("network").textContent = "None";
   const { result: network, milliseconds } = await classifier.open(name, bytes);
   isOpen = true;
+  const threads = network.threads > 1 ? `, ${network.threads} threads` : "";
   at("network").textContent =
     `${name}: ${network.model}, ${network.classes} classes, ${network.size}x${network.size} pixels, ` +
-    `${network.precision} (${network.isa})`;
+    `${network.precision} (${network.isa}${threads})`;
   tell(`Weights are ready after ${seconds(milliseconds)}`);
   if (shown.file) await classify(shown.file);
 }
@@ -65,11 +69,11 @@ function showPicture(blob, text) {
 }
 
 async function classify(file) {
-  if (!isOpen) await openDemo();
+  if (!isOpen && !classifier.models) await openDemo();
   tell(`Computing ${file.name}`);
   at("classes").replaceChildren();
   at("map").disabled = true;
-  const { result, milliseconds } = await classifier.classify(await bytesOf(file), TOP);
+  const { result, milliseconds } = await classifier.classify(await bytesOf(file), TOP, at("upright").checked);
   shown = { file, top: result.top, index: result.top[0].index };
   at("map").disabled = false;
   at("classes").replaceChildren(...result.top.map(row));
@@ -116,7 +120,7 @@ async function showImage() {
 
 function take(files) {
   for (const file of files) {
-    if (WEIGHTS.test(file.name)) inTurn(async () => openWeights(file.name, await bytesOf(file)));
+    if (WEIGHTS.test(file.name) && !classifier.models) inTurn(async () => openWeights(file.name, await bytesOf(file)));
     else inTurn(() => classify(file));
   }
 }
@@ -132,6 +136,46 @@ for (const input of [at("weights"), at("image")]) {
 }
 at("demo").onclick = () => inTurn(openDemo);
 at("map").onchange = () => inTurn(showImage);
+at("upright").onchange = () => inTurn(async () => shown.file && classify(shown.file));
+
+/** Shows the camera's view; pressed again, takes the picture. */
+at("camera").onclick = async () => {
+  const view = at("view");
+  if (view.hidden) {
+    try {
+      view.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      await view.play();
+    } catch (error) {
+      fail(new Error(`the camera cannot be used: ${error.message}`));
+      return;
+    }
+    view.hidden = false;
+    at("picture").hidden = at("hint").hidden = true;
+    at("camera").textContent = "Take the picture";
+    return;
+  }
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [view.videoWidth, view.videoHeight];
+  canvas.getContext("2d").drawImage(view, 0, 0);
+  for (const track of view.srcObject.getTracks()) track.stop();
+  view.hidden = true;
+  at("camera").textContent = "Use the camera";
+  const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  inTurn(() => classify(new File([picture], "camera.png", { type: "image/png" })));
+};
+
+/** Models to choose from, where the page does not read weights itself. */
+async function listModels() {
+  at("place").textContent = "Classifies photographs on the server that sent this page.";
+  at("files").hidden = at("formats").hidden = true;
+  at("hint").textContent = "Drop an image here, or paste one";
+  const models = await classifier.models();
+  at("model").replaceChildren(...models.map((name) => new Option(name)));
+  at("models").hidden = false;
+  at("model").onchange = () => inTurn(() => openWeights(at("model").value));
+  if (models.length > 0) await openWeights(models[0]);
+}
+if (classifier.models) inTurn(listModels);
 addEventListener("paste", (event) => take(event.clipboardData.files));
 addEventListener("dragover", (event) => {
   event.preventDefault();

@@ -67,6 +67,14 @@ extern "C" fn reserve(length: usize) -> *mut u8 {
     })
 }
 
+/// Threads that a session can have.
+fn threads() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    return 1 + hardnet_kernels::lent_threads();
+    #[cfg(not(target_arch = "wasm32"))]
+    1
+}
+
 /// Opens weights: their name and content were given.
 #[unsafe(no_mangle)]
 extern "C" fn open_weights() -> u32 {
@@ -76,20 +84,22 @@ extern "C" fn open_weights() -> u32 {
         };
         // The old network's memory is given back before that of the new one is taken.
         state.session = None;
-        let session = Session::open(&String::from_utf8_lossy(&name), bytes).map_err(|error| words(&error))?;
+        let session =
+            Session::open(&String::from_utf8_lossy(&name), bytes, threads()).map_err(|error| words(&error))?;
         let opened = json(session.opened());
         state.session = Some(session);
         opened
     })
 }
 
-/// Classifies an image file, whose content was given: `top` classes.
+/// Classifies an image file, whose content was given: `top` classes. Where `upright` is not 0, it is turned as its EXIF
+/// data say.
 #[unsafe(no_mangle)]
-extern "C" fn classify(top: usize) -> u32 {
+extern "C" fn classify(top: usize, upright: u32) -> u32 {
     answer(|state| {
         let bytes = state.given.pop().ok_or("expected the content of an image")?;
         let session = state.session.as_mut().ok_or("no weights are open")?;
-        json(&session.classify(&bytes, top).map_err(|error| words(&error))?)
+        json(&session.classify(&bytes, top, upright != 0).map_err(|error| words(&error))?)
     })
 }
 
@@ -129,4 +139,29 @@ extern "C" fn answer_start() -> *const u8 {
 #[unsafe(no_mangle)]
 extern "C" fn answer_length() -> usize {
     STATE.with_borrow(|state| state.answer.len())
+}
+
+/// Memory for the stack and the variables of a thread, never given back; null where there is not so much.
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+#[unsafe(no_mangle)]
+extern "C" fn allocate(size: usize, align: usize) -> *mut u8 {
+    match std::alloc::Layout::from_size_align(size.max(1), align.max(1)) {
+        // SAFETY: the size is not 0.
+        Ok(layout) => unsafe { std::alloc::alloc_zeroed(layout) },
+        Err(_) => std::ptr::null_mut(),
+    }
+}
+
+/// Lends the calling thread to the network; does not return.
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+#[unsafe(no_mangle)]
+extern "C" fn lend_thread() {
+    hardnet_kernels::lend_thread()
+}
+
+/// Threads that were lent and do not work for a network.
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+#[unsafe(no_mangle)]
+extern "C" fn lent_threads() -> usize {
+    hardnet_kernels::lent_threads()
 }

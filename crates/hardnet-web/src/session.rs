@@ -1,7 +1,7 @@
 //! A network and an image.
 
 use hardnet_classifier::{Classifier, ClassifierBuilder, Hit};
-use hardnet_data::{Image, encode_png};
+use hardnet_data::{Exif, Image, encode_png};
 use hardnet_params::WeightsFile;
 use hardnet_simd::Isa;
 use serde::Serialize;
@@ -38,6 +38,8 @@ pub struct Opened {
     pub precision: &'static str,
     /// The vector instructions that it runs on.
     pub isa: &'static str,
+    /// The threads that it runs on.
+    pub threads: usize,
 }
 
 /// The classes of an image. Field names are API, and those of `POST /classify` of `hardnet serve`.
@@ -84,9 +86,9 @@ impl From<Hit> for Class {
 /// # let image = hardnet_data::encode_png(&image).unwrap();
 /// use hardnet_web::Session;
 ///
-/// let mut session = Session::open("hardnet39ds.safetensors", weights)?;
+/// let mut session = Session::open("hardnet39ds.safetensors", weights, 1)?;
 /// assert_eq!(session.opened().classes, 10);
-/// let best = session.classify(&image, 5)?.top[0].index;
+/// let best = session.classify(&image, 5, false)?.top[0].index;
 /// let png = session.activation_map(best)?;
 /// # Ok(())
 /// # }
@@ -99,22 +101,24 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads the weights file `name`, whose content is `bytes`: PyTorch, Paddle, safetensors or ONNX.
+    /// Reads the weights file `name`, whose content is `bytes`: PyTorch, Paddle, safetensors or ONNX. The network
+    /// runs on `threads` threads, the caller's among them.
     ///
     /// # Errors
     ///
     /// [`Error::Weights`] for a file that does not hold a known network, [`Error::Classifier`] for one that does not
     /// classify.
-    pub fn open(name: &str, bytes: Vec<u8>) -> Result<Self, Error> {
+    pub fn open(name: &str, bytes: Vec<u8>, threads: usize) -> Result<Self, Error> {
         let file = WeightsFile::from_bytes(name, bytes)?;
         let config = file.config();
         let model = config.published_name().unwrap_or("custom").to_owned();
         let precision = if file.quantization().is_some() { "int8" } else { "f32" };
         let isa = Isa::best();
-        let builder: ClassifierBuilder = Classifier::builder().threads(1).batch_size(1).isa(isa).activation_maps(true);
+        let builder: ClassifierBuilder = Classifier::builder();
+        let builder = builder.threads(threads).batch_size(1).isa(isa).activation_maps(true);
         let classes = config.classes();
         let classifier = builder.from_weights(file)?;
-        let opened = Opened { model, classes, size: classifier.image_size(), precision, isa: isa.name() };
+        let opened = Opened { model, classes, size: classifier.image_size(), precision, isa: isa.name(), threads };
         Ok(Self { classifier, opened, image: None })
     }
 
@@ -123,13 +127,16 @@ impl Session {
         &self.opened
     }
 
-    /// Classifies the image file with the content `bytes`, and keeps the image for its activation maps.
+    /// Classifies the image file with the content `bytes`, and keeps the image for its activation maps. Where
+    /// `upright`, it is turned as its EXIF data say; otherwise as the network's preprocessing does.
     ///
     /// # Errors
     ///
     /// [`Error::Classifier`] for an image that cannot be read.
-    pub fn classify(&mut self, bytes: &[u8], top: usize) -> Result<Shown, Error> {
-        let decoded = self.classifier.pipeline().decode_options().decode(bytes);
+    pub fn classify(&mut self, bytes: &[u8], top: usize, upright: bool) -> Result<Shown, Error> {
+        let options = self.classifier.pipeline().decode_options();
+        let options = if upright { options.exif(Exif::Apply) } else { options };
+        let decoded = options.decode(bytes);
         let decoded = decoded.map_err(hardnet_classifier::Error::Decode)?;
         let found = self.classifier.classify(&decoded.image)?;
         let image = self.image.insert(decoded.image);

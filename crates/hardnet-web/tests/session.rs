@@ -12,7 +12,7 @@ fn picture() -> Vec<u8> {
 }
 
 fn session() -> Session {
-    Session::open("demo.safetensors", std::fs::read(DEMO).unwrap()).unwrap()
+    Session::open("demo.safetensors", std::fs::read(DEMO).unwrap(), 1).unwrap()
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn classes_and_maps_are_those_of_the_classifier() {
     let (mut session, picture) = (session(), picture());
     let opened = session.opened();
     assert_eq!((opened.model.as_str(), opened.classes, opened.size, opened.precision), ("hardnet39ds", 10, 64, "f32"));
-    let shown = session.classify(&picture, 3).unwrap();
+    let shown = session.classify(&picture, 3, false).unwrap();
     let classifier = Classifier::builder().threads(1).batch_size(1).activation_maps(true).load(DEMO).unwrap();
     let expected = classifier.classify(picture.as_slice()).unwrap();
     assert_eq!((shown.logits.as_slice(), shown.width, shown.height), (expected.logits(), 28, 28));
@@ -40,11 +40,11 @@ fn classes_and_maps_are_those_of_the_classifier() {
 fn errors_are_for_users_and_leave_the_session_as_it_was() {
     let mut session = session();
     assert_eq!(session.activation_map(0).unwrap_err().to_string(), "no image is shown");
-    session.classify(&picture(), 1).unwrap();
+    session.classify(&picture(), 1, false).unwrap();
     let map = session.activation_map(0).unwrap();
-    assert!(session.classify(&picture()[..60], 1).is_err());
+    assert!(session.classify(&picture()[..60], 1, false).is_err());
     assert_eq!(session.activation_map(0).unwrap(), map);
     assert!(session.activation_map(10).is_err());
-    let error = Session::open("x.pth", b"nothing".to_vec()).unwrap_err().to_string();
+    let error = Session::open("x.pth", b"nothing".to_vec(), 1).unwrap_err().to_string();
     assert!(error.contains("`x.pth` is not a readable model file"), "{error}");
 }
