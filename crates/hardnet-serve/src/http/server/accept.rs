@@ -66,13 +66,14 @@ impl Accepting {
     /// Accepts until the server is asked to stop and the time of grace is over, then waits for all connections.
     pub(super) async fn run(self, listeners: Vec<Listener>) {
         let accepting = Arc::new(self);
-        let loops = listeners.into_iter().map(|listener| {
-            let accepting = Arc::clone(&accepting);
-            tokio::spawn(async move { accepting.listen(listener).await })
-        });
-        for ended in loops.collect::<Vec<_>>() {
-            let _ = ended.await;
-        }
+        // On this thread rather than as tasks, so that connections are served in the order in which they came.
+        let mut loops: Vec<_> = listeners.into_iter().map(|listener| Box::pin(accepting.listen(listener))).collect();
+        poll_fn(|context| {
+            loops.retain_mut(|listening| listening.as_mut().poll(context).is_pending());
+            if loops.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        drop(loops);
         accepting.closing.send_replace(true);
         let all = accepting.options.max_connections as u32;
         let _ = timeout(accepting.options.drain_timeout, accepting.slots.acquire_many(all)).await;
