@@ -78,6 +78,15 @@ impl PipelineArgs {
         Ok(pipeline)
     }
 
+    /// Returns the name in `--pipeline`, for a segmentation network, which has no other option of this group.
+    #[cfg(feature = "serve")]
+    pub(crate) fn name_for_segmentation(&self) -> Result<Option<&str>> {
+        match self.changes.first_given() {
+            Some(option) => Err(Failure::message(format!("{option} is for classifiers"))),
+            None => Ok(self.pipeline.as_deref()),
+        }
+    }
+
     /// Chooses the preprocessing of the segmentation network of `config`, and prints the choice with its reason.
     pub(crate) fn protocol(
         &self,

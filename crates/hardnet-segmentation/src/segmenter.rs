@@ -196,6 +196,11 @@ impl Segmenter {
         }
     }
 
+    /// Returns the result whose mask is `mask`.
+    pub fn segmentation(&self, mask: Mask) -> Segmentation {
+        Segmentation { mask, classes: self.shared_classes() }
+    }
+
     /// Returns the names of the classes and their colors.
     pub fn classes(&self) -> &ClassNames {
         &self.0.classes

@@ -346,7 +346,7 @@ fn compute(network: &dyn ImageNetwork, queue: &Queue, batch: Vec<Entry>) {
     if batch.is_empty() {
         return;
     }
-    let images: Vec<&[f32]> = batch.iter().map(Entry::tensor).collect();
+    let images: Vec<&Prepared> = batch.iter().map(Entry::image).collect();
     let start = Instant::now();
     let computed = guarded(network, &images);
     let took = start.elapsed();
@@ -362,11 +362,12 @@ fn compute(network: &dyn ImageNetwork, queue: &Queue, batch: Vec<Entry>) {
 }
 
 /// A row for each image; a panic is a failure.
-fn guarded(network: &dyn ImageNetwork, images: &[&[f32]]) -> Result<Vec<Vec<f32>>, Failure> {
+fn guarded(network: &dyn ImageNetwork, images: &[&Prepared]) -> Result<Vec<Vec<f32>>, Failure> {
     match catch_unwind(AssertUnwindSafe(|| network.compute(images))) {
         Ok(Ok(rows)) if rows.len() == images.len() => Ok(rows),
         Ok(Ok(rows)) => Err(Failure::Internal(format!("{} rows for {} images", rows.len(), images.len()))),
         Ok(Err(ComputeError::NotFinite)) => Err(Failure::NotFinite),
+        Ok(Err(ComputeError::Image(reason))) => Err(Failure::Image(reason)),
         Ok(Err(error)) => Err(Failure::Internal(error.to_string())),
         Err(_) => Err(Failure::Internal("a panic in the network".into())),
     }

@@ -14,6 +14,7 @@ mod query;
 mod request_images;
 mod response;
 pub(crate) mod router;
+mod segment;
 mod server;
 mod whole_number;
 

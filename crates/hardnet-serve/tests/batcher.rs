@@ -23,7 +23,7 @@ impl ImageNetwork for Gated {
         match file {
             b"panic" => panic!("on purpose"),
             b"bad" => Err("not an image".into()),
-            file => Ok(Prepared { tensor: vec![f32::from(file[0])], size: (2, 3), warnings: Vec::new() }),
+            file => Ok(Prepared { tensor: vec![f32::from(file[0])], size: (2, 3), ..Prepared::default() }),
         }
     }
 
@@ -31,8 +31,8 @@ impl ImageNetwork for Gated {
         1
     }
 
-    fn compute(&self, images: &[&[f32]]) -> Result<Vec<Vec<f32>>, ComputeError> {
-        let values: Vec<f32> = images.iter().map(|image| image[0]).collect();
+    fn compute(&self, images: &[&Prepared]) -> Result<Vec<Vec<f32>>, ComputeError> {
+        let values: Vec<f32> = images.iter().map(|image| image.tensor[0]).collect();
         if values[0] != 0.0 {
             self.started.lock().unwrap().send(values.clone()).unwrap();
             self.permits.lock().unwrap().recv().unwrap();
@@ -243,9 +243,9 @@ impl ImageNetwork for Slow {
         1
     }
 
-    fn compute(&self, images: &[&[f32]]) -> Result<Vec<Vec<f32>>, ComputeError> {
+    fn compute(&self, images: &[&Prepared]) -> Result<Vec<Vec<f32>>, ComputeError> {
         std::thread::sleep(Duration::from_millis(100) * images.len() as u32);
-        Ok(images.iter().map(|image| image.to_vec()).collect())
+        Ok(images.iter().map(|image| image.tensor.clone()).collect())
     }
 }
 

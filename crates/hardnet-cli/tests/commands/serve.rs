@@ -60,16 +60,22 @@ mod built {
         }
 
         fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+            let (status, body) = self.send_raw(method, path, headers, body);
+            (status, String::from_utf8(body).unwrap())
+        }
+
+        fn send_raw(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
             let mut stream = TcpStream::connect(&self.address).unwrap();
             let length = body.len();
             let head = format!(
                 "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
             );
             stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
-            let mut response = String::new();
-            stream.read_to_string(&mut response).unwrap();
-            let (head, body) = response.split_once("\r\n\r\n").unwrap();
-            (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+            let mut response = Vec::new();
+            stream.read_to_end(&mut response).unwrap();
+            let end = response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+            let head = String::from_utf8_lossy(&response[..end]);
+            (head.split(' ').nth(1).unwrap().parse().unwrap(), response[end + 4..].to_vec())
         }
 
         /// Sends SIGTERM. Returns the exit code and standard error.
@@ -104,6 +110,26 @@ mod built {
         assert_eq!(code, Some(0), "{stderr}");
         let lines: Vec<Value> = stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         assert!(lines.iter().any(|line| line["path"] == "/classify" && line["status"] == 200), "{stderr}");
+    }
+
+    #[test]
+    fn a_segmentation_network_answers_what_segment_writes() {
+        let folder = Folder::new();
+        crate::segment::scenes_weights(&folder);
+        crate::segment::draw_scenes(&folder, 2);
+        folder.run("segment --weights scenes.safetensors -o out --format colors images").exits(0);
+        let served = Served::start(&folder, &format!("scenes.safetensors {DEMO}"));
+        for name in ["0", "1"] {
+            let image = std::fs::read(folder.path(&format!("images/{name}.png"))).unwrap();
+            let (status, png) = served.send_raw("POST", "/segment", "accept: image/png\r\n", &image);
+            assert_eq!(status, 200);
+            assert_eq!(png, std::fs::read(folder.path(&format!("out/{name}_colors.png"))).unwrap());
+        }
+        assert_eq!(served.send("POST", "/classify", "", b"x").0, 404);
+        assert_eq!(served.send("POST", &format!("/segment?model={DEMO}"), "", b"x").0, 404);
+        assert_eq!(served.terminate().0, Some(0));
+        folder.run(&format!("serve {DEMO} --flip")).exits(2).says("are for segmentation networks");
+        folder.run("serve scenes.safetensors --embed --listen 127.0.0.1:0").exits(2).says("--embed is for classifiers");
     }
 
     #[test]

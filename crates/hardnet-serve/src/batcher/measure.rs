@@ -26,13 +26,13 @@ pub(super) fn throughput(
     smallest: usize,
     largest: usize,
 ) -> Result<Measured, ComputeError> {
-    let image = vec![0.0; network.input_len()];
+    let image = network.blank()?;
     let mut sizes: Vec<usize> =
         std::iter::successors(Some(smallest), |size| size.checked_mul(2)).take_while(|&size| size < largest).collect();
     sizes.push(largest);
     let mut measured = Vec::new();
     for batch in sizes {
-        let images = vec![&image[..]; batch];
+        let images = vec![&image; batch];
         // The first run pages memory in.
         network.compute(&images)?;
         let (start, mut best) = (Instant::now(), f64::INFINITY);

@@ -240,8 +240,8 @@ impl Entry {
         Self { pending, prepared, decode, ready: Instant::now() }
     }
 
-    pub(super) fn tensor(&self) -> &[f32] {
-        &self.prepared.tensor
+    pub(super) fn image(&self) -> &Prepared {
+        &self.prepared
     }
 
     /// Answers with `values`, computed in a batch of `batch` images from `start` on, for `compute`.

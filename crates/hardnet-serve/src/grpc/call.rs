@@ -21,7 +21,7 @@ use super::{infer, message, metadata, status};
 use crate::failure::Failure;
 use crate::http::error::{HttpError, Result};
 use crate::http::infer::VERSION;
-use crate::http::router::{Observed, REQUEST_ID, Router, classes, parsed};
+use crate::http::router::{Observed, REQUEST_ID, Router, parsed, target};
 use crate::model::Model;
 
 const SERVICE: &str = "inference.GRPCInferenceService";
@@ -168,7 +168,7 @@ async fn answer(router: &Arc<Router>, method: Method, body: &mut Incoming, start
         Method::ModelMetadata => {
             let ModelMetadataRequest { name, version } = decode(content)?;
             let model = model(router, &name, &version)?;
-            message::framed(&metadata::model(&model, classes(&model)?))
+            message::framed(&metadata::model(&model, target(&model)?))
         }
         Method::ModelInfer => {
             let for_parsing = Arc::clone(router);
@@ -177,12 +177,12 @@ async fn answer(router: &Arc<Router>, method: Method, body: &mut Incoming, start
                 let (name, version) = request.model();
                 let model = model(&for_parsing, name, version)?;
                 let raw = request.is_raw();
-                let inference = request.read(classes(&model)?)?;
+                let inference = request.read(target(&model)?)?;
                 Ok((model, raw, inference))
             };
             let (model, raw, inference) = parsed(read).await?;
             let deadline = router.deadline(start, inference.timeout);
-            let (id, outputs) = inference.compute(classes(&model)?, deadline).await?;
+            let (id, outputs) = inference.compute(target(&model)?, deadline).await?;
             message::framed(&infer::response(&model, id, outputs, raw))
         }
     })

@@ -14,7 +14,7 @@ use crate::http::error::{HttpError, Result};
 use crate::http::infer::{
     Data, Inference, Output, Outputs, Tensor, VERSION, Values, Wish, bad_input, images, one_input,
 };
-use crate::model::{Classes, Model};
+use crate::model::{Model, Target};
 
 type Parameters = BTreeMap<String, InferParameter>;
 
@@ -39,14 +39,14 @@ impl Request {
         !self.0.raw_input_contents.is_empty()
     }
 
-    /// Reads tensors and outputs for `classes`.
-    pub(super) fn read(self, classes: &Classes) -> Result<Inference> {
+    /// Reads tensors and outputs for `target`.
+    pub(super) fn read(self, target: Target<'_>) -> Result<Inference> {
         let request = self.0;
         let wishes = request.outputs.iter().map(|output| {
             let classification = whole(&output.parameters, "classification")?;
             Ok(Wish { name: &output.name, binary: true, classification })
         });
-        let outputs = Outputs::new(classes.labels().len(), &wishes.collect::<Result<Vec<_>>>()?, true)?;
+        let outputs = Outputs::new(target, &wishes.collect::<Result<Vec<_>>>()?, true)?;
         let [input] = &request.inputs[..] else { return Err(one_input(request.inputs.len())) };
         let bad = |message: &str| bad_input(&input.name, message);
         let sizes = input.shape.iter().map(|&size| u64::try_from(size).map_err(|_| bad("has a negative size")));
@@ -63,7 +63,7 @@ impl Request {
             (raw, None) => return Err(bad(&format!("is one, raw_input_contents are {}", raw.len()))),
         };
         let tensor = Tensor { name: &input.name, datatype: &input.datatype, shape: &shape, data };
-        let images = images(classes, &tensor)?;
+        let images = images(target, &tensor)?;
         let timeout = whole(&request.parameters, "timeout")?.filter(|&time| time > 0).map(Duration::from_micros);
         Ok(Inference { id: Some(request.id), images, outputs, timeout })
     }
@@ -111,6 +111,9 @@ pub(super) fn response(model: &Model, id: Option<String>, outputs: Vec<Output>, 
 fn contents(values: Values) -> InferTensorContents {
     match values {
         Values::Numbers(values) => InferTensorContents { fp32_contents: values, ..Default::default() },
+        Values::Bytes(values) => {
+            InferTensorContents { uint_contents: values.into_iter().map(u32::from).collect(), ..Default::default() }
+        }
         Values::Strings(strings) => {
             InferTensorContents { bytes_contents: strings.into_iter().map(Bytes::from).collect(), ..Default::default() }
         }

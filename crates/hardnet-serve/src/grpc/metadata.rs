@@ -3,7 +3,7 @@
 use super::protocol::model_metadata_response::TensorMetadata;
 use super::protocol::{ModelMetadataResponse, ServerMetadataResponse};
 use crate::http::infer::{INPUT, Kind, VERSION};
-use crate::model::{Classes, Model};
+use crate::model::{Model, Target};
 
 /// The server.
 pub(super) fn server() -> ServerMetadataResponse {
@@ -14,19 +14,24 @@ pub(super) fn server() -> ServerMetadataResponse {
     }
 }
 
-/// A model that classifies.
-pub(super) fn model(model: &Model, classes: &Classes) -> ModelMetadataResponse {
-    let tensor = |name: &str, sizes: &[usize]| TensorMetadata {
+/// A model.
+pub(super) fn model(model: &Model, target: Target<'_>) -> ModelMetadataResponse {
+    let tensor = |name: &str, datatype: &str, sizes: Vec<i64>| TensorMetadata {
         name: name.into(),
-        datatype: "FP32".into(),
-        // -1 is any number of images. Sizes are far below the largest number.
-        shape: [-1].into_iter().chain(sizes.iter().map(|&size| size as i64)).collect(),
+        datatype: datatype.into(),
+        // -1 is any number of images.
+        shape: [-1].into_iter().chain(sizes).collect(),
     };
+    let input = match target.input_shape() {
+        Some(sizes) => tensor(INPUT, "FP32", sizes.map(|size| size as i64).into()),
+        None => tensor(INPUT, "BYTES", Vec::new()),
+    };
+    let output = |kind: &Kind| tensor(kind.name(), kind.datatype(), kind.shape(target));
     ModelMetadataResponse {
         name: model.name().into(),
         versions: vec![VERSION.into()],
         platform: "hardnet".into(),
-        inputs: vec![tensor(INPUT, &classes.input_shape())],
-        outputs: Kind::ALL.map(|kind| tensor(kind.name(), &[classes.labels().len()])).into(),
+        inputs: vec![input],
+        outputs: Kind::all(target).iter().map(output).collect(),
     }
 }

@@ -40,7 +40,10 @@ struct Class {
 /// Classifies the images of `request`.
 pub(crate) async fn classify(model: &Model, request: ImageRequest, deadline: Instant) -> Result<HttpResponse> {
     let classes = model.classes().ok_or_else(|| {
-        HttpError::not_found(format!("model `{}` does not classify; POST /embed asks for vectors", model.name()))
+        HttpError::not_found(format!(
+            "model `{}` does not classify; GET /v2/models/NAME says what it does",
+            model.name()
+        ))
     })?;
     let ImageRequest { images, settings } = request;
     let topk = match settings.topk.unwrap_or(TOPK) {

@@ -2,7 +2,8 @@
 //! classification.
 //!
 //! The one input, `input`, is FP32 `[n, channels, side, side]`, prepared images, or BYTES `[n]` or `[n, 1]`, image
-//! files; in JSON, these are base64. The outputs are `logits` and `probabilities`.
+//! files; in JSON, these are base64. The outputs are `logits` and `probabilities`, or the `classes`
+//! of pixels, UINT8 `[n, rows, columns]`.
 
 mod outputs;
 mod tensor;
@@ -20,7 +21,7 @@ use super::request_images::from_json;
 use super::response::HttpResponse;
 use super::{base64_text, whole_number};
 use crate::batcher::Input;
-use crate::model::{Classes, Model};
+use crate::model::{Model, Target};
 #[cfg(feature = "grpc")]
 pub(crate) use outputs::Values;
 pub(crate) use outputs::{Kind, Output, Outputs, Wish};
@@ -102,8 +103,8 @@ pub(crate) enum Data<'a> {
 }
 
 impl Inference {
-    /// Reads the body of a request to `classes`. `json_length` is the value of the header [`JSON_LENGTH`].
-    pub(crate) fn read(classes: &Classes, json_length: Option<&HeaderValue>, body: &Bytes) -> Result<Self> {
+    /// Reads the body of a request to `target`. `json_length` is the value of the header [`JSON_LENGTH`].
+    pub(crate) fn read(target: Target<'_>, json_length: Option<&HeaderValue>, body: &Bytes) -> Result<Self> {
         let (json, binary) = match json_length {
             None => (body.clone(), Bytes::new()),
             Some(length) => {
@@ -120,24 +121,23 @@ impl Inference {
         let parameters = request.parameters.unwrap_or_default();
         let all_binary = parameters.binary_data_output.unwrap_or(false);
         let wishes: Vec<Wish<'_>> = request.outputs.iter().flatten().map(|output| output.wish(all_binary)).collect();
-        let outputs = Outputs::new(classes.labels().len(), &wishes, all_binary)?;
+        let outputs = Outputs::new(target, &wishes, all_binary)?;
         let [input] = &request.inputs[..] else { return Err(one_input(request.inputs.len())) };
-        let images = images(classes, &input.tensor(&binary)?)?;
+        let images = images(target, &input.tensor(&binary)?)?;
         let timeout = parameters.timeout.filter(|&timeout| timeout > 0).map(Duration::from_micros);
         Ok(Self { id: request.id, images, outputs, timeout })
     }
 
     /// Computes it and answers over HTTP.
-    pub(crate) async fn run(self, model: &Model, classes: &Classes, deadline: Instant) -> Result<HttpResponse> {
-        let (id, outputs) = self.compute(classes, deadline).await?;
+    pub(crate) async fn run(self, model: &Model, target: Target<'_>, deadline: Instant) -> Result<HttpResponse> {
+        let (id, outputs) = self.compute(target, deadline).await?;
         outputs::response(model.name(), id, outputs)
     }
 
     /// Computes it.
-    pub(crate) async fn compute(self, classes: &Classes, deadline: Instant) -> Result<(Option<String>, Vec<Output>)> {
-        let answers = answers(&classes.batcher, self.images, deadline).await?;
-        let rows: Vec<Vec<f32>> = answers.into_iter().map(|answer| answer.values).collect();
-        Ok((self.id, self.outputs.values(classes.labels(), &rows)))
+    pub(crate) async fn compute(self, target: Target<'_>, deadline: Instant) -> Result<(Option<String>, Vec<Output>)> {
+        let answers = answers(target.batcher(), self.images, deadline).await?;
+        Ok((self.id, self.outputs.values(target, &answers)?))
     }
 }
 
@@ -185,19 +185,21 @@ impl InferInput {
 }
 
 /// The images of an input.
-pub(crate) fn images(classes: &Classes, input: &Tensor<'_>) -> Result<Vec<Input>> {
+pub(crate) fn images(target: Target<'_>, input: &Tensor<'_>) -> Result<Vec<Input>> {
     let bad = |message: String| bad_input(input.name, message);
     if input.name != INPUT {
         return Err(bad(format!("is unknown, expected `{INPUT}`")));
     }
-    let capacity = classes.batcher.capacity();
+    let capacity = target.batcher().capacity();
     let count = |count: u64| match usize::try_from(count) {
         Ok(0) => Err(bad("has no images".into())),
         Ok(count) if count <= capacity => Ok(count),
         _ => Err(HttpError::too_large(format!("{count} images in one request, expected at most {capacity}"))),
     };
+    let sizes = target.input_shape();
+    let expected_shape = sizes.map(|sizes| sizes.map(|size| size as u64));
     match (input.datatype, input.shape) {
-        ("FP32", [images, shape @ ..]) if shape == classes.input_shape().map(|size| size as u64) => {
+        ("FP32", [images, shape @ ..]) if expected_shape.is_some_and(|expected| shape == expected) => {
             let count = count(*images)?;
             let owned;
             let values = match input.data {
@@ -208,7 +210,7 @@ pub(crate) fn images(classes: &Classes, input: &Tensor<'_>) -> Result<Vec<Input>
                 }
                 _ => return Err(bad("has strings, expected numbers".into())),
             };
-            let expected = count * classes.input_shape().iter().product::<usize>();
+            let expected = count * sizes.iter().flatten().product::<usize>();
             if values.len() != expected {
                 return Err(bad(format!("has {} values, its shape has {expected}", values.len())));
             }
@@ -231,8 +233,10 @@ pub(crate) fn images(classes: &Classes, input: &Tensor<'_>) -> Result<Vec<Input>
             Ok(files.into_iter().map(Input::File).collect())
         }
         (datatype, shape) => {
-            let [channels, rows, columns] = classes.input_shape();
-            Err(bad(format!("is {datatype} {shape:?}, expected FP32 [n, {channels}, {rows}, {columns}] or BYTES [n]")))
+            let prepared = sizes.map_or(String::new(), |[channels, rows, columns]| {
+                format!("FP32 [n, {channels}, {rows}, {columns}] or ")
+            });
+            Err(bad(format!("is {datatype} {shape:?}, expected {prepared}BYTES [n]")))
         }
     }
 }

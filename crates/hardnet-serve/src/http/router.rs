@@ -20,8 +20,8 @@ use super::log::{Log, RequestRecord, trace};
 use super::metrics::{self, RequestMetrics};
 use super::request_images::{ImageRequest, Settings};
 use super::response::{self, HttpResponse};
-use super::{classify, embed, metadata, query};
-use crate::model::{Classes, Model};
+use super::{classify, embed, metadata, query, segment};
+use crate::model::{Model, Target};
 
 /// The description of all routes.
 const OPEN_API: &str = include_str!("openapi.json");
@@ -55,6 +55,7 @@ pub(crate) struct Router {
 enum Route {
     Classify,
     Embed,
+    Segment,
     Infer(String),
     Live,
     Ready,
@@ -78,6 +79,7 @@ impl Route {
         let found = match &parts[..] {
             ["classify"] => (Self::Classify, "/classify", Method::POST),
             ["embed"] => (Self::Embed, "/embed", Method::POST),
+            ["segment"] => (Self::Segment, "/segment", Method::POST),
             ["metrics"] => (Self::Metrics, "/metrics", Method::GET),
             ["openapi.json"] => (Self::OpenApi, "/openapi.json", Method::GET),
             ["v2"] => (Self::Server, "/v2", Method::GET),
@@ -169,7 +171,9 @@ impl Router {
         body: &mut Incoming,
     ) -> Result<HttpResponse> {
         Ok(match route {
-            Route::Classify | Route::Embed => return self.images(route, parameters, headers, body).await,
+            Route::Classify | Route::Embed | Route::Segment => {
+                return self.images(route, parameters, headers, body).await;
+            }
             Route::Infer(name) => return self.infer(&name, headers, body).await,
             Route::Live => response::json(&json!({ "live": true })),
             Route::Ready => self.readiness(self.ready()),
@@ -180,11 +184,11 @@ impl Router {
             },
             Route::ModelMetadata(name) => {
                 let model = self.model(&name)?;
-                response::json(&metadata::model(&model, classes(&model)?))
+                response::json(&metadata::model(&model, target(&model)?))
             }
             Route::ModelConfig(name) => {
                 let model = self.model(&name)?;
-                response::json(&metadata::config(&model, classes(&model)?))
+                response::json(&metadata::config(&model, target(&model)?))
             }
             Route::Index => response::json(&self.index()),
             Route::Metrics => {
@@ -220,6 +224,7 @@ impl Router {
         let deadline = self.deadline(start, request.settings.timeout());
         match route {
             Route::Embed => embed::embed(&model, request, deadline).await,
+            Route::Segment => segment::segment(&model, request, segment::Form::of(headers), deadline).await,
             _ => classify::classify(&model, request, deadline).await,
         }
     }
@@ -227,13 +232,13 @@ impl Router {
     async fn infer(self: &Arc<Self>, name: &str, headers: &HeaderMap, body: &mut Incoming) -> Result<HttpResponse> {
         let start = Instant::now();
         let model = self.model(name)?;
-        classes(&model)?;
+        target(&model)?;
         let held = self.limits.read(headers, body).await?;
         let (content, json_length) = (held.content.clone(), headers.get(JSON_LENGTH).cloned());
         let for_parsing = Arc::clone(&model);
-        let inference = parsed(move || Inference::read(classes(&for_parsing)?, json_length.as_ref(), &content)).await?;
+        let inference = parsed(move || Inference::read(target(&for_parsing)?, json_length.as_ref(), &content)).await?;
         let deadline = self.deadline(start, inference.timeout);
-        inference.run(&model, classes(&model)?, deadline).await
+        inference.run(&model, target(&model)?, deadline).await
     }
 
     /// The deadline of a request that came at `start`, whose client grants `granted`.
@@ -288,9 +293,10 @@ impl Router {
     }
 }
 
-/// The part of `model` that classifies.
-pub(crate) fn classes(model: &Model) -> Result<&Classes> {
-    model.classes().ok_or_else(|| HttpError::not_found(format!("model `{}` does not classify", model.name())))
+/// What `model` answers inference with.
+pub(crate) fn target(model: &Model) -> Result<Target<'_>> {
+    let missing = || HttpError::not_found(format!("model `{}` neither classifies nor segments", model.name()));
+    model.target().ok_or_else(missing)
 }
 
 /// Runs `parse` where it does not keep other connections waiting.
@@ -391,7 +397,7 @@ mod tests {
             assert_eq!(described, [&method.as_str().to_lowercase()], "{path}");
             endpoints.insert(endpoint);
         }
-        assert_eq!(endpoints.len(), 12, "all routes are described: {endpoints:?}");
+        assert_eq!(endpoints.len(), 13, "all routes are described: {endpoints:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod grpc;
 mod infer;
 mod limits;
 mod load;
+mod segment;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;

@@ -16,19 +16,21 @@ use crate::failure::{Exit, Failure, Result};
 use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::labels::classes;
-use crate::model::{EngineChoice, ModelArgs};
+use crate::model::{EngineChoice, ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
+use crate::segmentation::ViewArgs;
 
 /// Pause between two looks at whether the program is asked to stop.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Answer over HTTP and gRPC: the Open Inference Protocol, and simpler ways to classify an image.
 ///
-/// POST /classify takes an image, /v2/models/NAME/infer takes tensors or images, and /openapi.json lists all paths.
-/// Requests are computed in batches of what waits; an image's answer is that of `hardnet predict --batch-size 1
-/// --batch-invariant`, bit for bit. The address is printed when the server listens; /v2/health/ready says when models
-/// are loaded. SIGTERM and Ctrl-C end it after what was accepted is answered. --grpc-listen adds gRPC.
+/// POST /classify and /segment take an image, /v2/models/NAME/infer takes tensors or images, and /openapi.json lists
+/// all paths. Requests are computed in batches of what waits; an image's answer is that of `hardnet predict
+/// --batch-size 1 --batch-invariant` or of `hardnet segment`, bit for bit. The address is printed when the server
+/// listens; /v2/health/ready says when models are loaded. SIGTERM and Ctrl-C end it after what was accepted is
+/// answered. --grpc-listen adds gRPC.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -52,9 +54,10 @@ pub(crate) struct ServeArgs {
     /// File with the names of the classes: one on each line in class order, or lines `name,index`
     #[arg(long, value_name = "FILE")]
     class_map: Option<PathBuf>,
-    /// Images of a model that are accepted and not answered yet; more are refused with status 429
-    #[arg(long, value_name = "N", default_value = "128", value_parser = at_least_one)]
-    queue: usize,
+    /// Images of a model that are accepted and not answered yet; more are refused with status 429 [default: 128, of
+    /// segmentation networks 16]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    queue: Option<usize>,
     /// Images that are computed together at most [default: by measured throughput, 1 to 8]
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     batch_size: Option<usize>,
@@ -87,6 +90,8 @@ pub(crate) struct ServeArgs {
     model: ModelArgs,
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    views: ViewArgs,
 }
 
 /// Weights, and the name of their model.
@@ -198,13 +203,43 @@ impl ServeArgs {
         })
     }
 
+    /// Builds the segmentation network of `opened` and warms it up.
+    fn load_segmentation(
+        &self,
+        name: String,
+        opened: OpenedModel,
+        workers: &Arc<Workers>,
+        printer: &Printer,
+    ) -> Result<Model> {
+        if self.embed {
+            return Err(Failure::message("--embed is for classifiers").hint(format!("the model `{name}` segments")));
+        }
+        let names = classes(opened.config().classes(), opened.labels(), self.class_map.as_deref())?.names;
+        let pipeline = self.pipeline.name_for_segmentation()?;
+        let segmenter = self.views.build(opened, pipeline, names, printer)?.segmenter;
+        let queue = self.queue.unwrap_or(SEGMENTATION_QUEUE);
+        let batches = BatcherOptions::default().capacity(queue).max_pixels(self.max_pixels);
+        let model = Model::new(&name).segmenter(segmenter, workers, &batches)?;
+        printer.note(format_args!("model {name}: loaded and warmed up"));
+        Ok(model)
+    }
+
     /// Loads a model and warms it up.
     fn load(&self, name: String, source: WeightsSource, workers: &Arc<Workers>, printer: &Printer) -> Result<Model> {
         let args = self.model.with_weights(source);
-        let opened = args.open(printer)?.with_batch_invariant();
+        let opened = args.open_backbone(printer)?;
+        if opened.config().decoder.is_some() {
+            return self.load_segmentation(name, opened, workers, printer);
+        }
+        if self.views.is_given() {
+            return Err(Failure::message("--input-size, --scales, --flip and --colors are for segmentation networks")
+                .hint(format!("the model `{name}` classifies")));
+        }
+        let opened = opened.classifier()?.with_batch_invariant();
         let names = classes(opened.config().classes(), opened.labels(), self.class_map.as_deref())?.names;
         let pipeline = self.pipeline.resolve(Some(opened.config()), opened.pipeline(), printer)?;
-        let mut batches = BatcherOptions::default().capacity(self.queue).max_pixels(self.max_pixels);
+        let mut batches = BatcherOptions::default().max_pixels(self.max_pixels);
+        batches.capacity = self.queue.unwrap_or(batches.capacity);
         batches.batch_size = self.batch_size;
         let planned = self.batch_size.unwrap_or(batches.max_batch_size);
         let classifier = opened.with_labels(names).build(&pipeline, planned, printer)?.classifier;
@@ -218,6 +253,10 @@ impl ServeArgs {
         Ok(model)
     }
 }
+
+/// Images of a segmentation network that are accepted and not answered yet, unless an option says otherwise: one of two
+/// megapixels takes 24 MB when it is prepared.
+const SEGMENTATION_QUEUE: usize = 16;
 
 /// The certificates and the key in two files.
 fn read_identity(certificates: &Path, key: &Path) -> Result<TlsIdentity> {

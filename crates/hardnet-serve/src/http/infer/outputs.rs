@@ -6,32 +6,56 @@ use hyper::header::HeaderValue;
 use serde::Serialize;
 
 use super::{JSON_LENGTH, VERSION};
+use crate::batcher::Answer;
 use crate::http::error::{HttpError, Result};
 use crate::http::response::{HttpResponse, content, json};
+use crate::model::Target;
 
 /// The most outputs that a request may name.
 const MAX_OUTPUTS: usize = 16;
 
-/// A value for each class.
+/// What an output has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// A value for each class.
     Logits,
+    /// The same as probabilities.
     Probabilities,
+    /// The class of each pixel.
+    Pixels,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Logits, Self::Probabilities];
+    /// All that `target` has.
+    pub(crate) fn all(target: Target<'_>) -> &'static [Self] {
+        match target {
+            Target::Classes(_) => &[Self::Logits, Self::Probabilities],
+            Target::Pixels(_) => &[Self::Pixels],
+        }
+    }
+
+    /// Its type, in the protocol's words.
+    pub(crate) fn datatype(self) -> &'static str {
+        if self == Self::Pixels { "UINT8" } else { "FP32" }
+    }
+
+    /// Sizes after the number of images; -1 is any.
+    pub(crate) fn shape(self, target: Target<'_>) -> Vec<i64> {
+        // There are at most thousands of classes.
+        if self == Self::Pixels { vec![-1, -1] } else { vec![target.classes() as i64] }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Logits => "logits",
             Self::Probabilities => "probabilities",
+            Self::Pixels => "classes",
         }
     }
 
     fn values(self, logits: &[f32]) -> Vec<f32> {
         match self {
-            Self::Logits => logits.to_vec(),
+            Self::Logits | Self::Pixels => logits.to_vec(),
             Self::Probabilities => {
                 let mut values = vec![0.0; logits.len()];
                 top_k(logits, logits.len()).into_iter().for_each(|hit| values[hit.index] = hit.probability);
@@ -79,6 +103,7 @@ pub(crate) struct Output {
 pub(crate) enum Values {
     Numbers(Vec<f32>),
     Strings(Vec<String>),
+    Bytes(Vec<u8>),
 }
 
 #[derive(Serialize)]
@@ -107,31 +132,62 @@ struct BinarySize {
 }
 
 impl Outputs {
-    /// The outputs that a request to a model of `classes` classes names, all if it names none.
-    pub(crate) fn new(classes: usize, wishes: &[Wish<'_>], all_binary: bool) -> Result<Self> {
+    /// The outputs that a request to `target` names, all if it names none.
+    pub(crate) fn new(target: Target<'_>, wishes: &[Wish<'_>], all_binary: bool) -> Result<Self> {
         if wishes.len() > MAX_OUTPUTS {
             return Err(HttpError::bad_request(format!("{} outputs, expected at most {MAX_OUTPUTS}", wishes.len())));
         }
         if wishes.is_empty() {
-            let wanted = |kind| Wanted { kind, binary: all_binary, classification: None };
-            return Ok(Self { wanted: Kind::ALL.map(wanted).into() });
+            let wanted = |&kind| Wanted { kind, binary: all_binary, classification: None };
+            return Ok(Self { wanted: Kind::all(target).iter().map(wanted).collect() });
         }
         let wanted = wishes.iter().map(|wish| {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == wish.name).ok_or_else(|| {
-                HttpError::bad_request(format!(
-                    "the output `{}` is unknown, expected `logits` or `probabilities`",
-                    wish.name
-                ))
+            let all = Kind::all(target);
+            let kind = *all.iter().find(|kind| kind.name() == wish.name).ok_or_else(|| {
+                let names: Vec<String> = all.iter().map(|kind| format!("`{}`", kind.name())).collect();
+                let expected = names.join(" or ");
+                HttpError::bad_request(format!("the output `{}` is unknown, expected {expected}", wish.name))
             })?;
-            let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX).min(classes);
+            if kind == Kind::Pixels && wish.classification.is_some_and(|count| count > 0) {
+                return Err(HttpError::bad_request("`classification` is for networks that classify"));
+            }
+            let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX).min(target.classes());
             let classification = wish.classification.filter(|&count| count > 0).map(count);
             Ok(Wanted { kind, binary: wish.binary, classification })
         });
         Ok(Self { wanted: wanted.collect::<Result<_>>()? })
     }
 
-    /// The outputs of images whose logits are `rows`.
-    pub(super) fn values(&self, labels: &Labels, rows: &[Vec<f32>]) -> Vec<Output> {
+    /// The outputs of images.
+    pub(super) fn values(&self, target: Target<'_>, answers: &[Answer]) -> Result<Vec<Output>> {
+        match target {
+            Target::Classes(classes) => Ok(self.by_class(classes.labels(), answers)),
+            Target::Pixels(_) => self.maps(answers),
+        }
+    }
+
+    fn maps(&self, answers: &[Answer]) -> Result<Vec<Output>> {
+        let (width, height) = answers.first().map_or((0, 0), |answer| answer.size);
+        if let Some(other) = answers.iter().find(|answer| answer.size != (width, height)) {
+            let found = format!("{width}x{height} and {}x{}", other.size.0, other.size.1);
+            return Err(HttpError::bad_request(format!("images of {found}, expected one size in a request")));
+        }
+        let output = |wanted: &Wanted| {
+            // A class is a byte.
+            let values = answers.iter().flat_map(|answer| answer.values.iter().map(|&class| class as u8));
+            Output {
+                name: wanted.kind.name(),
+                datatype: wanted.kind.datatype(),
+                shape: vec![answers.len(), height, width],
+                values: Values::Bytes(values.collect()),
+                binary: wanted.binary,
+            }
+        };
+        Ok(self.wanted.iter().map(output).collect())
+    }
+
+    fn by_class(&self, labels: &Labels, answers: &[Answer]) -> Vec<Output> {
+        let rows: Vec<&[f32]> = answers.iter().map(|answer| &answer.values[..]).collect();
         let output = |wanted: &Wanted| {
             let (datatype, columns, values) = match wanted.classification {
                 Some(count) => {
@@ -140,7 +196,7 @@ impl Outputs {
                 }
                 None => {
                     let numbers = rows.iter().flat_map(|row| wanted.kind.values(row)).collect();
-                    ("FP32", labels.len(), Values::Numbers(numbers))
+                    (wanted.kind.datatype(), labels.len(), Values::Numbers(numbers))
                 }
             };
             let shape = vec![rows.len(), columns];
@@ -185,7 +241,7 @@ impl Kind {
         let hits = labels.hits(logits, count).into_iter();
         hits.map(|hit| {
             let value = match self {
-                Self::Logits => logits[hit.index],
+                Self::Logits | Self::Pixels => logits[hit.index],
                 Self::Probabilities => hit.probability,
             };
             format!("{value:.6}:{}:{}", hit.index, hit.name)
@@ -198,6 +254,7 @@ impl Values {
     /// Appends the elements as bytes in the order of the protocol.
     pub(crate) fn append_to(&self, bytes: &mut Vec<u8>) {
         match self {
+            Self::Bytes(values) => bytes.extend_from_slice(values),
             Self::Numbers(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
             Self::Strings(strings) => {
                 for string in strings {
