@@ -18,7 +18,7 @@ export RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="${library[0]}"
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$home/wasm-ld"
 
 if [ "${1:-}" = check ]; then
-  RUSTFLAGS="-C target-feature=+simd128,+relaxed-simd" cargo check -Zbuild-std=std,panic_abort --target "$target" \
+  RUSTFLAGS="-C target-feature=+simd128,+relaxed-simd,+atomics" cargo check -Zbuild-std=std,panic_abort --target "$target" \
     -p hardnet-web
   exit
 fi

@@ -58,7 +58,7 @@ pub mod training;
 
 pub use algorithm::Algorithm;
 pub use error::{Error, Result, Unsupported};
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(test, target_arch = "wasm32"))]
 pub use exec::lent::{lend_thread, lent_threads};
 pub use filter::Filter;
 pub use gemm::Clamp;
