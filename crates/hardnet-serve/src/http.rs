@@ -1,5 +1,6 @@
 //! Requests and responses.
 
+mod activation_map;
 mod base64_text;
 pub(crate) mod body;
 mod classify;

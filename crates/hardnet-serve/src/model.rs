@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hardnet_classifier::{Classifier, Embedder, Labels};
 use hardnet_segmentation::Segmenter;
+use tokio::sync::Semaphore;
 
 use crate::batcher::{Batcher, BatcherOptions, StartError};
 use crate::workers::Workers;
@@ -23,6 +24,10 @@ pub struct Model {
 pub(crate) struct Classes {
     pub(crate) classifier: Classifier,
     pub(crate) batcher: Batcher,
+    pub(crate) workers: Arc<Workers>,
+    /// Activation maps that may be computed or wait at a time.
+    pub(crate) maps: Arc<Semaphore>,
+    pub(crate) max_pixels: u64,
 }
 
 #[derive(Debug)]
@@ -50,7 +55,8 @@ impl Model {
         Self { name: name.into(), classifier: None, embedder: None, segmenter: None }
     }
 
-    /// Warms `classifier` up and answers with its classes.
+    /// Warms `classifier` up and answers with its classes, and with activation maps where it was built with
+    /// [`activation_maps`](hardnet_classifier::ClassifierBuilder::activation_maps).
     ///
     /// # Errors
     ///
@@ -62,7 +68,9 @@ impl Model {
         options: &BatcherOptions,
     ) -> Result<Self, StartError> {
         let batcher = Batcher::start(Arc::new(classifier.clone()), Arc::clone(workers), options)?;
-        Ok(Self { classifier: Some(Classes { classifier, batcher }), ..self })
+        let (workers, maps) = (Arc::clone(workers), Arc::new(Semaphore::new(2 * workers.threads())));
+        let max_pixels = options.max_pixels;
+        Ok(Self { classifier: Some(Classes { classifier, batcher, workers, maps, max_pixels }), ..self })
     }
 
     /// Warms `embedder` up and answers with its vectors.

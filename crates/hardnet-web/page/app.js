@@ -44,10 +44,10 @@ async function openWeights(name, bytes) {
   at("network").textContent = "None";
   const { result: network, milliseconds } = await classifier.open(name, bytes);
   isOpen = true;
-  const threads = network.threads > 1 ? `, ${network.threads} threads` : "";
-  at("network").textContent =
-    `${name}: ${network.model}, ${network.classes} classes, ${network.size}x${network.size} pixels, ` +
-    `${network.precision} (${network.isa}${threads})`;
+  const { model, classes, size, precision, isa, threads } = network;
+  const facts = [model, `${classes} classes`, `${size}x${size} pixels`];
+  if (isa) facts.push(`${precision} (${isa}${threads > 1 ? `, ${threads} threads` : ""})`);
+  at("network").textContent = `${name}: ${facts.filter(Boolean).join(", ")}`;
   tell(`Weights are ready after ${seconds(milliseconds)}`);
   if (shown.file) await classify(shown.file);
 }
@@ -167,7 +167,7 @@ at("camera").onclick = async () => {
 /** Models to choose from, where the page does not read weights itself. */
 async function listModels() {
   at("place").textContent = "Classifies photographs on the server that sent this page.";
-  at("files").hidden = at("formats").hidden = true;
+  at("files").hidden = at("formats").hidden = at("turn").hidden = true;
   at("hint").textContent = "Drop an image here, or paste one";
   const models = await classifier.models();
   at("model").replaceChildren(...models.map((name) => new Option(name)));

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hardnet_web::page::SERVER_PAGE;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use super::log::{Log, RequestRecord, trace};
 use super::metrics::{self, RequestMetrics};
 use super::request_images::{ImageRequest, Settings};
 use super::response::{self, HttpResponse};
-use super::{classify, embed, metadata, query, segment};
+use super::{activation_map, classify, embed, metadata, query, segment};
 use crate::model::{Model, Target};
 
 /// The description of all routes.
@@ -53,6 +54,9 @@ pub(crate) struct Router {
 /// The resource that a path names.
 #[derive(Clone, Debug, PartialEq)]
 enum Route {
+    /// A file of the page, by its place.
+    Page(usize),
+    ActivationMap,
     Classify,
     Embed,
     Segment,
@@ -77,6 +81,7 @@ impl Route {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let model = |name: &&str| (*name).to_owned();
         let found = match &parts[..] {
+            ["activation-map"] => (Self::ActivationMap, "/activation-map", Method::POST),
             ["classify"] => (Self::Classify, "/classify", Method::POST),
             ["embed"] => (Self::Embed, "/embed", Method::POST),
             ["segment"] => (Self::Segment, "/segment", Method::POST),
@@ -102,6 +107,10 @@ impl Route {
                     _ => return Err(unknown()),
                 }
             }
+            [path] => {
+                let place = SERVER_PAGE.iter().position(|file| file.path == *path).ok_or_else(unknown)?;
+                (Self::Page(place), "page", Method::GET)
+            }
             _ => return Err(unknown()),
         };
         Ok(found)
@@ -123,7 +132,8 @@ impl Router {
             Ok((route, endpoint, method)) => {
                 observed.endpoint = endpoint;
                 let allowed = parts.method == method || (head && method == Method::GET);
-                let open = matches!(route, Route::Live | Route::Ready);
+                // The page asks with a key of its own.
+                let open = matches!(route, Route::Live | Route::Ready | Route::Page(_));
                 if !open && !self.authorized(&parts.headers) {
                     Err(HttpError::new(StatusCode::UNAUTHORIZED, "the bearer key is missing or wrong")
                         .header("www-authenticate", "Bearer"))
@@ -171,7 +181,12 @@ impl Router {
         body: &mut Incoming,
     ) -> Result<HttpResponse> {
         Ok(match route {
-            Route::Classify | Route::Embed | Route::Segment => {
+            Route::Page(place) => {
+                let mut response = response::content(SERVER_PAGE[place].content_type, SERVER_PAGE[place].content);
+                response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+                response
+            }
+            Route::ActivationMap | Route::Classify | Route::Embed | Route::Segment => {
                 return self.images(route, parameters, headers, body).await;
             }
             Route::Infer(name) => return self.infer(&name, headers, body).await,
@@ -212,7 +227,9 @@ impl Router {
         body: &mut Incoming,
     ) -> Result<HttpResponse> {
         let start = Instant::now();
-        let settings = Settings::of_query(query::parameters(parameters)?)?;
+        let parameters = query::parameters(parameters)?;
+        let class = parameters.iter().find(|(name, _)| name == "class").and_then(|(_, class)| class.parse().ok());
+        let settings = Settings::of_query(parameters)?;
         let held = self.limits.read(headers, body).await?;
         let content_type = match headers.get(CONTENT_TYPE).map(HeaderValue::to_str).transpose() {
             Ok(content_type) => content_type.map(str::to_owned),
@@ -225,6 +242,7 @@ impl Router {
         match route {
             Route::Embed => embed::embed(&model, request, deadline).await,
             Route::Segment => segment::segment(&model, request, segment::Form::of(headers), deadline).await,
+            Route::ActivationMap => activation_map::activation_map(&model, request, class, deadline).await,
             _ => classify::classify(&model, request, deadline).await,
         }
     }
@@ -379,7 +397,8 @@ mod tests {
         assert_eq!(route("/v2/models/a%2Fb/infer"), Ok(Route::Infer("a/b".into())));
         assert_eq!(route("/v2/models/m/versions/1/infer"), Ok(Route::Infer("m".into())));
         assert_eq!(route("/v2/models/m/versions/1"), Ok(Route::ModelMetadata("m".into())));
-        for path in ["/", "*", "/v2/", "/v2/models", "/v2/models/m/versions/2/infer", "/classify/"] {
+        assert_eq!(route("/"), Ok(Route::Page(0)));
+        for path in ["/page", "*", "/v2/", "/v2/models", "/v2/models/m/versions/2/infer", "/classify/"] {
             assert_eq!(route(path), Err(StatusCode::NOT_FOUND), "{path}");
         }
         assert_eq!(route("/v2/models/%ff"), Err(StatusCode::BAD_REQUEST));
@@ -397,7 +416,7 @@ mod tests {
             assert_eq!(described, [&method.as_str().to_lowercase()], "{path}");
             endpoints.insert(endpoint);
         }
-        assert_eq!(endpoints.len(), 13, "all routes are described: {endpoints:?}");
+        assert_eq!(endpoints.len(), 14, "all routes are described: {endpoints:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod grpc;
 mod infer;
 mod limits;
 mod load;
+mod page;
 mod segment;
 mod stop;
 #[cfg(feature = "tls")]
@@ -68,7 +69,8 @@ impl Fixture {
     fn loading(options: &ServerOptions) -> Self {
         let records = Arc::new(Records::default());
         let server = Server::start(([127, 0, 0, 1], 0).into(), ["clothing"], options, records.clone()).unwrap();
-        let classifier = Classifier::builder().threads(1).batch_invariant(true).from_pretrained(DEMO).unwrap();
+        let builder = Classifier::builder().threads(1).batch_invariant(true).activation_maps(true);
+        let classifier = builder.from_pretrained(DEMO).unwrap();
         Self { server, records, classifier }
     }
 

@@ -242,7 +242,8 @@ impl ServeArgs {
         batches.capacity = self.queue.unwrap_or(batches.capacity);
         batches.batch_size = self.batch_size;
         let planned = self.batch_size.unwrap_or(batches.max_batch_size);
-        let classifier = opened.with_labels(names).build(&pipeline, planned, printer)?.classifier;
+        let opened = opened.with_labels(names).with_activation_maps(true);
+        let classifier = opened.build(&pipeline, planned, printer)?.classifier;
         let mut model = Model::new(&name).classifier(classifier, workers, &batches)?;
         if self.embed {
             let opened = args.open(printer)?.with_batch_invariant();
