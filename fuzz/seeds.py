@@ -342,6 +342,51 @@ def masks():
     }
 
 
+def requests():
+    """Requests to a server, by the kinds of `fuzz/src/serve.rs`."""
+    form = b"--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\nhi\r\n"
+    form += b"--b\r\nContent-Disposition: form-data; name=topk\r\n\r\n2\r\n--b--\r\n"
+    tensor = struct.pack("<192f", *(i / 192 for i in range(192)))
+    strings = struct.pack("<I", 2) + b"hi" + struct.pack("<I", 1) + b"a"
+
+    def infer(binary, **fields):
+        inputs = [{"name": "input", "shape": [1, 3, 8, 8], "datatype": "FP32", **fields}]
+        text = json.dumps({"id": "7", "inputs": inputs, "outputs": [{"name": "logits"}]}).encode()
+        return b"v" + (str(len(text)).encode() if binary else b"") + b"\n" + text + binary
+
+    def call(datatype, shape, raw=None, contents=None, more=b""):
+        tensor = field(1, b"input") + field(2, datatype) + field(3, shape)
+        tensor += field(5, contents) if contents is not None else b""
+        return b"g" + field(1, b"model") + field(3, b"7") + field(5, tensor) + more + (field(7, raw) if raw else b"")
+
+    number = field(4, field(1, b"timeout") + field(2, b"\x10\x90\x4e"))
+    output = field(6, field(1, b"logits") + field(2, field(1, b"classification") + field(2, b"\x10\x02")))
+    return {
+        "raw": b"iimage/png\nhi",
+        "form": b"imultipart/form-data; boundary=b\n" + form,
+        "form_cut": b"imultipart/form-data; boundary=b\n" + form[:-20],
+        "json": b'iapplication/json\n{"image": "aGk=", "topk": 2, "logits": true, "more": [1]}',
+        "json_images": b'iapplication/json\n{"images": ["aGk", "data:image/png;base64,aGk="], "timeout_ms": 9.0}',
+        "json_wrong": b'iapplication/json\n{"images": ["?"]}',
+        "text": b"itext/plain\nhi",
+        "url": b"u/classify?topk=3&logits=true&model=a%20b",
+        "url_model": b"u/v2/models/a%2Fb/versions/1/infer",
+        "url_wrong": b"u/v2/models/%ff/infer?topk=-1",
+        "infer_json": infer(b"", data=[[[[0.5] * 8] * 8] * 3]),
+        "infer_binary": infer(tensor, parameters={"binary_data_size": len(tensor)}),
+        "infer_bytes": infer(strings, shape=[2], datatype="BYTES", parameters={"binary_data_size": len(strings)}),
+        "infer_base64": infer(b"", shape=[1], datatype="BYTES", data=["aGk="]),
+        "infer_quotes": infer(b"", name="a\n" * 40, data=[1]),
+        "infer_shape": infer(tensor, shape=[2, 3, 8, 8], parameters={"binary_data_size": len(tensor)}),
+        "call_raw": call(b"FP32", b"\1\3\x08\x08", raw=tensor, more=number + output),
+        "call_typed": call(b"BYTES", b"\2", contents=field(8, b"hi") + field(8, b"a")),
+        "call_floats": call(b"FP32", b"\1\3\x08\x08", contents=field(6, tensor)),
+        "call_both": call(b"FP32", b"\1\3\x08\x08", raw=tensor, contents=field(6, tensor)),
+        "call_other": call(b"INT64", b"\1", contents=field(3, b"\1")),
+        "call_cut": call(b"FP32", b"\1\3\x08\x08", raw=tensor)[:-9],
+    }
+
+
 def main():
     for old in STORED.glob("*/*"):
         if not old.name.startswith("found-"):
@@ -513,6 +558,9 @@ def main():
 
     for name, content in onnx_models().items():
         store("onnx", name, content)
+
+    for name, content in requests().items():
+        store("serve", name, content)
 
     images, labels = idx(2, 3, 4), idx(2)
     packed = gzip.compress(images, mtime=0)

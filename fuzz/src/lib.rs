@@ -5,6 +5,7 @@
 //! promise of the libraries is broken. `docs/fuzzing.md` tells how to run them.
 
 mod models;
+mod serve;
 mod webdataset;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use hardnet_segmentation::{IGNORED, LabelTable, MaskReader, Palette, list_pairs}
 use tempfile::TempDir;
 
 pub use models::{checkpoint, network, onnx, streamed, tensors};
+pub use serve::serve;
 pub use webdataset::webdataset;
 
 /// Classes of the lists and folders: Kaggle's table is read with no other number.

@@ -90,6 +90,11 @@ fn idx() {
 }
 
 #[test]
+fn serve() {
+    replay("serve", targets::serve, 13);
+}
+
+#[test]
 fn mask() {
     replay("mask", targets::mask, 9);
 }

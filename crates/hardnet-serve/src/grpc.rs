@@ -13,3 +13,4 @@ mod protocol;
 mod status;
 
 pub(crate) use call::respond;
+pub(crate) use infer::Request;

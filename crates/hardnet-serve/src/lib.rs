@@ -7,6 +7,8 @@
 
 mod batcher;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;

@@ -19,11 +19,11 @@ use crate::model::{Model, Target};
 type Parameters = BTreeMap<String, InferParameter>;
 
 /// A message that is read, but for what depends on its model.
-pub(super) struct Request(ModelInferRequest);
+pub(crate) struct Request(ModelInferRequest);
 
 impl Request {
     /// Decodes `message`.
-    pub(super) fn decode(message: Bytes) -> Result<Self> {
+    pub(crate) fn decode(message: Bytes) -> Result<Self> {
         bounds::check(&message)?;
         let malformed = |error| HttpError::bad_request(format!("the message is not of the protocol: {error}"));
         Ok(Self(ModelInferRequest::decode(message).map_err(malformed)?))
@@ -40,7 +40,7 @@ impl Request {
     }
 
     /// Reads tensors and outputs for `target`.
-    pub(super) fn read(self, target: Target<'_>) -> Result<Inference> {
+    pub(crate) fn read(self, target: Target<'_>) -> Result<Inference> {
         let request = self.0;
         let wishes = request.outputs.iter().map(|output| {
             let classification = whole(&output.parameters, "classification")?;

@@ -53,7 +53,7 @@ pub(crate) struct Router {
 
 /// The resource that a path names.
 #[derive(Clone, Debug, PartialEq)]
-enum Route {
+pub(crate) enum Route {
     /// A file of the page, by its place.
     Page(usize),
     ActivationMap,
@@ -74,7 +74,7 @@ enum Route {
 
 impl Route {
     /// The route of a path, its name in metrics and its method.
-    fn of(path: &str) -> Result<(Self, &'static str, Method)> {
+    pub(crate) fn of(path: &str) -> Result<(Self, &'static str, Method)> {
         let unknown = || HttpError::not_found(format!("no such path `{path}`; GET /openapi.json lists all"));
         let parts = path.strip_prefix('/').ok_or_else(unknown)?.split('/');
         let parts = parts.map(|part| query::decode(part, false)).collect::<Result<Vec<_>>>()?;
