@@ -7,6 +7,7 @@ openssl makes a certificate of 127.0.0.1 that signs itself. The answer must be t
 clients that do not trust the certificate, or do not encrypt, get none.
 """
 
+import atexit
 import json
 import subprocess
 import sys
@@ -20,9 +21,10 @@ MODEL = "hardnet39ds.fashion_mnist"
 
 
 def serve(program, *arguments):
-    """A server, and the addresses that it prints."""
+    """A server, which ends with this program, and the addresses that it prints."""
     options = ["--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0", "-q"]
     server = subprocess.Popen([program, "serve", MODEL, *options, *arguments], stdout=subprocess.PIPE, text=True)
+    atexit.register(server.kill)
     return server, [server.stdout.readline().split()[-1] for _ in range(2)]
 
 

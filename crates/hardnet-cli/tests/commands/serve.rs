@@ -113,6 +113,45 @@ mod built {
     }
 
     #[test]
+    fn two_models_under_load_one_of_integers_answer_what_predict_prints() {
+        const IMAGES: u8 = 6;
+        let folder = Folder::new();
+        folder.pictures("images", IMAGES);
+        folder.run(&format!("quantize {DEMO} int8.safetensors")).exits(0);
+        let predict = |weights: &str| {
+            let command = format!("predict --weights {weights} --batch-size 1 --batch-invariant --logits images");
+            folder.run(&command).exits(0).json_lines()
+        };
+        let expected = [("int8", predict("int8.safetensors")), (DEMO, predict(DEMO))];
+        assert_ne!(expected[0].1[0]["logits"], expected[1].1[0]["logits"], "the models differ");
+        let served = Served::start(&folder, &format!("int8.safetensors {DEMO}"));
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (served, folder, expected) = (&served, &folder, &expected);
+                scope.spawn(move || {
+                    for round in 0..3 * usize::from(IMAGES) {
+                        let (model, lines) = &expected[(thread + round) % 2];
+                        let line = &lines[(thread + round / 2) % lines.len()];
+                        let image = std::fs::read(folder.path(line["path"].as_str().unwrap())).unwrap();
+                        let path = format!("/classify?logits=true&model={model}");
+                        let (status, body) = served.send("POST", &path, "content-type: image/png\r\n", &image);
+                        assert_eq!(status, 200, "{body}");
+                        let found: Value = serde_json::from_str(&body).unwrap();
+                        assert_eq!(found["model"], *model);
+                        assert_eq!(found["images"][0]["logits"], line["logits"], "{model} {}", line["path"]);
+                    }
+                });
+            }
+        });
+        let metrics = served.send("GET", "/metrics", "", b"").1;
+        for model in ["int8", DEMO] {
+            let line = format!("hardnet_images_total{{model=\"{model}\",output=\"classes\",outcome=\"answered\"}} 36");
+            assert!(metrics.lines().any(|found| found == line), "{metrics}");
+        }
+        assert_eq!(served.terminate().0, Some(0));
+    }
+
+    #[test]
     fn a_segmentation_network_answers_what_segment_writes() {
         let folder = Folder::new();
         crate::segment::scenes_weights(&folder);

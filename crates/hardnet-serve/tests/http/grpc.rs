@@ -1,6 +1,6 @@
 //! The Open Inference Protocol over gRPC.
 
-mod caller;
+pub(crate) mod caller;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use crate::client::send;
 use crate::{Fixture, file, floats, options};
 
 #[allow(dead_code, missing_docs, unreachable_pub, clippy::all, reason = "generated")]
-mod protocol {
+pub(crate) mod protocol {
     include!("../../src/grpc/generated/inference.rs");
 
     pub(crate) mod health {

@@ -124,6 +124,39 @@ fn the_protocol_has_maps_of_bytes() {
     assert_eq!(get("/v2/models/scenes/config")["output"][0]["data_type"], "TYPE_UINT8");
 }
 
+#[cfg(feature = "grpc")]
+#[test]
+fn maps_over_grpc_are_those_of_http() {
+    use crate::grpc::caller::Caller;
+    use crate::grpc::protocol::model_infer_request::InferInputTensor;
+    use crate::grpc::protocol::{InferTensorContents, ModelInferRequest, ModelInferResponse};
+
+    let server = server(&options().grpc(([127, 0, 0, 1], 0).into()));
+    let file = scene(8, 52);
+    let map = expected(&file).mask.into_labels();
+    let contents = InferTensorContents { bytes_contents: vec![file.clone().into()], ..Default::default() };
+    let input = InferInputTensor {
+        name: "input".into(),
+        datatype: "BYTES".into(),
+        shape: vec![1],
+        contents: Some(contents),
+        ..Default::default()
+    };
+    let mut request = ModelInferRequest { model_name: "scenes".into(), inputs: vec![input], ..Default::default() };
+    let caller = Caller::new(server.grpc_address().unwrap());
+    let infer = |request: &ModelInferRequest| {
+        caller.call("/inference.GRPCInferenceService/ModelInfer", request).decode::<ModelInferResponse>()
+    };
+    let found = infer(&request);
+    let output = &found.outputs[0];
+    assert_eq!((&*output.name, &*output.datatype, &output.shape[..]), ("classes", "UINT8", &[1, 40, 52][..]));
+    let wide: Vec<u32> = map.iter().map(|&class| class.into()).collect();
+    assert_eq!(output.contents.as_ref().unwrap().uint_contents, wide);
+    request.inputs[0].contents = None;
+    request.raw_input_contents = vec![[&(file.len() as u32).to_le_bytes()[..], &file].concat().into()];
+    assert_eq!(infer(&request).raw_output_contents, [map]);
+}
+
 #[test]
 fn images_that_cannot_be_segmented_are_refused() {
     let server = server(&options());
