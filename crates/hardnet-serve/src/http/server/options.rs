@@ -7,7 +7,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use crate::tls::TlsIdentity;
 
-/// Options of a [`Server`].
+/// Options of a [`Server`](super::Server).
 ///
 /// ```
 /// use std::time::Duration;
