@@ -19,13 +19,17 @@ use crate::error::Result;
 
 const ROOT: usize = 0;
 
-/// Tags of messages: content of the program, a sign of life, the reason of a failure, a rank that is silent, and the
-/// last message of a rank.
+/// Tags of messages: content of the program or its last part, another part of it, a sign of life, the reason of a
+/// failure, a rank that is silent, and the last message of a rank.
 const DATA: i32 = 1;
+const PART: i32 = 6;
 const SIGN_OF_LIFE: i32 = 2;
 const FAILED: i32 = 3;
 const SILENT: i32 = 4;
 const GOODBYE: i32 = 5;
+
+/// The most bytes of a part. Each part is a sign of life, as a sign of its own would wait behind a long message.
+const PART_BYTES: usize = 1 << 20;
 
 /// The longest pause between two looks for messages.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
@@ -106,6 +110,8 @@ pub(crate) struct Engine<'a> {
     outgoing: Vec<Outgoing>,
     /// In the order in which they were found.
     incoming: Vec<Incoming>,
+    /// Parts of messages whose last part has not arrived, by rank.
+    parts: Vec<Vec<u8>>,
     /// When something was last heard of each rank.
     heard: Vec<Instant>,
     /// Ranks that have said goodbye.
@@ -135,6 +141,7 @@ impl<'a> Engine<'a> {
             timeout,
             outgoing: Vec::new(),
             incoming: Vec::new(),
+            parts: vec![Vec::new(); size],
             heard: vec![now; size],
             left: vec![false; size],
             last_sign: now,
@@ -215,10 +222,19 @@ impl<'a> Engine<'a> {
 
     #[allow(unsafe_code)]
     fn send(&mut self, to: usize, tag: i32, message: Arc<Vec<u8>>) -> Result<()> {
-        // SAFETY: `Outgoing` keeps the message, which nobody can change, until the transfer is done.
-        let request = unsafe { self.calls.send(&message, to, tag)? };
-        self.outgoing.push(Outgoing { to, tag, _message: message, request });
-        Ok(())
+        let mut rest = &message[..];
+        loop {
+            let is_last = tag != DATA || rest.len() <= PART_BYTES;
+            let (part, left) = rest.split_at(if is_last { rest.len() } else { PART_BYTES });
+            let tag = if is_last { tag } else { PART };
+            // SAFETY: `Outgoing` keeps the message, which nobody can change, until the transfer is done.
+            let request = unsafe { self.calls.send(part, to, tag)? };
+            self.outgoing.push(Outgoing { to, tag, _message: Arc::clone(&message), request });
+            if is_last {
+                return Ok(());
+            }
+            rest = left;
+        }
     }
 
     fn send_to_others(&mut self, tag: i32, message: Vec<u8>, but: Option<usize>) -> Result<()> {
@@ -285,10 +301,12 @@ impl<'a> Engine<'a> {
             let from = incoming.waiting.from;
             if !incoming.is_done {
                 incoming.is_done = self.calls.test(&mut incoming.request)?;
+                if incoming.is_done {
+                    self.heard[from] = now;
+                }
             }
             if incoming.is_done && !blocked[from] {
                 let Incoming { waiting, buffer, .. } = self.incoming.remove(at);
-                self.heard[from] = now;
                 self.take(waiting, buffer);
                 delivered = true;
             } else {
@@ -301,7 +319,17 @@ impl<'a> Engine<'a> {
 
     fn take(&mut self, Waiting { from, tag, .. }: Waiting, message: Vec<u8>) {
         match tag {
-            DATA => self.inbox.change(|received| received.messages.entry(from).or_default().push_back(message)),
+            PART => self.parts[from].extend(message),
+            DATA => {
+                let mut whole = std::mem::take(&mut self.parts[from]);
+                let message = if whole.is_empty() {
+                    message
+                } else {
+                    whole.extend(message);
+                    whole
+                };
+                self.inbox.change(|received| received.messages.entry(from).or_default().push_back(message));
+            }
             FAILED => {
                 let reason = String::from_utf8_lossy(&message).into_owned();
                 self.inbox.fail(CommunicationError::Failed { rank: from, reason });

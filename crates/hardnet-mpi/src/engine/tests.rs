@@ -101,6 +101,17 @@ fn messages_arrive_in_their_order_and_all_ranks_end_together() {
     assert_eq!(codes, [(0, 0), (1, 0), (2, 0)]);
 }
 
+/// Around the length of a part, and between short ones.
+#[test]
+fn long_messages_arrive_whole() {
+    let (ranks, _ends) = ranks(2, &[]);
+    for length in [0, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES + 7, 1] {
+        let message: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        ranks[1].send(0, Arc::new(message.clone())).unwrap();
+        assert!(ranks[0].receive(1).unwrap() == message, "{length} bytes");
+    }
+}
+
 #[test]
 fn a_silent_rank_is_named_by_all() {
     for dead in [0, 2] {
