@@ -4,6 +4,7 @@ Usage: python3 tests/mpi/run.py PROGRAM [short]
 
 PROGRAM is `hardnet` with the feature `mpi`. Needs Debian's `openmpi-bin` and `mpich`. The oracle is the run of one
 process with as many virtual shards: weights must be the same, byte for byte. `short` is a part of the tests.
+All of them need root, `iproute2` and network namespaces too.
 """
 
 import json
@@ -115,9 +116,7 @@ class Tests:
         output = re.sub("[^a-z0-9]+", "-", name.lower())
         os.environ["HARDNET_MPI_TEST"] = marker = f"{output}-{os.getpid()}"
         process = self.start(launcher, 4, output)
-        deadline = time.monotonic() + 60
-        while not (self.folder / output / "metrics.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        self.wait_for_epoch(output)
         ranks = self.ranks_of(marker)
         if len(ranks) != 4:
             self.finish(process, 1)
@@ -165,6 +164,40 @@ class Tests:
         self.check("Open MPI with the library of MPICH", None if code and expected in text else f"{code}: {text}")
 
 
+    def network(self):
+        """Ranks over TCP in a network of their own: a slow link gives the same run, a dead one ends it."""
+        name = f"hardnet-{os.getpid()}"
+        inside = ["ip", "netns", "exec", name]
+        tcp = ["--mca", "pml", "ob1", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", "lo"]
+        launcher = inside + LAUNCHERS["Open MPI"][:-1] + tcp + ["-n", "3"]
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        try:
+            subprocess.run(inside + ["ip", "link", "set", "lo", "up"], check=True)
+            shape = "tc qdisc add dev lo root tbf rate 200mbit burst 1mb latency 200ms"
+            subprocess.run(inside + shape.split(), check=True)
+            code, text = self.run(launcher + self.command("slow"))
+            problem = self.differs("alone", "slow") if code == 0 else f"exit code {code}: {text}"
+            self.check("Open MPI over TCP at 200 Mb/s, 3 ranks", problem)
+            process = self.popen(launcher + self.command("cut"))
+            self.wait_for_epoch("cut")
+            started = time.monotonic()
+            subprocess.run(inside + ["ip", "link", "set", "lo", "down"], check=True)
+            code, text = self.finish(process, TIMEOUT + 30)
+            seconds = time.monotonic() - started
+        finally:
+            subprocess.run(["ip", "netns", "del", name], check=True)
+        if code != 2 or f"has been silent for {TIMEOUT} s" not in text:
+            return self.check("Open MPI over TCP, no network", f"exit code {code}: {text}")
+        code, text = self.finish(self.start("MPICH", 2, "cut", resume=True))
+        problem = self.differs("alone", "cut") if code == 0 else f"exit code {code}: {text}"
+        self.check(f"Open MPI over TCP, no network: all ended after {seconds:.1f} s, resumed by MPICH", problem)
+
+    def wait_for_epoch(self, output):
+        deadline = time.monotonic() + 60
+        while not (self.folder / output / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
 def make_images(folder):
     count, side = 60, 32
     random.seed(1)
@@ -205,6 +238,7 @@ def main():
             tests.lost("Open MPI", 0, stop, 2, expected=silent.format(0))
             tests.lost("Open MPI", 0, term, 2)
             tests.lost("MPICH", 3, term, 4)
+            tests.network()
             tests.refused("Open MPI")
             tests.refused("MPICH")
     print(f"{tests.passed} passed, {tests.failed} failed")
