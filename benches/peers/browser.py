@@ -35,7 +35,7 @@ CHROMIUM = "/usr/bin/chromium"
 
 WORKER = """
 import * as ort from "/peer/ort.wasm.min.mjs";
-import { Module, moduleName } from "/hardnet.js";
+import { Module, moduleName } from "/module.js";
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = "/peer/";
