@@ -29,9 +29,11 @@ export class Classifier {
 
   async open(name) {
     const { result, milliseconds } = await this.#fetch(`v2/models/${encodeURIComponent(name)}`);
+    const logits = result.outputs.find((output) => output.name === "logits");
+    if (!logits) throw new Error(`${name} does not classify`);
     this.#model = name;
     const [, , , size] = result.inputs[0].shape;
-    return { result: { classes: result.outputs[0].shape.at(-1), size }, milliseconds };
+    return { result: { classes: logits.shape.at(-1), size }, milliseconds };
   }
 
   async classify(bytes, top) {
