@@ -151,7 +151,7 @@ impl Library {
         Ok(unsafe { std::mem::transmute_copy(&address) })
     }
 
-    /// What the library says of itself. It may be asked before MPI is initialized.
+    /// The name and version that the library gives, before MPI is initialized, too.
     fn version(&self) -> Result<String> {
         type GetLibraryVersion = unsafe extern "C" fn(*mut c_char, *mut c_int) -> c_int;
         // SAFETY: the signature is that of the standard.

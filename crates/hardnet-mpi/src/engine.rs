@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// How long an abort waits until messages are out.
 const LAST_MESSAGES: Duration = Duration::from_secs(1);
 
-/// What the engine is asked to do.
+/// A request to the engine.
 pub(crate) enum Command {
     Send {
         to: usize,
@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Abort(i32),
 }
 
-/// What the engine has received.
+/// Messages that the engine received.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     state: Mutex<Received>,

@@ -20,7 +20,7 @@ pub enum Error {
     UnknownLibrary {
         /// Name of the file.
         name: String,
-        /// What the library says of itself.
+        /// The name and version that the library gives.
         found: String,
     },
     /// The library lacks a function.
@@ -36,7 +36,7 @@ pub enum Error {
     Call {
         /// The function.
         function: &'static str,
-        /// What it returned.
+        /// The returned error code.
         code: i32,
     },
     /// The system has no libraries of MPI that this crate can open.

@@ -85,7 +85,7 @@ pub(crate) async fn respond(router: Arc<Router>, request: Request<Incoming>) -> 
     let mut response = Response::new(CallBody::default());
     let content_type = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if parts.method != hyper::Method::POST || !content_type.starts_with(b"application/grpc") {
-        // Not a client of gRPC: there is no status that it would read.
+        // The client does not speak gRPC, and would not read a gRPC status.
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         observed.status = response.status().as_u16();
         return response;
