@@ -4,7 +4,7 @@ Usage: python3 tests/mpi/run.py PROGRAM [short]
 
 PROGRAM is `hardnet` with the feature `mpi`. Needs Debian's `openmpi-bin` and `mpich`. The oracle is the run of one
 process with as many virtual shards: weights must be the same, byte for byte. `short` is a part of the tests.
-All of them need root, `iproute2` and network namespaces too.
+All of them need root, `iproute2`, network namespaces and /dev/net/tun too.
 """
 
 import json
@@ -192,6 +192,33 @@ class Tests:
         problem = self.differs("alone", "cut") if code == 0 else f"exit code {code}: {text}"
         self.check(f"Open MPI over TCP, no network: all ended after {seconds:.1f} s, resumed by MPICH", problem)
 
+    def hosts(self):
+        """Ranks on two hosts, as network namespaces, whose link takes 5 ms and loses one packet of 200."""
+        name = f"hardnet-{os.getpid()}-"
+        link = subprocess.Popen(
+            [sys.executable, Path(__file__).parent / "link.py", name, "5", "0.5"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            self.check("a link that delays and loses packets", None if link.stdout.readline() == "ready\n" else "none")
+            # In place of ssh: starts Open MPI's program of the second host there.
+            agent = self.folder / "agent"
+            agent.write_text(f'#!/bin/sh\nshift\nexec ip netns exec {name}1 sh -c "$*"\n')
+            agent.chmod(0o755)
+            launcher = ["ip", "netns", "exec", f"{name}0", *LAUNCHERS["Open MPI"][:-1]]
+            for key, value in {
+                "plm_rsh_agent": agent, "pml": "ob1", "btl": "self,tcp", "btl_tcp_if_include": "10.99.0.0/24",
+                "oob_tcp_if_include": "10.99.0.0/24",
+            }.items():  # fmt: skip
+                launcher += ["--mca", key, str(value)]
+            started = time.monotonic()
+            code, text = self.run(launcher + ["-H", "10.99.0.1:2,10.99.0.2:2", "-n", "4"] + self.command("hosts"))
+            seconds = time.monotonic() - started
+        finally:
+            counts, _ = link.communicate()
+        problem = self.differs("alone", "hosts") if code == 0 else f"exit code {code}: {text}"
+        self.check(f"Open MPI, 4 ranks on two hosts, {seconds:.0f} s, {counts.strip()}", problem)
+
     def wait_for_epoch(self, output):
         deadline = time.monotonic() + 60
         while not (self.folder / output / "metrics.jsonl").exists() and time.monotonic() < deadline:
@@ -239,6 +266,7 @@ def main():
             tests.lost("Open MPI", 0, term, 2)
             tests.lost("MPICH", 3, term, 4)
             tests.network()
+            tests.hosts()
             tests.refused("Open MPI")
             tests.refused("MPICH")
     print(f"{tests.passed} passed, {tests.failed} failed")
