@@ -1,11 +1,12 @@
 //! Tar files that are read from front to back.
 
-use hardnet_data::{Sample, WebDataset};
+use hardnet_data::{Sample, TarClasses, WebDataset};
 
 use super::{CLASSES, FOLDER, refused, with_checksums};
 
 /// Reads a tar file as webdataset writes them, once as it is and once with correct checksums: one image at a time and
-/// many at a time, with and without classes. The images are the same, and their contents are bytes of the file.
+/// many at a time, with classes, with optional ones and without. The images are the same, and their
+/// contents are bytes of the file.
 pub fn webdataset(bytes: &[u8]) -> bool {
     let summed = with_checksums(bytes);
     let accepted = tar(bytes);
@@ -25,7 +26,7 @@ fn tar(bytes: &[u8]) -> bool {
         let path = folder.write("streamed.tar", bytes);
         let dataset = WebDataset::from_pattern(path.to_str().expect("the path is text")).expect("it has no braces");
         let mut accepted = false;
-        for classes in [Some(CLASSES), None] {
+        for classes in [TarClasses::Below(CLASSES), TarClasses::Optional, TarClasses::Ignored] {
             let (single, many) = (read(&dataset, classes, 1), read(&dataset, classes, 512));
             assert_eq!(single.whole, many.whole);
             // An error takes the place of the images before it in its chunk.
@@ -39,8 +40,13 @@ fn tar(bytes: &[u8]) -> bool {
                 let start = usize::try_from(archived.offset()).expect("offsets are within the file");
                 assert_eq!(content, bytes[start..][..content.len()], "{archived:?}");
                 assert_eq!(content.len() as u64, archived.bytes());
-                assert_eq!(sample.label().is_some(), classes.is_some(), "{archived:?}");
-                assert!(sample.label().is_none_or(|label| (label as usize) < CLASSES));
+                match (classes, sample.label()) {
+                    (TarClasses::Below(classes), label) => {
+                        assert!(label.is_some_and(|label| (label as usize) < classes), "{archived:?}");
+                    }
+                    (TarClasses::Ignored, label) => assert_eq!(label, None, "{archived:?}"),
+                    _ => {}
+                }
                 accepted = true;
             }
         }
@@ -48,7 +54,7 @@ fn tar(bytes: &[u8]) -> bool {
     })
 }
 
-fn read(dataset: &WebDataset, classes: Option<usize>, images: usize) -> Found {
+fn read(dataset: &WebDataset, classes: TarClasses, images: usize) -> Found {
     let mut found = Found { whole: true, ..Found::default() };
     for chunk in dataset.read(0..1, classes, images) {
         match chunk {

@@ -1,7 +1,8 @@
-"""Measures the memory of an evaluation of tar files of webdataset, for few images and for many.
+"""Measures the memory of commands that read tar files of webdataset, for few images and for many.
 
-Python 3.11, standard library only: python tests/cluster/memory.py path/to/hardnet
-Prints the largest resident set of `hardnet eval --webdataset` with the weights of the demonstration.
+Python 3.11, standard library only: python tests/cluster/memory.py path/to/hardnet [IMAGES]
+Prints the largest resident set of `hardnet eval`, `predict` and `embed` with the weights of the demonstration, for
+1,000 images in one tar file, and for IMAGES (16,000) in one and in 16.
 """
 
 import io
@@ -35,9 +36,19 @@ def write(path, first, images):
                 tar.addfile(info, io.BytesIO(content))
 
 
-def resident(program, pattern):
+def commands(folder):
+    """The commands by name, and how they are called."""
+    return {
+        "eval": ["eval", "--json"],
+        "predict": ["predict", "--json"],
+        "embed .npy": ["embed", "--force", "-o", f"{folder}/vectors.npy"],
+        "embed .npz": ["embed", "--force", "-o", f"{folder}/vectors.npz"],
+    }
+
+
+def resident(program, command, pattern):
     """Peak memory of the program in MiB."""
-    command = [program, "eval", "--weights", "hardnet39ds.fashion_mnist", "--webdataset", pattern, "--json", "-q",
+    command = [program, *command, "--weights", "hardnet39ds.fashion_mnist", "--webdataset", pattern, "-q",
                "--threads", "1", "-j", "1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -48,13 +59,16 @@ def resident(program, pattern):
 
 def main():
     program = sys.argv[1]
+    most = int(sys.argv[2]) if len(sys.argv) > 2 else 16000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for tars, images in [(1, 1000), (1, 16000), (16, 1000)]:
+        for tars, images in [(1, 1000), (1, most), (16, most // 16)]:
             for number in range(tars):
                 write(folder / f"{number:03}.tar", number * images, images)
             pattern = f"{folder}/{{000..{tars - 1:03}}}.tar"
-            print(f"tar files: {tars}, images: {tars * images}: {resident(program, pattern):.1f} MiB", flush=True)
+            for command, arguments in commands(folder).items():
+                found = resident(program, arguments, pattern)
+                print(f"{command}: tar files: {tars}, images: {tars * images}: {found:.1f} MiB", flush=True)
 
 
 if __name__ == "__main__":

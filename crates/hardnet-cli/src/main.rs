@@ -24,6 +24,7 @@ mod samples;
 mod segmentation;
 mod shards;
 mod size;
+mod tars;
 mod warnings;
 mod weights;
 

@@ -6,19 +6,17 @@ use std::sync::Arc;
 
 use clap::Args;
 use hardnet_base::sha256;
-use hardnet_data::{Launcher, LauncherError, Sample, Shard, TarChunks, WebDataset};
+use hardnet_data::{Launcher, LauncherError, Sample, Shard, WebDataset};
 use hardnet_eval::RunRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
 use crate::model::{ModelArgs, WeightsOrigin};
 use crate::printer::Printer;
+use crate::tars::Stream;
 
 /// Bytes of names that are digested together.
 const TOGETHER: usize = 1 << 20;
-
-/// Images of a tar file that are evaluated together, at least.
-const CHUNK: usize = 512;
 
 /// Options of a shard.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -45,12 +43,6 @@ pub(crate) struct Part {
     pub(crate) shard: Option<ShardRecord>,
     /// Images that are not known before they are read.
     pub(crate) stream: Option<Stream>,
-}
-
-/// Tar files, and which of them this process reads.
-pub(crate) struct Stream {
-    pub(crate) dataset: WebDataset,
-    own: Range<usize>,
 }
 
 /// A shard and all that its numbers depend on, besides what a result says in any case. Field names are API.
@@ -106,6 +98,9 @@ pub(crate) struct ShardEnd {
     /// Extents of a row of the array.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) shape: Option<Vec<usize>>,
+    /// Whether rows of the array have labels.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) labeled: Option<bool>,
     /// Whether the run was stopped before its last image.
     pub(crate) partial: bool,
     pub(crate) run: RunRecord,
@@ -200,36 +195,8 @@ impl Part {
         settings: impl FnOnce() -> Result<ShardSettings>,
         printer: &Printer,
     ) -> Result<Self> {
-        let tars = dataset.tars().len();
-        let own = shard.map_or(0..tars, |shard| shard.range(tars, 1));
-        let record = |shard: Shard| {
-            printer.note(format_args!("shard {shard}: {} of {tars} tar files, from number {}", own.len(), own.start));
-            let names = dataset.tars().iter().map(|tar| format!("{}\n", tar.display()));
-            Ok::<_, Failure>(ShardRecord {
-                index: shard.index(),
-                count: shard.count(),
-                tars: Some(tars),
-                first: own.start,
-                end: own.end,
-                images_sha256: digest(names),
-                settings: settings()?,
-            })
-        };
-        let shard = shard.map(record).transpose()?;
-        Ok(Self { samples: Arc::default(), total: 0, shard, stream: Some(Stream { dataset, own }) })
-    }
-}
-
-impl Stream {
-    /// The number of tar files of all processes together.
-    pub(crate) fn tars(&self) -> usize {
-        self.dataset.tars().len()
-    }
-
-    /// The images of this process with one of `classes` classes, some whole batches at a time.
-    pub(crate) fn chunks(&self, classes: usize, batch_size: usize) -> TarChunks {
-        let images = CHUNK.next_multiple_of(batch_size.max(1));
-        self.dataset.read(self.own.clone(), Some(classes), images)
+        let (stream, shard) = Stream::of_shard(dataset, shard, settings, printer)?;
+        Ok(Self { samples: Arc::default(), total: 0, shard, stream: Some(stream) })
     }
 }
 
@@ -243,6 +210,24 @@ impl ShardRecord {
     pub(crate) fn new(shard: Shard, samples: &[Sample], settings: ShardSettings) -> Self {
         let label = |sample: &Sample| sample.label().map_or(String::new(), |label| label.to_string());
         Self::of_names(shard, samples.iter().map(|sample| format!("{}\t{}", sample.name(), label(sample))), settings)
+    }
+
+    /// The record of `shard` of tar files with these names, which has those of the range `own`.
+    pub(crate) fn of_tars(
+        shard: Shard,
+        names: impl ExactSizeIterator<Item = String>,
+        own: &Range<usize>,
+        settings: ShardSettings,
+    ) -> Self {
+        Self {
+            index: shard.index(),
+            count: shard.count(),
+            tars: Some(names.len()),
+            first: own.start,
+            end: own.end,
+            images_sha256: digest(names.map(|name| name + "\n")),
+            settings,
+        }
     }
 
     /// The record of `shard` of the images with these names.

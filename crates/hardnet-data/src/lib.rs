@@ -96,4 +96,6 @@ pub use pipeline::{
 pub use random::{Purpose, RandomStream};
 pub use resize::{Resizer, resize};
 pub use shard::{LAUNCHER_VARIABLES, Launcher, LauncherError, Shard, ShardError, UnknownLauncher};
-pub use webdataset::{KeyError, KeyFault, MAX_TARS, PatternError, TarChunk, TarChunks, WebDataset, expand_braces};
+pub use webdataset::{
+    KeyError, KeyFault, MAX_TARS, PatternError, TarChunk, TarChunks, TarClasses, WebDataset, expand_braces,
+};

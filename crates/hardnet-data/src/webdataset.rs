@@ -21,11 +21,11 @@ use group::Group;
 /// Tar files of images with classes.
 ///
 /// ```no_run
-/// use hardnet_data::{Shard, WebDataset};
+/// use hardnet_data::{Shard, TarClasses, WebDataset};
 ///
 /// let dataset = WebDataset::from_pattern("train-{000000..000099}.tar")?;
 /// let of_this_process = Shard::new(3, 8)?.range(dataset.tars().len(), 1);
-/// for chunk in dataset.read(of_this_process, Some(1000), 512) {
+/// for chunk in dataset.read(of_this_process, TarClasses::Below(1000), 512) {
 ///     let chunk = chunk?;
 ///     println!("{} images, {} without class or image", chunk.samples.len(), chunk.errors.len());
 /// }
@@ -36,20 +36,32 @@ pub struct WebDataset {
     tars: Vec<PathBuf>,
 }
 
+/// What the `.cls` files of a [`WebDataset`] are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TarClasses {
+    /// They are not looked at.
+    Ignored,
+    /// An image may have one, with any number.
+    Optional,
+    /// Each image has one, with a number below this one.
+    Below(usize),
+}
+
 /// Some images of one tar file, in its order.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct TarChunk {
     /// The images, named by their names in the tar file.
     pub samples: Vec<Sample>,
-    /// The keys that have no image or no class, or several.
+    /// The keys that are not one image, or that lack the class that they are to have, or have several.
     pub errors: Vec<KeyError>,
 }
 
 /// An iterator over the images of tar files, some at a time; it ends after an error.
 pub struct TarChunks {
     tars: VecDeque<PathBuf>,
-    classes: Option<usize>,
+    classes: TarClasses,
     images: usize,
     current: Option<(ArchiveCursor, Group)>,
 }
@@ -69,8 +81,8 @@ impl WebDataset {
         &self.tars
     }
 
-    /// Reads the images of a range of the tar files, at most `images` at a time, 0 standing for 1. With `classes`, each
-    /// image has to have a class below that number; without, classes are not looked at.
+    /// Reads the images of a range of the tar files, at most `images` at a time, 0 standing for 1. Their labels are
+    /// their classes, which have to be as `classes` says.
     ///
     /// A chunk ends at the end of a tar file, so that the chunks of several ranges are those of all.
     ///
@@ -82,7 +94,7 @@ impl WebDataset {
     /// # Panics
     ///
     /// If the range is not one of the tar files.
-    pub fn read(&self, range: Range<usize>, classes: Option<usize>, images: usize) -> TarChunks {
+    pub fn read(&self, range: Range<usize>, classes: TarClasses, images: usize) -> TarChunks {
         let tars = self.tars[range].iter().cloned().collect();
         TarChunks { tars, classes, images: images.max(1), current: None }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hardnet_data::{ArchiveError, KeyFault, Shard, TarChunk, WebDataset};
+use hardnet_data::{ArchiveError, KeyFault, Shard, TarChunk, TarClasses, WebDataset};
 use tempfile::TempDir;
 
 /// An entry as ustar has it.
@@ -36,7 +36,7 @@ fn dataset(tars: &[Vec<u8>]) -> (TempDir, WebDataset) {
     (folder, WebDataset::from_pattern(&pattern).unwrap())
 }
 
-fn all(dataset: &WebDataset, classes: Option<usize>) -> Vec<TarChunk> {
+fn all(dataset: &WebDataset, classes: TarClasses) -> Vec<TarChunk> {
     dataset.read(0..dataset.tars().len(), classes, 4).map(Result::unwrap).collect()
 }
 
@@ -58,7 +58,7 @@ fn images_have_the_class_of_their_key() {
         ("notes.txt", ""),
     ];
     let (folder, dataset) = dataset(&[archive(&files)]);
-    let chunks = all(&dataset, Some(4));
+    let chunks = all(&dataset, TarClasses::Below(4));
     assert_eq!(chunks.len(), 1);
     assert!(chunks[0].errors.is_empty(), "{:?}", chunks[0].errors);
     let found: Vec<_> = chunks[0]
@@ -73,8 +73,34 @@ fn images_have_the_class_of_their_key() {
     assert_eq!(found, expected.map(|(name, label, content)| (name.to_owned(), Some(label), content.to_owned())));
     assert_eq!(chunks[0].samples[0].path(), folder.path().join("0.tar/a/1.jpg"));
     // Without classes, `.cls` files are not read.
-    let labels: Vec<_> = all(&dataset, None)[0].samples.iter().map(|sample| sample.label()).collect();
+    let labels: Vec<_> = all(&dataset, TarClasses::Ignored)[0].samples.iter().map(|sample| sample.label()).collect();
     assert_eq!(labels, [None; 3]);
+}
+
+/// Without a class, with one that only another network has, and with none that is a number.
+#[test]
+fn classes_may_be_optional() {
+    let files = [
+        ("a.jpg", ""),
+        ("b.png", ""),
+        ("b.cls", "4294967294"),
+        ("c.jpg", ""),
+        ("c.cls", "cat"),
+        ("d.cls", "1"),
+        ("e.jpg", ""),
+        ("e.cls", "4294967296"),
+        ("f.json", ""),
+        ("g.jpg", ""),
+        ("g.cls", "0"),
+    ];
+    let (_folder, dataset) = dataset(&[archive(&files)]);
+    let chunks = all(&dataset, TarClasses::Optional);
+    let samples = chunks.iter().flat_map(|chunk| &chunk.samples);
+    let found: Vec<_> = samples.map(|sample| (sample.name(), sample.label())).collect();
+    assert_eq!(found, [("a.jpg", None), ("b.png", Some(u32::MAX - 1)), ("g.jpg", Some(0))]);
+    let faults: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.errors).map(|error| error.fault.clone()).collect();
+    let beyond = KeyFault::UnknownClass { class: 1 << 32, classes: u32::MAX as usize };
+    assert_eq!(faults, [KeyFault::NotAClass("cat".into()), KeyFault::NoImage, beyond]);
 }
 
 #[test]
@@ -106,7 +132,7 @@ fn what_is_wrong_with_a_key_costs_only_that_key() {
     tar.extend(entry("k.cls", b'0', b"1"));
     tar.extend([0; 1024]);
     let (folder, dataset) = dataset(&[tar]);
-    let chunks = all(&dataset, Some(4));
+    let chunks = all(&dataset, TarClasses::Below(4));
     let errors: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.errors).collect();
     let keys: Vec<_> =
         errors.iter().map(|error| error.path.strip_prefix(folder.path().join("0.tar")).unwrap()).collect();
@@ -133,13 +159,13 @@ fn chunks_of_shards_are_the_chunks_of_all() {
     };
     let (_folder, dataset) = dataset(&[tar(9), tar(0), tar(4), tar(1), tar(5)]);
     let sizes = |chunks: &[TarChunk]| chunks.iter().map(|chunk| chunk.samples.len()).collect::<Vec<_>>();
-    let whole = sizes(&all(&dataset, Some(1)));
+    let whole = sizes(&all(&dataset, TarClasses::Below(1)));
     assert_eq!(whole, [4, 4, 1, 4, 1, 4, 1]);
     for count in [1, 2, 3, 4, 7] {
         let mut found = Vec::new();
         for index in 0..count {
             let range = Shard::new(index, count).unwrap().range(dataset.tars().len(), 1);
-            found.extend(sizes(&dataset.read(range, Some(1), 4).map(Result::unwrap).collect::<Vec<_>>()));
+            found.extend(sizes(&dataset.read(range, TarClasses::Below(1), 4).map(Result::unwrap).collect::<Vec<_>>()));
         }
         assert_eq!(found, whole, "{count} shards");
     }
@@ -164,12 +190,12 @@ fn a_broken_tar_file_ends_the_iteration() {
     ];
     for (tar, is_expected) in cases {
         let (_folder, dataset) = dataset(&[whole.clone(), tar, whole.clone()]);
-        let mut chunks = dataset.read(0..3, Some(1), 4);
+        let mut chunks = dataset.read(0..3, TarClasses::Below(1), 4);
         assert_eq!(chunks.next().unwrap().unwrap().samples.len(), 2);
         let error = chunks.next().unwrap().unwrap_err();
         assert!(is_expected(&error), "{error}");
         assert!(chunks.next().is_none());
     }
     let missing = WebDataset::from_pattern("/nowhere/{0..1}.tar").unwrap();
-    assert!(matches!(missing.read(0..2, None, 1).next().unwrap().unwrap_err(), ArchiveError::Io { .. }));
+    assert!(matches!(missing.read(0..2, TarClasses::Ignored, 1).next().unwrap().unwrap_err(), ArchiveError::Io { .. }));
 }

@@ -107,6 +107,19 @@ pub struct EvalSummary {
     pub network: Duration,
 }
 
+impl EvalSummary {
+    /// Adds the counts and times of an evaluation of further samples.
+    pub fn merge(&mut self, other: &Self) {
+        self.images += other.images;
+        self.failures += other.failures;
+        self.oriented += other.oriented;
+        self.stopped |= other.stopped;
+        self.total += other.total;
+        self.loading += other.loading;
+        self.network += other.network;
+    }
+}
+
 /// Error of [`evaluate()`] and [`evaluate_pipelines`]; `E` is the network's.
 #[derive(Debug, thiserror::Error)]
 #[allow(clippy::exhaustive_enums)]

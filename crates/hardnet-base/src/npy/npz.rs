@@ -101,13 +101,28 @@ impl<W: Write + Seek> NpzWriter<W> {
     ///
     /// Those of the file.
     pub fn texts<'a>(&mut self, name: &str, texts: impl Iterator<Item = &'a str> + Clone) -> io::Result<()> {
-        let length = |text: &str| text.chars().count();
+        let (count, characters) =
+            texts.clone().fold((0, 0), |(count, most), text| (count + 1, most.max(text.chars().count())));
+        self.text_array(name, (count, characters), |add| texts.into_iter().try_for_each(add))
+    }
+
+    /// Adds the array `name` of `count` texts of at most `characters` characters each, which `write` gives one by one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file and of `write`; `InvalidData` where it gives more or fewer texts, or a longer one.
+    pub fn text_array(
+        &mut self,
+        name: &str,
+        (count, characters): (usize, usize),
+        write: impl FnOnce(&mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()>,
+    ) -> io::Result<()> {
         // NumPy has no text of no characters.
-        let (count, characters) = texts.clone().fold((0, 1), |(count, most), text| (count + 1, most.max(length(text))));
+        let characters = characters.max(1);
         self.array(name, ElementType::Text(characters), &[count], |out| {
             // The file gets pieces of a fair size.
             let mut out = BufWriter::new(out);
-            texts.into_iter().try_for_each(|text| write_text(&mut out, text, characters))?;
+            write(&mut |text| write_text(&mut out, text, characters))?;
             out.flush()
         })
     }
@@ -217,6 +232,9 @@ impl<W: Write> Write for Counted<'_, W> {
 
 /// Writes `text` as one element with room for `characters`, filled up with zeros.
 fn write_text(out: &mut impl Write, text: &str, characters: usize) -> io::Result<()> {
+    if text.chars().count() > characters {
+        return Err(invalid(format!("the text `{text}` has more than {characters} characters")));
+    }
     let mut bytes = vec![0; 4 * characters];
     let elements = bytes.chunks_exact_mut(4).zip(text.chars());
     elements.for_each(|(bytes, character)| bytes.copy_from_slice(&u32::from(character).to_le_bytes()));
@@ -263,6 +281,10 @@ mod tests {
         }
         let mut writer = NpzWriter::new(Cursor::new(Vec::new()));
         assert!(writer.array("a", ElementType::F32, &[usize::MAX, 2], |_| Ok(())).is_err());
+        for texts in [vec!["ab"], vec!["a", "b", "c"], vec!["a", "bcd"]] {
+            let error = writer.text_array("a", (2, 2), |add| texts.iter().try_for_each(|text| add(text)));
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidData, "{texts:?}");
+        }
     }
 
     /// A file without its zeros, which has only the bytes that are not part of a long run of them.

@@ -5,6 +5,7 @@
 
 mod array;
 mod check;
+mod keys;
 mod lines;
 mod report;
 mod segmentation;
@@ -28,14 +29,15 @@ const MAX_LINE_BYTES: u64 = 64 << 20;
 /// Make one result from the results of all shards, as one process would have written it.
 ///
 /// The shards are files of `eval --shard K/N --json`, `eval --predictions`, `predict --json`, `embed -o FILE.jsonl` or
-/// `embed -o FILE.npy`, or the lines of `segment`, all of one kind, in any order. Times are added up; everything else
-/// is what one process writes, byte for byte.
+/// `embed -o FILE.npy`, or the lines of `segment`, all of one kind, in any order. Arrays also make an .npz file. Times
+/// are added up; everything else is what one process writes, byte for byte.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   hardnet merge result-*.json -o result.json
   hardnet merge predictions-*.jsonl -o predictions.jsonl
-  hardnet merge vectors-0.npy vectors-1.npy vectors-2.npy -o vectors.npy")]
+  hardnet merge vectors-0.npy vectors-1.npy vectors-2.npy -o vectors.npy
+  hardnet merge vectors-*.npy -o vectors.npz")]
 pub(crate) struct MergeArgs {
     /// Results of all shards
     #[arg(value_name = "SHARD", required = true)]

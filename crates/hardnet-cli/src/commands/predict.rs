@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use hardnet_classifier::{Classifier, Error as ClassifierError};
-use hardnet_data::{Dataset, DecodeWarning, ImageInfo, JPEG_DECODER, MAX_FILE_BYTES, Sample, SampleError};
-use hardnet_eval::{BatchDone, DataRecord, EvalOptions, LineFields, Observer, PredictionLine, RunRecord, ScoredImage};
+use hardnet_data::{
+    Dataset, DecodeWarning, ImageInfo, JPEG_DECODER, MAX_FILE_BYTES, Sample, SampleError, TarChunk, TarClasses,
+    WebDataset,
+};
+use hardnet_eval::{
+    BatchDone, DataRecord, EvalOptions, EvalSummary, LineFields, Observer, PredictionLine, RunRecord, ScoredImage,
+};
 
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::at_least_one;
@@ -20,6 +25,7 @@ use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::shards::{Part, ShardArgs, ShardEnd, ShardSettings};
+use crate::tars::Stream;
 use crate::warnings::{ImageWarnings, with_remedy};
 use cam::CamWriter;
 
@@ -34,11 +40,16 @@ Examples:
   hardnet predict --weights hardnet39ds.fashion_mnist shoe.png
   hardnet predict --weights hardnet68.safetensors --cam maps photos
   hardnet predict --weights hardnet68.safetensors --format jsonl photos/ > predictions.jsonl
+  hardnet predict --weights hardnet68.safetensors --webdataset 'photos-{000000..000099}.tar' --json --shard 0/4 > 0.jsonl
   cat photo.jpg | hardnet predict --weights hardnet68.safetensors -")]
 pub(crate) struct PredictArgs {
     /// Images, folders of images, or - for standard input
-    #[arg(value_name = "IMAGE", required = true)]
+    #[arg(value_name = "IMAGE", required_unless_present = "webdataset")]
     paths: Vec<PathBuf>,
+    /// Images: tar files as webdataset writes them, such as 'photos-{000000..000099}.tar', read from front to back. The
+    /// index of an image's class in a file .cls of the same key, if there is one, is written as `label`
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["paths", "cam"])]
+    webdataset: Option<String>,
     /// Number of classes to show for each image
     #[arg(short = 'k', long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     topk: usize,
@@ -112,14 +123,22 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     for note in &dataset.notes {
         printer.note(note);
     }
+    let tars = args.webdataset.as_deref().map(WebDataset::from_pattern).transpose()?;
     let model = args.model.open(printer)?;
     let names = classes(model.config().classes(), model.labels(), args.class_map.as_deref())?.names;
     let model = model.with_labels(names).with_activation_maps(cam.is_some());
     let pipeline = args.pipeline.resolve(Some(model.config()), model.pipeline(), printer)?;
-    let batch = args.batch_size.min(dataset.samples.len());
+    let batch = if tars.is_some() { args.batch_size } else { args.batch_size.min(dataset.samples.len()) };
     let model = model.build(&pipeline, batch, printer)?;
-    let part = Part::new(dataset.samples, shard, || args.shard_settings(&model), printer)?;
-    let run = model.run_record(&pipeline, DataRecord::new(stdin.len() + part.total));
+    let settings = || args.shard_settings(&model);
+    let part = match tars {
+        Some(tars) => Part::of_tars(tars, shard, settings, printer)?,
+        None => Part::new(dataset.samples, shard, settings, printer)?,
+    };
+    let data = DataRecord::new(stdin.len() + part.total)
+        .data_dir(args.webdataset.clone())
+        .tars(part.stream.as_ref().map(Stream::tars));
+    let run = model.run_record(&pipeline, data);
     let classifier = model.classifier;
     let interrupt = Interrupt::watch()?;
     let mut shown = PredictionPrinter {
@@ -135,7 +154,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     };
     if !stdin.is_empty() {
         match shown.classify_stdin() {
-            Ok((logits, info)) => shown.show(STDIN, &logits, info)?,
+            Ok((logits, info)) => shown.show(STDIN, None, &logits, info)?,
             Err(failure) => {
                 printer.failure(&failure);
                 shown.failed += 1;
@@ -144,18 +163,42 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     }
     let mut options = EvalOptions::default().batch_size(args.batch_size).isa(crate::knobs::isa()?);
     options.workers = args.workers.unwrap_or(options.workers);
-    let summary = classifier.evaluate(part.samples, &options, &mut shown)?;
+    let summary = match &part.stream {
+        None => classifier.evaluate(part.samples, &options, &mut shown)?,
+        Some(stream) => predict_stream(&classifier, stream, &options, &mut shown)?,
+    };
     let PredictionPrinter { interrupt, failed, mut warnings, failure, run, .. } = shown;
     warnings.tell(printer);
     if let Some(shard) = part.shard.filter(|_| failure.is_none()) {
         let (rows, errors, partial) = (summary.images, summary.failures, summary.stopped);
-        printer.json_line(&ShardEnd { shard, rows, errors, shape: None, partial, run })?;
+        printer.json_line(&ShardEnd { shard, rows, errors, shape: None, labeled: None, partial, run })?;
     }
     match failure {
         Some(failure) => Err(failure),
         None if interrupt.requested() => Ok(Exit::Interrupted),
         None => Ok(if failed > 0 { Exit::Error } else { Exit::Success }),
     }
+}
+
+/// Classifies images that are read from tar files, some at a time.
+fn predict_stream(
+    classifier: &Classifier,
+    stream: &Stream,
+    options: &EvalOptions,
+    shown: &mut PredictionPrinter<'_>,
+) -> Result<EvalSummary> {
+    let mut summary = EvalSummary::default();
+    for chunk in stream.chunks(TarClasses::Optional, options.batch_size) {
+        if shown.interrupt.requested() || shown.failure.is_some() {
+            summary.stopped = true;
+            break;
+        }
+        let TarChunk { samples, errors, .. } = chunk?;
+        errors.iter().for_each(|error| shown.failed(error));
+        summary.failures += errors.len();
+        summary.merge(&classifier.evaluate(samples, options, shown)?);
+    }
+    Ok(summary)
 }
 
 impl PredictArgs {
@@ -206,14 +249,16 @@ impl Observer for PredictionPrinter<'_> {
     }
 
     fn image_failed(&mut self, _: &Sample, error: &SampleError) {
-        self.printer.cause(error);
-        self.failed += 1;
+        self.failed(error);
     }
 
     fn batch_done(&mut self, batch: &BatchDone<'_>) -> ControlFlow<()> {
         for ScoredImage { sample, logits, info, .. } in batch.images() {
-            let path = sample.path().display().to_string();
-            if let Err(failure) = self.show(&path, logits, info).and_then(|()| self.draw(sample, logits)) {
+            // Images of tar files have the names that all shards of a data set know them by.
+            let is_streamed = self.args.webdataset.is_some();
+            let path = if is_streamed { sample.name().into() } else { sample.path().display().to_string() };
+            let label = sample.label().filter(|_| is_streamed);
+            if let Err(failure) = self.show(&path, label, logits, info).and_then(|()| self.draw(sample, logits)) {
                 self.failure = Some(failure);
                 return ControlFlow::Break(());
             }
@@ -223,12 +268,22 @@ impl Observer for PredictionPrinter<'_> {
 }
 
 impl PredictionPrinter<'_> {
-    /// Prints the classes of an image.
-    fn show(&self, path: &str, logits: &[f32], info: ImageInfo) -> Result<()> {
+    /// Counts and names an image that cannot be read.
+    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.printer.cause(error);
+        self.failed += 1;
+    }
+
+    /// Prints the classes of an image, whose own class may be known.
+    fn show(&self, path: &str, label: Option<u32>, logits: &[f32], info: ImageInfo) -> Result<()> {
         let (args, printer) = (self.args, self.printer);
         let top = hits(self.classifier.labels(), logits, args.topk);
         if args.writes_lines() {
             let line = PredictionLine::new(path, top, LineFields::new(info, &self.run));
+            let line = match label {
+                Some(label) => line.label(label as usize),
+                None => line,
+            };
             return printer.json_line(&line.decoder(JPEG_DECODER).logits(args.logits.then_some(logits)));
         }
         printer.line(path)?;

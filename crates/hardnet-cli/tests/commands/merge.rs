@@ -122,6 +122,7 @@ fn predictions_and_embeddings_merge() {
     let embed = "embed --weights small.safetensors --data-dir images --allow-errors 1 -b 2 -o";
     folder.run(&format!("{embed} whole.npy")).exits(0);
     folder.run(&format!("{embed} whole.jsonl")).exits(0);
+    folder.run(&format!("{embed} whole.npz")).exits(0);
     for count in [1, 3, 6] {
         for index in 0..count {
             let shard = format!("--shard {index}/{count} --force");
@@ -140,6 +141,9 @@ fn predictions_and_embeddings_merge() {
         let bytes = |name: &str| std::fs::read(folder.path(name)).unwrap();
         assert_eq!(bytes("a.npy"), bytes("whole.npy"), "{count} shards");
         assert_eq!(bytes("a.names.txt"), bytes("whole.names.txt"));
+        let run = folder.run(&format!("merge {}-o a.npz --force", names("a", count, "npy"))).exits(0);
+        assert_eq!(run.stdout, "a.npz\n");
+        assert_eq!(bytes("a.npz"), bytes("whole.npz"), "{count} shards");
     }
 }
 
@@ -151,11 +155,14 @@ fn labels_and_classes_of_embeddings_merge() {
     folder.pictures("images/b", 2);
     let embed = "embed --weights small.safetensors --data-dir images -b 1 -o";
     folder.run(&format!("{embed} whole.npy")).exits(0);
+    folder.run(&format!("{embed} whole.npz")).exits(0);
     for index in 0..2 {
         folder.run(&format!("{embed} a{index}.npy --shard {index}/2")).exits(0);
     }
     folder.run("merge a0.npy a1.npy -o a.npy").exits(0);
-    for ending in ["npy", "names.txt", "labels.npy", "classes.txt"] {
+    folder.run("merge a0.npy a1.npy -o a.npz").exits(0);
+    folder.run("merge a0.npy a1.npy -o a.bin").exits(2).says("expected a name that ends in .npy or .npz");
+    for ending in ["npy", "npz", "names.txt", "labels.npy", "classes.txt"] {
         let bytes = |name: &str| std::fs::read(folder.path(&format!("{name}.{ending}"))).unwrap();
         assert_eq!(bytes("a"), bytes("whole"), "{ending}");
     }
@@ -167,6 +174,9 @@ fn labels_and_classes_of_embeddings_merge() {
         .run("merge a0.npy a1.npy -o a.npy --force")
         .exits(2)
         .says("does not have the 3 rows of its shard in `a1.npy`");
+    let run = folder.run("merge a0.npy a1.npy -o b.npz").exits(2);
+    run.says("does not have the 3 rows of its shard in `a1.npy`");
+    assert!(!folder.path("b.npz").exists());
     folder.write("a0.names.txt", "one\n");
     folder.run("merge a0.npy a1.npy -o a.npy --force").exits(2).says("has 2 rows, but `a0.names.txt` has 1 lines");
     std::fs::remove_file(folder.path("a1.shard.json")).unwrap();

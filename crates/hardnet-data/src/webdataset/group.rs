@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hardnet_base::excerpt;
 
-use super::{TarChunk, key, path_in};
+use super::{TarChunk, TarClasses, key, path_in};
 use crate::shared_str::SharedStr;
 use crate::{ArchivedFile, EntryKind, Sample};
 
@@ -92,7 +92,7 @@ impl Group {
         name: &str,
         file: ArchivedFile,
         kind: Option<EntryKind>,
-        classes: Option<usize>,
+        classes: TarClasses,
         chunk: &mut TarChunk,
     ) {
         let Some((key, extension)) = key(name).filter(|_| kind != Some(EntryKind::Folder)) else { return };
@@ -109,7 +109,7 @@ impl Group {
                     None
                 }
             }
-        } else if extension == CLASS && classes.is_some() {
+        } else if extension == CLASS && classes != TarClasses::Ignored {
             let is_second = self.class.is_some();
             self.class.get_or_insert_with(|| class(&file, kind));
             is_second.then_some(KeyFault::SeveralClasses)
@@ -120,17 +120,15 @@ impl Group {
     }
 
     /// Adds the sample of this key, or its error, to `chunk`, and forgets it.
-    pub(super) fn end(&mut self, classes: Option<usize>, chunk: &mut TarChunk) {
+    pub(super) fn end(&mut self, classes: TarClasses, chunk: &mut TarChunk) {
         let Self { key, image, class, fault } = std::mem::take(self);
         let Some((path, _)) = key else { return };
         let label = match (classes, class) {
-            (None, _) => Ok(None),
-            (Some(_), None) => Err(KeyFault::NoClass),
-            (Some(_), Some(Err(fault))) => Err(fault),
-            (Some(classes), Some(Ok(class))) => match u32::try_from(class).ok().filter(|_| class < classes as u64) {
-                Some(label) => Ok(Some(label)),
-                None => Err(KeyFault::UnknownClass { class, classes }),
-            },
+            (TarClasses::Ignored, _) | (TarClasses::Optional, None) => Ok(None),
+            (TarClasses::Below(_), None) => Err(KeyFault::NoClass),
+            (_, Some(Err(fault))) => Err(fault),
+            (TarClasses::Optional, Some(Ok(class))) => label(class, usize::MAX),
+            (TarClasses::Below(classes), Some(Ok(class))) => label(class, classes),
         };
         match (fault, image, label) {
             (Some(fault), ..) => chunk.errors.push(KeyError { path, fault }),
@@ -143,6 +141,14 @@ impl Group {
                 chunk.samples.push(Sample::inside(file, name.clone(), label, name));
             }
         }
+    }
+}
+
+/// The label of `class`, which is to be below `classes`.
+fn label(class: u64, classes: usize) -> Result<Option<u32>, KeyFault> {
+    match u32::try_from(class).ok().filter(|label| (*label as usize) < classes) {
+        Some(label) => Ok(Some(label)),
+        None => Err(KeyFault::UnknownClass { class, classes: classes.min(u32::MAX as usize) }),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::printer::Printer;
 use crate::shards::{ShardRecord, ShardSettings};
 
 /// Images with names and, where folders or a list give them, labels.
+#[derive(Clone, Default)]
 pub(super) struct Images {
     samples: Arc<Vec<Sample>>,
     /// The folder that names are relative to, unless they are already.
@@ -44,6 +45,11 @@ impl Images {
         let (total, labeled) = (dataset.samples.len(), dataset.samples.iter().all(|image| image.label().is_some()));
         let (samples, root) = (Arc::new(dataset.samples), root.map(Path::to_path_buf));
         Ok(Self { samples, root, classes: dataset.classes, total, labeled })
+    }
+
+    /// Some images of tar files.
+    pub(super) fn of_tars(samples: Vec<Sample>) -> Self {
+        Self { samples: Arc::new(samples), ..Self::default() }
     }
 
     /// Drops the images of all shards but one, whose record is returned.

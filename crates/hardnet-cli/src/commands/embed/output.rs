@@ -1,16 +1,17 @@
 //! The files of a run: rows, names, labels.
 
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
-use hardnet_base::npy::{self, ElementType, NpzWriter};
+use hardnet_base::npy::{self, ElementType};
 use hardnet_eval::{LineFields, append_line};
 use serde::Serialize;
 
 use super::images::Images;
 use super::partial::Partial;
+use super::rows::Rows;
 use crate::failure::{Failure, Result};
 use crate::output::{OutputFile, check_free};
 use crate::shards::ShardEnd;
@@ -99,8 +100,9 @@ impl Output {
     /// Returns an error if shards of this format cannot be merged.
     pub(super) fn check_shard(&self, is_shard: bool) -> Result<()> {
         if is_shard && self.format == Format::Npz {
-            return Err(Failure::message("shards are merged as .npy or .jsonl files, not as .npz")
-                .hint("pass -o with a name that ends in .npy or .jsonl"));
+            return Err(Failure::message("shards are written as .npy or .jsonl files, not as .npz").hint(
+                "pass -o with a name that ends in .npy; `hardnet merge *.npy -o FILE.npz` makes an archive of all",
+            ));
         }
         Ok(())
     }
@@ -156,29 +158,31 @@ impl Output {
         Ok(append_line(bytes, &line)?)
     }
 
-    /// Gives the complete rows of `partial` their name, with the names of their images, and returns the paths.
+    /// Gives the complete rows of `partial` their name, with the names of their images, and returns the paths. `images`
+    /// are all of them, unless they come from tar files.
     pub(super) fn finish(
         &self,
         mut partial: Partial,
-        images: &Images,
+        images: Option<&Images>,
         shard: Option<ShardEnd>,
         shape: &[usize],
         force: bool,
     ) -> Result<Vec<PathBuf>> {
-        let rows = Rows { images, failed: partial.failed().to_vec(), labeled: images.are_labeled() };
+        let rows =
+            Rows::of(&partial, images).with_context(|| format!("cannot read rows of `{}`", self.path.display()))?;
         let written = || format!("cannot write `{}`", self.path.display());
         let mut paths = vec![self.path.clone()];
         match self.format {
             Format::Npy => {
-                paths.extend(self.write_beside(&rows, shard.as_ref())?);
+                let shard = shard.map(|end| ShardEnd { labeled: Some(rows.are_labeled()), ..end });
+                paths.extend(self.write_beside(&rows, &partial, shard.as_ref())?);
                 check_free(&self.path, force)?;
-                partial.rename(&self.head(rows.len(), shape), &self.path).with_context(written)?;
+                partial.rename(&self.head(rows.count(), shape), &self.path).with_context(written)?;
             }
             Format::Npz => {
                 let head = self.head(0, shape).len() as u64;
                 let mut file = OutputFile::create(&self.path, force)?;
-                let values = partial.read_from(head).with_context(written)?;
-                rows.write_archive(file.writer(), values, shape).with_context(written)?;
+                rows.write_archive(file.writer(), &mut partial, (head, shape)).with_context(written)?;
                 file.finish()?;
             }
             Format::Jsonl => {
@@ -194,7 +198,7 @@ impl Output {
     }
 
     /// Writes names, labels and classes next to an array, and returns the paths.
-    fn write_beside(&self, rows: &Rows, shard: Option<&ShardEnd>) -> Result<Vec<PathBuf>> {
+    fn write_beside(&self, rows: &Rows, partial: &Partial, shard: Option<&ShardEnd>) -> Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         let mut write = |ending: &str, content: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
             let path = self.beside(ending);
@@ -208,14 +212,14 @@ impl Output {
             paths.push(path);
             Ok::<_, Failure>(())
         };
-        write("names.txt", &|out| rows.names().try_for_each(|name| writeln!(out, "{name}")))?;
-        if rows.labeled {
+        write("names.txt", &|out| Rows::names(partial, |name| writeln!(out, "{name}")))?;
+        if rows.are_labeled() {
             write("labels.npy", &|out| {
-                out.write_all(&npy::header(ElementType::I64, &[rows.len()]))?;
-                rows.write_labels(out)
+                out.write_all(&npy::header(ElementType::I64, &[rows.count()]))?;
+                Rows::labels(partial, out)
             })?;
         }
-        if let Some(classes) = rows.images.classes() {
+        if let Some(classes) = rows.classes() {
             write("classes.txt", &|out| classes.iter().try_for_each(|class| writeln!(out, "{class}")))?;
         }
         if let Some(end) = shard {
@@ -231,52 +235,6 @@ impl Output {
             }
         }
         Ok(paths)
-    }
-}
-
-/// The images that have a row.
-struct Rows<'a> {
-    images: &'a Images,
-    /// The images that have none, ascending.
-    failed: Vec<usize>,
-    labeled: bool,
-}
-
-impl Rows<'_> {
-    fn len(&self) -> usize {
-        self.images.len() - self.failed.len()
-    }
-
-    fn indices(&self) -> impl Iterator<Item = usize> + Clone {
-        let mut failed = self.failed.iter().peekable();
-        (0..self.images.len()).filter(move |index| failed.next_if(|next| *next == index).is_none())
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.indices().map(|index| self.images.name(index))
-    }
-
-    fn write_labels(&self, out: &mut dyn Write) -> io::Result<()> {
-        let labels = self.indices().map(|index| i64::from(self.images.label(index).unwrap_or_default()));
-        let mut out = BufWriter::new(out);
-        labels.into_iter().try_for_each(|label: i64| out.write_all(&label.to_le_bytes()))?;
-        out.flush()
-    }
-
-    /// Writes an archive of arrays; `values` are those of the rows.
-    fn write_archive(&self, out: impl Write + Seek, mut values: impl Read, shape: &[usize]) -> io::Result<()> {
-        let mut archive = NpzWriter::new(out);
-        let whole = [&[self.len()], shape].concat();
-        archive.array("embeddings", ElementType::F32, &whole, |out| io::copy(&mut values, out).map(drop))?;
-        archive.texts("names", self.names())?;
-        if self.labeled {
-            archive.array("labels", ElementType::I64, &[self.len()], |out| self.write_labels(out))?;
-        }
-        if let Some(classes) = self.images.classes() {
-            archive.texts("classes", classes.iter().map(String::as_str))?;
-        }
-        archive.finish()?;
-        Ok(())
     }
 }
 

@@ -3,6 +3,9 @@
 //! The second file has the settings of the run on its first line, then a line for each image that is done. Rows are
 //! written before their lines, batch by batch, so that a run that was killed leaves rows of all images with a line.
 //! `--resume` drops what is not a whole batch and continues there, which gives the bytes of an uninterrupted run.
+//! Images of tar files are not known before they are read: what is there of them is looked at [as they are](Replay).
+
+mod replay;
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -19,6 +22,7 @@ use crate::failure::{Failure, Result};
 use crate::model::EmbeddingModel;
 use crate::printer::Printer;
 use crate::shards::ShardEnd;
+use replay::Replay;
 
 /// The settings that the values depend on, besides the images.
 #[derive(Serialize)]
@@ -77,7 +81,9 @@ pub(super) struct Partial {
     /// Images that are done.
     done: usize,
     /// Those of them that have no row.
-    failed: Vec<usize>,
+    failed: usize,
+    /// What an interrupted run left of images that are still to be read.
+    replay: Option<Replay>,
 }
 
 impl Partial {
@@ -93,10 +99,15 @@ impl Partial {
         let (exists, head) = (rows.exists() && journal.exists(), args.output.head(images.len(), shape));
         if args.resume && exists {
             let [mut rows, mut journal] = [Part::open(rows)?, Part::open(journal)?];
+            if args.webdataset.is_some() {
+                let layout = (head.len() as u64, args.output.row_bytes(shape));
+                let replay = Some(Replay::open(&mut rows, &journal, settings, layout)?);
+                return Ok(Self { rows, journal, done: 0, failed: 0, replay });
+            }
             let (done, failed) =
                 resume(&mut rows, &mut journal, settings, images, (&head, args.output.row_bytes(shape)))?;
             printer.note(format_args!("continuing after {done} of {} images", images.len()));
-            return Ok(Self { rows, journal, done, failed });
+            return Ok(Self { rows, journal, done, failed, replay: None });
         }
         if args.resume {
             printer.note(format_args!("nothing to resume: `{}` does not exist", rows.display()));
@@ -108,7 +119,7 @@ impl Partial {
         let [mut rows, mut journal] = [Part::create(rows)?, Part::create(journal)?];
         rows.append(&head)?;
         journal.append(&line(settings)?)?;
-        Ok(Self { rows, journal, done: 0, failed: Vec::new() })
+        Ok(Self { rows, journal, done: 0, failed: 0, replay: None })
     }
 
     /// Number of images that are done, read or not.
@@ -116,9 +127,27 @@ impl Partial {
         self.done
     }
 
-    /// Those of them that could not be read, ascending.
-    pub(super) fn failed(&self) -> &[usize] {
-        &self.failed
+    /// Number of those of them that could not be read.
+    pub(super) fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// The images that have a row, in the order of the rows.
+    pub(super) fn records(&self) -> io::Result<impl Iterator<Item = io::Result<Record<'static>>> + use<>> {
+        let mut reader = BufReader::with_capacity(1 << 16, File::open(&self.journal.path)?);
+        // The settings.
+        reader.skip_until(b'\n')?;
+        let mut line = Vec::new();
+        let next = move || -> io::Result<Option<Record<'static>>> {
+            line.clear();
+            if reader.read_until(b'\n', &mut line)? == 0 {
+                return Ok(None);
+            }
+            Ok(Some(serde_json::from_slice::<Record>(&line)?))
+        };
+        let mut next = next;
+        Ok(std::iter::from_fn(move || next().transpose())
+            .filter(|record| record.as_ref().is_ok_and(|record| record.error.is_none()) || record.is_err()))
     }
 
     /// Adds the rows of the next images, and what they are.
@@ -129,8 +158,7 @@ impl Partial {
         }
         self.rows.append(rows)?;
         self.journal.append(&lines)?;
-        let failed = records.iter().zip(self.done..).filter(|(record, _)| record.error.is_some());
-        self.failed.extend(failed.map(|(_, index)| index));
+        self.failed += records.iter().filter(|record| record.error.is_some()).count();
         self.done += records.len();
         Ok(())
     }
@@ -209,24 +237,23 @@ struct BatchEnd {
 }
 
 /// Checks that the files are those of this run, drops what is not a whole batch, and returns how many images are done
-/// and which of them failed. Rows begin with the first of `layout` and have the second's bytes each, or a line.
+/// and how many of them failed. Rows begin with the first of `layout` and have the second's bytes each, or a line.
 fn resume(
     rows: &mut Part,
     journal: &mut Part,
     settings: &Settings,
     images: &Images,
     layout: (&[u8], Option<u64>),
-) -> Result<(usize, Vec<usize>)> {
+) -> Result<(usize, usize)> {
     let cannot_read = format!("cannot read `{}`", rows.path.display());
     let head = layout.0.len() as u64;
     let available = count_rows(&mut rows.file, head, layout.1).with_context(|| cannot_read.clone())?;
-    let (ends, mut failed) = read_journal(journal, settings, images)?;
+    let ends = read_journal(journal, settings, images)?;
     let end = ends.iter().rfind(|end| end.rows <= available);
     let &BatchEnd { done, rows: whole, journal: length } = end.expect("no rows are always available");
     let end = end_of_rows(&mut rows.file, head, layout.1, whole).with_context(|| cannot_read.clone())?;
     rows.truncate(end).and_then(|()| journal.truncate(length)).with_context(|| cannot_read)?;
-    failed.retain(|&index| index < done);
-    Ok((done, failed))
+    Ok((done, done - whole))
 }
 
 /// Counts the whole rows of a file.
@@ -256,8 +283,8 @@ fn end_of_rows(file: &mut File, head: u64, row_bytes: Option<u64>, count: usize)
     Ok(head + lengths.sum::<io::Result<u64>>()?)
 }
 
-/// Reads the ends of the whole batches, the first before any image, and the images that failed.
-fn read_journal(journal: &mut Part, settings: &Settings, images: &Images) -> Result<(Vec<BatchEnd>, Vec<usize>)> {
+/// Reads the ends of the whole batches, the first before any image.
+fn read_journal(journal: &mut Part, settings: &Settings, images: &Images) -> Result<Vec<BatchEnd>> {
     let path = journal.path.display();
     let mut reader = BufReader::new(&mut journal.file);
     let mut next = || -> Result<Option<Vec<u8>>> {
@@ -266,46 +293,48 @@ fn read_journal(journal: &mut Part, settings: &Settings, images: &Images) -> Res
         // The last line of a run that was killed may not be whole.
         Ok(Some(line).filter(|line| line.ends_with(b"\n")))
     };
-    let foreign = |line: usize| {
-        Failure::message(format!("`{path}`, line {line}, was not written by `hardnet embed`"))
-            .hint("pass --force without --resume to start over")
-    };
+    let foreign = |line: usize| foreign(&journal.path, line);
     let first = next()?.unwrap_or_default();
-    let begun: Value = serde_json::from_slice(&first).map_err(|_| foreign(1))?;
-    check_settings(&path.to_string(), &begun, &serde_json::to_value(settings)?)?;
+    check_settings(&journal.path, &first, settings)?;
     let mut end = BatchEnd { done: 0, rows: 0, journal: first.len() as u64 };
-    let (mut ends, mut failed) = (vec![end], Vec::new());
+    let mut ends = vec![end];
     while let Some(line) = next()? {
         let record: Record = serde_json::from_slice(&line).map_err(|_| foreign(end.done + 2))?;
-        check_record(&path.to_string(), end.done, &record, images)?;
-        match record.error {
-            Some(_) => failed.push(end.done),
-            None => end.rows += 1,
-        }
+        let now = (end.done < images.len()).then(|| (images.name(end.done), images.label(end.done)));
+        check_record(&path.to_string(), end.done, &record, now)?;
+        end.rows += usize::from(record.error.is_none());
         end.done += 1;
         end.journal += line.len() as u64;
         if end.done.is_multiple_of(settings.batch_size) || end.done == images.len() {
             ends.push(end);
         }
     }
-    Ok((ends, failed))
+    Ok(ends)
 }
 
-/// Returns an error with the first setting that differs from that of the interrupted run.
-fn check_settings(path: &str, begun: &Value, now: &Value) -> Result<()> {
+/// The error of a line of a journal that is none.
+fn foreign(path: &Path, line: usize) -> Failure {
+    Failure::message(format!("`{}`, line {line}, was not written by `hardnet embed`", path.display()))
+        .hint("pass --force without --resume to start over")
+}
+
+/// Returns an error with the first setting that differs from that of the interrupted run, which are on the first line.
+fn check_settings(path: &Path, first: &[u8], now: &Settings) -> Result<()> {
+    let begun: Value = serde_json::from_slice(first).map_err(|_| foreign(path, 1))?;
+    let now = serde_json::to_value(now)?;
     let fields = now.as_object().into_iter().flatten();
     match fields.map(|(name, value)| (name, &begun[name], value)).find(|(_, begun, value)| begun != value) {
         Some((name, begun, value)) => Err(Failure::message(format!(
-            "the interrupted run differs in `{name}`: `{path}` has {begun}, this run has {value}"
+            "the interrupted run differs in `{name}`: `{}` has {begun}, this run has {value}",
+            path.display()
         ))
         .hint("repeat its command with --resume, or pass --force without --resume to start over")),
         None => Ok(()),
     }
 }
 
-/// Returns an error if image `index` is not the one that the interrupted run had there.
-fn check_record(path: &str, index: usize, record: &Record, images: &Images) -> Result<()> {
-    let now = (index < images.len()).then(|| (images.name(index), images.label(index)));
+/// Returns an error if image `index`, now of this name and label, is not the one that the interrupted run had there.
+fn check_record(path: &str, index: usize, record: &Record, now: Option<(&str, Option<u32>)>) -> Result<()> {
     if now == Some((&record.file, record.label)) {
         return Ok(());
     }

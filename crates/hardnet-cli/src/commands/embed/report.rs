@@ -8,7 +8,6 @@ use hardnet_model::FeatureInfo;
 use serde::Serialize;
 
 use super::EmbedArgs;
-use super::images::Images;
 use crate::format::counted;
 use crate::model::{EmbeddingModel, WeightsOrigin};
 use crate::report::{self, Seconds};
@@ -54,6 +53,9 @@ pub(super) struct Report {
 struct Data {
     data_dir: Option<String>,
     list: Option<String>,
+    /// Number of tar files of `--webdataset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tars: Option<usize>,
     /// Number of images, including unreadable ones.
     images: usize,
 }
@@ -70,8 +72,12 @@ struct StageReport {
     text: String,
 }
 
-/// The outcome of the images.
+/// The images and their outcome.
 pub(super) struct Counts {
+    /// Number of tar files, if they come from some.
+    pub(super) tars: Option<usize>,
+    /// Number of images, if it was known before they were read.
+    pub(super) images: usize,
     pub(super) embedded: usize,
     pub(super) errors: usize,
     pub(super) resumed: usize,
@@ -87,7 +93,6 @@ impl Report {
     pub(super) fn new(
         args: &EmbedArgs,
         model: &EmbeddingModel,
-        images: &Images,
         summary: &EvalSummary,
         counts: Counts,
         written: &[PathBuf],
@@ -110,9 +115,10 @@ impl Report {
             workers: args.workers(),
             batch_size: args.batch_size,
             data: Data {
-                data_dir: args.data_dir.as_ref().map(path),
+                data_dir: args.folder(),
                 list: args.list.as_ref().map(path),
-                images: images.total(),
+                tars: counts.tars,
+                images: if counts.tars.is_some() { counts.embedded + counts.errors } else { counts.images },
             },
             pipeline: model.embedder.pipeline().clone().into(),
             decoder: hardnet_data::JPEG_DECODER,
@@ -153,7 +159,8 @@ impl Report {
         }
         if self.partial {
             let done = self.embedded + self.errors;
-            lines.push(format!("partial: stopped after {done} of {} images", self.data.images));
+            let of = if self.data.tars.is_some() { String::new() } else { format!(" of {}", self.data.images) };
+            lines.push(format!("partial: stopped after {done}{of} images"));
         }
         lines.extend(self.written.iter().cloned());
         lines

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hardnet_classifier::Classifier;
-use hardnet_data::{DecodeWarning, LabelRule, Sample, SampleError};
+use hardnet_data::{DecodeWarning, LabelRule, Sample, SampleError, TarClasses};
 use hardnet_eval::{
     BatchDone, DataRecord, EvalOptions, EvalSummary, Metric, Observer, PipelineRun, ScoredImage, Tally,
     evaluate_pipelines,
@@ -25,7 +25,8 @@ use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::published::comparisons;
 use crate::report::{self, Data, EvalReport, Seconds};
-use crate::shards::{Part, Stream};
+use crate::shards::Part;
+use crate::tars::Stream;
 use crate::warnings::ImageWarnings;
 
 /// An evaluation.
@@ -134,7 +135,7 @@ impl Pass<'_> {
     ) -> Result<Vec<EvalSummary>> {
         let mut summaries = vec![EvalSummary::default(); runs.len()];
         let classes = self.model.classifier.labels().len();
-        for chunk in stream.chunks(classes, self.args.batch_size) {
+        for chunk in stream.chunks(TarClasses::Below(classes), self.args.batch_size) {
             if interrupt.requested() || shared.borrow().failure.is_some() {
                 summaries.iter_mut().for_each(|summary| summary.stopped = true);
                 break;
@@ -146,13 +147,8 @@ impl Pass<'_> {
             let images = chunk.samples.len();
             let of_chunk = evaluate_pipelines(runs, chunk.samples, options)?;
             for (summary, of_chunk) in summaries.iter_mut().zip(of_chunk) {
-                summary.images += of_chunk.images;
-                summary.failures += of_chunk.failures + chunk.errors.len();
-                summary.oriented += of_chunk.oriented;
-                summary.stopped |= of_chunk.stopped;
-                summary.total += of_chunk.total;
-                summary.loading += of_chunk.loading;
-                summary.network += of_chunk.network;
+                summary.merge(&of_chunk);
+                summary.failures += chunk.errors.len();
             }
             shared.borrow_mut().before += images;
         }

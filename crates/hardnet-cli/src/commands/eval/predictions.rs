@@ -48,6 +48,7 @@ impl Predictions {
                 rows: report.top1.total,
                 errors: report.errors,
                 shape: None,
+                labeled: None,
                 partial: report.partial,
                 run: self.run.clone(),
             };

@@ -1,7 +1,7 @@
-//! Arrays of `embed -o FILE.npy`, with the names, labels and classes next to them.
+//! Arrays of `embed -o FILE.npy`, with the names, labels and classes next to them: merged into an array, or an archive.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,25 +9,35 @@ use hardnet_base::npy::{self, ElementType};
 
 use super::Merged;
 use super::check::{Part, in_order, is_whole, same};
-use crate::commands::embed::{BESIDE, SHARD};
+use super::keys::Keys;
+use crate::commands::embed::{Archive, BESIDE, NO_LABEL, SHARD};
 use crate::failure::{Failure, Result};
 use crate::output::{OutputFile, check_free};
 use crate::shards::ShardEnd;
 
-/// The largest file about a shard, and the largest of names.
+/// Endings of the files next to an array.
+const NAMES: &str = BESIDE[0];
+const LABELS: &str = BESIDE[1];
+const CLASSES: &str = BESIDE[2];
+
+/// The largest file about a shard, and the largest of classes.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// The most extents of a row.
 const MAX_EXTENTS: usize = 8;
 
-/// Merges the arrays of `shards` into the file `output`, and what is next to them into files next to it.
+/// Merges the arrays of `shards` into the file `output`: an array with what is next to it, or an archive of all.
 pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Merged> {
-    if output.extension().is_none_or(|extension| extension != "npy") {
-        return Err(Failure::message(format!(
-            "`{}` is to be an array, expected a name that ends in .npy",
-            output.display()
-        )));
-    }
+    let is_archive = match output.extension().and_then(|extension| extension.to_str()) {
+        Some("npy") => false,
+        Some("npz") => true,
+        _ => {
+            return Err(Failure::message(format!(
+                "`{}` is to be an array or an archive, expected a name that ends in .npy or .npz",
+                output.display()
+            )));
+        }
+    };
     let parts = shards.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     let parts = in_order(parts)?;
     let (first, mut rows, mut errors) = (&parts[0], 0, 0);
@@ -38,49 +48,162 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
         same(first, part, (&first.content.shape, &end.shape), &[])?;
         let extents = end.shape.as_ref().map_or(0, Vec::len);
         if !part.record.has_images(end.rows.checked_add(end.errors)) || extents > MAX_EXTENTS {
-            return Err(Failure::message(format!("{} has counts that do not belong together", part.name())));
+            return Err(wrong_counts(part));
         }
-        (rows, errors) = (rows + end.rows, errors + end.errors);
+        rows = usize::checked_add(rows, end.rows).ok_or_else(|| wrong_counts(part))?;
+        errors = usize::checked_add(errors, end.errors).ok_or_else(|| wrong_counts(part))?;
     }
     let shape = first.content.shape.clone().unwrap_or_default();
-    let mut written = Vec::new();
-    let [names, labels, classes] = BESIDE;
-    let labeled = first.path.with_extension(labels).exists();
-    let named = first.path.with_extension(classes).exists();
-    for (ending, is_there) in [(names, true), (labels, labeled), (classes, named)] {
-        let path = output.with_extension(ending);
-        check_free(&path, force)?;
-        if let Some(part) = parts.iter().find(|part| part.path.with_extension(ending).exists() != is_there) {
-            let (there, not) = if is_there { (first, part) } else { (part, first) };
-            return Err(Failure::message(format!(
+    let files = Files { labeled: are_labeled(&parts)?, named: is_beside(&parts, CLASSES)?, parts: &parts, rows, shape };
+    let written = if is_archive { files.write_archive(output, force)? } else { files.write_arrays(output, force)? };
+    Ok(Merged { written, errors })
+}
+
+/// What is next to the arrays of all shards.
+struct Files<'a> {
+    parts: &'a [Part<ShardEnd>],
+    rows: usize,
+    /// Extents of a row.
+    shape: Vec<usize>,
+    labeled: bool,
+    /// Whether classes have names.
+    named: bool,
+}
+
+impl Files<'_> {
+    /// Writes an array, and next to it names, labels and classes.
+    fn write_arrays(&self, output: &Path, force: bool) -> Result<Vec<PathBuf>> {
+        let mut written = Vec::new();
+        for (ending, is_there) in [(NAMES, true), (LABELS, self.labeled), (CLASSES, self.named)] {
+            let path = output.with_extension(ending);
+            check_free(&path, force)?;
+            if !is_there {
+                if path.exists() {
+                    std::fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+                }
+                continue;
+            }
+            write(&path, force, |out| match ending {
+                LABELS => {
+                    out.write_all(&npy::header(ElementType::I64, &[self.rows])).context("cannot write labels")?;
+                    self.parts.iter().try_for_each(|part| append_labels(part, out))
+                }
+                CLASSES => Ok(out.write_all(&copied(self.parts, CLASSES)?).context("cannot write the classes")?),
+                _ => self.names(|name| writeln!(out, "{name}")),
+            })?;
+            written.push(path);
+        }
+        write(output, force, |out| {
+            let whole = [&[self.rows], &self.shape[..]].concat();
+            out.write_all(&npy::header(ElementType::F32, &whole)).context("cannot write the array")?;
+            self.parts.iter().try_for_each(|part| append_array(part, "npy", ElementType::F32, &self.shape, out))
+        })?;
+        written.push(output.into());
+        Ok(written)
+    }
+
+    /// Writes all into one archive.
+    fn write_archive(&self, output: &Path, force: bool) -> Result<Vec<PathBuf>> {
+        let mut characters = 0;
+        self.names(|name| {
+            characters = characters.max(name.chars().count());
+            Ok(())
+        })?;
+        let classes = if self.named { Some(copied(self.parts, CLASSES)?) } else { None };
+        let classes = classes.map(|text| String::from_utf8(text).context("names of classes are not UTF-8"));
+        let classes: Option<Vec<String>> =
+            classes.transpose()?.map(|text| text.split_terminator('\n').map(String::from).collect());
+        let mut file = OutputFile::create(output, force)?;
+        let mut archive = Archive::new(file.writer(), self.rows);
+        let written = || format!("cannot write `{}`", output.display());
+        let io = |failure: Failure| io::Error::other(failure.error);
+        let arrays = |out: &mut dyn Write| {
+            self.parts.iter().try_for_each(|part| append_array(part, "npy", ElementType::F32, &self.shape, out))
+        };
+        archive.embeddings(&self.shape, |out| arrays(out).map_err(io)).with_context(written)?;
+        archive.names(characters, |add| self.each_name(None, add).map_err(io)).with_context(written)?;
+        if self.labeled {
+            let labels = |out: &mut dyn Write| self.parts.iter().try_for_each(|part| append_labels(part, out));
+            archive.labels(|out| labels(out).map_err(io)).with_context(written)?;
+        }
+        if let Some(classes) = classes {
+            archive.classes(&classes).with_context(written)?;
+        }
+        archive.finish().with_context(written)?;
+        file.finish()?;
+        Ok(vec![output.into()])
+    }
+
+    /// Gives the names of all rows to `add`. Returns an error if the key of an image occurs twice.
+    fn names(&self, add: impl FnMut(&str) -> io::Result<()>) -> Result<()> {
+        self.each_name(Keys::of(self.parts), add)
+    }
+
+    fn each_name(&self, mut keys: Option<Keys>, mut add: impl FnMut(&str) -> io::Result<()>) -> Result<()> {
+        for part in self.parts {
+            let (path, rows) = (part.path.with_extension(NAMES), part.content.rows);
+            let failed = || format!("cannot copy `{}`", path.display());
+            let mut reader = BufReader::with_capacity(1 << 20, File::open(&path).with_context(failed)?);
+            let (mut lines, mut line) = (0, String::new());
+            while reader.read_line(&mut line).with_context(failed)? > 0 && line.ends_with('\n') {
+                let name = &line[..line.len() - 1];
+                if let Some(keys) = &mut keys {
+                    keys.add(name, part, self.parts)?;
+                }
+                add(name).with_context(failed)?;
+                lines += 1;
+                line.clear();
+            }
+            if lines != rows || !line.is_empty() {
+                return Err(Failure::message(format!(
+                    "{} has {rows} rows, but `{}` has {lines} lines",
+                    part.name(),
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong_counts(part: &Part<ShardEnd>) -> Failure {
+    Failure::message(format!("{} has counts that do not belong together", part.name()))
+}
+
+/// Whether there is a file with this ending next to all arrays; it is an error if only some have one.
+fn is_beside(parts: &[Part<ShardEnd>], ending: &str) -> Result<bool> {
+    let is_there = |part: &Part<ShardEnd>| part.path.with_extension(ending).exists();
+    let first = &parts[0];
+    match parts.iter().find(|part| is_there(part) != is_there(first)) {
+        Some(part) => {
+            let (there, not) = if is_there(first) { (first, part) } else { (part, first) };
+            Err(Failure::message(format!(
                 "`{}` exists, but `{}` does not",
                 there.path.with_extension(ending).display(),
                 not.path.with_extension(ending).display()
+            )))
+        }
+        None => Ok(is_there(first)),
+    }
+}
+
+/// Whether rows have labels. Those of tar files have them if an image of any has one.
+fn are_labeled(parts: &[Part<ShardEnd>]) -> Result<bool> {
+    if parts[0].record.tars.is_none() {
+        return is_beside(parts, LABELS);
+    }
+    for part in parts {
+        let path = part.path.with_extension(LABELS);
+        if part.content.labeled.is_some_and(|labeled| labeled != path.exists()) {
+            let is = if path.exists() { "is there, but its rows have no labels" } else { "is not there" };
+            return Err(Failure::message(format!(
+                "{} has labels of other rows: `{}` {is}",
+                part.name(),
+                path.display()
             )));
         }
-        if !is_there {
-            if path.exists() {
-                std::fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
-            }
-            continue;
-        }
-        write(&path, force, |out| match ending {
-            _ if ending == labels => {
-                out.write_all(&npy::header(ElementType::I64, &[rows])).context("cannot write labels")?;
-                parts.iter().try_for_each(|part| append_array(part, ending, ElementType::I64, &[], out))
-            }
-            _ if ending == classes => copy_same(&parts, ending, out),
-            _ => parts.iter().try_for_each(|part| append_lines(part, ending, out)),
-        })?;
-        written.push(path);
     }
-    write(output, force, |out| {
-        let whole = [&[rows], &shape[..]].concat();
-        out.write_all(&npy::header(ElementType::F32, &whole)).context("cannot write the array")?;
-        parts.iter().try_for_each(|part| append_array(part, "npy", ElementType::F32, &shape, out))
-    })?;
-    written.push(output.into());
-    Ok(Merged { written, errors })
+    Ok(parts.iter().any(|part| part.path.with_extension(LABELS).exists()))
 }
 
 /// The description of an array, from the file next to it.
@@ -143,24 +266,17 @@ fn append_array(
     Ok(())
 }
 
-/// Appends lines, one for each row.
-fn append_lines(part: &Part<ShardEnd>, ending: &str, out: &mut dyn Write) -> Result<()> {
-    let path = part.path.with_extension(ending);
-    let bytes = content(&path)?;
-    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
-    if lines != part.content.rows || bytes.last().is_some_and(|last| *last != b'\n') {
-        return Err(Failure::message(format!(
-            "{} has {} rows, but `{}` has {lines} lines",
-            part.name(),
-            part.content.rows,
-            path.display()
-        )));
+/// Appends the labels of a shard, or as many that stand for none.
+fn append_labels(part: &Part<ShardEnd>, out: &mut dyn Write) -> Result<()> {
+    if part.path.with_extension(LABELS).exists() {
+        return append_array(part, LABELS, ElementType::I64, &[], out);
     }
-    Ok(out.write_all(&bytes).with_context(|| format!("cannot copy `{}`", path.display()))?)
+    let label = NO_LABEL.to_le_bytes();
+    Ok((0..part.content.rows).try_for_each(|_| out.write_all(&label)).context("cannot write labels")?)
 }
 
-/// Copies a file that is the same next to all arrays.
-fn copy_same(parts: &[Part<ShardEnd>], ending: &str, out: &mut dyn Write) -> Result<()> {
+/// The content of a file that is the same next to all arrays.
+fn copied(parts: &[Part<ShardEnd>], ending: &str) -> Result<Vec<u8>> {
     let first = content(&parts[0].path.with_extension(ending))?;
     for part in &parts[1..] {
         let path = part.path.with_extension(ending);
@@ -174,5 +290,5 @@ fn copy_same(parts: &[Part<ShardEnd>], ending: &str, out: &mut dyn Write) -> Res
             )));
         }
     }
-    Ok(out.write_all(&first).context("cannot write the classes")?)
+    Ok(first)
 }

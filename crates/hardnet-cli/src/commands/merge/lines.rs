@@ -4,9 +4,7 @@
 //! none.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +14,7 @@ use serde_json::Value;
 
 use super::Merged;
 use super::check::{Part, in_order, is_whole, same};
+use super::keys::Keys;
 use crate::failure::{Failure, Result};
 use crate::output::OutputFile;
 use crate::shards::ShardRecord;
@@ -38,8 +37,7 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     let mut file = OutputFile::create(output, force)?;
     let mut writer = file.writer();
     let mut errors = 0;
-    // The names of images in tar files are keys, which no list has checked.
-    let mut keys = parts[0].record.tars.map(|_| Keys::default());
+    let mut keys = Keys::of(&parts);
     for part in &parts {
         let End { end, .. } = &part.content;
         is_whole(part, end.partial)?;
@@ -96,35 +94,11 @@ const RUN: &[u8] = b",\"run\":";
 /// The first bytes of the last line.
 const END: &[u8] = b"{\"shard\":";
 
-/// The keys of images so far: a digest of each, and its shard.
-type Keys = HashMap<u128, usize>;
-
-/// The name of the image of a line.
+/// The name of the image of a line: `file` in lines of `embed`.
 #[derive(Deserialize)]
 struct Name<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "file")]
     path: Cow<'a, str>,
-}
-
-/// Returns an error if the image of `line` has a key that an earlier one has.
-fn check_key(line: &[u8], part: &Part<End>, parts: &[Part<End>], keys: &mut Keys) -> Result<()> {
-    let Name { path } = serde_json::from_slice(line).with_context(|| format!("{} has a damaged line", part.name()))?;
-    let file = path.rfind('/').map_or(0, |slash| slash + 1);
-    let key = path[file..].find('.').map_or(&path[..], |dot| &path[..file + dot]);
-    let digest = [0u8, 1].map(|salt| {
-        let mut hasher = DefaultHasher::new();
-        (salt, key).hash(&mut hasher);
-        u128::from(hasher.finish())
-    });
-    match keys.insert(digest[0] << 64 | digest[1], part.record.index) {
-        Some(other) => Err(Failure::message(format!(
-            "the key `{key}` is in `{}` and {} again",
-            parts[other].path.display(),
-            part.name().trim_end_matches(',')
-        ))
-        .hint("keys of one data set differ; remove the image from one of the tar files")),
-        None => Ok(()),
-    }
 }
 
 /// Copies the lines about images, which must be those that the last line counts.
@@ -148,7 +122,9 @@ fn copy(part: &Part<End>, parts: &[Part<End>], mut keys: Option<&mut Keys>, out:
             .hint(format!("run the command again with --shard {}/{}", part.record.index, part.record.count)));
         }
         if let Some(keys) = &mut keys {
-            check_key(&line, part, parts, keys)?;
+            let Name { path } =
+                serde_json::from_slice(&line).with_context(|| format!("{} has a damaged line", part.name()))?;
+            keys.add(&path, part, parts)?;
         }
         out.write_all(&line).context("cannot write the lines")?;
     }
