@@ -53,6 +53,12 @@ impl OutputFile {
         Ok(written.with_context(|| format!("cannot write `{}`", self.file.path().display()))?)
     }
 
+    /// Appends `bytes`, the last ones, and gives the file its name.
+    pub(crate) fn finish_with(mut self, bytes: &[u8]) -> Result<()> {
+        self.append(bytes)?;
+        self.finish()
+    }
+
     /// Gives the file its name.
     pub(crate) fn finish(self) -> Result<()> {
         let Self { file, force } = self;

@@ -12,7 +12,7 @@ use hardnet_segmentation::{Protocol, protocol_of};
 
 use crate::failure::{Failure, Hinted, Result};
 use crate::printer::Printer;
-pub(crate) use several::{ChosenPipeline, PipelinesArgs};
+pub(crate) use several::{ChosenPipeline, PipelinesArgs, path_of_pipeline};
 
 /// Number of classes of the published networks.
 const IMAGENET_CLASSES: usize = 1000;

@@ -6,6 +6,7 @@ use hardnet_data::Exif;
 use hardnet_eval::{ExactSum, PipelineRecord, Proportion, Tally, ToolRecord};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::eval::Details;
 use crate::model::WeightsOrigin;
 use crate::published::Comparison;
 use crate::shards::ShardRecord;
@@ -41,6 +42,9 @@ pub(crate) struct EvalReport {
     pub(crate) loss_sum: Option<ExactSum>,
     /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
+    /// What `hardnet merge` writes of a shard with `--per-class` or `--report`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) details: Option<Box<Details>>,
     /// Published accuracies, for `--pipeline published`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) published: Vec<Comparison>,

@@ -2,6 +2,8 @@
 //!
 //! Logits are not kept, so memory does not grow with the number of images times the number of classes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::calibration::Calibration;
 use crate::confusion::Confusion;
 use crate::metric::Metric;
@@ -18,7 +20,9 @@ use crate::top_k::log_sum_exp;
 /// assert_eq!(breakdown.confusion().count(2, 0), 1);
 /// assert_eq!(breakdown.mistakes()[0].image, 1);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// With serde, nothing is lost: a breakdown of a part of a data set may be stored and merged later.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Breakdown {
     confusion: Confusion,
     calibration: Calibration,
@@ -27,7 +31,7 @@ pub struct Breakdown {
 }
 
 /// An image whose most probable class is not its own.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Mistake {
     /// The number it was counted under.
@@ -37,8 +41,10 @@ pub struct Mistake {
     /// The class that was found most probable.
     pub predicted: usize,
     /// The probability of `predicted`, 0 to 1.
+    #[serde(with = "crate::exact_sum::exact")]
     pub confidence: f64,
     /// The probability of `label`, 0 to 1.
+    #[serde(with = "crate::exact_sum::exact")]
     pub of_label: f64,
 }
 
@@ -165,12 +171,16 @@ mod tests {
         assert_eq!((breakdown.mistakes()[0].image, breakdown.mistakes()[0].of_label), (5, 0.0));
         assert_eq!(breakdown.calibration().images(), 1);
     }
+
+    /// Parts are stored as JSON before they are merged.
     #[test]
     fn breakdowns_of_parts_are_the_breakdown_of_all() {
         let count = |images: std::ops::Range<usize>| {
             let mut breakdown = Breakdown::new(5);
             images.for_each(|image| breakdown.add(image, &logits(image), &(image % 7)));
-            breakdown
+            let read: Breakdown = serde_json::from_str(&serde_json::to_string(&breakdown).unwrap()).unwrap();
+            assert_eq!(read, breakdown);
+            read
         };
         let (whole, mut merged) = (count(0..100), count(0..37));
         merged.merge(&count(37..100));

@@ -1,5 +1,7 @@
 //! Calibration: whether a network that is 90 % sure is right nine times of ten.
 
+use serde::{Deserialize, Serialize};
+
 use crate::exact_sum::ExactSum;
 use crate::tally::Proportion;
 
@@ -7,17 +9,18 @@ use crate::tally::Proportion;
 ///
 /// The bins and the error are those of C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural
 /// Networks", ICML 2017: fifteen, each open below and closed above.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     bins: [CalibrationBin; Calibration::BINS],
 }
 
 /// The images of one range of confidence.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CalibrationBin {
     /// Those that the network got right.
     pub top1: Proportion,
+    /// Sum of their confidences.
     confidence: ExactSum,
 }
 

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::tally::Proportion;
 
 /// A confusion matrix: images by their class and by the class that was found most probable.
 ///
-/// Only what occurred takes memory: of a thousand classes most pairs are never confused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Only what occurred takes memory: of a thousand classes most pairs are never confused. With serde, it is a list of
+/// label, prediction and images of each pair that occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<[usize; 3]>", from = "Vec<[usize; 3]>")]
 pub struct Confusion {
     cells: BTreeMap<(usize, usize), usize>,
 }
@@ -88,6 +92,24 @@ impl Confusion {
         pairs.sort_by_key(|cell| std::cmp::Reverse(cell.images));
         pairs.truncate(most);
         pairs
+    }
+}
+
+impl From<Confusion> for Vec<[usize; 3]> {
+    fn from(confusion: Confusion) -> Self {
+        confusion.cells().map(|cell| [cell.label, cell.predicted, cell.images]).collect()
+    }
+}
+
+/// Pairs without images are none.
+impl From<Vec<[usize; 3]>> for Confusion {
+    fn from(cells: Vec<[usize; 3]>) -> Self {
+        let mut confusion = Self::default();
+        for [label, predicted, images] in cells.into_iter().filter(|cell| cell[2] > 0) {
+            let cell = confusion.cells.entry((label, predicted)).or_default();
+            *cell = cell.saturating_add(images);
+        }
+        confusion
     }
 }
 

@@ -225,6 +225,30 @@ impl<'de> Deserialize<'de> for ExactSum {
     }
 }
 
+/// An f64 without loss for serde's `with`: the [`ExactSum`] of one term. Decimal digits in JSON may be read as a
+/// neighbor of what was written.
+pub mod exact {
+    use super::{Deserialize, Deserializer, ExactSum, Serialize, Serializer};
+
+    /// Writes `value`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `serializer`.
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        [*value].into_iter().collect::<ExactSum>().serialize(serializer)
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    ///
+    /// Those of `deserializer`, and of a text that is no sum.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        ExactSum::deserialize(deserializer).map(|sum| sum.value())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,7 @@ pub use breakdown::{Breakdown, Mistake};
 pub use calibration::{Calibration, CalibrationBin};
 pub use confusion::{ClassScore, Confusion, ConfusionCell};
 pub use evaluate::{ComputeLogits, EvalError, EvalOptions, EvalSummary, PipelineRun, evaluate, evaluate_pipelines};
-pub use exact_sum::{ExactSum, ParseSumError};
+pub use exact_sum::{ExactSum, ParseSumError, exact};
 pub use lines::{
     DataRecord, LineFields, PipelineRecord, PredictedClass, PredictionLine, RunRecord, ToolRecord, WeightsRecord,
     append_line,

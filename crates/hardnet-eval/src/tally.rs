@@ -1,11 +1,13 @@
 //! Top-1, top-5 and loss.
 
+use serde::{Deserialize, Serialize};
+
 use crate::exact_sum::ExactSum;
 use crate::metric::Metric;
 use crate::top_k::log_sum_exp;
 
 /// A share of a number of images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Proportion {
     /// Those that count.

@@ -1,6 +1,7 @@
 //! `hardnet eval`.
 
 mod demo;
+mod details;
 mod page;
 mod pass;
 mod per_class;
@@ -24,10 +25,13 @@ use crate::report;
 use crate::samples::{self, subsample_evenly};
 use crate::shards::{Part, ShardArgs, ShardSettings};
 use demo::Demo;
+pub(crate) use details::Details;
 use page::PageArgs;
+pub(crate) use page::{PageParts, create as create_page};
 use pass::{Counted, Pass};
+pub(crate) use per_class::ClassCounts;
 use segmentation::SegmentationArgs;
-pub(crate) use segmentation::{SegmentationReport, TASK};
+pub(crate) use segmentation::{PageParts as SegmentationPage, SegmentationReport, TASK, below_miou};
 
 /// Evaluate a network on labeled images. Without options, evaluate the bundled network on the bundled images.
 #[derive(Args, Debug)]
@@ -77,7 +81,8 @@ pub(crate) struct EvalArgs {
     /// Write the prediction for each image to this file as JSON lines; to NAME.PIPELINE.jsonl with several pipelines
     #[arg(long, value_name = "FILE", group = "written")]
     predictions: Option<PathBuf>,
-    /// Write top-1 and top-5 of each class to this file as CSV; to NAME.PIPELINE.csv with several pipelines
+    /// Write top-1 and top-5 of each class to this file as CSV; to NAME.PIPELINE.csv with several pipelines. With
+    /// --shard the result has what `hardnet merge --per-class` writes
     #[arg(long, value_name = "FILE", group = "written")]
     per_class: Option<PathBuf>,
     /// Overwrite existing output files
@@ -104,7 +109,7 @@ pub(crate) struct EvalArgs {
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let shard = args.shard.resolve()?;
-    args.check_shard(shard)?;
+    args.check_shard(shard, printer)?;
     let demo = Demo::from_args(args)?;
     let model = match &demo {
         Some(demo) => demo.model(&args.model)?.open(printer)?,
@@ -142,9 +147,9 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     let mut files = pass.files()?;
     let interrupt = Interrupt::watch()?;
     let counted = pass.evaluate(&interrupt, &mut files)?;
-    let reports: Vec<_> =
+    let mut reports: Vec<_> =
         pipelines.iter().zip(&counted).map(|(chosen, counted)| pass.report(chosen, counted)).collect();
-    for ((files, chosen), report) in files.into_iter().zip(pipelines).zip(&reports) {
+    for ((files, chosen), report) in files.into_iter().zip(pipelines).zip(&mut reports) {
         files.finish(&pass, chosen, report)?;
     }
     let compares = args.pipeline.asks_for_published();
@@ -184,19 +189,25 @@ impl EvalArgs {
         }
     }
 
-    /// Returns an error if a shard has to write what cannot be merged.
-    fn check_shard(&self, shard: Option<Shard>) -> Result<()> {
-        let options = [
-            ("--report", self.page.is_given()),
-            ("--per-class", self.per_class.is_some()),
-            ("--min-top1", self.min_top1.is_some()),
-            ("--min-miou", self.segmentation.has_least_figure()),
-        ];
-        match options.into_iter().find(|(_, given)| shard.is_some() && *given) {
-            Some((option, _)) => Err(Failure::message(format!("`{option}` is about all images, not those of a shard"))
-                .hint(format!("drop {option}; `hardnet merge` makes one result of --json and --predictions"))),
-            None => Ok(()),
+    /// Returns an error if options of a shard make no sense, and says who writes what.
+    fn check_shard(&self, shard: Option<Shard>, printer: &Printer) -> Result<()> {
+        if shard.is_none() {
+            return Ok(());
         }
+        let checks = [("--min-top1", self.min_top1.is_some()), ("--min-miou", self.segmentation.has_least_figure())];
+        if let Some((option, _)) = checks.into_iter().find(|(_, given)| *given) {
+            return Err(Failure::message(format!("`{option}` is about all images, not those of a shard"))
+                .hint(format!("pass {option} to `hardnet merge`")));
+        }
+        let outputs = [("--report", self.page.folder().is_some()), ("--per-class", self.per_class.is_some())];
+        for (option, _) in outputs.into_iter().filter(|(_, given)| *given) {
+            if !self.json {
+                return Err(Failure::message(format!("`{option}` of a shard is a part of its result"))
+                    .hint(format!("pass --json, and {option} to `hardnet merge`")));
+            }
+            printer.note(format_args!("{option} of all shards is written by `hardnet merge {option}`"));
+        }
+        Ok(())
     }
 
     /// The settings that decide the numbers of a shard.
@@ -268,17 +279,21 @@ fn exit_code(args: &EvalArgs, pipelines: &[ChosenPipeline], counted: &[Counted],
         ));
         return Exit::Error;
     }
-    let Some(least) = args.min_top1 else { return Exit::Success };
-    let mut exit = Exit::Success;
-    for (chosen, Counted { tally, .. }) in pipelines.iter().zip(counted) {
-        let found = tally.top1().percent();
-        if found.is_none_or(|found| found < least) {
-            let of = if pipelines.len() > 1 { format!(" by `{}`", chosen.name) } else { String::new() };
-            printer.error(format_args!("top-1{of} is {:.2} %, below --min-top1 {least}", found.unwrap_or(0.0)));
-            exit = Exit::CheckFailed;
-        }
-    }
-    exit
+    let figures =
+        pipelines.iter().zip(counted).map(|(chosen, counted)| (&*chosen.name, counted.tally.top1().percent()));
+    let below = args.min_top1.map_or(Vec::new(), |least| below_top1(least, &figures.collect::<Vec<_>>()));
+    below.iter().for_each(|message| printer.error(message));
+    if below.is_empty() { Exit::Success } else { Exit::CheckFailed }
+}
+
+/// What is below `--min-top1`, of the top-1 of each pipeline in percent.
+pub(crate) fn below_top1(least: f64, figures: &[(&str, Option<f64>)]) -> Vec<String> {
+    let below = figures.iter().filter(|(_, found)| found.is_none_or(|found| found < least));
+    let message = |(name, found): &(&str, Option<f64>)| {
+        let of = if figures.len() > 1 { format!(" by `{name}`") } else { String::new() };
+        format!("top-1{of} is {:.2} %, below --min-top1 {least}", found.unwrap_or(0.0))
+    };
+    below.map(message).collect()
 }
 
 /// Runs `read` on a new thread.

@@ -7,6 +7,7 @@ mod array;
 mod check;
 mod keys;
 mod lines;
+mod outputs;
 mod report;
 mod segmentation;
 
@@ -35,6 +36,7 @@ const MAX_LINE_BYTES: u64 = 64 << 20;
 #[command(after_help = "\
 Examples:
   hardnet merge result-*.json -o result.json
+  hardnet merge result-*.json -o result.json --per-class classes.csv --report page --min-top1 76
   hardnet merge predictions-*.jsonl -o predictions.jsonl
   hardnet merge vectors-0.npy vectors-1.npy vectors-2.npy -o vectors.npy
   hardnet merge vectors-*.npy -o vectors.npz")]
@@ -45,17 +47,42 @@ pub(crate) struct MergeArgs {
     /// File to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Write the accuracy of each class to this file as CSV, of shards with --per-class
+    #[arg(long, value_name = "FILE")]
+    per_class: Option<PathBuf>,
+    /// Write an HTML report to DIR/index.html, of shards with --report
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Exit with code 1 if top-1 is below this percentage
+    #[arg(long, value_name = "PERCENT")]
+    min_top1: Option<f64>,
+    /// Exit with code 1 if mean IoU is below this percentage
+    #[arg(long, value_name = "PERCENT")]
+    min_miou: Option<f64>,
     /// Overwrite existing output files
     #[arg(long)]
     force: bool,
 }
 
+impl MergeArgs {
+    /// Returns an error if one of `options` is given, each with whether it is.
+    fn refuse(&self, options: &[(&str, bool)], remedy: &str) -> Result<()> {
+        match options.iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => Err(Failure::message(format!("`{option}` is not about these results")).hint(remedy)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The result of a merge.
+#[derive(Default)]
 struct Merged {
     /// The files, the main one last.
     written: Vec<PathBuf>,
     /// Images that could not be read.
     errors: usize,
+    /// Figures that are below what they are to be at least.
+    below: Vec<String>,
 }
 
 /// The kind of a file's contents.
@@ -74,11 +101,18 @@ pub(crate) fn run(args: &MergeArgs, printer: &Printer) -> Result<Exit> {
             [0, other].map(|index| format!("`{}` is {}", args.shards[index].display(), kinds[index].name()));
         return Err(Failure::message(format!("{first}, {other}")).hint("merge files of one kind at a time"));
     }
+    if kinds[0] != Kind::Report {
+        let given = [
+            ("--per-class", args.per_class.is_some()),
+            ("--report", args.report.is_some()),
+            ("--min-top1", args.min_top1.is_some()),
+            ("--min-miou", args.min_miou.is_some()),
+        ];
+        args.refuse(&given, "merge results of `eval --json` with it")?;
+    }
     let merged = match kinds[0] {
-        Kind::Report if segmentation::is_one(&args.shards[0])? => {
-            segmentation::merge(&args.shards, &args.output, args.force)?
-        }
-        Kind::Report => report::merge(&args.shards, &args.output, args.force)?,
+        Kind::Report if segmentation::is_one(&args.shards[0])? => segmentation::merge(&args.shards, args)?,
+        Kind::Report => report::merge(&args.shards, args)?,
         Kind::Lines => lines::merge(&args.shards, &args.output, args.force)?,
         Kind::Array => array::merge(&args.shards, &args.output, args.force)?,
     };
@@ -86,7 +120,8 @@ pub(crate) fn run(args: &MergeArgs, printer: &Printer) -> Result<Exit> {
         printer.warn(format_args!("{} could not be read", counted(merged.errors, "image")));
     }
     merged.written.iter().try_for_each(|path| printer.line(path.display()))?;
-    Ok(Exit::Success)
+    merged.below.iter().for_each(|message| printer.error(message));
+    Ok(if merged.below.is_empty() { Exit::Success } else { Exit::CheckFailed })
 }
 
 impl Kind {

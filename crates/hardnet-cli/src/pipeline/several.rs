@@ -40,18 +40,16 @@ pub(crate) struct ChosenPipeline {
     pub(crate) published: Vec<&'static PublishedAccuracy>,
 }
 
-impl ChosenPipeline {
-    /// The path of a file of this pipeline: `path` with the name before its extension.
-    pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        let name = self.name.replace(' ', "-");
-        match path.extension() {
-            Some(extension) => {
-                let mut ending = std::ffi::OsString::from(name + ".");
-                ending.push(extension);
-                path.with_extension(ending)
-            }
-            None => path.with_extension(name),
+/// The path of a file of the pipeline `name`, of several: `path` with the name before its extension.
+pub(crate) fn path_of_pipeline(name: &str, path: &Path) -> PathBuf {
+    let name = name.replace(' ', "-");
+    match path.extension() {
+        Some(extension) => {
+            let mut ending = std::ffi::OsString::from(name + ".");
+            ending.push(extension);
+            path.with_extension(ending)
         }
+        None => path.with_extension(name),
     }
 }
 
@@ -192,16 +190,14 @@ mod tests {
 
     #[test]
     fn files_have_the_name_of_the_pipeline_before_their_extension() {
-        let named =
-            |name: &str| ChosenPipeline { name: name.into(), pipeline: Pipeline::paddleclas(), published: vec![] };
         for (path, expected) in [
             ("a/p.jsonl", "a/p.paddleclas.jsonl"),
             ("p.tar.jsonl", "p.tar.paddleclas.jsonl"),
             ("p", "p.paddleclas"),
             ("a.b/p", "a.b/p.paddleclas"),
         ] {
-            assert_eq!(named("paddleclas").path(Path::new(path)), Path::new(expected));
+            assert_eq!(path_of_pipeline("paddleclas", Path::new(path)), Path::new(expected));
         }
-        assert_eq!(named("in the file").path(Path::new("p.csv")), Path::new("p.in-the-file.csv"));
+        assert_eq!(path_of_pipeline("in the file", Path::new("p.csv")), Path::new("p.in-the-file.csv"));
     }
 }

@@ -1,6 +1,6 @@
 //! `--shard` of segmentation networks and `hardnet merge`.
 
-use super::merge::{names, read, save, without_times};
+use super::merge::{names, page_without_times, read, save, without_times};
 use super::segment::{draw_scenes, scenes_weights};
 use super::support::Folder;
 
@@ -20,17 +20,25 @@ fn ready() -> Folder {
 #[test]
 fn merged_evaluations_are_those_of_one_process() {
     let folder = ready();
-    let whole = folder.run(&format!("{EVAL} --predictions whole.jsonl")).exits(0);
+    let outputs = "--per-class whole.csv --report whole";
+    let whole = folder.run(&format!("{EVAL} --predictions whole.jsonl {outputs}")).exits(0);
     assert_eq!((&whole.json()["errors"], &whole.json()["data"]["images"]), (&1.into(), &5.into()));
     for count in [1, 2, 3, 5, 7] {
         for index in (0..count).rev() {
-            let run = folder.run(&format!("{EVAL} --shard {index}/{count} --predictions p{index}.jsonl")).exits(0);
+            let shard = format!("--shard {index}/{count} --predictions p{index}.jsonl --per-class c.csv --report page");
+            let run = folder.run(&format!("{EVAL} {shard}")).exits(0);
             assert_eq!(run.json()["shard"]["count"], count);
             save(&folder, &run, &format!("r{index}.json"));
         }
-        let run = folder.run(&format!("merge {}-o merged.json --force", names("r", count, "json"))).exits(0);
-        assert_eq!(run.says("warning: 1 image could not be read").stdout, "merged.json\n");
+        assert!(!folder.path("c.csv").exists() && !folder.path("page").exists());
+        let outputs = "-o merged.json --per-class merged.csv --report merged --min-miou 0 --force";
+        let run = folder.run(&format!("merge {}{outputs}", names("r", count, "json"))).exits(0);
+        let run = run.says("warning: 1 image could not be read");
+        assert_eq!(run.stdout, "merged.csv\nmerged/index.html\nmerged.json\n");
         assert_eq!(without_times(&read(&folder, "merged.json")), without_times(&whole.stdout), "{count} shards");
+        assert_eq!(read(&folder, "merged.csv"), read(&folder, "whole.csv"), "{count} shards");
+        let page = |run: &str| page_without_times(&read(&folder, &format!("{run}/index.html")));
+        assert!(page("merged") == page("whole") && page("merged").matches("<img ").count() == 12, "{count} shards");
         folder.run(&format!("merge {}-o merged.jsonl --force", names("p", count, "jsonl"))).exits(0);
         assert_eq!(read(&folder, "merged.jsonl"), read(&folder, "whole.jsonl"), "{count} shards");
     }
@@ -103,9 +111,21 @@ fn what_is_not_one_run_is_refused() {
 fn what_shards_cannot_do_is_said() {
     let folder = ready();
     let eval = "eval --weights scenes.safetensors --images images --masks masks --shard 0/2";
-    for (flags, option) in
-        [("--report x", "--report"), ("--per-class x", "--per-class"), ("--min-miou 1", "--min-miou")]
-    {
-        folder.run(&format!("{eval} {flags}")).exits(2).says(&format!("`{option}` is about all images"));
+    for (flags, message) in [
+        ("--report x", "`--report` of a shard is a part of its result"),
+        ("--per-class x", "`--per-class` of a shard is a part of its result"),
+        ("--min-miou 1", "`--min-miou` is about all images"),
+    ] {
+        folder.run(&format!("{eval} {flags}")).exits(2).says(message);
     }
+    for index in 0..2 {
+        let run = folder.run(&format!("{EVAL} --shard {index}/2 --predictions p.jsonl")).exits(0);
+        save(&folder, &run, &format!("r{index}.json"));
+    }
+    folder.run("merge r0.json r1.json -o m.json --report m").exits(2).says("has no images for the page");
+    folder.run("merge r0.json r1.json -o m.json --min-top1 1").exits(2).says("have `--min-miou`");
+    assert!(!folder.path("m.json").exists());
+    let run = folder.run("merge r0.json r1.json -o m.json --per-class m.csv --min-miou 101").exits(1);
+    run.says("below --min-miou 101");
+    assert!(folder.path("m.json").exists() && folder.path("m.csv").exists());
 }

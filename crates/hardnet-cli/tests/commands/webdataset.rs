@@ -50,7 +50,7 @@ fn ready() -> Folder {
 #[test]
 fn merged_shards_of_tar_files_are_one_process() {
     let folder = ready();
-    let eval = format!("{EVAL} --webdataset t-{{00..03}}.tar --allow-errors 2");
+    let eval = format!("{EVAL} --webdataset t-{{00..03}}.tar --allow-errors 2 --per-class whole.csv");
     let whole = folder.run(&format!("{eval} --predictions whole.jsonl")).exits(0);
     let whole = whole.says("`t-03.tar/pictures/11` has an image, but no class").says("t-03.tar/pictures/10.png");
     let report = whole.json();
@@ -70,8 +70,10 @@ fn merged_shards_of_tar_files_are_one_process() {
             let run = folder.run(&format!("{eval} --shard {index}/{count} --predictions p{index}.jsonl")).exits(0);
             save(&folder, &run, &format!("r{index}.json"));
         }
-        folder.run(&format!("merge {}-o merged.json --force", names("r", count, "json"))).exits(0);
+        let merge = format!("merge {}-o merged.json --per-class merged.csv --force", names("r", count, "json"));
+        folder.run(&merge).exits(0);
         assert_eq!(without_times(&read(&folder, "merged.json")), without_times(&whole.stdout), "{count} shards");
+        assert_eq!(read(&folder, "merged.csv"), read(&folder, "whole.csv"), "{count} shards");
         folder.run(&format!("merge {}-o merged.jsonl --force", names("p", count, "jsonl"))).exits(0);
         assert_eq!(read(&folder, "merged.jsonl"), read(&folder, "whole.jsonl"), "{count} shards");
     }

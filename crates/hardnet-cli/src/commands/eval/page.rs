@@ -12,17 +12,20 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use hardnet_classifier::Labels;
 use hardnet_data::{Pipeline, Sample};
-use hardnet_eval::{Breakdown, Metric, Mistake};
+use hardnet_eval::{Breakdown, Metric, Mistake, Proportion};
+use serde::{Deserialize, Serialize};
 
+use super::per_class::is_of;
 use crate::failure::Result;
 use crate::output::OutputFile;
+use crate::page::html::base64;
 use crate::page::thumbnails;
 use crate::report::EvalReport;
 
@@ -33,16 +36,33 @@ const PICTURES: usize = 24;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PageArgs {
     /// Write an HTML report to DIR/index.html: accuracy by class, confusion, calibration, worst mistakes; to
-    /// DIR/index.PIPELINE.html with several pipelines
+    /// DIR/index.PIPELINE.html with several pipelines. With --shard the result has what `hardnet merge --report` writes
     #[arg(long, value_name = "DIR", group = "written")]
     report: Option<PathBuf>,
 }
 
-/// A page that is being written.
+/// Counts what a page shows.
 pub(super) struct Page {
-    file: OutputFile,
-    path: PathBuf,
     breakdown: Breakdown,
+    /// The number of the first image.
+    first: usize,
+}
+
+/// What a page shows besides the result: of all images, or of a shard. Field names are API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PageParts {
+    breakdown: Breakdown,
+    /// The images of its mistakes.
+    pictures: Vec<MistakenImage>,
+}
+
+/// The image of a mistake.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct MistakenImage {
+    name: String,
+    /// Input of the network as PNG; `None` if the file can no longer be read.
+    #[serde(with = "base64::optional")]
+    png: Option<Vec<u8>>,
 }
 
 /// Content of a page.
@@ -70,58 +90,87 @@ struct Picture<'a> {
     mistake: Mistake,
     name: &'a str,
     /// Input of the network as PNG; `None` if the file can no longer be read.
-    png: Option<Vec<u8>>,
+    png: Option<&'a [u8]>,
 }
 
 impl PageArgs {
-    /// Creates the file of a page that is written at once. An existing page is replaced only with `force`.
-    pub(super) fn create(&self, force: bool) -> Result<Option<OutputFile>> {
-        let Some(folder) = &self.report else { return Ok(None) };
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
-        OutputFile::create(&folder.join("index.html"), force).map(Some)
-    }
-
-    /// Whether a page is asked for.
-    pub(super) fn is_given(&self) -> bool {
-        self.report.is_some()
-    }
-
-    /// Creates the file `name` before the evaluation starts. An existing page is replaced only with `force`.
-    pub(super) fn open(&self, name: PathBuf, force: bool) -> Result<Option<Page>> {
-        let Some(folder) = &self.report else { return Ok(None) };
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
-        let path = folder.join(name);
-        let file = OutputFile::create(&path, force)?;
-        Ok(Some(Page { file, path, breakdown: Breakdown::new(PICTURES) }))
+    /// The folder of the page, if one is asked for.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.report.as_deref()
     }
 }
 
+/// Creates the file `name` of a page in `folder`, which is created. An existing page is replaced only with `force`.
+pub(crate) fn create(folder: &Path, name: &Path, force: bool) -> Result<OutputFile> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
+    OutputFile::create(&folder.join(name), force)
+}
+
 impl Page {
-    /// Adds the logits of an image.
-    pub(super) fn add(&mut self, sample: usize, logits: &[f32], label: usize) {
-        self.breakdown.add(sample, logits, &label);
+    /// Counts images from number `first` on.
+    pub(super) fn new(first: usize) -> Self {
+        Self { breakdown: Breakdown::new(PICTURES), first }
     }
 
-    /// Writes the page after the evaluation.
-    pub(super) fn finish(
-        mut self,
-        report: &EvalReport,
-        labels: &Labels,
-        samples: &[Sample],
-        pipeline: &Pipeline,
-    ) -> Result<()> {
-        let mistakes = self.breakdown.mistakes();
-        let shown: Vec<Sample> = mistakes.iter().map(|mistake| samples[mistake.image].clone()).collect();
-        let pngs = thumbnails::of(shown, pipeline)?;
-        let picture =
-            |(mistake, png): (&Mistake, _)| Picture { mistake: *mistake, name: samples[mistake.image].name(), png };
-        let pictures = mistakes.iter().zip(pngs).map(picture).collect();
-        let page =
-            document::page(&Content { report, classes: labels.len(), labels, breakdown: &self.breakdown, pictures });
-        let failed = || format!("cannot write `{}`", self.path.display());
-        let mut writer = self.file.writer();
-        writer.write_all(page.as_bytes()).and_then(|()| writer.flush()).with_context(failed)?;
-        drop(writer);
-        self.file.finish()
+    /// Adds the logits of the image that is number `sample` of those counted here.
+    pub(super) fn add(&mut self, sample: usize, logits: &[f32], label: usize) {
+        self.breakdown.add(self.first + sample, logits, &label);
     }
+
+    /// What the page shows, with pictures of `samples`, which are the images counted here.
+    pub(super) fn parts(self, samples: &[Sample], pipeline: &Pipeline) -> Result<PageParts> {
+        let mistakes = self.breakdown.mistakes();
+        let shown: Vec<Sample> = mistakes.iter().map(|mistake| samples[mistake.image - self.first].clone()).collect();
+        let names: Vec<String> = shown.iter().map(|sample| sample.name().to_owned()).collect();
+        let pngs = thumbnails::of(shown, pipeline)?;
+        let pictures = names.into_iter().zip(pngs).map(|(name, png)| MistakenImage { name, png }).collect();
+        Ok(PageParts { breakdown: self.breakdown, pictures })
+    }
+}
+
+impl PageParts {
+    /// The parts of all shards.
+    pub(crate) fn merged<'a>(shards: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut breakdown, mut images) = (Breakdown::new(PICTURES), BTreeMap::new());
+        for Self { breakdown: of_shard, pictures } in shards {
+            breakdown.merge(of_shard);
+            images.extend(of_shard.mistakes().iter().map(|mistake| mistake.image).zip(pictures));
+        }
+        let pictures = breakdown.mistakes().iter().map(|mistake| images[&mistake.image].clone()).collect();
+        Self { breakdown, pictures }
+    }
+
+    /// Whether the counts are those of `report`, which is of a shard, and the classes below `classes`.
+    pub(super) fn is_of(&self, report: &EvalReport, classes: usize) -> bool {
+        let Some(images) = report.shard.as_ref().map(|shard| shard.first..shard.end) else { return false };
+        let bins = self.breakdown.calibration().bins();
+        let sum = |count: fn(Proportion) -> usize| {
+            bins.iter().try_fold(0, |sum: usize, bin| sum.checked_add(count(bin.top1)).filter(|_| is_share(bin.top1)))
+        };
+        let mistakes = self.breakdown.mistakes();
+        let mut numbers: Vec<_> = mistakes.iter().map(|mistake| mistake.image).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        is_of(self.breakdown.confusion(), report, classes)
+            && sum(|bin| bin.total) == Some(report.top1.total)
+            && sum(|bin| bin.correct) == Some(report.top1.correct)
+            && mistakes.len() <= PICTURES
+            && [numbers.len(), self.pictures.len()] == [mistakes.len(); 2]
+            && mistakes
+                .iter()
+                .all(|mistake| images.contains(&mistake.image) && mistake.label.max(mistake.predicted) < classes)
+    }
+
+    /// The page as HTML.
+    pub(crate) fn html(&self, report: &EvalReport, labels: &Labels) -> String {
+        let mistakes = self.breakdown.mistakes().iter().zip(&self.pictures);
+        let pictures = mistakes
+            .map(|(mistake, image)| Picture { mistake: *mistake, name: &image.name, png: image.png.as_deref() })
+            .collect();
+        document::page(&Content { report, classes: labels.len(), labels, breakdown: &self.breakdown, pictures })
+    }
+}
+
+fn is_share(share: Proportion) -> bool {
+    share.correct <= share.total
 }

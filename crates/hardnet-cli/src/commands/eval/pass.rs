@@ -14,13 +14,15 @@ use hardnet_eval::{
 };
 
 use super::EvalArgs;
-use super::page::Page;
+use super::details::Details;
+use super::page::{self, Page};
 use super::per_class::PerClass;
 use super::predictions::Predictions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
-use crate::pipeline::ChosenPipeline;
+use crate::output::OutputFile;
+use crate::pipeline::{ChosenPipeline, path_of_pipeline};
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::published::comparisons;
@@ -52,8 +54,9 @@ pub(super) struct Counted {
 #[derive(Default)]
 pub(super) struct Files {
     predictions: Option<Predictions>,
-    per_class: Option<PerClass>,
-    page: Option<Page>,
+    /// A shard has no file of its own for these: `hardnet merge` writes them.
+    per_class: Option<(PerClass, Option<OutputFile>)>,
+    page: Option<(Page, Option<OutputFile>)>,
 }
 
 impl Pass<'_> {
@@ -61,15 +64,25 @@ impl Pass<'_> {
     pub(super) fn files(&self) -> Result<Vec<Files>> {
         let force = self.args.force;
         let of_pipeline = |chosen: &ChosenPipeline| -> Result<Files> {
-            let path = |path: &Path| if self.pipelines.len() > 1 { chosen.path(path) } else { path.into() };
+            let several = self.pipelines.len() > 1;
+            let path = |path: &Path| if several { path_of_pipeline(&chosen.name, path) } else { path.into() };
             let run = || self.model.run_record(&chosen.pipeline, self.data());
             let predictions = self.args.predictions.as_deref();
             let predictions = predictions.map(|file| Predictions::create(&path(file), force, run()));
-            let per_class = self.args.per_class.as_deref().map(|file| PerClass::create(&path(file), force));
+            let shard = self.part.shard.as_ref();
+            let table = |file: &Path| {
+                let file = shard.is_none().then(|| OutputFile::create(&path(file), force)).transpose()?;
+                Ok::<_, Failure>((PerClass::new(), file))
+            };
+            let page = |folder: &Path| {
+                let file = || page::create(folder, &path(Path::new("index.html")), force);
+                let first = shard.map_or(0, |shard| shard.first);
+                Ok::<_, Failure>((Page::new(first), shard.is_none().then(file).transpose()?))
+            };
             Ok(Files {
                 predictions: predictions.transpose()?,
-                per_class: per_class.transpose()?,
-                page: self.args.page.open(path(Path::new("index.html")), force)?,
+                per_class: self.args.per_class.as_deref().map(table).transpose()?,
+                page: self.args.page.folder().map(page).transpose()?,
             })
         };
         self.pipelines.iter().map(of_pipeline).collect()
@@ -193,6 +206,7 @@ impl Pass<'_> {
             loss: tally.loss(),
             loss_sum: self.part.shard.as_ref().map(|_| tally.loss_sum()),
             errors: summary.failures,
+            details: None,
             published: comparisons(&chosen.published, tally),
             seconds,
             images_per_second: (seconds.total > 0.0).then(|| summary.images as f64 / seconds.total),
@@ -202,17 +216,28 @@ impl Pass<'_> {
 }
 
 impl Files {
-    /// Completes the files and gives them their names.
-    pub(super) fn finish(self, pass: &Pass<'_>, chosen: &ChosenPipeline, report: &EvalReport) -> Result<()> {
+    /// Completes the files and gives them their names. What a shard has instead becomes part of `report`.
+    pub(super) fn finish(self, pass: &Pass<'_>, chosen: &ChosenPipeline, report: &mut EvalReport) -> Result<()> {
         let labels = pass.model.classifier.labels();
         if let Some(predictions) = self.predictions {
             predictions.finish(pass.part.shard.as_ref(), report)?;
         }
-        if let Some(per_class) = self.per_class {
-            per_class.finish(labels)?;
+        let (mut counts, mut parts) = (None, None);
+        if let Some((per_class, file)) = self.per_class {
+            match file {
+                Some(file) => file.finish_with(per_class.counts().table(labels).as_bytes())?,
+                None => counts = Some(per_class.counts()),
+            }
         }
-        if let Some(page) = self.page {
-            page.finish(report, labels, &pass.part.samples, &chosen.pipeline)?;
+        if let Some((page, file)) = self.page {
+            let shown = page.parts(&pass.part.samples, &chosen.pipeline)?;
+            match file {
+                Some(file) => file.finish_with(shown.html(report, labels).as_bytes())?,
+                None => parts = Some(shown),
+            }
+        }
+        if counts.is_some() || parts.is_some() {
+            report.details = Some(Details::new(&chosen.name, labels, counts, parts).into());
         }
         Ok(())
     }
@@ -254,10 +279,10 @@ impl Counter<'_> {
             let ScoredImage { index, sample, logits, .. } = image;
             let label = sample.label().expect("images of an evaluation have labels") as usize;
             self.tally.add(index, logits, &label);
-            if let Some(page) = &mut self.files.page {
+            if let Some((page, _)) = &mut self.files.page {
                 page.add(index, logits, label);
             }
-            if let Some(per_class) = &mut self.files.per_class {
+            if let Some((per_class, _)) = &mut self.files.per_class {
                 per_class.add(index, logits, label);
             }
             if let Some(predictions) = &mut self.files.predictions {

@@ -5,7 +5,7 @@ mod page;
 mod report;
 mod worst;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use clap::Args;
 use hardnet_data::Shard;
 use hardnet_segmentation::{Confusion, LoadOptions, Split};
 
-use super::EvalArgs;
+use super::{EvalArgs, create_page};
 use crate::failure::{Exit, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::labels::classes;
@@ -25,6 +25,7 @@ use crate::report::Seconds;
 use crate::segmentation::{SegmentationModel, TooSmall, ViewArgs, refuse_for_classifiers};
 use crate::warnings::ImageWarnings;
 use data::Images;
+pub(crate) use page::PageParts;
 use report::ImageLine;
 pub(crate) use report::{SegmentationReport, TASK};
 use worst::Worst;
@@ -105,15 +106,18 @@ pub(super) fn run(args: &EvalArgs, model: OpenedModel, shard: Option<Shard>, pri
     let keep = |shard| Ok::<_, Failure>(images.keep_shard(shard, settings(&model)?, printer));
     let shard = shard.map(keep).transpose()?;
     let items = images.items(own, segmenter.classes())?;
-    let mut page = args.page.create(args.force)?;
+    // Those of a shard are written by `hardnet merge`.
+    let page = args.page.folder().filter(|_| shard.is_none());
+    let page = page.map(|folder| create_page(folder, Path::new("index.html"), args.force)).transpose()?;
     let mut lines = args.predictions.as_deref().map(|path| OutputFile::create(path, args.force)).transpose()?;
-    let table = args.per_class.as_deref().map(|path| OutputFile::create(path, args.force)).transpose()?;
+    let table = args.per_class.as_deref().filter(|_| shard.is_none());
+    let table = table.map(|path| OutputFile::create(path, args.force)).transpose()?;
     let interrupt = Interrupt::watch()?;
     let mut progress = Progress::new(*printer, items.len());
     let mut warnings = ImageWarnings::default();
     let (count, items) = (items.len(), Arc::new(items));
     let mut confusion = Confusion::new(segmenter.classes().names.len());
-    let mut worst = Worst::new(if page.is_some() { PICTURES } else { 0 });
+    let mut worst = Worst::new(if args.page.folder().is_some() { PICTURES } else { 0 });
     let workers = args.workers.unwrap_or(LoadOptions::default().workers);
     let mut loading = segmenter.load_items(Arc::clone(&items), LoadOptions::default().workers(workers));
     let (begun, mut seconds) = (Instant::now(), Seconds::default());
@@ -171,16 +175,17 @@ pub(super) fn run(args: &EvalArgs, model: OpenedModel, shard: Option<Shard>, pri
         lines.finish()?;
     }
     let run = report::Run { workers, errors, done, own: count, shard, seconds, stopped };
-    let report = SegmentationReport::new(&model, &images, &confusion, run);
-    if let Some(mut table) = table {
-        table.append(report.csv().as_bytes())?;
-        table.finish()?;
+    let is_shard = run.shard.is_some();
+    let mut report = SegmentationReport::new(&model, &images, &confusion, run);
+    if let Some(table) = table {
+        table.finish_with(report.csv().as_bytes())?;
     }
-    if let Some(page) = &mut page {
-        page.append(page::page(&report, &confusion, segmenter.classes(), worst.pictures()).as_bytes())?;
-    }
-    if let Some(page) = page {
-        page.finish()?;
+    if args.page.folder().is_some() {
+        let parts = PageParts::new(segmenter.classes(), worst);
+        if let Some(page) = page {
+            page.finish_with(parts.html(&report, &confusion).as_bytes())?;
+        }
+        report.page = Some(parts).filter(|_| is_shard);
     }
     if args.json {
         printer.json(&report)?;
@@ -201,13 +206,18 @@ fn exit_code(args: &EvalArgs, report: &SegmentationReport, printer: &Printer) ->
         ));
         return Exit::Error;
     }
-    let found = 100.0 * report.figures.mean_iou;
-    match args.segmentation.min_miou {
-        // Nothing counted is not enough.
-        Some(least) if found.is_nan() || found < least => {
-            printer.error(format_args!("mean IoU is {found:.2} %, below --min-miou {least}"));
+    match args.segmentation.min_miou.and_then(|least| below_miou(least, report)) {
+        Some(message) => {
+            printer.error(message);
             Exit::CheckFailed
         }
-        _ => Exit::Success,
+        None => Exit::Success,
     }
+}
+
+/// That mean IoU is below `--min-miou`, if it is.
+pub(crate) fn below_miou(least: f64, report: &SegmentationReport) -> Option<String> {
+    let found = 100.0 * report.mean_iou();
+    // Nothing counted is not enough.
+    (found.is_nan() || found < least).then(|| format!("mean IoU is {found:.2} %, below --min-miou {least}"))
 }

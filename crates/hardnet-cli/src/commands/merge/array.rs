@@ -56,7 +56,7 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     let shape = first.content.shape.clone().unwrap_or_default();
     let files = Files { labeled: are_labeled(&parts)?, named: is_beside(&parts, CLASSES)?, parts: &parts, rows, shape };
     let written = if is_archive { files.write_archive(output, force)? } else { files.write_arrays(output, force)? };
-    Ok(Merged { written, errors })
+    Ok(Merged { written, errors, ..Merged::default() })
 }
 
 /// What is next to the arrays of all shards.

@@ -8,6 +8,10 @@ use serde_json::Value;
 use crate::failure::{Failure, Result};
 use crate::shards::ShardRecord;
 
+/// Fields of results that shards of one run may differ in, whatever else they count. Those about the machine change no
+/// figure.
+const ASIDE: [&str; 7] = ["threads", "workers", "shard", "errors", "seconds", "images_per_second", "partial"];
+
 /// A file, and what it says of its shard.
 pub(super) struct Part<T> {
     pub(super) path: PathBuf,
@@ -98,6 +102,17 @@ pub(super) fn is_whole<T>(part: &Part<T>, partial: bool) -> Result<()> {
     let (name, index, count) = (part.name(), part.record.index, part.record.count);
     Err(Failure::message(format!("{name} was stopped before its last image"))
         .hint(format!("run the command again with --shard {index}/{count}")))
+}
+
+/// Returns an error if a result of `other` differs from that of `first` in what is neither a count, of which `counts`
+/// are the names, nor [aside](ASIDE).
+pub(super) fn same_settings<T>(
+    first: &Part<T>,
+    other: &Part<T>,
+    results: (&impl Serialize, &impl Serialize),
+    counts: &[&str],
+) -> Result<()> {
+    same(first, other, results, &[&ASIDE, counts].concat())
 }
 
 /// Returns an error if a field of `other` differs from that of `first`, unless its name is among `aside`.

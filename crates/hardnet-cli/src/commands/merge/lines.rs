@@ -50,7 +50,7 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     writer.flush().with_context(|| format!("cannot write `{}`", output.display()))?;
     drop(writer);
     file.finish()?;
-    Ok(Merged { written: vec![output.into()], errors })
+    Ok(Merged { written: vec![output.into()], errors, ..Merged::default() })
 }
 
 /// Reads the last line of a file.

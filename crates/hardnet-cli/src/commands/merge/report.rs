@@ -3,37 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use hardnet_classifier::Labels;
 use hardnet_eval::{Metric, Tally};
 
-use super::Merged;
-use super::check::{Part, in_order, is_whole, same};
+use super::check::{Part, in_order, is_whole, same_settings};
+use super::outputs::{Outputs, without};
+use super::{MergeArgs, Merged};
+use crate::commands::eval::{ClassCounts, Details, PageParts, below_top1};
 use crate::failure::{Failure, Result};
-use crate::output::OutputFile;
+use crate::pipeline::path_of_pipeline;
 use crate::published::compared;
 use crate::report::{EvalReport, Seconds};
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Fields that shards of one run may differ in. Those about the machine change no figure.
-const ASIDE: [&str; 13] = [
-    "threads",
-    "workers",
-    "oriented",
-    "shard",
-    "top1",
-    "top5",
-    "loss",
-    "loss_sum",
-    "errors",
-    "published",
-    "seconds",
-    "images_per_second",
-    "partial",
-];
+/// Fields that are counted.
+const COUNTS: [&str; 7] = ["oriented", "top1", "top5", "loss", "loss_sum", "details", "published"];
 
-/// Merges the results of `shards` into the file `output`.
-pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Merged> {
+/// Merges the results of `shards`.
+pub(super) fn merge(shards: &[PathBuf], args: &MergeArgs) -> Result<Merged> {
+    args.refuse(&[("--min-miou", args.min_miou.is_some())], "classifiers have `--min-top1`")?;
     let parts = shards.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     let parts = in_order(parts)?;
     let pipelines = parts[0].content.len();
@@ -46,18 +36,64 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
         )));
     }
     let reports = (0..pipelines).map(|pipeline| merged(&parts, pipeline)).collect::<Result<Vec<_>>>()?;
-    let mut text = Vec::new();
-    for report in &reports {
+    let mut outputs = Outputs::new(args);
+    let (mut text, mut names) = (String::new(), Vec::new());
+    for (pipeline, report) in reports.iter().enumerate() {
+        let details = &parts[0].content[pipeline].details;
+        let name = details.as_ref().map(|details| &details.pipeline).or(report.pipeline.name.as_ref());
+        let name = name.map_or("custom", String::as_str);
+        let path = |path: &Path| if pipelines > 1 { path_of_pipeline(name, path) } else { path.into() };
+        if let Some(file) = &args.per_class {
+            outputs.add(path(file), table(&parts, pipeline)?)?;
+        }
+        if let Some(folder) = &args.report {
+            outputs.add_page(folder, &path(Path::new("index.html")), page(&parts, pipeline, report)?)?;
+        }
+        names.push((name, report.top1.percent));
         // As the result of one pipeline, or a line for each of several.
-        let written = if pipelines == 1 { serde_json::to_vec_pretty(report) } else { serde_json::to_vec(report) };
-        text.extend(written?);
-        text.push(b'\n');
+        let written = if pipelines == 1 { serde_json::to_string_pretty(report) } else { serde_json::to_string(report) };
+        text += &(written? + "\n");
     }
-    let mut file = OutputFile::create(output, force)?;
-    file.append(&text)?;
-    file.finish()?;
+    outputs.add(args.output.clone(), text)?;
+    let below = args.min_top1.map_or(Vec::new(), |least| below_top1(least, &names));
     let errors = reports.iter().map(|report| report.errors).max().unwrap_or(0);
-    Ok(Merged { written: vec![output.into()], errors })
+    Ok(Merged { written: outputs.finish()?, errors, below })
+}
+
+/// What `part_of` takes of a pipeline's details in each shard, with the names of the classes. `what` is that in words;
+/// shards with `option` have it.
+fn details<'a, T>(
+    parts: &'a [Part<Vec<EvalReport>>],
+    pipeline: usize,
+    part_of: impl Fn(&'a Details) -> Option<&'a T>,
+    (what, option): (&str, &str),
+) -> Result<(Labels, Vec<&'a T>)> {
+    let (mut labels, mut found) = (None, Vec::new());
+    for part in parts {
+        let details = part.content[pipeline].details.as_deref();
+        let Some((details, wanted)) = details.and_then(|details| Some((details, part_of(details)?))) else {
+            return Err(without(part, what, option));
+        };
+        labels.get_or_insert_with(|| details.labels());
+        found.push(wanted);
+    }
+    Ok((labels.unwrap_or_else(|| Labels::guess(0)), found))
+}
+
+/// The table of classes of all shards.
+fn table(parts: &[Part<Vec<EvalReport>>], pipeline: usize) -> Result<String> {
+    let (labels, of_shards) =
+        details(parts, pipeline, |details| details.per_class.as_ref(), ("counts of classes", "--per-class"))?;
+    let mut counts = ClassCounts::default();
+    of_shards.into_iter().for_each(|of_shard| counts.merge(of_shard));
+    Ok(counts.table(&labels))
+}
+
+/// The page of all shards, whose result is `report`.
+fn page(parts: &[Part<Vec<EvalReport>>], pipeline: usize, report: &EvalReport) -> Result<String> {
+    let (labels, pages) =
+        details(parts, pipeline, |details| details.page.as_ref(), ("counts for the page", "--report"))?;
+    Ok(PageParts::merged(pages).html(report, &labels))
 }
 
 /// The results in a file, one for each pipeline.
@@ -81,20 +117,23 @@ fn merged(parts: &[Part<Vec<EvalReport>>], pipeline: usize) -> Result<EvalReport
     for part in parts {
         let of_shard = &part.content[pipeline];
         is_whole(part, of_shard.partial)?;
-        // How many images there are in tar files is known at the end.
-        let without_images = |report: &EvalReport| {
-            let mut report = report.clone();
+        // How many images there are in tar files is known at the end. Details are large.
+        let settings = |report: &EvalReport| {
+            let mut report = EvalReport { details: None, ..report.clone() };
             report.data.images = if report.data.tars.is_some() { 0 } else { report.data.images };
             report
         };
-        same(first, part, (&without_images(&first.content[pipeline]), &without_images(of_shard)), &ASIDE)?;
+        same_settings(first, part, (&settings(&first.content[pipeline]), &settings(of_shard)), &COUNTS)?;
+        let details = of_shard.details.as_ref();
         let (top1, top5, record) = (&of_shard.top1, &of_shard.top5, of_shard.shard.as_ref());
         let sum = of_shard.loss_sum.filter(|_| {
             let images = top1.total.checked_add(of_shard.errors);
             let counts = top1.total == top5.total && top1.correct <= top5.correct && top5.correct <= top5.total;
-            counts && record == Some(&part.record) && part.record.has_images(images)
+            let belong = counts && record == Some(&part.record) && part.record.has_images(images);
+            belong && details.is_none_or(|details| details.are_of(of_shard))
         });
-        let Some(sum) = sum else {
+        let all = tally.top1().total.checked_add(top1.total);
+        let (Some(sum), Some(_)) = (sum, all) else {
             return Err(Failure::message(format!("{} has counts that do not belong together", part.name())));
         };
         tally.merge(&Tally::from_counts(top1.total, top1.correct, top5.correct, sum));
@@ -107,7 +146,7 @@ fn merged(parts: &[Part<Vec<EvalReport>>], pipeline: usize) -> Result<EvalReport
     if report.data.tars.is_some() {
         report.data.images = tally.top1().total.saturating_add(errors);
     }
-    report.shard = None;
+    (report.shard, report.details) = (None, None);
     report.oriented = oriented;
     report.top1 = tally.top1().into();
     report.top5 = tally.top5().into();

@@ -6,21 +6,18 @@ use anyhow::Context;
 use hardnet_segmentation::Confusion;
 use serde::Deserialize;
 
-use super::Merged;
-use super::check::{Part, in_order, is_whole, same};
-use crate::commands::eval::{SegmentationReport, TASK};
+use super::check::{Part, in_order, is_whole, same, same_settings};
+use super::outputs::{Outputs, without};
+use super::{MergeArgs, Merged};
+use crate::commands::eval::{SegmentationPage as PageParts, SegmentationReport, TASK, below_miou};
 use crate::failure::{Failure, Result};
-use crate::output::OutputFile;
 use crate::report::Seconds;
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Fields that shards of one run may differ in: numbers, and those about the machine, which change none.
-const ASIDE: [&str; 15] = [
-    "threads",
-    "workers",
-    "shard",
+/// Fields that are counted.
+const COUNTS: [&str; 9] = [
     "mean_iou",
     "pixel_accuracy",
     "mean_accuracy",
@@ -29,10 +26,7 @@ const ASIDE: [&str; 15] = [
     "correct",
     "classes",
     "confusion",
-    "errors",
-    "seconds",
-    "images_per_second",
-    "partial",
+    "page",
 ];
 
 /// Whether a file is such a result.
@@ -45,8 +39,9 @@ pub(super) fn is_one(path: &Path) -> Result<bool> {
     Ok(serde_json::from_slice::<Task>(&bytes).is_ok_and(|found| found.task == TASK))
 }
 
-/// Merges the results of `shards` into the file `output`.
-pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Merged> {
+/// Merges the results of `shards`.
+pub(super) fn merge(shards: &[PathBuf], args: &MergeArgs) -> Result<Merged> {
+    args.refuse(&[("--min-top1", args.min_top1.is_some())], "segmentation networks have `--min-miou`")?;
     let parts = in_order(shards.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?)?;
     let first = &parts[0];
     let mut report = first.content.clone();
@@ -55,7 +50,7 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     for part in &parts {
         let own = &part.content;
         is_whole(part, own.partial)?;
-        same(first, part, (&first.content, own), &ASIDE)?;
+        same_settings(first, part, (&without_page(&first.content), &without_page(own)), &COUNTS)?;
         let of_shard = counts(part)?;
         let read = (part.record.end - part.record.first).checked_sub(own.errors);
         let (Some(read), Some(sum)) = (read, pixels.checked_add(of_shard.total())) else {
@@ -69,13 +64,37 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
         seconds.loading += own.seconds.loading;
         seconds.network += own.seconds.network;
     }
-    report.shard = None;
+    (report.shard, report.page) = (None, None);
     report.count(&confusion, (images, errors), seconds);
-    let mut file = OutputFile::create(output, force)?;
-    file.append(&serde_json::to_vec_pretty(&report)?)?;
-    file.append(b"\n")?;
-    file.finish()?;
-    Ok(Merged { written: vec![output.into()], errors })
+    let mut outputs = Outputs::new(args);
+    if let Some(path) = &args.per_class {
+        outputs.add(path.clone(), report.csv())?;
+    }
+    if let Some(folder) = &args.report {
+        outputs.add_page(folder, Path::new("index.html"), page(&parts)?.html(&report, &confusion))?;
+    }
+    outputs.add(args.output.clone(), serde_json::to_string_pretty(&report)? + "\n")?;
+    let below = args.min_miou.and_then(|least| below_miou(least, &report)).into_iter().collect();
+    Ok(Merged { written: outputs.finish()?, errors, below })
+}
+
+/// A result without the page, which is large.
+fn without_page(report: &SegmentationReport) -> SegmentationReport {
+    let mut report = report.clone();
+    report.page = None;
+    report
+}
+
+/// The parts of the page of all shards.
+fn page(parts: &[Part<SegmentationReport>]) -> Result<PageParts> {
+    let page = |part: &Part<SegmentationReport>| {
+        part.content.page.clone().ok_or_else(|| without(part, "images for the page", "--report"))
+    };
+    let pages = parts.iter().map(page).collect::<Result<Vec<_>>>()?;
+    for (part, page) in parts.iter().zip(&pages) {
+        same(&parts[0], part, (&pages[0].colors(), &page.colors()), &[])?;
+    }
+    Ok(PageParts::merged(&pages).expect("there is a shard"))
 }
 
 fn read(path: &Path) -> Result<Part<SegmentationReport>> {

@@ -19,7 +19,7 @@ pub(super) fn section(content: &Content) -> String {
 
 fn figure(content: &Content, picture: &Picture) -> String {
     let Picture { mistake, name: file, png } = picture;
-    let image = page::picture(png.as_deref(), file, "the image can no longer be read");
+    let image = page::picture(*png, file, "the image can no longer be read");
     let line = |kind: &str, class: usize, probability: f64| {
         let label = name(&content.short_name(class));
         format!("<span class=\"{kind}\">{label}</span> <span class=\"n\">{}</span>", percent(Some(probability), 1))

@@ -40,6 +40,7 @@ fn report(tally: &Tally, text: &str) -> EvalReport {
         shard: None,
         errors: 0,
         published: Vec::new(),
+        details: None,
         seconds: Seconds { total: 10.0, loading: 1.0, network: 9.0 },
         images_per_second: Some(10.0),
         partial: false,
@@ -69,7 +70,7 @@ fn counts(images: usize, classes: usize) -> (Tally, Breakdown) {
 }
 
 fn page(report: &EvalReport, classes: usize, labels: &Labels, breakdown: &Breakdown, name: &str) -> String {
-    let picture = |mistake: &_| Picture { mistake: *mistake, name, png: Some(vec![7; 30_000]) };
+    let picture = |mistake: &_| Picture { mistake: *mistake, name, png: Some(&[7; 30_000]) };
     let pictures = breakdown.mistakes().iter().map(picture).collect();
     document::page(&Content { report, classes, labels, breakdown, pictures })
 }

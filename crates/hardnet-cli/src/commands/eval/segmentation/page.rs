@@ -3,25 +3,57 @@
 use std::fmt::Write;
 
 use hardnet_segmentation::{ClassNames, Confusion};
+use serde::{Deserialize, Serialize};
 
+use super::PICTURES;
 use super::report::{ClassRow, SegmentationReport};
-use super::worst::Picture;
+use super::worst::{Picture, Worst};
 use crate::page::html::{Text, count, images, name, percent};
 use crate::page::{self, tile};
 
 /// The most classes whose confusion is a table.
 const TABLE: usize = 24;
 
-/// The page as HTML.
-pub(super) fn page(
-    report: &SegmentationReport,
-    confusion: &Confusion,
-    classes: &ClassNames,
-    pictures: &[Picture],
-) -> String {
-    let sections =
-        [summary(report), by_class(report, classes), matrix(confusion, classes), worst(pictures), settings(report)];
-    page::document("Evaluation", &report.model, &lead(report), &sections.concat(), &report.tool)
+/// What the page shows besides the figures: of all images, or of a shard. Field names are API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PageParts {
+    /// Colors of the classes.
+    colors: Vec<[u8; 3]>,
+    /// The worst images, the worst first.
+    pictures: Vec<Picture>,
+}
+
+impl PageParts {
+    pub(super) fn new(classes: &ClassNames, worst: Worst) -> Self {
+        let colors = (0..classes.names.len()).map(|class| classes.palette.color(class as u8)).collect();
+        Self { colors, pictures: worst.into_pictures() }
+    }
+
+    /// The parts of all shards, in the order of the shards; none without shards.
+    pub(crate) fn merged<'a>(shards: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut shards = shards.into_iter().peekable();
+        let colors = shards.peek()?.colors.clone();
+        let mut worst = Worst::new(PICTURES);
+        shards.flat_map(|shard| &shard.pictures).for_each(|picture| worst.keep(picture.clone()));
+        Some(Self { colors, pictures: worst.into_pictures() })
+    }
+
+    /// The colors of the classes.
+    pub(crate) fn colors(&self) -> &[[u8; 3]] {
+        &self.colors
+    }
+
+    /// The page of `report` as HTML.
+    pub(crate) fn html(&self, report: &SegmentationReport, confusion: &Confusion) -> String {
+        let sections = [
+            summary(report),
+            by_class(report, &self.colors),
+            matrix(confusion, report),
+            worst(&self.pictures),
+            settings(report),
+        ];
+        page::document("Evaluation", &report.model, &lead(report), &sections.concat(), &report.tool)
+    }
 }
 
 fn share(value: f64, decimals: usize) -> String {
@@ -72,12 +104,12 @@ fn summary(report: &SegmentationReport) -> String {
 }
 
 /// A mark in the color of a class.
-fn swatch(classes: &ClassNames, class: usize) -> String {
-    let [red, green, blue] = classes.palette.color(class as u8);
+fn swatch(colors: &[[u8; 3]], class: usize) -> String {
+    let [red, green, blue] = colors.get(class).copied().unwrap_or_default();
     format!("<span class=\"swatch\" style=\"--color:rgb({red} {green} {blue})\"></span>")
 }
 
-fn by_class(report: &SegmentationReport, classes: &ClassNames) -> String {
+fn by_class(report: &SegmentationReport, colors: &[[u8; 3]]) -> String {
     let bar = |value: f64| match value.is_nan() {
         true => "<td class=\"n\">–</td>".into(),
         false => format!("<td class=\"bar\" style=\"--share:{:.1}%\">{}</td>", 100.0 * value, share(value, 1)),
@@ -88,7 +120,7 @@ fn by_class(report: &SegmentationReport, classes: &ClassNames) -> String {
             "<tr><td class=\"n\">{}</td><td>{}{}</td>{}<td class=\"n\">{}</td><td class=\"n wide\">{}</td>\
              <td class=\"n wide\">{}</td></tr>\n",
             row.class,
-            swatch(classes, row.class),
+            swatch(colors, row.class),
             name(&row.name),
             bar(row.iou),
             share(row.accuracy, 1),
@@ -106,10 +138,10 @@ fn by_class(report: &SegmentationReport, classes: &ClassNames) -> String {
 }
 
 /// Which classes are taken for which.
-fn matrix(confusion: &Confusion, classes: &ClassNames) -> String {
+fn matrix(confusion: &Confusion, report: &SegmentationReport) -> String {
     let mut html = String::from("<section>\n<h2>Confusion</h2>\n");
     if confusion.classes() <= TABLE {
-        html += &table(confusion, classes);
+        html += &table(confusion, &report.classes);
     }
     let totals = confusion.true_pixels();
     let pairs = confusion.most_confused(10);
@@ -122,8 +154,8 @@ fn matrix(confusion: &Confusion, classes: &ClassNames) -> String {
         let _ = writeln!(
             html,
             "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            name(&classes.names[truth]),
-            name(&classes.names[found]),
+            name(&report.classes[truth].name),
+            name(&report.classes[found].name),
             count(pixels as usize),
             share(pixels as f64 / totals[truth] as f64, 1),
         );
@@ -132,8 +164,8 @@ fn matrix(confusion: &Confusion, classes: &ClassNames) -> String {
 }
 
 /// Rows are true classes, columns are predictions.
-fn table(confusion: &Confusion, classes: &ClassNames) -> String {
-    let heading = |class: usize| format!("<span class=\"label\">{}</span> {class}", name(&classes.names[class]));
+fn table(confusion: &Confusion, classes: &[ClassRow]) -> String {
+    let heading = |class: usize| format!("<span class=\"label\">{}</span> {class}", name(&classes[class].name));
     let mut html = format!(
         "<p>Percent of the pixels of each class (rows) by predicted class (columns).</p>\n\
          <div class=\"sideways\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\n\
@@ -160,8 +192,8 @@ fn table(confusion: &Confusion, classes: &ClassNames) -> String {
             let _ = write!(
                 html,
                 "<td class=\"{kind}{full}\" style=\"--shade:{shade:.2}\" title=\"{} as {}: {}\">{}</td>",
-                Text(&classes.names[truth]),
-                Text(&classes.names[found]),
+                Text(&classes[truth].name),
+                Text(&classes[found].name),
                 share(of_row, 2),
                 if of_row < 0.005 { "·".into() } else { format!("{:.0}", 100.0 * of_row) },
             );

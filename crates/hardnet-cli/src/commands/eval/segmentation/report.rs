@@ -7,6 +7,7 @@ use hardnet_segmentation::{Confusion, Figures};
 use serde::{Deserialize, Serialize};
 
 use super::data::{DataRecord, Images};
+use super::page::PageParts;
 use crate::failure::Result;
 use crate::model::WeightsOrigin;
 use crate::report::{self, Seconds};
@@ -44,6 +45,9 @@ pub(crate) struct SegmentationReport {
     pub(crate) confusion: Vec<Vec<u64>>,
     /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
+    /// What `hardnet merge --report` writes of a shard.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) page: Option<PageParts>,
     pub(crate) seconds: Seconds,
     pub(super) images_per_second: Option<f64>,
     /// Whether the run was stopped before its last image.
@@ -143,6 +147,7 @@ impl SegmentationReport {
             correct: 0,
             confusion: Vec::new(),
             errors: 0,
+            page: None,
             images_per_second: None,
             seconds: Seconds::default(),
             partial: run.stopped,
@@ -156,6 +161,11 @@ impl SegmentationReport {
     /// The number of classes.
     pub(crate) fn classes(&self) -> usize {
         self.classes.len()
+    }
+
+    /// Mean IoU, 0 to 1; NaN if nothing was counted.
+    pub(crate) fn mean_iou(&self) -> f64 {
+        self.figures.mean_iou
     }
 
     /// The number of pixels that were counted.
@@ -180,7 +190,7 @@ impl SegmentationReport {
         };
         (self.pixels, self.correct) = (confusion.total(), confusion.correct());
         self.confusion = confusion.rows().map(<[u64]>::to_vec).collect();
-        self.errors = errors;
+        (self.done, self.errors) = (images + errors, errors);
         self.images_per_second = (seconds.total > 0.0).then(|| images as f64 / seconds.total);
         self.seconds = seconds;
     }
@@ -213,7 +223,7 @@ impl SegmentationReport {
     }
 
     /// The classes as CSV. Names of the columns are API.
-    pub(super) fn csv(&self) -> String {
+    pub(crate) fn csv(&self) -> String {
         let number = |share: f64| if share.is_nan() { String::new() } else { format!("{:.4}", 100.0 * share) };
         let row = |row: &ClassRow| {
             let name = row.name.replace('"', "\"\"");

@@ -1,23 +1,32 @@
 //! The images with the lowest mean IoU, as pictures.
 
 use hardnet_data::{Image, Interpolation, encode_png, resize};
+use hardnet_eval::exact;
 use hardnet_segmentation::{Compared, Confusion, Mask, Palette, overlay};
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Result;
+use crate::page::html::base64;
 
 /// The longest side of a picture, in pixels.
 const SIDE: usize = 320;
 
-/// An image, its prediction and its truth.
+/// An image, its prediction and its truth. Field names are API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Picture {
     pub(super) name: String,
+    #[serde(with = "exact")]
     pub(super) mean_iou: f64,
+    #[serde(with = "exact")]
     pub(super) pixel_accuracy: f64,
     /// The image with the colors of the predicted classes, PNG.
+    #[serde(with = "base64")]
     pub(super) predicted: Vec<u8>,
     /// The image with the colors of the true classes, PNG.
+    #[serde(with = "base64")]
     pub(super) truth: Vec<u8>,
     /// The image, PNG.
+    #[serde(with = "base64")]
     pub(super) image: Vec<u8>,
 }
 
@@ -43,8 +52,7 @@ impl Worst {
         palette: &Palette,
     ) -> Result<()> {
         let figures = confusion.figures();
-        let place = self.pictures.partition_point(|picture| picture.mean_iou <= figures.mean_iou);
-        if confusion.total() == 0 || place >= self.most {
+        if confusion.total() == 0 || self.place(figures.mean_iou) >= self.most {
             return Ok(());
         }
         let largest = image.width().max(image.height());
@@ -62,13 +70,23 @@ impl Worst {
             truth: drawn(&compared.truth)?,
             image: encode_png(&small)?,
         };
-        self.pictures.insert(place, picture);
-        self.pictures.truncate(self.most);
+        self.keep(picture);
         Ok(())
     }
 
+    /// Where an image of this mean IoU belongs: of equals, the earlier one comes first.
+    fn place(&self, mean_iou: f64) -> usize {
+        self.pictures.partition_point(|picture| picture.mean_iou <= mean_iou)
+    }
+
+    /// Adds a picture of a later image than those before, if it is among the worst.
+    pub(super) fn keep(&mut self, picture: Picture) {
+        self.pictures.insert(self.place(picture.mean_iou), picture);
+        self.pictures.truncate(self.most);
+    }
+
     /// The pictures, the worst first.
-    pub(super) fn pictures(&self) -> &[Picture] {
-        &self.pictures
+    pub(super) fn into_pictures(self) -> Vec<Picture> {
+        self.pictures
     }
 }
