@@ -31,6 +31,10 @@ const GOODBYE: i32 = 5;
 /// The most bytes of a part. Each part is a sign of life, as a sign of its own would wait behind a long message.
 const PART_BYTES: usize = 1 << 20;
 
+/// The most parts that are sent at a time. Messages that were asked for first arrive first; if those to several ranks
+/// shared the link, as MPI would have it, all of them would arrive as late as the last.
+const PARTS_AT_A_TIME: usize = 4;
+
 /// The longest pause between two looks for messages.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
@@ -87,6 +91,14 @@ impl Inbox {
     }
 }
 
+/// A part of a message that waits for its turn.
+struct Queued {
+    to: usize,
+    tag: i32,
+    message: Arc<Vec<u8>>,
+    part: Range<usize>,
+}
+
 struct Outgoing {
     to: usize,
     tag: i32,
@@ -107,6 +119,7 @@ pub(crate) struct Engine<'a> {
     inbox: &'a Inbox,
     commands: &'a Receiver<Command>,
     timeout: Duration,
+    queued: VecDeque<Queued>,
     outgoing: Vec<Outgoing>,
     /// In the order in which they were found.
     incoming: Vec<Incoming>,
@@ -139,6 +152,7 @@ impl<'a> Engine<'a> {
             inbox,
             commands,
             timeout,
+            queued: VecDeque::new(),
             outgoing: Vec::new(),
             incoming: Vec::new(),
             parts: vec![Vec::new(); size],
@@ -202,7 +216,10 @@ impl<'a> Engine<'a> {
 
     fn obey(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Send { to, message } => self.send(to, DATA, message),
+            Command::Send { to, message } => {
+                self.queue(to, &message);
+                Ok(())
+            }
             Command::Fail(reason) => self.send_to_others(FAILED, reason.into_bytes(), None),
             Command::Finish => {
                 self.finishes = true;
@@ -220,27 +237,44 @@ impl<'a> Engine<'a> {
         }
     }
 
-    #[allow(unsafe_code)]
-    fn send(&mut self, to: usize, tag: i32, message: Arc<Vec<u8>>) -> Result<()> {
-        let mut rest = &message[..];
+    /// Queues the parts of a message of the program.
+    fn queue(&mut self, to: usize, message: &Arc<Vec<u8>>) {
+        let mut start = 0;
         loop {
-            let is_last = tag != DATA || rest.len() <= PART_BYTES;
-            let (part, left) = rest.split_at(if is_last { rest.len() } else { PART_BYTES });
-            let tag = if is_last { tag } else { PART };
-            // SAFETY: `Outgoing` keeps the message, which nobody can change, until the transfer is done.
-            let request = unsafe { self.calls.send(part, to, tag)? };
-            self.outgoing.push(Outgoing { to, tag, _message: Arc::clone(&message), request });
+            let is_last = message.len() - start <= PART_BYTES;
+            let (tag, end) = if is_last { (DATA, message.len()) } else { (PART, start + PART_BYTES) };
+            self.queued.push_back(Queued { to, tag, message: Arc::clone(message), part: start..end });
             if is_last {
-                return Ok(());
+                return;
             }
-            rest = left;
+            start = end;
         }
+    }
+
+    /// Starts to send the next parts. Returns whether there were any.
+    fn send_queued(&mut self) -> Result<bool> {
+        let is_part = |outgoing: &&Outgoing| matches!(outgoing.tag, DATA | PART);
+        let room = PARTS_AT_A_TIME.saturating_sub(self.outgoing.iter().filter(is_part).count());
+        let next: Vec<Queued> = self.queued.drain(..room.min(self.queued.len())).collect();
+        let found = !next.is_empty();
+        for Queued { to, tag, message, part } in next {
+            self.send(to, tag, message, part)?;
+        }
+        Ok(found)
+    }
+
+    #[allow(unsafe_code)]
+    fn send(&mut self, to: usize, tag: i32, message: Arc<Vec<u8>>, part: Range<usize>) -> Result<()> {
+        // SAFETY: `Outgoing` keeps the message, which nobody can change, until the transfer is done.
+        let request = unsafe { self.calls.send(&message[part], to, tag)? };
+        self.outgoing.push(Outgoing { to, tag, _message: message, request });
+        Ok(())
     }
 
     fn send_to_others(&mut self, tag: i32, message: Vec<u8>, but: Option<usize>) -> Result<()> {
         let (message, own) = (Arc::new(message), self.calls.rank());
         for rank in (0..self.calls.size()).filter(|&rank| rank != own && Some(rank) != but) {
-            self.send(rank, tag, Arc::clone(&message))?;
+            self.send(rank, tag, Arc::clone(&message), 0..message.len())?;
         }
         Ok(())
     }
@@ -254,6 +288,7 @@ impl<'a> Engine<'a> {
         }
         self.last_turn = now;
         let mut active = self.test_outgoing()?;
+        active |= self.send_queued()?;
         active |= self.find_incoming(now)?;
         active |= self.deliver(now)?;
         self.give_sign_of_life(now)?;
@@ -359,7 +394,7 @@ impl<'a> Engine<'a> {
         for rank in self.partners() {
             let is_under_way = |outgoing: &Outgoing| outgoing.to == rank && outgoing.tag == SIGN_OF_LIFE;
             if !self.outgoing.iter().any(is_under_way) {
-                self.send(rank, SIGN_OF_LIFE, Arc::default())?;
+                self.send(rank, SIGN_OF_LIFE, Arc::default(), 0..0)?;
             }
         }
         Ok(())
@@ -381,11 +416,19 @@ impl<'a> Engine<'a> {
     /// Says goodbye: other ranks to rank 0, and when all have, rank 0 to them.
     fn part(&mut self) -> Result<()> {
         let is_root = self.calls.rank() == ROOT;
-        if !self.finishes || self.said_goodbye || (is_root && self.left[1..].contains(&false)) {
+        if !self.finishes
+            || self.said_goodbye
+            || !self.queued.is_empty()
+            || (is_root && self.left[1..].contains(&false))
+        {
             return Ok(());
         }
         self.said_goodbye = true;
-        if is_root { self.send_to_others(GOODBYE, Vec::new(), None) } else { self.send(ROOT, GOODBYE, Arc::default()) }
+        if is_root {
+            self.send_to_others(GOODBYE, Vec::new(), None)
+        } else {
+            self.send(ROOT, GOODBYE, Arc::default(), 0..0)
+        }
     }
 
     /// Whether all ranks have said goodbye and no transfer is in progress.

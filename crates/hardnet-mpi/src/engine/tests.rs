@@ -112,6 +112,63 @@ fn long_messages_arrive_whole() {
     }
 }
 
+/// No transfer is ever done.
+struct Endless(Mutex<Vec<(usize, i32)>>);
+
+#[allow(unsafe_code)]
+impl Calls for Endless {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        3
+    }
+
+    unsafe fn send(&self, _: &[u8], to: usize, tag: i32) -> Result<Request> {
+        self.0.lock().unwrap().push((to, tag));
+        Ok(Request(0))
+    }
+
+    unsafe fn receive(&self, _: &mut [u8], _: Waiting) -> Result<Request> {
+        Ok(Request(0))
+    }
+
+    fn probe(&self) -> Result<Option<Waiting>> {
+        Ok(None)
+    }
+
+    fn test(&self, _: &mut Request) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn abort(&self, _: i32) {}
+
+    fn finalize(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Signs of life and reasons of failures do not wait for them.
+#[test]
+fn messages_are_sent_one_after_the_other() {
+    let (calls, inbox, (_commands, receiver)) = (Endless(Mutex::default()), Inbox::default(), channel());
+    let mut engine = Engine::new(&calls, &inbox, &receiver, TIMEOUT);
+    let long = Arc::new(vec![0; PARTS_AT_A_TIME * PART_BYTES + 1]);
+    engine.obey(Command::Send { to: 2, message: long }).unwrap();
+    engine.obey(Command::Send { to: 1, message: Arc::default() }).unwrap();
+    engine.turn().unwrap();
+    engine.turn().unwrap();
+    engine.obey(Command::Fail(String::new())).unwrap();
+    let mut expected = vec![(2, PART); PARTS_AT_A_TIME];
+    expected.extend([(1, FAILED), (2, FAILED)]);
+    assert_eq!(*calls.0.lock().unwrap(), expected);
+    engine.outgoing.clear();
+    engine.turn().unwrap();
+    expected.extend([(2, DATA), (1, DATA)]);
+    assert_eq!(*calls.0.lock().unwrap(), expected);
+}
+
 #[test]
 fn a_silent_rank_is_named_by_all() {
     for dead in [0, 2] {
