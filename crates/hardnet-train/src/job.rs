@@ -1,6 +1,7 @@
 //! The description of a training run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use candle_core::Device;
 use hardnet_data::{Pipeline, Sample};
@@ -47,6 +48,9 @@ pub struct Job {
     pub checkpoint_every: Option<usize>,
     /// Keep the weights of every epoch.
     pub keep_epochs: bool,
+    /// For measuring what an exchange between ranks costs: instead of computing the gradients of a batch, or of each of
+    /// its virtual shards, waits for this time and takes zeros. The weights are then worth nothing.
+    pub simulated_compute: Option<Duration>,
     /// Data of the caller for building this job again; saved with the state.
     pub settings: serde_json::Value,
 }
@@ -71,6 +75,7 @@ impl Job {
             isa: Isa::best(),
             checkpoint_every: None,
             keep_epochs: false,
+            simulated_compute: None,
             settings: serde_json::Value::Null,
         }
     }
@@ -144,6 +149,12 @@ impl Job {
     /// Sets whether to keep the weights of every epoch.
     pub fn keep_epochs(mut self, keep_epochs: bool) -> Self {
         self.keep_epochs = keep_epochs;
+        self
+    }
+
+    /// Sets the time that is waited for in place of computing gradients.
+    pub fn simulated_compute(mut self, time: Option<Duration>) -> Self {
+        self.simulated_compute = time;
         self
     }
 

@@ -1,5 +1,7 @@
 //! One step: loss, gradients, update.
 
+use std::time::{Duration, Instant};
+
 use candle_core::Tensor;
 use hardnet_data::{Batch, Purpose, RandomStream};
 
@@ -37,6 +39,9 @@ impl Trainer {
         if count < 2 {
             return Ok(None);
         }
+        if let Some(time) = self.job.simulated_compute {
+            return self.simulated(time).map(Some);
+        }
         let cores = self.cores.clone();
         let _permit = cores.acquire(if self.job.device.is_cpu() { self.job.threads } else { 1 });
         let labels = self.labels(batch)?;
@@ -53,6 +58,15 @@ impl Trainer {
         let logits = logits.to_vec2::<f32>()?;
         let correct = logits.iter().zip(&labels).filter(|(logits, label)| is_correct(logits, **label)).count();
         Ok(Some(Gradients { gradients, loss: value, correct }))
+    }
+
+    /// Gradients of zero after `time`, which includes making them.
+    fn simulated(&self, time: Duration) -> Result<Gradients> {
+        let began = Instant::now();
+        let zeros = self.optimizer.values().map(|var| var.zeros_like().map(Some));
+        let gradients = zeros.collect::<candle_core::Result<_>>()?;
+        std::thread::sleep(time.saturating_sub(began.elapsed()));
+        Ok(Gradients { gradients, loss: 0.0, correct: 0 })
     }
 
     /// The labels of the images of a batch.
