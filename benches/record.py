@@ -54,8 +54,9 @@ def rows(name, isa=None):
     return json.loads(file.read_text())["rows"] if file.exists() else []
 
 
-def write(name, *, title, text, command, commit, versions, columns, rows, isa=None, file=None):
-    """Writes a table, a row to a line, so that a new measurement is a small change."""
+def write(name, *, title, text, command, columns, rows, commit=None, versions=None, isa=None, file=None, source=None):
+    """Writes a table, a row to a line, so that a new measurement is a small change. `source` is another table from which
+    it follows: then machine, date, commit and versions are those of that table."""
     table = {
         "title": f"{title} ({isa})" if isa else title,
         "text": text,
@@ -66,6 +67,7 @@ def write(name, *, title, text, command, commit, versions, columns, rows, isa=No
         "versions": versions,
         "columns": columns,
     }
+    table.update({name: source[name] for name in ("machine", "date", "commit", "versions")} if source else {})
     lines = ",\n    ".join(json.dumps(row) for row in rows)
     file = Path(file or path(name, isa))
     file.parent.mkdir(parents=True, exist_ok=True)

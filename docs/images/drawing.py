@@ -15,8 +15,9 @@ text{fill:#f0f6fc}.note{fill:#9198a1}
 
 
 class Drawing:
-    def __init__(self, width, height, title):
+    def __init__(self, width, height, title, style=""):
         self.width, self.height, self.parts = width, height, []
+        self.style = "\n".join(filter(None, [STYLE, style]))
         self.rect(0, 0, width, height, "page")
         self.text(16, 26, title, "title")
         self.title = title
@@ -33,7 +34,10 @@ class Drawing:
     def text(self, x, y, text, style=""):
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{text}</text>')
 
-    def save(self, name):
+    def svg(self):
         size = f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}"'
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<title>{self.title}</title>\n<style>{STYLE}</style>\n'
-        (HERE / name).write_text(head + "\n".join(self.parts) + "\n</svg>\n")
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<title>{self.title}</title>\n<style>{self.style}</style>\n'
+        return head + "\n".join(self.parts) + "\n</svg>\n"
+
+    def save(self, name):
+        (HERE / name).write_text(self.svg())
