@@ -3,10 +3,12 @@
 mod balance;
 mod class_weights;
 mod data;
+mod images;
 #[cfg(feature = "mpi")]
 mod joint;
 mod launched;
 mod masks;
+mod prepare;
 mod recipe;
 mod settings;
 mod show;
@@ -16,29 +18,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use hardnet_data::Pipeline;
-use hardnet_model::{Config, Graph, Metadata, ModuleKind, WeightsFile};
-use hardnet_segmentation::ClassNames;
-use hardnet_train::{
-    Communicator, Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, SegmentationData, Trainer,
-    Validation, Weights,
-};
+use hardnet_model::{Config, Graph, ModuleKind};
+use hardnet_train::{Communicator, Error, Event, Outcome, RunFile, RunFolder, Trainer};
 use hardnet_weights::WeightsSource;
 
 use crate::device::DeviceChoice;
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::format::{at_least_one, counted};
 use crate::interrupt::Interrupt;
-use crate::labels::read_names;
 use crate::model::name_of;
 use crate::network::NetworkName;
-use crate::pipeline::{PipelineArgs, to_value};
+use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, PartArgs, locate, tell};
-use data::{Data, DataArgs, DataSettings, InitialClasses};
+use crate::weights::{FetchArgs, PartArgs};
+use data::DataArgs;
+use images::{Images, saved};
 use masks::MaskArgs;
+use prepare::prepare;
 use recipe::RecipeArgs;
-use settings::{Origin, Settings};
 use show::Show;
 
 /// Train a network on labeled images, or a segmentation network on images with masks.
@@ -254,49 +251,6 @@ impl TrainArgs {
     fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
     }
-
-    /// The job of a run on this machine.
-    fn job(&self, settings: &Settings, images: Images, device: candle_core::Device) -> Result<Job> {
-        let (metadata, recipe) = (settings.metadata.clone(), settings.recipe.clone());
-        let (workers, isa) = (self.workers(), crate::knobs::isa()?);
-        let job = match images {
-            Images::Labeled(Data { training, validation, .. }, pipeline) => {
-                let validation = validation.map(|samples| {
-                    let validation = Validation::new(samples, pipeline.clone());
-                    validation.workers(workers).threads(crate::knobs::threads()).isa(isa)
-                });
-                Job::new(metadata, recipe, training, pipeline).validation(validation)
-            }
-            Images::Masked(data) => Job::segmentation(metadata, recipe, data),
-        };
-        Ok(job
-            .seed(settings.seed)
-            .freeze_until(settings.freeze_until)
-            .freeze_statistics(settings.freeze_statistics)
-            .workers(workers)
-            .threads(crate::knobs::threads())
-            .device(device)
-            .isa(isa)
-            .checkpoint_every(self.checkpoint_every)
-            .keep_epochs(settings.keep_epochs)
-            .settings(settings.to_value()?))
-    }
-}
-
-/// The images of a run: with labels and their preprocessing, or with masks.
-enum Images {
-    Labeled(Data, Pipeline),
-    Masked(SegmentationData),
-}
-
-impl Images {
-    /// Number of training images, and of validation images.
-    fn counts(&self) -> (usize, Option<usize>) {
-        match self {
-            Self::Labeled(data, _) => (data.training.len(), data.validation.as_ref().map(|samples| samples.len())),
-            Self::Masked(data) => (data.training.len(), data.validation.as_ref().map(|items| items.len())),
-        }
-    }
 }
 
 /// Runs the remaining epochs, shows their progress and prints the result.
@@ -335,225 +289,6 @@ fn train(args: &TrainArgs, trainer: &mut Trainer, epochs: u32, resumes: bool, pr
         printer.note(format_args!("stopped; resume with: hardnet train --resume {path}"));
     }
     Ok(if interrupted && outcome == Outcome::Stopped { Exit::Interrupted } else { Exit::Success })
-}
-
-/// Settings and images of the run in `folder`, whose path is `path`. Either may have moved.
-fn saved(args: &TrainArgs, path: &Path, folder: &RunFolder, printer: &Printer) -> Result<(Settings, Images)> {
-    let state = RunState::read(folder)?;
-    let mut settings = Settings::from_value(state.settings)?;
-    let path = std::path::absolute(path)?;
-    settings.data = settings.data.relocated(&args.data, &args.masks, settings.output.as_deref(), &path)?;
-    settings.output = Some(path);
-    let images = load(&settings, printer)?;
-    let (training, _) = images.counts();
-    if state.images.is_none() && state.samples == training {
-        printer.note(format_args!(
-            "the run has no list of its images to compare with; their number is the same, {}",
-            state.samples
-        ));
-    }
-    Ok((settings, images))
-}
-
-/// The images that settings name.
-fn load(settings: &Settings, printer: &Printer) -> Result<Images> {
-    let names = settings.data.class_names.as_deref().or(settings.metadata.labels.as_deref());
-    let classes = settings.metadata.config.classes();
-    let loaded = match (&settings.data.masks, &settings.protocol, &settings.pipeline) {
-        (Some(masks), Some(protocol), _) => {
-            let names = class_names(names, classes);
-            masks::load(&settings.data, masks, &names, protocol.clone(), printer).map(Images::Masked)
-        }
-        (_, _, Some(pipeline)) => data::load_again(&settings.data, classes, names, printer)
-            .map(|data| Images::Labeled(data, pipeline.clone())),
-        _ => Err(Failure::message("the settings of the run have no preprocessing")),
-    };
-    match loaded {
-        Err(failure) if failure.hint.is_none() && !settings.data.data_dir.exists() => {
-            let flag = if settings.data.masks.as_ref().is_some_and(|masks| masks.masks.is_some()) {
-                "--images and that of their masks with --masks"
-            } else {
-                "--data-dir"
-            };
-            Err(failure.hint(format!("if the images moved, pass their folder with {flag}")))
-        }
-        loaded => loaded,
-    }
-}
-
-fn class_names(names: Option<&[String]>, classes: usize) -> ClassNames {
-    names.map_or_else(|| ClassNames::guess(classes), |names| ClassNames::new(names.to_vec()))
-}
-
-/// Settings, images and initial weights of a new run.
-fn prepare(args: &TrainArgs, device: &candle_core::Device, printer: &Printer) -> Result<(Settings, Images, Weights)> {
-    let start = &args.start;
-    let named = start.model.as_ref().map(NetworkName::config).transpose()?;
-    let segments = named.as_ref().is_some_and(|config| config.decoder.is_some());
-    let file = match &start.weights {
-        Some(weights) => {
-            let located = locate(weights, &start.fetch, printer)?;
-            let file = match located.open(start.model.as_ref(), &start.part) {
-                // The encoder of a segmentation network may be that of another network.
-                Err(failure) if segments => located.open(None, &start.part).map_err(|_| failure)?,
-                file => file?,
-            };
-            tell(&file, printer);
-            Some((weights.to_string(), file))
-        }
-        None => None,
-    };
-    let base = match (&file, &named) {
-        (_, Some(named)) if segments => named.clone(),
-        // A backbone gets the head of the network that was named.
-        (Some((_, file)), Some(named)) if file.config().head.is_none() => {
-            let mut config = file.config().clone();
-            config.head.clone_from(&named.head);
-            config
-        }
-        (Some((_, file)), _) => file.config().clone(),
-        (None, named) => named.clone().expect("clap requires a model without weights"),
-    };
-    if base.decoder.is_some() {
-        return prepare_segmentation(args, base, file, device, printer);
-    }
-    args.masks.refuse()?;
-    let mut data_settings = args.data.settings(&args.masks)?;
-    let names = file.as_ref().and_then(|(_, file)| file.metadata()?.labels.as_deref());
-    let initial = InitialClasses { count: base.classes(), names };
-    let data = data::load_new(&data_settings, args.data.num_classes, initial, printer)?;
-    let classes = data.class_count;
-    let config = base.with_classes(classes);
-    let of_file = file.as_ref().and_then(|(_, file)| file.metadata()).and_then(|metadata| metadata.pipeline.as_ref());
-    let pipeline = args.pipeline.resolve(Some(&config), of_file, printer)?;
-    let weights = match &file {
-        Some((name, file)) => {
-            report_head(name, file, &data, printer);
-            Weights::from_file(file, classes, start.seed, device)?
-        }
-        None => Weights::random(&config, start.seed, device)?,
-    };
-    let mut metadata = Metadata::new(config);
-    metadata.labels = match &start.labels {
-        Some(path) => Some(read_names(path)?),
-        None => data.classes.clone(),
-    };
-    expect_names(metadata.labels.as_deref(), classes)?;
-    if data.classes.is_some() && data.classes != metadata.labels {
-        data_settings.class_names.clone_from(&data.classes);
-    }
-    metadata.pipeline = Some(to_value(&pipeline)?);
-    let recipe = args.recipe.resolve(classes, metadata.labels.as_deref(), None)?;
-    let settings =
-        Settings { pipeline: Some(pipeline.clone()), ..args.settings(metadata, data_settings, recipe, &file)? };
-    Ok((settings, Images::Labeled(data, pipeline), weights))
-}
-
-/// The same for the segmentation network of `base`.
-fn prepare_segmentation(
-    args: &TrainArgs,
-    base: Config,
-    file: Option<(String, WeightsFile)>,
-    device: &candle_core::Device,
-    printer: &Printer,
-) -> Result<(Settings, Images, Weights)> {
-    let start = &args.start;
-    if args.data.val_dir.is_some() || args.data.class_map.is_some() {
-        return Err(Failure::message("--val-dir and --class-map are for classifiers")
-            .hint("pass --val-images and --val-masks, and --labels"));
-    }
-    let of_file = file.as_ref().and_then(|(_, file)| file.metadata()).filter(|own| own.config.decoder.is_some());
-    let names = match &start.labels {
-        Some(path) => Some(read_names(path)?),
-        None => of_file.and_then(|metadata| metadata.labels.clone()),
-    };
-    let given = start.labels.as_ref().and(names.as_ref()).map(Vec::len);
-    let classes = args.data.num_classes.or(given).unwrap_or(base.classes());
-    let names = names.filter(|names| start.labels.is_some() || names.len() == classes);
-    expect_names(names.as_deref(), classes)?;
-    let config = base.with_classes(classes);
-    let mut data_settings = args.data.settings(&args.masks)?;
-    let masks = args.masks.settings()?;
-    let protocol = args.pipeline.protocol(&config, of_file.and_then(|own| own.pipeline.as_ref()), printer)?;
-    let protocol = args.masks.sized(protocol, &data_settings);
-    let class_names = class_names(names.as_deref(), classes);
-    let data = masks::load(&data_settings, &masks, &class_names, protocol.clone(), printer)?;
-    data_settings.masks = Some(masks);
-    let weights = match &file {
-        Some((name, file)) if file.config().clone().with_classes(classes) == config => {
-            let own = file.config().classes();
-            if own != classes {
-                printer.warn(format_args!(
-                    "the last layer of `{name}` has {own} classes; replacing it with a random one for {classes}"
-                ));
-            }
-            Weights::from_file(file, classes, start.seed, device)?
-        }
-        Some((name, file)) => {
-            let (weights, shared) = Weights::from_encoder(&config, file, start.seed, device)?;
-            let all = weights.entries().count();
-            printer.note(format_args!("{shared} of {all} parameters are those of `{name}`, the others are random"));
-            weights
-        }
-        None => Weights::random(&config, start.seed, device)?,
-    };
-    let mut metadata = Metadata::new(config);
-    metadata.labels = names;
-    metadata.pipeline = Some(serde_json::from_str(&serde_json::to_string(&protocol)?)?);
-    let recipe = args.recipe.resolve(classes, None, Some(&args.masks))?;
-    let settings = Settings { protocol: Some(protocol), ..args.settings(metadata, data_settings, recipe, &file)? };
-    Ok((settings, Images::Masked(data), weights))
-}
-
-/// Checks that there are as many names as classes, if there are names.
-fn expect_names(names: Option<&[String]>, classes: usize) -> Result<()> {
-    match names.map(<[String]>::len).filter(|&found| found != classes) {
-        Some(found) => Err(Failure::message(format!("{found} class names for a network of {classes} classes"))),
-        None => Ok(()),
-    }
-}
-
-impl TrainArgs {
-    /// The settings of a new run, but for its preprocessing.
-    fn settings(
-        &self,
-        mut metadata: Metadata,
-        data: DataSettings,
-        recipe: Recipe,
-        file: &Option<(String, WeightsFile)>,
-    ) -> Result<Settings> {
-        metadata.tool = Some(concat!("hardnet ", env!("CARGO_PKG_VERSION")).into());
-        let start = &self.start;
-        let origin = match file {
-            Some((name, file)) => Some(Origin { path: name.clone(), sha256: file.sha256()? }),
-            None => None,
-        };
-        Ok(Settings {
-            origin,
-            data,
-            recipe_name: self.recipe.name(metadata.config.decoder.is_some()).into(),
-            recipe,
-            seed: start.seed,
-            freeze_until: start.frozen(&metadata.config)?,
-            freeze_statistics: start.freeze_stats,
-            keep_epochs: self.keep_epochs,
-            ..Settings::new(metadata)
-        })
-    }
-}
-
-/// Reports what the head of the weights becomes.
-fn report_head(name: &str, file: &WeightsFile, data: &Data, printer: &Printer) {
-    let (own, classes) = (file.config().classes(), data.class_count);
-    let names = file.metadata().and_then(|metadata| metadata.labels.as_ref());
-    if own == 0 {
-        printer.note(format_args!("`{name}` has no head; adding a random one for {classes} classes"));
-    } else if own != classes {
-        printer
-            .warn(format_args!("the head of `{name}` has {own} classes; replacing it with a random one for {classes}"));
-    } else if names.is_some() && data.classes.is_some() && names != data.classes.as_ref() {
-        printer.note(format_args!("training starts from the head of `{name}`, whose classes have other names"));
-    }
 }
 
 /// Adds a hint to an error, if there is a remedy.

@@ -8,9 +8,10 @@ use hardnet_data::Launcher;
 use hardnet_mpi::{Mpi, MpiLibrary, MpiOptions};
 use hardnet_train::{CommunicationError, Communicator, Error, Follower, Outcome};
 
+use super::images::load;
 use super::launched::Launched;
 use super::settings::Settings;
-use super::{TrainArgs, lead, load, with_hint};
+use super::{TrainArgs, lead, with_hint};
 use crate::failure::{Exit, Failure, Result};
 use crate::format::counted;
 use crate::interrupt::Interrupt;
