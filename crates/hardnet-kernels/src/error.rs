@@ -105,6 +105,9 @@ pub enum Error {
     /// A backward pass without a forward pass before it, or a second one.
     #[error("no forward pass whose gradients are to be computed")]
     NotForwarded,
+    /// Another part of the batch failed.
+    #[error(transparent)]
+    Stopped(#[from] crate::training::Stopped),
     /// Threads could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),

@@ -17,11 +17,16 @@
 //! rotated filters, of the gradients of all layers that read the map, written once. The gradient of weights is a
 //! product over pixels by outputs and inputs, both where they lie.
 //!
+//! A program may compute a part of a batch ([`BatchPart`]). The sums of its normalizations are then added to those of
+//! the other parts, between the step that computes them and the one that uses them.
+//!
 //! Results do not depend on the number of threads, nor does a sum's order on who computes it.
 
+mod part;
 mod program;
 pub(crate) mod step;
 
 pub use crate::lower::training::Builder;
 pub use crate::ops::dropout::dropout_keeps;
+pub use part::{BatchPart, Stopped};
 pub use program::Program;

@@ -4,6 +4,7 @@
 //! the outputs: [`HarDNet`] classifies, [`Backbone`] gives feature maps, [`HarDBlock`] is one block.
 
 mod backbone;
+mod batch_part;
 mod block;
 mod classifier;
 mod layer;
@@ -11,9 +12,12 @@ mod trainer;
 mod upsample;
 mod windows;
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_kernels::Isa;
+use hardnet_kernels::training::BatchPart;
 
 pub use backbone::Backbone;
 pub use block::HarDBlock;
@@ -30,6 +34,8 @@ struct Layers {
     layers: Vec<Layer>,
     last_readers: Vec<NodeId>,
     trainer: Trainer,
+    /// The part of a batch that passes in training compute, if there are others.
+    part: Option<Arc<dyn BatchPart>>,
     /// The part that the [`Trainer`] computes of a segmentation network.
     trained: Option<Graph>,
 }
@@ -45,7 +51,7 @@ impl Layers {
         }
         let last_readers = graph.last_readers();
         let trained = before_classes(&graph);
-        Ok(Self { graph, layers, last_readers, trainer: Trainer::new(Isa::best()), trained })
+        Ok(Self { graph, layers, last_readers, trainer: Trainer::new(Isa::best()), part: None, trained })
     }
 
     /// Sets the instruction set that training on the CPU computes with.
@@ -59,8 +65,13 @@ impl Layers {
     /// A map is dropped once the last layer that reads it is done. In training, the [`Trainer`] computes instead where
     /// it can.
     fn run(&self, images: &Tensor, train: bool, wanted: &[Vec<NodeId>]) -> Result<Vec<Tensor>> {
-        let train = train.then(|| Train { seed: self.trainer.next_seed() });
+        let train = train.then(|| self.train(self.trainer.next_seed()));
         self.pass(images, train, wanted)
+    }
+
+    /// A pass in training with a seed of dropout.
+    fn train(&self, seed: u64) -> Train {
+        Train { seed, part: self.part.clone() }
     }
 
     /// The same, with what dropout follows from in training.

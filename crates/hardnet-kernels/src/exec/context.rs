@@ -36,6 +36,17 @@ pub(crate) struct Lists<'a> {
     pub(crate) statistics: *mut f32,
     /// The seed of dropout.
     pub(crate) seed: u64,
+    /// What the normalization of the next step takes from the whole batch, of which this is a part.
+    pub(crate) whole: Option<Whole<'a>>,
+}
+
+/// The sums of a normalization over all parts of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole<'a> {
+    /// Images of all parts.
+    pub(crate) images: usize,
+    /// The two sums of each channel, `[2, channels]`.
+    pub(crate) sums: &'a [f64],
 }
 
 impl Lists<'_> {
@@ -47,6 +58,7 @@ impl Lists<'_> {
         gradients: std::ptr::null_mut(),
         statistics: std::ptr::null_mut(),
         seed: 0,
+        whole: None,
     };
 }
 

@@ -139,19 +139,8 @@ impl<T: Step> Executor<T> {
         assert!(images <= self.max_images, "more images than there is memory for");
         let phases = phases(&mut self.phases, &self.steps, steps, images);
         self.queue.begin(phases.len(), self.pool.size());
-        let maps = self.memory.as_ptr();
-        let scratch = maps.wrapping_add(self.image_stride * self.max_images);
-        let thread_scratch = scratch.wrapping_add(self.scratch.shared);
-        let shared = Shared(Context {
-            maps,
-            image_stride: self.image_stride,
-            images,
-            scratch,
-            thread_scratch,
-            weights: &self.weights,
-            pixels,
-            lists,
-        });
+        let memory = (self.memory.as_ptr(), self.image_stride, self.max_images, self.scratch.shared);
+        let shared = Shared(context(memory, &self.weights, pixels, images, lists));
         let (isa, steps, queue, per_thread) = (self.isa, &self.steps, &self.queue, self.scratch.thread);
         let nanos: Vec<AtomicU64> = times.iter().flat_map(|times| times.iter()).map(|_| AtomicU64::new(0)).collect();
         self.pool.run(&|worker| {
@@ -176,6 +165,12 @@ impl<T: Step> Executor<T> {
         for (time, nanos) in times.into_iter().flatten().zip(nanos) {
             *time += Duration::from_nanos(nanos.into_inner());
         }
+    }
+
+    /// The memory between two runs for `images` images, as the steps of the last one left it.
+    pub(crate) fn context(&self, images: usize) -> Context<'_> {
+        let memory = (self.memory.as_ptr(), self.image_stride, self.max_images, self.scratch.shared);
+        context(memory, &self.weights, &[], images, Lists::NONE)
     }
 
     /// Copies maps out of their blocks to `to`, the output of some images of `values` values each: the maps of
@@ -242,6 +237,20 @@ impl<T: Step> Executor<T> {
     pub(crate) fn scratch_len(&self) -> usize {
         self.scratch.total(self.pool.size())
     }
+}
+
+/// The context of a run in a `memory`: its start, values of an image, images at most, and values of scratch memory that
+/// all threads share.
+fn context<'a>(
+    (maps, image_stride, max_images, shared): (*mut f32, usize, usize, usize),
+    weights: &'a PackedWeights,
+    pixels: &'a [&'a [f32]],
+    images: usize,
+    lists: Lists<'a>,
+) -> Context<'a> {
+    let scratch = maps.wrapping_add(image_stride * max_images);
+    let thread_scratch = scratch.wrapping_add(shared);
+    Context { maps, image_stride, images, scratch, thread_scratch, weights, pixels, lists }
 }
 
 /// The phases of some of `all` steps for `images` images, of those kept or made now.

@@ -13,6 +13,10 @@
 //! Each direction takes three steps: sums of each plane of an image, in tasks; sums over images, in f64 and in the
 //! order of images; and a pass over the pixels with what they gave. `y` is computed again from `z`, and `dz` overwrites
 //! `z`.
+//!
+//! Where a program computes a part of a batch, mean, variance and the two means of the backward pass are those of the
+//! whole batch, while `dbias` and `dweight` are the sums of the part. The parts exchange sums of `z` and of its
+//! squares; in f64, what cancels in the difference of the two is far below the rounding of `z`.
 #![allow(unsafe_code)]
 
 mod plane;
@@ -89,6 +93,44 @@ impl Norm {
         context.scratch.wrapping_add(task * 2 * LANES)
     }
 
+    /// A partial result of a channel of an image, in f64.
+    ///
+    /// # Safety
+    /// The tasks of the last step, which wrote it, are done.
+    unsafe fn result(&self, image: usize, row: usize, channel: usize, context: &Context<'_>) -> f64 {
+        let at = self.partial(image * self.blocks() + channel / LANES, context);
+        // SAFETY: the caller's promise.
+        f64::from(unsafe { *at.add(row * LANES + channel % LANES) })
+    }
+
+    /// The sums of all values of each channel, and of their squares: `[2, channels]`.
+    ///
+    /// # Safety
+    /// As [`Self::scale`].
+    pub(crate) unsafe fn moments(&self, context: &Context<'_>) -> Vec<f64> {
+        let (channels, pixels) = (self.pre_norm.size.channels, self.pixels() as f64);
+        let images = 0..context.images;
+        // SAFETY: the caller's promise.
+        let partial = |image: usize, row: usize, channel: usize| unsafe { self.result(image, row, channel, context) };
+        let sum = |channel| pixels * images.clone().map(|image| partial(image, 0, channel)).sum::<f64>();
+        let square = |image, channel| partial(image, 1, channel) + pixels * partial(image, 0, channel).powi(2);
+        let squares = |channel| images.clone().map(|image| square(image, channel)).sum::<f64>();
+        (0..channels).map(sum).chain((0..channels).map(squares)).collect()
+    }
+
+    /// The sums of the gradients of each channel, and of their products with the distances from the mean:
+    /// `[2, channels]`.
+    ///
+    /// # Safety
+    /// As [`Self::combine`].
+    pub(crate) unsafe fn gradient_sums(&self, context: &Context<'_>) -> Vec<f64> {
+        let channels = self.pre_norm.size.channels;
+        // SAFETY: the caller's promise.
+        let partial = |image: usize, row: usize, channel: usize| unsafe { self.result(image, row, channel, context) };
+        let sum = |row, channel| (0..context.images).map(|image| partial(image, row, channel)).sum::<f64>();
+        (0..channels).map(|channel| sum(0, channel)).chain((0..channels).map(|channel| sum(1, channel))).collect()
+    }
+
     fn saved(&self, block: usize, row: Saved, context: &Context<'_>) -> *mut f32 {
         context.weights_mut(self.saved).wrapping_add((block * SAVED + row as usize) * LANES)
     }
@@ -121,17 +163,24 @@ impl Norm {
         let (images, channels) = (context.images, self.pre_norm.size.channels);
         let pixels = self.pixels() as f64;
         for lane in 0..LANES.min(channels - block * LANES) {
-            let partial = |image: usize, row: usize| {
-                let at = self.partial(image * self.blocks() + block, context);
-                // SAFETY: written by the tasks of `measure`.
-                f64::from(unsafe { *at.add(row * LANES + lane) })
-            };
-            let mean = (0..images).map(|image| partial(image, 0)).sum::<f64>() / images as f64;
-            let squares = (0..images).map(|image| partial(image, 1) + pixels * (partial(image, 0) - mean).powi(2));
-            let squares = squares.sum::<f64>();
-            let count = images as f64 * pixels;
-            let inverse = 1.0 / (squares / count + BatchNorm::DEFAULT.eps).sqrt();
             let channel = block * LANES + lane;
+            let (count, mean, squares) = match context.lists.whole {
+                Some(whole) => {
+                    let count = whole.images as f64 * pixels;
+                    let mean = whole.sums[channel] / count;
+                    let squares = whole.sums[channels + channel] - count * mean.powi(2);
+                    // Rounding may give less than 0; what is not a number stays so.
+                    (count, mean, if squares < 0.0 { 0.0 } else { squares })
+                }
+                None => {
+                    // SAFETY: written by the tasks of `measure`.
+                    let partial = |image: usize, row: usize| unsafe { self.result(image, row, channel, context) };
+                    let mean = (0..images).map(|image| partial(image, 0)).sum::<f64>() / images as f64;
+                    let about = |image: usize| partial(image, 1) + pixels * (partial(image, 0) - mean).powi(2);
+                    (images as f64 * pixels, mean, (0..images).map(about).sum::<f64>())
+                }
+            };
+            let inverse = 1.0 / (squares / count + BatchNorm::DEFAULT.eps).sqrt();
             let weight = context.lists.parameters[self.parameter + channel];
             let bias = context.lists.parameters[self.parameter + channels + channel];
             let rows = [
@@ -209,21 +258,24 @@ impl Norm {
     /// As [`Self::scale`], after all tasks of [`Self::reduce`]; gradients have room for all parameters.
     pub(crate) unsafe fn combine(&self, block: usize, context: &Context<'_>) {
         let (images, channels) = (context.images, self.pre_norm.size.channels);
-        let count = (images * self.pixels()) as f64;
+        let whole = context.lists.whole;
+        let count = (whole.map_or(images, |whole| whole.images) * self.pixels()) as f64;
         for lane in 0..LANES.min(channels - block * LANES) {
-            let sum = |row: usize| {
-                let partial = |image| self.partial(image * self.blocks() + block, context);
-                // SAFETY: written by the tasks of `reduce`.
-                (0..images).map(|image| f64::from(unsafe { *partial(image).add(row * LANES + lane) })).sum::<f64>()
-            };
+            let channel = block * LANES + lane;
+            // SAFETY: written by the tasks of `reduce`.
+            let partial = |image: usize, row: usize| unsafe { self.result(image, row, channel, context) };
+            let sum = |row: usize| (0..images).map(|image| partial(image, row)).sum::<f64>();
+            let of_whole = |row: usize, own: f64| whole.map_or(own, |whole| whole.sums[row * channels + channel]);
             // SAFETY: saved vectors of this block, and its parameters, are this task's.
             unsafe {
                 let row = |row| self.saved(block, row, context).add(lane);
                 let (scale, inverse) = (f64::from(*row(Saved::Scale)), f64::from(*row(Saved::Inverse)));
-                let (bias, weight) = (sum(0), sum(1) * inverse);
-                *row(Saved::Offset) = (scale * bias / count) as f32;
-                *row(Saved::Slope) = (scale * inverse * weight / count) as f32;
-                let to = context.lists.gradients.add(self.parameter + block * LANES + lane);
+                let (bias, products) = (sum(0), sum(1));
+                let weight = products * inverse;
+                let (of_bias, of_weight) = (of_whole(0, bias), of_whole(1, products) * inverse);
+                *row(Saved::Offset) = (scale * of_bias / count) as f32;
+                *row(Saved::Slope) = (scale * inverse * of_weight / count) as f32;
+                let to = context.lists.gradients.add(self.parameter + channel);
                 *to = weight as f32;
                 *to.add(channels) = bias as f32;
             }

@@ -1,11 +1,13 @@
 //! Both passes of a network, ready to run.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::part::BatchPart;
 use super::step::Step;
 use crate::error::{Error, Result};
-use crate::exec::context::Lists;
+use crate::exec::context::{Lists, Whole};
 use crate::exec::program::{Executor, check_length};
 use crate::map::{Layout, Shape};
 
@@ -22,6 +24,8 @@ pub struct Program {
     statistics: usize,
     /// Images and seed of the forward pass that the maps are of, until its backward pass.
     ready: Option<(usize, u64)>,
+    /// The part of a batch that the images are, if there are others.
+    part: Option<Arc<dyn BatchPart>>,
     /// Time of each step, where it is measured.
     times: Option<Vec<Duration>>,
 }
@@ -41,7 +45,12 @@ impl Program {
             (first - layout.size.count(), layout)
         });
         let outputs = outputs.collect();
-        Self { executor, forward, input, outputs, parameters, statistics, ready: None, times: None }
+        Self { executor, forward, input, outputs, parameters, statistics, ready: None, part: None, times: None }
+    }
+
+    /// Computes `part` of a batch from now on, or whole batches. A backward pass has the part of its forward pass.
+    pub fn set_part(&mut self, part: Option<Arc<dyn BatchPart>>) {
+        (self.part, self.ready) = (part, None);
     }
 
     /// Computes the outputs of images, `[N, C, H, W]`, by the batch's statistics, which are written too. The values
@@ -50,7 +59,7 @@ impl Program {
     /// # Errors
     ///
     /// [`Error::Length`] for a list of another length than the network's, or for no images or more than there is memory
-    /// for.
+    /// for; [`Error::Stopped`] if another part of the batch failed.
     pub fn forward(
         &mut self,
         pixels: &[f32],
@@ -68,7 +77,7 @@ impl Program {
         self.ready = None;
         let pixels: Vec<&[f32]> = pixels.chunks(image).collect();
         let lists = Lists { parameters, statistics: statistics.as_mut_ptr(), seed, ..Lists::NONE };
-        self.run(0..self.forward, &pixels, images, lists);
+        self.run(0..self.forward, &pixels, images, lists)?;
         self.executor.unpack(&self.outputs, self.output_len(), outputs);
         self.ready = Some((images, seed));
         Ok(())
@@ -79,7 +88,8 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] for a list of another length, [`Error::NotForwarded`] without a forward pass before it.
+    /// [`Error::Length`] for a list of another length, [`Error::NotForwarded`] without a forward pass before it,
+    /// [`Error::Stopped`] if another part of the batch failed.
     pub fn backward(&mut self, parameters: &[f32], output_gradient: &[f32], gradients: &mut [f32]) -> Result<()> {
         let (images, seed) = self.ready.ok_or(Error::NotForwarded)?;
         check_length("the list of parameters", parameters.len(), self.parameters)?;
@@ -88,8 +98,7 @@ impl Program {
         self.ready = None;
         let gradients = gradients.as_mut_ptr();
         let lists = Lists { parameters, output_gradient, gradients, seed, ..Lists::NONE };
-        self.run(self.forward..self.executor.steps().len(), &[], images, lists);
-        Ok(())
+        self.run(self.forward..self.executor.steps().len(), &[], images, lists)
     }
 
     /// Number of parameters.
@@ -138,11 +147,31 @@ impl Program {
         kinds
     }
 
-    fn run(&mut self, steps: Range<usize>, pixels: &[&[f32]], images: usize, lists: Lists<'_>) {
-        #[allow(unsafe_code)]
-        // SAFETY: the lists were checked; a backward pass follows the forward pass of as many images.
-        unsafe {
-            self.executor.run(steps, pixels, images, lists, self.times.as_deref_mut());
+    /// Runs some steps. Of a part of a batch, they are run from one exchange of sums to the next.
+    fn run(&mut self, steps: Range<usize>, pixels: &[&[f32]], images: usize, lists: Lists<'_>) -> Result<()> {
+        let part = self.part.clone();
+        let mut first = steps.start;
+        let mut sums: Vec<f64> = Vec::new();
+        loop {
+            // What was exchanged is for the first of the steps.
+            let exchanges = |at: &usize| part.is_some() && self.executor.steps()[*at].uses_sums();
+            let end = (first + 1..steps.end).find(exchanges).unwrap_or(steps.end);
+            let whole = part.as_deref().filter(|_| first > steps.start);
+            let whole = whole.map(|part| Whole { images: part.images(), sums: &sums });
+            #[allow(unsafe_code)]
+            // SAFETY: the lists were checked; a backward pass follows the forward pass of as many images.
+            unsafe {
+                let lists = Lists { whole, ..lists };
+                self.executor.run(first..end, pixels, images, lists, self.times.as_deref_mut());
+            }
+            let Some(part) = part.as_deref().filter(|_| end < steps.end) else { return Ok(()) };
+            let step = &self.executor.steps()[end];
+            #[allow(unsafe_code)]
+            // SAFETY: the step before it was run for as many images.
+            let own = unsafe { step.sums(&self.executor.context(images)) };
+            sums = own;
+            part.all_reduce(&mut sums)?;
+            first = end;
         }
     }
 }

@@ -73,6 +73,26 @@ impl Step {
             Self::BiasGradient(_) => "gradient of biases",
         }
     }
+
+    /// Whether it uses sums over all images of a batch.
+    pub(crate) fn uses_sums(&self) -> bool {
+        matches!(self, Self::Scale(_) | Self::Combine(_))
+    }
+
+    /// These sums over the images of a run, none if it uses none.
+    ///
+    /// # Safety
+    /// The step before this one was run last, in the memory of `context`.
+    pub(crate) unsafe fn sums(&self, context: &Context<'_>) -> Vec<f64> {
+        // SAFETY: the caller's promise; the step before has the partial results of this one.
+        unsafe {
+            match self {
+                Self::Scale(norm) => norm.moments(context),
+                Self::Combine(norm) => norm.gradient_sums(context),
+                _ => Vec::new(),
+            }
+        }
+    }
 }
 
 impl program::Step for Step {

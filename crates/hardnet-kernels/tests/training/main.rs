@@ -3,6 +3,8 @@
 //! instruction set that the machine has.
 
 mod oracle;
+mod part;
+mod parts;
 
 use hardnet_kernels::training::{Builder, Program};
 use hardnet_kernels::{Alignment, Clamp, Isa, Padding, Pool, PoolKind, Shape};

@@ -1,15 +1,16 @@
 //! The image classifier.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_graph::{Config, Graph, NodeId};
 use hardnet_kernels::Isa;
+use hardnet_kernels::training::BatchPart;
 use hardnet_params::WeightsFile;
 
 use super::Layers;
-use super::layer::Train;
 use crate::parameters::var_builder;
 
 /// A HarDNet from images to logits.
@@ -74,6 +75,17 @@ impl HarDNet {
         self
     }
 
+    /// Passes in training compute `part` of a batch, whose parts are normalized by the statistics of all. The weights,
+    /// and the memory of passes, are shared with the network that this one is a clone of.
+    ///
+    /// A pass and its gradients wait for those of the other parts, which run on threads of their own or elsewhere. The
+    /// gradients are of a loss of the whole batch if each part has its terms of that loss.
+    #[must_use]
+    pub fn with_part(mut self, part: Arc<dyn BatchPart>) -> Self {
+        self.layers.part = Some(part);
+        self
+    }
+
     /// Logits `[N, classes]` of normalized `images`, `[N, 3, H, W]`, by the running statistics.
     ///
     /// # Errors
@@ -92,7 +104,7 @@ impl HarDNet {
     ///
     /// As [`HarDNet::forward`].
     pub fn forward_train(&self, images: &Tensor, seed: u64) -> Result<Tensor> {
-        Ok(self.layers.pass(images, Some(Train { seed }), &self.outputs)?.remove(0))
+        Ok(self.layers.pass(images, Some(self.layers.train(seed)), &self.outputs)?.remove(0))
     }
 
     /// Logits `[N, classes]` of a batch of the training set from the output, `[N, C, H, W]`, of the module at position
@@ -105,7 +117,7 @@ impl HarDNet {
     pub fn forward_train_after(&self, module: usize, output: &Tensor, seed: u64) -> Result<Tensor> {
         let modules = self.layers.graph.modules();
         let Some(module) = modules.get(module) else { candle_core::bail!("the network has {} modules", modules.len()) };
-        Ok(self.layers.pass_after(module, output, &Train { seed }, &self.outputs)?.remove(0))
+        Ok(self.layers.pass_after(module, output, &self.layers.train(seed), &self.outputs)?.remove(0))
     }
 
     /// The configuration.

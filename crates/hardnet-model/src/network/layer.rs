@@ -1,16 +1,21 @@
 //! One node of the graph as a Candle layer.
 
+use std::sync::Arc;
+
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::{BatchNormConfig, Conv2dConfig, Linear, VarBuilder};
 use hardnet_graph::{Activation, Conv, Grouping, Node, Op, Pointwise, Pool, Upsample};
-use hardnet_kernels::training::dropout_keeps;
+use hardnet_kernels::training::{BatchPart, dropout_keeps};
 
+use super::batch_part::normalize;
 use super::windows::{depthwise, pad, pool};
 
 /// A pass in training.
 pub(super) struct Train {
     /// Seed of the dropouts.
     pub(super) seed: u64,
+    /// The part of a batch that the images are, if there are others.
+    pub(super) part: Option<Arc<dyn BatchPart>>,
 }
 
 /// An operation with its parameters.
@@ -170,7 +175,10 @@ impl ConvNorm {
 
     fn forward(&self, x: &Tensor, train: Option<&Train>) -> Result<Tensor> {
         let y = convolution(x, &self.conv, &self.weight)?;
-        let y = self.norm.forward_t(&y, train.is_some())?;
+        let y = match train.and_then(|train| train.part.as_ref()) {
+            Some(part) => normalize(&self.norm, &y, part)?,
+            None => self.norm.forward_t(&y, train.is_some())?,
+        };
         match self.activation {
             Some(Activation::Relu6) => y.clamp(0f32, 6f32),
             Some(Activation::Relu) => y.relu(),

@@ -29,8 +29,8 @@ pub(super) struct Trainer {
 
 #[derive(Debug, Default)]
 struct State {
-    /// A program that no pass uses.
-    idle: Mutex<Option<Compiled>>,
+    /// Programs that no pass uses.
+    idle: Mutex<Vec<Compiled>>,
     /// Whether the kernels do not know this network.
     unknown: AtomicBool,
     seed: AtomicU64,
@@ -83,11 +83,13 @@ impl Trainer {
         }
         let (count, _, height, width) = images.dims4()?;
         let outputs: Vec<NodeId> = wanted.iter().flatten().copied().collect();
-        let Some(compiled) = self.state.program(graph, start, self.isa, (count, height, width), &outputs)? else {
-            return Ok(None);
-        };
+        let program = self.state.program(graph, start, self.isa, (count, height, width), &outputs)?;
+        let Some(mut compiled) = program else { return Ok(None) };
+        compiled.program.set_part(train.part.clone());
         let (maps, statistics) = Pass::run(compiled, &self.state, images, &parameters, train.seed)?;
-        update(&norms, &statistics)?;
+        if train.part.as_ref().is_none_or(|part| part.updates_running_statistics()) {
+            update(&norms, &statistics)?;
+        }
         split(graph, &maps, (height, width), wanted).map(Some)
     }
 }
@@ -103,14 +105,17 @@ impl State {
         outputs: &[NodeId],
     ) -> Result<Option<Compiled>> {
         let first = start.first;
-        let idle = lock(&self.idle).take();
-        if let Some(compiled) = idle
-            && (compiled.first, compiled.height, compiled.width) == (first, height, width)
-            && compiled.outputs == outputs
-            && compiled.program.images() >= count
-        {
+        let mut idle = lock(&self.idle);
+        // Programs of other sizes are dropped, for the memory of those that are made now.
+        idle.retain(|compiled| {
+            (compiled.first, compiled.height, compiled.width) == (first, height, width)
+                && compiled.outputs == outputs
+                && compiled.program.images() >= count
+        });
+        if let Some(compiled) = idle.pop() {
             return Ok(Some(compiled));
         }
+        drop(idle);
         if self.unknown.load(Ordering::Relaxed) {
             return Ok(None);
         }

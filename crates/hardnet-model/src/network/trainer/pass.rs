@@ -35,8 +35,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let compiled = self.compiled.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        *lock(&self.state.idle) = compiled;
+        if let Some(mut compiled) = self.compiled.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            compiled.program.set_part(None);
+            lock(&self.state.idle).push(compiled);
+        }
     }
 }
 
