@@ -46,7 +46,7 @@ pub use loss::{cross_entropy, weighted_cross_entropy};
 pub use metrics::{BatchMetrics, EpochMetrics, SegmentationMetrics, ValidationMetrics};
 pub use optimizer::{Sgd, clip_factor};
 pub use ranks::share;
-pub use recipe::{DecayedParams, Recipe, SegmentationRecipe};
+pub use recipe::{BatchNormStatistics, DecayedParams, Recipe, SegmentationRecipe};
 pub use schedule::{LrDecay, LrInterval, Schedule, Warmup};
 pub use segmentation::SegmentationData;
 pub use stall::Stall;

@@ -60,15 +60,21 @@ impl Ranks {
 
     /// Sends a message of the root to all ranks, along a binomial tree, and returns it.
     pub(crate) fn broadcast(&self, message: Option<Vec<u8>>) -> Result<Vec<u8>> {
+        self.broadcast_among(&(0..self.size()).collect::<Vec<_>>(), message)
+    }
+
+    /// Sends a message of the first of some ranks, of which this is one, to the others, along a binomial tree, and
+    /// returns it.
+    pub(crate) fn broadcast_among(&self, ranks: &[usize], message: Option<Vec<u8>>) -> Result<Vec<u8>> {
         let Some(communicator) = &self.0 else { return Ok(message.unwrap_or_default()) };
-        let (rank, size) = (self.rank(), self.size());
-        let message = if rank == ROOT { message.unwrap_or_default() } else { self.receive(rank & (rank - 1))? };
+        let (place, size) = (ranks.iter().position(|&rank| rank == self.rank()).unwrap_or(0), ranks.len());
+        let message = if place == 0 { message.unwrap_or_default() } else { self.receive(ranks[place & (place - 1)])? };
         let message = Arc::new(message);
-        let own = if rank == ROOT { size.next_power_of_two() } else { 1 << rank.trailing_zeros() };
+        let own = if place == 0 { size.next_power_of_two() } else { 1 << place.trailing_zeros() };
         let mut distance = own / 2;
         while distance > 0 {
-            if rank + distance < size {
-                communicator.send(rank + distance, Arc::clone(&message)).map_err(lift)?;
+            if let Some(&rank) = ranks.get(place + distance) {
+                communicator.send(rank, Arc::clone(&message)).map_err(lift)?;
             }
             distance /= 2;
         }

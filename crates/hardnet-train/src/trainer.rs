@@ -5,8 +5,10 @@ mod files;
 mod frozen;
 mod joint;
 mod masked;
+mod parts;
 mod source;
 mod step;
+mod synchronized;
 mod tree;
 mod validation;
 mod virtual_shards;
@@ -226,7 +228,7 @@ impl Trainer {
     /// Runs the remaining steps of the current epoch.
     fn steps(&mut self, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<ControlFlow<()>> {
         let (epoch, size, shards) = (self.state.epochs(), self.job.recipe.batch_size, self.job.recipe.virtual_shards);
-        let images = images_of_an_epoch(self.job.image_count(), size / shards);
+        let images = images_of_an_epoch(self.job.image_count(), self.job.recipe.images_of_statistics());
         let batches = images.div_ceil(size);
         let mut source = self.source(epoch, images)?;
         let (began, before, seconds) = (Instant::now(), self.state.totals.images, self.state.totals.seconds);
@@ -337,8 +339,8 @@ impl Trainer {
     }
 }
 
-/// Number of images of an epoch in batches, or virtual shards, of `size`. An image that would be one of its own, which
-/// has no statistics, is left out.
+/// Number of images of an epoch in batches, or virtual shards with statistics of their own, of `size`. An image that
+/// would be one of its own, which has no statistics, is left out.
 fn images_of_an_epoch(samples: usize, size: usize) -> usize {
     if samples % size == 1 { samples - 1 } else { samples }
 }

@@ -2,6 +2,8 @@
 
 #[path = "run/ranks.rs"]
 mod ranks;
+#[path = "run/synchronized.rs"]
+mod synchronized;
 #[path = "run/virtual_shards.rs"]
 mod virtual_shards;
 
@@ -14,8 +16,8 @@ use hardnet_checkpoint::Checkpoint;
 use hardnet_data::{Augmentation, Dataset, Pipeline, RandomCrop, Sample};
 use hardnet_model::{BlockConfig, Config, Head, Metadata, ParamKind, Parameters, Variant, WeightsFile, write_weights};
 use hardnet_train::{
-    ClassWeights, EpochMetrics, Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState, Sampler, Trainer,
-    Validation, Weights,
+    BatchNormStatistics, ClassWeights, EpochMetrics, Error, Event, Job, Outcome, Recipe, RunFile, RunFolder, RunState,
+    Sampler, Trainer, Validation, Weights,
 };
 
 const SIDE: usize = 16;

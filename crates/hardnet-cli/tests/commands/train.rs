@@ -122,7 +122,16 @@ fn a_folder_with_a_run_is_not_overwritten() {
 #[test]
 fn flags_of_a_new_run_do_not_go_with_resume() {
     let folder = ready();
-    for flags in ["-o other", "--epochs 3", "--lr 1", "--hold-out 3", "--img-size 32", "--seed 3", "--weights a"] {
+    for flags in [
+        "-o other",
+        "--epochs 3",
+        "--lr 1",
+        "--hold-out 3",
+        "--img-size 32",
+        "--seed 3",
+        "--weights a",
+        "--batch-norm shard",
+    ] {
         folder.run(&format!("train --resume run {flags}")).exits(2).says("cannot be used with");
     }
     folder.run("train").exits(2).says("--output <FOLDER>").says("--data-dir <PATH>");
@@ -491,6 +500,12 @@ fn a_batch_is_divided_into_virtual_shards() {
     let run = bytes(&folder, "run/last.safetensors");
     assert!(run == bytes(&folder, "halves/last.safetensors"));
     assert!(run != bytes(&folder, "plain/last.safetensors"));
+    folder
+        .run(&format!("{train} --batch-norm synchronized --force --stop-after 1"))
+        .exits(0)
+        .says("3 virtual shards with synchronized batch normalization");
+    folder.run("train --resume run --threads 1").exits(0).says("with synchronized batch normalization");
+    assert!(run != bytes(&folder, "run/last.safetensors"));
     folder
         .run(&train.replace("-o run", "-o other").replace("shards 3", "shards 4"))
         .exits(2)

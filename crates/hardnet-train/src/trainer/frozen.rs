@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use hardnet_data::Batch;
 use hardnet_engine::{Plan, PlanOptions};
+use hardnet_model::HarDNet;
 
 use super::Trainer;
 use crate::error;
@@ -26,14 +27,15 @@ impl Frozen {
 }
 
 impl Trainer {
-    /// The logits of a batch in training, `[N, classes]`.
-    pub(super) fn logits(&mut self, batch: &Batch, seed: u64) -> error::Result<Tensor> {
+    /// What the network in training reads of a batch: its images, `[N, 3, side, side]`, or the output of the frozen
+    /// modules.
+    pub(super) fn input(&mut self, batch: &Batch) -> error::Result<Tensor> {
         let (count, side) = (batch.images.len(), self.job.pipeline.crop as usize);
         let device = self.job.device.clone();
         let images = || Tensor::from_vec(batch.stacked(), (count, 3, side, side), &device);
-        let Some(frozen) = &mut self.frozen else { return Ok(self.network.forward_train(&images()?, seed)?) };
+        let Some(frozen) = &mut self.frozen else { return Ok(images()?) };
         let module = frozen.module;
-        let output = if device.is_cpu() {
+        if device.is_cpu() {
             if frozen.plan.is_none() {
                 let options = PlanOptions::default().size(side, side).batch(BATCH.min(self.job.recipe.batch_size));
                 let options = options.threads(self.job.threads).isa(self.job.isa);
@@ -43,11 +45,18 @@ impl Trainer {
             let plan = frozen.plan.as_mut().expect("it was just made");
             let shape = plan.output_shape();
             let values = plan.run(&batch.images)?;
-            Tensor::from_vec(values, (count, shape.channels, shape.height, shape.width), &device)?
+            Ok(Tensor::from_vec(values, (count, shape.channels, shape.height, shape.width), &device)?)
         } else {
             let outputs: Result<Vec<Tensor>> = self.network.module_outputs(&images()?, &[module]);
-            outputs?.remove(0).detach()
-        };
-        Ok(self.network.forward_train_after(module, &output, seed)?)
+            Ok(outputs?.remove(0).detach())
+        }
+    }
+
+    /// The logits in training, `[N, classes]`, of an [`input`](Self::input) of `network`.
+    pub(super) fn logits(&self, network: &HarDNet, input: &Tensor, seed: u64) -> error::Result<Tensor> {
+        Ok(match &self.frozen {
+            Some(frozen) => network.forward_train_after(frozen.module, input, seed)?,
+            None => network.forward_train(input, seed)?,
+        })
     }
 }

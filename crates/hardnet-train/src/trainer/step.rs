@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 use hardnet_data::{Batch, Purpose, RandomStream};
+use hardnet_model::HarDNet;
 
 use super::Trainer;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::evaluate::label;
 use crate::loss::{cross_entropy, weighted_cross_entropy};
 use crate::optimizer::{Sgd, clip_factor};
 
-/// Gradients of the mean loss of some images.
+/// Gradients of the mean loss of some images, or of a multiple of it.
 pub(super) struct Gradients {
     /// In the order of the optimizer's parameters.
     pub(super) gradients: Vec<Option<Tensor>>,
@@ -44,20 +45,34 @@ impl Trainer {
         }
         let cores = self.cores.clone();
         let _permit = cores.acquire(if self.job.device.is_cpu() { self.job.threads } else { 1 });
-        let labels = self.labels(batch)?;
-        let targets = Tensor::from_slice(&labels, count, &self.job.device)?;
+        let input = self.input(batch)?;
+        self.gradients_by(&self.network, batch, &input, dropout_seed, None).map(Some)
+    }
 
-        let logits = self.logits(batch, dropout_seed)?;
+    /// The gradients of the mean loss of the images of `batch`, times a weight if there is one, with the
+    /// [`input`](Self::input) of `network`.
+    pub(super) fn gradients_by(
+        &self,
+        network: &HarDNet,
+        batch: &Batch,
+        input: &Tensor,
+        dropout_seed: u64,
+        weight: Option<f64>,
+    ) -> Result<Gradients> {
+        let labels = self.labels(batch)?;
+        let targets = Tensor::from_slice(&labels, labels.len(), &self.job.device)?;
+        let logits = self.logits(network, input, dropout_seed)?;
         let smoothing = self.job.recipe.label_smoothing;
         let loss = match &self.class_weights {
             Some(weights) => weighted_cross_entropy(&logits, &targets, weights, smoothing)?,
             None => cross_entropy(&logits, &targets, smoothing)?,
         };
         let value = self.finite(loss.to_scalar::<f32>()?)?;
+        let loss = weight.map_or(Ok(loss.clone()), |weight| loss * weight)?;
         let gradients = self.optimizer.of_parameters(&loss.backward()?);
         let logits = logits.to_vec2::<f32>()?;
         let correct = logits.iter().zip(&labels).filter(|(logits, label)| is_correct(logits, **label)).count();
-        Ok(Some(Gradients { gradients, loss: value, correct }))
+        Ok(Gradients { gradients, loss: value, correct })
     }
 
     /// Gradients of zero after `time`, which includes making them.

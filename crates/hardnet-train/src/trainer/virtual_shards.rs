@@ -1,8 +1,9 @@
 //! A step whose batch is divided into virtual shards.
 //!
-//! Each shard has batch statistics of its own, so that a shard can be computed anywhere. Gradients, changes of running
-//! statistics and losses are weighted by the images of their shards and added up in one binary tree over the shards:
-//! the sums do not depend on who computed which shard, or when.
+//! Each shard has batch statistics of its own, so that a shard can be computed anywhere, or the shards of a step are
+//! [synchronized](super::synchronized). Gradients, changes of running statistics and losses are weighted by the images
+//! of their shards and added up in one binary tree over the shards: the sums do not depend on who computed which shard,
+//! or when.
 
 use candle_core::{Tensor, Var};
 use hardnet_data::Batch;
@@ -14,9 +15,10 @@ use super::tree::{self, Nodes};
 use crate::communicator::CommunicationError;
 use crate::error::Result;
 use crate::ranks::ROOT;
+use crate::recipe::BatchNormStatistics;
 
 /// The weighted sums of one shard or of several.
-struct Sums {
+pub(super) struct Sums {
     /// In the order of the optimizer's parameters.
     gradients: Vec<Option<Tensor>>,
     /// Changes of the running statistics, times images.
@@ -45,13 +47,18 @@ impl Trainer {
     /// Runs a step with a batch of `count` shards and returns the mean loss of its images. The given shards are those
     /// of this rank.
     ///
-    /// A shard with fewer than two readable images is skipped, because it has no statistics.
+    /// What has fewer than two readable images is skipped, because it has no statistics: a shard, or a batch whose
+    /// shards are synchronized.
     pub(super) fn sharded_step(&mut self, shards: &[&Batch], count: usize, learning_rate: f64) -> Result<f32> {
         let running = self.running();
         let before = running.iter().map(|var| var.as_detached_tensor().copy());
         let before = before.collect::<candle_core::Result<Vec<_>>>()?;
         let first = self.ranks.own(self.job.recipe.virtual_shards).start;
-        let mut nodes = Shards { trainer: self, shards, first, running: &running, before: &before };
+        let synchronized = match self.job.recipe.batch_norm {
+            BatchNormStatistics::Shard => None,
+            BatchNormStatistics::Synchronized => Some(self.synchronized(shards, count, &running, &before)?),
+        };
+        let mut nodes = Shards { trainer: self, shards, first, running: &running, before: &before, synchronized };
         let sums = tree::sum(&mut nodes, 0..count)?.flatten();
         let update = sums.map(|sums| self.to_update(sums, &before)).transpose()?;
         let Some(update) = self.share_update(update)? else { return Ok(0.0) };
@@ -69,27 +76,20 @@ impl Trainer {
         self.weights.entries().filter(|(param, _)| !param.kind.is_trained()).map(|(_, var)| var.clone()).collect()
     }
 
-    /// The sums of one shard. Its running statistics started as `before`.
-    fn weighted(&self, found: Gradients, shard: &Batch, running: &[Var], before: &[Tensor]) -> Result<Sums> {
-        let Gradients { gradients, loss, correct } = found;
-        let images = shard.samples.len();
-        let weight = match &self.class_weights {
-            None => images as f64,
-            Some(weights) => {
-                let weights = weights.to_vec1::<f32>()?;
-                self.labels(shard)?.iter().map(|&label| f64::from(weights[label as usize])).sum()
-            }
-        };
+    /// The weight of a shard's loss: its images, or the sum of the weights of their classes.
+    pub(super) fn weight(&self, shard: &Batch) -> Result<f64> {
+        let Some(weights) = &self.class_weights else { return Ok(shard.samples.len() as f64) };
+        let weights = weights.to_vec1::<f32>()?;
+        Ok(self.labels(shard)?.iter().map(|&label| f64::from(weights[label as usize])).sum())
+    }
+
+    /// The sums of one shard, whose gradients have its weight. Its running statistics started as `before`.
+    pub(super) fn sums(&self, found: Gradients, shard: &Batch, running: &[Var], before: &[Tensor]) -> Result<Sums> {
+        let (weight, images) = (self.weight(shard)?, shard.samples.len());
         let change = |(var, before): (&Var, &Tensor)| (var.as_detached_tensor() - before)? * images as f64;
         let statistics = running.iter().zip(before).map(change).collect::<candle_core::Result<_>>()?;
-        Ok(Sums {
-            gradients: scaled(gradients, weight)?,
-            statistics,
-            weight,
-            loss: f64::from(loss) * weight,
-            correct,
-            images,
-        })
+        let Gradients { gradients, loss, correct } = found;
+        Ok(Sums { gradients, statistics, weight, loss: f64::from(loss) * weight, correct, images })
     }
 
     /// The change of a step whose shards have these sums.
@@ -152,6 +152,8 @@ struct Shards<'a> {
     first: usize,
     running: &'a [Var],
     before: &'a [Tensor],
+    /// Their sums, where they are computed together.
+    synchronized: Option<Vec<Option<Sums>>>,
 }
 
 impl Nodes for Shards<'_> {
@@ -166,11 +168,18 @@ impl Nodes for Shards<'_> {
     }
 
     fn leaf(&mut self, number: usize) -> Result<Option<Sums>> {
-        let shard = self.shards[number - self.first];
+        let at = number - self.first;
+        if let Some(sums) = &mut self.synchronized {
+            return Ok(sums[at].take());
+        }
+        let shard = self.shards[at];
         let seed = self.trainer.dropout_seed(number);
         let sums = match self.trainer.gradients(shard, seed)? {
             None => None,
-            Some(found) => Some(self.trainer.weighted(found, shard, self.running, self.before)?),
+            Some(mut found) => {
+                found.gradients = scaled(found.gradients, self.trainer.weight(shard)?)?;
+                Some(self.trainer.sums(found, shard, self.running, self.before)?)
+            }
         };
         for (var, before) in self.running.iter().zip(self.before) {
             var.set(before)?;

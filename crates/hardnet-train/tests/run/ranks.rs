@@ -55,6 +55,11 @@ fn eight_shards() -> Job {
     job(recipe().batch_size(16).virtual_shards(8))
 }
 
+/// The same with the statistics of the whole batch.
+fn synchronized() -> Job {
+    job(recipe().batch_size(16).virtual_shards(8).batch_norm(BatchNormStatistics::Synchronized))
+}
+
 /// The oracle of equality: weights, momentum, averages and figures, for every number of ranks.
 #[test]
 fn any_number_of_ranks_gives_the_run_of_one_process() {
@@ -64,15 +69,33 @@ fn any_number_of_ranks_gives_the_run_of_one_process() {
         job.training = uneven_samples().into();
         job
     };
-    for (job, sizes) in [(eight_shards(), &[1, 2, 3, 4, 8][..]), (uneven, &[3])] {
-        let temporary = tempfile::tempdir().unwrap();
-        let alone = temporary.path().join("alone");
-        let history = finish(&mut start(job.clone(), &alone));
-        for &size in sizes {
-            let path = temporary.path().join(format!("ranks-{size}"));
-            assert_eq!(figures(&finish_on(size, &path, &job)), figures(&history), "{size} ranks");
-            assert_same(&alone, &path);
-        }
+    assert_ranks(&eight_shards(), &[1, 2, 3, 4, 8]);
+    assert_ranks(&uneven, &[3]);
+}
+
+/// The order of sums in f64 hardly shows in the f32 of a run; the tests of the exchange itself compare them exactly.
+#[test]
+fn any_number_of_ranks_gives_the_synchronized_run_of_one_process() {
+    assert_ranks(&synchronized(), &[1, 2, 3, 4, 8]);
+    // 22 images in shards of two or less: some shards are empty, and so are all of some ranks.
+    let mut job = synchronized();
+    job.recipe.class_weights = Some(ClassWeights::Values(vec![1.0, 0.5, 3.0]));
+    let mut images = job.training.to_vec();
+    for (at, sample) in images.iter_mut().enumerate().filter(|(at, _)| at * 7 % 18 < 7) {
+        *sample = Sample::new("no-such-file.png", sample.label(), format!("broken-{at}.png"));
+    }
+    job.training = images.into();
+    assert_ranks(&job, &[2, 3, 8]);
+}
+
+fn assert_ranks(job: &Job, sizes: &[usize]) {
+    let temporary = tempfile::tempdir().unwrap();
+    let alone = temporary.path().join("alone");
+    let history = finish(&mut start(job.clone(), &alone));
+    for &size in sizes {
+        let path = temporary.path().join(format!("ranks-{size}"));
+        assert_eq!(figures(&finish_on(size, &path, job)), figures(&history), "{size} ranks");
+        assert_same(&alone, &path);
     }
 }
 
@@ -84,28 +107,36 @@ fn frozen_modules_stay_on_every_rank() {
     finish(&mut start(job.clone(), &alone));
     finish_on(2, &joint, &job);
     assert_same(&alone, &joint);
+    for statistics in [false, true] {
+        assert_ranks(&synchronized().freeze_until(4).freeze_statistics(statistics), &[3]);
+    }
 }
 
 /// Stopped by rank 0 or by another, and resumed with another number of ranks, or by one process.
 #[test]
 fn a_run_resumes_with_any_number_of_ranks() {
     let temporary = tempfile::tempdir().unwrap();
-    let whole = temporary.path().join("whole");
-    let history = finish(&mut start(eight_shards(), &whole));
+    assert_resumes_on(&temporary.path().join("shard"), &eight_shards());
+    assert_resumes_on(&temporary.path().join("synchronized"), &synchronized());
+}
+
+fn assert_resumes_on(folder: &Path, job: &Job) {
+    let whole = folder.join("whole");
+    let history = finish(&mut start(job.clone(), &whole));
     for (sizes, asking, after) in [([3, 2], 0, 2), ([2, 8], 1, 1), ([4, 1], 3, 4)] {
-        let path = temporary.path().join(format!("stopped-by-{asking}"));
+        let path = folder.join(format!("stopped-by-{asking}"));
         let steps = std::sync::atomic::AtomicUsize::new(0);
         let stop = |rank: usize, event: &Event| {
             let is_step = rank == asking && matches!(event, Event::Batch(_));
             let steps = steps.fetch_add(usize::from(is_step), std::sync::atomic::Ordering::SeqCst);
             if is_step && steps + 1 == after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        for end in run_on(sizes[0], &path, &|_| eight_shards(), &stop) {
+        for end in run_on(sizes[0], &path, &|_| job.clone(), &stop) {
             assert_eq!(end.unwrap().0, Outcome::Stopped);
         }
         let saved = RunState::read(&RunFolder::open(&path).unwrap()).unwrap();
         assert!((after as u64..6).contains(&saved.steps), "stopped after {} steps", saved.steps);
-        assert_eq!(figures(&finish_on(sizes[1], &path, &eight_shards())), figures(&history));
+        assert_eq!(figures(&finish_on(sizes[1], &path, job)), figures(&history));
         assert_same(&whole, &path);
     }
 }
@@ -184,15 +215,16 @@ fn a_rank_reads_its_own_images_only() {
 
 #[test]
 fn every_rank_knows_that_training_has_diverged() {
-    let temporary = tempfile::tempdir().unwrap();
-    let mut job = eight_shards();
-    (job.recipe.clip_norm, job.recipe.average_decay) = (None, None);
-    job.recipe.schedule = hardnet_train::Schedule::new(hardnet_train::LrDecay::Step { every: 1, factor: 1e38 });
-    job.recipe.learning_rate = 0.01;
-    for end in run_on(4, temporary.path(), &|_| job.clone(), GO_ON) {
-        assert!(matches!(end, Err(Error::Diverged { epoch: 2, .. })), "{end:?}");
+    for mut job in [eight_shards(), synchronized()] {
+        let temporary = tempfile::tempdir().unwrap();
+        (job.recipe.clip_norm, job.recipe.average_decay) = (None, None);
+        job.recipe.schedule = hardnet_train::Schedule::new(hardnet_train::LrDecay::Step { every: 1, factor: 1e38 });
+        job.recipe.learning_rate = 0.01;
+        for end in run_on(4, temporary.path(), &|_| job.clone(), GO_ON) {
+            assert!(matches!(end, Err(Error::Diverged { epoch: 2, .. })), "{end:?}");
+        }
+        assert_eq!(RunState::read(&RunFolder::open(temporary.path()).unwrap()).unwrap().epochs(), 1);
     }
-    assert_eq!(RunState::read(&RunFolder::open(temporary.path()).unwrap()).unwrap().epochs(), 1);
 }
 
 #[test]
@@ -218,10 +250,11 @@ fn more_ranks_than_virtual_shards_are_refused() {
 #[test]
 fn a_rank_with_another_job_is_named() {
     type Change = fn(&mut Job);
-    let others: [(&str, Change); 5] = [
+    let others: [(&str, Change); 6] = [
         ("training images", |job| job.training = samples(38, 1).into()),
         ("validation images", |job| job.validation = None),
         ("recipes", |job| job.recipe.momentum = 0.8),
+        ("recipes", |job| job.recipe.batch_norm = BatchNormStatistics::Synchronized),
         ("random seeds", |job| job.seed = 8),
         ("instruction sets", |job| job.isa = hardnet_model::Isa::Portable),
     ];

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use hardnet_data::RandomCrop;
-use hardnet_train::{DecayedParams, LrDecay, LrInterval, Recipe, Sampler, Warmup};
+use hardnet_train::{BatchNormStatistics, DecayedParams, LrDecay, LrInterval, Recipe, Sampler, Warmup};
 
 use super::class_weights::ClassWeightsArg;
 use super::masks::MaskArgs;
@@ -24,10 +24,13 @@ pub(crate) struct RecipeArgs {
     /// Batch size
     #[arg(short, long, value_name = "N", value_parser = at_least_one)]
     batch_size: Option<usize>,
-    /// Divide each batch into N equal parts, computed one by one, with batch statistics of their own; weights still
-    /// change once per batch [default: 1]
+    /// Divide each batch into N equal parts, computed one by one; weights still change once per batch [default: 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     virtual_shards: Option<usize>,
+    /// Normalize by the statistics of each part of --virtual-shards (shard) or of the whole batch (synchronized), which
+    /// takes the memory of all parts at once [default: shard]
+    #[arg(long, value_enum, value_name = "WHICH", hide_possible_values = true)]
+    batch_norm: Option<BatchNormChoice>,
     /// Learning rate
     #[arg(long, visible_alias = "learning-rate", value_name = "RATE")]
     lr: Option<f64>,
@@ -107,6 +110,12 @@ enum DecayChoice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BatchNormChoice {
+    Shard,
+    Synchronized,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SamplerChoice {
     Shuffled,
     Balanced,
@@ -164,6 +173,14 @@ impl RecipeArgs {
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
         recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
         recipe.virtual_shards = self.virtual_shards.unwrap_or(recipe.virtual_shards);
+        recipe.batch_norm = match self.batch_norm {
+            Some(BatchNormChoice::Shard) => BatchNormStatistics::Shard,
+            Some(BatchNormChoice::Synchronized) if recipe.virtual_shards == 1 => {
+                return Err(requires("--batch-norm synchronized", "--virtual-shards"));
+            }
+            Some(BatchNormChoice::Synchronized) => BatchNormStatistics::Synchronized,
+            None => recipe.batch_norm,
+        };
         // Without momentum, Nesterov momentum is off unless it is requested.
         recipe.nesterov = self.nesterov.unwrap_or(recipe.nesterov && recipe.momentum > 0.0);
         recipe.clip_norm = self.clip_norm.or(recipe.clip_norm);
@@ -300,6 +317,8 @@ mod tests {
         assert_eq!(recipe("--schedule step").unwrap().schedule.decay, LrDecay::Step { every: 30, factor: 0.1 });
         assert!(!recipe("--momentum 0").unwrap().nesterov);
         assert_eq!(recipe("--class-weights balanced").unwrap().class_weights, Some(ClassWeights::Balanced));
+        let synchronized = recipe("--virtual-shards 4 --batch-norm synchronized").unwrap();
+        assert_eq!((synchronized.virtual_shards, synchronized.batch_norm), (4, BatchNormStatistics::Synchronized));
         assert_eq!(recipe("--sampler balanced").unwrap().sampler, Sampler::Balanced);
     }
 
@@ -311,6 +330,7 @@ mod tests {
             ("--step-factor 0.5", "--step-epochs and --step-factor requires --schedule step"),
             ("--poly-power 2", "--poly-power requires --schedule poly"),
             ("--recipe fchardnet", "the recipe `fchardnet` is for segmentation networks"),
+            ("--batch-norm synchronized", "--batch-norm synchronized requires --virtual-shards"),
             ("--crop padded", "--crop padded requires --crop-padding"),
             ("--crop-padding 3", "--crop-padding requires --crop padded"),
             ("--crop none --crop-scale 0.5,1", "--crop-scale and --crop-ratio requires --crop resized"),

@@ -7,7 +7,8 @@ use hardnet_model::Metadata;
 use hardnet_segmentation::Protocol;
 use hardnet_segmentation::training::Loss;
 use hardnet_train::{
-    ClassWeights, DecayedParams, Error, LrDecay, LrInterval, Recipe, RunFile, RunFolder, Sampler, SegmentationRecipe,
+    BatchNormStatistics, ClassWeights, DecayedParams, Error, LrDecay, LrInterval, Recipe, RunFile, RunFolder, Sampler,
+    SegmentationRecipe,
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,9 +122,12 @@ impl Settings {
             DecayedParams::Weights => " on weights",
             _ => " on all parameters",
         };
-        let mut more = match self.recipe.virtual_shards {
-            1 => String::new(),
-            shards => format!(", {shards} virtual shards"),
+        let mut more = match (self.recipe.virtual_shards, self.recipe.batch_norm) {
+            (1, _) => String::new(),
+            (shards, BatchNormStatistics::Synchronized) => {
+                format!(", {shards} virtual shards with synchronized batch normalization")
+            }
+            (shards, _) => format!(", {shards} virtual shards"),
         };
         for (name, value) in [
             ("label smoothing", Some(self.recipe.label_smoothing).filter(|&share| share > 0.0)),
