@@ -39,19 +39,19 @@ class Tests:
         self.failed += bool(problem)
         print(f"{name}: {problem or 'ok'}", flush=True)
 
-    def command(self, output, resume=False):
+    def command(self, output, resume=False, options=()):
         common = [self.program, "train", "-j", "1", "--threads", "1", "--rank-timeout", str(TIMEOUT)]
         if resume:
             return common + ["--resume", output]
         return common + [
             "-o", output, "--model", "hardnet39ds", "--data-dir", "train-images-idx3-ubyte", "--num-classes", "3",
             "--hold-out", "12", "--img-size", "32", "--crop-pct", "1", "-b", "16", "--virtual-shards", "8",
-            "--epochs", str(EPOCHS), "--lr", "0.01", "--clip-norm", "5", "--ema", "0.9",
+            "--lr", "0.01", "--clip-norm", "5", "--ema", "0.9", *(options or ["--epochs", str(EPOCHS)]),
         ]  # fmt: skip
 
-    def start(self, launcher, ranks, output, resume=False):
+    def start(self, launcher, ranks, output, resume=False, options=()):
         words = LAUNCHERS[launcher] + [str(ranks)] if launcher else []
-        return self.popen(words + self.command(output, resume))
+        return self.popen(words + self.command(output, resume, options))
 
     def popen(self, words):
         return subprocess.Popen(
@@ -69,6 +69,11 @@ class Tests:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return None, process.communicate()[0]
+
+    def alone(self, output, options=()):
+        """The run of one process."""
+        code, text = self.finish(self.start(None, 1, output, options=options))
+        self.check(f"one process{name_of(options)}", None if code == 0 else text)
 
     def differs(self, one, other):
         for name in ["last.safetensors", "best.safetensors"]:
@@ -103,11 +108,19 @@ class Tests:
                 found[int(rank)] = int(entry.name)
         return found
 
-    def equality(self, launcher, ranks):
-        name = f"{launcher}, {ranks} ranks"
-        output = f"equal-{launcher[0]}-{ranks}"
-        code, text = self.finish(self.start(launcher, ranks, output))
-        self.check(name, self.differs("alone", output) if code == 0 else f"exit code {code}: {text}")
+    def equality(self, launcher, ranks, alone="alone", options=()):
+        name = f"{launcher}, {ranks} ranks{name_of(options)}"
+        output = f"equal-{alone}-{launcher[0]}-{ranks}"
+        code, text = self.finish(self.start(launcher, ranks, output, options=options))
+        self.check(name, self.differs(alone, output) if code == 0 else f"exit code {code}: {text}")
+
+    def synchronized(self, sizes):
+        """Equality where ranks exchange statistics within the passes."""
+        options = ["--batch-norm", "synchronized", "--epochs", "2"]
+        self.alone("synchronized", options)
+        for launcher in LAUNCHERS:
+            for size in sizes[launcher]:
+                self.equality(launcher, size, "synchronized", options)
 
     def lost(self, launcher, rank, number, resumed_on, expected=None):
         """Sends a signal to a rank after an epoch, expects that all end, and resumes with another number of ranks."""
@@ -225,6 +238,10 @@ class Tests:
             time.sleep(0.01)
 
 
+def name_of(options):
+    return f" ({' '.join(options)})" if options else ""
+
+
 def make_images(folder):
     count, side = 60, 32
     random.seed(1)
@@ -242,13 +259,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         tests = Tests(program, Path(folder))
         make_images(tests.folder)
-        code, text = tests.finish(tests.start(None, 1, "alone"))
-        tests.check("one process", None if code == 0 else text)
+        tests.alone("alone")
         every = [1, 2, 3, 4, 8]
         sizes = {"Open MPI": [2, 4], "MPICH": [3, 8]} if is_short else {"Open MPI": every, "MPICH": every}
         for launcher in LAUNCHERS:
             for size in sizes[launcher]:
                 tests.equality(launcher, size)
+        tests.synchronized({"Open MPI": [4], "MPICH": [3]} if is_short else sizes)
         silent = "rank {} has been silent for " + str(TIMEOUT) + " s"
         kill, stop, term = signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM
         tests.lost("Open MPI", 2, kill, 3, expected="process rank 2 .* exited on signal 9")
