@@ -1,11 +1,12 @@
 //! From a request to its response.
 
+mod observed;
+mod route;
+
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hardnet_web::page::SERVER_PAGE;
 use hyper::body::{Body as _, Incoming};
@@ -17,20 +18,19 @@ use tokio::time::Instant;
 use super::body::BodyLimits;
 use super::error::{HttpError, Result};
 use super::infer::{Inference, JSON_LENGTH, VERSION};
-use super::log::{Log, RequestRecord, trace};
+use super::log::Log;
 use super::metrics::{self, RequestMetrics};
 use super::request_images::{ImageRequest, Settings};
 use super::response::{self, HttpResponse};
 use super::{activation_map, classify, embed, metadata, query, segment};
 use crate::model::{Model, Target};
+pub(crate) use observed::{Observed, id_prefix};
+pub(crate) use route::Route;
 
 /// The description of all routes.
 const OPEN_API: &str = include_str!("openapi.json");
 
 pub(crate) const REQUEST_ID: &str = "x-request-id";
-
-/// The status in logs and metrics of a request whose client is gone before the answer.
-const CLIENT_GONE: u16 = 499;
 
 /// All that requests share.
 pub(crate) struct Router {
@@ -51,78 +51,7 @@ pub(crate) struct Router {
     pub(crate) next_id: AtomicU64,
 }
 
-/// The resource that a path names.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Route {
-    /// A file of the page, by its place.
-    Page(usize),
-    ActivationMap,
-    Classify,
-    Embed,
-    Segment,
-    Infer(String),
-    Live,
-    Ready,
-    Server,
-    ModelReady(String),
-    ModelMetadata(String),
-    ModelConfig(String),
-    Index,
-    Metrics,
-    OpenApi,
-}
-
-impl Route {
-    /// The route of a path, its name in metrics and its method.
-    pub(crate) fn of(path: &str) -> Result<(Self, &'static str, Method)> {
-        let unknown = || HttpError::not_found(format!("no such path `{path}`; GET /openapi.json lists all"));
-        let parts = path.strip_prefix('/').ok_or_else(unknown)?.split('/');
-        let parts = parts.map(|part| query::decode(part, false)).collect::<Result<Vec<_>>>()?;
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let model = |name: &&str| (*name).to_owned();
-        let found = match &parts[..] {
-            ["activation-map"] => (Self::ActivationMap, "/activation-map", Method::POST),
-            ["classify"] => (Self::Classify, "/classify", Method::POST),
-            ["embed"] => (Self::Embed, "/embed", Method::POST),
-            ["segment"] => (Self::Segment, "/segment", Method::POST),
-            ["metrics"] => (Self::Metrics, "/metrics", Method::GET),
-            ["openapi.json"] => (Self::OpenApi, "/openapi.json", Method::GET),
-            ["v2"] => (Self::Server, "/v2", Method::GET),
-            ["v2", "health", "live"] => (Self::Live, "/v2/health/live", Method::GET),
-            ["v2", "health", "ready"] => (Self::Ready, "/v2/health/ready", Method::GET),
-            ["v2", "repository", "index"] => (Self::Index, "/v2/repository/index", Method::POST),
-            ["v2", "models", name, rest @ ..] => {
-                let rest = match rest {
-                    ["versions", VERSION, rest @ ..] => rest,
-                    ["versions", version, ..] => {
-                        return Err(HttpError::not_found(format!("version `{version}`, expected `{VERSION}`")));
-                    }
-                    rest => rest,
-                };
-                match rest {
-                    [] => (Self::ModelMetadata(model(name)), "/v2/models/{model}", Method::GET),
-                    ["ready"] => (Self::ModelReady(model(name)), "/v2/models/{model}/ready", Method::GET),
-                    ["config"] => (Self::ModelConfig(model(name)), "/v2/models/{model}/config", Method::GET),
-                    ["infer"] => (Self::Infer(model(name)), "/v2/models/{model}/infer", Method::POST),
-                    _ => return Err(unknown()),
-                }
-            }
-            [path] => {
-                let place = SERVER_PAGE.iter().position(|file| file.path == *path).ok_or_else(unknown)?;
-                (Self::Page(place), "page", Method::GET)
-            }
-            _ => return Err(unknown()),
-        };
-        Ok(found)
-    }
-}
-
 impl Router {
-    /// A number that begins the ids of a server's requests.
-    pub(crate) fn id_prefix() -> u64 {
-        RandomState::new().build_hasher().finish()
-    }
-
     /// Answers a request. The response is an error's where there is one.
     pub(crate) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> HttpResponse {
         let (parts, mut body) = request.into_parts();
@@ -328,96 +257,9 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
-/// A request that is logged and counted when this is dropped: answered, or because its client is gone.
-pub(crate) struct Observed {
-    router: Arc<Router>,
-    start: Instant,
-    time: f64,
-    pub(crate) endpoint: &'static str,
-    pub(crate) request_id: String,
-    trace: Option<(String, String)>,
-    method: String,
-    path: String,
-    pub(crate) status: u16,
-    pub(crate) bytes: u64,
-    pub(crate) error: Option<String>,
-}
-
-impl Observed {
-    pub(crate) fn new(router: &Arc<Router>, headers: &HeaderMap, method: &Method, path: &str) -> Self {
-        let own_id = || {
-            let number = router.next_id.fetch_add(1, Ordering::Relaxed);
-            format!("{:016x}-{number:x}", router.id_prefix)
-        };
-        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-        let given = given.filter(|id| (1..=128).contains(&id.len()));
-        let traced = headers.get("traceparent").and_then(|header| trace(header.to_str().ok()?));
-        Self {
-            router: Arc::clone(router),
-            start: Instant::now(),
-            time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
-            endpoint: "other",
-            request_id: given.map_or_else(own_id, str::to_owned),
-            trace: traced.map(|(trace, parent)| (trace.to_owned(), parent.to_owned())),
-            method: method.to_string(),
-            path: path.to_owned(),
-            status: CLIENT_GONE,
-            bytes: 0,
-            error: None,
-        }
-    }
-}
-
-impl Drop for Observed {
-    fn drop(&mut self) {
-        let seconds = self.start.elapsed().as_secs_f64();
-        self.router.metrics.observe(self.endpoint, self.status, seconds);
-        self.router.log.request(&RequestRecord {
-            time: self.time,
-            request_id: &self.request_id,
-            trace_id: self.trace.as_ref().map(|(trace, _)| trace.as_str()),
-            parent_id: self.trace.as_ref().map(|(_, parent)| parent.as_str()),
-            method: &self.method,
-            path: &self.path,
-            status: self.status,
-            seconds,
-            bytes: self.bytes,
-            error: self.error.as_deref(),
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_lead_to_routes() {
-        let route = |path: &str| Route::of(path).map(|(route, ..)| route).map_err(|error| error.status);
-        assert_eq!(route("/v2/models/a%2Fb/infer"), Ok(Route::Infer("a/b".into())));
-        assert_eq!(route("/v2/models/m/versions/1/infer"), Ok(Route::Infer("m".into())));
-        assert_eq!(route("/v2/models/m/versions/1"), Ok(Route::ModelMetadata("m".into())));
-        assert_eq!(route("/"), Ok(Route::Page(0)));
-        for path in ["/page", "*", "/v2/", "/v2/models", "/v2/models/m/versions/2/infer", "/classify/"] {
-            assert_eq!(route(path), Err(StatusCode::NOT_FOUND), "{path}");
-        }
-        assert_eq!(route("/v2/models/%ff"), Err(StatusCode::BAD_REQUEST));
-    }
-
-    #[test]
-    fn the_described_paths_are_those_that_are_answered() {
-        let document: serde_json::Value = serde_json::from_str(OPEN_API).unwrap();
-        let mut endpoints = std::collections::BTreeSet::new();
-        for (path, operations) in document["paths"].as_object().unwrap() {
-            let filled = path.replace("{version}", VERSION);
-            let (_, endpoint, method) = Route::of(&filled).unwrap_or_else(|error| panic!("{path}: {error:?}"));
-            assert_eq!(endpoint, path.replace("/versions/{version}", ""));
-            let described: Vec<&String> = operations.as_object().unwrap().keys().collect();
-            assert_eq!(described, [&method.as_str().to_lowercase()], "{path}");
-            endpoints.insert(endpoint);
-        }
-        assert_eq!(endpoints.len(), 14, "all routes are described: {endpoints:?}");
-    }
 
     #[test]
     fn keys_are_compared_as_a_whole() {

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::body::BodyLimits;
 use super::log::Log;
 use super::metrics::RequestMetrics;
-use super::router::Router;
+use super::router::{Router, id_prefix};
 use crate::model::Model;
 use accept::{Accepting, Listener};
 use connection::Protocol;
@@ -63,7 +63,7 @@ impl Server {
             metrics: RequestMetrics::default(),
             stopping: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
-            id_prefix: Router::id_prefix(),
+            id_prefix: id_prefix(),
             next_id: AtomicU64::new(0),
         });
         let runtime = Builder::new_multi_thread()
