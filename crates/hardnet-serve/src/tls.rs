@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
@@ -80,6 +80,10 @@ impl fmt::Debug for TlsIdentity {
 }
 
 /// Shakes hands with a client. `None` where it fails or takes too long, or longer than `time`.
-pub(crate) async fn accept(acceptor: &TlsAcceptor, stream: TcpStream, time: Duration) -> Option<TlsStream<TcpStream>> {
+pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    acceptor: &TlsAcceptor,
+    stream: S,
+    time: Duration,
+) -> Option<TlsStream<S>> {
     timeout(time.min(HANDSHAKE_TIME), acceptor.accept(stream)).await.ok()?.ok()
 }

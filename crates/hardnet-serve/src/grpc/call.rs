@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use prost::Message;
@@ -21,6 +21,7 @@ use super::{infer, message, metadata, status};
 use crate::failure::Failure;
 use crate::http::error::{HttpError, Result};
 use crate::http::infer::VERSION;
+use crate::http::request_body::RequestBody;
 use crate::http::router::{Observed, REQUEST_ID, Router, parsed, target};
 use crate::model::Model;
 
@@ -79,7 +80,7 @@ impl Body for CallBody {
 }
 
 /// Answers a call. Its status is in the trailers, or in the headers of an error.
-pub(crate) async fn respond(router: Arc<Router>, request: Request<Incoming>) -> Response<CallBody> {
+pub(crate) async fn respond(router: Arc<Router>, request: Request<RequestBody>) -> Response<CallBody> {
     let (parts, mut body) = request.into_parts();
     let mut observed = Observed::new(&router, &parts.headers, &parts.method, parts.uri.path());
     let mut response = Response::new(CallBody::default());
@@ -119,7 +120,7 @@ async fn call(
     router: &Arc<Router>,
     path: &str,
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut RequestBody,
     endpoint: &mut &'static str,
 ) -> Result<Bytes> {
     let Some(&(method, name)) = Method::ALL.iter().find(|(_, name)| *name == path) else {
@@ -146,7 +147,7 @@ async fn call(
     }
 }
 
-async fn answer(router: &Arc<Router>, method: Method, body: &mut Incoming, start: Instant) -> Result<Bytes> {
+async fn answer(router: &Arc<Router>, method: Method, body: &mut RequestBody, start: Instant) -> Result<Bytes> {
     let held = message::read(&router.limits, body).await?;
     let content = held.content.clone();
     Ok(match method {

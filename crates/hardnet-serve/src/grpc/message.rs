@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::StatusCode;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use tokio::time::timeout;
 
 use crate::http::body::{BodyLimits, HeldBody};
 use crate::http::error::{HttpError, Result};
+use crate::http::request_body::RequestBody;
 
 /// Length of what precedes a message.
 const PREFIX: usize = 5;
 
 /// Reads the one message of a call.
-pub(crate) async fn read(limits: &BodyLimits, body: &mut Incoming) -> Result<HeldBody> {
+pub(crate) async fn read(limits: &BodyLimits, body: &mut RequestBody) -> Result<HeldBody> {
     match timeout(limits.time(), read_frames(limits, body)).await {
         Ok(message) => message,
         Err(_) => {
@@ -24,7 +25,7 @@ pub(crate) async fn read(limits: &BodyLimits, body: &mut Incoming) -> Result<Hel
     }
 }
 
-async fn read_frames(limits: &BodyLimits, body: &mut Incoming) -> Result<HeldBody> {
+async fn read_frames(limits: &BodyLimits, body: &mut RequestBody) -> Result<HeldBody> {
     let (mut prefix, mut message) = (Vec::with_capacity(PREFIX), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| HttpError::bad_request(format!("the message cannot be read: {error}")))?;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_ENCODING, EXPECT};
 use hyper::{HeaderMap, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::error::{HttpError, Result};
+use super::request_body::RequestBody;
 
 /// The unit of the bound on memory, in bytes.
 const UNIT: u64 = 1024;
@@ -75,7 +76,7 @@ impl BodyLimits {
     }
 
     /// Reads a body.
-    pub(crate) async fn read(&self, headers: &HeaderMap, body: &mut Incoming) -> Result<HeldBody> {
+    pub(crate) async fn read(&self, headers: &HeaderMap, body: &mut RequestBody) -> Result<HeldBody> {
         if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
             return Err(HttpError::media_type(format!("content encoding {encoding:?}, expected none")));
         }
@@ -99,7 +100,7 @@ impl BodyLimits {
 
     /// Reads what is left of a body that is not needed, up to the limit of a body: a connection that is closed before
     /// may lose its answer.
-    pub(crate) async fn discard(&self, headers: &HeaderMap, body: &mut Incoming) {
+    pub(crate) async fn discard(&self, headers: &HeaderMap, body: &mut RequestBody) {
         // A client that asks first has not sent it.
         if body.is_end_stream() || headers.contains_key(EXPECT) {
             return;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
+use super::connections::Connections;
 use crate::batcher::{Batcher, Statistics};
 use crate::measures::Histogram;
 use crate::model::Model;
@@ -65,13 +66,16 @@ pub(crate) fn text<'a>(
     requests: &RequestMetrics,
     models: impl Iterator<Item = &'a Model>,
     ready: bool,
-    connections: usize,
+    connections: &Connections,
 ) -> String {
     let mut text = Text(String::new());
     text.family("hardnet_ready", "gauge", "Whether all models are loaded and the server is not stopping.");
     text.sample("hardnet_ready", "", u8::from(ready));
     text.family("hardnet_connections", "gauge", "Open connections.");
-    text.sample("hardnet_connections", "", connections);
+    text.sample("hardnet_connections", "", connections.len());
+    let help = "Silent connections that were closed to make room for others.";
+    text.family("hardnet_connections_closed_total", "counter", help);
+    text.sample("hardnet_connections_closed_total", "", connections.closed.get());
     let endpoints = requests.by_endpoint.lock().unwrap_or_else(PoisonError::into_inner);
     text.family("hardnet_requests_total", "counter", "Requests by endpoint and status.");
     for (name, endpoint) in endpoints.iter() {
@@ -155,10 +159,11 @@ mod tests {
         requests.observe("/classify", 200, 0.02);
         requests.observe("/classify", 200, 0.3);
         requests.observe("/classify", 429, 0.001);
-        let text = text(&requests, std::iter::empty(), true, 2);
+        let text = text(&requests, std::iter::empty(), true, &Connections::new(2));
         for line in [
             "hardnet_ready 1",
-            "hardnet_connections 2",
+            "hardnet_connections 0",
+            "hardnet_connections_closed_total 0",
             "hardnet_requests_total{endpoint=\"/classify\",status=\"200\"} 2",
             "hardnet_request_seconds_bucket{endpoint=\"/classify\",le=\"0.001\"} 1",
             "hardnet_request_seconds_bucket{endpoint=\"/classify\",le=\"0.025\"} 2",

@@ -4,22 +4,24 @@ mod observed;
 mod route;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hardnet_web::page::SERVER_PAGE;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::body::BodyLimits;
+use super::connections::Connections;
 use super::error::{HttpError, Result};
 use super::infer::{Inference, JSON_LENGTH, VERSION};
 use super::log::Log;
 use super::metrics::{self, RequestMetrics};
+use super::request_body::RequestBody;
 use super::request_images::{ImageRequest, Settings};
 use super::response::{self, HttpResponse};
 use super::{activation_map, classify, embed, metadata, query, segment};
@@ -45,7 +47,7 @@ pub(crate) struct Router {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) metrics: RequestMetrics,
     pub(crate) stopping: AtomicBool,
-    pub(crate) connections: AtomicUsize,
+    pub(crate) connections: Arc<Connections>,
     /// Begins the ids of this server's requests.
     pub(crate) id_prefix: u64,
     pub(crate) next_id: AtomicU64,
@@ -53,7 +55,7 @@ pub(crate) struct Router {
 
 impl Router {
     /// Answers a request. The response is an error's where there is one.
-    pub(crate) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> HttpResponse {
+    pub(crate) async fn respond(self: Arc<Self>, request: Request<RequestBody>) -> HttpResponse {
         let (parts, mut body) = request.into_parts();
         let mut observed = Observed::new(&self, &parts.headers, &parts.method, parts.uri.path());
         let head = parts.method == Method::HEAD;
@@ -107,7 +109,7 @@ impl Router {
         route: Route,
         parameters: Option<&str>,
         headers: &HeaderMap,
-        body: &mut Incoming,
+        body: &mut RequestBody,
     ) -> Result<HttpResponse> {
         Ok(match route {
             Route::Page(place) => {
@@ -137,11 +139,10 @@ impl Router {
             Route::Index => response::json(&self.index()),
             Route::Metrics => {
                 let models: Vec<Arc<Model>> = self.loaded();
-                let connections = self.connections.load(Ordering::SeqCst);
                 let models = models.iter().map(AsRef::as_ref);
                 response::content(
                     metrics::CONTENT_TYPE,
-                    metrics::text(&self.metrics, models, self.ready(), connections),
+                    metrics::text(&self.metrics, models, self.ready(), &self.connections),
                 )
             }
             Route::OpenApi => response::content("application/json", OPEN_API),
@@ -153,7 +154,7 @@ impl Router {
         route: Route,
         parameters: Option<&str>,
         headers: &HeaderMap,
-        body: &mut Incoming,
+        body: &mut RequestBody,
     ) -> Result<HttpResponse> {
         let start = Instant::now();
         let parameters = query::parameters(parameters)?;
@@ -176,7 +177,7 @@ impl Router {
         }
     }
 
-    async fn infer(self: &Arc<Self>, name: &str, headers: &HeaderMap, body: &mut Incoming) -> Result<HttpResponse> {
+    async fn infer(self: &Arc<Self>, name: &str, headers: &HeaderMap, body: &mut RequestBody) -> Result<HttpResponse> {
         let start = Instant::now();
         let model = self.model(name)?;
         target(&model)?;

@@ -5,11 +5,12 @@ mod connection;
 #[cfg(feature = "grpc")]
 mod http2;
 mod options;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
@@ -18,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use super::body::BodyLimits;
+use super::connections::Connections;
 use super::log::Log;
 use super::metrics::RequestMetrics;
 use super::router::{Router, id_prefix};
@@ -62,7 +64,7 @@ impl Server {
             log,
             metrics: RequestMetrics::default(),
             stopping: AtomicBool::new(false),
-            connections: AtomicUsize::new(0),
+            connections: Arc::new(Connections::new(options.max_connections)),
             id_prefix: id_prefix(),
             next_id: AtomicU64::new(0),
         });

@@ -299,3 +299,26 @@ fn silent_connections_of_grpc_are_closed() {
     std::thread::sleep(Duration::from_millis(2500));
     assert!(live().is_none());
 }
+
+#[test]
+fn silent_connections_of_grpc_make_room_for_others() {
+    let fixture = Fixture::loading(&with_grpc(options().max_connections(3)));
+    let address = fixture.server.grpc_address().unwrap();
+    let begun = Instant::now();
+    let connect = |_| std::net::TcpStream::connect(address).unwrap();
+    let silent: Vec<_> = (0..20).map(connect).collect();
+    let live = "/inference.GRPCInferenceService/ServerLive";
+    let first = Caller::new(address);
+    assert_eq!(first.send(live, GRPC, framed(&ServerLiveRequest {})).code(), 0);
+    let _more: Vec<_> = (0..2).map(connect).collect();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(first.send(live, GRPC, framed(&ServerLiveRequest {})).code(), 0, "others were silent longer");
+    // A message that does not come whole is silence.
+    let callers: Vec<Caller> = (0..3).map(|_| Caller::new(address)).collect();
+    for caller in &callers {
+        caller.begin(live, GRPC);
+    }
+    assert_eq!(Caller::new(address).send(live, GRPC, framed(&ServerLiveRequest {})).code(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    drop(silent);
+}

@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hardnet_data::{Image, encode_png};
+use serde_json::json;
+
 use crate::client::{Connection, request, send};
 use crate::{Fixture, file, options};
 
@@ -93,18 +98,82 @@ fn bodies_in_memory_are_bounded_together() {
 }
 
 #[test]
-fn connections_are_bounded_and_others_wait() {
-    let fixture = Fixture::new(&options().max_connections(2));
-    let mut open: Vec<Connection> = (0..2).map(|_| Connection::open(fixture.address())).collect();
-    for connection in &mut open {
-        assert_eq!(connection.send("GET", "/v2", &[], b"").status, 200);
+fn silent_connections_make_room_for_others() {
+    for begin in [
+        "",
+        "GET /v2 HTTP/1.1\r\nhos",
+        "POST /classify HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc",
+        "GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        let fixture = Fixture::new(&options().max_connections(4));
+        let start = Instant::now();
+        let mut open: Vec<Connection> = (0..4).map(|_| Connection::open(fixture.address())).collect();
+        for connection in &mut open {
+            connection.write(begin.as_bytes()).unwrap();
+            if begin.ends_with("\r\n\r\n") {
+                assert_eq!(connection.read().unwrap().status, 200);
+            }
+        }
+        // The first is not the one that is silent longest.
+        if begin.is_empty() {
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(open[0].send("GET", "/v2", &[], b"").status, 200);
+        }
+        let mut others: Vec<Connection> = (0..3).map(|_| Connection::open(fixture.address())).collect();
+        for other in &mut others {
+            assert_eq!(other.send("GET", "/v2", &[], b"").status, 200, "{begin:?}");
+        }
+        if begin.is_empty() {
+            assert_eq!(open[0].send("GET", "/v2", &[], b"").status, 200);
+            assert!(open[1..].iter_mut().all(|connection| connection.read().is_none()));
+        }
+        let metrics = others[2].send("GET", "/metrics", &[], b"");
+        let text = String::from_utf8(metrics.body).unwrap();
+        for line in ["hardnet_connections 4", "hardnet_connections_closed_total 3"] {
+            assert!(text.lines().any(|found| found == line), "{begin:?}: {line} in\n{text}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{begin:?}");
     }
-    let mut waiting = Connection::open(fixture.address());
-    waiting.write(&request("GET", "/v2", &[], b"")).unwrap();
-    std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(open[1].send("GET", "/v2", &[], b"").status, 200);
-    drop(open);
-    assert_eq!(waiting.read().unwrap().status, 200);
+}
+
+#[test]
+fn who_waits_for_an_answer_does_not_make_room() {
+    let image = encode_png(&Image::from_rgb8(2000, 2000, vec![0; 2000 * 2000 * 3]).unwrap()).unwrap();
+    let body = json!({ "images": vec![STANDARD.encode(image); 16] }).to_string();
+    let seen = (0..5).any(|_| {
+        let fixture = Fixture::new(&options().max_connections(1));
+        let mut asking = Connection::open(fixture.address());
+        let headers = [("content-type", "application/json")];
+        asking.write(&request("POST", "/classify", &headers, body.as_bytes())).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        let mut others: Vec<Connection> = (0..4).map(|_| Connection::open(fixture.address())).collect();
+        others[3].write(&request("GET", "/v2", &[], b"")).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        let before = fixture.records.0.lock().unwrap().is_empty();
+        assert_eq!(asking.read().expect("an answer").status, 200);
+        // Those that waited come after it.
+        assert_eq!(others[3].read().expect("an answer").status, 200);
+        before
+    });
+    assert!(seen, "others come while an answer is computed");
+}
+
+#[test]
+fn who_does_not_read_is_closed() {
+    let time = Duration::from_millis(100);
+    let fixture = Fixture::loading(&options().header_timeout(time).body_timeout(time));
+    let mut deaf = Connection::open(fixture.address());
+    let requests = request("GET", "/openapi.json", &[], b"").repeat(1000);
+    let _ = deaf.write(&requests);
+    let start = Instant::now();
+    let closed = || {
+        let metrics = send(fixture.address(), "GET", "/metrics", &[], b"");
+        String::from_utf8(metrics.body).unwrap().lines().any(|line| line == "hardnet_connections 1")
+    };
+    while !closed() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it is still open");
+        std::thread::sleep(time);
+    }
 }
 
 #[test]

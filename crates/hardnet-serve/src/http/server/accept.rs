@@ -2,21 +2,22 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 #[cfg(feature = "tls")]
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Protocol, poll_once, serve};
 use super::options::ServerOptions;
+use super::watched::Watched;
 use crate::http::router::Router;
 #[cfg(feature = "tls")]
 use crate::tls;
@@ -51,16 +52,13 @@ pub(super) struct Accepting {
     options: ServerOptions,
     /// Whether the server is asked to stop.
     stopped: watch::Receiver<bool>,
-    /// Connections that may be opened.
-    slots: Arc<Semaphore>,
     /// Tells connections to end.
     closing: watch::Sender<bool>,
 }
 
 impl Accepting {
     pub(super) fn new(router: Arc<Router>, options: ServerOptions, stopped: watch::Receiver<bool>) -> Self {
-        let slots = Arc::new(Semaphore::new(options.max_connections));
-        Self { router, options, stopped, slots, closing: watch::channel(false).0 }
+        Self { router, options, stopped, closing: watch::channel(false).0 }
     }
 
     /// Accepts until the server is asked to stop and the time of grace is over, then waits for all connections.
@@ -75,13 +73,14 @@ impl Accepting {
         .await;
         drop(loops);
         accepting.closing.send_replace(true);
-        let all = accepting.options.max_connections as u32;
-        let _ = timeout(accepting.options.drain_timeout, accepting.slots.acquire_many(all)).await;
+        let _ = timeout(accepting.options.drain_timeout, accepting.router.connections.all_closed()).await;
     }
 
     async fn listen(self: &Arc<Self>, listener: Listener) {
+        // A connection for which there is no room yet.
+        let mut waiting = None;
         {
-            let mut accept = pin!(self.accept(&listener));
+            let mut accept = pin!(self.accept(&listener, &mut waiting));
             let mut end = pin!(async {
                 let mut stopped = self.stopped.clone();
                 let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -94,18 +93,37 @@ impl Accepting {
             .await;
         }
         // Who is connected already is answered.
-        while let Some(Ok((stream, _))) = poll_once(listener.socket.accept()).await {
-            let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { break };
+        loop {
+            let stream = match waiting.take() {
+                Some(stream) => stream,
+                None => match poll_once(listener.socket.accept()).await {
+                    Some(Ok((stream, _))) => stream,
+                    _ => return,
+                },
+            };
+            let Some(slot) = self.router.connections.try_slot() else { return };
             self.spawn(stream, &listener, slot);
         }
     }
 
-    async fn accept(self: &Arc<Self>, listener: &Listener) -> Infallible {
+    async fn accept(self: &Arc<Self>, listener: &Listener, waiting: &mut Option<TcpStream>) -> Infallible {
+        let connections = &self.router.connections;
         loop {
-            let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
             match listener.socket.accept().await {
-                Ok((stream, _)) => self.spawn(stream, listener, slot),
-                Err(_) => sleep(ACCEPT_PAUSE).await,
+                Ok((stream, _)) => {
+                    // Here it outlives this future, which may end while it waits.
+                    *waiting = Some(stream);
+                    let slot = connections.slot().await;
+                    if let Some(stream) = waiting.take() {
+                        self.spawn(stream, listener, slot);
+                    }
+                }
+                Err(error) => {
+                    if has_no_more_sockets(&error) {
+                        connections.make_room();
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -114,38 +132,45 @@ impl Accepting {
         let (accepting, protocol) = (Arc::clone(self), listener.protocol);
         #[cfg(feature = "tls")]
         let tls = listener.tls.clone();
+        let open = self.router.connections.enter(slot);
         tokio::spawn(async move {
-            let open = Open::new(&accepting.router);
             // Answers are written whole.
             let _ = stream.set_nodelay(true);
-            let time = accepting.options.header_timeout;
+            let (router, options) = (&accepting.router, &accepting.options);
+            let time = options.header_timeout;
             let closing = accepting.closing.subscribe();
-            #[cfg(feature = "tls")]
-            if let Some(acceptor) = tls {
-                if let Some(stream) = tls::accept(&acceptor, stream, time).await {
-                    serve(TokioIo::new(stream), protocol, &accepting.router, time, closing).await;
+            let activity = &open.activity;
+            let stream = Watched::new(stream, activity);
+            let mut served = pin!(async {
+                #[cfg(feature = "tls")]
+                if let Some(acceptor) = tls {
+                    if let Some(stream) = tls::accept(&acceptor, stream, time).await {
+                        serve(TokioIo::new(stream), protocol, router, activity, time, closing).await;
+                    }
+                    return;
                 }
-                drop((open, slot));
-                return;
-            }
-            serve(TokioIo::new(stream), protocol, &accepting.router, time, closing).await;
-            drop((open, slot));
+                serve(TokioIo::new(stream), protocol, router, activity, time, closing).await;
+            });
+            let mut makes_room = pin!(activity.makes_room());
+            // Longer than the silence that ends in a status: this is of clients that do not read.
+            let mut stalls = pin!(activity.stalls(time + options.body_timeout));
+            poll_fn(|context| {
+                if makes_room.as_mut().poll(context).is_ready() {
+                    router.connections.closed.add(1);
+                    return Poll::Ready(());
+                }
+                if protocol == Protocol::Http1 && stalls.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                served.as_mut().poll(context)
+            })
+            .await;
         });
     }
 }
 
-/// Counts a connection while it is open.
-struct Open(Arc<Router>);
-
-impl Open {
-    fn new(router: &Arc<Router>) -> Self {
-        router.connections.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(router))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::SeqCst);
-    }
+/// Whether a connection cannot be accepted because the process or the system has as many files open as it may: EMFILE
+/// and ENFILE.
+fn has_no_more_sockets(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }

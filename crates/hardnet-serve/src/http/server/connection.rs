@@ -7,12 +7,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 
+use crate::http::connections::Activity;
+use crate::http::request_body::RequestBody;
 use crate::http::router::Router;
 
 /// Length of a request's line and headers in bytes from which on they are refused; one read may exceed it.
@@ -44,24 +48,27 @@ pub(super) async fn serve(
     stream: impl Read + Write + Unpin + Send + 'static,
     protocol: Protocol,
     router: &Arc<Router>,
+    activity: &Arc<Activity>,
     header_timeout: Duration,
     closing: watch::Receiver<bool>,
 ) {
     match protocol {
-        Protocol::Http1 => http1(stream, router, header_timeout, closing).await,
+        Protocol::Http1 => http1(stream, router, activity, header_timeout, closing).await,
         #[cfg(feature = "grpc")]
-        Protocol::Grpc => super::http2::serve(stream, router, header_timeout, closing).await,
+        Protocol::Grpc => super::http2::serve(stream, router, activity, header_timeout, closing).await,
     }
 }
 
 async fn http1(
     stream: impl Read + Write + Unpin,
     router: &Arc<Router>,
+    activity: &Arc<Activity>,
     header_timeout: Duration,
     mut closing: watch::Receiver<bool>,
 ) {
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         let router = Arc::clone(router);
+        let request = request.map(|body| RequestBody::new(body, activity));
         async move { Ok::<_, Infallible>(router.respond(request).await) }
     });
     let mut connection = pin!(

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -16,6 +18,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::grpc;
+use crate::http::connections::Activity;
+use crate::http::request_body::RequestBody;
 use crate::http::router::Router;
 
 /// Calls of a connection at the same time.
@@ -74,11 +78,13 @@ impl Drop for Open {
 pub(super) async fn serve(
     stream: impl Read + Write + Unpin + Send + 'static,
     router: &Arc<Router>,
+    activity: &Arc<Activity>,
     time: Duration,
     mut closing: watch::Receiver<bool>,
 ) {
     let calls = Arc::new(Calls::default());
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
+        let request = request.map(|body| RequestBody::new(body, activity));
         let (router, open) = (Arc::clone(router), Open::new(&calls));
         async move {
             let response = grpc::respond(router, request).await;

@@ -24,7 +24,8 @@ pub struct ServerOptions {
     pub max_body: usize,
     /// Bytes of all bodies in memory, at most; by default 256 MiB.
     pub max_body_memory: usize,
-    /// Open connections, at most; others wait to be accepted. By default 4096.
+    /// Open connections, at most; by default 4096. Another takes the place of that which has been silent longest, of
+    /// those that wait for no answer, and waits where all do.
     pub max_connections: usize,
     /// Time for the headers of a request, and of silence between requests; by default 30 s.
     pub header_timeout: Duration,
@@ -130,6 +131,7 @@ impl ServerOptions {
         self.threads = threads.max(1);
         self
     }
+
     /// Sets [`grpc`](Self::grpc); port 0 is any free port.
     #[cfg(feature = "grpc")]
     pub fn grpc(mut self, address: SocketAddr) -> Self {

@@ -1,9 +1,12 @@
 //! A client of gRPC on hyper.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes, Frame};
 use hyper::client::conn::http2;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,7 +17,34 @@ use tokio::runtime::Runtime;
 /// A connection.
 pub(crate) struct Caller {
     runtime: Runtime,
-    sender: http2::SendRequest<Full<Bytes>>,
+    sender: http2::SendRequest<Sent>,
+}
+
+/// The body of a request, which may not end.
+struct Sent {
+    content: Option<Bytes>,
+    ends: bool,
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.content.take() {
+            Some(content) => Poll::Ready(Some(Ok(Frame::data(content)))),
+            None if self.ends => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn request(path: &str, headers: &[(&str, &str)], body: Sent) -> Request<Sent> {
+    let mut request = Request::post(format!("http://localhost{path}")).header("te", "trailers");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body).unwrap()
 }
 
 /// An answer: its status, headers and trailers together, and its message's bytes.
@@ -70,11 +100,7 @@ impl Caller {
 
     /// Sends any bytes to any path. `None` where the stream ends without an answer.
     pub(crate) fn try_send(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<Answer> {
-        let mut request = Request::post(format!("http://localhost{path}")).header("te", "trailers");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::from(body)).unwrap();
+        let request = request(path, headers, Sent { content: Some(body.into()), ends: true });
         let mut sender = self.sender.clone();
         self.runtime.block_on(async {
             sender.ready().await.ok()?;
@@ -88,5 +114,13 @@ impl Caller {
 
     pub(crate) fn send(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         self.try_send(path, headers, body).expect("the server answers")
+    }
+
+    /// Begins a call whose message does not come.
+    pub(crate) fn begin(&self, path: &str, headers: &[(&str, &str)]) {
+        let request = request(path, headers, Sent { content: Some(vec![0; 3].into()), ends: false });
+        let mut sender = self.sender.clone();
+        self.runtime.block_on(sender.ready()).unwrap();
+        self.runtime.spawn(sender.send_request(request));
     }
 }
