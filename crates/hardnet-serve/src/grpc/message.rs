@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::StatusCode;
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use tokio::time::timeout;
 
 use crate::http::body::{BodyLimits, HeldBody};
@@ -16,44 +16,77 @@ const PREFIX: usize = 5;
 
 /// Reads the one message of a call.
 pub(crate) async fn read(limits: &BodyLimits, body: &mut RequestBody) -> Result<HeldBody> {
-    match timeout(limits.time(), read_frames(limits, body)).await {
-        Ok(message) => message,
-        Err(_) => {
-            let seconds = limits.time().as_secs_f64();
-            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, format!("the message did not arrive within {seconds} s")))
-        }
+    let mut messages = Messages::new(body);
+    let message = messages.next(limits).await?.ok_or_else(cut_off)?;
+    match timeout(limits.time(), messages.more()).await {
+        Ok(Ok(false)) => Ok(message),
+        Ok(Ok(true)) => Err(HttpError::bad_request("more data than one message")),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(limits.too_slow("the end of the message")),
     }
 }
 
-async fn read_frames(limits: &BodyLimits, body: &mut RequestBody) -> Result<HeldBody> {
-    let (mut prefix, mut message) = (Vec::with_capacity(PREFIX), None);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| HttpError::bad_request(format!("the message cannot be read: {error}")))?;
-        let Ok(mut data) = frame.into_data() else { continue };
-        if message.is_none() {
-            prefix.extend_from_slice(&data.split_to(data.len().min(PREFIX - prefix.len())));
-            if prefix.len() < PREFIX {
-                continue;
-            }
-            let length = length(&prefix)?;
-            let memory = limits.reserve(length)?;
-            message = Some((Vec::with_capacity(length), memory));
-        }
-        if let Some((content, _)) = &mut message {
-            if data.len() > content.capacity() - content.len() {
-                return Err(HttpError::bad_request("more data than one message"));
-            }
-            content.extend_from_slice(&data);
-        }
+fn cut_off() -> HttpError {
+    HttpError::bad_request("the message is cut off")
+}
+
+/// The messages of a body, one after another.
+pub(crate) struct Messages<B> {
+    body: B,
+    /// Data that are not read yet.
+    data: Bytes,
+}
+
+impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Messages<B> {
+    pub(crate) fn new(body: B) -> Self {
+        Self { body, data: Bytes::new() }
     }
-    match message {
-        Some((content, memory)) if content.len() == length(&prefix)? => Ok(HeldBody::new(content.into(), memory)),
-        _ => Err(HttpError::bad_request("the message is cut off")),
+
+    /// Reads the next one; `None` at the end of the body.
+    pub(crate) async fn next(&mut self, limits: &BodyLimits) -> Result<Option<HeldBody>> {
+        let read = timeout(limits.time(), self.read(limits)).await;
+        read.unwrap_or_else(|_| Err(limits.too_slow("the message")))
+    }
+
+    async fn read(&mut self, limits: &BodyLimits) -> Result<Option<HeldBody>> {
+        let (mut prefix, mut begun) = ([0; PREFIX], 0);
+        while begun < PREFIX {
+            if !self.more().await? {
+                return if begun == 0 { Ok(None) } else { Err(cut_off()) };
+            }
+            let part = self.data.split_to(self.data.len().min(PREFIX - begun));
+            prefix[begun..begun + part.len()].copy_from_slice(&part);
+            begun += part.len();
+        }
+        let length = length(&prefix)?;
+        let mut message = limits.growing(length)?;
+        while message.len() < length {
+            if !self.more().await? {
+                return Err(cut_off());
+            }
+            let part = self.data.len().min(length - message.len());
+            message.push(&self.data.split_to(part))?;
+        }
+        Ok(Some(message.finish()))
+    }
+
+    /// Whether there are data that are not read yet, for which it waits.
+    async fn more(&mut self) -> Result<bool> {
+        while self.data.is_empty() {
+            match self.body.frame().await {
+                None => return Ok(false),
+                Some(Ok(frame)) => self.data = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => {
+                    return Err(HttpError::bad_request(format!("the message cannot be read: {error}")));
+                }
+            }
+        }
+        Ok(true)
     }
 }
 
 /// The length of the message after `prefix`.
-fn length(prefix: &[u8]) -> Result<usize> {
+fn length(prefix: &[u8; PREFIX]) -> Result<usize> {
     match *prefix {
         [0, a, b, c, d] => Ok(u32::from_be_bytes([a, b, c, d]) as usize),
         [1, ..] => {

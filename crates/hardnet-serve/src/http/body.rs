@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_ENCODING, EXPECT};
 use hyper::{HeaderMap, StatusCode};
@@ -16,6 +16,9 @@ use super::request_body::RequestBody;
 
 /// The unit of the bound on memory, in bytes.
 const UNIT: u64 = 1024;
+
+/// Memory that the first bytes of a body take, in bytes, unless it is shorter.
+const FIRST: usize = 16 << 10;
 
 /// Time to wait for the rest of a body that nobody needs, so that its sender reads the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
@@ -38,10 +41,37 @@ pub(crate) struct HeldBody {
     _memory: OwnedSemaphorePermit,
 }
 
-impl HeldBody {
-    #[cfg(feature = "grpc")]
-    pub(crate) fn new(content: Bytes, memory: OwnedSemaphorePermit) -> Self {
-        Self { content, _memory: memory }
+/// A body that arrives. It takes memory as it grows: a length is announced at no cost.
+#[derive(Debug)]
+pub(crate) struct GrowingBody<'a> {
+    limits: &'a BodyLimits,
+    /// Its length, or the most that it may have.
+    expected: usize,
+    content: Vec<u8>,
+    memory: OwnedSemaphorePermit,
+}
+
+impl GrowingBody<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.content.len()
+    }
+
+    pub(crate) fn push(&mut self, data: &[u8]) -> Result<()> {
+        let (length, capacity) = (self.content.len() + data.len(), self.content.capacity());
+        if length > self.expected {
+            return Err(self.limits.too_long());
+        }
+        if length > capacity {
+            let grown = length.max(2 * capacity).max(FIRST).min(self.expected);
+            self.memory.merge(self.limits.acquire(grown - capacity)?);
+            self.content.reserve_exact(grown - self.content.len());
+        }
+        self.content.extend_from_slice(data);
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> HeldBody {
+        HeldBody { content: self.content.into(), _memory: self.memory }
     }
 }
 
@@ -51,24 +81,32 @@ impl BodyLimits {
         Self { length, time, memory: Arc::new(Semaphore::new(units as usize)) }
     }
 
-    /// Time for a body to arrive.
+    /// Time for a body, or a message of gRPC, to arrive.
     #[cfg(feature = "grpc")]
     pub(crate) fn time(&self) -> Duration {
         self.time
     }
 
-    /// Takes a share of the memory for a body of `length` bytes.
-    #[cfg(feature = "grpc")]
-    pub(crate) fn reserve(&self, length: usize) -> Result<OwnedSemaphorePermit> {
-        if length > self.length { Err(self.too_long()) } else { self.acquire(length as u64) }
+    /// A body of `length` bytes, which begins to arrive.
+    pub(crate) fn growing(&self, length: usize) -> Result<GrowingBody<'_>> {
+        if length > self.length {
+            return Err(self.too_long());
+        }
+        Ok(GrowingBody { limits: self, expected: length, content: Vec::new(), memory: self.acquire(0)? })
     }
 
-    fn acquire(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
-        let units = bytes.div_ceil(UNIT) as u32;
+    fn acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        let units = (bytes as u64).div_ceil(UNIT) as u32;
         Arc::clone(&self.memory).try_acquire_many_owned(units).map_err(|_| {
             let message = "too many bodies are in memory; try again in 1 s";
             HttpError::new(StatusCode::TOO_MANY_REQUESTS, message).header("retry-after", "1")
         })
+    }
+
+    /// The error where `what` takes longer than it may.
+    pub(crate) fn too_slow(&self, what: &str) -> HttpError {
+        let seconds = self.time.as_secs_f64();
+        HttpError::new(StatusCode::REQUEST_TIMEOUT, format!("{what} did not arrive within {seconds} s"))
     }
 
     fn too_long(&self) -> HttpError {
@@ -81,20 +119,21 @@ impl BodyLimits {
             return Err(HttpError::media_type(format!("content encoding {encoding:?}, expected none")));
         }
         let hint = body.size_hint();
-        let too_long = || self.too_long();
-        if hint.lower() > self.length as u64 {
-            return Err(too_long());
-        }
-        let memory = self.acquire(hint.upper().unwrap_or(self.length as u64))?;
-        match timeout(self.time, Limited::new(body, self.length).collect()).await {
-            Ok(Ok(collected)) => Ok(HeldBody { content: collected.to_bytes(), _memory: memory }),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-            Ok(Err(error)) => Err(HttpError::bad_request(format!("the body cannot be read: {}", root(&*error)))),
-            Err(_) => {
-                let seconds = self.time.as_secs_f64();
-                let message = format!("the body did not arrive within {seconds} s");
-                Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, message).header("connection", "close"))
+        let least = usize::try_from(hint.lower()).unwrap_or(usize::MAX);
+        let most = hint.upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        let mut growing = self.growing(most.min(self.length).max(least))?;
+        let read = async {
+            while let Some(frame) = body.frame().await {
+                let unread = |error| HttpError::bad_request(format!("the body cannot be read: {}", root(&error)));
+                if let Ok(data) = frame.map_err(unread)?.into_data() {
+                    growing.push(&data)?;
+                }
             }
+            Ok(growing.finish())
+        };
+        match timeout(self.time, read).await {
+            Ok(result) => result,
+            Err(_) => Err(self.too_slow("the body").header("connection", "close")),
         }
     }
 
