@@ -20,6 +20,7 @@ import struct
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,8 @@ SPEEDS, RANKS = {"hardnet39ds": (100, 500, 1000, 2500), "hardnet68": (500, 1000,
 IMAGES, IMAGES_OF_MACHINE = 8, 32
 WAITS, COMPUTES = f"waits {WAIT} ms", "trains, 1 thread a rank"
 MACHINE = "trains, 2 threads"
+# Two runs at once: what the cores of the machine take from each other.
+BESIDE = "none, beside another run"
 SHARED = {"Open MPI": "open-mpi", "MPICH": "mpich"}
 LAUNCHERS = {
     "Open MPI": ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"],
@@ -53,6 +56,7 @@ LAUNCHERS = {
 def wanted():
     """The first columns of all rows, up to the connection and its speed."""
     for network in NETWORKS:
+        yield [network, MACHINE, 1, 1, "none", None]
         for shards in ALONE:
             yield [network, WAITS, 1, shards, "none", None]
         for ranks, shards in TOGETHER:
@@ -62,8 +66,8 @@ def wanted():
             for ranks in RANKS:
                 yield [network, WAITS, ranks, ranks, "link", speed]
         yield [network, COMPUTES, 1, 2, "none", None]
+        yield [network, COMPUTES, 1, 2, BESIDE, None]
         yield [network, COMPUTES, 2, 2, "memory, Open MPI", None]
-        yield [network, MACHINE, 1, 1, "none", None]
 
 
 def waiting(program, row):
@@ -81,19 +85,21 @@ def waiting(program, row):
 
 
 def training(program, row):
-    """The milliseconds of a step of `hardnet train`, the median over the epochs after the first."""
+    """The milliseconds of steps of `hardnet train`, the mean of each epoch after the first."""
     network, computing, ranks, shards, connection, _ = row
     threads, images = (1, IMAGES) if computing == COMPUTES else (2, IMAGES_OF_MACHINE)
     batch, epochs, steps = shards * images, 3, 2
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder), batch * steps)
-        command = [program, "train", "-o", "run", "--model", network, "--data-dir", "train-images-idx3-ubyte"]
-        command += ["--num-classes", 1000, "--img-size", 224, "--crop-pct", 1, "--crop", "none", "--flip", 0, "-b", batch]
-        command += ["--virtual-shards", shards, "--epochs", epochs, "--lr", 0.001, "--threads", threads, "-j", 1]
+        command = [program, "train", "--model", network, "--data-dir", "train-images-idx3-ubyte", "--num-classes", 1000]
+        command += ["--img-size", 224, "--crop-pct", 1, "--crop", "none", "--flip", 0, "-b", batch, "--lr", 0.001]
+        command += ["--virtual-shards", shards, "--epochs", epochs, "--threads", threads, "-j", 1]
         launcher = [*LAUNCHERS["Open MPI"], ranks] if ranks > 1 else []
-        record.output(*launcher, *command, cwd=folder)
-        lines = (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()
-        speeds = [json.loads(line)["images_per_second"] for line in lines[1:]]
+        runs = ["run", "other"][: 2 if connection == BESIDE else 1]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda run: record.output(*launcher, *command, "-o", run, cwd=folder), runs))
+        texts = [(Path(folder) / run / "metrics.jsonl").read_text() for run in runs]
+    speeds = [json.loads(line)["images_per_second"] for text in texts for line in text.splitlines()[1:]]
     return {"ms": [1e3 * batch / speed for speed in speeds]}, None
 
 
@@ -156,17 +162,18 @@ class Measured:
         wait, bytes_of = WAIT / 1e3, {row[0]: row[8] for row in self.rows if row[8]}
         return Costs(wait, slope - wait, change, pair - slope - change, bytes_of[network])
 
-    def computing(self, network):
-        """The costs where each shard is computed on one thread."""
+    def computing(self, network, connection=BESIDE):
+        """The costs where each shard is computed on one thread; none if that is not measured."""
         costs, shards = self.costs[network], 2
-        step = self.steps[network, COMPUTES, 1, shards, "none", None]
-        return replace(costs, shard=(step - costs.change) / shards - costs.add)
+        step = self.steps.get((network, COMPUTES, 1, shards, connection, None))
+        return step and replace(costs, shard=(step - costs.change) / shards - costs.add)
 
     def on_machine(self, network):
-        """The costs where a shard of many images is computed on all threads of the machine."""
+        """The costs where a shard of many images is computed on all threads of the machine; none if that is not
+        measured."""
         costs = self.costs[network]
-        step = self.steps[network, MACHINE, 1, 1, "none", None]
-        return replace(costs, shard=step - costs.change - costs.add)
+        step = self.steps.get((network, MACHINE, 1, 1, "none", None))
+        return step and replace(costs, shard=step - costs.change - costs.add)
 
     def checked(self):
         """Each measured step that is not a cost itself, with the predicted one."""
@@ -175,6 +182,8 @@ class Measured:
             if ranks == 1 or computing == WAITS and (ranks, shards, connection) == (2, 2, "memory, Open MPI"):
                 continue
             costs = self.costs[network] if computing == WAITS else self.computing(network)
+            if not costs:
+                continue
             if speed:
                 costs = replace(costs, rate=transfer * 1e6 / 8)
             predicted = 1e3 * step(ranks, shards, costs).ended
@@ -190,16 +199,18 @@ MORE_RANKS, GIGABITS = (16, 64, 256), (10, 100)
 MACHINES = {"2 cores, measured": 1, "32 cores, assumed": 16}
 
 
-def predictions(measured):
+def predictions(measured, more_ranks=MORE_RANKS):
     """Rows of images a second and efficiency. A rank is a machine with one shard of a step."""
     for network in NETWORKS:
         base = measured.on_machine(network)
+        if not base:
+            continue
         for machine, factor in MACHINES.items():
             costs = replace(base, shard=base.shard / factor)
             alone = step(1, 1, costs).ended
             for gigabits in GIGABITS:
                 linked = replace(costs, rate=gigabits * 1e9 / 8 * measured.efficiency_of_links())
-                for ranks in MORE_RANKS:
+                for ranks in more_ranks:
                     ended = step(ranks, ranks, linked).ended
                     others = [overlapped(ranks, ranks, linked), spread(ranks, ranks, linked)]
                     shares = [round(100 * alone / time) for time in (ended, *others)]
@@ -229,14 +240,16 @@ TABLES = {
         "text": f"""Milliseconds on one thread, fitted to steps in which a virtual shard waits {WAIT} ms in place of computing:
 one process with {", ".join(map(str, ALONE))} shards, and two ranks that share memory. `sums` are those of a further shard, `change` the rest of a step of
 one process, `message` what two ranks need for a message with gradients and one with the change. The last columns are
-`hardnet train` on images of 224x224 pixels.""",
+`hardnet train` on images of 224x224 pixels; two runs at once, each on one of the two cores, slow each other down, and
+so do two ranks.""",
         "columns": [
             "network", "message, MB", "sums, ms", "change, ms", "message, ms", f"a shard of {IMAGES}, 1 thread, ms",
-            f"a shard of {IMAGES_OF_MACHINE}, 2 threads, ms",
+            "beside another run, ms", f"a shard of {IMAGES_OF_MACHINE}, 2 threads, ms",
         ],
         "rows": lambda measured: [
             [network, round(costs.bytes / 1e6, 1), *(round(1e3 * time, 1) for time in (costs.add, costs.change, costs.hop)),
-             round(1e3 * measured.computing(network).shard), round(1e3 * measured.on_machine(network).shard)]
+             *(each and round(1e3 * each.shard) for each in (
+                 measured.computing(network, "none"), measured.computing(network), measured.on_machine(network)))]
             for network, costs in measured.costs.items()
         ],
     },
@@ -280,7 +293,7 @@ def made(folder):
                 source=measured.source,
             )  # fmt: skip
         texts[f"docs/performance/{name}.json"] = file.read_text()
-    rows = list(predictions(measured))
+    rows = list(predictions(measured, [1 << bit for bit in range(9)]))
     texts[PICTURE] = scaling_picture.draw(NETWORKS, list(MACHINES), list(measured.checked()), rows)
     page = (record.ROOT / PAGE).read_text()
     before, rest = page.split(BEGIN)

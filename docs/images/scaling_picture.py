@@ -11,7 +11,8 @@ STYLE = """.l0,.l1,.l2,.l3{stroke-width:2}.l0{stroke:#0969da}.l1{stroke:#bc4c00}
 
 
 def draw(networks, machines, checked, predicted):
-    """The picture as SVG, of rows of docs/performance/scaling-checked.json and scaling-predicted.json."""
+    """The picture as SVG, of rows of docs/performance/scaling-checked.json, and predictions like those of
+    scaling-predicted.json for more numbers of ranks."""
     drawing = Drawing(840, 680, "Training by several ranks: a model and what it predicts", STYLE)
     speeds = sorted({row[2] for row in predicted})
     lines = [(machine, speed) for machine in machines for speed in speeds]
@@ -24,12 +25,12 @@ def draw(networks, machines, checked, predicted):
 
 
 def draw_checked(drawing, networks, rows, left, top, width, height):
-    """Both on scales of powers of ten, from 0.3 s to 30 s."""
+    """Both on scales of powers of ten, from 0.2 s to 20 s."""
     drawing.text(left, top - 12, "seconds of a step on this machine", "strong")
-    place = lambda milliseconds: (math.log10(milliseconds / 1e3) - math.log10(0.3)) / 2
+    place = lambda milliseconds: (math.log10(milliseconds / 1e3) - math.log10(0.2)) / 2
     x = lambda milliseconds: left + width * place(milliseconds)
     y = lambda milliseconds: top + height * (1 - place(milliseconds))
-    for seconds in (0.3, 1, 3, 10, 30):
+    for seconds in (0.2, 0.5, 1, 2, 5, 10, 20):
         drawing.line(left, y(1e3 * seconds), left + width, y(1e3 * seconds), "grid")
         drawing.line(x(1e3 * seconds), top, x(1e3 * seconds), top + height, "grid")
         drawing.text(left - 8, y(1e3 * seconds) + 4, f"{seconds:g}", "end note")
@@ -52,7 +53,7 @@ def draw_efficiency(drawing, network, lines, rows, left, top, width, height):
         drawing.text(x(ranks), top + height + 18, str(ranks), "middle note")
     drawing.text(left + width, top + height + 36, "ranks", "end note")
     for at, (machine, gigabits) in enumerate(lines):
-        points = [(1, 100, 100)] + [(row[3], row[6], row[8]) for row in rows if row[1] == machine and row[2] == gigabits]
+        points = [(row[3], row[6], row[8]) for row in rows if row[1] == machine and row[2] == gigabits]
         for column, dashed in ((1, False), (2, True)):
             for one, other in zip(points, points[1:]):
                 drawing.line(x(one[0]), y(one[column]), x(other[0]), y(other[column]), f"l{at}{' dashed' if dashed else ''}")
