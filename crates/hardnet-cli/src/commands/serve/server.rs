@@ -43,10 +43,10 @@ pub(crate) struct ServeArgs {
     #[arg(value_name = "[NAME=]WEIGHTS")]
     models: Vec<NamedWeights>,
     /// Address and port to listen on; port 0 is any free port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", value_parser = address)]
     listen: SocketAddr,
     /// Address and port on which the Open Inference Protocol is answered over gRPC, such as 127.0.0.1:8001
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     grpc_listen: Option<SocketAddr>,
     /// Answer POST /embed too, which holds the weights of each model twice
     #[arg(long)]
@@ -73,7 +73,7 @@ pub(crate) struct ServeArgs {
     /// Pixels of an image
     #[arg(long, value_name = "PIXELS", default_value = "50000000")]
     max_pixels: u64,
-    /// Open connections; more wait
+    /// Open connections; another takes the place of that which has been silent longest
     #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
     max_connections: usize,
     /// File with the key that requests must bring as `Authorization: Bearer KEY`, but for those of health
@@ -124,6 +124,11 @@ impl NamedWeights {
         };
         Self { name, source }
     }
+}
+
+/// Parses an address with its port.
+fn address(text: &str) -> std::result::Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8000 or [::1]:8000".into())
 }
 
 /// Parses a time in seconds.
@@ -322,6 +327,14 @@ mod tests {
         assert_eq!(name("./a=b.pth"), "a=b");
         assert_eq!(name("hardnet39ds.fashion_mnist"), "hardnet39ds.fashion_mnist");
         assert_eq!(name("hf://owner/name"), "name");
+    }
+
+    #[test]
+    fn an_address_is_an_ip_address_and_a_port() {
+        assert_eq!(address("[::1]:8000").map(|address| address.port()), Ok(8000));
+        for text in ["", "8000", ":8000", "localhost:8000", "127.0.0.1", "127.0.0.1:65536", "http://127.0.0.1:8000"] {
+            assert!(address(text).is_err_and(|error| error.contains("127.0.0.1:8000")), "{text}");
+        }
     }
 
     #[test]
