@@ -286,7 +286,7 @@ fn exit_code(args: &EvalArgs, pipelines: &[ChosenPipeline], counted: &[Counted],
     if below.is_empty() { Exit::Success } else { Exit::CheckFailed }
 }
 
-/// What is below `--min-top1`, of the top-1 of each pipeline in percent.
+/// A message for each pipeline whose top-1, in percent, is below `--min-top1`.
 pub(crate) fn below_top1(least: f64, figures: &[(&str, Option<f64>)]) -> Vec<String> {
     let below = figures.iter().filter(|(_, found)| found.is_none_or(|found| found < least));
     let message = |(name, found): &(&str, Option<f64>)| {

@@ -82,7 +82,7 @@ pub(super) struct Partial {
     done: usize,
     /// Those of them that have no row.
     failed: usize,
-    /// What an interrupted run left of images that are still to be read.
+    /// Journal lines of an interrupted run, for images that this run has not read yet.
     replay: Option<Replay>,
 }
 

@@ -9,7 +9,7 @@ use super::partial::Partial;
 /// The label in an array of an image that has none, where others have one.
 pub(crate) const NO_LABEL: i64 = -1;
 
-/// What the files of rows begin with.
+/// The numbers that the headers of the output files need: rows, name length, classes.
 pub(super) struct Rows<'a> {
     count: usize,
     /// Characters of the longest name.

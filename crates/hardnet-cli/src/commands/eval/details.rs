@@ -1,4 +1,4 @@
-//! What the result of a shard holds for the table of classes and the page, which `hardnet merge` writes.
+//! The data in a shard's result from which `hardnet merge` writes the table of classes and the report.
 
 use hardnet_classifier::Labels;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::report::EvalReport;
 /// The most classes that a result is believed to have.
 const MAX_CLASSES: usize = 1 << 20;
 
-/// What `--per-class` and `--report` write of a shard. Field names are API.
+/// The data that a shard stores for `--per-class` and `--report`. Field names are API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Details {
     /// Name of the pipeline, which files of several have in their names.

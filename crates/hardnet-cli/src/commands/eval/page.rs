@@ -48,7 +48,7 @@ pub(super) struct Page {
     first: usize,
 }
 
-/// What a page shows besides the result: of all images, or of a shard. Field names are API.
+/// The contents of a report besides its figures, for all images or for a shard. Field names are API.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PageParts {
     breakdown: Breakdown,
