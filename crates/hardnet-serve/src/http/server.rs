@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -24,7 +23,7 @@ use super::log::Log;
 use super::metrics::RequestMetrics;
 use super::router::{Router, id_prefix};
 use crate::model::Model;
-use accept::{Accepting, Listener};
+use accept::{Accepting, Listener, bind};
 use connection::Protocol;
 pub use options::ServerOptions;
 
@@ -74,7 +73,8 @@ impl Server {
             .thread_name("http")
             .enable_all()
             .build()?;
-        let socket = runtime.block_on(TcpListener::bind(address))?;
+        let entered = runtime.enter();
+        let socket = bind(address)?;
         let address = socket.local_addr()?;
         #[cfg_attr(not(feature = "grpc"), expect(unused_mut, reason = "the feature adds one"))]
         let mut listeners = vec![Listener::new(socket, Protocol::Http1, options)];
@@ -82,13 +82,14 @@ impl Server {
         let grpc_address = match options.grpc {
             None => None,
             Some(address) => {
-                let socket = runtime.block_on(TcpListener::bind(address))?;
+                let socket = bind(address)?;
                 let address = socket.local_addr()?;
                 listeners.push(Listener::new(socket, Protocol::Grpc, options));
                 Some(address)
             }
         };
         let (stop, stopped) = watch::channel(false);
+        drop(entered);
         let accepting = Accepting::new(Arc::clone(&router), options.clone(), stopped);
         let run = move || {
             let runtime: Runtime = runtime;

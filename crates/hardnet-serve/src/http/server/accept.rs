@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 #[cfg(feature = "tls")]
@@ -24,6 +25,21 @@ use crate::tls;
 
 /// Pause where the process has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that wait to be accepted, at most; the operating system may allow fewer. A client whose connection finds
+/// no room there tries again after a second.
+const BACKLOG: u32 = 1024;
+
+/// A socket that listens on `address`.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that starts again need not wait for connections of the one before. Elsewhere, this option lets two
+    // programs listen on one address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// A socket that listens, and what is spoken there.
 pub(super) struct Listener {
@@ -173,4 +189,27 @@ impl Accepting {
 /// and ENFILE.
 fn has_no_more_sockets(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_of_connections_waits_to_be_accepted() {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+        if !allowed.is_ok_and(|allowed| allowed.trim().parse().is_ok_and(|allowed: u32| allowed >= BACKLOG)) {
+            return;
+        }
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let _entered = runtime.enter();
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let (address, time) = (listener.local_addr().unwrap(), Duration::from_millis(500));
+        let burst: Vec<_> = (0..600).map(|_| net::TcpStream::connect_timeout(&address, time)).collect();
+        assert_eq!(burst.iter().filter(|connected| connected.is_ok()).count(), burst.len());
+    }
 }
