@@ -36,9 +36,26 @@ pub(crate) struct BodyLimits {
 /// A body in memory.
 #[derive(Debug)]
 pub(crate) struct HeldBody {
+    /// Its bytes, which give their share of the memory back when their last slice is dropped: images wait in a queue
+    /// after their client is gone.
     pub(crate) content: Bytes,
-    /// Its share of the memory, given back when it is dropped.
-    _memory: OwnedSemaphorePermit,
+}
+
+/// Bytes, and what is dropped after them.
+struct Kept<T> {
+    content: Vec<u8>,
+    _owner: T,
+}
+
+impl<T> AsRef<[u8]> for Kept<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
+}
+
+/// `content`, decoded from `body`, whose share of the memory it keeps.
+pub(crate) fn decoded_from(body: &Bytes, content: Vec<u8>) -> Bytes {
+    Bytes::from_owner(Kept { content, _owner: body.clone() })
 }
 
 /// A body that arrives. It takes memory as it grows: a length is announced at no cost.
@@ -71,7 +88,7 @@ impl GrowingBody<'_> {
     }
 
     pub(crate) fn finish(self) -> HeldBody {
-        HeldBody { content: self.content.into(), _memory: self.memory }
+        HeldBody { content: Bytes::from_owner(Kept { content: self.content, _owner: self.memory }) }
     }
 }
 
@@ -165,4 +182,30 @@ fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
         error = source;
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::base64_text;
+
+    #[test]
+    fn a_body_has_its_memory_until_its_last_image_is_dropped() {
+        let limits = BodyLimits::new(1 << 20, Duration::ZERO, 1 << 20);
+        let body = || {
+            let mut growing = limits.growing(1 << 20)?;
+            growing.push(&[b'a'; 1 << 20])?;
+            Ok(growing.finish())
+        };
+        let is_full = || body().is_err_and(|error: HttpError| error.status == StatusCode::TOO_MANY_REQUESTS);
+        let held = body().unwrap();
+        let image = held.content.slice(5..9);
+        drop(held);
+        assert!(is_full());
+        let decoded = base64_text::decode("aGk=", &image).unwrap();
+        drop(image);
+        assert!(is_full());
+        drop(decoded);
+        assert!(body().is_ok());
+    }
 }

@@ -93,8 +93,8 @@ pub(crate) struct Tensor<'a> {
 /// The elements of an input in row-major order.
 pub(crate) enum Data<'a> {
     Floats(&'a [f32]),
-    /// Image files as base64.
-    Texts(&'a [String]),
+    /// Image files as base64, and the body that has them.
+    Texts(&'a [String], &'a Bytes),
     /// Image files.
     #[cfg(feature = "grpc")]
     Files(&'a [Bytes]),
@@ -123,7 +123,7 @@ impl Inference {
         let wishes: Vec<Wish<'_>> = request.outputs.iter().flatten().map(|output| output.wish(all_binary)).collect();
         let outputs = Outputs::new(target, &wishes, all_binary)?;
         let [input] = &request.inputs[..] else { return Err(one_input(request.inputs.len())) };
-        let images = images(target, &input.tensor(&binary)?)?;
+        let images = images(target, &input.tensor(&json, &binary)?)?;
         let timeout = parameters.timeout.filter(|&timeout| timeout > 0).map(Duration::from_micros);
         Ok(Self { id: request.id, images, outputs, timeout })
     }
@@ -163,8 +163,8 @@ impl InferOutput {
 }
 
 impl InferInput {
-    /// The tensor, whose data is in the JSON or in `binary`.
-    fn tensor<'a>(&'a self, binary: &'a Bytes) -> Result<Tensor<'a>> {
+    /// The tensor, whose data is in `json` or in `binary`.
+    fn tensor<'a>(&'a self, json: &'a Bytes, binary: &'a Bytes) -> Result<Tensor<'a>> {
         let bad = |message: String| bad_input(&self.name, message);
         let size = self.parameters.unwrap_or_default().binary_data_size;
         let data = match (size, &self.data) {
@@ -174,7 +174,7 @@ impl InferInput {
             (None, Some(elements)) => match (&elements.numbers[..], &elements.strings[..]) {
                 ([_, ..], [_, ..]) => return Err(bad("has numbers and strings".into())),
                 (numbers, []) if self.datatype == "FP32" => Data::Floats(numbers),
-                ([], strings) => Data::Texts(strings),
+                ([], strings) => Data::Texts(strings, json),
                 (numbers, []) => Data::Floats(numbers),
             },
             (None, None) => return Err(bad("has no data".into())),
@@ -220,13 +220,13 @@ pub(crate) fn images(target: Target<'_>, input: &Tensor<'_>) -> Result<Vec<Input
             let count = count(*images)?;
             let files = match input.data {
                 Data::Floats(_) => return Err(bad("has numbers, expected images".into())),
-                Data::Texts(texts) if texts.len() == count => {
-                    texts.iter().map(|text| base64_text::decode(text)).collect::<Result<Vec<_>>>()?
+                Data::Texts(texts, body) if texts.len() == count => {
+                    texts.iter().map(|text| base64_text::decode(text, body)).collect::<Result<Vec<_>>>()?
                 }
                 #[cfg(feature = "grpc")]
                 Data::Files(files) if files.len() == count => files.to_vec(),
                 Data::Raw(bytes) => tensor::byte_strings(bytes, count)?,
-                Data::Texts(_) => return Err(bad(format!("does not have {count} values, as its shape says"))),
+                Data::Texts(..) => return Err(bad(format!("does not have {count} values, as its shape says"))),
                 #[cfg(feature = "grpc")]
                 Data::Files(_) => return Err(bad(format!("does not have {count} values, as its shape says"))),
             };

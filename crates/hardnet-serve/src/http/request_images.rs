@@ -121,7 +121,8 @@ impl ImageRequest {
     fn json(body: &Bytes, settings: Settings) -> Result<Self> {
         let JsonBody { image, images, model, topk, logits, timeout_ms } = from_json(body)?;
         let own = Settings { model, topk, logits, timeout_ms };
-        let images = image.iter().chain(&images.0).map(|text| base64_text::decode(text)).collect::<Result<_>>()?;
+        let texts = image.iter().chain(&images.0);
+        let images = texts.map(|text| base64_text::decode(text, body)).collect::<Result<_>>()?;
         Ok(Self { images, settings: settings.with(own) })
     }
 
