@@ -53,9 +53,12 @@ impl Settings {
     }
 
     fn set(&mut self, name: &str, value: String) -> Result<()> {
-        let number = |value: &str| {
-            let wrong = || HttpError::unprocessable(format!("`{name}` is `{value}`, expected a whole number"));
-            value.parse::<u64>().map_err(|_| wrong())
+        let number = |value: &str| -> Result<u64> {
+            if value.is_empty() || !value.bytes().all(|digit| digit.is_ascii_digit()) {
+                return Err(HttpError::unprocessable(format!("`{name}` is `{value}`, expected a whole number")));
+            }
+            // As in JSON, a number that does not fit 64 bits becomes the largest that does.
+            Ok(value.parse().unwrap_or(u64::MAX))
         };
         match name {
             "model" => self.model = Some(value),
