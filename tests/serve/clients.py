@@ -200,28 +200,33 @@ def with_schemathesis(address):
     subprocess.run([program, "--config-file", settings, "run", document, *options], check=True)
 
 
-def main():
-    addresses, *paths = sys.argv[1:]
-    address, grpc = addresses.split(",")
-    images = [Path(path).read_bytes() for path in paths]
-    expected = [plain(address, image) for image in images]
-    for name, run in (
-        ("tritonclient", lambda: with_triton(address, images, expected)),
-        ("tritonclient over gRPC", lambda: with_triton_grpc(grpc, images, expected)),
-        ("kserve", lambda: with_kserve(address, images, expected)),
-        ("kserve over gRPC", lambda: with_kserve_grpc(grpc, images, expected)),
-        ("curl", lambda: [with_curl(address, *one) for one in zip(paths, expected)]),
-        ("schemathesis", lambda: with_schemathesis(address)),
-    ):
+def run_apart(*clients):
+    """Runs clients, functions after their names, each in a process of its own: both clients of gRPC register the
+    protocol's messages under the same names."""
+    for name, run in clients:
         if name == "curl" and not shutil.which("curl"):
             continue
-        # Both clients of gRPC register the protocol's messages under the same names: each has a process of its own.
         process = multiprocessing.get_context("fork").Process(target=run)
         process.start()
         process.join()
         if process.exitcode:
             sys.exit(f"{name} fails")
         print(name, "agrees", flush=True)
+
+
+def main():
+    addresses, *paths = sys.argv[1:]
+    address, grpc = addresses.split(",")
+    images = [Path(path).read_bytes() for path in paths]
+    expected = [plain(address, image) for image in images]
+    run_apart(
+        ("tritonclient", lambda: with_triton(address, images, expected)),
+        ("tritonclient over gRPC", lambda: with_triton_grpc(grpc, images, expected)),
+        ("kserve", lambda: with_kserve(address, images, expected)),
+        ("kserve over gRPC", lambda: with_kserve_grpc(grpc, images, expected)),
+        ("curl", lambda: [with_curl(address, *one) for one in zip(paths, expected)]),
+        ("schemathesis", lambda: with_schemathesis(address)),
+    )
 
 
 if __name__ == "__main__":
