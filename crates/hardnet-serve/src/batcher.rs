@@ -218,7 +218,10 @@ impl Batcher {
             Some(size) => (size, size),
             None => (1, options.max_batch_size),
         };
-        let measured = measure::throughput(&*network, smallest, largest).map_err(StartError::WarmUp)?;
+        // No batch is larger than the queue.
+        let bounded = |size: usize| size.clamp(1, options.capacity.max(1));
+        let measured =
+            measure::throughput(&*network, bounded(smallest), bounded(largest)).map_err(StartError::WarmUp)?;
         let queue = Arc::new(Queue::new(options.capacity, measured, workers.threads()));
         let work = {
             let (network, queue) = (Arc::clone(&network), Arc::clone(&queue));

@@ -122,6 +122,30 @@ fn an_image_whose_deadline_passes_in_the_queue_is_not_computed() {
 }
 
 #[test]
+fn a_caller_that_leaves_at_its_deadline_is_counted_as_late() {
+    let fixture = Fixture::new(&options());
+    let first = fixture.submit(1.0);
+    fixture.next_batch();
+    let soon = Instant::now() + Duration::from_millis(20);
+    let late = fixture.batcher.submit(vec![Input::Tensor(vec![2.0])], soon).unwrap();
+    let last = fixture.submit(3.0);
+    std::thread::sleep(Duration::from_millis(40));
+    drop(late);
+    fixture.go();
+    assert_eq!(fixture.next_batch(), [3.0]);
+    fixture.go();
+    assert!(first.wait().is_ok() && last.wait().is_ok());
+    let statistics = fixture.batcher.statistics();
+    assert_eq!((statistics.expired.get(), statistics.cancelled.get()), (1, 0));
+}
+
+#[test]
+fn a_batch_is_no_larger_than_the_queue() {
+    let fixture = Fixture::new(&BatcherOptions::default().batch_size(usize::MAX).capacity(3));
+    assert_eq!(fixture.batcher.batch_size(), 3);
+}
+
+#[test]
 fn an_image_whose_caller_is_gone_is_neither_decoded_nor_computed() {
     let fixture = Fixture::new(&options());
     let first = fixture.submit(1.0);

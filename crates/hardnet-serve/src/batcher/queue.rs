@@ -95,10 +95,12 @@ impl Queue {
         self.statistics.decode_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts the time of a batch. Only full batches say what the network can do.
+    /// Counts the time of a batch. A smaller one says what the network can do where it is faster than the mean: images
+    /// of full batches take no longer, and while the mean is too long, few images are accepted at a time.
     pub(super) fn computed(&self, images: usize, took: Duration) {
-        if images == self.batch {
-            self.compute.observe(took.as_secs_f64() / images as f64);
+        let per_image = took.as_secs_f64() / images as f64;
+        if images == self.batch || per_image < self.compute.get() {
+            self.compute.observe(per_image);
         }
         self.statistics.batch_images.observe(images as f64);
         self.statistics.compute_seconds.observe(took.as_secs_f64());
@@ -197,16 +199,16 @@ impl Pending {
         now <= self.deadline && !self.reply.is_closed()
     }
 
-    /// The image, unless its caller is gone or its deadline has passed.
+    /// The image, unless its deadline has passed or its caller is gone. Callers leave at the deadline.
     pub(super) fn live(self, now: Instant) -> Option<Self> {
         let statistics = &self.slot.0.statistics;
-        if self.reply.is_closed() {
-            statistics.cancelled.add(1);
-            return None;
-        }
         if now > self.deadline {
             statistics.expired.add(1);
             self.send(Err(Failure::Deadline));
+            return None;
+        }
+        if self.reply.is_closed() {
+            statistics.cancelled.add(1);
             return None;
         }
         Some(self)
@@ -254,5 +256,28 @@ impl Entry {
 
     pub(super) fn fail(self, failure: Failure) {
         self.pending.answer(Err(failure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_recovers_from_a_batch_that_took_long() {
+        let queue = Arc::new(Queue::new(16, Measured { batch: 8, seconds_per_image: 0.001 }, 1));
+        let accepted = || {
+            let slots = queue.reserve(2, Instant::now() + Duration::from_secs(10));
+            slots.and_then(|_slots| queue.reserve(1, Instant::now() + Duration::from_secs(10)).map(drop)).is_ok()
+        };
+        assert!(accepted());
+        queue.computed(8, Duration::from_secs(600));
+        assert!(!accepted());
+        // Two images are not accepted together, so that no batch is full.
+        let batches = (0..100).take_while(|_| !accepted());
+        assert!(batches.inspect(|_| queue.computed(1, Duration::from_millis(2))).count() < 10);
+        let before = queue.seconds_per_image();
+        queue.computed(1, Duration::from_secs(5));
+        assert_eq!(queue.seconds_per_image(), before, "a small batch may be slow for its size");
     }
 }
