@@ -210,11 +210,11 @@ pub(crate) fn images(target: Target<'_>, input: &Tensor<'_>) -> Result<Vec<Input
                 }
                 _ => return Err(bad("has strings, expected numbers".into())),
             };
-            let expected = count * sizes.iter().flatten().product::<usize>();
-            if values.len() != expected {
-                return Err(bad(format!("has {} values, its shape has {expected}", values.len())));
+            let length: usize = sizes.iter().flatten().product();
+            if count.checked_mul(length) != Some(values.len()) {
+                return Err(bad(format!("has {} values, expected {count} times {length}", values.len())));
             }
-            Ok(values.chunks_exact(expected / count).map(|image| Input::Tensor(image.to_vec())).collect())
+            Ok(values.chunks_exact(length).map(|image| Input::Tensor(image.to_vec())).collect())
         }
         ("BYTES", [images] | [images, 1]) => {
             let count = count(*images)?;

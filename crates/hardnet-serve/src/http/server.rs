@@ -53,6 +53,7 @@ impl Server {
         options: &ServerOptions,
         log: Arc<dyn Log>,
     ) -> io::Result<Self> {
+        let options = options.bounded();
         let names: Vec<String> = models.into_iter().map(Into::into).collect();
         let router = Arc::new(Router {
             default_model: names.first().cloned().unwrap_or_default(),
@@ -77,20 +78,20 @@ impl Server {
         let socket = bind(address)?;
         let address = socket.local_addr()?;
         #[cfg_attr(not(feature = "grpc"), expect(unused_mut, reason = "the feature adds one"))]
-        let mut listeners = vec![Listener::new(socket, Protocol::Http1, options)];
+        let mut listeners = vec![Listener::new(socket, Protocol::Http1, &options)];
         #[cfg(feature = "grpc")]
         let grpc_address = match options.grpc {
             None => None,
             Some(address) => {
                 let socket = bind(address)?;
                 let address = socket.local_addr()?;
-                listeners.push(Listener::new(socket, Protocol::Grpc, options));
+                listeners.push(Listener::new(socket, Protocol::Grpc, &options));
                 Some(address)
             }
         };
-        let (stop, stopped) = watch::channel(false);
         drop(entered);
-        let accepting = Accepting::new(Arc::clone(&router), options.clone(), stopped);
+        let (stop, stopped) = watch::channel(false);
+        let accepting = Accepting::new(Arc::clone(&router), options, stopped);
         let run = move || {
             let runtime: Runtime = runtime;
             runtime.block_on(accepting.run(listeners));

@@ -192,3 +192,15 @@ fn bytes_that_are_not_a_request_are_refused() {
     }
     assert_eq!(send(fixture.address(), "GET", "/v2", &[], b"").status, 200);
 }
+
+#[test]
+fn options_may_be_as_large_as_numbers_are() {
+    let mut options = options().timeout(Duration::MAX).header_timeout(Duration::MAX).body_timeout(Duration::MAX);
+    options = options.max_connections(usize::MAX).max_body(usize::MAX).max_body_memory(usize::MAX);
+    let fixture = Fixture::new(&options);
+    assert_eq!(send(fixture.address(), "POST", "/classify", &[], &file(1)).status, 200);
+    for number in [u64::MAX.to_string(), "9".repeat(30)] {
+        let path = format!("/classify?timeout_ms={number}&topk={number}");
+        assert_eq!(send(fixture.address(), "POST", &path, &[], &file(1)).status, 200);
+    }
+}

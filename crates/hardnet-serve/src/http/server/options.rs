@@ -7,7 +7,10 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use crate::tls::TlsIdentity;
 
-/// Options of a [`Server`](super::Server).
+/// The longest time that is told from forever.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// Options of a [`Server`](super::Server). Times longer than a year are a year.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,6 +75,21 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
+    /// The same, within what times can be added to and semaphores count.
+    pub(super) fn bounded(&self) -> Self {
+        let time = |time: Duration| time.min(LONGEST);
+        Self {
+            max_connections: self.max_connections.clamp(1, u32::MAX as usize >> 3),
+            header_timeout: time(self.header_timeout),
+            body_timeout: time(self.body_timeout),
+            timeout: time(self.timeout),
+            grace: time(self.grace),
+            drain_timeout: time(self.drain_timeout),
+            threads: self.threads.max(1),
+            ..self.clone()
+        }
+    }
+
     /// Sets [`max_body`](Self::max_body).
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -86,7 +104,7 @@ impl ServerOptions {
 
     /// Sets [`max_connections`](Self::max_connections), at least 1.
     pub fn max_connections(mut self, connections: usize) -> Self {
-        self.max_connections = connections.clamp(1, u32::MAX as usize >> 3);
+        self.max_connections = connections;
         self
     }
 
@@ -128,7 +146,7 @@ impl ServerOptions {
 
     /// Sets [`threads`](Self::threads), at least 1.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.max(1);
+        self.threads = threads;
         self
     }
 
