@@ -1,7 +1,13 @@
 //! Runs of a small network on a few small images.
 
+#[path = "run/classes.rs"]
+mod classes;
+#[path = "run/frozen.rs"]
+mod frozen;
 #[path = "run/ranks.rs"]
 mod ranks;
+#[path = "run/resume.rs"]
+mod resume;
 #[path = "run/synchronized.rs"]
 mod synchronized;
 #[path = "run/virtual_shards.rs"]
@@ -134,24 +140,6 @@ fn assert_same(one: &Path, other: &Path) {
 }
 
 /// Wherever a run is stopped, and with any number of readers, what comes out has the same bytes.
-#[test]
-fn a_resumed_run_is_the_same_to_the_last_bit() {
-    assert_resumes(&job(recipe()));
-}
-
-#[test]
-fn a_resumed_run_with_uneven_classes_is_the_same_to_the_last_bit() {
-    let mut job =
-        job(recipe().sampler(Sampler::Balanced).class_weights(Some(ClassWeights::Values(vec![1.0, 0.5, 3.0]))));
-    job.training = uneven_samples().into();
-    assert_resumes(&job);
-}
-
-#[test]
-fn a_resumed_run_with_a_frozen_backbone_is_the_same_to_the_last_bit() {
-    assert_resumes(&job(recipe()).freeze_until(4).freeze_statistics(true));
-}
-
 fn assert_resumes(job: &Job) {
     let temporary = tempfile::tempdir().unwrap();
     let whole = temporary.path().join("whole");
@@ -176,22 +164,6 @@ fn assert_resumes(job: &Job) {
         assert_eq!(figures(&finish(&mut trainer)), figures(&history), "stopped after {stop} steps");
         assert_same(&whole, &path);
     }
-}
-
-/// Between epochs too: one epoch, then the other by another process.
-#[test]
-fn one_epoch_and_one_more_are_two() {
-    let temporary = tempfile::tempdir().unwrap();
-    let (whole, halves) = (temporary.path().join("whole"), temporary.path().join("halves"));
-    finish(&mut start(job(recipe()), &whole));
-    let mut trainer = start(job(recipe()), &halves);
-    let ending = trainer.run(&mut |event| {
-        if matches!(event, Event::Epoch(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    assert_eq!(ending.unwrap(), Outcome::Stopped);
-    drop(trainer);
-    finish(&mut Trainer::resume(job(recipe()), RunFolder::open(&halves).unwrap()).unwrap());
-    assert_same(&whole, &halves);
 }
 
 #[test]
@@ -239,28 +211,6 @@ fn what_is_learned_is_written() {
     assert!(fs::read_to_string(folder.path(RunFile::Curves)).unwrap().starts_with("<svg"));
 }
 
-/// A rate that leads nowhere is an error, and what an earlier epoch saved stays.
-#[test]
-fn a_run_that_diverges_keeps_its_last_good_state() {
-    let temporary = tempfile::tempdir().unwrap();
-    let mut recipe = recipe();
-    (recipe.clip_norm, recipe.average_decay) = (None, None);
-    // The second epoch's rate is 1e38 times the first's.
-    recipe.schedule = hardnet_train::Schedule::new(hardnet_train::LrDecay::Step { every: 1, factor: 1e38 });
-    recipe.learning_rate = 0.01;
-    let mut trainer = start(job(recipe), temporary.path());
-    let mut saved = Vec::new();
-    let error = trainer.run(&mut |event| {
-        if matches!(event, Event::Epoch(_)) {
-            saved = state(temporary.path());
-        }
-        ControlFlow::Continue(())
-    });
-    assert!(matches!(error, Err(Error::Diverged { epoch: 2, .. })), "{error:?}");
-    assert!(!saved.is_empty() && state(temporary.path()) == saved);
-    WeightsFile::open(temporary.path().join("last.safetensors")).unwrap();
-}
-
 #[test]
 fn unreadable_images_are_counted_and_left_out() {
     let temporary = tempfile::tempdir().unwrap();
@@ -284,92 +234,6 @@ fn unreadable_images_are_counted_and_left_out() {
     own.training = vec![Sample::new("no-such-file.png", Some(0), "a"); 9].into();
     let error = start(own, &temporary.path().join("none")).run(&mut |_| ControlFlow::Continue(()));
     assert!(matches!(error, Err(Error::NoReadableImages { epoch: 1, failures: 8 })), "{error:?}");
-}
-
-#[test]
-fn frozen_entries_keep_their_weights() {
-    let temporary = tempfile::tempdir().unwrap();
-    let mut job = job(recipe());
-    job.recipe.average_decay = None;
-    job.freeze_until = 4;
-    let before = Weights::random(&config(), 7, &Device::Cpu).unwrap();
-    let mut trainer = start(job, temporary.path());
-    finish(&mut trainer);
-    for (param, _) in before.entries() {
-        let index: usize = param.name.split('.').nth(1).unwrap().parse().unwrap();
-        let same = before.values(param).unwrap() == trainer.result().values(param).unwrap();
-        assert_eq!(same, index < 4 && param.kind.is_trained(), "{}", param.name);
-    }
-}
-
-/// With frozen statistics, frozen modules keep every bit, and the others learn.
-#[test]
-fn frozen_modules_keep_their_statistics_too_if_asked() {
-    let modules = hardnet_model::Graph::new(&config()).unwrap().modules().len();
-    for frozen in [1, 4, modules - 1] {
-        let temporary = tempfile::tempdir().unwrap();
-        let before = Weights::random(&config(), 7, &Device::Cpu).unwrap();
-        let mut trainer = start(job(recipe()).freeze_until(frozen).freeze_statistics(true), temporary.path());
-        finish(&mut trainer);
-        for (param, _) in before.entries() {
-            let index: usize = param.name.split('.').nth(1).unwrap().parse().unwrap();
-            let same = before.values(param).unwrap() == trainer.result().values(param).unwrap();
-            assert_eq!(same, index < frozen, "{} with {frozen} modules frozen", param.name);
-        }
-    }
-}
-
-#[test]
-fn statistics_of_no_module_cannot_be_frozen() {
-    let temporary = tempfile::tempdir().unwrap();
-    let job = job(recipe()).freeze_statistics(true);
-    let weights = Weights::random(&config(), 7, &Device::Cpu).unwrap();
-    let error = Trainer::start(job, weights, RunFolder::create(temporary.path(), false).unwrap()).unwrap_err();
-    assert_eq!(error.to_string(), "`freeze_statistics` is true, expected false where no module is frozen");
-}
-
-/// Balanced draws make a rare class count.
-#[test]
-fn a_rare_class_is_learned_by_balanced_draws() {
-    let recall = |recipe: Recipe| {
-        let temporary = tempfile::tempdir().unwrap();
-        let mut job = job(recipe.epochs(6).average_decay(None).label_smoothing(0.0));
-        job.training = uneven_samples().into();
-        let mut trainer = start(job, temporary.path());
-        finish(&mut trainer);
-        // Class 2 alone.
-        let rare: Vec<Sample> = samples(90, 5).into_iter().skip(2).step_by(3).collect();
-        let validation = Validation::new(rare.into(), pipeline()).workers(1).threads(1);
-        let evaluation = validation.evaluate(&config(), trainer.result(), &Device::Cpu, &mut ()).unwrap().unwrap();
-        evaluation.tally.top1().correct
-    };
-    let (plain, drawn) = (recall(recipe()), recall(recipe().sampler(Sampler::Balanced)));
-    assert!(drawn > plain, "{plain}, {drawn} with balanced draws");
-}
-
-/// Equal weights of any size change nothing but rounding: the mean is divided by their sum.
-#[test]
-fn class_weights_are_relative() {
-    let losses = |weights: Option<ClassWeights>| {
-        let temporary = tempfile::tempdir().unwrap();
-        let history = finish(&mut start(job(recipe().epochs(1).class_weights(weights)), temporary.path()));
-        history[0].train_loss
-    };
-    let plain = losses(None);
-    let equal = losses(Some(ClassWeights::Values(vec![4.0; 3])));
-    let balanced = losses(Some(ClassWeights::Balanced));
-    let uneven = losses(Some(ClassWeights::Values(vec![4.0, 1.0, 1.0])));
-    assert!((plain - equal).abs() < 1e-3 && (plain - balanced).abs() < 1e-3, "{plain}, {equal}, {balanced}");
-    assert!((plain - uneven).abs() > 1e-3, "{plain}, {uneven}");
-}
-
-#[test]
-fn class_weights_of_other_classes_are_refused() {
-    let temporary = tempfile::tempdir().unwrap();
-    let job = job(recipe().class_weights(Some(ClassWeights::Values(vec![1.0; 4]))));
-    let weights = Weights::random(&config(), 7, &Device::Cpu).unwrap();
-    let error = Trainer::start(job, weights, RunFolder::create(temporary.path(), false).unwrap()).unwrap_err();
-    assert_eq!(error.to_string(), "4 class weights, expected one for each of 3 classes");
 }
 
 /// A rate far too low is reported after the epoch in which the loss does not move; a run that learns is not.
@@ -400,56 +264,6 @@ fn a_loss_that_does_not_move_is_reported() {
     assert!(!found.iter().any(|stall| stall.0 == 3), "{found:?} in {history:?}");
 }
 
-/// Images that moved are the same images; others are not.
-#[test]
-fn a_run_resumes_with_images_of_the_same_names_only() {
-    let temporary = tempfile::tempdir().unwrap();
-    let named = |folder: &str, count: usize| -> Vec<Sample> {
-        let image = |at: usize| Sample::new(format!("{folder}/{at}.png"), Some(at as u32 % 3), format!("{at}.png"));
-        (0..count).map(image).collect()
-    };
-    let with = |training: Vec<Sample>, validation: Vec<Sample>| {
-        let mut job = job(recipe()).settings("moved".into());
-        job.training = training.into();
-        job.validation = Some(Validation::new(validation.into(), pipeline()).workers(1).threads(1));
-        job
-    };
-    drop(start(with(named("old", 9), named("val", 6)), temporary.path()));
-    let resume = |job: Job| Trainer::resume(job, RunFolder::open(temporary.path()).unwrap()).map_err(|e| e.to_string());
-    let resumed = resume(with(named("new", 9), named("other", 6))).unwrap();
-    assert_eq!(resumed.state().settings, "moved");
-    drop(resumed);
-    let error = resume(with(named("new", 10), named("val", 6))).unwrap_err();
-    let expected = "the training images are not those of the run: image 10 is `9.png` of class 0, expected no more (10 \
-                    images, expected 9)";
-    assert_eq!(error, expected);
-    let mut other = named("new", 9);
-    other[4] = Sample::new("new/4.png", Some(2), "4.png");
-    let error = resume(with(other, named("val", 6))).unwrap_err();
-    assert!(error.ends_with("of the run: image 5 is `4.png` of class 2, expected `4.png` of class 1"), "{error}");
-    let error = resume(with(named("new", 9), named("val", 5))).unwrap_err();
-    assert!(error.contains("the validation images") && error.contains("image 6 is missing"), "{error}");
-    let mut job = with(named("new", 9), Vec::new());
-    job.validation = None;
-    let error = resume(job).unwrap_err();
-    assert_eq!(error, "the validation images are not those of the run: 0 images, expected 6");
-    // Without the list, there is the count.
-    fs::remove_file(temporary.path().join("train-images.txt")).unwrap();
-    let error = resume(with(named("new", 8), named("val", 6))).unwrap_err();
-    assert_eq!(error, "the training images are not those of the run: 8 images, expected 9");
-    resume(with(named("new", 9), named("val", 6))).unwrap();
-}
-
-#[test]
-fn a_network_frozen_as_a_whole_is_refused() {
-    let temporary = tempfile::tempdir().unwrap();
-    let mut job = job(recipe());
-    job.freeze_until = 99;
-    let weights = Weights::random(&config(), 7, &Device::Cpu).unwrap();
-    let error = Trainer::start(job, weights, RunFolder::create(temporary.path(), false).unwrap()).unwrap_err();
-    assert_eq!(error.to_string(), "`freeze_until` is 99, expected fewer than all modules of the network");
-}
-
 /// Weights of another number of classes keep all but their head.
 #[test]
 fn a_head_that_does_not_fit_is_drawn_again() {
@@ -469,28 +283,6 @@ fn a_head_that_does_not_fit_is_drawn_again() {
             }
         }
     }
-}
-
-#[test]
-fn a_state_of_another_job_is_refused() {
-    let temporary = tempfile::tempdir().unwrap();
-    drop(start(job(recipe()), temporary.path()));
-    let resume =
-        |job: Job| Trainer::resume(job, RunFolder::open(temporary.path()).unwrap()).err().map(|e| e.to_string());
-    assert_eq!(resume(job(recipe())), None);
-    let mut fewer = job(recipe());
-    fewer.training = samples(20, 1).into();
-    assert!(resume(fewer).unwrap().contains("image 21 is missing, expected `20` of class 2 (20 images, expected 36)"));
-    let mut wider = job(recipe());
-    wider.metadata.config.blocks[0].transition = 14;
-    assert!(resume(wider).unwrap().contains("has the shape"));
-    let mut plain = job(recipe());
-    plain.recipe.average_decay = None;
-    assert!(resume(plain).unwrap().contains("tensors, expected"));
-    let path = temporary.path().join("state.safetensors");
-    let bytes = fs::read(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(resume(job(recipe())).unwrap().contains("is not a state of this run"));
 }
 
 /// The average is the one that the formula gives.
