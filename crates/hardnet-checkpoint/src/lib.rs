@@ -16,6 +16,7 @@
 //! ```
 
 mod checkpoint;
+mod contents;
 mod cursor;
 mod dictionaries;
 mod dtype;
@@ -34,7 +35,8 @@ mod tensor_data;
 mod torch;
 mod zip;
 
-pub use checkpoint::{Checkpoint, Format, TensorBytes, TensorInfo};
+pub use checkpoint::{Checkpoint, TensorBytes};
+pub use contents::{Format, TensorInfo};
 pub use dictionaries::Dictionary;
 pub use dtype::Dtype;
 pub use elements::Elements;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hardnet_base::excerpt;
 
-use crate::checkpoint::{Contents, TensorEntry};
+use crate::contents::{Contents, TensorEntry};
 use crate::error::Error;
 
 /// Numbers that averaging and training programs keep next to the tensors of a network: `n_averaged` of

@@ -5,7 +5,7 @@ use std::ops::Range;
 use hardnet_base::SparseBytes;
 use hardnet_onnx::{ElementType, Model};
 
-use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
+use crate::contents::{Contents, Format, TensorEntry, TensorInfo};
 use crate::dtype::Dtype;
 use crate::error::Error;
 use crate::pickle::Payload;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use hardnet_base::excerpt;
 
-use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
+use crate::contents::{Contents, Format, TensorEntry, TensorInfo};
 use crate::error::Error;
 use crate::pickle::{self, Arena, Id, Value};
 use crate::state_dict::{self, ReadOptions};

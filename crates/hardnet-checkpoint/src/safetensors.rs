@@ -8,7 +8,7 @@ use ::safetensors::{Dtype as SafeDtype, SafeTensorError, SafeTensors};
 use hardnet_base::excerpt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::checkpoint::{Contents, Format, TensorEntry, TensorInfo};
+use crate::contents::{Contents, Format, TensorEntry, TensorInfo};
 use crate::dtype::Dtype;
 use crate::error::Error;
 use crate::pickle::Payload;

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use hardnet_base::excerpt;
 
-use crate::checkpoint::{TensorEntry, TensorInfo};
+use crate::contents::{TensorEntry, TensorInfo};
 use crate::dictionaries::{self, Choice, Dictionary, named};
 use crate::error::Error;
 use crate::modules;

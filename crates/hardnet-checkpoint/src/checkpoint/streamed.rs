@@ -7,7 +7,8 @@ use std::path::Path;
 
 use hardnet_base::{Sparse, SparseReader, open_regular_file};
 
-use super::{Checkpoint, Contents, PICKLE, one_table};
+use super::Checkpoint;
+use crate::contents::{Contents, PICKLE, one_table};
 use crate::error::Error;
 use crate::options::ReadOptions;
 use crate::pickle::{self, Arena, Payload};

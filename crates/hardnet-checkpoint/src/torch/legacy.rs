@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use hardnet_base::excerpt;
 
-use crate::checkpoint::{Contents, Format};
+use crate::contents::{Contents, Format};
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::pickle::{self, Arena, Element, Id, Value};
