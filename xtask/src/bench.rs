@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::performance::table::{Cell, Table};
 use crate::performance::{TABLES, write_page};
-use crate::workspace::{Workspace, output};
+use crate::workspace::{Workspace, cargo_command, output};
 
 /// Turns of the two plans whose times are compared.
 const INVARIANCE_ROUNDS: usize = 5;
@@ -35,9 +35,8 @@ pub(crate) fn run(workspace: &Workspace, program: Option<&str>) -> Result<()> {
 
 /// A release build of `hardnet`.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["build", "--release", "-p", "hardnet-cli"];
-    let status = Command::new(cargo).current_dir(&workspace.root).args(arguments).status()?;
+    let status = cargo_command().current_dir(&workspace.root).args(arguments).status()?;
     ensure!(status.success(), "`cargo build --release -p hardnet-cli` failed");
     Ok(workspace.target.join("release").join("hardnet"))
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::git;
-use crate::workspace::{Workspace, output};
+use crate::workspace::{Workspace, cargo_command, output};
 
 /// The page that lists all variables.
 pub(crate) const PAGE: &str = "docs/environment.md";
@@ -23,8 +23,7 @@ pub(crate) struct Variable {
 
 /// Builds `hardnet` and asks it.
 fn variables(workspace: &Workspace) -> Result<Vec<Variable>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = Command::new(cargo).current_dir(&workspace.root).args(["build", "-q", "-p", "hardnet-cli"]).status()?;
+    let build = cargo_command().current_dir(&workspace.root).args(["build", "-q", "-p", "hardnet-cli"]).status()?;
     ensure!(build.success(), "`cargo build -p hardnet-cli` failed");
     // Without variables, so that none is set.
     let mut command = Command::new(workspace.target.join("debug").join("hardnet"));

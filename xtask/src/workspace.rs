@@ -82,8 +82,21 @@ impl Workspace {
 
 /// The output of `cargo` with `arguments`.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    output(Command::new(cargo).args(arguments))
+    output(cargo_command().args(arguments))
+}
+
+/// Cargo, without what `cargo run` has set about this package. The build script of `ring` reads variables of these
+/// names: with them, it and all crates above would be compiled again, and once more by the next `cargo` of a shell.
+pub(crate) fn cargo_command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_a_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn is_about_a_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// The output of a command that must succeed.
@@ -92,4 +105,21 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     let message = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?} failed: {}", message.trim());
     String::from_utf8(output.stdout).with_context(|| format!("{command:?} did not print text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo test` sets these variables too.
+    #[test]
+    fn cargo_is_not_told_of_this_package() {
+        assert!(std::env::var_os("CARGO_PKG_NAME").is_some() && std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let command = cargo_command();
+        let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR"] {
+            assert!(removed.iter().any(|removed| *removed == name), "{name}");
+        }
+        assert!(!removed.iter().any(|name| *name == "CARGO" || *name == "CARGO_HOME"), "{removed:?}");
+    }
 }
