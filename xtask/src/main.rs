@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use workspace::Workspace;
 
-const USAGE: &str = "usage: cargo xtask check | optimized | docs [crates | variables | performance] | bench [PROGRAM] | performance-page";
+const USAGE: &str = "usage: cargo xtask check | optimized [OPTIONS OF CARGO TEST] | docs [crates | variables | performance] | bench [PROGRAM] | performance-page";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,7 +44,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     let workspace = Workspace::read()?;
     match arguments {
         ["check"] => check::run(&workspace),
-        ["optimized"] => optimized::run(&workspace),
+        ["optimized", options @ ..] => optimized::run(&workspace, options),
         ["docs"] => generated::write(&workspace, |_| true),
         ["docs", name @ ("crates" | "variables" | "performance")] => generated::write(&workspace, |part| part == *name),
         ["bench"] => bench::run(&workspace, None),

@@ -34,9 +34,11 @@ struct Target {
     name: String,
 }
 
-/// Fails if a member holds object code of the kernels. Builds the tests, unless they are built.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let built = cargo(&["test", "--workspace", "--no-run", "--message-format", "json"])?;
+/// Fails if a member holds object code of the kernels. Builds the tests with `options` of `cargo test`, unless they are
+/// built.
+pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<()> {
+    let arguments = ["test", "--workspace", "--no-run", "--message-format", "json"];
+    let built = cargo(&[&arguments, options].concat())?;
     let members: Vec<String> = workspace.packages.iter().map(|package| package.name.replace('-', "_")).collect();
     let (mut files, mut found) = (0, Vec::new());
     for line in built.lines() {

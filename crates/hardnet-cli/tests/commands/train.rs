@@ -214,6 +214,7 @@ fn a_batch_is_divided_into_virtual_shards() {
 }
 
 /// Several processes of `mpirun` would write the same network to one folder.
+#[cfg(not(feature = "mpi"))]
 #[test]
 fn one_of_several_processes_does_not_train() {
     let folder = ready();
