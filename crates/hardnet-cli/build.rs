@@ -12,8 +12,9 @@ fn main() {
     let commit = if ours { git(&["rev-parse", "--short=12", "HEAD"]) } else { None };
     println!("cargo::rustc-env=HARDNET_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
     println!("cargo::rustc-env=HARDNET_TARGET={}", std::env::var("TARGET").unwrap_or_default());
-    if ours {
-        println!("cargo::rerun-if-changed=../../.git/logs/HEAD");
+    // In a linked worktree it is elsewhere, and a file that is not there would be one that has changed.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|_| ours) {
+        println!("cargo::rerun-if-changed={log}");
     }
     println!("cargo::rerun-if-changed=build.rs");
 }
