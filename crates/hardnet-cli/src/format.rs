@@ -13,6 +13,11 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Parses a percentage. Not a number would be a check that always passes.
+pub(crate) fn percentage(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "expected a number, such as 76.5".into())
+}
+
 /// A size in megabytes, such as "70.5 MB".
 pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)

@@ -15,7 +15,7 @@ use clap::{ArgGroup, Args};
 use hardnet_data::{Classes, Dataset, LabelRule, Shard, WebDataset};
 
 use crate::failure::{Exit, Failure, Result};
-use crate::format::at_least_one;
+use crate::format::{at_least_one, percentage};
 use crate::interrupt::Interrupt;
 use crate::labels::{LabelArgs, MappedClasses, classes};
 use crate::model::{Model, ModelArgs, check_side};
@@ -92,7 +92,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "N", default_value = "0")]
     allow_errors: usize,
     /// Exit with code 1 if top-1 is below this percentage
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
     min_top1: Option<f64>,
     #[command(flatten)]
     page: PageArgs,

@@ -20,7 +20,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::failure::{Exit, Failure, Result};
-use crate::format::counted;
+use crate::format::{counted, percentage};
 use crate::output::check_free;
 use crate::printer::Printer;
 
@@ -54,10 +54,10 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Exit with code 1 if top-1 is below this percentage
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
     min_top1: Option<f64>,
     /// Exit with code 1 if mean IoU is below this percentage
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
     min_miou: Option<f64>,
     /// Overwrite existing output files
     #[arg(long)]
@@ -81,7 +81,7 @@ struct Merged {
     written: Vec<PathBuf>,
     /// Images that could not be read.
     errors: usize,
-    /// Figures that are below what they are to be at least.
+    /// Messages about figures below `--min-top1` or `--min-miou`.
     below: Vec<String>,
 }
 

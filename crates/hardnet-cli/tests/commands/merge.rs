@@ -165,6 +165,10 @@ fn tables_pages_and_checks_of_merged_evaluations_are_those_of_one_process() {
     folder.run(&format!("{merge} --report merged")).exits(2).says("already exists");
     folder.run(&format!("{merge} --force --report merged --per-class merged")).exits(2).says("`merged` is a folder");
     folder.run(&format!("{merge} --force --min-miou 1")).exits(2).says("classifiers have `--min-top1`");
+    folder.run(&format!("{merge} --force --min-top1 nan")).exits(2).says("expected a number, such as 76.5");
+    let twice = folder.run(&format!("{merge} --force --per-class merged.json")).exits(2);
+    twice.says("two results are to be written to `merged.json`").says("--report a name of its own");
+    assert_eq!(without_times(&read(&folder, "merged.json")), without_times(&whole.stdout));
 }
 
 #[test]

@@ -57,7 +57,13 @@ fn labels_and_classes_of_embeddings_merge() {
         let bytes = |name: &str| std::fs::read(folder.path(&format!("{name}.{ending}"))).unwrap();
         assert_eq!(bytes("a"), bytes("whole"), "{ending}");
     }
-    // A row that is lost.
+    // In place of a shard: it is one no longer.
+    std::fs::copy(folder.path("a0.shard.json"), folder.path("c.shard.json")).unwrap();
+    folder.run("merge a0.npy a1.npy -o c.npy").exits(2).says("`c.shard.json` already exists");
+    folder.run("merge a0.npy a1.npy -o c.npy --force").exits(0);
+    assert!(!folder.path("c.shard.json").exists());
+    // A row that is lost, and nothing is replaced.
+    folder.write("a.names.txt", "kept");
     let path: PathBuf = folder.path("a1.npy");
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
@@ -65,9 +71,11 @@ fn labels_and_classes_of_embeddings_merge() {
         .run("merge a0.npy a1.npy -o a.npy --force")
         .exits(2)
         .says("does not have the 3 rows of its shard in `a1.npy`");
+    assert_eq!(read(&folder, "a.names.txt"), "kept");
     let run = folder.run("merge a0.npy a1.npy -o b.npz").exits(2);
     run.says("does not have the 3 rows of its shard in `a1.npy`");
     assert!(!folder.path("b.npz").exists());
+    std::fs::write(&path, &bytes).unwrap();
     folder.write("a0.names.txt", "one\n");
     folder.run("merge a0.npy a1.npy -o a.npy --force").exits(2).says("has 2 rows, but `a0.names.txt` has 1 lines");
     std::fs::remove_file(folder.path("a1.shard.json")).unwrap();

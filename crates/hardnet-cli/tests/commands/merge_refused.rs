@@ -19,7 +19,7 @@ fn what_is_not_one_run_is_refused() {
         "r0.json r2.json",
         "error: shard 1 of 3 is missing\n\nhint: add its file, or run the command again with --shard 1/3",
     );
-    refused("r1.json", "shard 0, 2 of 3 are missing");
+    refused("r1.json", "shards 0, 2 of 3 are missing\n\nhint: add their files");
     refused("r0.json r1.json r1.json r2.json", "`r1.json` and `r1.json` are both shard 1/3");
     refused("p0.jsonl p1.jsonl", "shard 2 of 3 is missing");
     refused(

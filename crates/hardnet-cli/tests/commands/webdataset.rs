@@ -94,7 +94,7 @@ fn a_key_in_two_tar_files_is_found_at_the_merge() {
             .exits(0);
     }
     let run = folder.run("merge p0.jsonl p1.jsonl -o merged.jsonl").exits(2);
-    run.says("the key `pictures/1` is in `p0.jsonl` and `p1.jsonl`, shard 1/2 again");
+    run.says("the key `pictures/1` is in `p0.jsonl` and again in `p1.jsonl`, shard 1/2");
     assert!(!folder.path("merged.jsonl").exists());
     folder.run(&format!("{EVAL} --webdataset u-{{0,2}}.tar --shard 0/2 --predictions p0.jsonl")).exits(0);
     folder.run("merge p0.jsonl p1.jsonl -o merged.jsonl").exits(2).says("is of other images than `p0.jsonl`");
@@ -252,7 +252,7 @@ fn keys_of_predictions_and_rows_are_compared_at_the_merge() {
         [("p", "jsonl", "m.jsonl"), ("l", "jsonl", "m.jsonl"), ("a", "npy", "m.npy"), ("a", "npy", "m.npz")]
     {
         let run = folder.run(&format!("merge {}-o {output}", names(kind, 2, ending))).exits(2);
-        run.says(&format!("the key `pictures/1` is in `{kind}0.{ending}` and `{kind}1.{ending}`, shard 1/2 again"));
+        run.says(&format!("the key `pictures/1` is in `{kind}0.{ending}` and again in `{kind}1.{ending}`, shard 1/2"));
         assert!(!folder.path(output).exists());
     }
 }

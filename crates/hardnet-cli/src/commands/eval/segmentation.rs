@@ -15,6 +15,7 @@ use hardnet_segmentation::{Confusion, LoadOptions, Split};
 
 use super::{EvalArgs, create_page};
 use crate::failure::{Exit, Failure, Result};
+use crate::format::percentage;
 use crate::interrupt::Interrupt;
 use crate::labels::classes;
 use crate::model::OpenedModel;
@@ -53,7 +54,7 @@ pub(crate) struct SegmentationArgs {
     #[arg(long, value_name = "FILE")]
     mask_colors: Option<PathBuf>,
     /// Exit with code 1 if mean IoU is below this percentage
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
     min_miou: Option<f64>,
     #[command(flatten)]
     views: ViewArgs,
@@ -215,7 +216,7 @@ fn exit_code(args: &EvalArgs, report: &SegmentationReport, printer: &Printer) ->
     }
 }
 
-/// That mean IoU is below `--min-miou`, if it is.
+/// A message if mean IoU is below `--min-miou`.
 pub(crate) fn below_miou(least: f64, report: &SegmentationReport) -> Option<String> {
     let found = 100.0 * report.mean_iou();
     // Nothing counted is not enough.

@@ -1,7 +1,7 @@
 //! Arrays of `embed -o FILE.npy`, with the names, labels and classes next to them: merged into an array, or an archive.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -55,6 +55,7 @@ pub(super) fn merge(shards: &[PathBuf], output: &Path, force: bool) -> Result<Me
     }
     let shape = first.content.shape.clone().unwrap_or_default();
     let files = Files { labeled: are_labeled(&parts)?, named: is_beside(&parts, CLASSES)?, parts: &parts, rows, shape };
+    files.check()?;
     let written = if is_archive { files.write_archive(output, force)? } else { files.write_arrays(output, force)? };
     Ok(Merged { written, errors, ..Merged::default() })
 }
@@ -71,16 +72,27 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
+    /// Returns an error if an array does not have the rows of its shard, before any file is replaced.
+    fn check(&self) -> Result<()> {
+        for part in self.parts {
+            open_array(part, "npy", ElementType::F32, &self.shape)?;
+            if part.path.with_extension(LABELS).exists() {
+                open_array(part, LABELS, ElementType::I64, &[])?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes an array, and next to it names, labels and classes.
     fn write_arrays(&self, output: &Path, force: bool) -> Result<Vec<PathBuf>> {
+        let of_a_shard = output.with_extension(SHARD);
+        check_free(&of_a_shard, force)?;
         let mut written = Vec::new();
         for (ending, is_there) in [(NAMES, true), (LABELS, self.labeled), (CLASSES, self.named)] {
             let path = output.with_extension(ending);
             check_free(&path, force)?;
             if !is_there {
-                if path.exists() {
-                    std::fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
-                }
+                remove(&path)?;
                 continue;
             }
             write(&path, force, |out| match ending {
@@ -98,6 +110,8 @@ impl Files<'_> {
             out.write_all(&npy::header(ElementType::F32, &whole)).context("cannot write the array")?;
             self.parts.iter().try_for_each(|part| append_array(part, "npy", ElementType::F32, &self.shape, out))
         })?;
+        // The array that is replaced may have been one of a shard.
+        remove(&of_a_shard)?;
         written.push(output.into());
         Ok(written)
     }
@@ -155,11 +169,7 @@ impl Files<'_> {
                 line.clear();
             }
             if lines != rows || !line.is_empty() {
-                return Err(Failure::message(format!(
-                    "{} has {rows} rows, but `{}` has {lines} lines",
-                    part.name(),
-                    path.display()
-                )));
+                return Err(part.damaged(format_args!("has {rows} rows, but `{}` has {lines} lines", path.display())));
             }
         }
         Ok(())
@@ -167,7 +177,7 @@ impl Files<'_> {
 }
 
 fn wrong_counts(part: &Part<ShardEnd>) -> Failure {
-    Failure::message(format!("{} has counts that do not belong together", part.name()))
+    part.damaged("has counts that do not belong together")
 }
 
 /// Whether there is a file with this ending next to all arrays; it is an error if only some have one.
@@ -177,11 +187,8 @@ fn is_beside(parts: &[Part<ShardEnd>], ending: &str) -> Result<bool> {
     match parts.iter().find(|part| is_there(part) != is_there(first)) {
         Some(part) => {
             let (there, not) = if is_there(first) { (first, part) } else { (part, first) };
-            Err(Failure::message(format!(
-                "`{}` exists, but `{}` does not",
-                there.path.with_extension(ending).display(),
-                not.path.with_extension(ending).display()
-            )))
+            let [there, missing] = [there, not].map(|part| part.path.with_extension(ending));
+            Err(not.damaged(format_args!("lacks `{}`: `{}` is there", missing.display(), there.display())))
         }
         None => Ok(is_there(first)),
     }
@@ -196,11 +203,7 @@ fn are_labeled(parts: &[Part<ShardEnd>]) -> Result<bool> {
         let path = part.path.with_extension(LABELS);
         if part.content.labeled.is_some_and(|labeled| labeled != path.exists()) {
             let is = if path.exists() { "is there, but its rows have no labels" } else { "is not there" };
-            return Err(Failure::message(format!(
-                "{} has labels of other rows: `{}` {is}",
-                part.name(),
-                path.display()
-            )));
+            return Err(part.damaged(format_args!("has labels of other rows: `{}` {is}", path.display())));
         }
     }
     Ok(parts.iter().any(|part| part.path.with_extension(LABELS).exists()))
@@ -236,14 +239,16 @@ fn write(path: &Path, force: bool, content: impl FnOnce(&mut dyn Write) -> Resul
     file.finish()
 }
 
-/// Appends the values of an array, whose header must be the one of its rows.
-fn append_array(
-    part: &Part<ShardEnd>,
-    ending: &str,
-    element: ElementType,
-    shape: &[usize],
-    out: &mut dyn Write,
-) -> Result<()> {
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => Ok(removed.with_context(|| format!("cannot remove `{}`", path.display()))?),
+    }
+}
+
+/// Opens an array at its first value. Its header must be the one of its rows, and its values as many.
+fn open_array(part: &Part<ShardEnd>, ending: &str, element: ElementType, shape: &[usize]) -> Result<File> {
     let path = part.path.with_extension(ending);
     let failed = || format!("cannot read `{}`", path.display());
     let whole = [&[part.content.rows], shape].concat();
@@ -254,15 +259,23 @@ fn append_array(
     let mut begin = vec![0; head.len()];
     let is_whole = file.read_exact(&mut begin).is_ok() && begin == head;
     if !is_whole || values.and_then(|values| values.checked_add(head.len() as u64)) != Some(length) {
-        return Err(Failure::message(format!(
-            "{} does not have the {} rows of its shard in `{}`",
-            part.name(),
-            part.content.rows,
-            path.display()
-        )));
+        let rows = part.content.rows;
+        return Err(part.damaged(format_args!("does not have the {rows} rows of its shard in `{}`", path.display())));
     }
-    file.seek(SeekFrom::Start(head.len() as u64)).with_context(failed)?;
-    io::copy(&mut BufReader::with_capacity(1 << 20, file), out).with_context(failed)?;
+    Ok(file)
+}
+
+/// Appends the values of an array.
+fn append_array(
+    part: &Part<ShardEnd>,
+    ending: &str,
+    element: ElementType,
+    shape: &[usize],
+    out: &mut dyn Write,
+) -> Result<()> {
+    let file = open_array(part, ending, element, shape)?;
+    let copied = io::copy(&mut BufReader::with_capacity(1 << 20, file), out);
+    copied.with_context(|| format!("cannot copy `{}`", part.path.with_extension(ending).display()))?;
     Ok(())
 }
 

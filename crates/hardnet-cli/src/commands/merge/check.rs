@@ -1,5 +1,6 @@
 //! Whether results are those of all shards of one run.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -28,6 +29,13 @@ impl<T> Part<T> {
     pub(super) fn name(&self) -> String {
         format!("`{}`, shard {}/{},", self.path.display(), self.record.index, self.record.count)
     }
+
+    /// The error of a shard whose files are not what it wrote. `problem` follows its name.
+    pub(super) fn damaged(&self, problem: impl fmt::Display) -> Failure {
+        let (index, count) = (self.record.index, self.record.count);
+        Failure::message(format!("{} {problem}", self.name()))
+            .hint(format!("run the command again with --shard {index}/{count}"))
+    }
 }
 
 /// The shards in their order, if all are there once and of the same images and settings.
@@ -55,9 +63,10 @@ pub(super) fn in_order<T>(mut parts: Vec<Part<T>>) -> Result<Vec<Part<T>>> {
     let mut there = parts.iter().map(|part| part.record.index).peekable();
     let missing: Vec<usize> = (0..count).filter(|index| there.next_if_eq(index).is_none()).collect();
     if let Some(lowest) = missing.first() {
-        let is = if missing.len() == 1 { "is" } else { "are" };
-        return Err(Failure::message(format!("shard {} of {count} {is} missing", listed(&missing)))
-            .hint(format!("add its file, or run the command again with --shard {lowest}/{count}")));
+        let (shards, is, its) =
+            if missing.len() == 1 { ("shard", "is", "its file") } else { ("shards", "are", "their files") };
+        return Err(Failure::message(format!("{shards} {} of {count} {is} missing", listed(&missing)))
+            .hint(format!("add {its}, or run the command again with --shard {lowest}/{count}")));
     }
     let first = &parts[0];
     for part in &parts[1..] {
@@ -99,9 +108,7 @@ pub(super) fn is_whole<T>(part: &Part<T>, partial: bool) -> Result<()> {
     if !partial {
         return Ok(());
     }
-    let (name, index, count) = (part.name(), part.record.index, part.record.count);
-    Err(Failure::message(format!("{name} was stopped before its last image"))
-        .hint(format!("run the command again with --shard {index}/{count}")))
+    Err(part.damaged("was stopped before its last image"))
 }
 
 /// Returns an error if a result of `other` differs from that of `first` in what is neither a count, of which `counts`

@@ -27,7 +27,7 @@ impl Keys {
         });
         match self.0.insert(digest[0] << 64 | digest[1], part.record.index) {
             Some(other) => Err(Failure::message(format!(
-                "the key `{key}` is in `{}` and {} again",
+                "the key `{key}` is in `{}` and again in {}",
                 parts[other].path.display(),
                 part.name().trim_end_matches(',')
             ))

@@ -106,7 +106,7 @@ fn copy(part: &Part<End>, parts: &[Part<End>], mut keys: Option<&mut Keys>, out:
     let End { end, suffix } = &part.content;
     let failed = || format!("cannot read `{}`", part.path.display());
     if !part.record.has_images(end.rows.checked_add(end.errors)) {
-        return Err(Failure::message(format!("{} has counts that do not belong together", part.name())));
+        return Err(part.damaged("has counts that do not belong together"));
     }
     let mut reader = BufReader::with_capacity(1 << 20, File::open(&part.path).with_context(failed)?);
     let mut line = Vec::new();
@@ -114,12 +114,8 @@ fn copy(part: &Part<End>, parts: &[Part<End>], mut keys: Option<&mut Keys>, out:
         line.clear();
         reader.read_until(b'\n', &mut line).with_context(failed)?;
         if !line.ends_with(suffix) || line.starts_with(END) || line.len() == suffix.len() {
-            return Err(Failure::message(format!(
-                "{} has a line {number} that is not of its run, whose {} lines it counts",
-                part.name(),
-                end.rows
-            ))
-            .hint(format!("run the command again with --shard {}/{}", part.record.index, part.record.count)));
+            let problem = format!("has a line {number} that is not of its run, whose {} lines it counts", end.rows);
+            return Err(part.damaged(problem));
         }
         if let Some(keys) = &mut keys {
             let Name { path } =
@@ -132,7 +128,7 @@ fn copy(part: &Part<End>, parts: &[Part<End>], mut keys: Option<&mut Keys>, out:
     reader.read_until(b'\n', &mut line).with_context(failed)?;
     let rest = reader.fill_buf().with_context(failed)?.len();
     if !line.ends_with(suffix) || !line.starts_with(END) || rest > 0 {
-        return Err(Failure::message(format!("{} has more lines than the {} it counts", part.name(), end.rows)));
+        return Err(part.damaged(format_args!("has more lines than the {} it counts", end.rows)));
     }
     Ok(())
 }

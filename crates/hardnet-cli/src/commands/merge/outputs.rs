@@ -32,6 +32,10 @@ impl Outputs {
     }
 
     fn write(&mut self, path: PathBuf, mut file: OutputFile, content: &str) -> Result<()> {
+        if self.files.iter().any(|(other, _)| *other == path) {
+            return Err(Failure::message(format!("two results are to be written to `{}`", path.display()))
+                .hint("give each of -o, --per-class and --report a name of its own"));
+        }
         file.append(content.as_bytes())?;
         self.files.push((path, file));
         Ok(())

@@ -60,8 +60,8 @@ pub(super) fn merge(shards: &[PathBuf], args: &MergeArgs) -> Result<Merged> {
     Ok(Merged { written: outputs.finish()?, errors, below })
 }
 
-/// What `part_of` takes of a pipeline's details in each shard, with the names of the classes. `what` is that in words;
-/// shards with `option` have it.
+/// What `part_of` takes from the details of a pipeline in each shard, and the names of the classes. The error of a
+/// shard that ran without `option` calls it `what`.
 fn details<'a, T>(
     parts: &'a [Part<Vec<EvalReport>>],
     pipeline: usize,
@@ -134,7 +134,7 @@ fn merged(parts: &[Part<Vec<EvalReport>>], pipeline: usize) -> Result<EvalReport
         });
         let all = tally.top1().total.checked_add(top1.total);
         let (Some(sum), Some(_)) = (sum, all) else {
-            return Err(Failure::message(format!("{} has counts that do not belong together", part.name())));
+            return Err(part.damaged("has counts that do not belong together"));
         };
         tally.merge(&Tally::from_counts(top1.total, top1.correct, top5.correct, sum));
         oriented = usize::saturating_add(oriented, of_shard.oriented);

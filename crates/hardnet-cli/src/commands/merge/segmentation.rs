@@ -109,7 +109,7 @@ fn read(path: &Path) -> Result<Part<SegmentationReport>> {
 }
 
 fn wrong(part: &Part<SegmentationReport>) -> Failure {
-    Failure::message(format!("{} has counts that do not belong together", part.name()))
+    part.damaged("has counts that do not belong together")
 }
 
 /// The confusion of a shard, whose sums are those that it gives.
