@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hardnet_classifier::{EmbedOptions, Stage};
-use hardnet_data::{TarChunk, TarClasses, WebDataset};
+use hardnet_data::{TarChunk, TarClasses};
 use hardnet_eval::{DataRecord, EvalOptions, EvalSummary};
 
 use crate::failure::{Exit, Result};
@@ -21,7 +21,7 @@ use crate::model::{EmbeddingModel, ModelArgs};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::shards::{ShardArgs, ShardEnd, ShardSettings};
-use crate::tars::Stream;
+use crate::tars::{self, Stream};
 pub(crate) use archive::Archive;
 use images::Images;
 pub(crate) use images::unlabeled;
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &EmbedArgs, printer: &Printer) -> Result<Exit> {
     args.output.check_free(args.force)?;
     let shard = args.shard.resolve()?;
     args.output.check_shard(shard.is_some())?;
-    let tars = args.webdataset.as_deref().map(WebDataset::from_pattern).transpose()?;
+    let tars = args.webdataset.as_deref().map(|pattern| tars::find(pattern, shard)).transpose()?;
     let mut images = if tars.is_some() { Images::default() } else { Images::find(args, printer)? };
     args.output.check_names(&images)?;
     let model = args.model.open_backbone(printer)?;
@@ -142,6 +142,9 @@ pub(crate) fn run(args: &EmbedArgs, printer: &Printer) -> Result<Exit> {
         writer.finish(summary.stopped)?;
         (summary, resumed)
     };
+    if let Some(stream) = stream.as_ref().filter(|_| !summary.stopped) {
+        stream.warn_if_empty(partial.done(), printer);
+    }
     let errors = partial.failed();
     let embedded = partial.done() - errors;
     let end = shard.map(|shard| ShardEnd {

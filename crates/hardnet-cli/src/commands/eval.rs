@@ -24,6 +24,7 @@ use crate::printer::Printer;
 use crate::report;
 use crate::samples::{self, subsample_evenly};
 use crate::shards::{Part, ShardArgs, ShardSettings};
+use crate::tars;
 use demo::Demo;
 pub(crate) use details::Details;
 use page::PageArgs;
@@ -122,7 +123,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> Result<Exit> {
     args.segmentation.refuse()?;
     let registered = (model.path(), model.registered());
     let pipelines = args.pipeline.resolve(model.config(), model.pipeline(), registered, printer)?;
-    let tars = args.webdataset.as_deref().map(WebDataset::from_pattern).transpose()?;
+    let tars = args.webdataset.as_deref().map(|pattern| tars::find(pattern, shard)).transpose()?;
     let images = demo.map_or_else(|| Images::given(args, tars), |demo| Ok(Images::Demo(demo)))?;
     let first = &pipelines[0].pipeline;
     check_side(model.config(), first.crop as usize)?;

@@ -10,7 +10,6 @@ use clap::{Args, ValueEnum};
 use hardnet_classifier::{Classifier, Error as ClassifierError};
 use hardnet_data::{
     Dataset, DecodeWarning, ImageInfo, JPEG_DECODER, MAX_FILE_BYTES, Sample, SampleError, TarChunk, TarClasses,
-    WebDataset,
 };
 use hardnet_eval::{
     BatchDone, DataRecord, EvalOptions, EvalSummary, LineFields, Observer, PredictionLine, RunRecord, ScoredImage,
@@ -25,7 +24,7 @@ use crate::network::NetworkName;
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::shards::{Part, ShardArgs, ShardEnd, ShardSettings};
-use crate::tars::Stream;
+use crate::tars::{self, Stream};
 use crate::warnings::{ImageWarnings, with_remedy};
 use cam::CamWriter;
 
@@ -123,7 +122,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> Result<Exit> {
     for note in &dataset.notes {
         printer.note(note);
     }
-    let tars = args.webdataset.as_deref().map(WebDataset::from_pattern).transpose()?;
+    let tars = args.webdataset.as_deref().map(|pattern| tars::find(pattern, shard)).transpose()?;
     let model = args.model.open(printer)?;
     let names = classes(model.config().classes(), model.labels(), args.class_map.as_deref())?.names;
     let model = model.with_labels(names).with_activation_maps(cam.is_some());
@@ -197,6 +196,9 @@ fn predict_stream(
         errors.iter().for_each(|error| shown.failed(error));
         summary.failures += errors.len();
         summary.merge(&classifier.evaluate(samples, options, shown)?);
+    }
+    if !summary.stopped {
+        stream.warn_if_empty(summary.images + summary.failures, shown.printer);
     }
     Ok(summary)
 }

@@ -109,11 +109,6 @@ fn broken_tar_files_and_patterns_are_errors() {
         folder.run(&format!("{EVAL} --webdataset t-{{00..03}}.tar --allow-errors 9 --predictions p.jsonl")).exits(2);
     let run = run.says("t-02.tar");
     assert!(run.stdout.is_empty() && !folder.path("p.jsonl").exists(), "{run:?}");
-    folder.run(&format!("{EVAL} --webdataset t-{{00..04}}.tar --predictions p.jsonl")).exits(2).says("t-02.tar");
-    folder
-        .run(&format!("{EVAL} --webdataset none-{{0..1}}.tar --predictions p.jsonl"))
-        .exits(2)
-        .says("cannot read `none-0.tar`");
     folder
         .run(&format!("{EVAL} --webdataset t-{{00..x}}.tar --predictions p.jsonl"))
         .exits(2)
@@ -293,6 +288,33 @@ fn rows_of_a_run_that_ended_are_resumed() {
     folder.write("s-0.tar", [0; 1024]);
     folder.write("s-3.tar", [0; 1024]);
     folder.run(&format!("{embed} --resume")).exits(2).says("now no such image");
+}
+
+/// A tar file that is not there is named before the first image is read; those of other shards are not looked for.
+#[test]
+fn missing_tar_files_are_named_at_once() {
+    let folder = ready();
+    let commands = ["eval --json --predictions x.jsonl", "predict --json", "embed -o x.jsonl"];
+    for command in commands.map(|command| format!("{command} --weights small.safetensors --webdataset")) {
+        let run = folder.run(&format!("{command} t-{{00,02,04}}.tar")).exits(2).says("cannot read `t-04.tar`");
+        assert!(run.stdout.is_empty() && !folder.path("x.jsonl.partial").exists(), "{run:?}");
+        folder.run(&format!("{command} t-{{00,02,04}}.tar --shard 0/3")).exits(0);
+        let _ = std::fs::remove_file(folder.path("x.jsonl"));
+    }
+}
+
+/// Tar files of something else are not a result without images, silently.
+#[test]
+fn tar_files_without_images_are_warned_about() {
+    let folder = ready();
+    folder.write("notes.tar", [&entry("notes/1.webp", b"picture")[..], &[0; 1024]].concat());
+    let warning = "warning: no image in 2 tar files: names of images end in .jpg, .jpeg or .png";
+    for command in ["eval", "predict", "embed -o x.npy"] {
+        let command = format!("{command} --weights small.safetensors --webdataset");
+        folder.run(&format!("{command} {{notes,t-01}}.tar")).exits(0).says(warning);
+        let run = folder.run(&format!("{command} t-{{01,00}}.tar").replace("x.npy", "y.npy")).exits(0);
+        assert!(!run.stderr.contains("no image in"), "{run:?}");
+    }
 }
 
 #[test]

@@ -165,6 +165,9 @@ impl Pass<'_> {
             }
             shared.borrow_mut().before += images;
         }
+        if let Some(summary) = summaries.first().filter(|summary| !summary.stopped) {
+            stream.warn_if_empty(summary.images + summary.failures, self.printer);
+        }
         Ok(summaries)
     }
 
