@@ -42,7 +42,7 @@ pub(crate) struct EvalReport {
     pub(crate) loss_sum: Option<ExactSum>,
     /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
-    /// What `hardnet merge` writes of a shard with `--per-class` or `--report`.
+    /// What `hardnet merge` takes from a shard with `--per-class` or `--report`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) details: Option<Box<Details>>,
     /// Published accuracies, for `--pipeline published`.

@@ -54,7 +54,7 @@ pub enum TarClasses {
 pub struct TarChunk {
     /// The images, named by their names in the tar file.
     pub samples: Vec<Sample>,
-    /// The keys that are not one image, or that lack the class that they are to have, or have several.
+    /// Keys without an image or with several, and those whose class is not as [`TarClasses`] says.
     pub errors: Vec<KeyError>,
 }
 

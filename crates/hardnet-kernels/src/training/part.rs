@@ -17,7 +17,7 @@ pub trait BatchPart: Debug + Send + Sync {
     /// [`Stopped`] if another part cannot be computed.
     fn all_reduce(&self, values: &mut [f64]) -> Result<(), Stopped>;
 
-    /// Whether the pass over this part moves the running statistics. It is for one of the parts that share them: the
+    /// Whether the pass over this part moves the running statistics. One of the parts that share them does: the
     /// statistics of the batch are the same for all.
     fn updates_running_statistics(&self) -> bool;
 }

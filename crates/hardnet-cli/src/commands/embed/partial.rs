@@ -3,7 +3,7 @@
 //! The second file has the settings of the run on its first line, then a line for each image that is done. Rows are
 //! written before their lines, batch by batch, so that a run that was killed leaves rows of all images with a line.
 //! `--resume` drops what is not a whole batch and continues there, which gives the bytes of an uninterrupted run.
-//! Images of tar files are not known before they are read: what is there of them is looked at [as they are](Replay).
+//! Images of tar files are not known before they are read: the second file is [compared](Replay) with them as they are.
 
 mod replay;
 
@@ -127,7 +127,7 @@ impl Partial {
         self.done
     }
 
-    /// Number of those of them that could not be read.
+    /// Number of images that are done and could not be read.
     pub(super) fn failed(&self) -> usize {
         self.failed
     }
@@ -312,7 +312,7 @@ fn read_journal(journal: &mut Part, settings: &Settings, images: &Images) -> Res
     Ok(ends)
 }
 
-/// The error of a line of a journal that is none.
+/// The error of a journal with a line that `hardnet embed` has not written.
 fn foreign(path: &Path, line: usize) -> Failure {
     Failure::message(format!("`{}`, line {line}, was not written by `hardnet embed`", path.display()))
         .hint("pass --force without --resume to start over")

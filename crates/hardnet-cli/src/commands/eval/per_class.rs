@@ -17,7 +17,7 @@ pub(super) struct PerClass {
     tallies: BTreeMap<usize, Tally>,
 }
 
-/// The images by class. Field names are API.
+/// Numbers of images by class. Field names are API.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ClassCounts {
     /// Label, prediction and number of images.

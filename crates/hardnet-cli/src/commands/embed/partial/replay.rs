@@ -14,7 +14,7 @@ pub(super) struct Replay {
     journal: BufReader<File>,
     /// Bytes before the first row, and bytes of each row unless it is a line.
     layout: (u64, Option<u64>),
-    /// Whole rows.
+    /// Whole rows that are there.
     available: usize,
     /// Bytes of the journal, and rows, up to the images that are compared next.
     bytes: u64,
