@@ -90,13 +90,25 @@ impl Ranks {
         }
     }
 
-    /// Sends a value of every other rank to the root, which gets them in the order of their ranks.
+    /// Sends a value of every other rank to the root, along a binomial tree. The root gets them in the order of ranks.
     pub(crate) fn gather<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<Vec<(usize, T)>> {
-        if !self.is_root() {
-            self.send(ROOT, serde_json::to_vec(value).expect("messages are plain data"))?;
-            return Ok(Vec::new());
+        let (rank, size) = (self.rank(), self.size());
+        let mut found: Vec<(usize, T)> = Vec::new();
+        let mut distance = 1;
+        while distance < size && rank & distance == 0 {
+            let from = rank + distance;
+            if from < size {
+                found.extend(decode::<Vec<(usize, T)>>(from, &self.receive(from)?)?);
+            }
+            distance *= 2;
         }
-        (1..self.size()).map(|rank| Ok((rank, decode(rank, &self.receive(rank)?)?))).collect()
+        if self.is_root() {
+            return Ok(found);
+        }
+        let all: Vec<(usize, &T)> =
+            [(rank, value)].into_iter().chain(found.iter().map(|(rank, value)| (*rank, value))).collect();
+        self.send(rank - distance, serde_json::to_vec(&all).expect("messages are plain data"))?;
+        Ok(Vec::new())
     }
 
     /// Ends the other ranks if this one failed by itself.
@@ -205,9 +217,11 @@ mod tests {
 
     #[test]
     fn the_root_gathers_in_the_order_of_ranks() {
-        let found = on_each(5, |ranks| ranks.gather(&(10 * ranks.rank())).unwrap());
-        assert_eq!(found[0], [(1, 10), (2, 20), (3, 30), (4, 40)]);
-        assert!(found[1..].iter().all(Vec::is_empty));
+        for size in 1..18 {
+            let found = on_each(size, |ranks| ranks.gather(&(10 * ranks.rank())).unwrap());
+            assert_eq!(found[0], (1..size).map(|rank| (rank, 10 * rank)).collect::<Vec<_>>());
+            assert!(found[1..].iter().all(Vec::is_empty));
+        }
     }
 
     /// Every shard has one owner, which says so itself.

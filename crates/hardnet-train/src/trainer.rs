@@ -1,6 +1,6 @@
 //! The training loop.
 
-mod encoding;
+mod all_reduce;
 mod files;
 mod frozen;
 mod joint;
@@ -11,6 +11,7 @@ mod step;
 mod synchronized;
 mod tree;
 mod validation;
+mod vector;
 mod virtual_shards;
 
 use std::ops::ControlFlow;

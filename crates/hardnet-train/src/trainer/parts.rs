@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use hardnet_model::{BatchPart, Stopped};
 
-use super::tree::{self, Nodes};
+use super::tree::{self, Nodes, Terms};
 use crate::communicator::CommunicationError;
 use crate::error::{Error, Result};
 use crate::ranks::Ranks;
@@ -110,7 +110,7 @@ impl Parts {
     fn exchange(&self, given: Vec<Vec<f64>>) -> Result<Vec<f64>> {
         let length = given.first().map_or(0, Vec::len);
         let mut vectors = Vectors { parts: self, given, length };
-        let sums = tree::sum(&mut vectors, 0..self.owners.len())?;
+        let sums = tree::sum_on_first(&mut vectors, 0..self.owners.len())?;
         let mut ranks = self.owners.clone();
         ranks.dedup();
         let message = self.ranks.broadcast_among(&ranks, sums.as_deref().map(encode))?;
@@ -190,24 +190,26 @@ struct Vectors<'a> {
     length: usize,
 }
 
-impl Nodes for Vectors<'_> {
+impl Terms for Vectors<'_> {
     type Value = Vec<f64>;
 
-    fn rank(&self) -> usize {
-        self.parts.ranks.rank()
-    }
-
-    fn owner(&self, part: usize) -> usize {
-        self.parts.owners[part]
-    }
-
-    fn leaf(&mut self, part: usize) -> Result<Vec<f64>> {
+    fn term(&mut self, part: usize) -> Result<Vec<f64>> {
         Ok(std::mem::take(&mut self.given[part - self.parts.first]))
     }
 
     fn add(&mut self, mut left: Vec<f64>, right: Vec<f64>) -> Result<Vec<f64>> {
         left.iter_mut().zip(right).for_each(|(one, other)| *one += other);
         Ok(left)
+    }
+}
+
+impl Nodes for Vectors<'_> {
+    fn rank(&self) -> usize {
+        self.parts.ranks.rank()
+    }
+
+    fn owner(&self, part: usize) -> usize {
+        self.parts.owners[part]
     }
 
     fn send(&mut self, to: usize, value: Vec<f64>) -> Result<()> {

@@ -106,20 +106,10 @@ impl Trainer {
 
     /// Updates weights and their average by the gradients of a step.
     pub(super) fn update(&mut self, gradients: &[Option<Tensor>], learning_rate: f64) -> Result<()> {
-        let scale = self.clip_scale(gradients)?;
-        self.update_scaled(gradients, learning_rate, scale)
-    }
-
-    /// The factor that scales gradients to the largest norm of the recipe.
-    pub(super) fn clip_scale(&self, gradients: &[Option<Tensor>]) -> Result<f64> {
-        Ok(match self.job.recipe.clip_norm {
+        let scale = match self.job.recipe.clip_norm {
             Some(max_norm) => clip_factor(Sgd::norm_of(gradients)?, max_norm),
             None => 1.0,
-        })
-    }
-
-    /// Updates weights and their average by gradients that are scaled first.
-    pub(super) fn update_scaled(&mut self, gradients: &[Option<Tensor>], learning_rate: f64, scale: f64) -> Result<()> {
+        };
         self.optimizer.apply(gradients, learning_rate, scale)?;
         if let Some(average) = &mut self.average {
             average.update(&self.weights)?;

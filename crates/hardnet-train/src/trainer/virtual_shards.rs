@@ -5,16 +5,17 @@
 //! of their shards and added up in one binary tree over the shards: the sums do not depend on who computed which shard,
 //! or when.
 
+use std::ops::Range;
+
 use candle_core::{Tensor, Var};
 use hardnet_data::Batch;
 
 use super::Trainer;
-use super::encoding::{decode, encode};
+use super::all_reduce::{AllReduce, Head, Totals};
 use super::step::Gradients;
-use super::tree::{self, Nodes};
-use crate::communicator::CommunicationError;
+use super::tree::{self, Terms};
+use super::vector::{from_vector, length, to_vector};
 use crate::error::Result;
-use crate::ranks::ROOT;
 use crate::recipe::BatchNormStatistics;
 
 /// The weighted sums of one shard or of several.
@@ -23,24 +24,15 @@ pub(super) struct Sums {
     gradients: Vec<Option<Tensor>>,
     /// Changes of the running statistics, times images.
     statistics: Vec<Tensor>,
-    /// Weight of the loss: images, or the sum of the weights of their classes.
-    weight: f64,
-    /// Mean losses times weights.
-    loss: f64,
-    correct: usize,
-    images: usize,
+    totals: Totals,
 }
 
-/// What a step changes.
-struct Update {
+/// The means of a step's images.
+struct Means {
     gradients: Vec<Option<Tensor>>,
-    /// Factor of the gradients.
-    scale: f64,
-    /// The new running statistics.
+    /// Changes of the running statistics.
     statistics: Vec<Tensor>,
-    loss: f32,
-    correct: usize,
-    images: usize,
+    totals: Totals,
 }
 
 impl Trainer {
@@ -53,22 +45,28 @@ impl Trainer {
         let running = self.running();
         let before = running.iter().map(|var| var.as_detached_tensor().copy());
         let before = before.collect::<candle_core::Result<Vec<_>>>()?;
-        let first = self.ranks.own(self.job.recipe.virtual_shards).start;
+        let virtual_shards = self.job.recipe.virtual_shards;
+        let first = self.ranks.own(virtual_shards).start;
         let synchronized = match self.job.recipe.batch_norm {
             BatchNormStatistics::Shard => None,
             BatchNormStatistics::Synchronized => Some(self.synchronized(shards, count, &running, &before)?),
         };
-        let mut nodes = Shards { trainer: self, shards, first, running: &running, before: &before, synchronized };
-        let sums = tree::sum(&mut nodes, 0..count)?.flatten();
-        let update = sums.map(|sums| self.to_update(sums, &before)).transpose()?;
-        let Some(update) = self.share_update(update)? else { return Ok(0.0) };
-        for (var, value) in running.iter().zip(&update.statistics) {
-            var.set(value)?;
+        let ranks = self.ranks.clone();
+        let mut shards = Shards { trainer: self, shards, first, running: &running, before: &before, synchronized };
+        let means = if ranks.size() == 1 {
+            tree::sum(&mut shards, 0..count)?.map(Sums::means).transpose()?
+        } else {
+            shards.means_of_all(|length| AllReduce::new(ranks, virtual_shards, count, length))?
+        };
+        let Some(Means { gradients, statistics, totals }) = means else { return Ok(0.0) };
+        for ((var, before), change) in running.iter().zip(&before).zip(statistics) {
+            var.set(&(before + change)?)?;
         }
-        self.update_scaled(&update.gradients, learning_rate, update.scale)?;
-        self.state.totals.add(update.loss, update.correct, update.images);
+        self.update(&gradients, learning_rate)?;
+        let loss = (totals.loss / totals.weight) as f32;
+        self.state.totals.add(loss, totals.correct, totals.images);
         self.state.steps += 1;
-        Ok(update.loss)
+        Ok(loss)
     }
 
     /// The running statistics.
@@ -89,52 +87,24 @@ impl Trainer {
         let change = |(var, before): (&Var, &Tensor)| (var.as_detached_tensor() - before)? * images as f64;
         let statistics = running.iter().zip(before).map(change).collect::<candle_core::Result<_>>()?;
         let Gradients { gradients, loss, correct } = found;
-        Ok(Sums { gradients, statistics, weight, loss: f64::from(loss) * weight, correct, images })
+        let totals = Totals { weight, loss: f64::from(loss) * weight, correct, images };
+        Ok(Sums { gradients, statistics, totals })
     }
+}
 
-    /// The change of a step whose shards have these sums.
-    fn to_update(&self, sums: Sums, before: &[Tensor]) -> Result<Update> {
-        let gradients = scaled(sums.gradients, 1.0 / sums.weight)?;
-        let moved = |(before, change): (&Tensor, &Tensor)| before + (change * (1.0 / sums.images as f64))?;
-        Ok(Update {
-            scale: self.clip_scale(&gradients)?,
-            gradients,
-            statistics: before.iter().zip(&sums.statistics).map(moved).collect::<candle_core::Result<_>>()?,
-            loss: (sums.loss / sums.weight) as f32,
-            correct: sums.correct,
-            images: sums.images,
-        })
+impl Sums {
+    fn means(self) -> Result<Means> {
+        let Self { gradients, statistics, totals } = self;
+        let (of_gradients, of_statistics) = totals.factors();
+        let statistics = statistics.iter().map(|change| change * of_statistics).collect::<candle_core::Result<_>>()?;
+        Ok(Means { gradients: scaled(gradients, of_gradients)?, statistics, totals })
     }
+}
 
-    /// Gives the change that the root computed to all ranks; none if all shards were skipped.
-    fn share_update(&self, update: Option<Update>) -> Result<Option<Update>> {
-        if self.ranks.size() == 1 {
-            return Ok(update);
-        }
-        let encoded = match &update {
-            _ if !self.ranks.is_root() => None,
-            None => Some(Vec::new()),
-            Some(update) => {
-                let loss = u64::from(update.loss.to_bits());
-                let numbers = [update.scale.to_bits(), loss, update.correct as u64, update.images as u64];
-                Some(encode(&numbers, &update.gradients, &update.statistics)?)
-            }
-        };
-        let message = self.ranks.broadcast(encoded)?;
-        if self.ranks.is_root() || message.is_empty() {
-            return Ok(update);
-        }
-        let ([scale, loss, correct, images], gradients, statistics) = self.decoded(ROOT, &message)?;
-        let (scale, loss) = (f64::from_bits(scale), f32::from_bits(loss as u32));
-        Ok(Some(Update { gradients, scale, statistics, loss, correct: correct as usize, images: images as usize }))
-    }
-
-    /// The numbers, gradients and statistics in a message of a rank.
-    #[allow(clippy::type_complexity)]
-    fn decoded(&self, from: usize, message: &[u8]) -> Result<([u64; 4], Vec<Option<Tensor>>, Vec<Tensor>)> {
-        let running = self.running();
-        decode(message, &self.optimizer.values().collect::<Vec<_>>(), &running.iter().collect::<Vec<_>>())?
-            .ok_or_else(|| CommunicationError::Message { rank: from }.into())
+impl Totals {
+    /// What makes means of sums of gradients, and of sums of changes of statistics.
+    fn factors(&self) -> (f64, f64) {
+        (1.0 / self.weight, 1.0 / self.images as f64)
     }
 }
 
@@ -143,10 +113,15 @@ fn scaled(gradients: Vec<Option<Tensor>>, factor: f64) -> Result<Vec<Option<Tens
     Ok(scaled.collect::<candle_core::Result<_>>()?)
 }
 
-/// The shards of a step in the tree; a skipped shard has no sums and adds nothing.
+/// The same for values of a vector.
+fn scale(values: &mut [f32], factor: f64) {
+    // As Candle multiplies a tensor by a number: -0 becomes 0.
+    values.iter_mut().for_each(|value| *value = *value * factor as f32 + 0.0);
+}
+
+/// The shards of a step that this rank has, as terms of a sum; a skipped shard has no sums and adds nothing.
 struct Shards<'a> {
     trainer: &'a mut Trainer,
-    /// Those of this rank.
     shards: &'a [&'a Batch],
     /// Position of the first of them.
     first: usize,
@@ -156,18 +131,39 @@ struct Shards<'a> {
     synchronized: Option<Vec<Option<Sums>>>,
 }
 
-impl Nodes for Shards<'_> {
+impl Shards<'_> {
+    /// The means of the shards of all ranks; none if all were skipped. `start` starts their sums, of so many values.
+    fn means_of_all(&mut self, start: impl FnOnce(usize) -> AllReduce) -> Result<Option<Means>> {
+        let of_gradients = length(self.trainer.optimizer.values());
+        let mut all_reduce = start(of_gradients + length(self.running));
+        for node in all_reduce.own_nodes() {
+            let sums = tree::sum(self, node.clone())?;
+            all_reduce.give(node, sums.map(|sums| self.to_vector(sums)).transpose()?)?;
+        }
+        let means = |head: &Head, range: Range<usize>, values: &mut [f32]| {
+            let (factor, of_statistics) = head.totals.factors();
+            let middle = of_gradients.clamp(range.start, range.end) - range.start;
+            let (gradients, statistics) = values.split_at_mut(middle);
+            scale(gradients, factor);
+            scale(statistics, of_statistics);
+        };
+        let Some((Head { totals, present }, values)) = all_reduce.finish(means)? else { return Ok(None) };
+        let parameters: Vec<&Var> = self.trainer.optimizer.values().collect();
+        let (gradients, statistics) = from_vector(&values, &parameters, &present, self.running)?;
+        Ok(Some(Means { gradients, statistics, totals }))
+    }
+
+    fn to_vector(&self, Sums { gradients, statistics, totals }: Sums) -> Result<(Head, Vec<f32>)> {
+        let parameters: Vec<&Var> = self.trainer.optimizer.values().collect();
+        let values = to_vector(&parameters, &gradients, &statistics)?;
+        Ok((Head { totals, present: gradients.iter().map(Option::is_some).collect() }, values))
+    }
+}
+
+impl Terms for Shards<'_> {
     type Value = Option<Sums>;
 
-    fn rank(&self) -> usize {
-        self.trainer.ranks.rank()
-    }
-
-    fn owner(&self, shard: usize) -> usize {
-        self.trainer.ranks.owner(shard, self.trainer.job.recipe.virtual_shards)
-    }
-
-    fn leaf(&mut self, number: usize) -> Result<Option<Sums>> {
+    fn term(&mut self, number: usize) -> Result<Option<Sums>> {
         let at = number - self.first;
         if let Some(sums) = &mut self.synchronized {
             return Ok(sums[at].take());
@@ -198,30 +194,7 @@ impl Nodes for Shards<'_> {
         }
         let statistics = left.statistics.iter().zip(&right.statistics).map(|(one, other)| one + other);
         left.statistics = statistics.collect::<candle_core::Result<_>>()?;
-        left.weight += right.weight;
-        left.loss += right.loss;
-        left.correct += right.correct;
-        left.images += right.images;
+        left.totals.add(&right.totals);
         Ok(Some(left))
-    }
-
-    fn send(&mut self, to: usize, sums: Option<Sums>) -> Result<()> {
-        let message = match sums {
-            None => Vec::new(),
-            Some(Sums { gradients, statistics, weight, loss, correct, images }) => {
-                encode(&[weight.to_bits(), loss.to_bits(), correct as u64, images as u64], &gradients, &statistics)?
-            }
-        };
-        self.trainer.ranks.send(to, message)
-    }
-
-    fn receive(&mut self, from: usize) -> Result<Option<Sums>> {
-        let message = self.trainer.ranks.receive(from)?;
-        if message.is_empty() {
-            return Ok(None);
-        }
-        let ([weight, loss, correct, images], gradients, statistics) = self.trainer.decoded(from, &message)?;
-        let (weight, loss) = (f64::from_bits(weight), f64::from_bits(loss));
-        Ok(Some(Sums { gradients, statistics, weight, loss, correct: correct as usize, images: images as usize }))
     }
 }

@@ -1,0 +1,178 @@
+//! The oracle is the sum of one process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::super::tree::Terms;
+use super::*;
+use crate::communicator::{Communicator, InProcess, in_process};
+
+/// A shard's sum: values whose sums depend on their order in every bit. Every shard of `skipped` has none.
+fn shard(number: usize, length: usize, skipped: usize) -> Option<(Head, Vec<f32>)> {
+    if number % 5 < skipped {
+        return None;
+    }
+    let value = |at: usize| ((number * 7 + at * 13) as f32).sin() * 10f32.powi((number % 5) as i32 * 2 - 4);
+    let weight = f64::from(value(length)).abs();
+    let totals = Totals { weight, loss: weight * 0.3, correct: number, images: number + 2 };
+    Some((Head { totals, present: vec![true, number != 3, false] }, (0..length).map(value).collect()))
+}
+
+struct Shards {
+    length: usize,
+    skipped: usize,
+}
+
+impl Terms for Shards {
+    type Value = Option<(Head, Vec<f32>)>;
+
+    fn term(&mut self, number: usize) -> Result<Self::Value> {
+        Ok(shard(number, self.length, self.skipped))
+    }
+
+    fn add(&mut self, left: Self::Value, right: Self::Value) -> Result<Self::Value> {
+        let ((mut head, mut values), (other, right)) = match (left, right) {
+            (Some(left), Some(right)) => (left, right),
+            (left, right) => return Ok(left.or(right)),
+        };
+        head.totals.add(&other.totals);
+        head.present.iter_mut().zip(other.present).for_each(|(one, other)| *one &= other);
+        values.iter_mut().zip(right).for_each(|(one, other)| *one += other);
+        Ok(Some((head, values)))
+    }
+}
+
+/// What each rank finds.
+fn all_reduced<C: Communicator + 'static>(
+    communicators: Vec<C>,
+    virtual_shards: usize,
+    count: usize,
+    mut shards: impl FnMut() -> Shards,
+) -> Vec<Option<(Head, Vec<f32>)>> {
+    std::thread::scope(|scope| {
+        let start = |rank: C| {
+            let mut shards = shards();
+            scope.spawn(move || {
+                let ranks = Ranks::new(Arc::new(rank));
+                let mut all_reduce = AllReduce::new(ranks, virtual_shards, count, shards.length);
+                for node in all_reduce.own_nodes() {
+                    let sum = tree::sum(&mut shards, node.clone()).unwrap();
+                    all_reduce.give(node, sum).unwrap();
+                }
+                all_reduce.finish(|_, _, values| values.iter_mut().for_each(|value| *value *= 2.0)).unwrap()
+            })
+        };
+        let threads: Vec<_> = communicators.into_iter().map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// The sums of some steps, to the last bit. Also if some ranks have no shard, or there are fewer values than ranks.
+fn assert_sums(size: usize, virtual_shards: usize, count: usize, length: usize, skipped: usize) {
+    let shards = || Shards { length, skipped };
+    let mut expected = tree::sum(&mut shards(), 0..count).unwrap();
+    if let Some((_, values)) = &mut expected {
+        values.iter_mut().for_each(|value| *value *= 2.0);
+    }
+    let found = all_reduced(in_process(size, Duration::from_secs(20)), virtual_shards, count, shards);
+    for (rank, found) in found.into_iter().enumerate() {
+        let what = format!("rank {rank} of {size}, {count} of {virtual_shards} shards, {length} values");
+        let bits = |sums: &Option<(Head, Vec<f32>)>| {
+            let bits = |values: &Vec<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            sums.as_ref().map(|(head, values)| (head.clone(), bits(values)))
+        };
+        assert_eq!(bits(&found), bits(&expected), "{what}");
+    }
+}
+
+#[test]
+fn all_ranks_get_the_sums_of_one_process() {
+    for virtual_shards in [1, 2, 3, 4, 5, 7, 8, 12, 16, 23] {
+        for size in 1..=virtual_shards.min(9) {
+            for count in [1, virtual_shards / 2, virtual_shards - 1, virtual_shards] {
+                if count > 0 {
+                    assert_sums(size, virtual_shards, count, 37, 0);
+                }
+            }
+        }
+    }
+    for size in [16, 21, 32] {
+        assert_sums(size, 64, 61, 100, 0);
+    }
+}
+
+#[test]
+fn skipped_shards_add_nothing() {
+    for (size, virtual_shards) in [(2, 4), (3, 8), (4, 8), (5, 7), (8, 8), (6, 23)] {
+        for skipped in 1..=5 {
+            assert_sums(size, virtual_shards, virtual_shards, 37, skipped);
+            assert_sums(size, virtual_shards, 1, 37, skipped);
+        }
+    }
+}
+
+#[test]
+fn there_may_be_fewer_values_than_ranks() {
+    for length in 0..9 {
+        for (size, virtual_shards) in [(4, 4), (8, 8), (7, 16), (3, 8)] {
+            assert_sums(size, virtual_shards, virtual_shards, length, 0);
+        }
+    }
+}
+
+/// Counts messages and bytes that are sent.
+#[derive(Debug)]
+struct Counting(InProcess, Arc<[AtomicUsize; 2]>);
+
+impl Communicator for Counting {
+    fn rank(&self) -> usize {
+        self.0.rank()
+    }
+
+    fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    fn send(&self, to: usize, message: Arc<Vec<u8>>) -> std::result::Result<(), CommunicationError> {
+        self.1[0].fetch_add(1, Ordering::SeqCst);
+        self.1[1].fetch_add(message.len(), Ordering::SeqCst);
+        self.0.send(to, message)
+    }
+
+    fn receive(&self, from: usize) -> std::result::Result<Vec<u8>, CommunicationError> {
+        self.0.receive(from)
+    }
+
+    fn fail(&self, reason: &str) {
+        self.0.fail(reason);
+    }
+}
+
+/// Sent by the rank that sends most of both.
+fn sent(size: usize, virtual_shards: usize, length: usize) -> (usize, usize) {
+    let counts: Vec<Arc<[AtomicUsize; 2]>> = (0..size).map(|_| Arc::default()).collect();
+    let ranks = in_process(size, Duration::from_secs(20)).into_iter().zip(&counts);
+    let ranks = ranks.map(|(rank, counts)| Counting(rank, Arc::clone(counts))).collect();
+    all_reduced(ranks, virtual_shards, virtual_shards, || Shards { length, skipped: 0 });
+    let most = |at: usize| counts.iter().map(|count| count[at].load(Ordering::SeqCst)).max().unwrap_or(0);
+    (most(0), most(1))
+}
+
+/// With a power of two of ranks each sends all values twice but for its own part, and one message a level and way. With
+/// other numbers it is up to four times.
+#[test]
+fn what_a_rank_sends_does_not_grow_with_the_number_of_ranks() {
+    for levels in 1..6 {
+        let (size, length) = (1 << levels, 6400);
+        for virtual_shards in [size, 4 * size] {
+            let (messages, bytes) = sent(size, virtual_shards, length);
+            assert_eq!(messages, 2 * levels);
+            assert!(bytes <= 8 * (length - length / size) + 100 * levels, "{bytes} bytes of {size} ranks");
+        }
+    }
+    for (size, virtual_shards) in [(3, 8), (5, 8), (7, 8), (12, 16), (3, 23), (11, 23)] {
+        let (messages, bytes) = sent(size, virtual_shards, 6400);
+        assert!(messages <= 15 && bytes <= 4 * 25_600, "{messages} messages, {bytes} bytes of {size} ranks");
+    }
+}
