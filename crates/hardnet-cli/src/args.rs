@@ -24,7 +24,7 @@ const LONG_VERSION: &str =
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Threads of the network [default: one for each physical core]
+    /// Threads of the network [default: one for each physical core that the process may use]
     #[arg(long, global = true, value_name = "N", env = crate::knobs::THREADS, value_parser = crate::format::at_least_one)]
     pub(crate) threads: Option<usize>,
     /// Print no notes and no progress; repeat to print no warnings either

@@ -94,10 +94,16 @@ pub(crate) fn isa() -> Result<Isa> {
     Isa::from_environment().hint(|| format!("set or unset {}", hardnet_simd::ISA_ENV_VAR))
 }
 
-/// Makes Candle use `threads` threads. Must be called before any other thread exists.
+/// Makes Candle use `threads` threads, by default not more than there are processors that this process may use: Candle
+/// counts the cores of the machine, also in a container or under an affinity that allows fewer. Must be called before
+/// any other thread exists.
 #[allow(unsafe_code)]
 pub(crate) fn set_threads(threads: Option<usize>) {
-    if let Some(threads) = threads {
+    let usable = || {
+        let usable = std::thread::available_parallelism().map_or(1, usize::from);
+        (std::env::var_os(CANDLE_THREADS[0]).is_none() && usable < self::threads()).then_some(usable)
+    };
+    if let Some(threads) = threads.or_else(usable) {
         for name in CANDLE_THREADS {
             // SAFETY: `main` calls this first, while the program has one thread; no other thread reads the environment.
             unsafe { std::env::set_var(name, threads.to_string()) };
@@ -105,7 +111,7 @@ pub(crate) fn set_threads(threads: Option<usize>) {
     }
 }
 
-/// Number of threads of the network: by [`set_threads`], else by Candle's variables, else one for each physical core.
+/// Number of threads of the network: by [`set_threads`], else by Candle's variable, else one for each physical core.
 pub(crate) fn threads() -> usize {
     candle_core::utils::get_num_threads()
 }

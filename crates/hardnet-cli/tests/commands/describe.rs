@@ -45,6 +45,30 @@ fn env_lists_every_variable() {
     assert_eq!(json["variables"]["HF_HUB_OFFLINE"], "1");
 }
 
+/// A container with a part of a machine's processors has no use for a thread for each core of the machine.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_are_not_more_than_the_processors_that_may_be_used() {
+    let folder = Folder::new();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let first = allowed.split(['-', ',']).next().unwrap();
+    let hardnet = folder.command("env --json");
+    let mut limited = std::process::Command::new("taskset");
+    limited.args(["-c", first]).arg(hardnet.get_program()).args(hardnet.get_args()).current_dir(folder.path(""));
+    for (name, value) in hardnet.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited.env_remove("RAYON_NUM_THREADS");
+    let run =
+        |command: &mut std::process::Command| super::support::Run::from(command.output().unwrap()).exits(0).json();
+    assert_eq!(run(&mut limited)["threads"], 1);
+    assert_eq!(run(limited.env("RAYON_NUM_THREADS", "3"))["threads"], 3, "what is asked for is used");
+}
+
 /// `docs/environment.md` is generated from what `hardnet env` prints.
 #[test]
 fn the_page_of_variables_says_what_env_prints() {
