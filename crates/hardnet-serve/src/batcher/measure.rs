@@ -27,11 +27,7 @@ pub(super) fn throughput(
     largest: usize,
 ) -> Result<Measured, ComputeError> {
     let image = network.blank()?;
-    let mut sizes: Vec<usize> =
-        std::iter::successors(Some(smallest), |size| size.checked_mul(2)).take_while(|&size| size < largest).collect();
-    sizes.push(largest);
-    let mut measured = Vec::new();
-    for batch in sizes {
+    search(smallest, largest, |batch| {
         let images = vec![&image; batch];
         // The first run pages memory in.
         network.compute(&images)?;
@@ -44,9 +40,26 @@ pub(super) fn throughput(
                 break;
             }
         }
-        measured.push(Measured { batch, seconds_per_image: best.max(1e-9) / batch as f64 });
+        Ok(best.max(1e-9))
+    })
+}
+
+/// Chooses a size by the seconds of a batch that `measure` finds: the smallest whose throughput is close to the best,
+/// of those up to the first that is hardly better than the one before. A server starts while this is measured, and
+/// where one doubling gains nothing, the next ones take twice and four times as long to find the same.
+fn search<E>(smallest: usize, largest: usize, mut measure: impl FnMut(usize) -> Result<f64, E>) -> Result<Measured, E> {
+    let mut measured: Vec<Measured> = Vec::new();
+    let mut batch = smallest.min(largest);
+    loop {
+        let found = Measured { batch, seconds_per_image: measure(batch)? / batch as f64 };
+        let gains =
+            measured.last().is_none_or(|last| found.seconds_per_image < last.seconds_per_image * (1.0 - TOLERANCE));
+        measured.push(found);
+        if !gains || batch == largest {
+            return Ok(choose(&measured));
+        }
+        batch = batch.saturating_mul(2).min(largest);
     }
-    Ok(choose(&measured))
 }
 
 /// The first, and smallest, size whose throughput is close to the best.
@@ -58,19 +71,38 @@ fn choose(measured: &[Measured]) -> Measured {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+
+    /// The size chosen by the seconds of an image in batches of 1, 2, 4 and so on, and how many were measured.
+    fn found(smallest: usize, largest: usize, times: &[f64]) -> (usize, usize) {
+        let mut count = 0;
+        let measure = |batch: usize| {
+            count += 1;
+            Ok::<_, Infallible>(times[batch.next_power_of_two().ilog2() as usize] * batch as f64)
+        };
+        let Ok(chosen) = search(smallest, largest, measure);
+        (chosen.batch, count)
+    }
 
     #[test]
     fn the_smallest_batch_close_to_the_best_throughput_is_chosen() {
-        let chosen = |times: &[f64]| {
-            let measured = times.iter().enumerate();
-            let measured: Vec<_> =
-                measured.map(|(power, &time)| Measured { batch: 1 << power, seconds_per_image: time }).collect();
-            choose(&measured).batch
-        };
-        assert_eq!(chosen(&[1.0, 0.8, 0.7, 0.69]), 4);
-        assert_eq!(chosen(&[1.0, 0.99, 1.1]), 1);
-        assert_eq!(chosen(&[1.0, 0.9, 0.8, 0.7]), 8);
-        assert_eq!(chosen(&[1.0]), 1);
+        assert_eq!(found(1, 8, &[1.0, 0.8, 0.7, 0.69]), (4, 4));
+        assert_eq!(found(1, 8, &[1.0, 0.9, 0.8, 0.7]), (8, 4));
+        assert_eq!(found(1, 1, &[1.0]), (1, 1));
+    }
+
+    #[test]
+    fn the_search_ends_where_twice_the_images_gain_nothing() {
+        assert_eq!(found(1, 8, &[1.0, 0.99, 0.5, 0.5]), (1, 2));
+        assert_eq!(found(1, 8, &[1.0, 0.8, 0.9, 0.5]), (2, 3));
+        assert_eq!(found(2, 8, &[9.0, 1.0, 1.1, 0.5]), (2, 2));
+    }
+
+    #[test]
+    fn the_largest_size_need_not_be_a_power_of_two() {
+        assert_eq!(found(1, 6, &[1.0, 0.8, 0.6, 0.4]), (6, 4));
+        assert_eq!(found(8, 6, &[1.0, 0.8, 0.6, 0.4]), (6, 1));
     }
 }
