@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 #[cfg(feature = "tls")]
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{Protocol, poll_once, serve};
+use super::connection::{Protocol, SETTLING, poll_once, serve};
 use super::options::ServerOptions;
 use super::watched::Watched;
 use crate::http::router::Router;
@@ -108,7 +108,8 @@ impl Accepting {
             })
             .await;
         }
-        // Who is connected already is answered.
+        // Who is connected already is answered, also where the runtime has not noticed yet.
+        sleep(SETTLING).await;
         loop {
             let stream = match waiting.take() {
                 Some(stream) => stream,

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::http::connections::Activity;
 use crate::http::request_body::RequestBody;
@@ -21,6 +22,9 @@ use crate::http::router::Router;
 
 /// Length of a request's line and headers in bytes from which on they are refused; one read may exceed it.
 const MAX_HEADER_BYTES: usize = 32 << 10;
+
+/// Time in which the runtime takes notice of what has been received.
+pub(super) const SETTLING: Duration = Duration::from_millis(2);
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,15 +84,21 @@ async fn http1(
     );
     let mut closed = pin!(async move {
         let _ = closing.wait_for(|closing| *closing).await;
+        // What the system has received by now is known to the runtime then.
+        sleep(SETTLING).await;
     });
     let mut told = false;
     // Errors of a connection are its client's.
     let _ = poll_fn(|context| {
-        if !told && closed.as_mut().poll(context).is_ready() {
+        let closes = !told && closed.as_mut().poll(context).is_ready();
+        // A request that has come is read before the connection is told to close: an idle one closes at once.
+        let mut polled = connection.as_mut().poll(context);
+        if closes && polled.is_pending() {
             told = true;
             connection.as_mut().graceful_shutdown();
+            polled = connection.as_mut().poll(context);
         }
-        connection.as_mut().poll(context)
+        polled
     })
     .await;
 }
