@@ -85,7 +85,7 @@ pub(crate) async fn respond(router: Arc<Router>, request: Request<RequestBody>) 
     let mut observed = Observed::new(&router, &parts.headers, &parts.method, parts.uri.path());
     let mut response = Response::new(CallBody::default());
     let content_type = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    if parts.method != hyper::Method::POST || !content_type.starts_with(b"application/grpc") {
+    if parts.method != hyper::Method::POST || !is_grpc(content_type) {
         // The client does not speak gRPC, and would not read a gRPC status.
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         observed.status = response.status().as_u16();
@@ -113,6 +113,12 @@ pub(crate) async fn respond(router: Arc<Router>, request: Request<RequestBody>) 
         }
     }
     response
+}
+
+/// Whether a content type is gRPC's with messages of protocol buffers. `application/grpc-web` is another protocol.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    [&b"application/grpc"[..], b"application/grpc+proto"].iter().any(|known| media_type.eq_ignore_ascii_case(known))
 }
 
 /// The message that answers a call.

@@ -207,14 +207,20 @@ fn what_is_wrong_has_its_code() {
     code(timeout("1n"), 4);
     code(timeout("1x"), 3);
     assert_eq!(timeout("60S").code(), 0);
-    let plain = caller.send("/classify", &[("content-type", "image/png")], file(1));
-    assert_eq!((plain.http.as_u16(), plain.header("grpc-status")), (415, None));
+    for content_type in ["image/png", "application/grpc-web", "application/grpc-web+proto", "application/grpc+json", ""]
+    {
+        let other = caller.send(INFER, &[("content-type", content_type), key[1]], good.clone());
+        assert_eq!((other.http.as_u16(), other.header("grpc-status")), (415, None), "{content_type}");
+    }
+    for content_type in ["application/grpc+proto", "Application/gRPC; charset=utf-8"] {
+        assert_eq!(caller.send(INFER, &[("content-type", content_type), key[1]], good.clone()).code(), 0);
+    }
 
     // The server still answers, and has counted.
     assert_eq!(caller.send(INFER, key, good).code(), 0);
     let metrics = send(fixture.address(), "GET", "/metrics", &[("authorization", "Bearer secret")], b"");
     let text = String::from_utf8(metrics.body).unwrap();
-    let line = format!("hardnet_requests_total{{endpoint=\"{INFER}\",status=\"200\"}} 3");
+    let line = format!("hardnet_requests_total{{endpoint=\"{INFER}\",status=\"200\"}} 5");
     assert!(text.lines().any(|found| found == line), "{text}");
 }
 
