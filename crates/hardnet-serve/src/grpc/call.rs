@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -26,6 +27,9 @@ use crate::http::router::{Observed, REQUEST_ID, Router, parsed, target};
 use crate::model::Model;
 
 const SERVICE: &str = "inference.GRPCInferenceService";
+
+/// The longest time that a client may grant: more than the server ever does.
+const LONGEST: Duration = Duration::from_secs(1 << 24);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
@@ -136,24 +140,31 @@ async fn call(
     if !method.is_open() && !router.authorized(headers) {
         return Err(HttpError::new(StatusCode::UNAUTHORIZED, "the bearer key is missing or wrong"));
     }
-    let granted = match headers.get("grpc-timeout").map(|header| header.to_str().ok().and_then(message::granted)) {
-        None => None,
-        Some(Some(time)) => Some(time),
-        Some(None) => return Err(HttpError::bad_request("the header `grpc-timeout` is malformed")),
-    };
     let start = Instant::now();
-    match granted {
-        None => answer(router, method, body, start).await,
-        Some(time) => {
-            // Longer than any time that the server grants.
-            let end = start + time.min(std::time::Duration::from_secs(1 << 24));
-            let late = |_| HttpError::from(Failure::Deadline);
-            timeout_at(end, answer(router, method, body, start)).await.map_err(late)?
-        }
+    let end = deadline(headers, start)?;
+    let answer = answer(router, method, body, start, end);
+    match end {
+        None => answer.await,
+        Some(end) => timeout_at(end, answer).await.map_err(|_| HttpError::from(Failure::Deadline))?,
     }
 }
 
-async fn answer(router: &Arc<Router>, method: Method, body: &mut RequestBody, start: Instant) -> Result<Bytes> {
+/// The deadline that a client sets by `grpc-timeout` for a call that came at `start`.
+fn deadline(headers: &HeaderMap, start: Instant) -> Result<Option<Instant>> {
+    let Some(header) = headers.get("grpc-timeout") else { return Ok(None) };
+    let granted = header.to_str().ok().and_then(message::granted);
+    let granted = granted.ok_or_else(|| HttpError::bad_request("the header `grpc-timeout` is malformed"))?;
+    Ok(Some(start + granted.min(LONGEST)))
+}
+
+/// The message that answers a call to `method` which came at `start`; `end` is its client's deadline.
+async fn answer(
+    router: &Arc<Router>,
+    method: Method,
+    body: &mut RequestBody,
+    start: Instant,
+    end: Option<Instant>,
+) -> Result<Bytes> {
     let held = message::read(&router.limits, body).await?;
     let content = held.content.clone();
     Ok(match method {
@@ -188,7 +199,9 @@ async fn answer(router: &Arc<Router>, method: Method, body: &mut RequestBody, st
                 Ok((model, raw, inference))
             };
             let (model, raw, inference) = parsed(read).await?;
-            let deadline = router.deadline(start, inference.timeout);
+            let own = router.deadline(start, inference.timeout);
+            // What cannot be computed before the client's deadline is refused, and takes no place in the queue.
+            let deadline = end.map_or(own, |end| end.min(own));
             let (id, outputs) = inference.compute(target(&model)?, deadline).await?;
             message::framed(&infer::response(&model, id, outputs, raw))
         }
