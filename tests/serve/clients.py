@@ -4,8 +4,9 @@
     hardnet serve hardnet39ds.fashion_mnist --embed --listen 127.0.0.1:8000 --grpc-listen 127.0.0.1:8001
     venv/bin/python tests/serve/clients.py 127.0.0.1:8000,127.0.0.1:8001 IMAGE...
 
-Triton's clients, KServe's and curl must get the same logits, bit for bit, over HTTP and gRPC, and schemathesis finds nothing in requests that
-it makes from the OpenAPI document. Without curl, that part is left out.
+Triton's clients, KServe's and curl must get the same logits, bit for bit, over HTTP and gRPC, and so must calls that
+are made of what server reflection says alone. schemathesis finds nothing in requests that it makes from the OpenAPI
+document. Without curl, that part is left out.
 """
 
 import asyncio
@@ -174,6 +175,52 @@ def with_kserve_grpc(address, images, expected):
     asyncio.run(run())
 
 
+def with_reflection(address, images, expected):
+    import grpc
+    from google.protobuf import descriptor_pool
+    from google.protobuf.message_factory import GetMessageClass
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+    with grpc.insecure_channel(address) as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        names = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]
+        names += ["grpc.reflection.v1alpha.ServerReflection", "inference.GRPCInferenceService"]
+        assert sorted(database.get_services()) == names
+        pool = descriptor_pool.DescriptorPool(database)
+        services = {name: pool.FindServiceByName(name) for name in names}
+
+        def call(service, method, **fields):
+            found = services[service].methods_by_name[method]
+            request, response = GetMessageClass(found.input_type), GetMessageClass(found.output_type)
+            kind = channel.stream_stream if found.client_streaming else channel.unary_unary
+            stub = kind(f"/{service}/{method}", request.SerializeToString, response.FromString)
+            return stub(iter([request(**fields)]) if found.client_streaming else request(**fields), timeout=30)
+
+        inference = names[3]
+        assert call(inference, "ServerLive").live and call(names[0], "Check").status == 1
+        for image, found in zip(images, expected):
+            contents = {"bytes_contents": [image]}
+            data = {"name": "input", "datatype": "BYTES", "shape": [1], "contents": contents}
+            response = call(inference, "ModelInfer", model_name=MODEL, inputs=[data], outputs=[{"name": "logits"}])
+            logits = np.array(response.outputs[0].contents.fp32_contents, np.float32)
+            assert np.array_equal(logits, np.array(found["logits"], np.float32))
+        # The newer version, as its own descriptor says.
+        (listed,) = call(names[1], "ServerReflectionInfo", list_services="")
+        assert sorted(service.name for service in listed.list_services_response.service) == names
+        for symbol in ("inference.ModelInferRequest.InferInputTensor", "inference.InferParameter"):
+            assert pool.FindMessageTypeByName(symbol).full_name == symbol
+        for find in (
+            lambda: pool.FindFileByName("none.proto"),
+            lambda: database.FindFileContainingSymbol("inference.None"),
+            lambda: database.FindAllExtensionNumbers("inference.ModelInferRequest"),
+        ):
+            try:
+                find()
+                raise AssertionError("there is none")
+            except KeyError:
+                pass
+
+
 def shape_of(address):
     with urllib.request.urlopen(f"http://{address}/v2/models/{MODEL}") as response:
         return json.load(response)["inputs"][0]["shape"][2:]
@@ -201,7 +248,7 @@ def with_schemathesis(address):
 
 
 def run_apart(*clients):
-    """Runs clients, functions after their names, each in a process of its own: both clients of gRPC register the
+    """Runs clients, functions after their names, each in a process of its own: clients of gRPC register the
     protocol's messages under the same names."""
     for name, run in clients:
         if name == "curl" and not shutil.which("curl"):
@@ -224,6 +271,7 @@ def main():
         ("tritonclient over gRPC", lambda: with_triton_grpc(grpc, images, expected)),
         ("kserve", lambda: with_kserve(address, images, expected)),
         ("kserve over gRPC", lambda: with_kserve_grpc(grpc, images, expected)),
+        ("grpcio-reflection", lambda: with_reflection(grpc, images, expected)),
         ("curl", lambda: [with_curl(address, *one) for one in zip(paths, expected)]),
         ("schemathesis", lambda: with_schemathesis(address)),
     )

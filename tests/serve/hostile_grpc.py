@@ -27,21 +27,22 @@ def header(name, value):
     return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
 
 
-CALL = b"".join(
-    header(name, value)
-    for name, value in {
-        b":method": b"POST",
-        b":scheme": b"http",
-        b":path": b"/inference.GRPCInferenceService/ModelInfer",
-        b":authority": b"a",
-        b"content-type": b"application/grpc",
-        b"te": b"trailers",
-    }.items()
-)
+def call(path):
+    fields = {b":method": b"POST", b":scheme": b"http", b":path": path, b":authority": b"a"}
+    fields |= {b"content-type": b"application/grpc", b"te": b"trailers"}
+    return b"".join(header(name, value) for name, value in fields.items())
 
 
-def begin(number):
-    return frame(1, 4, 2 * number + 1, CALL)
+CALL = call(b"/inference.GRPCInferenceService/ModelInfer")
+METADATA = call(b"/inference.GRPCInferenceService/ServerMetadata")
+REFLECTION = call(b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+
+# A request of reflection: the file of a symbol.
+SYMBOL = b"\0\0\0\0\x20\x22\x1einference.GRPCInferenceService"
+
+
+def begin(number, headers=CALL):
+    return frame(1, 4, 2 * number + 1, headers)
 
 
 def message(generator):
@@ -61,6 +62,13 @@ ATTACKS = {
     "headers without end": lambda r: frame(1, 0, 1, CALL)
     + b"".join(frame(9, 0, 1, header(b"x%d" % i, b"y" * 100)) for i in range(400)),
     "random messages": lambda r: b"".join(begin(i) + frame(0, 1, 2 * i + 1, message(r)) for i in range(30)),
+    "answers that are not read": lambda r: frame(4, 0, 0, b"\0\4\0\0\0\0")
+    + b"".join(begin(i, METADATA) + frame(0, 1, 2 * i + 1, bytes(5)) for i in range(120)),
+    "reflection that is not read": lambda r: frame(4, 0, 0, b"\0\4\0\0\0\1")
+    + b"".join(begin(i, REFLECTION) + frame(0, 0, 2 * i + 1, SYMBOL * 100) for i in range(100)),
+    "random reflection": lambda r: b"".join(
+        begin(i, REFLECTION) + frame(0, r.randrange(2), 2 * i + 1, SYMBOL + message(r)) for i in range(30)
+    ),
     "pings and settings": lambda r: frame(6, 0, 0, b"12345678") * 500 + frame(4, 0, 0, b"") * 500,
 }
 

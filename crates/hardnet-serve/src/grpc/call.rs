@@ -1,23 +1,23 @@
 //! From a call to its answer.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use prost::Message;
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::CallBody;
+use super::calls::OpenCall;
+use super::message::{decode, framed};
 use super::protocol::health::health_check_response::ServingStatus;
 use super::protocol::health::{HealthCheckRequest, HealthCheckResponse};
 use super::protocol::{
     ModelMetadataRequest, ModelReadyRequest, ModelReadyResponse, ServerLiveResponse, ServerReadyResponse,
 };
+use super::stream::Stream;
 use super::{infer, message, metadata, status};
 use crate::failure::Failure;
 use crate::http::error::{HttpError, Result};
@@ -31,6 +31,13 @@ const SERVICE: &str = "inference.GRPCInferenceService";
 /// The longest time that a client may grant: more than the server ever does.
 const LONGEST: Duration = Duration::from_secs(1 << 24);
 
+/// Reflection, in its two versions. Its calls have any number of messages.
+const STREAMS: [&str; 2] = [
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// A method whose calls have one message and one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     ServerLive,
@@ -59,32 +66,9 @@ impl Method {
     }
 }
 
-/// The body of an answer: a message, and trailers with the status.
-#[derive(Debug, Default)]
-pub(crate) struct CallBody {
-    message: Option<Bytes>,
-    trailers: Option<HeaderMap>,
-}
-
-impl Body for CallBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Infallible>>> {
-        let frame = self.message.take().map(Frame::data);
-        Poll::Ready(frame.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.message.is_none() && self.trailers.is_none()
-    }
-}
-
 /// Answers a call. Its status is in the trailers, or in the headers of an error.
-pub(crate) async fn respond(router: Arc<Router>, request: Request<RequestBody>) -> Response<CallBody> {
+pub(crate) async fn respond(router: Arc<Router>, request: Request<RequestBody>, call: OpenCall) -> Response<CallBody> {
+    let start = Instant::now();
     let (parts, mut body) = request.into_parts();
     let mut observed = Observed::new(&router, &parts.headers, &parts.method, parts.uri.path());
     let mut response = Response::new(CallBody::default());
@@ -95,18 +79,28 @@ pub(crate) async fn respond(router: Arc<Router>, request: Request<RequestBody>) 
         observed.status = response.status().as_u16();
         return response;
     }
-    let result = call(&router, parts.uri.path(), &parts.headers, &mut body, &mut observed.endpoint).await;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     if let Ok(id) = HeaderValue::from_str(&observed.request_id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    let result = match admit(&router, parts.uri.path(), &parts.headers, start, &mut observed.endpoint) {
+        Ok((None, end)) => {
+            let stream = Box::new(Stream::new(router, body, end, observed, call));
+            *response.body_mut() = CallBody::Stream(stream.next());
+            return response;
+        }
+        Ok((Some(method), None)) => answer(&router, method, &mut body, start, None).await,
+        Ok((Some(method), Some(end))) => {
+            let answer = timeout_at(end, answer(&router, method, &mut body, start, Some(end)));
+            answer.await.unwrap_or_else(|_| Err(Failure::Deadline.into()))
+        }
+        Err(error) => Err(error),
+    };
     match result {
         Ok(message) => {
             observed.bytes = message.len() as u64;
             observed.status = StatusCode::OK.as_u16();
-            let mut trailers = HeaderMap::new();
-            status::write(None, &mut trailers);
-            *response.body_mut() = CallBody { message: Some(message), trailers: Some(trailers) };
+            *response.body_mut() = CallBody::Message(message);
         }
         Err(error) => {
             status::write(Some(&error), response.headers_mut());
@@ -125,28 +119,24 @@ fn is_grpc(content_type: &[u8]) -> bool {
     [&b"application/grpc"[..], b"application/grpc+proto"].iter().any(|known| media_type.eq_ignore_ascii_case(known))
 }
 
-/// The message that answers a call.
-async fn call(
-    router: &Arc<Router>,
+/// The method of a call that came at `start`, `None` for [`STREAMS`], and its client's deadline.
+fn admit(
+    router: &Router,
     path: &str,
     headers: &HeaderMap,
-    body: &mut RequestBody,
+    start: Instant,
     endpoint: &mut &'static str,
-) -> Result<Bytes> {
-    let Some(&(method, name)) = Method::ALL.iter().find(|(_, name)| *name == path) else {
+) -> Result<(Option<Method>, Option<Instant>)> {
+    let methods = Method::ALL.iter().map(|&(method, name)| (Some(method), name));
+    let mut all = methods.chain(STREAMS.map(|name| (None, name)));
+    let Some((method, name)) = all.find(|(_, name)| *name == path) else {
         return Err(HttpError::new(StatusCode::NOT_IMPLEMENTED, format!("no such method `{path}`")));
     };
     *endpoint = name;
-    if !method.is_open() && !router.authorized(headers) {
+    if !method.is_some_and(Method::is_open) && !router.authorized(headers) {
         return Err(HttpError::new(StatusCode::UNAUTHORIZED, "the bearer key is missing or wrong"));
     }
-    let start = Instant::now();
-    let end = deadline(headers, start)?;
-    let answer = answer(router, method, body, start, end);
-    match end {
-        None => answer.await,
-        Some(end) => timeout_at(end, answer).await.map_err(|_| HttpError::from(Failure::Deadline))?,
-    }
+    Ok((method, deadline(headers, start)?))
 }
 
 /// The deadline that a client sets by `grpc-timeout` for a call that came at `start`.
@@ -168,25 +158,25 @@ async fn answer(
     let held = message::read(&router.limits, body).await?;
     let content = held.content.clone();
     Ok(match method {
-        Method::ServerLive => message::framed(&ServerLiveResponse { live: true }),
-        Method::ServerReady => message::framed(&ServerReadyResponse { ready: router.ready() }),
-        Method::ServerMetadata => message::framed(&metadata::server()),
+        Method::ServerLive => framed(&ServerLiveResponse { live: true }),
+        Method::ServerReady => framed(&ServerReadyResponse { ready: router.ready() }),
+        Method::ServerMetadata => framed(&metadata::server()),
         Method::Check => {
             let HealthCheckRequest { service } = decode(content)?;
             let ready =
                 if service.is_empty() || service == SERVICE { router.ready() } else { is_ready(router, &service)? };
             let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-            message::framed(&HealthCheckResponse { status: status.into() })
+            framed(&HealthCheckResponse { status: status.into() })
         }
         Method::ModelReady => {
             let ModelReadyRequest { name, version } = decode(content)?;
             check_version(&version)?;
-            message::framed(&ModelReadyResponse { ready: is_ready(router, &name)? })
+            framed(&ModelReadyResponse { ready: is_ready(router, &name)? })
         }
         Method::ModelMetadata => {
             let ModelMetadataRequest { name, version } = decode(content)?;
             let model = model(router, &name, &version)?;
-            message::framed(&metadata::model(&model, target(&model)?))
+            framed(&metadata::model(&model, target(&model)?))
         }
         Method::ModelInfer => {
             let for_parsing = Arc::clone(router);
@@ -203,14 +193,9 @@ async fn answer(
             // What cannot be computed before the client's deadline is refused, and takes no place in the queue.
             let deadline = end.map_or(own, |end| end.min(own));
             let (id, outputs) = inference.compute(target(&model)?, deadline).await?;
-            message::framed(&infer::response(&model, id, outputs, raw))
+            framed(&infer::response(&model, id, outputs, raw))
         }
     })
-}
-
-/// Decodes a message of a few short fields, which takes no more memory than its bytes.
-fn decode<M: Message + Default>(message: Bytes) -> Result<M> {
-    M::decode(message).map_err(|error| HttpError::bad_request(format!("the message is not of the protocol: {error}")))
 }
 
 /// The model of a request that names it by `name` and `version`.

@@ -97,6 +97,11 @@ fn length(prefix: &[u8; PREFIX]) -> Result<usize> {
     }
 }
 
+/// Decodes a message of a few short fields, which takes no more memory than its bytes.
+pub(crate) fn decode<M: prost::Message + Default>(message: Bytes) -> Result<M> {
+    M::decode(message).map_err(|error| HttpError::bad_request(format!("the message is not of the protocol: {error}")))
+}
+
 /// `message` after its prefix.
 pub(crate) fn framed(message: &impl prost::Message) -> Bytes {
     let mut bytes = vec![0; PREFIX];

@@ -7,3 +7,11 @@ include!("generated/inference.rs");
 pub(crate) mod health {
     include!("generated/grpc.health.v1.rs");
 }
+
+pub(crate) mod reflection {
+    include!("generated/grpc.reflection.v1.rs");
+}
+
+pub(crate) mod descriptors {
+    include!("generated/descriptors.rs");
+}

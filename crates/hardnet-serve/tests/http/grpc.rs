@@ -1,6 +1,7 @@
 //! The Open Inference Protocol over gRPC.
 
 pub(crate) mod caller;
+mod reflection;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,6 +25,10 @@ pub(crate) mod protocol {
 
     pub(crate) mod health {
         include!("../../src/grpc/generated/grpc.health.v1.rs");
+    }
+
+    pub(crate) mod reflection {
+        include!("../../src/grpc/generated/grpc.reflection.v1.rs");
     }
 }
 

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::grpc;
+use crate::grpc::{self, Calls};
 use crate::http::connections::Activity;
 use crate::http::request_body::RequestBody;
 use crate::http::router::Router;
@@ -31,49 +30,6 @@ const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// Bytes of messages that a connection may send ahead of their reader.
 const WINDOW: u32 = 1 << 20;
 
-/// The times of silence after which a connection is closed that had calls before.
-const PATIENCE: u32 = 10;
-
-/// Calls of a connection.
-#[derive(Debug, Default)]
-struct Calls {
-    begun: AtomicUsize,
-    open: AtomicUsize,
-}
-
-impl Calls {
-    /// Ends when there was no call for a time, `time` before the first.
-    async fn silence(&self, time: Duration) {
-        let (mut begun, mut silent) = (0, 0);
-        loop {
-            sleep(time).await;
-            let now = self.begun.load(Ordering::SeqCst);
-            silent = if now == begun && self.open.load(Ordering::SeqCst) == 0 { silent + 1 } else { 0 };
-            begun = now;
-            if silent > 0 && (begun == 0 || silent == PATIENCE) {
-                return;
-            }
-        }
-    }
-}
-
-/// A call under way.
-struct Open(Arc<Calls>);
-
-impl Open {
-    fn new(calls: &Arc<Calls>) -> Self {
-        calls.begun.fetch_add(1, Ordering::SeqCst);
-        calls.open.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(calls))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// Answers the calls of a connection until its client ends it, or until `closing` or a long silence.
 pub(super) async fn serve(
     stream: impl Read + Write + Unpin + Send + 'static,
@@ -85,12 +41,8 @@ pub(super) async fn serve(
     let calls = Arc::new(Calls::default());
     let service = service_fn(|request: Request<Incoming>| {
         let request = request.map(|body| RequestBody::new(body, activity));
-        let (router, open) = (Arc::clone(router), Open::new(&calls));
-        async move {
-            let response = grpc::respond(router, request).await;
-            drop(open);
-            Ok::<_, Infallible>(response)
-        }
+        let (router, call) = (Arc::clone(router), calls.begin());
+        async move { Ok::<_, Infallible>(grpc::respond(router, request, call).await) }
     });
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -109,7 +61,7 @@ pub(super) async fn serve(
     // A client that was told to go, and does not, is cut off.
     let mut cut = pin!(async {
         calls.silence(time).await;
-        if calls.begun.load(Ordering::SeqCst) > 0 {
+        if calls.any() {
             sleep(time).await;
         }
     });

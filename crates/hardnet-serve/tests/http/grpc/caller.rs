@@ -100,7 +100,10 @@ impl Caller {
 
     /// Sends any bytes to any path. `None` where the stream ends without an answer.
     pub(crate) fn try_send(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<Answer> {
-        let request = request(path, headers, Sent { content: Some(body.into()), ends: true });
+        self.answer(request(path, headers, Sent { content: Some(body.into()), ends: true }))
+    }
+
+    fn answer(&self, request: Request<Sent>) -> Option<Answer> {
         let mut sender = self.sender.clone();
         self.runtime.block_on(async {
             sender.ready().await.ok()?;
@@ -114,6 +117,12 @@ impl Caller {
 
     pub(crate) fn send(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         self.try_send(path, headers, body).expect("the server answers")
+    }
+
+    /// Sends bytes that more could follow, which do not come.
+    pub(crate) fn send_unended(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let request = request(path, headers, Sent { content: Some(body.into()), ends: false });
+        self.answer(request).expect("the server answers")
     }
 
     /// Begins a call whose message does not come.
