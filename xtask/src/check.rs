@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{crates, environment, generated, manifests, paths, prose};
+use crate::{crates, environment, generated, manifests, paths, prose, protocol};
 
 /// Prints everything that is wrong, and fails if anything is.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -14,6 +14,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ("crates", crates::check(workspace)?),
         ("environment variables", environment::check(workspace)?),
         ("generated documentation", generated::check(workspace)?),
+        ("protocol buffers", protocol::check(&workspace.root)?),
     ];
     let mut count = 0;
     for (name, found) in checks {

@@ -1,7 +1,7 @@
 //! Tasks of this repository, run as `cargo xtask TASK`.
 //!
 //! * `check` fails where the repository contradicts itself: lines that are too wide, names of files that do not exist,
-//!   unused dependencies, generated pages that are not up to date, crates that should not be compiled.
+//!   unused dependencies, generated pages and code that are not up to date, crates that should not be compiled.
 //! * `optimized` fails where a dev build compiles kernels in a crate that it does not optimize.
 //! * `docs` writes the generated parts of the documentation, or the one that is named.
 //! * `bench` measures the networks and writes the tables and the page of `docs/performance`.
@@ -18,6 +18,7 @@ mod optimized;
 mod paths;
 mod performance;
 mod prose;
+mod protocol;
 mod text;
 mod workspace;
 

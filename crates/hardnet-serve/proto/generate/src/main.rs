@@ -5,8 +5,12 @@
 //! ```
 //!
 //! With `check` it writes nothing, and fails if the files there are others.
+//!
+//! `proto/hashes.txt` lists what it reads and writes, so that `cargo xtask check` sees what is not up to date without
+//! building this program.
 
 mod descriptors;
+mod hashes;
 
 use std::error::Error;
 use std::fs;
@@ -43,6 +47,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         } else if fs::read_to_string(&target).ok() != Some(content) {
             return Err(format!("`{}` is not what `proto/` gives", target.display()).into());
         }
+    }
+    let list = proto.join("hashes.txt");
+    let hashes = hashes::list(package)?;
+    if !check {
+        fs::write(list, hashes)?;
+    } else if fs::read_to_string(&list).ok() != Some(hashes) {
+        return Err(format!("`{}` is not the list of the files that there are", list.display()).into());
     }
     Ok(())
 }
