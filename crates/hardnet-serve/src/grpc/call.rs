@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -96,7 +95,7 @@ pub(crate) async fn respond(router: Arc<Router>, request: Request<RequestBody>, 
         }
         Err(error) => Err(error),
     };
-    match result {
+    match result.and_then(|message| router.limits.hold(message, call.unread())) {
         Ok(message) => {
             observed.bytes = message.len() as u64;
             observed.status = StatusCode::OK.as_u16();
@@ -154,7 +153,7 @@ async fn answer(
     body: &mut RequestBody,
     start: Instant,
     end: Option<Instant>,
-) -> Result<Bytes> {
+) -> Result<Vec<u8>> {
     let held = message::read(&router.limits, body).await?;
     let content = held.content.clone();
     Ok(match method {

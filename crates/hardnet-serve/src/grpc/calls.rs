@@ -1,7 +1,8 @@
 //! The calls of a connection.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -14,6 +15,14 @@ const PATIENCE: u32 = 10;
 pub(crate) struct Calls {
     begun: AtomicUsize,
     open: AtomicUsize,
+    unread: Mutex<Numbers>,
+}
+
+/// Messages that are not sent yet, by their numbers, which count up.
+#[derive(Debug, Default)]
+struct Numbers {
+    next: u64,
+    unread: BTreeSet<u64>,
 }
 
 impl Calls {
@@ -27,6 +36,23 @@ impl Calls {
     /// Whether there was any.
     pub(crate) fn any(&self) -> bool {
         self.begun.load(Ordering::SeqCst) > 0
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Numbers> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when a message was not sent for `time`, twice that at most: the client does not read.
+    pub(crate) async fn stalls(&self, time: Duration) {
+        let mut seen = 0;
+        loop {
+            sleep(time).await;
+            let numbers = self.unread();
+            if numbers.unread.first().is_some_and(|oldest| *oldest < seen) {
+                return;
+            }
+            seen = numbers.next;
+        }
     }
 
     /// Ends when there was no call for a time, `time` before the first.
@@ -47,6 +73,32 @@ impl Calls {
 /// A call under way.
 #[derive(Debug)]
 pub(crate) struct OpenCall(Arc<Calls>);
+
+impl OpenCall {
+    /// Counts a message as not sent until the result is dropped.
+    pub(crate) fn unread(&self) -> Unread {
+        let calls = Arc::clone(&self.0);
+        let mut numbers = calls.unread();
+        let number = numbers.next;
+        numbers.next += 1;
+        numbers.unread.insert(number);
+        drop(numbers);
+        Unread { calls, number }
+    }
+}
+
+/// A message that is not sent yet.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    calls: Arc<Calls>,
+    number: u64,
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.calls.unread().unread.remove(&self.number);
+    }
+}
 
 impl Drop for OpenCall {
     fn drop(&mut self) {

@@ -103,14 +103,15 @@ pub(crate) fn decode<M: prost::Message + Default>(message: Bytes) -> Result<M> {
 }
 
 /// `message` after its prefix.
-pub(crate) fn framed(message: &impl prost::Message) -> Bytes {
-    let mut bytes = vec![0; PREFIX];
+pub(crate) fn framed(message: &impl prost::Message) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(PREFIX + message.encoded_len());
+    bytes.resize(PREFIX, 0);
     // A vector grows as needed, so that encoding cannot fail.
     let _ = message.encode(&mut bytes);
     // An answer is far shorter than 4 GB.
     let length = (bytes.len() - PREFIX) as u32;
     bytes[1..PREFIX].copy_from_slice(&length.to_be_bytes());
-    bytes.into()
+    bytes
 }
 
 /// The time of a header `grpc-timeout`: up to eight digits and a unit. `None` if it is not valid.

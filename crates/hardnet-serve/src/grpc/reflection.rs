@@ -19,7 +19,7 @@ use crate::http::error::{HttpError, Result};
 const MAX_REQUEST: usize = 4096;
 
 /// The answer to a `ServerReflectionRequest`.
-pub(super) fn answer(content: Bytes) -> Result<Bytes> {
+pub(super) fn answer(content: Bytes) -> Result<Vec<u8>> {
     if content.len() > MAX_REQUEST {
         let message = format!("a request of {} bytes, expected at most {MAX_REQUEST}", content.len());
         return Err(HttpError::too_large(message));

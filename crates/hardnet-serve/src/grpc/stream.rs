@@ -28,7 +28,7 @@ pub(crate) struct Stream {
     /// The client's deadline.
     end: Option<Instant>,
     observed: Observed,
-    _call: OpenCall,
+    call: OpenCall,
 }
 
 /// What follows in an answer.
@@ -49,7 +49,7 @@ impl Stream {
         observed: Observed,
         call: OpenCall,
     ) -> Self {
-        Self { router, messages: Messages::new(body), end, observed, _call: call }
+        Self { router, messages: Messages::new(body), end, observed, call }
     }
 
     /// The next step.
@@ -90,6 +90,8 @@ impl Stream {
                 Err(_) => {}
             }
         };
-        message.map(|held| reflection::answer(held.content.clone())).transpose()
+        let Some(held) = message else { return Ok(None) };
+        let answer = reflection::answer(held.content.clone())?;
+        self.router.limits.hold(answer, self.call.unread()).map(Some)
     }
 }

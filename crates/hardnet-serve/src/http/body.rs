@@ -29,7 +29,7 @@ pub(crate) struct BodyLimits {
     /// Bytes of a body.
     length: usize,
     time: Duration,
-    /// Memory of all bodies, in units.
+    /// Memory of all bodies, and of answers of gRPC, in units.
     memory: Arc<Semaphore>,
 }
 
@@ -110,6 +110,13 @@ impl BodyLimits {
             return Err(self.too_long());
         }
         Ok(GrowingBody { limits: self, expected: length, content: Vec::new(), memory: self.acquire(0)? })
+    }
+
+    /// An answer, which takes its share of the memory of bodies and keeps `guard` until all of it is sent.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn hold<G: Send + 'static>(&self, content: Vec<u8>, guard: G) -> Result<Bytes> {
+        let memory = self.acquire(content.capacity())?;
+        Ok(Bytes::from_owner(Kept { content, _owner: (memory, guard) }))
     }
 
     fn acquire(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {

@@ -318,6 +318,32 @@ fn a_stop_under_load_loses_no_call_that_was_sent() {
 }
 
 #[test]
+fn answers_that_are_not_read_are_bounded_and_end_their_connection() {
+    let time = Duration::from_millis(500);
+    let options = options().max_body(8 << 10).max_body_memory(8 << 10).header_timeout(time).body_timeout(time);
+    let fixture = Fixture::loading(&with_grpc(options));
+    let metadata = "/inference.GRPCInferenceService/ServerMetadata";
+    let deaf = Caller::with_window(fixture.server.grpc_address().unwrap(), 1);
+    let begun = Instant::now();
+    // A short answer takes 1 KiB.
+    let unread: Vec<_> = (0..12).map_while(|_| deaf.call_unread(metadata, &ServerMetadataRequest {})).collect();
+    let refused = unread.iter().filter(|(headers, _)| headers.get("grpc-status").is_some_and(|code| code == "8"));
+    assert_eq!((unread.len(), refused.count()), (12, 4));
+    let other = caller(&fixture);
+    let call = || other.call(metadata, &ServerMetadataRequest {}).code();
+    assert_eq!(call(), 8, "others wait too");
+    while call() == 8 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is still open");
+        std::thread::sleep(time / 10);
+    }
+    assert!(deaf.call_unread(metadata, &ServerMetadataRequest {}).is_none(), "it is closed");
+    // Who reads is not.
+    std::thread::sleep(5 * time);
+    assert_eq!(call(), 0);
+    drop(unread);
+}
+
+#[test]
 fn silent_connections_of_grpc_are_closed() {
     let fixture = Fixture::loading(&with_grpc(options().header_timeout(Duration::from_millis(100))));
     let mut stream = std::net::TcpStream::connect(fixture.server.grpc_address().unwrap()).unwrap();

@@ -57,6 +57,7 @@ pub(super) async fn serve(
         let _ = closing.wait_for(|closing| *closing).await;
     });
     let mut silence = pin!(calls.silence(time));
+    let mut stalls = pin!(calls.stalls(time + router.limits.time()));
     let mut told = false;
     // A client that was told to go, and does not, is cut off.
     let mut cut = pin!(async {
@@ -71,10 +72,10 @@ pub(super) async fn serve(
             told = true;
             connection.as_mut().graceful_shutdown();
         }
-        match (connection.as_mut().poll(context), cut.as_mut().poll(context)) {
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-            _ => Poll::Ready(()),
+        if cut.as_mut().poll(context).is_ready() || stalls.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
         }
+        connection.as_mut().poll(context).map(|_| ())
     })
     .await;
 }

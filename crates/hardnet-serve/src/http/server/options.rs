@@ -25,7 +25,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 pub struct ServerOptions {
     /// Bytes of a request's body, at most; by default 16 MiB.
     pub max_body: usize,
-    /// Bytes of all bodies in memory, at most; by default 256 MiB.
+    /// Bytes of all bodies in memory, at most, with answers of gRPC that are not sent yet; by default 256 MiB.
     pub max_body_memory: usize,
     /// Open connections, at most; by default 4096. Another takes the place of that which has been silent longest, of
     /// those that wait for no answer, and waits where all do.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::client::conn::http2;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -81,10 +81,19 @@ pub(crate) fn framed(message: &impl Message) -> Vec<u8> {
 
 impl Caller {
     pub(crate) fn new(address: SocketAddr) -> Self {
+        Self::with_window(address, 1 << 20)
+    }
+
+    /// A client that is sent `window` bytes of an answer before it reads.
+    pub(crate) fn with_window(address: SocketAddr, window: u32) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sender = runtime.block_on(async {
             let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .initial_stream_window_size(window)
+                .handshake(stream)
+                .await
+                .unwrap();
             tokio::spawn(async {
                 let _ = connection.await;
             });
@@ -123,6 +132,18 @@ impl Caller {
     pub(crate) fn send_unended(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let request = request(path, headers, Sent { content: Some(body.into()), ends: false });
         self.answer(request).expect("the server answers")
+    }
+
+    /// Calls without reading the answer's message: its headers, and what keeps the call open.
+    pub(crate) fn call_unread(&self, method: &str, message: &impl Message) -> Option<(HeaderMap, Incoming)> {
+        let body = Sent { content: Some(framed(message).into()), ends: true };
+        let request = request(method, &[("content-type", "application/grpc")], body);
+        let mut sender = self.sender.clone();
+        self.runtime.block_on(async {
+            sender.ready().await.ok()?;
+            let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
+            Some((parts.headers, body))
+        })
     }
 
     /// Begins a call whose message does not come.
