@@ -204,3 +204,16 @@ fn options_may_be_as_large_as_numbers_are() {
         assert_eq!(send(fixture.address(), "POST", &path, &[], &file(1)).status, 200);
     }
 }
+
+#[test]
+fn a_connection_that_sends_bytes_is_not_the_one_silent_longest() {
+    let fixture = Fixture::new(&options().max_connections(4));
+    let mut open: Vec<Connection> = (0..4).map(|_| Connection::open(fixture.address())).collect();
+    std::thread::sleep(Duration::from_millis(100));
+    open[0].write(b"GET /v2 HTTP/1.1\r\nhos").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let mut others: Vec<Connection> = (0..3).map(|_| Connection::open(fixture.address())).collect();
+    assert!(others.iter_mut().all(|other| other.send("GET", "/v2", &[], b"").status == 200));
+    open[0].write(b"t: a\r\n\r\n").unwrap();
+    assert_eq!(open[0].read().expect("it is still open").status, 200);
+}
