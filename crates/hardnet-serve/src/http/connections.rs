@@ -17,6 +17,9 @@ use crate::measures::Counter;
 /// Time after which room is looked for again, where all connections waited for answers.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Time in which connections that are told to make room do.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// Connections that are closed at once, at most: looking for the silent ones takes a look at all.
 const MOST_CLOSED: usize = 32;
 
@@ -119,9 +122,9 @@ impl Connections {
             if let Some(slot) = self.try_slot() {
                 return slot;
             }
-            self.make_room();
+            let time = if self.make_room() { CLOSING } else { PAUSE };
             // The semaphore is never closed.
-            if let Ok(Ok(slot)) = timeout(PAUSE, Arc::clone(&self.slots).acquire_owned()).await {
+            if let Ok(Ok(slot)) = timeout(time, Arc::clone(&self.slots).acquire_owned()).await {
                 return slot;
             }
         }
@@ -132,8 +135,8 @@ impl Connections {
         Arc::clone(&self.slots).try_acquire_owned().ok()
     }
 
-    /// Tells those that have been silent longest to close.
-    pub(crate) fn make_room(&self) {
+    /// Tells those that have been silent longest to close, and returns whether there are any.
+    pub(crate) fn make_room(&self) -> bool {
         let open = self.open();
         let mut silent: Vec<(u64, &Activity)> = open
             .values()
@@ -141,7 +144,7 @@ impl Connections {
             .map(|activity| (activity.moved.load(Ordering::Relaxed), &**activity))
             .collect();
         if silent.is_empty() {
-            return;
+            return false;
         }
         let count = (silent.len() / 8).clamp(1, MOST_CLOSED);
         silent.select_nth_unstable_by_key(count - 1, |(moved, _)| *moved);
@@ -149,6 +152,7 @@ impl Connections {
             activity.told.store(true, Ordering::SeqCst);
             activity.close.notify_one();
         }
+        true
     }
 
     /// Counts a connection as open, in `slot`, until the result is dropped.
