@@ -22,4 +22,4 @@ mod server;
 mod whole_number;
 
 pub use log::{Log, RequestRecord};
-pub use server::{Server, ServerOptions};
+pub use server::{ApiKey, Server, ServerOptions};

@@ -21,7 +21,7 @@ mod workers;
 
 pub use batcher::{Answer, Batcher, BatcherOptions, Input, Reply, StartError, Statistics};
 pub use failure::Failure;
-pub use http::{Log, RequestRecord, Server, ServerOptions};
+pub use http::{ApiKey, Log, RequestRecord, Server, ServerOptions};
 pub use measures::{Counter, Histogram};
 pub use model::Model;
 pub use network::{ComputeError, ImageNetwork, Prepared};

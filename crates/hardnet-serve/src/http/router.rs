@@ -24,6 +24,7 @@ use super::metrics::{self, RequestMetrics};
 use super::request_body::RequestBody;
 use super::request_images::{ImageRequest, Settings};
 use super::response::{self, HttpResponse};
+use super::server::ApiKey;
 use super::{activation_map, classify, embed, metadata, query, segment};
 use crate::model::{Model, Target};
 pub(crate) use observed::{Observed, id_prefix};
@@ -43,7 +44,7 @@ pub(crate) struct Router {
     pub(crate) limits: BodyLimits,
     /// Time until a request's deadline, at most.
     pub(crate) timeout: Duration,
-    pub(crate) api_key: Option<String>,
+    pub(crate) api_key: Option<ApiKey>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) metrics: RequestMetrics,
     pub(crate) stopping: AtomicBool,

@@ -25,7 +25,7 @@ use super::router::{Router, id_prefix};
 use crate::model::Model;
 use accept::{Accepting, Listener, bind};
 use connection::Protocol;
-pub use options::ServerOptions;
+pub use options::{ApiKey, ServerOptions};
 
 /// A server that listens.
 ///

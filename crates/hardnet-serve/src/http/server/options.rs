@@ -1,5 +1,6 @@
 //! Options of a server.
 
+use std::fmt;
 #[cfg(feature = "grpc")]
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub struct ServerOptions {
     /// Time after that for requests to end, by default 30 s.
     pub drain_timeout: Duration,
     /// The key that requests must bring as `Authorization: Bearer KEY`, but for those of health.
-    pub api_key: Option<String>,
+    pub api_key: Option<ApiKey>,
     /// Threads that read requests and write answers, by default 2.
     pub threads: usize,
     /// The address on which calls of gRPC are answered, if any.
@@ -51,6 +52,23 @@ pub struct ServerOptions {
     /// The identity with which connections are encrypted, over HTTP and gRPC; by default they are not.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsIdentity>,
+}
+
+/// A key that requests must bring. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Returns the bytes of the key.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
 }
 
 impl Default for ServerOptions {
@@ -140,7 +158,7 @@ impl ServerOptions {
 
     /// Sets [`api_key`](Self::api_key).
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some(key.into());
+        self.api_key = Some(ApiKey(key.into()));
         self
     }
 
@@ -162,5 +180,17 @@ impl ServerOptions {
     pub fn tls(mut self, identity: TlsIdentity) -> Self {
         self.tls = Some(identity);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_not_printed() {
+        let options = ServerOptions::default().api_key("secret");
+        assert!(!format!("{options:?}").contains("secret"));
+        assert_eq!(options.api_key.unwrap().as_bytes(), b"secret");
     }
 }
