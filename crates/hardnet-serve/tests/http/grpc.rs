@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use caller::{Answer, Caller, framed};
-use hardnet_data::{Image, encode_png};
 use prost::Message;
 use protocol::health::{HealthCheckRequest, HealthCheckResponse};
 use protocol::infer_parameter::ParameterChoice;
@@ -263,33 +262,6 @@ fn more_calls_than_the_queue_holds_are_refused() {
         }
     });
     assert!(refused.into_inner() > 0 && answered.into_inner() > 0);
-}
-
-#[test]
-fn a_call_that_cannot_be_computed_before_its_own_deadline_is_refused() {
-    let image = encode_png(&Image::from_rgb8(3000, 3000, vec![0; 3000 * 3000 * 3]).unwrap()).unwrap();
-    let images = vec![image; 14];
-    let fixture = Fixture::new(&with_grpc(options()));
-    // The time of decoding becomes known.
-    assert_eq!(caller(&fixture).call(INFER, &request(&images[..1], true)).code(), 0);
-    let waiting = || {
-        let metrics = send(fixture.address(), "GET", "/metrics", &[], b"");
-        let metrics = String::from_utf8(metrics.body).unwrap();
-        metrics.lines().any(|line| line.starts_with("hardnet_queue_images{") && !line.ends_with(" 0"))
-    };
-    let refused = std::thread::scope(|scope| {
-        let busy = scope.spawn(|| caller(&fixture).call(INFER, &request(&images, true)).code());
-        while !waiting() && !busy.is_finished() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // Where this thread is late the call is too, and another may come in time.
-        let headers = [GRPC[0], ("grpc-timeout", "300m")];
-        let hurried = || caller(&fixture).send(INFER, &headers, framed(&request(&images[..1], true)));
-        let refused = (0..5).map(|_| hurried()).any(|answer| answer.code() == 8);
-        assert_eq!(busy.join().unwrap(), 0);
-        refused
-    });
-    assert!(refused, "the queue knows of the deadline");
 }
 
 #[test]
