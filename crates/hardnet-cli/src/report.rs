@@ -42,7 +42,7 @@ pub(crate) struct EvalReport {
     pub(crate) loss_sum: Option<ExactSum>,
     /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
-    /// What `hardnet merge` takes from a shard with `--per-class` or `--report`.
+    /// The parts of a shard's result that `hardnet merge` needs for `--per-class` and `--report`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) details: Option<Box<Details>>,
     /// Published accuracies, for `--pipeline published`.

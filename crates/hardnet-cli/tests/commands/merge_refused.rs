@@ -1,4 +1,4 @@
-//! What `hardnet merge` and `--shard` refuse.
+//! Errors of `hardnet merge` and `--shard`.
 
 use super::merge::{SMALL, read, ready, save};
 use super::support::Run;

@@ -189,7 +189,7 @@ async fn answer(
             };
             let (model, raw, inference) = parsed(read).await?;
             let own = router.deadline(start, inference.timeout);
-            // What cannot be computed before the client's deadline is refused, and takes no place in the queue.
+            // Images that cannot be computed before the client's deadline are refused at once, before they are queued.
             let deadline = end.map_or(own, |end| end.min(own));
             let (id, outputs) = inference.compute(target(&model)?, deadline).await?;
             framed(&infer::response(&model, id, outputs, raw))

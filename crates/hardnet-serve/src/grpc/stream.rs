@@ -31,7 +31,7 @@ pub(crate) struct Stream {
     call: OpenCall,
 }
 
-/// What follows in an answer.
+/// The next event of an answer's body.
 pub(crate) enum Step {
     Message(Bytes, Box<Stream>),
     /// The trailers.

@@ -60,8 +60,8 @@ pub(super) fn merge(shards: &[PathBuf], args: &MergeArgs) -> Result<Merged> {
     Ok(Merged { written: outputs.finish()?, errors, below })
 }
 
-/// What `part_of` takes from the details of a pipeline in each shard, and the names of the classes. The error of a
-/// shard that ran without `option` calls it `what`.
+/// Picks one part of the details of a pipeline from each shard, by `part_of`, with the names of the classes. The error
+/// for a shard that ran without `option` calls the part `what`.
 fn details<'a, T>(
     parts: &'a [Part<Vec<EvalReport>>],
     pipeline: usize,

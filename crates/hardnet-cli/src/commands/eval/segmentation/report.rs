@@ -45,7 +45,7 @@ pub(crate) struct SegmentationReport {
     pub(crate) confusion: Vec<Vec<u64>>,
     /// Images that could not be read; no other number includes them.
     pub(crate) errors: usize,
-    /// What `hardnet merge --report` takes from a shard.
+    /// The parts of a shard's result that `hardnet merge --report` needs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) page: Option<PageParts>,
     pub(crate) seconds: Seconds,
