@@ -29,7 +29,8 @@ pub(crate) struct BodyLimits {
     /// Bytes of a body.
     length: usize,
     time: Duration,
-    /// Memory of all bodies, and of answers of gRPC, in units.
+    /// Memory of all bodies, and of answers of gRPC, in units: in all, and what is left.
+    units: u64,
     memory: Arc<Semaphore>,
 }
 
@@ -95,7 +96,12 @@ impl GrowingBody<'_> {
 impl BodyLimits {
     pub(crate) fn new(length: usize, time: Duration, memory: usize) -> Self {
         let units = (memory.max(length) as u64).div_ceil(UNIT).min(Semaphore::MAX_PERMITS as u64);
-        Self { length, time, memory: Arc::new(Semaphore::new(units as usize)) }
+        Self { length, time, units, memory: Arc::new(Semaphore::new(units as usize)) }
+    }
+
+    /// Memory that is taken, in bytes.
+    pub(crate) fn taken(&self) -> u64 {
+        (self.units - self.memory.available_permits() as u64) * UNIT
     }
 
     /// Time for a body, or a message of gRPC, to arrive.
@@ -204,11 +210,13 @@ mod tests {
             growing.push(&[b'a'; 1 << 20])?;
             Ok(growing.finish())
         };
+        assert_eq!(limits.taken(), 0);
         let is_full = || body().is_err_and(|error: HttpError| error.status == StatusCode::TOO_MANY_REQUESTS);
         let held = body().unwrap();
         let image = held.content.slice(5..9);
         drop(held);
         assert!(is_full());
+        assert_eq!(limits.taken(), 1 << 20);
         let decoded = base64_text::decode("aGk=", &image).unwrap();
         drop(image);
         assert!(is_full());

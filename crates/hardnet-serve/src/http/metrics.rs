@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
+use super::body::BodyLimits;
 use super::connections::Connections;
 use crate::batcher::{Batcher, Statistics};
 use crate::measures::Histogram;
@@ -67,6 +68,7 @@ pub(crate) fn text<'a>(
     models: impl Iterator<Item = &'a Model>,
     ready: bool,
     connections: &Connections,
+    bodies: &BodyLimits,
 ) -> String {
     let mut text = Text(String::new());
     text.family("hardnet_ready", "gauge", "Whether all models are loaded and the server is not stopping.");
@@ -76,6 +78,8 @@ pub(crate) fn text<'a>(
     let help = "Silent connections that were closed to make room for others.";
     text.family("hardnet_connections_closed_total", "counter", help);
     text.sample("hardnet_connections_closed_total", "", connections.closed.get());
+    text.family("hardnet_body_bytes", "gauge", "Memory of requests' bodies that arrive or wait.");
+    text.sample("hardnet_body_bytes", "", bodies.taken());
     let endpoints = requests.by_endpoint.lock().unwrap_or_else(PoisonError::into_inner);
     text.family("hardnet_requests_total", "counter", "Requests by endpoint and status.");
     for (name, endpoint) in endpoints.iter() {
@@ -151,6 +155,8 @@ fn escape(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -159,11 +165,13 @@ mod tests {
         requests.observe("/classify", 200, 0.02);
         requests.observe("/classify", 200, 0.3);
         requests.observe("/classify", 429, 0.001);
-        let text = text(&requests, std::iter::empty(), true, &Connections::new(2));
+        let text =
+            text(&requests, std::iter::empty(), true, &Connections::new(2), &BodyLimits::new(1, Duration::ZERO, 1));
         for line in [
             "hardnet_ready 1",
             "hardnet_connections 0",
             "hardnet_connections_closed_total 0",
+            "hardnet_body_bytes 0",
             "hardnet_requests_total{endpoint=\"/classify\",status=\"200\"} 2",
             "hardnet_request_seconds_bucket{endpoint=\"/classify\",le=\"0.001\"} 1",
             "hardnet_request_seconds_bucket{endpoint=\"/classify\",le=\"0.025\"} 2",

@@ -143,7 +143,7 @@ impl Router {
                 let models = models.iter().map(AsRef::as_ref);
                 response::content(
                     metrics::CONTENT_TYPE,
-                    metrics::text(&self.metrics, models, self.ready(), &self.connections),
+                    metrics::text(&self.metrics, models, self.ready(), &self.connections, &self.limits),
                 )
             }
             Route::OpenApi => response::content("application/json", OPEN_API),

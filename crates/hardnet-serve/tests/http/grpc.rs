@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use caller::{Answer, Caller, framed};
+use hardnet_data::{Image, encode_png};
 use prost::Message;
 use protocol::health::{HealthCheckRequest, HealthCheckResponse};
 use protocol::infer_parameter::ParameterChoice;
@@ -16,7 +17,7 @@ use protocol::*;
 use serde_json::json;
 
 use crate::client::send;
-use crate::{Fixture, file, floats, options};
+use crate::{Fixture, batches, file, floats, metrics, options};
 
 #[allow(dead_code, missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 pub(crate) mod protocol {
@@ -144,7 +145,7 @@ fn server_and_model_describe_themselves_over_grpc() {
     assert_eq!(call("ModelMetadata", model("clothing")).code(), 14, "it is being loaded");
     let health = |name: &str| caller.call("/grpc.health.v1.Health/Check", &HealthCheckRequest { service: name.into() });
     assert_eq!(health("").decode::<HealthCheckResponse>().status, 2);
-    fixture.make_ready();
+    fixture.make_ready(&batches());
     assert!(call("ServerReady", vec![]).decode::<ServerReadyResponse>().ready);
     assert!(call("ModelReady", model("clothing")).decode::<ModelReadyResponse>().ready);
     assert_eq!(call("ModelReady", model("other")).code(), 5);
@@ -262,6 +263,39 @@ fn more_calls_than_the_queue_holds_are_refused() {
         }
     });
     assert!(refused.into_inner() > 0 && answered.into_inner() > 0);
+}
+
+#[test]
+fn a_call_that_cannot_be_computed_before_its_own_deadline_is_refused() {
+    let image = encode_png(&Image::from_rgb8(2000, 2000, vec![0; 2000 * 2000 * 3]).unwrap()).unwrap();
+    let options = with_grpc(options().timeout(Duration::from_secs(3600)));
+    let fixture = Fixture::with_batches(&options, &batches().capacity(1024));
+    // The time of decoding becomes known.
+    assert_eq!(caller(&fixture).call(INFER, &request(std::slice::from_ref(&image), true)).code(), 0);
+    let metric = |name: &str| {
+        let metrics = metrics(&fixture);
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name}{{"))).expect("the metric");
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    // A second's images: many more than wait for it. The next one is asked for within half the time that these take.
+    let many = (metric("hardnet_images_per_second").ceil() as usize).clamp(30, 500);
+    let long = request(&vec![image; many / 3], true);
+    let attempt = || {
+        std::thread::scope(|scope| {
+            let busy = scope.spawn(|| caller(&fixture).call(INFER, &long).code());
+            while metric("hardnet_queue_images") == 0.0 && !busy.is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let time = (500.0 * many as f64 / metric("hardnet_images_per_second")).max(100.0);
+            let headers = [GRPC[0], ("grpc-timeout", &format!("{time:.0}m"))];
+            let files = vec![file(1); many];
+            let hurried = caller(&fixture).send(INFER, &headers, framed(&request(&files, true))).code();
+            assert_eq!(busy.join().unwrap(), 0);
+            hurried == 8
+        })
+    };
+    // Where this thread is late the call is too, and another may come in time.
+    assert!((0..5).any(|_| attempt()), "the queue knows of the deadline");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use hardnet_data::{Image, encode_png};
 use serde_json::json;
 
 use crate::client::{Connection, request, send};
-use crate::{Fixture, file, options};
+use crate::{Fixture, file, metrics, options};
 
 #[test]
 fn each_refusal_has_its_status() {
@@ -86,20 +86,21 @@ fn bodies_in_memory_are_bounded_together() {
     slow.iter_mut().for_each(|connection| connection.write(head).unwrap());
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(send(fixture.address(), "POST", "/classify", &[], &file(1)).status, 200);
+    let wait_until_taken = |bytes: &str| {
+        let (line, start) = (format!("hardnet_body_bytes {bytes}"), Instant::now());
+        while !metrics(&fixture).lines().any(|found| found == line) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{line} in\n{}", metrics(&fixture));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait_until_taken("0");
     slow[0].write(&vec![0; (1 << 20) - 1]).unwrap();
-    let refused = (0..100).find_map(|_| {
-        let response = send(fixture.address(), "POST", "/classify", &[("content-type", "image/png")], &file(1));
-        std::thread::sleep(Duration::from_millis(10));
-        (response.status != 200).then_some(response)
-    });
-    let refused = refused.expect("the memory is taken");
+    wait_until_taken("1048576");
+    let refused = send(fixture.address(), "POST", "/classify", &[("content-type", "image/png")], &file(1));
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
     drop(slow);
-    let answered = (0..100).any(|_| {
-        std::thread::sleep(Duration::from_millis(10));
-        send(fixture.address(), "POST", "/classify", &[("content-type", "image/png")], &file(1)).status == 200
-    });
-    assert!(answered, "the memory is given back");
+    wait_until_taken("0");
+    assert_eq!(send(fixture.address(), "POST", "/classify", &[], &file(1)).status, 200);
 }
 
 #[test]
@@ -132,8 +133,7 @@ fn silent_connections_make_room_for_others() {
             assert_eq!(open[0].send("GET", "/v2", &[], b"").status, 200);
             assert!(open[1..].iter_mut().all(|connection| connection.read().is_none()));
         }
-        let metrics = others[2].send("GET", "/metrics", &[], b"");
-        let text = String::from_utf8(metrics.body).unwrap();
+        let text = String::from_utf8(others[2].send("GET", "/metrics", &[], b"").body).unwrap();
         for line in ["hardnet_connections 4", "hardnet_connections_closed_total 3"] {
             assert!(text.lines().any(|found| found == line), "{begin:?}: {line} in\n{text}");
         }
@@ -171,11 +171,7 @@ fn who_does_not_read_is_closed() {
     let requests = request("GET", "/openapi.json", &[], b"").repeat(1000);
     let _ = deaf.write(&requests);
     let start = Instant::now();
-    let closed = || {
-        let metrics = send(fixture.address(), "GET", "/metrics", &[], b"");
-        String::from_utf8(metrics.body).unwrap().lines().any(|line| line == "hardnet_connections 1")
-    };
-    while !closed() {
+    while !metrics(&fixture).lines().any(|line| line == "hardnet_connections 1") {
         assert!(start.elapsed() < Duration::from_secs(20), "it is still open");
         std::thread::sleep(time);
     }

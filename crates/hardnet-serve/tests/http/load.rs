@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hardnet_data::{Image, encode_png};
 
 use crate::client::{Connection, request, send};
-use crate::{Fixture, file, options};
+use crate::{Fixture, file, metrics, options};
 
 const PNG: &[(&str, &str)] = &[("content-type", "image/png")];
 
@@ -16,7 +16,7 @@ fn large() -> Vec<u8> {
 
 /// The value of a line of the metrics.
 fn metric(fixture: &Fixture, line: &str) -> f64 {
-    let text = String::from_utf8(send(fixture.address(), "GET", "/metrics", &[], b"").body).unwrap();
+    let text = metrics(fixture);
     let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("{line} in {text}")).parse().unwrap()
 }

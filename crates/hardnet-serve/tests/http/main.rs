@@ -46,23 +46,31 @@ fn options() -> ServerOptions {
     ServerOptions::default().grace(Duration::from_millis(50)).threads(1)
 }
 
+fn batches() -> BatcherOptions {
+    BatcherOptions::default().batch_size(4).capacity(16)
+}
+
 impl Fixture {
     /// A server that is ready.
     fn new(options: &ServerOptions) -> Self {
+        Self::with_batches(options, &batches())
+    }
+
+    /// The same, with batches of the test.
+    fn with_batches(options: &ServerOptions, batches: &BatcherOptions) -> Self {
         let fixture = Self::loading(options);
-        fixture.make_ready();
+        fixture.make_ready(batches);
         fixture
     }
 
     /// Adds the model.
-    fn make_ready(&self) {
+    fn make_ready(&self, batches: &BatcherOptions) {
         let workers = Arc::new(Workers::new(1).unwrap());
-        let batches = BatcherOptions::default().batch_size(4).capacity(16);
         let weights = open_weights(DEMO, &Default::default()).unwrap();
         let builder = || Classifier::builder().threads(1).batch_invariant(true);
         let embedder = builder().embedder(weights, &EmbedOptions::default()).unwrap();
-        let model = Model::new("clothing").classifier(self.classifier.clone(), &workers, &batches).unwrap();
-        self.server.add(model.embedder(embedder, &workers, &batches).unwrap());
+        let model = Model::new("clothing").classifier(self.classifier.clone(), &workers, batches).unwrap();
+        self.server.add(model.embedder(embedder, &workers, batches).unwrap());
     }
 
     /// A server without its model.
@@ -77,6 +85,10 @@ impl Fixture {
     fn address(&self) -> SocketAddr {
         self.server.address()
     }
+}
+
+fn metrics(fixture: &Fixture) -> String {
+    String::from_utf8(send(fixture.address(), "GET", "/metrics", &[], b"").body).unwrap()
 }
 
 /// An image as a file; `seed` tells images apart.
@@ -181,8 +193,7 @@ fn a_request_is_logged_and_counted_without_its_image() {
     let other = send(fixture.address(), "POST", "/classify", &[("content-type", "image/png")], b"no image");
     assert_eq!(other.status, 422);
     assert!(other.header("x-request-id").is_some_and(|id| id.len() > 16));
-    let metrics = send(fixture.address(), "GET", "/metrics", &[], b"");
-    let text = String::from_utf8(metrics.body).unwrap();
+    let text = metrics(&fixture);
     for line in [
         "hardnet_requests_total{endpoint=\"/classify\",status=\"200\"} 1",
         "hardnet_requests_total{endpoint=\"/classify\",status=\"422\"} 1",
