@@ -64,6 +64,11 @@ impl Prepared {
     pub fn inputs(&self) -> impl Iterator<Item = &InputTensor> {
         self.views.iter().map(|view| &view.tensor)
     }
+
+    /// Memory of the inputs, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.inputs().map(|input| size_of_val(&input.values[..])).sum()
+    }
 }
 
 /// A prediction and the truth in the size in which they are compared.

@@ -2,9 +2,11 @@
 //!
 //! An image passes through three places: a slot of the bounded queue, a thread that decodes it, and the thread of the
 //! network, which takes what is ready when it is free, without waiting for more. A slot is held from the moment that an
-//! image is accepted until it is answered, so that the slots bound all memory. Before each step, images are dropped
-//! whose caller is gone or whose deadline has passed.
+//! image is accepted until it is answered. Before each step, images are dropped whose caller is gone or whose deadline
+//! has passed. A file is decoded only while prepared images that wait take less memory than they may: they can be a
+//! hundred times as large as their files.
 
+mod decode;
 mod measure;
 mod queue;
 
@@ -24,7 +26,8 @@ use crate::failure::Failure;
 use crate::measures::{Counter, Histogram};
 use crate::network::{ComputeError, ImageNetwork, Prepared};
 use crate::workers::Workers;
-use queue::{Entry, Pending, Queue};
+use decode::Decoder;
+use queue::{Entry, Pending, Queue, Undecoded};
 
 /// Options of a [`Batcher`].
 ///
@@ -46,11 +49,14 @@ pub struct BatcherOptions {
     pub max_batch_size: usize,
     /// Pixels of an image file, at most; by default 50 million.
     pub max_pixels: u64,
+    /// Memory of prepared images that wait, in bytes, from which on no file is decoded; by default 256 MiB. Those that
+    /// are being decoded then add to it, one for each thread.
+    pub prepared_memory: usize,
 }
 
 impl Default for BatcherOptions {
     fn default() -> Self {
-        Self { capacity: 128, batch_size: None, max_batch_size: 8, max_pixels: 50_000_000 }
+        Self { capacity: 128, batch_size: None, max_batch_size: 8, max_pixels: 50_000_000, prepared_memory: 256 << 20 }
     }
 }
 
@@ -76,6 +82,12 @@ impl BatcherOptions {
     /// Sets [`max_pixels`](Self::max_pixels).
     pub fn max_pixels(mut self, pixels: u64) -> Self {
         self.max_pixels = pixels;
+        self
+    }
+
+    /// Sets [`prepared_memory`](Self::prepared_memory).
+    pub fn prepared_memory(mut self, bytes: usize) -> Self {
+        self.prepared_memory = bytes;
         self
     }
 }
@@ -135,7 +147,7 @@ impl Future for Reply {
 
 /// The failure of an image whose thread panicked.
 fn lost() -> Failure {
-    Failure::Internal("a panic while the image was prepared".into())
+    Failure::Internal("a panic in the queue of images".into())
 }
 
 /// Counts of a batcher.
@@ -183,10 +195,8 @@ impl Default for Statistics {
 ///
 /// Dropping it answers what is accepted, then ends the thread.
 pub struct Batcher {
-    network: Arc<dyn ImageNetwork>,
-    workers: Arc<Workers>,
+    decoder: Arc<Decoder>,
     queue: Arc<Queue>,
-    max_pixels: u64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -222,18 +232,21 @@ impl Batcher {
         let bounded = |size: usize| size.clamp(1, options.capacity.max(1));
         let measured =
             measure::throughput(&*network, bounded(smallest), bounded(largest)).map_err(StartError::WarmUp)?;
-        let queue = Arc::new(Queue::new(options.capacity, measured, workers.threads()));
+        let queue = Arc::new(Queue::new(options, measured, workers.threads()));
+        let decoder = Decoder { network, workers, queue: Arc::clone(&queue), max_pixels: options.max_pixels };
+        let decoder = Arc::new(decoder);
         let work = {
-            let (network, queue) = (Arc::clone(&network), Arc::clone(&queue));
+            let decoder = Arc::clone(&decoder);
             move || {
-                while let Some(batch) = queue.next_batch() {
-                    compute(&*network, &queue, batch);
+                while let Some((batch, deferred)) = decoder.queue.next_batch() {
+                    deferred.into_iter().for_each(|image| decoder.decode(image));
+                    compute(&*decoder.network, &decoder.queue, batch);
                 }
             }
         };
         let thread = thread::Builder::new().name("network".into()).spawn(work).map_err(StartError::Thread)?;
         let thread = Mutex::new(Some(thread));
-        Ok(Self { network, workers, queue, max_pixels: options.max_pixels, thread })
+        Ok(Self { decoder, queue, thread })
     }
 
     /// Takes the images of one request, all or none, to be answered until `deadline`. The order of the replies is that
@@ -254,7 +267,7 @@ impl Batcher {
                     let prepared = Prepared { tensor, ..Prepared::default() };
                     self.queue.push(Entry::new(pending, prepared, Duration::ZERO));
                 }
-                Input::File(file) => self.decode(file, pending),
+                Input::File(file) => self.decoder.decode(Undecoded { file, pending }),
             }
             Reply(receiver)
         };
@@ -264,7 +277,7 @@ impl Batcher {
     /// Checks a tensor. An activation may turn NaN into a number, and the answer would look right.
     fn check(&self, image: &Input) -> Result<(), Failure> {
         let Input::Tensor(tensor) = image else { return Ok(()) };
-        let (expected, found) = (self.network.input_len(), tensor.len());
+        let (expected, found) = (self.decoder.network.input_len(), tensor.len());
         if found != expected {
             return Err(Failure::Length { expected, found });
         }
@@ -272,22 +285,6 @@ impl Batcher {
             Some(position) => Err(Failure::Value { position }),
             None => Ok(()),
         }
-    }
-
-    /// Decodes a file on a worker, then queues it.
-    fn decode(&self, file: Bytes, pending: Pending) {
-        let (network, queue, max_pixels) = (Arc::clone(&self.network), Arc::clone(&self.queue), self.max_pixels);
-        self.workers.run(move || {
-            let start = Instant::now();
-            let Some(pending) = pending.live(start) else { return };
-            let prepared = network.prepare_file(&file, max_pixels);
-            let took = start.elapsed();
-            queue.decoded(took);
-            match prepared {
-                Ok(prepared) => queue.push(Entry::new(pending, prepared, took)),
-                Err(reason) => pending.answer(Err(Failure::Image(reason))),
-            }
-        });
     }
 
     /// Returns the counts.

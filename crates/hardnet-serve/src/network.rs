@@ -54,6 +54,15 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// An image that is not one tensor, which only its network understands.
     pub content: Option<Arc<dyn Any + Send + Sync>>,
+    /// Memory of `content`, in bytes.
+    pub content_bytes: usize,
+}
+
+impl Prepared {
+    /// Returns the memory of its values, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<f32>() * self.tensor.len() + self.content_bytes
+    }
 }
 
 /// Why a batch cannot be computed.
@@ -119,7 +128,7 @@ impl ImageNetwork for Segmenter {
         let (image, warnings) = decode(file, self.protocol().decode_options(), max_pixels)?;
         let prepared = self.prepare(&image).map_err(|error| error.to_string())?;
         let size = (image.width(), image.height());
-        Ok(Prepared { tensor: Vec::new(), size, warnings, content: Some(Arc::new(prepared)) })
+        Ok(Prepared { size, warnings, ..content(prepared) })
     }
 
     fn input_len(&self) -> usize {
@@ -134,7 +143,7 @@ impl ImageNetwork for Segmenter {
         let other = |error: &dyn std::fmt::Display| ComputeError::Other(error.to_string());
         let image = Image::from_rgb8(width, height, vec![128; 3 * width * height]).map_err(|error| other(&error))?;
         let prepared = self.prepare(&image).map_err(|error| other(&error))?;
-        Ok(Prepared { size: (width, height), content: Some(Arc::new(prepared)), ..Prepared::default() })
+        Ok(Prepared { size: (width, height), ..content(prepared) })
     }
 
     fn compute(&self, images: &[&Prepared]) -> Result<Vec<Vec<f32>>, ComputeError> {
@@ -153,6 +162,12 @@ impl ImageNetwork for Segmenter {
     }
 }
 
+/// An image that only a segmentation network understands.
+fn content(prepared: hardnet_segmentation::Prepared) -> Prepared {
+    let content_bytes = prepared.bytes();
+    Prepared { content: Some(Arc::new(prepared)), content_bytes, ..Prepared::default() }
+}
+
 /// Decodes an image of at most `max_pixels` pixels. Returns losses in words, too.
 fn decode(file: &[u8], options: DecodeOptions, max_pixels: u64) -> Result<(Image, Vec<String>), String> {
     let options = options.limits(DecodeLimits::default().max_pixels(max_pixels));
@@ -169,5 +184,6 @@ fn prepare(
 ) -> Result<Prepared, String> {
     let (image, warnings) = decode(file, options, max_pixels)?;
     let size = (image.width(), image.height());
-    Ok(Prepared { tensor: tensor(&image).map_err(|error| error.to_string())?, size, warnings, content: None })
+    let tensor = tensor(&image).map_err(|error| error.to_string())?;
+    Ok(Prepared { tensor, size, warnings, ..Prepared::default() })
 }

@@ -233,6 +233,7 @@ fn a_panic_fails_the_image_and_not_the_batcher() {
         fixture.batcher.submit(vec![Input::File(content.into())], later()).unwrap().remove(0).wait()
     };
     assert!(matches!(file(b"panic"), Err(Failure::Internal(_))));
+    assert_eq!(fixture.batcher.statistics().failed.get(), 2);
     assert_eq!(file(b"bad"), Err(Failure::Image("not an image".into())));
     fixture.go();
     let answer = file(b"\x05").unwrap();
@@ -253,6 +254,36 @@ fn a_batcher_that_stops_answers_what_it_has_accepted() {
     (0..5).for_each(|_| fixture.go());
     fixture.batcher.join();
     assert!(first.wait().is_ok() && accepted.into_iter().all(|reply| reply.wait().is_ok()));
+}
+
+#[test]
+fn files_are_decoded_while_prepared_images_take_less_than_their_memory() {
+    let Fixture { network, permit, started, .. } = Fixture::new(&options());
+    let workers = Arc::new(Workers::new(1).unwrap());
+    // Each image takes four bytes.
+    let options = options().batch_size(1).prepared_memory(8);
+    let batcher = Batcher::start(network.clone(), workers.clone(), &options).unwrap();
+    // Dropped before the batcher, which would wait for it if an assertion fails.
+    let permit = permit;
+    let submit = |value: u8| batcher.submit(vec![Input::File(vec![value].into())], later()).unwrap().remove(0);
+    let first = submit(1);
+    started.recv().unwrap();
+    let mut waiting: Vec<_> = (2..8).map(submit).collect();
+    // The one worker has then looked at all of them.
+    let (sender, looked) = channel();
+    workers.run(move || sender.send(()).unwrap());
+    looked.recv().unwrap();
+    assert_eq!(network.decoded.load(Ordering::SeqCst), 3, "the first, and two that wait");
+    // A file that waits is dropped with its caller.
+    drop(waiting.pop());
+    (0..6).for_each(|_| permit.send(()).unwrap());
+    assert_eq!(first.wait().unwrap().values, [2.0]);
+    let values: Vec<f32> = waiting.into_iter().map(|reply| reply.wait().unwrap().values[0]).collect();
+    assert_eq!(values, [4.0, 6.0, 8.0, 10.0, 12.0]);
+    batcher.join();
+    let statistics = batcher.statistics();
+    assert_eq!((statistics.answered.get(), statistics.cancelled.get()), (6, 1));
+    assert_eq!(network.decoded.load(Ordering::SeqCst), 6);
 }
 
 /// A network that takes the same time for each image, however many there are.

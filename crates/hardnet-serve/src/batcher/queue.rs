@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hyper::body::Bytes;
 use tokio::sync::oneshot;
 
 use super::measure::Measured;
-use super::{Answer, Statistics};
+use super::{Answer, BatcherOptions, Statistics};
 use crate::failure::Failure;
 use crate::network::Prepared;
 
@@ -20,6 +21,7 @@ pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
     capacity: usize,
+    prepared_memory: usize,
     batch: usize,
     decoders: usize,
     compute: RunningMean,
@@ -27,8 +29,13 @@ pub(super) struct Queue {
     statistics: Statistics,
 }
 
+#[derive(Default)]
 struct State {
     entries: VecDeque<Entry>,
+    /// Memory of their images, in bytes.
+    bytes: usize,
+    /// Files that wait until they take less. They do so only beside entries, after which they go on.
+    deferred: Vec<Undecoded>,
     /// Images that hold a slot.
     images: usize,
     stopping: bool,
@@ -55,11 +62,12 @@ impl RunningMean {
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize, measured: Measured, decoders: usize) -> Self {
+    pub(super) fn new(options: &BatcherOptions, measured: Measured, decoders: usize) -> Self {
         Self {
-            state: Mutex::new(State { entries: VecDeque::new(), images: 0, stopping: false }),
+            state: Mutex::default(),
             wake: Condvar::new(),
-            capacity,
+            capacity: options.capacity,
+            prepared_memory: options.prepared_memory,
             batch: measured.batch,
             decoders,
             compute: RunningMean::new(measured.seconds_per_image),
@@ -131,15 +139,28 @@ impl Queue {
         Ok((0..count).map(|_| Slot(Arc::clone(self))).collect())
     }
 
+    /// Returns an image that may be decoded now. Otherwise it keeps the image for [`next_batch`](Self::next_batch).
+    pub(super) fn or_defer(&self, image: Undecoded) -> Option<Undecoded> {
+        let mut state = self.lock();
+        if state.bytes == 0 || state.bytes < self.prepared_memory {
+            return Some(image);
+        }
+        state.deferred.push(image);
+        None
+    }
+
     /// Adds a prepared image.
     pub(super) fn push(&self, entry: Entry) {
-        self.lock().entries.push_back(entry);
+        let mut state = self.lock();
+        state.bytes += entry.prepared.bytes();
+        state.entries.push_back(entry);
+        drop(state);
         self.wake.notify_one();
     }
 
-    /// Waits for images, and takes as many as may be computed together. It may be none, where all were dropped; `None`
-    /// where there will be no more.
-    pub(super) fn next_batch(&self) -> Option<Vec<Entry>> {
+    /// Waits for images, and takes as many as may be computed together, with the files that waited for their memory. It
+    /// may be none, where all were dropped; `None` where there will be no more.
+    pub(super) fn next_batch(&self) -> Option<(Vec<Entry>, Vec<Undecoded>)> {
         let mut state = self.lock();
         while state.entries.is_empty() {
             if state.stopping && state.images == 0 {
@@ -151,12 +172,14 @@ impl Queue {
         while batch.len() < self.batch
             && let Some(entry) = state.entries.pop_front()
         {
+            state.bytes -= entry.prepared.bytes();
             if entry.pending.is_live(now) { batch.push(entry) } else { dropped.push(entry) }
         }
+        let deferred = std::mem::take(&mut state.deferred);
         // The slots of dropped entries take the lock.
         drop(state);
         dropped.into_iter().for_each(|entry| drop(entry.pending.live(now)));
-        Some(batch)
+        Some((batch, deferred))
     }
 
     pub(super) fn stop(&self) {
@@ -229,6 +252,12 @@ impl Pending {
     }
 }
 
+/// An image file that is not decoded yet.
+pub(super) struct Undecoded {
+    pub(super) file: Bytes,
+    pub(super) pending: Pending,
+}
+
 /// A prepared image.
 pub(super) struct Entry {
     pending: Pending,
@@ -265,7 +294,9 @@ mod tests {
 
     #[test]
     fn a_queue_recovers_from_a_batch_that_took_long() {
-        let queue = Arc::new(Queue::new(16, Measured { batch: 8, seconds_per_image: 0.001 }, 1));
+        let queue =
+            Queue::new(&BatcherOptions::default().capacity(16), Measured { batch: 8, seconds_per_image: 0.001 }, 1);
+        let queue = Arc::new(queue);
         let accepted = || {
             let slots = queue.reserve(2, Instant::now() + Duration::from_secs(10));
             slots.and_then(|_slots| queue.reserve(1, Instant::now() + Duration::from_secs(10)).map(drop)).is_ok()
