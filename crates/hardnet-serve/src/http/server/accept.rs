@@ -23,7 +23,7 @@ use crate::http::router::Router;
 #[cfg(feature = "tls")]
 use crate::tls;
 
-/// Pause where the process has no more sockets.
+/// Pause where the process or the system has no more sockets, or no more memory for them.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections that wait to be accepted, at most; the operating system may allow fewer. A client whose connection finds
@@ -135,6 +135,8 @@ impl Accepting {
                         self.spawn(stream, listener, slot);
                     }
                 }
+                // The client is gone already.
+                Err(error) if is_of_the_connection(&error) => {}
                 Err(error) => {
                     if has_no_more_sockets(&error) {
                         connections.make_room();
@@ -184,6 +186,12 @@ impl Accepting {
             .await;
         });
     }
+}
+
+/// Whether an error of accepting says nothing of the next connection.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 /// Whether a connection cannot be accepted because the process or the system has as many files open as it may: EMFILE
