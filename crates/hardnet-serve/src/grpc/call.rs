@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::http::error::{HttpError, Result};
 use crate::http::infer::VERSION;
 use crate::http::request_body::RequestBody;
-use crate::http::router::{Observed, REQUEST_ID, Router, parsed, target};
+use crate::http::router::{Observed, REQUEST_ID, Router, blocking, target};
 use crate::model::Model;
 
 const SERVICE: &str = "inference.GRPCInferenceService";
@@ -187,7 +187,7 @@ async fn answer(
                 let inference = request.read(target(&model)?)?;
                 Ok((model, raw, inference))
             };
-            let (model, raw, inference) = parsed(read).await?;
+            let (model, raw, inference) = blocking(read).await?;
             let own = router.deadline(start, inference.timeout);
             // Images that cannot be computed before the client's deadline are refused at once, before they are queued.
             let deadline = end.map_or(own, |end| end.min(own));

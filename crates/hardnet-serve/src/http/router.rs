@@ -167,7 +167,7 @@ impl Router {
             Err(_) => return Err(HttpError::media_type("the content type is not text")),
         };
         let content = held.content.clone();
-        let request = parsed(move || ImageRequest::new(content_type.as_deref(), &content, settings)).await?;
+        let request = blocking(move || ImageRequest::new(content_type.as_deref(), &content, settings)).await?;
         let model = self.model(request.settings.model.as_deref().unwrap_or(&self.default_model))?;
         let deadline = self.deadline(start, request.settings.timeout());
         match route {
@@ -185,7 +185,8 @@ impl Router {
         let held = self.limits.read(headers, body).await?;
         let (content, json_length) = (held.content.clone(), headers.get(JSON_LENGTH).cloned());
         let for_parsing = Arc::clone(&model);
-        let inference = parsed(move || Inference::read(target(&for_parsing)?, json_length.as_ref(), &content)).await?;
+        let inference =
+            blocking(move || Inference::read(target(&for_parsing)?, json_length.as_ref(), &content)).await?;
         let deadline = self.deadline(start, inference.timeout);
         inference.run(&model, target(&model)?, deadline).await
     }
@@ -248,10 +249,10 @@ pub(crate) fn target(model: &Model) -> Result<Target<'_>> {
     model.target().ok_or_else(missing)
 }
 
-/// Runs `parse` where it does not keep other connections waiting.
-pub(crate) async fn parsed<T: Send + 'static>(parse: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let panicked = |_| HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "a panic while the request was read");
-    tokio::task::spawn_blocking(parse).await.map_err(panicked)?
+/// Runs `work` where it does not keep other connections waiting.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let panicked = |_| HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "a panic while the request was answered");
+    tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 
 /// Whether `a` is `b`, in a time that depends on lengths only.

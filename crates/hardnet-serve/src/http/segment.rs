@@ -1,6 +1,6 @@
 //! `POST /segment`: an image in, the class of each pixel out.
 
-use hardnet_segmentation::{Mask, Segmentation};
+use hardnet_segmentation::{Mask, Segmentation, Segmenter};
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderValue, VARY};
 use serde::Serialize;
@@ -10,8 +10,9 @@ use super::classify::answers;
 use super::error::{HttpError, Result};
 use super::request_images::ImageRequest;
 use super::response::{HttpResponse, content, json};
+use super::router::blocking;
 use crate::batcher::{Answer, Input};
-use crate::model::{Model, Pixels};
+use crate::model::Model;
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,28 +67,36 @@ pub(crate) async fn segment(
     form: Form,
     deadline: Instant,
 ) -> Result<HttpResponse> {
-    let pixels =
-        model.pixels().ok_or_else(|| HttpError::not_found(format!("model `{}` does not segment", model.name())))?;
+    let name = model.name().to_owned();
+    let pixels = model.pixels().ok_or_else(|| HttpError::not_found(format!("model `{name}` does not segment")))?;
     if form == Form::Png && request.images.len() > 1 {
         let message = format!("{} images, expected one for PNG; accept application/json", request.images.len());
         return Err(HttpError::unprocessable(message));
     }
     let images = request.images.into_iter().map(Input::File).collect();
     let answers = answers(&pixels.batcher, images, deadline).await?;
-    let mut found = answers.into_iter().map(|answer| segmentation(pixels, answer)).collect::<Result<Vec<_>>>()?;
-    let mut response = match (form, found.pop()) {
-        (Form::Png, Some((found, _))) => content("image/png", found.mask.encode_colored_png(&found.classes.palette)),
-        (_, last) => {
-            found.extend(last);
-            json(&Segmented { model: model.name(), images: found.into_iter().map(image).collect() })
-        }
-    };
+    let segmenter = pixels.segmenter.clone();
+    // A mask may have millions of pixels.
+    let mut response = blocking(move || {
+        let found = answers.into_iter().map(|answer| segmentation(&segmenter, answer));
+        let mut found = found.collect::<Result<Vec<_>>>()?;
+        Ok(match (form, found.pop()) {
+            (Form::Png, Some((found, _))) => {
+                content("image/png", found.mask.encode_colored_png(&found.classes.palette))
+            }
+            (_, last) => {
+                found.extend(last);
+                json(&Segmented { model: &name, images: found.into_iter().map(image).collect() })
+            }
+        })
+    })
+    .await?;
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }
 
 /// The mask of an answer, and its warnings.
-fn segmentation(pixels: &Pixels, answer: Answer) -> Result<(Segmentation, Vec<String>)> {
+fn segmentation(segmenter: &Segmenter, answer: Answer) -> Result<(Segmentation, Vec<String>)> {
     let (width, height) = answer.size;
     // A class is a byte.
     let labels = answer.values.into_iter().map(|class| class as u8).collect();
@@ -95,7 +104,7 @@ fn segmentation(pixels: &Pixels, answer: Answer) -> Result<(Segmentation, Vec<St
         HttpError::new(hyper::StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     };
     let mask = Mask::new(width, height, labels).map_err(failed)?;
-    Ok((pixels.segmenter.segmentation(mask), answer.warnings))
+    Ok((segmenter.segmentation(mask), answer.warnings))
 }
 
 fn image((found, warnings): (Segmentation, Vec<String>)) -> SegmentedImage {
