@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::Args;
@@ -31,7 +32,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// --batch-size 1 --batch-invariant` or of `hardnet segment`, bit for bit. The address is printed when the server
 /// listens; /v2/health/ready says when models are loaded. SIGTERM and Ctrl-C end it after what was accepted is
 /// answered. --grpc-listen adds gRPC.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   hardnet serve --weights hardnet68.safetensors
@@ -146,16 +147,23 @@ pub(crate) fn run(args: &ServeArgs, printer: &Printer) -> Result<Exit> {
     if let Some(address) = server.grpc_address() {
         printer.line(format_args!("listening on grpc{secure}://{address}"))?;
     }
-    let workers = Arc::new(Workers::new(args.workers.unwrap_or_else(processors))?);
-    for NamedWeights { name, source } in models {
-        if interrupt.requested() {
-            break;
-        }
-        server.add(args.load(name, source, &workers, printer)?);
-    }
-    printer.note("ready");
+    let (count, loaded) = (models.len(), args.loader(models, *printer)?);
+    let mut added = 0;
     while !interrupt.requested() {
-        std::thread::sleep(POLL);
+        match loaded.recv_timeout(POLL) {
+            Ok(model) => {
+                server.add(model?);
+                added += 1;
+                if added == count {
+                    printer.note("ready");
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) if added < count => {
+                return Err(Failure::message("a panic while models were loaded"));
+            }
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
+        }
     }
     printer.note("stopping: answering what is accepted");
     server.stop();
@@ -206,6 +214,21 @@ impl ServeArgs {
             let also = self.grpc_listen.map_or_else(String::new, |address| format!(" and `{address}`"));
             Failure::from(anyhow::Error::from(error).context(format!("cannot listen on `{}`{also}", self.listen)))
         })
+    }
+
+    /// Loads `models` one after the other on a thread of its own, which does not keep the program from ending.
+    fn loader(&self, models: Vec<NamedWeights>, printer: Printer) -> Result<Receiver<Result<Model>>> {
+        let workers = Arc::new(Workers::new(self.workers.unwrap_or_else(processors))?);
+        let (args, (sender, loaded)) = (self.clone(), channel());
+        let load = move || {
+            for NamedWeights { name, source } in models {
+                if sender.send(args.load(name, source, &workers, &printer)).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("load".into()).spawn(load)?;
+        Ok(loaded)
     }
 
     /// Builds the segmentation network of `opened` and warms it up.
