@@ -28,12 +28,14 @@ const FAILED: i32 = 3;
 const SILENT: i32 = 4;
 const GOODBYE: i32 = 5;
 
-/// The most bytes of a part. Each part is a sign of life, as a sign of its own would wait behind a long message.
-const PART_BYTES: usize = 1 << 20;
+/// The most bytes of a part. Each part is a sign of life, as a sign of its own would wait behind a long message. Open
+/// MPI sends messages of less than 64 KiB over TCP at once, and asks the receiver before it sends longer ones:
+/// where both send to each other, the question and its answer wait behind the parts that are under way.
+const PART_BYTES: usize = 56 << 10;
 
 /// The most parts that are sent at a time. Messages that were asked for first arrive first; if those to several ranks
 /// shared the link, as MPI would have it, all of them would arrive as late as the last.
-const PARTS_AT_A_TIME: usize = 4;
+const PARTS_AT_A_TIME: usize = 64;
 
 /// The longest pause between two looks for messages.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
