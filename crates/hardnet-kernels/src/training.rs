@@ -2,8 +2,9 @@
 //!
 //! A [`Builder`] takes the layers of a network, each with the maps that it reads; [`Builder::finish`] gives a
 //! [`Program`], which computes outputs and the batch's statistics of a batch of images ([`Program::forward`]) and the
-//! gradients of all parameters ([`Program::backward`]). Parameters, gradients and statistics are flat lists in the
-//! order in which layers were added:
+//! gradients of all parameters ([`Program::backward`]), those of the last layers first, which a [`GradientObserver`]
+//! can have while the others are computed. Parameters, gradients and statistics are flat lists in the order in which
+//! layers were added:
 //!
 //! * a convolution has its weights, `[out, in, k, k]`, then the scales and biases of its normalization, `[out]` each;
 //!   its statistics are the means and the unbiased variances of the batch, `[out]` each;
@@ -22,11 +23,13 @@
 //!
 //! Results do not depend on the number of threads, nor does a sum's order on who computes it.
 
+mod observer;
 mod part;
 mod program;
 pub(crate) mod step;
 
 pub use crate::lower::training::Builder;
 pub use crate::ops::dropout::dropout_keeps;
+pub use observer::GradientObserver;
 pub use part::{BatchPart, Stopped};
 pub use program::Program;

@@ -39,7 +39,7 @@ pub use hardnet_graph::{
     Pointwise, Pool, PoolKind, SegmentationVariant, Shape, Stem, StemConv, StemPadding, TapKind, Taps, Upsample,
     Variant, link,
 };
-pub use hardnet_kernels::training::{BatchPart, Stopped};
+pub use hardnet_kernels::training::{BatchPart, GradientObserver, Stopped};
 pub use hardnet_kernels::{Algorithm, Isa, peak_flops};
 pub use hardnet_params::{
     Conversion, ConversionOptions, Differences, Examined, Expected, FileParameters, Metadata, NamedParam,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_kernels::Isa;
-use hardnet_kernels::training::BatchPart;
+use hardnet_kernels::training::{BatchPart, GradientObserver};
 
 pub use backbone::Backbone;
 pub use block::HarDBlock;
@@ -36,6 +36,8 @@ struct Layers {
     trainer: Trainer,
     /// The part of a batch that passes in training compute, if there are others.
     part: Option<Arc<dyn BatchPart>>,
+    /// What takes gradients during a backward pass.
+    observer: Option<Arc<dyn GradientObserver>>,
     /// The part that the [`Trainer`] computes of a segmentation network.
     trained: Option<Graph>,
 }
@@ -51,7 +53,15 @@ impl Layers {
         }
         let last_readers = graph.last_readers();
         let trained = before_classes(&graph);
-        Ok(Self { graph, layers, last_readers, trainer: Trainer::new(Isa::best()), part: None, trained })
+        Ok(Self {
+            graph,
+            layers,
+            last_readers,
+            trainer: Trainer::new(Isa::best()),
+            part: None,
+            observer: None,
+            trained,
+        })
     }
 
     /// Sets the instruction set that training on the CPU computes with.
@@ -71,7 +81,7 @@ impl Layers {
 
     /// A pass in training with a seed of dropout.
     fn train(&self, seed: u64) -> Train {
-        Train { seed, part: self.part.clone() }
+        Train { seed, part: self.part.clone(), observer: self.observer.clone() }
     }
 
     /// The same, with what dropout follows from in training.

@@ -1,12 +1,15 @@
 //! Gradients of the network on Candle's operations against central differences in f64, and of the CPU's training
 //! program against those.
 
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, ModuleT, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
 use hardnet_model::{
-    Activation, Backbone, BlockConfig, BlockSpec, Config, Downsample, Graph, HarDBlock, HarDNet, Head, Isa, ParamInfo,
-    StemPadding, TapKind, Taps, Variant,
+    Activation, Backbone, BlockConfig, BlockSpec, Config, Downsample, GradientObserver, Graph, HarDBlock, HarDNet,
+    Head, Isa, ParamInfo, StemPadding, TapKind, Taps, Variant,
 };
 use hardnet_params::synthetic;
 
@@ -193,4 +196,43 @@ fn passes_that_live_together_are_apart() {
     let both = of(loss(&[pass(2), pass(3)]));
     let difference = (both - (one + two).unwrap()).unwrap().abs().unwrap().max_all().unwrap();
     assert!(difference.to_scalar::<f32>().unwrap() < 1e-3);
+}
+
+/// Keeps what it takes.
+#[derive(Debug, Default)]
+struct Taken(Mutex<Vec<(Range<usize>, Vec<f32>)>>);
+
+impl GradientObserver for Taken {
+    fn take(&self, range: Range<usize>, gradients: &[f32]) {
+        self.0.lock().unwrap().push((range, gradients.to_vec()));
+    }
+}
+
+#[test]
+fn an_observer_takes_the_gradients_of_all_parameters_from_the_last_to_the_first() {
+    for variant in [Variant::HarDNet68, Variant::HarDNet39Ds] {
+        let config = config(variant);
+        let params = Graph::new(&config).unwrap().params();
+        let all = parameters(&params, DType::F32);
+        let taken = Arc::new(Taken::default());
+        let network = HarDNet::new(&config, VarBuilder::from_varmap(&all, DType::F32, &Device::Cpu)).unwrap();
+        let network = network.with_isa(isa()).with_gradient_observer(taken.clone());
+        let gradients = loss(&[network.forward_train(&images(3, 36, 44, DType::F32), 3).unwrap()]).backward().unwrap();
+        let all = all.data().lock().unwrap();
+        let trained = params.iter().filter(|param| param.kind.is_trained());
+        let values = trained.flat_map(|param| {
+            let gradient = gradients.get(&all[&param.name]).unwrap();
+            gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        });
+        let values: Vec<f32> = values.collect();
+        let taken = taken.0.lock().unwrap();
+        assert!(taken.len() > 3, "{} times", taken.len());
+        let mut first = values.len();
+        for (range, gradients) in taken.iter() {
+            assert_eq!(range.end, first);
+            assert_eq!(values[range.clone()], gradients[..]);
+            first = range.start;
+        }
+        assert_eq!(first, 0);
+    }
 }

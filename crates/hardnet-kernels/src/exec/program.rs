@@ -82,8 +82,9 @@ struct Phases<P> {
     list: Vec<Phase<P>>,
 }
 
-/// Lists of phases that are kept: forward and backward pass, of a whole batch and of a smaller one.
-const KEPT_PHASES: usize = 4;
+/// Lists of phases that are kept: those of forward passes and of parts of backward passes, of a whole batch and of a
+/// smaller one.
+const KEPT_PHASES: usize = 40;
 
 /// Steps with their weights, memory and threads.
 #[derive(Debug)]

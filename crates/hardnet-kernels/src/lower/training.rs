@@ -220,13 +220,13 @@ impl Builder {
         let memory = Memory { layouts, image_stride, saved: &saved, zeros, packed };
         let emitter = Emitter::emit(nodes, &outputs, machine, memory)?;
         let outputs = outputs.iter().map(|&node| emitter.memory.layouts[slot(node, Kind::Output)]).collect();
-        let (steps, forward) = (emitter.steps, emitter.forward);
+        let (steps, forward, finals) = (emitter.steps, emitter.forward, emitter.finals);
         let input = nodes[IMAGE].layer.size;
         #[allow(unsafe_code)]
         // SAFETY: layouts were placed within `image_stride` values, each for its life; slices are of these weights; the
         // tasks of a step have different pixels, blocks, panels or images.
         let executor = unsafe { Executor::new(self.isa, self.pool, weights, steps, image_stride, images) };
-        Ok(Program::new(executor, forward, input, outputs, self.parameters, self.statistics))
+        Ok(Program::new(executor, forward, input, outputs, (self.parameters, self.statistics), &finals))
     }
 
     /// Adds a layer with so many parameters and statistics.

@@ -4,12 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::observer::GradientObserver;
 use super::part::BatchPart;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::exec::context::{Lists, Whole};
 use crate::exec::program::{Executor, check_length};
 use crate::map::{Layout, Shape};
+
+/// How often an observer is given gradients in a backward pass, at most.
+const OBSERVATIONS: usize = 16;
 
 /// A network with its memory and threads, for training.
 #[derive(Debug)]
@@ -22,6 +26,9 @@ pub struct Program {
     outputs: Vec<(usize, Layout)>,
     parameters: usize,
     statistics: usize,
+    /// After which steps of the backward pass the gradients are final from which parameter on: the passes between them
+    /// are about as long, by parameters.
+    finals: Vec<(usize, usize)>,
     /// Images and seed of the forward pass that the maps are of, until its backward pass.
     ready: Option<(usize, u64)>,
     /// The part of a batch that the images are, if there are others.
@@ -36,8 +43,8 @@ impl Program {
         forward: usize,
         input: Shape,
         outputs: Vec<Layout>,
-        parameters: usize,
-        statistics: usize,
+        (parameters, statistics): (usize, usize),
+        finals: &[(usize, usize)],
     ) -> Self {
         let mut first = 0;
         let outputs = outputs.into_iter().map(|layout| {
@@ -45,7 +52,9 @@ impl Program {
             (first - layout.size.count(), layout)
         });
         let outputs = outputs.collect();
-        Self { executor, forward, input, outputs, parameters, statistics, ready: None, part: None, times: None }
+        let finals = observed(finals, parameters, executor.steps().len());
+        let (ready, part, times) = (None, None, None);
+        Self { executor, forward, input, outputs, parameters, statistics, finals, ready, part, times }
     }
 
     /// Computes `part` of a batch from now on, or whole batches. A backward pass has the part of its forward pass.
@@ -91,14 +100,39 @@ impl Program {
     /// [`Error::Length`] for a list of another length, [`Error::NotForwarded`] without a forward pass before it,
     /// [`Error::Stopped`] if another part of the batch failed.
     pub fn backward(&mut self, parameters: &[f32], output_gradient: &[f32], gradients: &mut [f32]) -> Result<()> {
+        self.backward_observed(parameters, output_gradient, gradients, None)
+    }
+
+    /// The same, with an observer that takes gradients while others are computed.
+    ///
+    /// # Errors
+    ///
+    /// As [`backward`](Self::backward).
+    pub fn backward_observed(
+        &mut self,
+        parameters: &[f32],
+        output_gradient: &[f32],
+        gradients: &mut [f32],
+        observer: Option<&dyn GradientObserver>,
+    ) -> Result<()> {
         let (images, seed) = self.ready.ok_or(Error::NotForwarded)?;
         check_length("the list of parameters", parameters.len(), self.parameters)?;
         check_length("the gradient of the outputs", output_gradient.len(), images * self.output_len())?;
         check_length("the list of gradients", gradients.len(), self.parameters)?;
         self.ready = None;
-        let gradients = gradients.as_mut_ptr();
-        let lists = Lists { parameters, output_gradient, gradients, seed, ..Lists::NONE };
-        self.run(self.forward..self.executor.steps().len(), &[], images, lists)
+        let steps = self.executor.steps().len();
+        let Some(observer) = observer else {
+            let lists = Lists { parameters, output_gradient, gradients: gradients.as_mut_ptr(), seed, ..Lists::NONE };
+            return self.run(self.forward..steps, &[], images, lists);
+        };
+        let (mut first, mut last) = (self.forward, self.parameters);
+        for (end, parameter) in self.finals.clone() {
+            let lists = Lists { parameters, output_gradient, gradients: gradients.as_mut_ptr(), seed, ..Lists::NONE };
+            self.run(first..end, &[], images, lists)?;
+            observer.take(parameter..last, &gradients[parameter..last]);
+            (first, last) = (end, parameter);
+        }
+        Ok(())
     }
 
     /// Number of parameters.
@@ -173,5 +207,35 @@ impl Program {
             part.all_reduce(&mut sums)?;
             first = end;
         }
+    }
+}
+
+/// Those of `finals`, steps with the parameters from which on gradients are final then, between which there are enough
+/// parameters that giving them to an observer pays: at most [`OBSERVATIONS`]. The last is after all `steps`.
+fn observed(finals: &[(usize, usize)], parameters: usize, steps: usize) -> Vec<(usize, usize)> {
+    let least = parameters.div_ceil(OBSERVATIONS).max(1);
+    let mut last = parameters;
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for &(step, parameter) in finals {
+        if last - parameter >= least && parameter > 0 {
+            found.push((step, parameter));
+            last = parameter;
+        }
+    }
+    found.push((steps, 0));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_are_observed_after_about_as_many_parameters() {
+        let finals = [(20, 90), (22, 89), (25, 40), (30, 36), (33, 4), (40, 0)];
+        assert_eq!(observed(&finals, 100, 41), [(20, 90), (25, 40), (33, 4), (41, 0)]);
+        assert_eq!(observed(&[], 0, 7), [(7, 0)]);
+        let many: Vec<(usize, usize)> = (0..1000).map(|at| (at, 1000 - at)).collect();
+        assert_eq!(observed(&many, 1000, 1000).len(), OBSERVATIONS);
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{Device, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 use hardnet_graph::{Config, Graph, NodeId};
 use hardnet_kernels::Isa;
-use hardnet_kernels::training::BatchPart;
+use hardnet_kernels::training::{BatchPart, GradientObserver};
 use hardnet_params::WeightsFile;
 
 use super::Layers;
@@ -83,6 +83,15 @@ impl HarDNet {
     #[must_use]
     pub fn with_part(mut self, part: Arc<dyn BatchPart>) -> Self {
         self.layers.part = Some(part);
+        self
+    }
+
+    /// Backward passes of [`forward_train`](Self::forward_train) give gradients to `observer` while they compute
+    /// others. Its list of parameters is that of [`Graph::params`] without running statistics. Passes that the
+    /// kernels do not compute give it nothing: on other devices than the CPU, in other types than f32.
+    #[must_use]
+    pub fn with_gradient_observer(mut self, observer: Arc<dyn GradientObserver>) -> Self {
+        self.layers.observer = Some(observer);
         self
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::{BatchNormConfig, Conv2dConfig, Linear, VarBuilder};
 use hardnet_graph::{Activation, Conv, Grouping, Node, Op, Pointwise, Pool, Upsample};
-use hardnet_kernels::training::{BatchPart, dropout_keeps};
+use hardnet_kernels::training::{BatchPart, GradientObserver, dropout_keeps};
 
 use super::batch_part::normalize;
 use super::windows::{depthwise, pad, pool};
@@ -16,6 +16,8 @@ pub(super) struct Train {
     pub(super) seed: u64,
     /// The part of a batch that the images are, if there are others.
     pub(super) part: Option<Arc<dyn BatchPart>>,
+    /// What takes gradients during the backward pass.
+    pub(super) observer: Option<Arc<dyn GradientObserver>>,
 }
 
 /// An operation with its parameters.

@@ -86,7 +86,9 @@ impl Trainer {
         let program = self.state.program(graph, start, self.isa, (count, height, width), &outputs)?;
         let Some(mut compiled) = program else { return Ok(None) };
         compiled.program.set_part(train.part.clone());
-        let (maps, statistics) = Pass::run(compiled, &self.state, images, &parameters, train.seed)?;
+        // After a start in the middle, the program has a part of the parameters.
+        let observer = train.observer.clone().filter(|_| start.first == 0);
+        let (maps, statistics) = Pass::run(compiled, &self.state, images, &parameters, (train.seed, observer))?;
         if train.part.as_ref().is_none_or(|part| part.updates_running_statistics()) {
             update(&norms, &statistics)?;
         }

@@ -54,6 +54,8 @@ pub(super) struct Emitter<'a> {
     pub(super) steps: Vec<Step>,
     /// Steps of the forward pass.
     pub(super) forward: usize,
+    /// After so many steps, the gradients from a parameter on are final: one for each layer, the last layer first.
+    pub(super) finals: Vec<(usize, usize)>,
     /// Values of the largest packed weights.
     pub(super) packed_values: usize,
 }
@@ -67,8 +69,8 @@ impl<'a> Emitter<'a> {
         memory: Memory<'a>,
     ) -> Result<Self> {
         let lives = vec![None; memory.layouts.len()];
-        let (steps, forward, packed_values) = (Vec::new(), 0, 0);
-        let mut emitter = Self { nodes, outputs, machine, memory, lives, steps, forward, packed_values };
+        let (steps, forward, finals, packed_values) = (Vec::new(), 0, Vec::new(), 0);
+        let mut emitter = Self { nodes, outputs, machine, memory, lives, steps, forward, finals, packed_values };
         for node in 0..nodes.len() {
             emitter.emit_forward(node);
         }
@@ -79,6 +81,7 @@ impl<'a> Emitter<'a> {
         for node in (1..nodes.len()).rev() {
             emitter.emit_output_gradient(node)?;
             emitter.emit_backward(node);
+            emitter.finals.push((emitter.steps.len(), nodes[node].data.offsets.parameter));
         }
         Ok(emitter)
     }

@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor};
+use hardnet_kernels::training::GradientObserver;
 
 use super::{Compiled, State, lock};
 
@@ -47,6 +48,7 @@ pub(super) struct Pass {
     lease: Arc<Lease>,
     statistics: Arc<Mutex<Vec<f32>>>,
     seed: u64,
+    observer: Option<Arc<dyn GradientObserver>>,
 }
 
 impl Pass {
@@ -57,7 +59,7 @@ impl Pass {
         state: &Arc<State>,
         images: &Tensor,
         parameters: &[&Tensor],
-        seed: u64,
+        (seed, observer): (u64, Option<Arc<dyn GradientObserver>>),
     ) -> Result<(Tensor, Vec<f32>)> {
         let mut ranges = Vec::with_capacity(parameters.len());
         let mut first = 0;
@@ -81,7 +83,7 @@ impl Pass {
             }
         }
         let statistics = Arc::new(Mutex::new(Vec::new()));
-        let pass = Self { lease, statistics: Arc::clone(&statistics), seed };
+        let pass = Self { lease, statistics: Arc::clone(&statistics), seed, observer };
         let maps = images.contiguous()?.apply_op2(&token, pass)?;
         let statistics = std::mem::take(&mut *lock(&statistics));
         Ok((maps, statistics))
@@ -126,7 +128,9 @@ impl CustomOp2 for Pass {
         };
         let gradient = slice(storage, layout)?;
         self.lease.with(|Compiled { program, parameters, gradients, .. }| {
-            program.backward(parameters, gradient, gradients).map_err(candle_core::Error::wrap)
+            let observer = self.observer.as_deref();
+            let computed = program.backward_observed(parameters, gradient, gradients, observer);
+            computed.map_err(candle_core::Error::wrap)
         })?;
         Ok((None, Some(token.zeros_like()?)))
     }
