@@ -6,8 +6,10 @@
 //! values with one other rank, then a quarter with another. With the part of the root that each rank has at the end it
 //! takes part in the all-gather.
 //!
-//! A rank sends parts of the sums that it computes alone as soon as it has them.
+//! A rank sends parts of the sums that it computes alone as soon as it has them: those of a shard that is a node by
+//! itself [during its backward pass](early).
 
+mod early;
 mod gather;
 mod holders;
 mod message;
@@ -16,6 +18,7 @@ mod part;
 use std::collections::HashMap;
 use std::ops::Range;
 
+pub(super) use self::early::{EarlySender, scale};
 use self::holders::Holders;
 use self::message::Message;
 pub(super) use self::part::{Head, Totals};
@@ -50,11 +53,26 @@ impl AllReduce {
         tree::nodes_within(0..self.count, &self.ranks.own(self.virtual_shards))
     }
 
-    /// Takes the sum of a node of this rank, none if all its shards were skipped, and sends others their parts.
-    pub(super) fn give(&mut self, node: Range<usize>, sum: Option<(Head, Vec<f32>)>) -> Result<()> {
+    /// What may send the values of a node of this rank before they are all computed, of which the first `gradients` are
+    /// gradients: if the node is a shard, and others need some of it.
+    pub(super) fn early(&self, node: &Range<usize>, gradients: usize) -> Option<EarlySender> {
+        let targets = self.targets(node);
+        let is_one = node.len() == 1 && !targets.is_empty();
+        is_one.then(|| EarlySender::new(self.ranks.clone(), node.clone(), targets, gradients))
+    }
+
+    /// Takes the sum of a node of this rank, none if all its shards were skipped, and sends others their parts. Some
+    /// may be sent early.
+    pub(super) fn give(
+        &mut self,
+        node: Range<usize>,
+        sum: Option<(Head, Vec<f32>)>,
+        early: Option<&EarlySender>,
+    ) -> Result<()> {
         let (head, values) = sum.unzip();
         let part = Part { head, range: 0..self.length, first: 0, values: values.unwrap_or_default() };
-        self.send(&node, &part)?;
+        let sent = early.map_or(Ok(0..0), EarlySender::finish)?;
+        self.send(&node, &part, &sent)?;
         self.computed.insert(node.start, part);
         Ok(())
     }
@@ -73,7 +91,7 @@ impl AllReduce {
         };
         if self.ranks.is_root() {
             for rank in (0..self.ranks.size()).filter(|&rank| holders.place(rank).is_none()) {
-                self.ranks.send(rank, Message::encode(&root, part.head.as_ref(), &[]))?;
+                self.ranks.send(rank, Message::encode(&root, part.head.as_ref(), 0, &[]))?;
             }
         }
         let Some(head) = part.head.take() else { return Ok(None) };
@@ -101,7 +119,7 @@ impl AllReduce {
         for (holders, half) in &halves {
             let part = holders.place(rank).is_some().then(|| self.node(half)).transpose()?;
             if let Some(part) = part.as_ref().filter(|_| !holders.is_one()) {
-                self.send(half, part)?;
+                self.send(half, part, &(0..0))?;
             }
             own.push(part);
         }
@@ -112,9 +130,12 @@ impl AllReduce {
             for other in half_holders.overlapping(&holders, place) {
                 let from = half_holders.rank(other);
                 if from != rank {
-                    let message = self.receive(from, half)?;
+                    let mut messages = vec![self.receive(from, half)?];
+                    while messages.last().is_some_and(|message| !message.is_last()) {
+                        messages.push(self.receive(from, half)?);
+                    }
                     let range = half_holders.common(other, &holders, place, self.length);
-                    side.add(range, message).ok_or(CommunicationError::Message { rank: from })?;
+                    side.add(range, messages).ok_or(CommunicationError::Message { rank: from })?;
                 }
             }
             sides.push(side);
@@ -124,18 +145,29 @@ impl AllReduce {
         Ok(Side::sum(left, right, range))
     }
 
-    /// Sends the other ranks of the node above the values of theirs in the part of this rank.
-    fn send(&self, node: &Range<usize>, part: &Part) -> Result<()> {
-        let Some(above) = tree::above(node, 0..self.count) else { return Ok(()) };
+    /// The other ranks of the node above, with the values of theirs in the part of this rank.
+    fn targets(&self, node: &Range<usize>) -> Vec<(usize, Range<usize>)> {
+        let Some(above) = tree::above(node, 0..self.count) else { return Vec::new() };
         let (rank, own, holders) = (self.ranks.rank(), self.holders(node), self.holders(&above));
         let place = own.place(rank).expect("a rank has a part of the nodes of its shards");
-        for other in holders.overlapping(&own, place) {
-            let to = holders.rank(other);
-            if to != rank {
-                let range = holders.common(other, &own, place, self.length);
-                let values = if part.head.is_some() { part.values(range) } else { &[] };
-                self.ranks.send(to, Message::encode(node, part.head.as_ref(), values))?;
+        let others = holders.overlapping(&own, place).filter(|&other| holders.rank(other) != rank);
+        others.map(|other| (holders.rank(other), holders.common(other, &own, place, self.length))).collect()
+    }
+
+    /// Sends them these values, but for those that are `sent`.
+    fn send(&self, node: &Range<usize>, part: &Part, sent: &Range<usize>) -> Result<()> {
+        for (rank, range) in self.targets(node) {
+            let Some(head) = &part.head else {
+                self.ranks.send(rank, Message::encode(node, None, 0, &[]))?;
+                continue;
+            };
+            let after = range.start.max(sent.end)..range.end;
+            let before = if sent.is_empty() { range } else { range.start..range.end.min(sent.start) };
+            if !sent.is_empty() && !after.is_empty() {
+                self.ranks.send(rank, Message::encode_piece(node, after.start, part.values(after)))?;
             }
+            let before = before.start..before.end.max(before.start);
+            self.ranks.send(rank, Message::encode(node, Some(head), before.start, part.values(before)))?;
         }
         Ok(())
     }

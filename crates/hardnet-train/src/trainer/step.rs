@@ -1,16 +1,21 @@
 //! One step: loss, gradients, update.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 use hardnet_data::{Batch, Purpose, RandomStream};
-use hardnet_model::HarDNet;
+use hardnet_model::{GradientObserver, HarDNet};
 
 use super::Trainer;
+use super::all_reduce::EarlySender;
 use crate::error::{Error, Result};
 use crate::evaluate::label;
 use crate::loss::{cross_entropy, weighted_cross_entropy};
 use crate::optimizer::{Sgd, clip_factor};
+
+/// Parts in which a simulated backward pass gives gradients.
+const SIMULATED_PARTS: usize = 16;
 
 /// Gradients of the mean loss of some images, or of a multiple of it.
 pub(super) struct Gradients {
@@ -26,27 +31,37 @@ impl Trainer {
     ///
     /// A batch with fewer than two readable images is skipped, because it has no statistics.
     pub(super) fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<f32> {
-        let Some(found) = self.gradients(batch, self.dropout_seed(0))? else { return Ok(0.0) };
+        let Some(found) = self.gradients(batch, self.dropout_seed(0), None)? else { return Ok(0.0) };
         self.update(&found.gradients, learning_rate)?;
         self.state.totals.add(found.loss, found.correct, batch.samples.len());
         self.state.steps += 1;
         Ok(found.loss)
     }
 
-    /// The gradients of the mean loss of the images of `batch`; none with fewer than two images. Updates the running
-    /// statistics.
-    pub(super) fn gradients(&mut self, batch: &Batch, dropout_seed: u64) -> Result<Option<Gradients>> {
+    /// The gradients of the mean loss of the images of `batch`, which `early` may send while others are computed; none
+    /// with fewer than two images. Updates the running statistics.
+    pub(super) fn gradients(
+        &mut self,
+        batch: &Batch,
+        dropout_seed: u64,
+        early: Option<Arc<EarlySender>>,
+    ) -> Result<Option<Gradients>> {
         let count = batch.samples.len();
         if count < 2 {
             return Ok(None);
         }
         if let Some(time) = self.job.simulated_compute {
-            return self.simulated(time).map(Some);
+            return self.simulated(time, early).map(Some);
         }
         let cores = self.cores.clone();
         let _permit = cores.acquire(if self.job.device.is_cpu() { self.job.threads } else { 1 });
         let input = self.input(batch)?;
-        self.gradients_by(&self.network, batch, &input, dropout_seed, None).map(Some)
+        let network = self.network.clone();
+        let network = match early {
+            Some(early) => network.with_gradient_observer(early),
+            None => network,
+        };
+        self.gradients_by(&network, batch, &input, dropout_seed, None).map(Some)
     }
 
     /// The gradients of the mean loss of the images of `batch`, times a weight if there is one, with the
@@ -75,12 +90,22 @@ impl Trainer {
         Ok(Gradients { gradients, loss: value, correct })
     }
 
-    /// Gradients of zero after `time`, which includes making them.
-    fn simulated(&self, time: Duration) -> Result<Gradients> {
+    /// Gradients of zero after `time`, which includes making them. The last two thirds are those of a backward pass.
+    fn simulated(&self, time: Duration, early: Option<Arc<EarlySender>>) -> Result<Gradients> {
         let began = Instant::now();
         let zeros = self.optimizer.values().map(|var| var.zeros_like().map(Some));
         let gradients = zeros.collect::<candle_core::Result<_>>()?;
-        std::thread::sleep(time.saturating_sub(began.elapsed()));
+        let sleep_until = |time: Duration| std::thread::sleep(time.saturating_sub(began.elapsed()));
+        if let Some(early) = early {
+            let count = early.gradients();
+            let zeros = vec![0.0; count.div_ceil(SIMULATED_PARTS)];
+            for part in (0..SIMULATED_PARTS).rev() {
+                sleep_until(time.mul_f64((3 * SIMULATED_PARTS - 2 * part) as f64 / (3 * SIMULATED_PARTS) as f64));
+                let range = count * part / SIMULATED_PARTS..count * (part + 1) / SIMULATED_PARTS;
+                early.take(range.clone(), &zeros[..range.len()]);
+            }
+        }
+        sleep_until(time);
         Ok(Gradients { gradients, loss: 0.0, correct: 0 })
     }
 

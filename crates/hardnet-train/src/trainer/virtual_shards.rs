@@ -6,12 +6,13 @@
 //! or when.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::{Tensor, Var};
 use hardnet_data::Batch;
 
 use super::Trainer;
-use super::all_reduce::{AllReduce, Head, Totals};
+use super::all_reduce::{AllReduce, EarlySender, Head, Totals, scale};
 use super::step::Gradients;
 use super::tree::{self, Terms};
 use super::vector::{from_vector, length, to_vector};
@@ -52,7 +53,8 @@ impl Trainer {
             BatchNormStatistics::Synchronized => Some(self.synchronized(shards, count, &running, &before)?),
         };
         let ranks = self.ranks.clone();
-        let mut shards = Shards { trainer: self, shards, first, running: &running, before: &before, synchronized };
+        let mut shards =
+            Shards { trainer: self, shards, first, running: &running, before: &before, synchronized, early: None };
         let means = if ranks.size() == 1 {
             tree::sum(&mut shards, 0..count)?.map(Sums::means).transpose()?
         } else {
@@ -113,12 +115,6 @@ fn scaled(gradients: Vec<Option<Tensor>>, factor: f64) -> Result<Vec<Option<Tens
     Ok(scaled.collect::<candle_core::Result<_>>()?)
 }
 
-/// The same for values of a vector.
-fn scale(values: &mut [f32], factor: f64) {
-    // As Candle multiplies a tensor by a number: -0 becomes 0.
-    values.iter_mut().for_each(|value| *value = *value * factor as f32 + 0.0);
-}
-
 /// The shards of a step that this rank has, as terms of a sum; a skipped shard has no sums and adds nothing.
 struct Shards<'a> {
     trainer: &'a mut Trainer,
@@ -129,6 +125,8 @@ struct Shards<'a> {
     before: &'a [Tensor],
     /// Their sums, where they are computed together.
     synchronized: Option<Vec<Option<Sums>>>,
+    /// What sends the gradients of the next shard while they are computed.
+    early: Option<Arc<EarlySender>>,
 }
 
 impl Shards<'_> {
@@ -137,8 +135,10 @@ impl Shards<'_> {
         let of_gradients = length(self.trainer.optimizer.values());
         let mut all_reduce = start(of_gradients + length(self.running));
         for node in all_reduce.own_nodes() {
+            let early = self.early(&all_reduce, &node, of_gradients)?;
+            self.early.clone_from(&early);
             let sums = tree::sum(self, node.clone())?;
-            all_reduce.give(node, sums.map(|sums| self.to_vector(sums)).transpose()?)?;
+            all_reduce.give(node, sums.map(|sums| self.to_vector(sums)).transpose()?, early.as_deref())?;
         }
         let means = |head: &Head, range: Range<usize>, values: &mut [f32]| {
             let (factor, of_statistics) = head.totals.factors();
@@ -151,6 +151,17 @@ impl Shards<'_> {
         let parameters: Vec<&Var> = self.trainer.optimizer.values().collect();
         let (gradients, statistics) = from_vector(&values, &parameters, &present, self.running)?;
         Ok(Some(Means { gradients, statistics, totals }))
+    }
+
+    /// What sends the gradients of a node while they are computed, if anything may: those of parts of a network, and of
+    /// shards that are computed together, come otherwise.
+    fn early(&self, all_reduce: &AllReduce, node: &Range<usize>, gradients: usize) -> Result<Option<Arc<EarlySender>>> {
+        if self.synchronized.is_some() || self.trainer.job.freeze_until > 0 {
+            return Ok(None);
+        }
+        let Some(early) = all_reduce.early(node, gradients) else { return Ok(None) };
+        let weight = self.trainer.weight(self.shards[node.start - self.first])?;
+        Ok(Some(Arc::new(early.weight(weight))))
     }
 
     fn to_vector(&self, Sums { gradients, statistics, totals }: Sums) -> Result<(Head, Vec<f32>)> {
@@ -170,7 +181,7 @@ impl Terms for Shards<'_> {
         }
         let shard = self.shards[at];
         let seed = self.trainer.dropout_seed(number);
-        let sums = match self.trainer.gradients(shard, seed)? {
+        let sums = match self.trainer.gradients(shard, seed, self.early.take())? {
             None => None,
             Some(mut found) => {
                 found.gradients = scaled(found.gradients, self.trainer.weight(shard)?)?;

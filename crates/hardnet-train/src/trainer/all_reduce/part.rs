@@ -74,18 +74,27 @@ impl Side {
         Self { own, received: Vec::new() }
     }
 
-    /// Adds what another rank sent of some values; none if the message is not of these.
-    pub(super) fn add(&mut self, range: Range<usize>, message: Message) -> Option<()> {
-        if message.len()? != message.head().map_or(0, |_| range.len()) {
-            return None;
+    /// Adds what another rank sent of some values, which may be several messages; none if they are not these values,
+    /// each once.
+    pub(super) fn add(&mut self, range: Range<usize>, messages: Vec<Message>) -> Option<()> {
+        let has_values = messages.last()?.head().is_some();
+        let mut found = messages.iter().map(Message::range).collect::<Option<Vec<_>>>()?;
+        self.received.extend(found.iter().cloned().zip(messages));
+        found.retain(|piece| !piece.is_empty());
+        found.sort_by_key(|piece| piece.start);
+        let mut end = range.start;
+        for piece in found {
+            if piece.start != end {
+                return None;
+            }
+            end = piece.end;
         }
-        self.received.push((range, message));
-        Some(())
+        (end == if has_values { range.end } else { range.start }).then_some(())
     }
 
     fn head(&self) -> Option<&Head> {
         let own = self.own.as_ref().and_then(|part| part.head.as_ref());
-        own.or_else(|| self.received.first().and_then(|(_, message)| message.head()))
+        own.or_else(|| self.received.iter().find_map(|(_, message)| message.head()))
     }
 
     fn has(&self, range: &Range<usize>) -> bool {

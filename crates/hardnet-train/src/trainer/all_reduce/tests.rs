@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hardnet_model::GradientObserver;
+
 use super::super::tree::Terms;
 use super::*;
 use crate::communicator::{Communicator, InProcess, in_process};
@@ -48,6 +50,7 @@ fn all_reduced<C: Communicator + 'static>(
     communicators: Vec<C>,
     virtual_shards: usize,
     count: usize,
+    early: Option<usize>,
     mut shards: impl FnMut() -> Shards,
 ) -> Vec<Option<(Head, Vec<f32>)>> {
     std::thread::scope(|scope| {
@@ -58,7 +61,13 @@ fn all_reduced<C: Communicator + 'static>(
                 let mut all_reduce = AllReduce::new(ranks, virtual_shards, count, shards.length);
                 for node in all_reduce.own_nodes() {
                     let sum = tree::sum(&mut shards, node.clone()).unwrap();
-                    all_reduce.give(node, sum).unwrap();
+                    // All but two values are gradients.
+                    let gradients = shards.length.saturating_sub(2);
+                    let early = early.and_then(|pieces| Some((pieces, all_reduce.early(&node, gradients)?)));
+                    if let (Some((pieces, early)), Some((_, values))) = (&early, &sum) {
+                        observe(early, *pieces, values);
+                    }
+                    all_reduce.give(node, sum, early.as_ref().map(|(_, early)| early)).unwrap();
                 }
                 all_reduce.finish(|_, _, values| values.iter_mut().for_each(|value| *value *= 2.0)).unwrap()
             })
@@ -68,6 +77,15 @@ fn all_reduced<C: Communicator + 'static>(
     })
 }
 
+/// Gives gradients as a backward pass does, in so many pieces; of an odd number, not those of the first parameters.
+fn observe(early: &EarlySender, pieces: usize, values: &[f32]) {
+    let count = early.gradients();
+    for piece in (pieces % 2..pieces).rev() {
+        let range = count * piece / pieces..count * (piece + 1) / pieces;
+        early.take(range.clone(), &values[range]);
+    }
+}
+
 /// The sums of some steps, to the last bit. Also if some ranks have no shard, or there are fewer values than ranks.
 fn assert_sums(size: usize, virtual_shards: usize, count: usize, length: usize, skipped: usize) {
     let shards = || Shards { length, skipped };
@@ -75,14 +93,16 @@ fn assert_sums(size: usize, virtual_shards: usize, count: usize, length: usize, 
     if let Some((_, values)) = &mut expected {
         values.iter_mut().for_each(|value| *value *= 2.0);
     }
-    let found = all_reduced(in_process(size, Duration::from_secs(20)), virtual_shards, count, shards);
-    for (rank, found) in found.into_iter().enumerate() {
-        let what = format!("rank {rank} of {size}, {count} of {virtual_shards} shards, {length} values");
-        let bits = |sums: &Option<(Head, Vec<f32>)>| {
-            let bits = |values: &Vec<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-            sums.as_ref().map(|(head, values)| (head.clone(), bits(values)))
-        };
-        assert_eq!(bits(&found), bits(&expected), "{what}");
+    for early in [None, Some(1), Some(4), Some(5)] {
+        let found = all_reduced(in_process(size, Duration::from_secs(20)), virtual_shards, count, early, shards);
+        for (rank, found) in found.into_iter().enumerate() {
+            let what = format!("rank {rank} of {size}, {count} of {virtual_shards} shards, {length} values, {early:?}");
+            let bits = |sums: &Option<(Head, Vec<f32>)>| {
+                let bits = |values: &Vec<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                sums.as_ref().map(|(head, values)| (head.clone(), bits(values)))
+            };
+            assert_eq!(bits(&found), bits(&expected), "{what}");
+        }
     }
 }
 
@@ -154,7 +174,7 @@ fn sent(size: usize, virtual_shards: usize, length: usize) -> (usize, usize) {
     let counts: Vec<Arc<[AtomicUsize; 2]>> = (0..size).map(|_| Arc::default()).collect();
     let ranks = in_process(size, Duration::from_secs(20)).into_iter().zip(&counts);
     let ranks = ranks.map(|(rank, counts)| Counting(rank, Arc::clone(counts))).collect();
-    all_reduced(ranks, virtual_shards, virtual_shards, || Shards { length, skipped: 0 });
+    all_reduced(ranks, virtual_shards, virtual_shards, None, || Shards { length, skipped: 0 });
     let most = |at: usize| counts.iter().map(|count| count[at].load(Ordering::SeqCst)).max().unwrap_or(0);
     (most(0), most(1))
 }
