@@ -13,6 +13,10 @@ const BUDGET: Duration = Duration::from_millis(50);
 /// The most runs of each size.
 const RUNS: usize = 20;
 
+/// Time after which no larger size is measured: a server that starts again is awaited, and large networks, for which
+/// this is short, gain least by larger batches.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// A size of batches, and the time that an image takes in them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Measured {
@@ -26,28 +30,39 @@ pub(super) fn throughput(
     smallest: usize,
     largest: usize,
 ) -> Result<Measured, ComputeError> {
-    let image = network.blank()?;
-    search(smallest, largest, |batch| {
-        let images = vec![&image; batch];
-        // The first run pages memory in.
-        network.compute(&images)?;
-        let (start, mut best) = (Instant::now(), f64::INFINITY);
-        for _ in 0..RUNS {
-            let run = Instant::now();
+    let (image, began) = (network.blank()?, Instant::now());
+    search(
+        smallest,
+        largest,
+        || began.elapsed() > PATIENCE,
+        |batch| {
+            let images = vec![&image; batch];
+            // The first run pages memory in.
             network.compute(&images)?;
-            best = best.min(run.elapsed().as_secs_f64());
-            if start.elapsed() > BUDGET {
-                break;
+            let (start, mut best) = (Instant::now(), f64::INFINITY);
+            for _ in 0..RUNS {
+                let run = Instant::now();
+                network.compute(&images)?;
+                best = best.min(run.elapsed().as_secs_f64());
+                if start.elapsed() > BUDGET {
+                    break;
+                }
             }
-        }
-        Ok(best.max(1e-9))
-    })
+            Ok(best.max(1e-9))
+        },
+    )
 }
 
 /// Chooses a size by the seconds of a batch that `measure` finds: the smallest whose throughput is close to the best,
-/// of those up to the first that is hardly better than the one before. A server starts while this is measured, and
-/// where one doubling gains nothing, the next ones take twice and four times as long to find the same.
-fn search<E>(smallest: usize, largest: usize, mut measure: impl FnMut(usize) -> Result<f64, E>) -> Result<Measured, E> {
+/// of those up to the first that is hardly better than the one before, or after which it `is_late`. A server starts
+/// while this is measured, and where one doubling gains nothing, the next ones take twice and four times as long to
+/// find the same.
+fn search<E>(
+    smallest: usize,
+    largest: usize,
+    is_late: impl Fn() -> bool,
+    mut measure: impl FnMut(usize) -> Result<f64, E>,
+) -> Result<Measured, E> {
     let mut measured: Vec<Measured> = Vec::new();
     let mut batch = smallest.min(largest);
     loop {
@@ -55,7 +70,7 @@ fn search<E>(smallest: usize, largest: usize, mut measure: impl FnMut(usize) -> 
         let gains =
             measured.last().is_none_or(|last| found.seconds_per_image < last.seconds_per_image * (1.0 - TOLERANCE));
         measured.push(found);
-        if !gains || batch == largest {
+        if !gains || batch == largest || is_late() {
             return Ok(choose(&measured));
         }
         batch = batch.saturating_mul(2).min(largest);
@@ -71,19 +86,25 @@ fn choose(measured: &[Measured]) -> Measured {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::convert::Infallible;
 
     use super::*;
 
     /// The size chosen by the seconds of an image in batches of 1, 2, 4 and so on, and how many were measured.
     fn found(smallest: usize, largest: usize, times: &[f64]) -> (usize, usize) {
-        let mut count = 0;
+        found_until(smallest, largest, usize::MAX, times)
+    }
+
+    /// The same if it is late after some.
+    fn found_until(smallest: usize, largest: usize, late: usize, times: &[f64]) -> (usize, usize) {
+        let count = Cell::new(0);
         let measure = |batch: usize| {
-            count += 1;
+            count.set(count.get() + 1);
             Ok::<_, Infallible>(times[batch.next_power_of_two().ilog2() as usize] * batch as f64)
         };
-        let Ok(chosen) = search(smallest, largest, measure);
-        (chosen.batch, count)
+        let Ok(chosen) = search(smallest, largest, || count.get() >= late, measure);
+        (chosen.batch, count.get())
     }
 
     #[test]
@@ -98,6 +119,8 @@ mod tests {
         assert_eq!(found(1, 8, &[1.0, 0.99, 0.5, 0.5]), (1, 2));
         assert_eq!(found(1, 8, &[1.0, 0.8, 0.9, 0.5]), (2, 3));
         assert_eq!(found(2, 8, &[9.0, 1.0, 1.1, 0.5]), (2, 2));
+        assert_eq!(found_until(1, 8, 1, &[1.0, 0.8, 0.7, 0.5]), (1, 1));
+        assert_eq!(found_until(1, 8, 3, &[1.0, 0.8, 0.7, 0.5]), (4, 3));
     }
 
     #[test]
