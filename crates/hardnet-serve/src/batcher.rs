@@ -274,6 +274,15 @@ impl Batcher {
         Ok(images.into_iter().zip(slots).map(start).collect())
     }
 
+    /// Says before an image is there whether it would be refused, if it were to be answered until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Overloaded`], which is counted, and [`Failure::Stopping`].
+    pub fn check_room(&self, deadline: Instant) -> Result<(), Failure> {
+        self.queue.check_room(deadline)
+    }
+
     /// Checks a tensor. An activation may turn NaN into a number, and the answer would look right.
     fn check(&self, image: &Input) -> Result<(), Failure> {
         let Input::Tensor(tensor) = image else { return Ok(()) };

@@ -120,6 +120,17 @@ impl Queue {
             return Err(Failure::TooManyImages { found: count, limit: self.capacity });
         }
         let mut state = self.lock();
+        self.check(&state, count, deadline)?;
+        state.images += count;
+        Ok((0..count).map(|_| Slot(Arc::clone(self))).collect())
+    }
+
+    /// The failure of an image that came now, if it would be refused.
+    pub(super) fn check_room(&self, deadline: Instant) -> Result<(), Failure> {
+        self.check(&self.lock(), 1, deadline)
+    }
+
+    fn check(&self, state: &State, count: usize, deadline: Instant) -> Result<(), Failure> {
         if state.stopping {
             return Err(Failure::Stopping);
         }
@@ -130,13 +141,11 @@ impl Queue {
         let room = seconds((state.images + count).saturating_sub(self.capacity));
         let late = if state.images > 0 { seconds(state.images + count) - time } else { 0.0 };
         if room > 0.0 || late > 0.0 {
-            drop(state);
             self.statistics.overloaded.add(count);
             let retry_after = Duration::from_secs(room.max(late).ceil().clamp(1.0, 3600.0) as u64);
             return Err(Failure::Overloaded { retry_after });
         }
-        state.images += count;
-        Ok((0..count).map(|_| Slot(Arc::clone(self))).collect())
+        Ok(())
     }
 
     /// Returns an image that may be decoded now. Otherwise it keeps the image for [`next_batch`](Self::next_batch).

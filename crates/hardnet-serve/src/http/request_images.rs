@@ -44,6 +44,21 @@ struct JsonBody {
     timeout_ms: Option<u64>,
 }
 
+/// Whether a body of this content type is an image, whose parameters are those of the URL.
+pub(crate) fn is_raw(content_type: Option<&str>) -> bool {
+    names_image(&essence(content_type))
+}
+
+fn essence(content_type: Option<&str>) -> String {
+    content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// `curl --data-binary` names a form unless it is told otherwise.
+fn names_image(essence: &str) -> bool {
+    matches!(essence, "" | "application/octet-stream" | "application/x-www-form-urlencoded")
+        || essence.starts_with("image/")
+}
+
 impl Settings {
     /// The parameters of a URL.
     pub(crate) fn of_query(parameters: Vec<(String, String)>) -> Result<Self> {
@@ -97,14 +112,10 @@ impl Settings {
 impl ImageRequest {
     /// Reads the `body` of a request whose URL gives `settings`.
     pub(crate) fn new(content_type: Option<&str>, body: &Bytes, settings: Settings) -> Result<Self> {
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        let essence = essence.to_ascii_lowercase();
-        let request = match essence.as_str() {
-            // `curl --data-binary` names a form unless it is told otherwise.
-            "" | "application/octet-stream" | "application/x-www-form-urlencoded" => Self::raw(body, settings),
+        let request = match essence(content_type).as_str() {
+            essence if names_image(essence) => Self::raw(body, settings),
             "application/json" => Self::json(body, settings)?,
             "multipart/form-data" => Self::form(content_type.unwrap_or_default(), body, settings)?,
-            other if other.starts_with("image/") => Self::raw(body, settings),
             other => {
                 return Err(HttpError::media_type(format!(
                     "content type `{other}`, expected an image, multipart/form-data or application/json"

@@ -25,7 +25,7 @@ use super::request_body::RequestBody;
 use super::request_images::{ImageRequest, Settings};
 use super::response::{self, HttpResponse};
 use super::server::ApiKey;
-use super::{activation_map, classify, embed, metadata, query, segment};
+use super::{activation_map, classify, embed, metadata, query, request_images, segment};
 use crate::model::{Model, Target};
 pub(crate) use observed::{Observed, id_prefix};
 pub(crate) use route::Route;
@@ -161,11 +161,23 @@ impl Router {
         let parameters = query::parameters(parameters)?;
         let class = parameters.iter().find(|(name, _)| name == "class").and_then(|(_, class)| class.parse().ok());
         let settings = Settings::of_query(parameters)?;
-        let held = self.limits.read(headers, body).await?;
         let content_type = match headers.get(CONTENT_TYPE).map(HeaderValue::to_str).transpose() {
             Ok(content_type) => content_type.map(str::to_owned),
             Err(_) => return Err(HttpError::media_type("the content type is not text")),
         };
+        if request_images::is_raw(content_type.as_deref()) {
+            let model = self.model(settings.model.as_deref().unwrap_or(&self.default_model))?;
+            let batcher = match route {
+                Route::Embed => model.vectors().map(|vectors| &vectors.batcher),
+                Route::Segment => model.pixels().map(|pixels| &pixels.batcher),
+                Route::ActivationMap => None,
+                _ => model.classes().map(|classes| &classes.batcher),
+            };
+            // What will be refused is not read: it would take time of what is not.
+            batcher
+                .map_or(Ok(()), |batcher| batcher.check_room(self.deadline(start, settings.timeout()).into_std()))?;
+        }
+        let held = self.limits.read(headers, body).await?;
         let content = held.content.clone();
         let request = blocking(move || ImageRequest::new(content_type.as_deref(), &content, settings)).await?;
         let model = self.model(request.settings.model.as_deref().unwrap_or(&self.default_model))?;
@@ -181,7 +193,7 @@ impl Router {
     async fn infer(self: &Arc<Self>, name: &str, headers: &HeaderMap, body: &mut RequestBody) -> Result<HttpResponse> {
         let start = Instant::now();
         let model = self.model(name)?;
-        target(&model)?;
+        target(&model)?.batcher().check_room(self.deadline(start, None).into_std())?;
         let held = self.limits.read(headers, body).await?;
         let (content, json_length) = (held.content.clone(), headers.get(JSON_LENGTH).cloned());
         let for_parsing = Arc::clone(&model);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hardnet_data::{Image, encode_png};
 
 use crate::client::{Connection, request, send};
-use crate::{Fixture, file, metrics, options};
+use crate::{Fixture, batches, file, metrics, options};
 
 const PNG: &[(&str, &str)] = &[("content-type", "image/png")];
 
@@ -48,6 +48,31 @@ fn overload_is_answered_with_429_and_the_rest_is_computed() {
     assert_eq!(images(&fixture, "answered"), f64::from(answered));
     assert_eq!(images(&fixture, "overloaded"), f64::from(refused));
     assert_eq!(send(fixture.address(), "POST", "/classify", PNG, &file(1)).status, 200);
+}
+
+#[test]
+fn an_image_that_would_be_refused_is_not_read() {
+    let fixture = Fixture::with_batches(&options(), &batches().capacity(1));
+    let image = large();
+    let infer = "/v2/models/clothing/infer";
+    for (path, content_type) in [("/classify", "image/png"), (infer, "application/json")] {
+        let attempt = || {
+            let mut busy = Connection::open(fixture.address());
+            busy.write(&request("POST", "/classify", PNG, &image)).unwrap();
+            let queued = || metric(&fixture, "hardnet_queue_images{model=\"clothing\",output=\"classes\"}");
+            let start = Instant::now();
+            while queued() < 1.0 && start.elapsed() < Duration::from_secs(1) {}
+            let mut asking = Connection::open(fixture.address());
+            let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: {content_type}\r\n");
+            asking.write(format!("{head}content-length: 9\r\nexpect: 100-continue\r\n\r\n").as_bytes()).unwrap();
+            let status = asking.read().unwrap().status;
+            assert!(matches!(status, 100 | 429), "{status}");
+            assert_eq!(busy.read().unwrap().status, 200);
+            status == 429
+        };
+        // The image may have been answered before the other came.
+        assert!((0..10).any(|_| attempt()), "{path}");
+    }
 }
 
 #[test]
