@@ -43,9 +43,9 @@ pub struct BatcherOptions {
     /// Images that are accepted and not answered yet, at most; by default 128.
     pub capacity: usize,
     /// Images that are computed together, at most; by default the smallest number that reaches the network's
-    /// throughput, which is measured at the start.
+    /// throughput, of those that are measured within a quarter of a second at the start.
     pub batch_size: Option<usize>,
-    /// The largest number that is measured; by default 8.
+    /// The largest number that may be measured; by default 8.
     pub max_batch_size: usize,
     /// Pixels of an image file, at most; by default 50 million.
     pub max_pixels: u64,
@@ -145,7 +145,7 @@ impl Future for Reply {
     }
 }
 
-/// The failure of an image whose thread panicked.
+/// The failure of an image whose sender is gone without an answer.
 fn lost() -> Failure {
     Failure::Internal("a panic in the queue of images".into())
 }
@@ -166,7 +166,7 @@ pub struct Statistics {
     pub answered: Counter,
     /// Images that could not be decoded or computed.
     pub failed: Counter,
-    /// Images refused because too many waited.
+    /// Images refused because too many waited. A request that is refused before it is read counts as one.
     pub overloaded: Counter,
     /// Images dropped because their deadline had passed.
     pub expired: Counter,
@@ -238,8 +238,8 @@ impl Batcher {
         let work = {
             let decoder = Arc::clone(&decoder);
             move || {
-                while let Some((batch, deferred)) = decoder.queue.next_batch() {
-                    deferred.into_iter().for_each(|image| decoder.decode(image));
+                while let Some((batch, held)) = decoder.queue.next_batch() {
+                    (0..held).for_each(|_| decoder.decode_next());
                     compute(&*decoder.network, &decoder.queue, batch);
                 }
             }

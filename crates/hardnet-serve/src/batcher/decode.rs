@@ -18,20 +18,26 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes a file on a worker, then queues it.
+    /// Decodes a file on a worker, after those before it, then queues it.
     pub(super) fn decode(&self, image: Undecoded) {
+        self.queue.push_file(image);
+        self.decode_next();
+    }
+
+    /// Decodes the file that has waited longest, on a worker.
+    pub(super) fn decode_next(&self) {
         let (network, queue, max_pixels) = (Arc::clone(&self.network), Arc::clone(&self.queue), self.max_pixels);
         self.workers.run(move || {
+            let Some(Undecoded { file, pending }) = queue.next_file() else { return };
             let start = Instant::now();
-            let Some(pending) = image.pending.live(start) else { return };
-            let Some(image) = queue.or_defer(Undecoded { pending, ..image }) else { return };
-            let prepared = catch_unwind(AssertUnwindSafe(|| network.prepare_file(&image.file, max_pixels)));
+            let Some(pending) = pending.live(start) else { return };
+            let prepared = catch_unwind(AssertUnwindSafe(|| network.prepare_file(&file, max_pixels)));
             let took = start.elapsed();
             queue.decoded(took);
             match prepared {
-                Ok(Ok(prepared)) => queue.push(Entry::new(image.pending, prepared, took)),
-                Ok(Err(reason)) => image.pending.answer(Err(Failure::Image(reason))),
-                Err(_) => image.pending.answer(Err(Failure::Internal("a panic while the image was prepared".into()))),
+                Ok(Ok(prepared)) => queue.push(Entry::new(pending, prepared, took)),
+                Ok(Err(reason)) => pending.answer(Err(Failure::Image(reason))),
+                Err(_) => pending.answer(Err(Failure::Internal("a panic while the image was prepared".into()))),
             }
         });
     }

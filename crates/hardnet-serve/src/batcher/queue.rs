@@ -34,8 +34,10 @@ struct State {
     entries: VecDeque<Entry>,
     /// Memory of their images, in bytes.
     bytes: usize,
-    /// Files that wait until they take less. They do so only beside entries, after which they go on.
-    deferred: Vec<Undecoded>,
+    /// Files that are not decoded yet, in their order, and how many of them no worker was told of: they wait until
+    /// prepared images take less memory. There are some only while there are entries, and the next batch releases them.
+    files: VecDeque<Undecoded>,
+    held: usize,
     /// Images that hold a slot.
     images: usize,
     stopping: bool,
@@ -148,13 +150,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Returns an image that may be decoded now. Otherwise it keeps the image for [`next_batch`](Self::next_batch).
-    pub(super) fn or_defer(&self, image: Undecoded) -> Option<Undecoded> {
+    /// Adds a file, for which a worker then asks for the [next](Self::next_file).
+    pub(super) fn push_file(&self, file: Undecoded) {
+        self.lock().files.push_back(file);
+    }
+
+    /// The file to decode now, none where prepared images take too much memory: a worker is to ask again after the
+    /// [next batch](Self::next_batch).
+    pub(super) fn next_file(&self) -> Option<Undecoded> {
         let mut state = self.lock();
         if state.bytes == 0 || state.bytes < self.prepared_memory {
-            return Some(image);
+            return state.files.pop_front();
         }
-        state.deferred.push(image);
+        state.held += 1;
         None
     }
 
@@ -167,9 +175,10 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Waits for images, and takes as many as may be computed together, with the files that waited for their memory. It
-    /// may be none, where all were dropped; `None` where there will be no more.
-    pub(super) fn next_batch(&self) -> Option<(Vec<Entry>, Vec<Undecoded>)> {
+    /// Waits for images, and takes as many as may be computed together; also the number of files that waited for their
+    /// memory, for which workers are to ask. The batch may be empty, where all were dropped; `None` where there will be
+    /// no more.
+    pub(super) fn next_batch(&self) -> Option<(Vec<Entry>, usize)> {
         let mut state = self.lock();
         while state.entries.is_empty() {
             if state.stopping && state.images == 0 {
@@ -184,11 +193,11 @@ impl Queue {
             state.bytes -= entry.prepared.bytes();
             if entry.pending.is_live(now) { batch.push(entry) } else { dropped.push(entry) }
         }
-        let deferred = std::mem::take(&mut state.deferred);
+        let held = std::mem::take(&mut state.held);
         // The slots of dropped entries take the lock.
         drop(state);
         dropped.into_iter().for_each(|entry| drop(entry.pending.live(now)));
-        Some((batch, deferred))
+        Some((batch, held))
     }
 
     pub(super) fn stop(&self) {
