@@ -14,7 +14,7 @@ fn serve_says_how_to_build_it_where_it_is_not_part_of_the_build() {
 #[cfg(all(unix, feature = "serve"))]
 mod built {
     use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
@@ -42,7 +42,19 @@ mod built {
 
     impl Served {
         fn start(folder: &Folder, arguments: &str) -> Self {
+            let served = Self::start_loading(folder, arguments, &[]);
+            let start = Instant::now();
+            while served.send("GET", "/v2/health/ready", "", b"").0 != 200 {
+                assert!(start.elapsed() < Duration::from_secs(120), "the server becomes ready");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            served
+        }
+
+        /// A server that listens.
+        fn start_loading(folder: &Folder, arguments: &str, environment: &[(&str, &str)]) -> Self {
             let mut command = folder.command(&format!("serve --listen 127.0.0.1:0 {arguments}"));
+            command.envs(environment.iter().copied());
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
             let mut address = |scheme: &str| {
@@ -50,13 +62,7 @@ mod built {
                 line.strip_prefix(&format!("listening on {scheme}://")).expect(&line).to_owned()
             };
             let (address, grpc) = (address("http"), arguments.contains("--grpc-listen").then(|| address("grpc")));
-            let served = Self { child, address, grpc };
-            let start = Instant::now();
-            while served.send("GET", "/v2/health/ready", "", b"").0 != 200 {
-                assert!(start.elapsed() < Duration::from_secs(120), "the server becomes ready");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            served
+            Self { child, address, grpc }
         }
 
         fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
@@ -110,6 +116,20 @@ mod built {
         assert_eq!(code, Some(0), "{stderr}");
         let lines: Vec<Value> = stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         assert!(lines.iter().any(|line| line["path"] == "/classify" && line["status"] == 200), "{stderr}");
+    }
+
+    #[test]
+    fn sigterm_ends_a_server_that_loads_a_model() {
+        let folder = Folder::new();
+        // A hub that never answers.
+        let hub = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", hub.local_addr().unwrap());
+        let environment = [("HF_ENDPOINT", &*endpoint), ("HF_HUB_OFFLINE", "0")];
+        let served = Served::start_loading(&folder, "hf://owner/model", &environment);
+        let _asked = hub.accept().unwrap();
+        assert_eq!(served.send("GET", "/v2/models/model/ready", "", b"").0, 503);
+        let (code, stderr) = served.terminate();
+        assert_eq!(code, Some(0), "{stderr}");
     }
 
     #[test]

@@ -222,7 +222,9 @@ impl ServeArgs {
         let (args, (sender, loaded)) = (self.clone(), channel());
         let load = move || {
             for NamedWeights { name, source } in models {
-                if sender.send(args.load(name, source, &workers, &printer)).is_err() {
+                let model = args.load(name, source, &workers, &printer);
+                let failed = model.is_err();
+                if sender.send(model).is_err() || failed {
                     return;
                 }
             }
