@@ -78,7 +78,11 @@ pub(crate) fn text<'a>(
     let help = "Silent connections that were closed to make room for others.";
     text.family("hardnet_connections_closed_total", "counter", help);
     text.sample("hardnet_connections_closed_total", "", connections.closed.get());
-    text.family("hardnet_body_bytes", "gauge", "Memory of requests' bodies that arrive or wait.");
+    text.family(
+        "hardnet_body_bytes",
+        "gauge",
+        "Memory of bodies of requests, and of answers of gRPC that are not sent.",
+    );
     text.sample("hardnet_body_bytes", "", bodies.taken());
     let endpoints = requests.by_endpoint.lock().unwrap_or_else(PoisonError::into_inner);
     text.family("hardnet_requests_total", "counter", "Requests by endpoint and status.");

@@ -173,7 +173,7 @@ impl Router {
                 Route::ActivationMap => None,
                 _ => model.classes().map(|classes| &classes.batcher),
             };
-            // What will be refused is not read: it would take time of what is not.
+            // What is refused is not kept, and not sent by clients that ask first.
             batcher
                 .map_or(Ok(()), |batcher| batcher.check_room(self.deadline(start, settings.timeout()).into_std()))?;
         }

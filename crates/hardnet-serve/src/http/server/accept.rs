@@ -23,7 +23,7 @@ use crate::http::router::Router;
 #[cfg(feature = "tls")]
 use crate::tls;
 
-/// Pause where the process or the system has no more sockets, or no more memory for them.
+/// Pause where connections cannot be accepted, such as with too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections that wait to be accepted, at most; the operating system may allow fewer. A client whose connection finds
@@ -115,6 +115,7 @@ impl Accepting {
                 Some(stream) => stream,
                 None => match poll_once(listener.socket.accept()).await {
                     Some(Ok((stream, _))) => stream,
+                    Some(Err(error)) if is_of_the_connection(&error) => continue,
                     _ => return,
                 },
             };
