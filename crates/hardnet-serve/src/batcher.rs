@@ -43,7 +43,7 @@ pub struct BatcherOptions {
     /// Images that are accepted and not answered yet, at most; by default 128.
     pub capacity: usize,
     /// Images that are computed together, at most; by default the smallest number that reaches the network's
-    /// throughput, of those that are measured within a quarter of a second at the start.
+    /// throughput, of those that are measured within 150 ms at the start.
     pub batch_size: Option<usize>,
     /// The largest number that may be measured; by default 8.
     pub max_batch_size: usize,

@@ -15,7 +15,7 @@ const RUNS: usize = 20;
 
 /// Time after which no larger size is measured: a server that starts again is awaited, and large networks, for which
 /// this is short, gain least by larger batches.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(150);
 
 /// A size of batches, and the time that an image takes in them.
 #[derive(Clone, Copy, Debug, PartialEq)]
