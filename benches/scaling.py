@@ -26,7 +26,7 @@ from pathlib import Path
 
 import links
 import record
-from scaling_model import Costs, overlapped, spread, step
+from scaling_model import Costs, step
 
 sys.path.insert(0, str(record.ROOT / "docs" / "images"))
 import scaling_picture
@@ -40,10 +40,15 @@ WAIT = 200
 ALONE, TOGETHER = (2, 4, 8), ((2, 2), (2, 4), (4, 4))
 # Speeds of links in Mb/s, and ranks with a shard each.
 SPEEDS, RANKS = {"hardnet39ds": (100, 500, 1000, 2500), "hardnet68": (500, 1000, 2500)}, (2, 4)
+COMPUTED_SPEEDS = {"hardnet39ds": (100, 500), "hardnet68": (500,)}
 # Images of a virtual shard that is computed, on one thread for each rank and on all of the machine.
 IMAGES, IMAGES_OF_MACHINE = 8, 32
 WAITS, COMPUTES = f"waits {WAIT} ms", "trains, 1 thread a rank"
 MACHINE = "trains, 2 threads"
+# Those of the machine, which all ranks share.
+CORES = 2
+# The ranks, shards and connection whose steps say what messages cost.
+HANDLING = (2, 4, "memory, Open MPI")
 # Two runs at once: what the cores of the machine take from each other.
 BESIDE = "none, beside another run"
 SHARED = {"Open MPI": "open-mpi", "MPICH": "mpich"}
@@ -68,6 +73,8 @@ def wanted():
         yield [network, COMPUTES, 1, 2, "none", None]
         yield [network, COMPUTES, 1, 2, BESIDE, None]
         yield [network, COMPUTES, 2, 2, "memory, Open MPI", None]
+        for speed in COMPUTED_SPEEDS[network]:
+            yield [network, COMPUTES, 2, 2, "link", speed]
 
 
 def waiting(program, row):
@@ -86,7 +93,7 @@ def waiting(program, row):
 
 def training(program, row):
     """The milliseconds of steps of `hardnet train`, the mean of each epoch after the first."""
-    network, computing, ranks, shards, connection, _ = row
+    network, computing, ranks, shards, connection, speed = row
     threads, images = (1, IMAGES) if computing == COMPUTES else (2, IMAGES_OF_MACHINE)
     batch, epochs, steps = shards * images, 3, 2
     with tempfile.TemporaryDirectory() as folder:
@@ -94,13 +101,14 @@ def training(program, row):
         command = [program, "train", "--model", network, "--data-dir", "train-images-idx3-ubyte", "--num-classes", 1000]
         command += ["--img-size", 224, "--crop-pct", 1, "--crop", "none", "--flip", 0, "-b", batch, "--lr", 0.001]
         command += ["--virtual-shards", shards, "--epochs", epochs, "--threads", threads, "-j", 1]
-        launcher = [*LAUNCHERS["Open MPI"], ranks] if ranks > 1 else []
         runs = ["run", "other"][: 2 if connection == BESIDE else 1]
-        with ThreadPoolExecutor() as pool:
+        with links.Links(ranks, speed) if speed else contextlib.nullcontext() as shaped, ThreadPoolExecutor() as pool:
+            transfer = shaped and round(8e-6 * shaped.measured(), 1)
+            launcher = shaped.mpirun() if shaped else [*LAUNCHERS["Open MPI"], ranks] if ranks > 1 else []
             list(pool.map(lambda run: record.output(*launcher, *command, "-o", run, cwd=folder), runs))
         texts = [(Path(folder) / run / "metrics.jsonl").read_text() for run in runs]
-    speeds = [json.loads(line)["images_per_second"] for text in texts for line in text.splitlines()[1:]]
-    return {"ms": [1e3 * batch / speed for speed in speeds]}, None
+    rates = [json.loads(line)["images_per_second"] for text in texts for line in text.splitlines()[1:]]
+    return {"ms": [1e3 * batch / rate for rate in rates]}, transfer
 
 
 def write_images(folder, count, side=224):
@@ -158,34 +166,35 @@ class Measured:
         times = {shards: self.steps[network, WAITS, 1, shards, "none", None] for shards in ALONE}
         # A line through the times of a process with several shards.
         slope, change = statistics.linear_regression(list(times), list(times.values()))
-        pair = self.steps[network, WAITS, 2, 2, "memory, Open MPI", None]
+        pair = self.steps[network, WAITS, *HANDLING, None]
         wait, bytes_of = WAIT / 1e3, {row[0]: row[8] for row in self.rows if row[8]}
-        return Costs(wait, slope - wait, change, pair - slope - change, bytes_of[network])
+        # Two ranks with two shards each exchange half of the values each way, after all are computed.
+        handling = 2 * (pair - 2 * slope - change)
+        return Costs(wait, slope - wait, change, handling, bytes_of[network], window=1 / 3, waits=True)
 
     def computing(self, network, connection=BESIDE):
         """The costs where each shard is computed on one thread; none if that is not measured."""
         costs, shards = self.costs[network], 2
         step = self.steps.get((network, COMPUTES, 1, shards, connection, None))
-        return step and replace(costs, shard=(step - costs.change) / shards - costs.add)
+        return step and replace(costs, shard=(step - costs.change) / shards - costs.add, window=2 / 3, waits=False)
 
     def on_machine(self, network):
         """The costs where a shard of many images is computed on all threads of the machine; none if that is not
         measured."""
         costs = self.costs[network]
         step = self.steps.get((network, MACHINE, 1, 1, "none", None))
-        return step and replace(costs, shard=step - costs.change - costs.add)
+        return step and replace(costs, shard=step - costs.change - costs.add, window=2 / 3, waits=False)
 
     def checked(self):
         """Each measured step that is not a cost itself, with the predicted one."""
         for row in self.rows:
             network, computing, ranks, shards, connection, speed, transfer, milliseconds, _ = row
-            if ranks == 1 or computing == WAITS and (ranks, shards, connection) == (2, 2, "memory, Open MPI"):
+            if ranks == 1 or computing == WAITS and (ranks, shards, connection) == HANDLING:
                 continue
             costs = self.costs[network] if computing == WAITS else self.computing(network)
             if not costs:
                 continue
-            if speed:
-                costs = replace(costs, rate=transfer * 1e6 / 8)
+            costs = replace(costs, crowd=max(1, ranks / CORES), rate=transfer * 1e6 / 8 if speed else None)
             predicted = 1e3 * step(ranks, shards, costs).ended
             yield [*row[:8], round(predicted, 1), round(predicted / milliseconds, 2)]
 
@@ -212,8 +221,7 @@ def predictions(measured, more_ranks=MORE_RANKS):
                 linked = replace(costs, rate=gigabits * 1e9 / 8 * measured.efficiency_of_links())
                 for ranks in more_ranks:
                     ended = step(ranks, ranks, linked).ended
-                    others = [overlapped(ranks, ranks, linked), spread(ranks, ranks, linked)]
-                    shares = [round(100 * alone / time) for time in (ended, *others)]
+                    shares = [round(100 * alone / time) for time in (ended, step(ranks, ranks, linked, False).ended)]
                     yield [
                         network, machine, gigabits, ranks, round(IMAGES_OF_MACHINE * ranks / ended),
                         round(ranks * alone / ended, 1), *shares,
@@ -223,13 +231,13 @@ def predictions(measured, more_ranks=MORE_RANKS):
 def part(measured):
     """The table of docs/distributed.md."""
     heads = [f"{ranks} ranks" for ranks in MORE_RANKS]
-    lines = [f"| network | a rank | link | {' | '.join(heads)} | {', spread | '.join(heads)}, spread |"]
+    lines = [f"| network | a rank | link | {' | '.join(heads)} | {', no overlap | '.join(heads)}, no overlap |"]
     lines += ["|---|---|---|" + "---:|" * 2 * len(MORE_RANKS)]
     rows = list(predictions(measured))
     for first in range(0, len(rows), len(MORE_RANKS)):
         group = rows[first : first + len(MORE_RANKS)]
         network, machine, gigabits = group[0][:3]
-        shares = [f"{row[column]} %" for column in (6, 8) for row in group]
+        shares = [f"{row[column]} %" for column in (6, 7) for row in group]
         lines.append(f"| {network} | {machine} | {gigabits} Gb/s | {' | '.join(shares)} |")
     return "\n".join(lines) + "\n"
 
@@ -239,15 +247,16 @@ TABLES = {
         "title": "Training by several ranks: parts of a step",
         "text": f"""Milliseconds on one thread, fitted to steps in which a virtual shard waits {WAIT} ms in place of computing:
 one process with {", ".join(map(str, ALONE))} shards, and two ranks that share memory. `sums` are those of a further shard, `change` the rest of a step of
-one process, `message` what two ranks need for a message with gradients and one with the change. The last columns are
+one process, `handling` what a rank needs to send, receive and add all values once each way, twice of what two ranks need.
+The last columns are
 `hardnet train` on images of 224x224 pixels; two runs at once, each on one of the two cores, slow each other down, and
 so do two ranks.""",
         "columns": [
-            "network", "message, MB", "sums, ms", "change, ms", "message, ms", f"a shard of {IMAGES}, 1 thread, ms",
+            "network", "values, MB", "sums, ms", "change, ms", "handling, ms", f"a shard of {IMAGES}, 1 thread, ms",
             "beside another run, ms", f"a shard of {IMAGES_OF_MACHINE}, 2 threads, ms",
         ],
         "rows": lambda measured: [
-            [network, round(costs.bytes / 1e6, 1), *(round(1e3 * time, 1) for time in (costs.add, costs.change, costs.hop)),
+            [network, round(costs.bytes / 1e6, 1), *(round(1e3 * time, 1) for time in (costs.add, costs.change, costs.handling)),
              *(each and round(1e3 * each.shard) for each in (
                  measured.computing(network, "none"), measured.computing(network), measured.on_machine(network)))]
             for network, costs in measured.costs.items()
@@ -264,11 +273,11 @@ transfer is what a program without MPI gets through them, and the speed that the
         "title": "Training by several ranks: predicted",
         "text": f"""Each rank is a machine that computes a virtual shard of {IMAGES_OF_MACHINE} images of 224x224 pixels in each step. The machine of 32
 cores is assumed to compute 16 times as fast as the two that were measured, and to handle messages on one core as they do.
-Speedup and efficiency are relative to one rank. The last columns are what the efficiency could be: if the sums were hidden
-behind the backward pass as far as that lasts, and if every rank added up a part of the values.""",
+Speedup and efficiency are relative to one rank. The last column is the efficiency if the first message did not travel
+during the backward pass.""",
         "columns": [
             "network", "machine of a rank", "link, Gb/s", "ranks", "images/s", "speedup", "efficiency, %",
-            "with overlap at best, %", "with sums spread over ranks, %",
+            "without overlap, %",
         ],
         "rows": predictions,
     },

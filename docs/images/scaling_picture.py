@@ -53,7 +53,7 @@ def draw_efficiency(drawing, network, lines, rows, left, top, width, height):
         drawing.text(x(ranks), top + height + 18, str(ranks), "middle note")
     drawing.text(left + width, top + height + 36, "ranks", "end note")
     for at, (machine, gigabits) in enumerate(lines):
-        points = [(row[3], row[6], row[8]) for row in rows if row[1] == machine and row[2] == gigabits]
+        points = [(row[3], row[6], row[7]) for row in rows if row[1] == machine and row[2] == gigabits]
         for column, dashed in ((1, False), (2, True)):
             for one, other in zip(points, points[1:]):
                 drawing.line(x(one[0]), y(one[column]), x(other[0]), y(other[column]), f"l{at}{' dashed' if dashed else ''}")
@@ -69,4 +69,4 @@ def draw_legend(drawing, networks, lines, left, top):
         drawing.text(left + 34, y, f"{machine}; {gigabits} Gb/s")
     y = top + 66 + 22 * len(lines)
     drawing.line(left, y - 4, left + 24, y - 4, "l0 dashed")
-    drawing.text(left + 34, y, "if every rank added up a part of the values")
+    drawing.text(left + 34, y, "without overlap of sums and computing")
