@@ -8,6 +8,6 @@ use std::ops::Range;
 /// A program gives them to it in [`Program::backward_observed`](super::Program::backward_observed).
 pub trait GradientObserver: Debug + Send + Sync {
     /// Takes the final gradients of a range of the parameters, in the order of the program's list. The first range ends
-    /// at its end, and each other one where the last one began.
+    /// at the end of the list, and each other one where the one before it began.
     fn take(&self, range: Range<usize>, gradients: &[f32]);
 }

@@ -26,9 +26,9 @@ pub struct Program {
     outputs: Vec<(usize, Layout)>,
     parameters: usize,
     statistics: usize,
-    /// After which steps of the backward pass the gradients are final from which parameter on: the passes between them
-    /// are about as long, by parameters.
-    finals: Vec<(usize, usize)>,
+    /// Where a backward pass stops for an observer: the number of the next step, and the parameter from which on
+    /// gradients are final. At least a sixteenth of the parameters lies between two, but for the last.
+    stops: Vec<(usize, usize)>,
     /// Images and seed of the forward pass that the maps are of, until its backward pass.
     ready: Option<(usize, u64)>,
     /// The part of a batch that the images are, if there are others.
@@ -52,9 +52,11 @@ impl Program {
             (first - layout.size.count(), layout)
         });
         let outputs = outputs.collect();
-        let finals = observed(finals, parameters, executor.steps().len());
+        let stops = stops(finals, parameters, executor.steps().len());
+        // The sums of a step are exchanged when the step before it has run.
+        assert!(stops.iter().all(|&(step, _)| executor.steps().get(step).is_none_or(|step| !step.uses_sums())));
         let (ready, part, times) = (None, None, None);
-        Self { executor, forward, input, outputs, parameters, statistics, finals, ready, part, times }
+        Self { executor, forward, input, outputs, parameters, statistics, stops, ready, part, times }
     }
 
     /// Computes `part` of a batch from now on, or whole batches. A backward pass has the part of its forward pass.
@@ -126,7 +128,7 @@ impl Program {
             return self.run(self.forward..steps, &[], images, lists);
         };
         let (mut first, mut last) = (self.forward, self.parameters);
-        for (end, parameter) in self.finals.clone() {
+        for (end, parameter) in self.stops.clone() {
             let lists = Lists { parameters, output_gradient, gradients: gradients.as_mut_ptr(), seed, ..Lists::NONE };
             self.run(first..end, &[], images, lists)?;
             observer.take(parameter..last, &gradients[parameter..last]);
@@ -212,7 +214,7 @@ impl Program {
 
 /// Those of `finals`, steps with the parameters from which on gradients are final then, between which there are enough
 /// parameters that giving them to an observer pays: at most [`OBSERVATIONS`]. The last is after all `steps`.
-fn observed(finals: &[(usize, usize)], parameters: usize, steps: usize) -> Vec<(usize, usize)> {
+fn stops(finals: &[(usize, usize)], parameters: usize, steps: usize) -> Vec<(usize, usize)> {
     let least = parameters.div_ceil(OBSERVATIONS).max(1);
     let mut last = parameters;
     let mut found: Vec<(usize, usize)> = Vec::new();
@@ -233,9 +235,9 @@ mod tests {
     #[test]
     fn gradients_are_observed_after_about_as_many_parameters() {
         let finals = [(20, 90), (22, 89), (25, 40), (30, 36), (33, 4), (40, 0)];
-        assert_eq!(observed(&finals, 100, 41), [(20, 90), (25, 40), (33, 4), (41, 0)]);
-        assert_eq!(observed(&[], 0, 7), [(7, 0)]);
+        assert_eq!(stops(&finals, 100, 41), [(20, 90), (25, 40), (33, 4), (41, 0)]);
+        assert_eq!(stops(&[], 0, 7), [(7, 0)]);
         let many: Vec<(usize, usize)> = (0..1000).map(|at| (at, 1000 - at)).collect();
-        assert_eq!(observed(&many, 1000, 1000).len(), OBSERVATIONS);
+        assert_eq!(stops(&many, 1000, 1000).len(), OBSERVATIONS);
     }
 }

@@ -88,7 +88,8 @@ impl HarDNet {
 
     /// Backward passes of [`forward_train`](Self::forward_train) give gradients to `observer` while they compute
     /// others. Its list of parameters is that of [`Graph::params`] without running statistics. Passes that the
-    /// kernels do not compute give it nothing: on other devices than the CPU, in other types than f32.
+    /// kernels do not compute give it nothing: on other devices than the CPU, in other types than f32, of networks
+    /// that the kernels do not know. Nor do those that start after a module.
     #[must_use]
     pub fn with_gradient_observer(mut self, observer: Arc<dyn GradientObserver>) -> Self {
         self.layers.observer = Some(observer);

@@ -39,13 +39,13 @@ pub(super) struct AllReduce {
     /// Sums that this rank has computed alone, by their first shards.
     computed: HashMap<usize, Part>,
     /// Messages that came before others which were waited for, with their senders.
-    early: Vec<(usize, Message)>,
+    unclaimed: Vec<(usize, Message)>,
 }
 
 impl AllReduce {
     /// The sums of `count` shards, each of which has `length` values.
     pub(super) fn new(ranks: Ranks, virtual_shards: usize, count: usize, length: usize) -> Self {
-        Self { ranks, virtual_shards, count, length, computed: HashMap::new(), early: Vec::new() }
+        Self { ranks, virtual_shards, count, length, computed: HashMap::new(), unclaimed: Vec::new() }
     }
 
     /// The nodes whose sums this rank has to [give](Self::give), in the order of their shards.
@@ -55,7 +55,7 @@ impl AllReduce {
 
     /// What may send the values of a node of this rank before they are all computed, of which the first `gradients` are
     /// gradients: if the node is a shard, and others need some of it.
-    pub(super) fn early(&self, node: &Range<usize>, gradients: usize) -> Option<EarlySender> {
+    pub(super) fn early_sender(&self, node: &Range<usize>, gradients: usize) -> Option<EarlySender> {
         let targets = self.targets(node);
         let is_one = node.len() == 1 && !targets.is_empty();
         is_one.then(|| EarlySender::new(self.ranks.clone(), node.clone(), targets, gradients))
@@ -175,8 +175,8 @@ impl AllReduce {
     /// The next message of a rank with values of a node.
     fn receive(&mut self, from: usize, node: &Range<usize>) -> Result<Message> {
         let is_it = |(sender, message): &(usize, Message)| *sender == from && message.node() == *node;
-        if let Some(at) = self.early.iter().position(is_it) {
-            return Ok(self.early.remove(at).1);
+        if let Some(at) = self.unclaimed.iter().position(is_it) {
+            return Ok(self.unclaimed.remove(at).1);
         }
         loop {
             let message =
@@ -184,13 +184,16 @@ impl AllReduce {
             if message.node() == *node {
                 return Ok(message);
             }
-            self.early.push((from, message));
+            self.unclaimed.push((from, message));
         }
     }
 
     /// What rank 0 knows of the sums of all shards.
     fn head_of_root(&mut self) -> Result<Option<Head>> {
         let message = self.receive(ROOT, &(0..self.count))?;
+        if !message.is_last() || message.range().is_none_or(|range| !range.is_empty()) {
+            return Err(CommunicationError::Message { rank: ROOT }.into());
+        }
         Ok(message.into_head())
     }
 }

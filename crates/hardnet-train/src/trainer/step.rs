@@ -56,12 +56,11 @@ impl Trainer {
         let cores = self.cores.clone();
         let _permit = cores.acquire(if self.job.device.is_cpu() { self.job.threads } else { 1 });
         let input = self.input(batch)?;
-        let network = self.network.clone();
-        let network = match early {
-            Some(early) => network.with_gradient_observer(early),
-            None => network,
-        };
-        self.gradients_by(&network, batch, &input, dropout_seed, None).map(Some)
+        match early.map(|early| self.network.clone().with_gradient_observer(early)) {
+            Some(network) => self.gradients_by(&network, batch, &input, dropout_seed, None),
+            None => self.gradients_by(&self.network, batch, &input, dropout_seed, None),
+        }
+        .map(Some)
     }
 
     /// The gradients of the mean loss of the images of `batch`, times a weight if there is one, with the

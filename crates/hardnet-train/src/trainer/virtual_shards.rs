@@ -135,7 +135,7 @@ impl Shards<'_> {
         let of_gradients = length(self.trainer.optimizer.values());
         let mut all_reduce = start(of_gradients + length(self.running));
         for node in all_reduce.own_nodes() {
-            let early = self.early(&all_reduce, &node, of_gradients)?;
+            let early = self.early_sender(&all_reduce, &node, of_gradients)?;
             self.early.clone_from(&early);
             let sums = tree::sum(self, node.clone())?;
             all_reduce.give(node, sums.map(|sums| self.to_vector(sums)).transpose()?, early.as_deref())?;
@@ -153,13 +153,19 @@ impl Shards<'_> {
         Ok(Some(Means { gradients, statistics, totals }))
     }
 
-    /// What sends the gradients of a node while they are computed, if anything may: those of parts of a network, and of
-    /// shards that are computed together, come otherwise.
-    fn early(&self, all_reduce: &AllReduce, node: &Range<usize>, gradients: usize) -> Result<Option<Arc<EarlySender>>> {
+    /// What sends the gradients of a node while they are computed, if anything may: not where modules are frozen, as
+    /// the program then has other parameters than the optimizer, nor for synchronized shards, whose gradients have
+    /// their weights already.
+    fn early_sender(
+        &self,
+        all_reduce: &AllReduce,
+        node: &Range<usize>,
+        gradients: usize,
+    ) -> Result<Option<Arc<EarlySender>>> {
         if self.synchronized.is_some() || self.trainer.job.freeze_until > 0 {
             return Ok(None);
         }
-        let Some(early) = all_reduce.early(node, gradients) else { return Ok(None) };
+        let Some(early) = all_reduce.early_sender(node, gradients) else { return Ok(None) };
         let weight = self.trainer.weight(self.shards[node.start - self.first])?;
         Ok(Some(Arc::new(early.weight(weight))))
     }

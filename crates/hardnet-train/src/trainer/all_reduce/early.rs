@@ -31,12 +31,13 @@ pub(in super::super) struct EarlySender {
 struct State {
     /// The gradients from here on are sent.
     sent: usize,
+    is_ended: bool,
     failure: Option<Error>,
 }
 
 impl EarlySender {
     pub(super) fn new(ranks: Ranks, node: Range<usize>, targets: Vec<(usize, Range<usize>)>, gradients: usize) -> Self {
-        let state = Mutex::new(State { sent: gradients, failure: None });
+        let state = Mutex::new(State { sent: gradients, is_ended: false, failure: None });
         Self { ranks, node, targets, gradients, weight: 1.0, state }
     }
 
@@ -51,9 +52,10 @@ impl EarlySender {
         self.gradients
     }
 
-    /// Ends the sending, and returns the values that were sent, to those who need them.
+    /// Ends the sending. Returns the values of which those who need them have been sent theirs.
     pub(super) fn finish(&self) -> Result<Range<usize>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_ended = true;
         match state.failure.take() {
             Some(error) => Err(error),
             None => Ok(state.sent..self.gradients),
@@ -64,7 +66,7 @@ impl EarlySender {
 impl GradientObserver for EarlySender {
     fn take(&self, range: Range<usize>, gradients: &[f32]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.failure.is_some() || range.end != state.sent {
+        if state.is_ended || state.failure.is_some() || range.end != state.sent {
             return;
         }
         for (rank, needed) in &self.targets {

@@ -9,9 +9,13 @@ use std::ops::Range;
 
 use super::part::{Head, Totals};
 
-/// Bytes that say which node it is, which values, and of all other numbers.
+/// Bytes that say which node it is.
 const NODE: usize = 16;
-const VALUES: usize = 16;
+
+/// Bytes of the number of the first value, and of whether it is the last message.
+const PLACE: usize = 16;
+
+/// Bytes of the other numbers of a last message.
 const NUMBERS: usize = 40;
 
 /// A received message.
@@ -29,7 +33,7 @@ pub(super) struct Message {
 impl Message {
     /// The last message with values of a node, from number `first` on; the only one if there is no head.
     pub(super) fn encode(node: &Range<usize>, head: Option<&Head>, first: usize, values: &[f32]) -> Vec<u8> {
-        let present = head.map_or(0, |head| VALUES + NUMBERS + head.present.len());
+        let present = head.map_or(0, |head| PLACE + NUMBERS + head.present.len());
         let mut message = Vec::with_capacity(NODE + present + 4 * values.len());
         let mut number = |number: u64| message.extend_from_slice(&number.to_le_bytes());
         number(node.start as u64);
@@ -50,7 +54,7 @@ impl Message {
 
     /// A message with values of a node before the last one.
     pub(super) fn encode_piece(node: &Range<usize>, first: usize, values: &[f32]) -> Vec<u8> {
-        let mut message = Vec::with_capacity(NODE + VALUES + 4 * values.len());
+        let mut message = Vec::with_capacity(NODE + PLACE + 4 * values.len());
         let numbers = [node.start, node.end, first, 0];
         numbers.iter().for_each(|&number| message.extend_from_slice(&(number as u64).to_le_bytes()));
         append(&mut message, values);
@@ -66,11 +70,11 @@ impl Message {
         }
         let (first, is_last) = (number(2)? as usize, number(3)? != 0);
         if !is_last {
-            return Some(Self { node, first, head: None, is_last, bytes, start: NODE + VALUES });
+            return Some(Self { node, first, head: None, is_last, bytes, start: NODE + PLACE });
         }
         let (weight, loss) = (f64::from_bits(number(4)?), f64::from_bits(number(5)?));
         let (correct, images) = (number(6)? as usize, number(7)? as usize);
-        let before = NODE + VALUES + NUMBERS;
+        let before = NODE + PLACE + NUMBERS;
         let start = before.checked_add(usize::try_from(number(8)?).ok()?)?;
         let present = bytes.get(before..start)?.iter().map(|&byte| byte != 0).collect();
         let head = Some(Head { totals: Totals { weight, loss, correct, images }, present });

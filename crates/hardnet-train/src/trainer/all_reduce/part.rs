@@ -78,18 +78,31 @@ impl Side {
     /// each once.
     pub(super) fn add(&mut self, range: Range<usize>, messages: Vec<Message>) -> Option<()> {
         let has_values = messages.last()?.head().is_some();
-        let mut found = messages.iter().map(Message::range).collect::<Option<Vec<_>>>()?;
-        self.received.extend(found.iter().cloned().zip(messages));
-        found.retain(|piece| !piece.is_empty());
-        found.sort_by_key(|piece| piece.start);
+        let others = self.own.as_ref().map(|own| own.head.is_some());
+        let others = others.or_else(|| (!self.received.is_empty()).then(|| self.head().is_some()));
+        // All ranks of a half know whether its shards were skipped.
+        if others.is_some_and(|others| others != has_values) {
+            return None;
+        }
+        let mut pieces = messages.iter().map(Message::range).collect::<Option<Vec<_>>>()?;
+        if !has_values {
+            self.received.extend(messages.into_iter().map(|message| (range.start..range.start, message)));
+            return matches!(pieces[..], [Range { start: 0, end: 0 }]).then_some(());
+        }
+        if pieces.iter().any(|piece| piece.start < range.start || range.end < piece.end) {
+            return None;
+        }
+        self.received.extend(pieces.iter().cloned().zip(messages));
+        pieces.retain(|piece| !piece.is_empty());
+        pieces.sort_by_key(|piece| piece.start);
         let mut end = range.start;
-        for piece in found {
+        for piece in pieces {
             if piece.start != end {
                 return None;
             }
             end = piece.end;
         }
-        (end == if has_values { range.end } else { range.start }).then_some(())
+        (end == range.end).then_some(())
     }
 
     fn head(&self) -> Option<&Head> {

@@ -63,7 +63,7 @@ fn all_reduced<C: Communicator + 'static>(
                     let sum = tree::sum(&mut shards, node.clone()).unwrap();
                     // All but two values are gradients.
                     let gradients = shards.length.saturating_sub(2);
-                    let early = early.and_then(|pieces| Some((pieces, all_reduce.early(&node, gradients)?)));
+                    let early = early.and_then(|pieces| Some((pieces, all_reduce.early_sender(&node, gradients)?)));
                     if let (Some((pieces, early)), Some((_, values))) = (&early, &sum) {
                         observe(early, *pieces, values);
                     }
@@ -194,5 +194,46 @@ fn what_a_rank_sends_does_not_grow_with_the_number_of_ranks() {
     for (size, virtual_shards) in [(3, 8), (5, 8), (7, 8), (12, 16), (3, 23), (11, 23)] {
         let (messages, bytes) = sent(size, virtual_shards, 6400);
         assert!(messages <= 15 && bytes <= 4 * 25_600, "{messages} messages, {bytes} bytes of {size} ranks");
+    }
+}
+
+/// Messages with values 4 to 10 of a half, as a rank may send them and as it may not.
+#[test]
+fn messages_with_other_values_than_expected_are_refused() {
+    let node = 0..1;
+    let (head, _) = shard(1, 0, 0).unwrap();
+    let values = [0.5; 12];
+    let piece = |range: Range<usize>| Message::encode_piece(&node, range.start, &values[..range.len()]);
+    let last = |range: Range<usize>| Message::encode(&node, Some(&head), range.start, &values[..range.len()]);
+    let skipped = || Message::encode(&node, None, 0, &[]);
+    let add = |own: Option<Option<Head>>, messages: &[Vec<u8>]| {
+        let own = own.map(|head| Part { head, range: 0..4, first: 0, values: vec![0.0; 4] });
+        let messages = messages.iter().map(|bytes| Message::decode(bytes.clone())).collect::<Option<Vec<_>>>()?;
+        Side::new(own).add(4..10, messages)
+    };
+    for messages in [vec![last(4..10)], vec![piece(7..10), last(4..7)], vec![piece(4..10), last(4..4)], vec![skipped()]]
+    {
+        assert!(add(None, &messages).is_some(), "{messages:?}");
+    }
+    assert!(add(Some(Some(head.clone())), &[last(4..10)]).is_some() && add(Some(None), &[skipped()]).is_some());
+    for messages in [
+        vec![],
+        vec![last(4..9)],
+        vec![last(3..9)],
+        vec![last(4..11)],
+        vec![piece(8..10), last(4..7)],
+        vec![piece(6..10), last(4..7)],
+        vec![piece(4..10), last(0..0)],
+        vec![piece(11..11), last(4..10)],
+        vec![piece(4..10), skipped()],
+        vec![[last(4..10), vec![0]].concat()],
+        vec![Message::encode_piece(&node, usize::MAX, &values[..6]), last(4..10)],
+    ] {
+        assert!(add(None, &messages).is_none(), "{messages:?}");
+    }
+    // The ranks of a half agree on whether it was skipped.
+    assert!(add(Some(None), &[last(4..10)]).is_none() && add(Some(Some(head.clone())), &[skipped()]).is_none());
+    for length in 0..last(4..10).len() {
+        let _ = Message::decode(last(4..10)[..length].to_vec());
     }
 }
