@@ -166,7 +166,8 @@ class Tests:
         """Rank 1 computes with other instructions than rank 0."""
         script = 'if [ "$PMI_RANK$OMPI_COMM_WORLD_RANK" = 1 ]; then export HARDNET_ISA=portable; fi; exec "$@"'
         words = LAUNCHERS[launcher] + ["2", "sh", "-c", script, "sh"]
-        code, text = self.run(words + self.command("other"))
+        folder = "other-" + launcher.replace(" ", "-")
+        code, text = self.run(words + self.command(folder))
         expected = "error: rank 1 failed: this rank and rank 0 have different instruction sets"
         self.check(f"{launcher}, another rank", None if code == 2 and expected in text else f"{code}: {text}")
 
