@@ -127,20 +127,22 @@ def train(tests, slurm, mpi, ranks, interrupt):
     state, restarts = slurm.state(job)
     problem = tests.differs("alone", output) if state == "COMPLETED" else f"{state}: {log.read_text()}"
     if restarts != 1 or before >= EPOCHS:
-        problem = f"{restarts} restarts, {before} epochs before: {log.read_text()}"
+        problem = f"{state}, {restarts} restarts, {before} epochs before: {log.read_text()}"
     tests.check(f"{name}: {before} epochs before, {restarts} restart", problem)
 
 
 def node_failure(slurm, _):
     """The node loses its power: all that Slurm started on it is gone at once. Later it comes back."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            is_of_node = f"SLURM_CONF={slurm.folder}/" in (entry / "environ").read_text()
-            program = os.path.basename(os.readlink(entry / "exe"))
-            if is_of_node and program in ("slurmd", "slurmstepd", "srun", "hardnet", "sh", "dash", "bash"):
-                os.kill(int(entry.name), signal.SIGKILL)
-        except (OSError, ValueError):
-            continue
+    # None of them sees another one die, which Slurm would hear of.
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                is_of_node = f"SLURM_CONF={slurm.folder}/" in (entry / "environ").read_text()
+                program = os.path.basename(os.readlink(entry / "exe"))
+                if is_of_node and program in ("slurmd", "slurmstepd", "srun", "hardnet", "sh", "dash", "bash"):
+                    os.kill(int(entry.name), number)
+            except (OSError, ValueError):
+                continue
     slurm.output("scontrol", "update", f"nodename={slurm.node}", "state=down", "reason=test")
     slurm.wait("node that is down", lambda: "down" in slurm.output("sinfo", "-h", "-o", "%t"))
     # Its temporary files are gone as well.
