@@ -138,16 +138,21 @@ def node_failure(slurm, _):
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 is_of_node = f"SLURM_CONF={slurm.folder}/" in (entry / "environ").read_text()
-                program = os.path.basename(os.readlink(entry / "exe"))
+                # Debian's programs are `slurmd-wlm` and so on.
+                program = os.path.basename(os.readlink(entry / "exe")).removesuffix("-wlm")
                 if is_of_node and program in ("slurmd", "slurmstepd", "srun", "hardnet", "sh", "dash", "bash"):
                     os.kill(int(entry.name), number)
             except (OSError, ValueError):
                 continue
     slurm.output("scontrol", "update", f"nodename={slurm.node}", "state=down", "reason=test")
     slurm.wait("node that is down", lambda: "down" in slurm.output("sinfo", "-h", "-o", "%t"))
-    # Its temporary files are gone as well.
-    for left in [*(slurm.folder / "pmix").iterdir(), *Path("/tmp").glob("spmix_appdir_*")]:
+    # Its temporary files are gone as well, and what Slurm's PMIx had in the folder of slurmd: with that, Slurm 22.05
+    # does not start the ranks of the job again, and srun ends with 0.
+    spool = slurm.folder / "spool"
+    for left in [*(slurm.folder / "pmix").iterdir(), *Path("/tmp").glob("spmix_appdir_*"), *spool.glob("pmix.*")]:
         shutil.rmtree(left, ignore_errors=True)
+    for left in spool.glob("stepd.slurm.pmix.*"):
+        left.unlink()
     slurm.start(["/usr/sbin/slurmd", "-D"])
     slurm.output("scontrol", "update", f"nodename={slurm.node}", "state=resume")
 
