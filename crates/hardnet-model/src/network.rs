@@ -36,7 +36,7 @@ struct Layers {
     trainer: Trainer,
     /// The part of a batch that passes in training compute, if there are others.
     part: Option<Arc<dyn BatchPart>>,
-    /// What takes gradients during a backward pass.
+    /// Receives gradients while a backward pass computes others.
     observer: Option<Arc<dyn GradientObserver>>,
     /// The part that the [`Trainer`] computes of a segmentation network.
     trained: Option<Graph>,

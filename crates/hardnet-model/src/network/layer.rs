@@ -16,7 +16,7 @@ pub(super) struct Train {
     pub(super) seed: u64,
     /// The part of a batch that the images are, if there are others.
     pub(super) part: Option<Arc<dyn BatchPart>>,
-    /// What takes gradients during the backward pass.
+    /// Receives gradients while the backward pass computes others.
     pub(super) observer: Option<Arc<dyn GradientObserver>>,
 }
 

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::network::ImageNetwork;
 use crate::workers::Workers;
 
-/// What decodes the files of a batcher.
+/// Decodes the files of a batcher on its workers.
 pub(super) struct Decoder {
     pub(super) network: Arc<dyn ImageNetwork>,
     pub(super) workers: Arc<Workers>,

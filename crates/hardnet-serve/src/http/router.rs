@@ -173,7 +173,7 @@ impl Router {
                 Route::ActivationMap => None,
                 _ => model.classes().map(|classes| &classes.batcher),
             };
-            // What is refused is not kept, and not sent by clients that ask first.
+            // A refused body is not kept; clients that send `Expect: 100-continue` do not even send it.
             batcher
                 .map_or(Ok(()), |batcher| batcher.check_room(self.deadline(start, settings.timeout()).into_std()))?;
         }

@@ -53,8 +53,8 @@ impl AllReduce {
         tree::nodes_within(0..self.count, &self.ranks.own(self.virtual_shards))
     }
 
-    /// What may send the values of a node of this rank before they are all computed, of which the first `gradients` are
-    /// gradients: if the node is a shard, and others need some of it.
+    /// A sender for a node of this rank, to send gradients while others are computed. Of the node's values, the first
+    /// `gradients` are gradients. None if the node is more than one shard, or no other rank needs its values.
     pub(super) fn early_sender(&self, node: &Range<usize>, gradients: usize) -> Option<EarlySender> {
         let targets = self.targets(node);
         let is_one = node.len() == 1 && !targets.is_empty();

@@ -31,7 +31,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// The last message with values of a node, from number `first` on; the only one if there is no head.
+    /// The last message about a node, with the values from number `first` on. Without a head it is the only message.
     pub(super) fn encode(node: &Range<usize>, head: Option<&Head>, first: usize, values: &[f32]) -> Vec<u8> {
         let present = head.map_or(0, |head| PLACE + NUMBERS + head.present.len());
         let mut message = Vec::with_capacity(NODE + present + 4 * values.len());
