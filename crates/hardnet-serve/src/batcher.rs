@@ -3,7 +3,7 @@
 //! An image passes through three places: a slot of the bounded queue, a thread that decodes it, and the thread of the
 //! network, which takes what is ready when it is free, without waiting for more. A slot is held from the moment that an
 //! image is accepted until it is answered. Before each step, images are dropped whose caller is gone or whose deadline
-//! has passed. A file is decoded only while prepared images that wait take less memory than they may: they can be a
+//! has passed. A file is decoded only while few prepared images wait, and take less memory than they may: they can be a
 //! hundred times as large as their files.
 
 mod decode;
@@ -238,8 +238,8 @@ impl Batcher {
         let work = {
             let decoder = Arc::clone(&decoder);
             move || {
-                while let Some((batch, held)) = decoder.queue.next_batch() {
-                    (0..held).for_each(|_| decoder.decode_next());
+                while let Some((batch, released)) = decoder.queue.next_batch() {
+                    (0..released).for_each(|_| decoder.decode_next());
                     compute(&*decoder.network, &decoder.queue, batch);
                 }
             }

@@ -257,34 +257,64 @@ fn a_batcher_that_stops_answers_what_it_has_accepted() {
 }
 
 #[test]
+fn files_are_decoded_while_few_prepared_images_wait() {
+    // Twice the one that is computed or decoded at a time.
+    decoded_ahead(&options().batch_size(1), 2);
+}
+
+#[test]
 fn files_are_decoded_while_prepared_images_take_less_than_their_memory() {
-    let Fixture { network, permit, started, .. } = Fixture::new(&options());
-    let workers = Arc::new(Workers::new(1).unwrap());
     // Each image takes four bytes.
-    let options = options().batch_size(1).prepared_memory(8);
-    let batcher = Batcher::start(network.clone(), workers.clone(), &options).unwrap();
+    decoded_ahead(&options().batch_size(1).prepared_memory(4), 1);
+}
+
+/// Submits seven images, and checks that `waiting` are decoded beside the first, which is computed, then all are
+/// answered.
+fn decoded_ahead(options: &BatcherOptions, waiting: usize) {
+    let Fixture { network, permit, started, .. } = Fixture::new(options);
+    let workers = Arc::new(Workers::new(1).unwrap());
+    let batcher = Batcher::start(network.clone(), workers.clone(), options).unwrap();
     // Dropped before the batcher, which would wait for it if an assertion fails.
     let permit = permit;
     let submit = |value: u8| batcher.submit(vec![Input::File(vec![value].into())], later()).unwrap().remove(0);
     let first = submit(1);
     let patience = Duration::from_secs(10);
     started.recv_timeout(patience).unwrap();
-    let mut waiting: Vec<_> = (2..8).map(submit).collect();
+    let mut others: Vec<_> = (2..8).map(submit).collect();
     // The one worker has then looked at all of them.
     let (sender, looked) = channel();
     workers.run(move || sender.send(()).unwrap());
     looked.recv_timeout(patience).unwrap();
-    assert_eq!(network.decoded.load(Ordering::SeqCst), 3, "the first, and two that wait");
+    assert_eq!(network.decoded.load(Ordering::SeqCst), 1 + waiting);
     // A file that waits is dropped with its caller.
-    drop(waiting.pop());
+    drop(others.pop());
     (0..6).for_each(|_| permit.send(()).unwrap());
     assert_eq!(first.wait().unwrap().values, [2.0]);
-    let values: Vec<f32> = waiting.into_iter().map(|reply| reply.wait().unwrap().values[0]).collect();
+    let values: Vec<f32> = others.into_iter().map(|reply| reply.wait().unwrap().values[0]).collect();
     assert_eq!(values, [4.0, 6.0, 8.0, 10.0, 12.0]);
     batcher.join();
     let statistics = batcher.statistics();
     assert_eq!((statistics.answered.get(), statistics.cancelled.get()), (6, 1));
     assert_eq!(network.decoded.load(Ordering::SeqCst), 6);
+}
+
+#[test]
+fn files_that_give_no_image_do_not_hold_up_those_after_them() {
+    let fixture = Fixture::new(&options().batch_size(1).capacity(16));
+    let file = |content: &'static [u8]| Input::File(content.into());
+    let submit = |inputs| fixture.batcher.submit(inputs, later()).unwrap();
+    let first = submit(vec![file(b"\x01")]);
+    fixture.next_batch();
+    let waiting = submit(vec![file(b"\x02"), file(b"\x03")]);
+    let gone = submit(vec![file(b"\x04"); 5]);
+    let wrong = submit([vec![file(b"bad"); 3], vec![file(b"panic"); 2]].concat());
+    let last = submit(vec![file(b"\x05")]);
+    drop(gone);
+    (0..4).for_each(|_| fixture.go());
+    let value = |reply: hardnet_serve::Reply| reply.wait().unwrap().values[0];
+    assert_eq!(first.into_iter().chain(waiting).map(value).collect::<Vec<_>>(), [2.0, 4.0, 6.0]);
+    assert!(wrong.into_iter().all(|reply| reply.wait().is_err()));
+    assert_eq!(last.into_iter().map(value).collect::<Vec<_>>(), [10.0]);
 }
 
 /// A network that takes the same time for each image, however many there are.

@@ -19,26 +19,37 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Decodes a file on a worker, after those before it, then queues it.
-    pub(super) fn decode(&self, image: Undecoded) {
+    pub(super) fn decode(self: &Arc<Self>, image: Undecoded) {
         self.queue.push_file(image);
         self.decode_next();
     }
 
     /// Decodes the file that has waited longest, on a worker.
-    pub(super) fn decode_next(&self) {
-        let (network, queue, max_pixels) = (Arc::clone(&self.network), Arc::clone(&self.queue), self.max_pixels);
+    pub(super) fn decode_next(self: &Arc<Self>) {
+        let decoder = Arc::clone(self);
         self.workers.run(move || {
-            let Some(Undecoded { file, pending }) = queue.next_file() else { return };
-            let start = Instant::now();
-            let Some(pending) = pending.live(start) else { return };
-            let prepared = catch_unwind(AssertUnwindSafe(|| network.prepare_file(&file, max_pixels)));
-            let took = start.elapsed();
-            queue.decoded(took);
-            match prepared {
-                Ok(Ok(prepared)) => queue.push(Entry::new(pending, prepared, took)),
-                Ok(Err(reason)) => pending.answer(Err(Failure::Image(reason))),
-                Err(_) => pending.answer(Err(Failure::Internal("a panic while the image was prepared".into()))),
+            let Some(image) = decoder.queue.next_file() else { return };
+            match decoder.prepare(image) {
+                Some(entry) => decoder.queue.push(entry),
+                // Another file may wait for the batch that this one would have been in.
+                None => decoder.decode_next(),
             }
         });
+    }
+
+    /// The prepared image, unless it was dropped or cannot be had, which is answered.
+    fn prepare(&self, Undecoded { file, pending }: Undecoded) -> Option<Entry> {
+        let start = Instant::now();
+        let pending = pending.live(start)?;
+        let prepared = catch_unwind(AssertUnwindSafe(|| self.network.prepare_file(&file, self.max_pixels)));
+        let took = start.elapsed();
+        self.queue.decoded(took);
+        let failure = match prepared {
+            Ok(Ok(prepared)) => return Some(Entry::new(pending, prepared, took)),
+            Ok(Err(reason)) => Failure::Image(reason),
+            Err(_) => Failure::Internal("a panic while the image was prepared".into()),
+        };
+        pending.answer(Err(failure));
+        None
     }
 }

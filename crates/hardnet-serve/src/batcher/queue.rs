@@ -16,6 +16,10 @@ use crate::network::Prepared;
 /// Weight of the newest time in the running mean.
 const NEWEST: f64 = 0.1;
 
+/// Prepared images that wait at most, relative to what is computed or decoded at a time. More would only take memory,
+/// and the time of decoding from images that come before them.
+const AHEAD: usize = 2;
+
 /// Images that are accepted: as slots, and those that are prepared in their order.
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -24,6 +28,8 @@ pub(super) struct Queue {
     prepared_memory: usize,
     batch: usize,
     decoders: usize,
+    /// Prepared images that wait, from which on no file is decoded.
+    ahead: usize,
     compute: RunningMean,
     decode: RunningMean,
     statistics: Statistics,
@@ -35,7 +41,8 @@ struct State {
     /// Memory of their images, in bytes.
     bytes: usize,
     /// Files that are not decoded yet, in their order, and how many of them no worker was told of: they wait until
-    /// prepared images take less memory. There are some only while there are entries, and the next batch releases them.
+    /// there is room for their prepared images. There are some only while there are entries or a worker has a file,
+    /// and each next batch releases some of them.
     files: VecDeque<Undecoded>,
     held: usize,
     /// Images that hold a slot.
@@ -72,6 +79,7 @@ impl Queue {
             prepared_memory: options.prepared_memory,
             batch: measured.batch,
             decoders,
+            ahead: AHEAD * measured.batch.max(decoders),
             compute: RunningMean::new(measured.seconds_per_image),
             decode: RunningMean::new(0.0),
             statistics: Statistics::default(),
@@ -155,11 +163,12 @@ impl Queue {
         self.lock().files.push_back(file);
     }
 
-    /// The file to decode now, none where prepared images take too much memory: a worker is to ask again after the
+    /// The file to decode now, none where enough prepared images wait: a worker is to ask again after a
     /// [next batch](Self::next_batch).
     pub(super) fn next_file(&self) -> Option<Undecoded> {
         let mut state = self.lock();
-        if state.bytes == 0 || state.bytes < self.prepared_memory {
+        let has_room = state.entries.len() < self.ahead && state.bytes < self.prepared_memory;
+        if has_room || state.entries.is_empty() {
             return state.files.pop_front();
         }
         state.held += 1;
@@ -175,8 +184,8 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Waits for images, and takes as many as may be computed together; also the number of files that waited for their
-    /// memory, for which workers are to ask. The batch may be empty, where all were dropped; `None` where there will be
+    /// Waits for images, and takes as many as may be computed together; also the number of files for which there is
+    /// room now, and workers are to ask. The batch may be empty, where all were dropped; `None` where there will be
     /// no more.
     pub(super) fn next_batch(&self) -> Option<(Vec<Entry>, usize)> {
         let mut state = self.lock();
@@ -193,11 +202,12 @@ impl Queue {
             state.bytes -= entry.prepared.bytes();
             if entry.pending.is_live(now) { batch.push(entry) } else { dropped.push(entry) }
         }
-        let held = std::mem::take(&mut state.held);
+        let released = state.held.min(self.ahead.saturating_sub(state.entries.len()));
+        state.held -= released;
         // The slots of dropped entries take the lock.
         drop(state);
         dropped.into_iter().for_each(|entry| drop(entry.pending.live(now)));
-        Some((batch, held))
+        Some((batch, released))
     }
 
     pub(super) fn stop(&self) {
