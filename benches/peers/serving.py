@@ -262,7 +262,8 @@ def beside(arguments, network):
 
 def rated(arguments, network):
     """How our server answers at 80 % of the rate that it has just reached, with even and with random gaps, and at three
-    times that rate."""
+    times that rate. What it answers then is compared with the rates before and after: machines shared with others
+    change their speed within minutes."""
     files, seconds = arguments.files, 2 * arguments.seconds
     with ours(arguments, arguments.weights / f"{network}.safetensors") as server:
         server.ready(files[0].read_bytes())
@@ -273,9 +274,10 @@ def rated(arguments, network):
         calm = server.open(files, 0.8 * rate, seconds)
         chance = server.open(files, 0.8 * rate, seconds, "random")
         flood = server.open(files, 3 * rate, seconds)
+        reached = (rate + server.closed(files, seconds)["per_second"]) / 2
     found = [milliseconds(calm, 50), milliseconds(calm, 99), milliseconds(chance, 50), milliseconds(chance, 99)]
     others = sum(answer.status not in (200, 429) for answer in flood)
-    return found + [round(goodput(flood, seconds) / rate, 3), milliseconds(flood, 100, 429), others]
+    return found + [round(goodput(flood, seconds) / reached, 3), milliseconds(flood, 100, 429), others]
 
 
 def load_rows(arguments, network):
@@ -285,7 +287,7 @@ def load_rows(arguments, network):
     return [
         [f"{network}, requests that come evenly at 80 % of its rate: p50 and p99, ms", "p99 at most 2 p50", f"{p50:.1f}, {p99:.1f}"],
         [f"{network}, with random gaps: p50 and p99, ms", "", f"{p50_random:.1f}, {p99_random:.1f}"],
-        [f"{network}, at three times its rate: answers within 10 s, as a part of the rate", "95 %", f"{answered:.0%}"],
+        [f"{network}, at three times its rate: answers within 10 s, as a part of the rate before and after", "95 %", f"{answered:.0%}"],
         [f"{network}, the slowest refusal there, ms", "50", max(refused for *_, refused, _ in found)],
         [f"{network}, answers there with a status other than 200 and 429", 0, sum(others for *_, others in found)],
     ]
