@@ -34,9 +34,9 @@ def main():
         "cio",
         title="How well CIO and MACs explain time",
         text="One image of 224x224 pixels on the native engine, median of "
-        f"{ITERS} runs, one thread, {measured['isa']}. CIO, maps (bytes of them read and written), weights "
-        "(packed), live (the peak of maps by lifetime) and arena (the memory that holds them) in MiB of f32. The last three "
-        "columns are Spearman's rank correlation with time, over the plan's convolution steps, of CIO, of MACs and of the bytes "
+        f"{ITERS} runs, one thread, {measured['isa']}. CIO (4 bytes for each of its elements), maps (bytes of them read "
+        "and written), weights (packed), live (the peak of maps by lifetime) and arena (the memory that holds them) are in "
+        "MiB. The last three columns are Spearman's rank correlation with time, over the plan's convolution steps, of CIO, of MACs and of the bytes "
         "of maps and weights together; a fused group is one step. Times and correlations are those of this machine; the paper "
         "argues for processors with slow memory relative to their arithmetic. For whole networks on the paper's GPU, the "
         "correlations in its Table 4 are "

@@ -1,4 +1,4 @@
-"""Times resizes here and in OpenCV on one thread, in turns, and writes docs/performance/opencv.json.
+"""Times resizes here and in OpenCV on one thread, interleaved, and writes docs/performance/opencv.json.
 
     pip install opencv-python-headless==4.14.0.94 numpy
     cargo build --release -p hardnet-data --example opencv_worker
@@ -99,7 +99,7 @@ def main():
     record.write(
         "opencv",
         title="Resizing as OpenCV",
-        text=f"Milliseconds to resize an RGB image on one thread, in turns with OpenCV; medians of {TURNS} turns. For "
+        text=f"Milliseconds to resize an RGB image on one thread, interleaved with OpenCV; medians of {TURNS} rounds. For "
         "`cubic-ipp`, Intel's IPP is held to the same instruction set. The last column counts samples that differ from "
         "OpenCV's, all by one level. Only the cubic methods have loops for AVX-512 here; the others use AVX2's.",
         command="chrt -f 10 python benches/opencv/side_by_side.py target/release/examples/opencv_worker",

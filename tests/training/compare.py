@@ -1,4 +1,4 @@
-"""Times training steps here and in PyTorch, in turns, and writes docs/performance/training.json.
+"""Times training steps here and in PyTorch, interleaved, and writes docs/performance/training.json.
 
     cargo build --release -p hardnet-model --example training_step
     python tests/training/compare.py TARGET/release/examples/training_step [CASE ...]
@@ -58,7 +58,7 @@ def main():
     record.write(
         "training",
         title="Training",
-        text="Whole training steps on the CPU: forward, cross entropy, backward, SGD with momentum, in turns with PyTorch; "
+        text="Whole training steps on the CPU: forward, cross entropy, backward, SGD with momentum, interleaved with PyTorch; "
         "medians, 2 threads each, f32.",
         command="python tests/training/compare.py target/release/examples/training_step",
         commit=record.commit(),
