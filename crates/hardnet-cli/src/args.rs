@@ -47,7 +47,8 @@ pub(crate) enum Command {
     Segment(Box<segment::SegmentArgs>),
     /// Turn images into vectors
     Embed(Box<embed::EmbedArgs>),
-    /// Answer over HTTP
+    #[cfg_attr(feature = "serve", doc = "Serve models over HTTP and gRPC")]
+    #[cfg_attr(not(feature = "serve"), doc = "Serve models over HTTP and gRPC (not in this build: --features serve)")]
     Serve(Box<serve::ServeArgs>),
     /// Train a network
     Train(Box<train::TrainArgs>),
@@ -74,7 +75,6 @@ pub(crate) enum Command {
     /// Print version, processor and environment variables
     Env(env::EnvArgs),
     /// Print a completion script for a shell
-    #[command(hide = true)]
     Completions(completions::CompletionsArgs),
 }
 
@@ -87,5 +87,16 @@ mod tests {
     #[test]
     fn the_command_line_is_valid() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_a_command_explains_its_words() {
+        let mut command = Arguments::command();
+        for (name, word) in
+            [("info", "CIO is"), ("merge", "byte for byte"), ("compare", "reference"), ("eval", "bundled")]
+        {
+            let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
+            assert!(help.contains(word), "{name}: {help}");
+        }
     }
 }

@@ -9,7 +9,6 @@ use crate::failure::{Exit, Result};
 use crate::network::NetworkName;
 use crate::printer::Printer;
 
-/// Measure speed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

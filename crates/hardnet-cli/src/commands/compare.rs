@@ -16,12 +16,12 @@ use crate::printer::Printer;
 use page::PageArgs;
 use report::CompareReport;
 
-/// Compare the predictions of two or more runs over the same images.
-///
-/// The first file is the reference. For each other file: how often both runs agree, how the accuracies differ and
-/// whether chance explains it, which images become wrong or right, and which classes and image sizes they are of.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The first file is the reference. For each other file: how often both runs agree, how the accuracies differ \
+and whether chance explains it, which images become right or wrong, and which classes and image sizes they \
+are of.
+
 Examples:
   hardnet compare val.pil-bilinear.jsonl val.paddleclas.jsonl
   hardnet compare a.jsonl b.jsonl --page flips.html --data-dir ILSVRC2012_img_val.tar

@@ -6,9 +6,8 @@ use hardnet_weights::{Candidate, HashKind, WeightsSource};
 use crate::failure::{Exit, Failure, Result};
 use crate::format::megabytes;
 use crate::printer::Printer;
-use crate::weights::{FetchArgs, fetch, preview};
+use crate::weights::{FetchArgs, fetch, meant, preview};
 
-/// Download weights into the cache and print their path.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -33,8 +32,8 @@ pub(crate) struct DownloadArgs {
 
 pub(crate) fn run(args: &DownloadArgs, printer: &Printer) -> Result<Exit> {
     if let WeightsSource::Path(path) = &args.source {
-        return Err(Failure::message(format!("no weights named `{}`", path.display()))
-            .hint("`hardnet list --weights` lists the tags; a file on the Hub is hf://owner/name"));
+        let hint = format!("{}; a file on the Hub is hf://owner/name", meant(&path.to_string_lossy()));
+        return Err(Failure::message(format!("no weights named `{}`", path.display())).hint(hint));
     }
     if args.dry_run {
         return dry_run(args, printer);

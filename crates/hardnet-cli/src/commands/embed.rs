@@ -32,12 +32,12 @@ use report::{Counts, Report};
 pub(crate) use rows::NO_LABEL;
 use writer::Writer;
 
-/// Turn images into vectors: what the classifier reads of them, or the features of another stage.
-///
-/// Each image gives a row: the mean of each channel of a feature map, or with --maps the whole map. An image that
-/// cannot be read has no row; the names of the others are in the .npz file, next to the .npy file, or in the lines.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Each image gives a row: the mean of each channel of a feature map, or with --maps the whole map. An image \
+that cannot be read has no row; the names of the others are in the .npz file, next to the .npy file, or in \
+the lines.
+
 Examples:
   hardnet embed --weights hardnet68.safetensors --data-dir photos -o photos.npz
   hardnet embed --weights hardnet68.safetensors -o vectors.npy a.jpg b.jpg

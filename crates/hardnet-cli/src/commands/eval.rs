@@ -34,10 +34,11 @@ pub(crate) use per_class::ClassCounts;
 use segmentation::SegmentationArgs;
 pub(crate) use segmentation::{PageParts as SegmentationPage, SegmentationReport, TASK, below_miou};
 
-/// Evaluate a network on labeled images. Without options, evaluate the bundled network on the bundled images.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("written").multiple(true))]
 #[command(after_help = "\
+Without options, the bundled network is evaluated on the bundled images.
+
 Examples:
   hardnet eval
   hardnet eval --weights hardnet68.safetensors --data-dir ILSVRC2012_img_val.tar --val-list val_list.txt
@@ -53,8 +54,8 @@ pub(crate) struct EvalArgs {
     /// as t10k-images-idx3-ubyte.gz, with its labels file next to it
     #[arg(long, value_name = "PATH")]
     data_dir: Option<PathBuf>,
-    /// List of images: a name and a class index on each line, such as `ILSVRC2012_val_00000001.JPEG 65`, or Kaggle's
-    /// LOC_val_solution.csv
+    /// List of images: a name and a label on each line, such as `ILSVRC2012_val_00000001.JPEG 65` (a class's index, name
+    /// or WordNet id), or Kaggle's LOC_val_solution.csv
     #[arg(long, value_name = "FILE")]
     val_list: Option<PathBuf>,
     /// Images: tar files as webdataset writes them, such as 'val-{000000..000099}.tar', each image with a file .cls of

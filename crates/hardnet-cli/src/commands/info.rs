@@ -22,12 +22,12 @@ use measure::Measurement;
 use plot::Plot;
 use subject::{Name, Subject};
 
-/// Describe a network layer by layer: parameters, MACs, CIO, MoC, live memory.
-///
-/// CIO is the HarDNet paper's estimate of memory traffic: the elements that convolutions read and write. MoC is MACs
-/// divided by CIO. Live memory is the size of the feature maps that exist while a layer runs. All are for one image.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+CIO is the HarDNet paper's estimate of memory traffic: the elements that convolutions read and write. MoC is \
+MACs divided by CIO. Live memory is the size of the feature maps that exist while a layer runs. All are for \
+one image.
+
 Examples:
   hardnet info hardnet68
   hardnet info hardnet68ds --img-size 320 --format csv -o layers.csv

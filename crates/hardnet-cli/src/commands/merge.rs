@@ -27,13 +27,13 @@ use crate::printer::Printer;
 /// The longest first line that is looked at.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
-/// Make one result from the results of all shards, as one process would have written it.
-///
-/// The shards are files of `eval --shard K/N --json`, `eval --predictions`, `predict --json`, `embed -o FILE.jsonl` or
-/// `embed -o FILE.npy`, or the lines of `segment`, all of one kind, in any order. Arrays also make an .npz file. Times
-/// are added up; everything else is what one process writes, byte for byte.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The shards are files of `eval --shard K/N --json`, `eval --predictions`, `predict --json`, `embed -o \
+FILE.jsonl` or `embed -o FILE.npy`, or the lines of `segment`, all of one kind, in any order. Arrays also \
+make an .npz file. Times are added up; everything else is what a single process would have written, byte for \
+byte.
+
 Examples:
   hardnet merge result-*.json -o result.json
   hardnet merge result-*.json -o result.json --per-class classes.csv --report page --min-top1 76

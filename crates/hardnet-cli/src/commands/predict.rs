@@ -31,7 +31,6 @@ use cam::CamWriter;
 /// Name of standard input among paths and in results.
 const STDIN: &str = "-";
 
-/// Classify images.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +41,7 @@ Examples:
   hardnet predict --weights hardnet68.safetensors --webdataset 'photos-{000000..000099}.tar' --json --shard 0/4 > 0.jsonl
   cat photo.jpg | hardnet predict --weights hardnet68.safetensors -")]
 pub(crate) struct PredictArgs {
-    /// Images, folders of images, or - for standard input
+    /// Images, folders of images, tar archives, or - for standard input
     #[arg(value_name = "IMAGE", required_unless_present = "webdataset")]
     paths: Vec<PathBuf>,
     /// Images: tar files as webdataset writes them, such as 'photos-{000000..000099}.tar', read from front to back. The

@@ -27,13 +27,12 @@ use journal::Journal;
 use report::Report;
 use writer::Writer;
 
-/// Segment images: the class of each pixel, as PNG files, and the areas of classes as JSON lines.
-///
-/// The files of `photo.jpg` are named after it: photo.png has the index of a class in each pixel, photo_colors.png its
-/// color, photo_overlay.png its color over the photograph, photo_labelIds.png Cityscapes' label ids. Folders below an
-/// image folder are repeated. areas.jsonl has a line for each image.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The files of `photo.jpg` are named after it: photo.png has the index of a class in each pixel, \
+photo_colors.png its color, photo_overlay.png its color over the photograph, photo_labelIds.png Cityscapes' \
+label ids. Subfolders of an image folder are kept. areas.jsonl has a line for each image.
+
 Examples:
   hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks street.png
   hardnet segment --weights hardnet70_cityscapes_model.pkl --output masks --format indices,overlay photos

@@ -20,7 +20,6 @@ use crate::warnings::with_remedy;
 /// Number of values that are printed for each stage.
 const FIRST: usize = 6;
 
-/// Print every stage of a prediction: pixels, tensor, feature maps of each module, logits.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

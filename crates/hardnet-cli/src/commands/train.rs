@@ -38,7 +38,6 @@ use prepare::prepare;
 use recipe::RecipeArgs;
 use show::Show;
 
-/// Train a network on labeled images, or a segmentation network on images with masks.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -114,8 +113,7 @@ const WEIGHTS_HELP: &str = "Initial weights: a file, a tag, or hf://owner/name[@
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct StartArgs {
-    /// Network: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, or a file in TOML; required without
-    /// --weights
+    /// Network, a name from `hardnet list` or a file in TOML; required without --weights
     #[arg(short, long, value_name = "NAME", required_unless_present_any = ["weights", "resume"])]
     model: Option<NetworkName>,
     #[arg(help = WEIGHTS_HELP, long, visible_alias = "checkpoint", value_name = "FILE")]

@@ -5,7 +5,6 @@ use clap::Args;
 use crate::failure::{Exit, Failure, Result};
 use crate::printer::Printer;
 
-/// Answer over HTTP; not part of this build.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
     /// Arguments of the command

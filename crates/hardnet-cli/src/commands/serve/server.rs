@@ -25,15 +25,14 @@ use crate::segmentation::ViewArgs;
 /// Pause between two looks at whether the program is asked to stop.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Answer over HTTP and gRPC: the Open Inference Protocol, and simpler ways to classify an image.
-///
-/// POST /classify and /segment take an image, /v2/models/NAME/infer takes tensors or images, and /openapi.json lists
-/// all paths. Requests are computed in batches of what waits; an image's answer is that of `hardnet predict
-/// --batch-size 1 --batch-invariant` or of `hardnet segment`, bit for bit. The address is printed when the server
-/// listens; /v2/health/ready says when models are loaded. SIGTERM and Ctrl-C end it after what was accepted is
-/// answered. --grpc-listen adds gRPC.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
+POST /classify and /segment take an image, /v2/models/NAME/infer takes tensors or images, and /openapi.json \
+lists all paths. Images that wait are computed together; the answer for an image is that of `hardnet predict \
+--batch-size 1 --batch-invariant` or of `hardnet segment`, bit for bit. The address is printed when the \
+server listens; /v2/health/ready says when models are loaded. On SIGTERM or Ctrl-C the server answers what \
+it has accepted, then ends. --grpc-listen adds gRPC.
+
 Examples:
   hardnet serve --weights hardnet68.safetensors
   hardnet serve hardnet39ds.fashion_mnist --listen 127.0.0.1:8000
@@ -74,10 +73,10 @@ pub(crate) struct ServeArgs {
     /// Pixels of an image
     #[arg(long, value_name = "PIXELS", default_value = "50000000")]
     max_pixels: u64,
-    /// Open connections; another takes the place of that which has been silent longest
+    /// Open connections; a new one then takes the place of the one that has been silent longest
     #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
     max_connections: usize,
-    /// File with the key that requests must bring as `Authorization: Bearer KEY`, but for those of health
+    /// File with a key; all requests but those of health must send `Authorization: Bearer KEY`
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     /// Encrypt connections with the certificates in this file, PEM: the server's first, then its chain
