@@ -113,14 +113,23 @@ fn read(path: &Path) -> Result<Config> {
 /// The message for a name that is neither one of `names` nor a file, with the names that are similar.
 pub(crate) fn unknown(text: &str, names: impl IntoIterator<Item = &'static str>) -> String {
     let names: Vec<_> = names.into_iter().collect();
-    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let plain = text.to_lowercase().replace(['_', '-'], "");
-    let mut near: Vec<_> = names.iter().map(|name| (distance(&plain, name), *name)).collect();
-    let nearest = near.iter().map(|&(distance, _)| distance).min().unwrap_or(0);
-    near.retain(|&(distance, _)| distance <= 2 && distance == nearest);
-    let near: Vec<_> = near.into_iter().map(|(_, name)| name).take(3).collect();
+    let near = nearest(text, names.iter().copied());
     let similar = if near.is_empty() { String::new() } else { format!("; similar names: {}", quoted(&near)) };
     format!("`{text}` is neither a network nor a file{similar}; expected one of {}, or a file in TOML", quoted(&names))
+}
+
+/// The names that `text` resembles most, three at most, if it differs in few characters.
+pub(crate) fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
+    let mut near: Vec<_> = names.into_iter().map(|name| (distance(&plain(text), &plain(name)), name)).collect();
+    let least = near.iter().map(|&(distance, _)| distance).min().unwrap_or(0);
+    near.retain(|&(distance, _)| distance <= 2 && distance == least);
+    near.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
+/// `names` in backticks, separated by commas.
+pub(crate) fn quoted(names: &[impl fmt::Display]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The number of characters to insert, delete or replace to make `b` of `a` (Levenshtein).

@@ -27,6 +27,24 @@ pub(crate) fn check_free(path: &Path, force: bool) -> Result<()> {
     }
 }
 
+/// Formats of weights and networks, by the endings of their files.
+const FORMATS: [&str; 8] = ["safetensors", "onnx", "pth", "pt", "tar", "bin", "pdparams", "toml"];
+
+/// Returns an error if the ending of `path` is that of another format than `written`.
+pub(crate) fn check_format(path: &Path, written: &str) -> Result<()> {
+    let Some(ending) = path.extension().and_then(|ending| ending.to_str()) else { return Ok(()) };
+    if ending == written || !FORMATS.contains(&ending) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let failure = Failure::message(format!("`{shown}` does not end in .{written}, the format that is written"));
+    Err(match ending {
+        "onnx" => failure.hint("`hardnet export` writes ONNX, of integers with --int8 qdq"),
+        "safetensors" => failure.hint("`hardnet convert` writes safetensors"),
+        _ => failure,
+    })
+}
+
 fn already_exists(path: &Path) -> Failure {
     Failure::message(format!("`{}` already exists", path.display())).hint("pass --force to replace it")
 }

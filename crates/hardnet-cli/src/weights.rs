@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hardnet_base::excerpt;
-use hardnet_checkpoint::Checkpoint;
+use hardnet_checkpoint::{Checkpoint, ReadOptions};
 use hardnet_model::{WeightsFile, WeightsOptions};
-use hardnet_weights::{RegistryEntry, WeightsSource};
+use hardnet_weights::{RegistryEntry, WeightsSource, registry};
 
 use crate::failure::{Hinted, Result};
 use crate::format::counted;
-use crate::network::NetworkName;
+use crate::network::{NetworkName, nearest, quoted};
 use crate::printer::Printer;
 
 pub(crate) use hub::*;
@@ -80,19 +80,33 @@ impl Located {
         self.open_with(&part.options(network)?.streamed(true))
     }
 
+    /// The file, unless the program embeds it.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.location {
+            Location::File(path) => Some(path),
+            Location::Bundled(_) => None,
+        }
+    }
+
+    /// Reads a model file of any network.
+    pub(crate) fn checkpoint(
+        &self,
+        options: &ReadOptions,
+    ) -> Result<std::result::Result<Checkpoint, hardnet_checkpoint::Error>> {
+        Ok(match &self.location {
+            Location::File(path) => Checkpoint::open_with(path, options),
+            Location::Bundled(entry) => Checkpoint::from_bytes_with(entry.content()?.to_vec(), options),
+        })
+    }
+
     fn open_with(&self, options: &WeightsOptions) -> Result<WeightsFile> {
         let entry = match &self.location {
-            Location::File(path) => return open_weights(path, options),
+            Location::File(path) => return add_hint(WeightsFile::open_with(path, options), path, options),
             Location::Bundled(entry) => entry,
         };
         let file = WeightsFile::from_bytes_with(&entry.tag, entry.content()?.to_vec(), options);
         add_hint(file, Path::new(&entry.tag), options)
     }
-}
-
-/// Opens a weights file.
-pub(crate) fn open_weights(path: &Path, options: &WeightsOptions) -> Result<WeightsFile> {
-    add_hint(WeightsFile::open_with(path, options), path, options)
 }
 
 /// Says which dictionary of a checkpoint is read, where it has several.
@@ -113,8 +127,7 @@ pub(crate) fn tell_entry(checkpoint: &Checkpoint, printer: &Printer) {
 /// Says what of an opened file is not as it stands in it: names, tensors, the network.
 pub(crate) fn tell(file: &WeightsFile, printer: &Printer) {
     tell_entry(file.checkpoint(), printer);
-    let quoted =
-        |names: &[String]| names.iter().map(|name| format!("`{}`", excerpt(name))).collect::<Vec<_>>().join(", ");
+    let quoted = |names: &[String]| quoted(&names.iter().map(|name| excerpt(name)).collect::<Vec<_>>());
     if !file.prefix().is_empty() {
         printer.note(format_args!("names begin with `{}`: stripped", excerpt(file.prefix())));
     }
@@ -146,7 +159,7 @@ fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path, options: &We
             Err(error).hint(|| "if it is a network of your own, pass --model FILE that describes it".into())
         }
         Err(error @ hardnet_params::Error::OtherNetwork { .. }) => {
-            Err(error).hint(|| "drop --model: the file determines the network".into())
+            Err(error).hint(|| "drop --model, or the network's name: the file determines the network".into())
         }
         Err(error @ hardnet_params::Error::Mismatch { .. }) => {
             Err(error).hint(|| format!("`hardnet inspect --tensors {}` lists its tensors", path.display()))
@@ -159,10 +172,28 @@ fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path, options: &We
             Err(error).hint(|| format!("choose one with --prefix, such as --prefix {}", first.unwrap_or_default()))
         }
         // A bare name may have been meant for a tag.
-        Err(error) if path.parent() == Some(Path::new("")) && !path.exists() => {
-            Err(error).hint(|| "no such file, and not a known tag; see `hardnet list --weights`".into())
+        Err(error @ hardnet_params::Error::Read { .. }) if is_missing_name(path) => {
+            Err(error).hint(|| meant(&path.to_string_lossy()))
         }
         other => Ok(other?),
+    }
+}
+
+/// Whether `path` is the name of a file that does not exist.
+pub(crate) fn is_missing_name(path: &Path) -> bool {
+    path.parent() == Some(Path::new("")) && !path.exists()
+}
+
+/// What a name that is neither a file nor a tag may have been meant for.
+pub(crate) fn meant(name: &str) -> String {
+    let entries = registry().iter();
+    let of_network: Vec<_> = entries.filter(|entry| entry.config == name).map(|entry| entry.tag.as_str()).collect();
+    if !of_network.is_empty() {
+        return format!("`{name}` is a network; its published weights are {}", quoted(&of_network));
+    }
+    match nearest(name, registry().iter().map(|entry| entry.tag.as_str())).as_slice() {
+        [] => "neither a file nor a tag; `hardnet list --weights` lists the tags".into(),
+        near => format!("neither a file nor a tag; similar tags: {}", quoted(near)),
     }
 }
 

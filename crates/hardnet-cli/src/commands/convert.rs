@@ -10,39 +10,38 @@ use anyhow::Context;
 use clap::Args;
 use hardnet_data::Pipeline;
 use hardnet_model::{Conversion, ConversionOptions, Precision, WeightsFile};
+use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::labels::read_names;
-use crate::model::name_of;
+use crate::model::{WEIGHTS_HELP, name_of};
 use crate::network::NetworkName;
-use crate::output::{OutputFile, check_free};
+use crate::output::{OutputFile, check_format, check_free};
 use crate::pipeline::{self, PipelineArgs};
 use crate::printer::Printer;
-use crate::weights::{PartArgs, open_weights, tell};
+use crate::weights::{FetchArgs, PartArgs, locate, tell};
 use hub::{Card, CardArgs};
 
-/// Convert a PyTorch, Paddle, safetensors or ONNX file to safetensors with PyTorch's names.
-///
-/// Format, naming scheme and network are detected from the content. Nothing in the file is executed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Format, naming scheme and network are detected from the content. Nothing in the file is executed.
+
 Examples:
   hardnet convert hardnet68.pth hardnet68.safetensors
   hardnet convert hardnet_best.pdparams hardnet68.safetensors --dtype f16
   hardnet convert checkpoint.pth.tar flowers.safetensors --labels flowers.txt --pipeline pil-bicubic
   hardnet convert hardnet68.pth --hub-layout hardnet68 --license mit --top1 76.48 --top5 93.01")]
 pub(crate) struct ConvertArgs {
-    /// PyTorch, Paddle, safetensors or ONNX file
-    #[arg(value_name = "IN")]
-    input: PathBuf,
+    #[arg(value_name = "IN", help = WEIGHTS_HELP)]
+    input: WeightsSource,
     /// Safetensors file to write
     #[arg(value_name = "OUT", required_unless_present = "hub_layout", conflicts_with = "hub_layout")]
     output: Option<PathBuf>,
     /// Write a model repository to this folder: model.safetensors, config.json, README.md
     #[arg(long, value_name = "DIR")]
     hub_layout: Option<PathBuf>,
-    /// Network of the file: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML [default: detected]
+    /// Network of the file, a name from `hardnet list` or a file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<NetworkName>,
     #[command(flatten)]
@@ -67,6 +66,8 @@ pub(crate) struct ConvertArgs {
     card: CardArgs,
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    fetch: FetchArgs,
 }
 
 /// Result of a conversion. Field names are API.
@@ -119,7 +120,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> Result<Exit> {
         check_free(path, args.force)?;
     }
     let labels = args.labels.as_deref().map(read_names).transpose()?;
-    let weights = open_weights(&args.input, &args.part.options(args.model.as_ref())?)?;
+    let weights = locate(&args.input, &args.fetch, printer)?.open(args.model.as_ref(), &args.part)?;
     tell(&weights, printer);
     weights.expect_floats()?;
     let pipeline = args.pipeline(&weights, printer)?;
@@ -165,7 +166,10 @@ impl ConvertArgs {
             (Some(_), None) if self.card.is_given() => {
                 Err(Failure::message("the options of the model card need --hub-layout"))
             }
-            (Some(file), None) => Ok(Target { folder: None, files: vec![file.clone()] }),
+            (Some(file), None) => {
+                check_format(file, "safetensors")?;
+                Ok(Target { folder: None, files: vec![file.clone()] })
+            }
             (None, Some(folder)) => {
                 let files = hub::FILES.map(|name| folder.join(name)).to_vec();
                 Ok(Target { folder: Some(folder.clone()), files })
@@ -217,7 +221,7 @@ fn report(args: &ConvertArgs, target: &Target, weights: &WeightsFile, conversion
     ConvertReport {
         schema_version: 1,
         source: Origin {
-            path: args.input.display().to_string(),
+            path: args.input.to_string(),
             sha256: source.map_or(String::new(), |source| source.sha256.clone()),
             format: weights.checkpoint().format().to_string(),
             wrapper: weights.checkpoint().wrapper().map(Into::into),

@@ -19,19 +19,18 @@ use crate::failure::{Exit, Failure, Hinted, Result};
 use crate::labels::read_names;
 use crate::model::{WEIGHTS_HELP, check_side, name_of};
 use crate::network::NetworkName;
-use crate::output::{OutputFile, check_free};
+use crate::output::{OutputFile, check_format, check_free};
 use crate::pipeline::{self, PipelineArgs};
 use crate::printer::Printer;
 use crate::size::ImageSize;
 use crate::weights::{FetchArgs, PartArgs, locate, tell};
 
-/// Write a network as ONNX, for ONNX Runtime, OpenVINO, TensorRT and compilers for accelerators.
-///
-/// The input `input` is normalized planes, the output `logits`. Nodes and initializers have PyTorch's names. The
-/// metadata say which weights the file is made from and how images are prepared for it; docs/onnx.md lists them, and
-/// which programs read which form.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+The input `input` is a batch of normalized images, the output `logits`. Nodes and initializers have \
+PyTorch's names. The metadata say which weights the file is made from and how images are prepared for it. \
+docs/onnx.md lists them, and which programs read which form.
+
 Examples:
   hardnet export hardnet68.pth hardnet68.onnx
   hardnet export hardnet68.pth hardnet68.onnx --batch dynamic --dynamic-size
@@ -44,14 +43,13 @@ pub(crate) struct ExportArgs {
     /// ONNX file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, fc-hardnet70, fc-hardnet70-paddleseg,
-    /// or a file in TOML [default: detected]
+    /// Network of the weights, a name from `hardnet list` or a file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<NetworkName>,
     #[command(flatten)]
     part: PartArgs,
     /// Rows and columns of images [default: those of the preprocessing, or 1024x2048 if it takes images of any size]
-    #[arg(long, value_name = "ROWSxCOLUMNS")]
+    #[arg(long, value_name = "ROWSxCOLUMNS", conflicts_with = "img_size")]
     size: Option<ImageSize>,
     /// Version of ONNX's operators, 13 to 21
     #[arg(long, value_name = "N", default_value_t)]
@@ -131,6 +129,7 @@ struct ExportReport<'a> {
 }
 
 pub(crate) fn run(args: &ExportArgs, printer: &Printer) -> Result<Exit> {
+    check_format(&args.output, "onnx")?;
     check_free(&args.output, args.force)?;
     let labels = args.labels.as_deref().map(read_names).transpose()?;
     let located = locate(&args.weights, &args.fetch, printer)?;

@@ -1,34 +1,33 @@
 //! `hardnet inspect`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use hardnet_base::{excerpt, excerpt_of};
 use hardnet_checkpoint::{Checkpoint, Format, OpaqueValue, ReadOptions, TensorInfo};
 use hardnet_model::{Differences, Examined, Recognized, WeightsOptions, examine_with};
 use hardnet_params::with_parameters;
+use hardnet_weights::WeightsSource;
 use serde::Serialize;
 
-use crate::failure::{Exit, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::format::counted;
-use crate::model::name_of;
+use crate::model::{WEIGHTS_HELP, name_of};
 use crate::printer::Printer;
-use crate::weights::PartArgs;
+use crate::weights::{FetchArgs, PartArgs, is_missing_name, locate, meant};
 
 /// Characters that are shown of a metadata value or a tensor's name; `--json` prints all of them.
 const MAX_CHARS: usize = 300;
 
-/// Show the contents of a model file, even of one that this program cannot use.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   hardnet inspect hardnet68.pth
   hardnet inspect --tensors hardnet_best.pdparams")]
 pub(crate) struct InspectArgs {
-    /// PyTorch, Paddle, safetensors or ONNX file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", help = WEIGHTS_HELP)]
+    file: WeightsSource,
     #[command(flatten)]
     part: PartArgs,
     /// List every tensor
@@ -37,6 +36,9 @@ pub(crate) struct InspectArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    // The heading of this group applies to all that follows, so it comes last.
+    #[command(flatten)]
+    fetch: FetchArgs,
 }
 
 /// The contents of a file. Field names are API.
@@ -128,20 +130,23 @@ struct Network {
 }
 
 pub(crate) fn run(args: &InspectArgs, printer: &Printer) -> Result<Exit> {
-    let path = args.file.display().to_string();
+    let path = args.file.to_string();
     let options = args.part.options(None)?;
     let mut read = ReadOptions::default();
     read.entry.clone_from(&options.entry);
-    let checkpoint = match Checkpoint::open_with(&args.file, &read) {
+    let located = locate(&args.file, &args.fetch, printer)?;
+    let checkpoint = match located.checkpoint(&read)? {
         Ok(checkpoint) => checkpoint,
         Err(error) => {
             // Length and hash are useful even for a file that cannot be read.
             if !args.json
-                && let Some(bytes) = raw_content(&args.file, &error)
+                && let Some(bytes) = located.file().and_then(|file| raw_content(file, &error))
             {
                 print_file(&path, bytes.len(), &hardnet_base::sha256(&bytes), printer)?;
             }
-            return Err(anyhow::Error::from(error).context(format!("cannot read `{path}`")).into());
+            let failure = Failure::from(anyhow::Error::from(error).context(format!("cannot read `{path}`")));
+            let is_missing = located.file().is_some_and(is_missing_name);
+            return Err(if is_missing { failure.hint(meant(&path)) } else { failure });
         }
     };
     let findings = findings(path, &checkpoint, &options);

@@ -19,19 +19,19 @@ use crate::format::at_least_one;
 use crate::interrupt::Interrupt;
 use crate::model::{WEIGHTS_HELP, check_side, name_of};
 use crate::network::NetworkName;
-use crate::output::{OutputFile, check_free};
+use crate::output::{OutputFile, check_format, check_free};
 use crate::pipeline::{self, PipelineArgs};
 use crate::printer::Printer;
 use crate::weights::{FetchArgs, PartArgs, locate, tell};
 use images::Images;
 use report::QuantizeReport;
 
-/// Quantize a network to 8-bit integers.
-///
-/// Without images, ranges follow from ReLU6 and batch normalization. With --calibrate they are measured. The file is a
-/// quarter of the size, and every command that computes takes it as --weights. docs/int8.md says what it costs.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Without images, ranges follow from ReLU6 and batch normalization. With --calibrate they are measured. The \
+file is a quarter of the size of the network in f32. docs/int8.md lists the commands that take it, and what \
+it costs in accuracy.
+
 Examples:
   hardnet quantize hardnet68.pth hardnet68-int8.safetensors
   hardnet quantize flowers.safetensors flowers-int8.safetensors --images flowers/val --report report.html
@@ -42,7 +42,7 @@ pub(crate) struct QuantizeArgs {
     /// Safetensors file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML [default: detected]
+    /// Network of the weights, a name from `hardnet list` or a file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<NetworkName>,
     #[command(flatten)]
@@ -88,6 +88,7 @@ pub(crate) struct QuantizeArgs {
 }
 
 pub(crate) fn run(args: &QuantizeArgs, printer: &Printer) -> Result<Exit> {
+    check_format(&args.output, "safetensors")?;
     check_free(&args.output, args.force)?;
     let page = args.report.as_ref().map(|path| OutputFile::create(path, args.force)).transpose()?;
     // Images are looked for before the network is read, so that a wrong name is reported at once.

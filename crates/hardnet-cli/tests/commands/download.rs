@@ -201,10 +201,14 @@ fn refusals_hint_at_the_remedy_and_hide_the_token() {
 #[test]
 fn names_that_are_nothing_are_refused_before_anyone_is_asked() {
     let (folder, hub) = (Folder::new(), hub());
-    run(&folder, &hub, "download hardnet68").exits(2).says("no weights named").says("hint: `hardnet list --weights`");
+    run(&folder, &hub, "download hardnet68").exits(2).says("no weights named").says("`hardnet68.upstream_in1k`");
     run(&folder, &hub, "bench hardnet39ds --weights hardnet39ds.fashion")
         .exits(2)
-        .says("not a known tag; see `hardnet list --weights`");
+        .says("neither a file nor a tag; `hardnet list --weights`");
+    run(&folder, &hub, "bench hardnet68 --weights hardnet68").says("a network; its published weights are `hardnet68.");
+    run(&folder, &hub, "bench hardnet68 --weights hardnet68.upstream_in1")
+        .exits(2)
+        .says("similar tags: `hardnet68.upstream_in1k`");
     run(&folder, &hub, "download hf://someone").exits(2).says("expected hf://owner/name");
     run(&folder, &hub, &format!("download {TAG} --accept-sha256 c0ffee")).exits(2).says("expected 64 hexadecimal");
     run(&folder, &hub, "download hardnet68.notebook_in1k").exits(2).says("hardnet68.notebook_in1k");
