@@ -15,7 +15,14 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
 
 /// Parses a percentage. Not a number would be a check that always passes.
 pub(crate) fn percentage(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "expected a number, such as 76.5".into())
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 100, such as 76.5".into())
+}
+
+/// Parses a part of a whole.
+pub(crate) fn fraction(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0.0 && *number <= 1.0);
+    number.ok_or_else(|| "expected a number above 0 and at most 1, such as 0.875".into())
 }
 
 /// A size in megabytes, such as "70.5 MB".

@@ -59,7 +59,8 @@ fn dataset(error: &DatasetError) -> Option<&'static str> {
         or the names of all classes in their order";
     Some(match error {
         DatasetError::UnsortedImages { .. } => {
-            "pass a list of labels with --val-list, or sort the images into one folder per class"
+            "sort the images into one folder per class, or pass a list of names and labels: --train-list for training, \
+             --val-list for validation, or --devkit for ImageNet's validation archive"
         }
         DatasetError::NumbersOnly { .. } => DEVKIT,
         DatasetError::Labels { reason, .. } => match reason {
@@ -90,7 +91,7 @@ fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
             "save the `state_dict()` with `torch.save` or `paddle.save`"
         }
         CheckpointError::TorchScript => "load it with `torch.jit.load` and save its `state_dict()` with `torch.save`",
-        CheckpointError::Choice { .. } => "pass --entry with one of them",
+        CheckpointError::Choice { .. } | CheckpointError::NoEntry { .. } => "pass --entry with one of them",
         CheckpointError::Limit { .. } | CheckpointError::Cycle { .. } => "do not trust this file",
         _ => return None,
     })

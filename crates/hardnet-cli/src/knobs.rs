@@ -34,13 +34,16 @@ const TABLE: &[(&str, &str)] = &[
     ),
     (NO_PROGRESS, "if set, show progress as lines instead of a bar"),
     (CACHE, "cache folder: weights and indices of archives [default: `hardnet` in the user's cache folder]"),
+    ("XDG_CACHE_HOME", "the user's cache folder [default: `.cache` in the home folder]"),
     ("RAYON_NUM_THREADS", "threads of the network without --threads and HARDNET_THREADS"),
     ("HF_HOME", "folder of the Hugging Face cache"),
     ("HF_HUB_CACHE", "folder of its downloads; takes precedence over HF_HOME"),
+    ("HUGGINGFACE_HUB_CACHE", "older name of HF_HUB_CACHE"),
     ("HF_ENDPOINT", "URL of the Hub"),
     ("HF_HUB_OFFLINE", "if 1, on, yes or true, make no network requests, as --offline"),
     ("HF_HUB_DOWNLOAD_TIMEOUT", "timeout of a read, in seconds [default: 10]"),
     ("HF_TOKEN", "access token of the Hub; it is sent to no other host"),
+    ("HUGGING_FACE_HUB_TOKEN", "older name of HF_TOKEN"),
     ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "if 1, on, yes or true, send no token"),
     ("HF_TOKEN_PATH", "file of the token if HF_TOKEN is not set [default: `token` in HF_HOME]"),
     (NO_DOWNLOAD_BARS, "if set and not 0, show no bar for downloads"),
@@ -63,7 +66,7 @@ pub(crate) fn launcher_variable(name: &str) -> Option<String> {
 }
 
 /// Variables that may hold a secret.
-const SECRETS: [&str; 4] = ["HF_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+const SECRETS: [&str; 5] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 
 /// The value of a variable of the [`table`], with secrets hidden.
 pub(crate) fn redacted_value(name: &str) -> Option<String> {

@@ -24,7 +24,7 @@ pub(crate) const WEIGHTS_HELP: &str = "Weights: a PyTorch, Paddle, safetensors o
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// Network of the weights: hardnet39ds, hardnet68ds, hardnet68, hardnet85, or a file in TOML [default: detected]
+    /// Network of the weights, a name from `hardnet list` or a file in TOML [default: detected]
     #[arg(short, long, value_name = "NAME")]
     model: Option<NetworkName>,
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE", help = WEIGHTS_HELP)]
@@ -387,9 +387,10 @@ struct Prepared {
 
 fn with_engine_hint<T>(built: hardnet_classifier::Result<T>) -> Result<T> {
     match built {
-        Err(error @ hardnet_classifier::Error::Engine { .. }) => {
-            Err(error).hint(|| "pass --device cpu or --engine candle".into())
-        }
+        Err(error @ hardnet_classifier::Error::Engine { engine, .. }) => Err(error).hint(|| match engine {
+            Engine::Candle => "drop --engine candle".into(),
+            _ => "pass --device cpu or --engine candle".into(),
+        }),
         Err(error @ hardnet_classifier::Error::Quantize(hardnet_quantize::Error::NoStatistics { .. })) => Err(error)
             .hint(|| "pass a file that `hardnet quantize --calibrate` made, with images to measure ranges on".into()),
         built => Ok(built?),

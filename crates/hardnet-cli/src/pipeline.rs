@@ -3,14 +3,15 @@
 
 mod several;
 
-use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, value_parser};
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
 use hardnet_data::{CropMode, Exif, Pipeline, Resampling};
 use hardnet_model::{Config, WeightsFile};
 use hardnet_segmentation::{Protocol, protocol_of};
 
 use crate::failure::{Failure, Hinted, Result};
+use crate::format::fraction;
 use crate::printer::Printer;
 pub(crate) use several::{ChosenPipeline, PipelinesArgs, path_of_pipeline};
 
@@ -33,10 +34,10 @@ pub(crate) struct PipelineArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PipelineChanges {
     /// Side of the network's square input, in pixels; the resize is scaled to match
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(1..))]
     img_size: Option<u32>,
     /// Fraction of the resized image's short side that the crop keeps, such as 0.875
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     crop_pct: Option<f64>,
     /// How an image becomes a square, as in timm: center crops the long side, squash ignores the ratio, border adds
     /// borders
@@ -118,6 +119,9 @@ impl PipelineArgs {
         of_file: Option<&serde_json::Value>,
     ) -> Result<(Pipeline, Vec<&'static str>)> {
         let (pipeline, why) = match &self.pipeline {
+            Some(name) if Protocol::NAMES.contains(&name.as_str()) => {
+                return Err(Failure::message(format!("--pipeline {name} is for segmentation networks")));
+            }
             Some(name) => (name.parse()?, GIVEN),
             None => default_pipeline(config, of_file)?,
         };

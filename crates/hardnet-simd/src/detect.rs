@@ -210,7 +210,7 @@ impl From<Avx512> for Avx2 {
 
 /// Error of a name that is not an instruction set of this processor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no instruction set `{asked}` on this processor; it has {}", names())]
+#[error("`{asked}` is not an instruction set of this processor, expected one of {}", names())]
 pub struct Unavailable {
     /// The requested name.
     pub asked: String,
@@ -364,9 +364,7 @@ mod tests {
     #[test]
     fn unknown_names_are_refused_with_the_known_ones() {
         let error = "avx9".parse::<Isa>().unwrap_err();
-        assert!(
-            error.to_string().starts_with("no instruction set `avx9` on this processor; it has portable"),
-            "{error}"
-        );
+        let start = "`avx9` is not an instruction set of this processor, expected one of portable";
+        assert!(error.to_string().starts_with(start), "{error}");
     }
 }

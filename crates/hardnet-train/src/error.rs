@@ -103,7 +103,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The folder has no run to resume.
-    #[error("`{}` holds no run to resume", .path.display())]
+    #[error("`{}` has no state.safetensors, expected the folder of a run", .path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,

@@ -41,6 +41,8 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         ("hub", cfg!(feature = "hub")),
         ("metal", cfg!(feature = "metal")),
         ("mkl", cfg!(feature = "mkl")),
+        ("mpi", cfg!(feature = "mpi")),
+        ("serve", cfg!(feature = "serve")),
     ];
     let environment = Environment {
         version: env!("CARGO_PKG_VERSION"),

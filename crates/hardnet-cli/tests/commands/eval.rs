@@ -191,7 +191,7 @@ fn a_tar_archive_is_a_folder() {
 #[test]
 fn a_wanted_accuracy_that_is_missed_is_exit_1() {
     let folder = ready();
-    folder.run(&format!("{EVAL} --min-top1 100.5")).exits(1).says("below --min-top1 100.5");
+    folder.run(&format!("{EVAL} --min-top1 100")).exits(1).says("below --min-top1 100");
     folder.run(&format!("{EVAL} --min-top1 0")).exits(0);
 }
 

@@ -9,7 +9,7 @@ use super::train::{TRAIN, bytes, ready};
 fn a_folder_with_a_run_is_not_overwritten() {
     let folder = ready();
     let short = format!("{TRAIN} --epochs 1");
-    folder.run("train --resume run").exits(2).says("`run` holds no run to resume");
+    folder.run("train --resume run").exits(2).says("`run` has no state.safetensors, expected the folder of a run");
     folder.run(&short.replace("--epochs 2", "")).exits(0);
     let before = bytes(&folder, "run/last.safetensors");
     folder

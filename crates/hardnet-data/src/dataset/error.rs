@@ -360,13 +360,13 @@ pub enum DatasetError {
     #[error("no images given, expected files or folders")]
     NoPaths,
     /// A given path does not exist.
-    #[error("`{}` does not exist, expected an image or a folder of images", .path.display())]
+    #[error("`{}` does not exist, expected an image, a folder of images or a tar archive", .path.display())]
     PathMissing {
         /// The path.
         path: PathBuf,
     },
     /// A given path is a special file.
-    #[error("`{}` is {kind}, expected an image or a folder of images", .path.display())]
+    #[error("`{}` is {kind}, expected an image, a folder of images or a tar archive", .path.display())]
     PathNotAFile {
         /// The path.
         path: PathBuf,
