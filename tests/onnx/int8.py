@@ -8,8 +8,8 @@
 exports the six networks with synthetic weights, and computes each layer by ONNX Runtime and OpenVINO from equal inputs:
 the maps of bytes that the reference, plain loops of Rust, computes of one image. Each layer must be within one step
 of the map that it writes; the shares of values that differ at all are printed. First classes of random weights say
-little, so that the whole networks are two that are trained, that of `hardnet eval demo` and `tests/quantize/narrow`, for
-the demo's thousand images: at least 99 % of the first classes must be those of our engine.
+little, so the whole networks are two trained ones, the bundled one and `tests/quantize/narrow`, for the 1,000 bundled
+images: at least 99 % of the first classes must be those of our engine.
 
 Results depend on the processor: without VNNI, ONNX Runtime's sums of u8 times i8 saturate. `--record NAME` stores the
 results in `int8.json` under this name in place of failing. Those without VNNI are of an emulated processor:
