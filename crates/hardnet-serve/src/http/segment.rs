@@ -17,7 +17,7 @@ use crate::model::Model;
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// A class map, indexed by the class, with a palette of the classes' colors.
+    /// A mask, indexed by the class, with a palette of the classes' colors.
     Png,
     /// Shares of the classes.
     Json,

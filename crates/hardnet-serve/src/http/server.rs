@@ -70,7 +70,7 @@ impl Server {
         });
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads)
-            // Bodies are parsed and class maps encoded there.
+            // Bodies are parsed and masks encoded there.
             .max_blocking_threads(2 * options.threads)
             .thread_name("http")
             .enable_all()
