@@ -1,9 +1,9 @@
-//! A safe reader of PyTorch, Paddle and safetensors model files: nothing in them is executed.
+//! A safe reader of PyTorch, Paddle, safetensors and ONNX model files: nothing in them is executed.
 //!
 //! [`Checkpoint::open`] detects the format from the content, [`Checkpoint::tensors`] lists the tensors and
 //! [`Checkpoint::read`] returns the elements of one. Pickles are read by a restricted unpickler, which knows the few
-//! globals that describe tensors. Objects of all other classes are parsed and not made; a tensor that depends on one is
-//! refused. A file with several dictionaries of tensors lists them in [`Checkpoint::dictionaries`], and
+//! globals that describe tensors. Objects of all other classes are parsed, never created; a tensor that depends on one
+//! is refused. A file with several dictionaries of tensors lists them in [`Checkpoint::dictionaries`], and
 //! [`ReadOptions::entry`] chooses one.
 //!
 //! ```no_run

@@ -34,7 +34,7 @@
 //! assert_eq!(last.macs, 9 * 38 * 24 * 32 * 32);
 //! assert_eq!(last.cio, (38 + 24) * 32 * 32);
 //! assert_eq!(figures.totals.convs, 5);
-//! // Layer 4 reads the block's input, so that here nothing but the image is dropped early.
+//! // Layer 4 reads the block's input, so nothing here but the image is dropped early.
 //! assert_eq!(figures.blocks[0].live_bytes, 4 * (16 + 8 + 14 + 8 + 24) * 32 * 32);
 //! assert_eq!(figures.blocks[0].kept_bytes, figures.blocks[0].live_bytes);
 //! # Ok(())

@@ -1,4 +1,4 @@
-//! Times of f32 and 8-bit plans of networks with formula weights, run in turns.
+//! Times of f32 and 8-bit plans of networks with formula weights, interleaved.
 //!
 //! ```text
 //! cargo run --release -p hardnet-engine --example int8 -- [ROUNDS [STEPS [NETWORK ..]]]

@@ -1,7 +1,7 @@
 //! HarDNet as data: configurations, graphs, and the types of layers that all other crates share.
 //!
 //! HarDNet (Chao et al., "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>) is a
-//! convolutional network whose layer `l` reads the layers `l - 2^n`, so that most feature maps are needed only briefly.
+//! convolutional network whose layer `l` reads the layers `l - 2^n`, so most feature maps are needed only briefly.
 //!
 //! A [`Config`] describes one: [`Variant`] has the published networks, any other table of blocks makes another. It
 //! gives a [`Graph`]: operations, links, channels, strides and parameter names. [`GraphBuilder`] makes graphs of other

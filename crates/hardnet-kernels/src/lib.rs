@@ -27,12 +27,12 @@
 //! # Results
 //!
 //! Every result is one sum in an order that depends on the layer alone: results are the same, to the last bit, for any
-//! number of threads and of images. Instruction sets with and without fused multiply-add differ by its rounding, those
-//! with it not at all. NaN stays NaN through sums and bounds. Denormals in images and filters are flushed to zero,
+//! number of threads and of images. Instruction sets with fused multiply-add give identical results; those without it
+//! differ by its rounding. NaN stays NaN through sums and bounds. Denormals in images and filters are flushed to zero,
 //! since processors may take a hundred times as long for them.
 //!
-//! Layers of maps of bytes ([`Builder::quantized_conv`]) add up integers without rounding: all instruction sets agree
-//! to the last bit.
+//! Layers of maps of bytes ([`Builder::quantized_conv`]) add up integers without rounding: all instruction sets give
+//! identical results.
 //!
 //! # Where things are
 //!

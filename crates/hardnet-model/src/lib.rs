@@ -1,7 +1,7 @@
 //! HarDNet image classifiers and backbones on [Candle](candle_core).
 //!
 //! HarDNet (Chao et al., "HarDNet: A Low Memory Traffic Network", ICCV 2019, <https://arxiv.org/abs/1909.00948>) is a
-//! convolutional network whose layer `l` reads the layers `l - 2^n`, so that most feature maps are needed only briefly.
+//! convolutional network whose layer `l` reads the layers `l - 2^n`, so most feature maps are needed only briefly.
 //!
 //! [`HarDNet`] classifies images, [`Backbone`] gives feature maps for detection and segmentation, [`HarDBlock`] is one
 //! block for custom networks. They run on every device of Candle and can be trained; on the CPU, training is computed

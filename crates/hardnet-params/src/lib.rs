@@ -1,10 +1,11 @@
 //! Parameters of HarDNets, and the files that hold them.
 //!
-//! A [`WeightsFile`] is a model file of PyTorch, Paddle or safetensors, told apart by content and read strictly: it
-//! fits its network, or one error says everything that differs. Its [`Metadata`] names the network, or the names and
-//! shapes of its tensors do, in any of the published naming [`Scheme`]s and below any prefix, or [`WeightsOptions`]
-//! describe it. [`Parameters`] is the trait by which engines and networks ask for values; [`Conversion`] and
-//! [`write_weights`] write safetensors with canonical names.
+//! A [`WeightsFile`] is a PyTorch, Paddle, safetensors or ONNX file, whose format is detected from its content. It is
+//! read strictly: it fits its network, or one error lists all differences. The network is the one that its [`Metadata`]
+//! names; else the one that matches the names and shapes of its tensors, in any published naming [`Scheme`] and below
+//! any prefix, or for ONNX the model's graph; or the one that [`WeightsOptions`] describe. [`Parameters`] is the trait
+//! by which engines and networks ask for values; [`Conversion`] and [`write_weights`] write safetensors with canonical
+//! names.
 //!
 //! ```no_run
 //! use hardnet_graph::Graph;

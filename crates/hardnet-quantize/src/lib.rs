@@ -5,8 +5,8 @@
 //!
 //! * **Ranges** follow from ReLU6, which bounds a map to 0 to 6, and from batch normalization: without an activation
 //!   after it, a channel has the mean `beta` and the standard deviation `gamma`.
-//! * **Equalization** gives every channel a unit of its own, so that all channels use all 256 values and one scale
-//!   serves all maps that are concatenated. The readers' weights take the units back; the network stays the same.
+//! * **Equalization** gives every channel a unit of its own, so all channels use all 256 values, and one scale serves
+//!   all maps that are concatenated. The readers' weights take the units back; the network stays the same.
 //! * **Clipping** chooses the scale of each output channel's weights that makes the error of the output least.
 //! * **Bias correction** takes back the mean error that rounded weights cause: `sum((w - w') * E[x])`, where the mean
 //!   of a ReLU6 map is that of a normal variable cut off at 0 and 6.

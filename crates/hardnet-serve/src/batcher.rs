@@ -122,7 +122,7 @@ pub struct Answer {
     pub compute: Duration,
 }
 
-/// An answer to come. Who drops it cancels the image.
+/// An answer to come. Dropping it cancels the image.
 #[derive(Debug)]
 pub struct Reply(oneshot::Receiver<Result<Answer, Failure>>);
 

@@ -1,9 +1,9 @@
 //! A server for HarDNet over HTTP and gRPC.
 //!
 //! A [`Server`] speaks the Open Inference Protocol, with the feature `grpc` over gRPC too, and simpler ways to classify
-//! an image, for several [`Model`]s. Each has a [`Batcher`], which decodes and computes images for many callers: it
-//! takes what waits, without delay, in batches no larger than pay, and refuses at once what it cannot compute in time.
-//! An image's answer does not depend on the others of its batch.
+//! an image, for several [`Model`]s. Each has a [`Batcher`], which decodes and computes images for many callers: as
+//! soon as the network is free, it takes the waiting images, no more than its best throughput needs, and it refuses at
+//! once what it cannot compute in time. An image's answer does not depend on the other images of its batch.
 
 mod batcher;
 mod failure;

@@ -16,6 +16,21 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Dependency
+//!
+//! The crates are not on crates.io: depend on a checkout by its path. Profiles are those of your own workspace; let its
+//! dev profile optimize dependencies, or networks run many times slower in a build without `--release`:
+//!
+//! ```toml
+//! [dependencies]
+//! hardnet = { path = "../hardnet/crates/hardnet" }
+//!
+//! [profile.dev.package."*"]
+//! opt-level = 3
+//! debug-assertions = false
+//! overflow-checks = false
+//! ```
+//!
 //! # Classify
 //!
 //! A [`Classifier`] holds network, weights, preprocessing and names of classes. It is cheap to clone, and threads may
@@ -85,10 +100,27 @@
 //! Without any feature, the engine remains: [`Plan`] computes a network on tensors that you prepare, and depends on
 //! neither image decoders nor Candle. It is `Send`, and runs one batch at a time, on threads of its own.
 //!
+//! ```no_run
+//! use hardnet::{Plan, PlanOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut plan = Plan::load("hardnet68.pth", &PlanOptions::default())?;
+//! let image = vec![0.5; 3 * 224 * 224]; // `[3, 224, 224]`: channels, rows, columns
+//! let logits = plan.run(&[image])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Images are planes of red, green and blue. The published classifiers take each sample `x` of 0 to 255 as
+//! `(x / 255 - mean) / std`, with the mean 0.485, 0.456, 0.406 and the standard deviation 0.229, 0.224, 0.225 of these
+//! channels.
+//!
+//! [`Plan::new`] takes parameters from anywhere:
+//!
 //! ```
 //! use hardnet::{Config, Plan, PlanOptions, Variant, graph::ParamInfo, params};
 //!
-//! /// Parameters of an untrained network; `Plan::load` reads a file.
+//! /// Parameters of an untrained network.
 //! struct Constant;
 //!
 //! impl params::Parameters for Constant {
