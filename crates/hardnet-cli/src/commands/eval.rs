@@ -54,8 +54,8 @@ pub(crate) struct EvalArgs {
     /// as t10k-images-idx3-ubyte.gz, with its labels file next to it
     #[arg(long, value_name = "PATH")]
     data_dir: Option<PathBuf>,
-    /// List of images: a name and a label on each line, such as `ILSVRC2012_val_00000001.JPEG 65` (a class's index, name
-    /// or WordNet id), or Kaggle's LOC_val_solution.csv
+    /// List of images: a name and a label on each line, such as `ILSVRC2012_val_00000001.JPEG 65` (a class's index,
+    /// name or WordNet id), or Kaggle's LOC_val_solution.csv
     #[arg(long, value_name = "FILE")]
     val_list: Option<PathBuf>,
     /// Images: tar files as webdataset writes them, such as 'val-{000000..000099}.tar', each image with a file .cls of
