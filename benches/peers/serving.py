@@ -296,7 +296,7 @@ def above(arguments, network):
 
 def load_rows(arguments, network):
     """The rows of requests at a rate: medians of rounds, and the worst refusal."""
-    rounds = range(3 * arguments.rounds)
+    rounds = range(arguments.rounds)
     measure = lambda name, *rest: [piece(arguments, f"{network} {name} {number}", *rest) for number in rounds]
     even, chance = (measure(spacing, below, network, spacing) for spacing in ("even", "random"))
     flood = measure("flood", above, network)
@@ -418,7 +418,7 @@ def alone(arguments):
         record.write(
             "server",
             title="The server alone",
-            text="`hardnet serve` on one processor, the load on another. At a rate: medians of nine rounds of 6 s, "
+            text="`hardnet serve` on one processor, the load on another. At a rate: medians of rounds of 6 s, "
             "each between two measures of the rate that differ by less than 5 %.",
             command="python benches/peers/serving.py WEIGHTS PHOTOGRAPHS --ours-alone",
             commit=record.commit(),
@@ -435,7 +435,7 @@ def main():
     parser.add_argument("--ours", default=record.PROGRAM, type=shlex.split, help="the program")
     parser.add_argument("--triton", help="a Python with pytriton")
     parser.add_argument("--networks", nargs="*", default=NETWORKS)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=12, help="of each server in each round")
     parser.add_argument("--ours-alone", action="store_true", help="measure what has no peer")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "hardnet-serving")
