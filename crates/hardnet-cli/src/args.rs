@@ -7,7 +7,7 @@ use crate::commands::{
     segment, serve, trace, train,
 };
 
-/// Evaluate and run HarDNet image classifiers.
+/// Evaluate, run, train and serve HarDNet classifiers and segmentation networks.
 #[derive(Parser, Debug)]
 #[command(name = "hardnet", version, long_version = LONG_VERSION, propagate_version = true, max_term_width = 110)]
 pub(crate) struct Arguments {

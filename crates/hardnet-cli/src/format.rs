@@ -13,13 +13,13 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Parses a percentage. Not a number would be a check that always passes.
+/// Parses a percentage from 0 to 100. NaN is refused: no accuracy is below it, so every check would pass.
 pub(crate) fn percentage(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
     number.ok_or_else(|| "expected a number from 0 to 100, such as 76.5".into())
 }
 
-/// Parses a part of a whole.
+/// Parses a number above 0 and at most 1.
 pub(crate) fn fraction(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| *number > 0.0 && *number <= 1.0);
     number.ok_or_else(|| "expected a number above 0 and at most 1, such as 0.875".into())

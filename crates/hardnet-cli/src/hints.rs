@@ -91,7 +91,8 @@ fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
             "save the `state_dict()` with `torch.save` or `paddle.save`"
         }
         CheckpointError::TorchScript => "load it with `torch.jit.load` and save its `state_dict()` with `torch.save`",
-        CheckpointError::Choice { .. } | CheckpointError::NoEntry { .. } => "pass --entry with one of them",
+        CheckpointError::NoEntry { .. } => "pass --entry with one of them, or drop it",
+        CheckpointError::Choice { .. } => "pass --entry with one of them",
         CheckpointError::Limit { .. } | CheckpointError::Cycle { .. } => "do not trust this file",
         _ => return None,
     })

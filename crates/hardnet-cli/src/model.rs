@@ -388,7 +388,7 @@ struct Prepared {
 fn with_engine_hint<T>(built: hardnet_classifier::Result<T>) -> Result<T> {
     match built {
         Err(error @ hardnet_classifier::Error::Engine { engine, .. }) => Err(error).hint(|| match engine {
-            Engine::Candle => "drop --engine candle".into(),
+            Engine::Candle => "drop --precision int8, or pass --engine native --device cpu".into(),
             _ => "pass --device cpu or --engine candle".into(),
         }),
         Err(error @ hardnet_classifier::Error::Quantize(hardnet_quantize::Error::NoStatistics { .. })) => Err(error)

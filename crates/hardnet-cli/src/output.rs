@@ -28,7 +28,7 @@ pub(crate) fn check_free(path: &Path, force: bool) -> Result<()> {
 }
 
 /// Formats of weights and networks, by the endings of their files.
-const FORMATS: [&str; 8] = ["safetensors", "onnx", "pth", "pt", "tar", "bin", "pdparams", "toml"];
+const FORMATS: [&str; 10] = ["safetensors", "onnx", "pth", "pt", "pkl", "ckpt", "tar", "bin", "pdparams", "toml"];
 
 /// Returns an error if the ending of `path` is that of another format than `written`.
 pub(crate) fn check_format(path: &Path, written: &str) -> Result<()> {
@@ -39,7 +39,7 @@ pub(crate) fn check_format(path: &Path, written: &str) -> Result<()> {
     let shown = path.display();
     let failure = Failure::message(format!("`{shown}` does not end in .{written}, the format that is written"));
     Err(match ending {
-        "onnx" => failure.hint("`hardnet export` writes ONNX, of integers with --int8 qdq"),
+        "onnx" => failure.hint("`hardnet export` writes ONNX, in 8-bit integers with --int8 qdq"),
         "safetensors" => failure.hint("`hardnet convert` writes safetensors"),
         _ => failure,
     })

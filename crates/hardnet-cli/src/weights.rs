@@ -159,7 +159,7 @@ fn add_hint(file: hardnet_params::Result<WeightsFile>, path: &Path, options: &We
             Err(error).hint(|| "if it is a network of your own, pass --model FILE that describes it".into())
         }
         Err(error @ hardnet_params::Error::OtherNetwork { .. }) => {
-            Err(error).hint(|| "drop --model, or the network's name: the file determines the network".into())
+            Err(error).hint(|| "drop --model, or the network named before --weights: the file determines it".into())
         }
         Err(error @ hardnet_params::Error::Mismatch { .. }) => {
             Err(error).hint(|| format!("`hardnet inspect --tensors {}` lists its tensors", path.display()))
@@ -189,7 +189,7 @@ pub(crate) fn meant(name: &str) -> String {
     let entries = registry().iter();
     let of_network: Vec<_> = entries.filter(|entry| entry.config == name).map(|entry| entry.tag.as_str()).collect();
     if !of_network.is_empty() {
-        return format!("`{name}` is a network; its published weights are {}", quoted(&of_network));
+        return format!("`{name}` is a network; the tags of its weights are {}", quoted(&of_network));
     }
     match nearest(name, registry().iter().map(|entry| entry.tag.as_str())).as_slice() {
         [] => "neither a file nor a tag; `hardnet list --weights` lists the tags".into(),

@@ -5,7 +5,7 @@
 //! with any of them.
 //!
 //! All calls of MPI are made by one thread, which sends and receives while others compute. It also sends signs of life,
-//! by which a rank that was killed or stopped differs from one that computes for long.
+//! which tell a rank that was killed or stopped from one that takes long to compute.
 
 #[cfg(unix)]
 mod binary_interface;

@@ -1,7 +1,7 @@
 //! Images and weights of HarDNet's demonstration, inside the crate: nothing is fetched, and nothing needs to be
 //! installed.
 //!
-//! It is a crate of its own, so programs that do not use the files neither download nor carry them. They have 6 MB, and
-//! 5 MB packed.
+//! It is a crate of its own, so programs that do not use the files neither download nor carry them. They take 6 MB,
+//! packed 5 MB.
 
 pub mod fashion_mnist;

@@ -32,7 +32,10 @@ pub(crate) struct DownloadArgs {
 
 pub(crate) fn run(args: &DownloadArgs, printer: &Printer) -> Result<Exit> {
     if let WeightsSource::Path(path) = &args.source {
-        let hint = format!("{}; a file on the Hub is hf://owner/name", meant(&path.to_string_lossy()));
+        let hint = match path.exists() {
+            true => "it is a file, which --weights takes as it is".into(),
+            false => format!("{}; a file on the Hub is hf://owner/name", meant(&path.to_string_lossy())),
+        };
         return Err(Failure::message(format!("no weights named `{}`", path.display())).hint(hint));
     }
     if args.dry_run {

@@ -27,7 +27,8 @@ struct Environment {
     cpu_features: Vec<&'static str>,
     processors: usize,
     threads: usize,
-    isa: &'static str,
+    /// The kernels' instruction set, or why there is none of the name in HARDNET_ISA.
+    isa: String,
     decoder: &'static str,
     variables: BTreeMap<&'static str, Option<String>>,
 }
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &EnvArgs, printer: &Printer) -> Result<Exit> {
         cpu_features: cpu_features(),
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         threads: knobs::threads(),
-        isa: hardnet_simd::Isa::from_environment()?.name(),
+        isa: hardnet_simd::Isa::from_environment().map_or_else(|error| error.to_string(), |isa| isa.name().into()),
         decoder: hardnet_data::JPEG_DECODER,
         variables: knobs::table().map(|(name, _)| (name, knobs::redacted_value(name))).collect(),
     };

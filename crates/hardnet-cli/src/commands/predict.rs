@@ -65,7 +65,7 @@ pub(crate) struct PredictArgs {
     logits: bool,
     /// Write class activation maps to DIR: where each image shows its first class, over the image
     ///
-    /// The map of `photo.jpg` is photo_cam.png. Folders below an image folder are repeated. Places that speak for the
+    /// The map of `photo.jpg` is photo_cam.png. Subfolders of an image folder are kept. Places that speak for the
     /// class are colored, from blue to red. Each image is read and computed once more.
     #[arg(long, value_name = "DIR")]
     cam: Option<PathBuf>,

@@ -29,7 +29,7 @@ use report::QuantizeReport;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Without images, ranges follow from ReLU6 and batch normalization. With --calibrate they are measured. The \
-file is a quarter of the size of the network in f32. docs/int8.md lists the commands that take it, and what \
+file is a quarter to half the size of the network in f32. docs/int8.md lists the commands that take it, and what \
 it costs in accuracy.
 
 Examples:

@@ -1,6 +1,6 @@
 //! `hardnet list`, `env`, `completions`, `--help`.
 
-use super::support::Folder;
+use super::support::{Folder, Run};
 
 #[test]
 fn list_has_the_networks_and_their_published_accuracies() {
@@ -43,6 +43,16 @@ fn env_lists_every_variable() {
     let json = folder.run("env --json").exits(0).json();
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(json["variables"]["HF_HUB_OFFLINE"], "1");
+}
+
+#[test]
+fn env_says_which_instruction_set_is_wrong_and_prints_the_rest() {
+    let folder = Folder::new();
+    let run = |command: &str| -> Run { folder.command(command).env("HARDNET_ISA", "avx9").output().unwrap().into() };
+    let said = "`avx9` is not an instruction set of this processor";
+    run("list").exits(2).says(said);
+    let env = run("env").exits(0).stdout;
+    assert!(env.contains(said) && env.contains("jpeg decoder"), "{env}");
 }
 
 /// A container with a part of a machine's processors has no use for a thread for each core of the machine.

@@ -205,7 +205,8 @@ fn names_that_are_nothing_are_refused_before_anyone_is_asked() {
     run(&folder, &hub, "bench hardnet39ds --weights hardnet39ds.fashion")
         .exits(2)
         .says("neither a file nor a tag; `hardnet list --weights`");
-    run(&folder, &hub, "bench hardnet68 --weights hardnet68").says("a network; its published weights are `hardnet68.");
+    run(&folder, &hub, "bench hardnet68 --weights hardnet68")
+        .says("a network; the tags of its weights are `hardnet68.");
     run(&folder, &hub, "bench hardnet68 --weights hardnet68.upstream_in1")
         .exits(2)
         .says("similar tags: `hardnet68.upstream_in1k`");

@@ -209,6 +209,8 @@ mod built {
         let folder = Folder::new();
         folder.run("serve").exits(2).says("no weights given").says("hint: pass weights");
         folder.run("serve a/x.pth b/x.pth").exits(2).says("two models are called `x`").says("NAME=WEIGHTS");
+        let missing = folder.run("serve hardnet68").exits(2).says("cannot read weights").says("is a network");
+        assert_eq!(missing.stdout, "", "it does not listen");
         folder.run(&format!("serve {DEMO} --engine candle")).exits(2).says("native engine");
         folder.run(&format!("serve {DEMO} --api-key-file none")).exits(2).says("cannot read `none`");
         folder.run(&format!("serve {DEMO} --tls-cert a.pem")).exits(2).says("--tls-key");

@@ -20,9 +20,8 @@ const NEWEST: f64 = 0.1;
 /// and the time of decoding from images that come before them.
 const AHEAD: usize = 2;
 
-/// Part of the time before its deadline in which an image must be expected to be computed. A machine that other
-/// programs use slows down by a third from one second to the next, and an answer that comes too late is computed for
-/// nothing.
+/// Share of the time until its deadline within which an image must be expected to be done. On a machine with other
+/// work, speed falls by a third from one second to the next, and an answer that comes too late is computed for nothing.
 const EXPECTED: f64 = 2.0 / 3.0;
 
 /// Images that are accepted: as slots, and those that are prepared in their order.

@@ -21,6 +21,7 @@ use crate::model::{EngineChoice, ModelArgs, OpenedModel};
 use crate::pipeline::PipelineArgs;
 use crate::printer::Printer;
 use crate::segmentation::ViewArgs;
+use crate::weights::{is_missing_name, meant};
 
 /// Pause between two looks at whether the program is asked to stop.
 const POLL: Duration = Duration::from_millis(20);
@@ -73,7 +74,7 @@ pub(crate) struct ServeArgs {
     /// Pixels of an image
     #[arg(long, value_name = "PIXELS", default_value = "50000000")]
     max_pixels: u64,
-    /// Open connections; a new one then takes the place of the one that has been silent longest
+    /// Open connections; when there are so many, a new one takes the place of the one that has been silent longest
     #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
     max_connections: usize,
     /// File with a key; all requests but those of health must send `Authorization: Bearer KEY`
@@ -169,6 +170,15 @@ pub(crate) fn run(args: &ServeArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Refuses a file that does not exist, before the server listens.
+fn check_exists(source: &WeightsSource) -> Result<()> {
+    let WeightsSource::Path(path) = source else { return Ok(()) };
+    let Err(error) = std::fs::metadata(path) else { return Ok(()) };
+    let failure =
+        Failure::from(anyhow::Error::from(error).context(format!("cannot read weights `{}`", path.display())));
+    Err(if is_missing_name(path) { failure.hint(meant(&path.to_string_lossy())) } else { failure })
+}
+
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -186,6 +196,9 @@ impl ServeArgs {
         if let Some(twice) = models.iter().find(|model| !names.insert(&model.name)) {
             return Err(Failure::message(format!("two models are called `{}`", twice.name))
                 .hint("pass NAME=WEIGHTS to name them"));
+        }
+        for model in &models {
+            check_exists(&model.source)?;
         }
         if self.model.engine() == Some(EngineChoice::Candle) {
             return Err(Failure::message("the server computes on the native engine").hint("drop --engine candle"));
