@@ -184,7 +184,7 @@ pub(crate) fn is_missing_name(path: &Path) -> bool {
     path.parent() == Some(Path::new("")) && !path.exists()
 }
 
-/// What a name that is neither a file nor a tag may have been meant for.
+/// Suggests tags for `name`, which is neither a file nor a tag.
 pub(crate) fn meant(name: &str) -> String {
     let entries = registry().iter();
     let of_network: Vec<_> = entries.filter(|entry| entry.config == name).map(|entry| entry.tag.as_str()).collect();

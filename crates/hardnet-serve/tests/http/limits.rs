@@ -120,7 +120,7 @@ fn silent_connections_make_room_for_others() {
                 assert_eq!(connection.read().unwrap().status, 200);
             }
         }
-        // What these sent is read before others connect, who are then not the ones that have been silent longest.
+        // The server reads these bytes before it accepts others; otherwise, the others would be silent longest.
         std::thread::sleep(Duration::from_millis(100));
         // The first is not the one that is silent longest.
         if begin.is_empty() {
