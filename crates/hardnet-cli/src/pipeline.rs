@@ -119,10 +119,7 @@ impl PipelineArgs {
         of_file: Option<&serde_json::Value>,
     ) -> Result<(Pipeline, Vec<&'static str>)> {
         let (pipeline, why) = match &self.pipeline {
-            Some(name) if Protocol::NAMES.contains(&name.as_str()) => {
-                return Err(Failure::message(format!("--pipeline {name} is for segmentation networks")));
-            }
-            Some(name) => (name.parse()?, GIVEN),
+            Some(name) => (named(name)?, GIVEN),
             None => default_pipeline(config, of_file)?,
         };
         self.changes.apply(pipeline, why)
@@ -183,6 +180,14 @@ fn names() -> impl Iterator<Item = PossibleValue> {
         .map(PossibleValue::new)
         // Those of segmentation networks, which `PipelineArgs::protocol` takes.
         .chain(Protocol::NAMES.map(|name| PossibleValue::new(name).hide(true)))
+}
+
+/// The pipeline of a classifier that `--pipeline` names.
+fn named(name: &str) -> Result<Pipeline> {
+    if Protocol::NAMES.contains(&name) {
+        return Err(Failure::message(format!("--pipeline {name} is for segmentation networks")));
+    }
+    Ok(name.parse()?)
 }
 
 /// Prints a pipeline under `name` with the reasons for it.

@@ -9,7 +9,7 @@ use hardnet_model::Config;
 use hardnet_segmentation::Protocol;
 use hardnet_weights::{PublishedAccuracy, RegisteredPipeline, RegistryEntry};
 
-use super::{GIVEN, PipelineChanges, announce, default_pipeline, names, own_name};
+use super::{GIVEN, PipelineChanges, announce, default_pipeline, named, names, own_name};
 use crate::failure::{Failure, Result};
 use crate::printer::Printer;
 
@@ -108,7 +108,7 @@ impl PipelinesArgs {
                 self.add_published(&mut choice, config, of_file, (weights, entry))?;
                 continue;
             }
-            let (pipeline, reasons) = self.changes.apply(name.parse()?, GIVEN)?;
+            let (pipeline, reasons) = self.changes.apply(named(name)?, GIVEN)?;
             let (is_new, same) = choice.add(name, pipeline, reasons);
             if !is_new && same.published.is_empty() {
                 let name = if same.name == *name { "twice".into() } else { format!("again, as `{name}`") };

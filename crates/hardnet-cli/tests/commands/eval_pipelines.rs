@@ -138,3 +138,11 @@ fn weights_without_published_accuracies_name_the_remedy() {
         .says("hardnet list --weights");
     folder.run("eval --pipeline published --img-size 32").exits(2).says("`--img-size` changes the pipelines");
 }
+
+#[test]
+fn a_pipeline_of_segmentation_networks_is_not_one_of_classifiers() {
+    let folder = ready();
+    for command in [EVAL, "predict --weights small.safetensors images"] {
+        folder.run(&format!("{command} --pipeline fchardnet")).exits(2).says("fchardnet is for segmentation networks");
+    }
+}
