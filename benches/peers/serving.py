@@ -419,7 +419,7 @@ def alone(arguments):
             title="The server alone",
             text="`hardnet serve` on one processor, the load on another. At a rate: medians of 7 rounds "
             "of 6 s, before and after which the rate, measured with 16 connections that wait for answers, was the same within "
-            "5 %.",
+            "5 %. The machine is shared with others, which slow it down by up to a third for seconds.",
             command="python benches/peers/serving.py WEIGHTS PHOTOGRAPHS --ours-alone",
             commit=record.commit(),
             versions={"wrk": "4.1.0"},
