@@ -1,16 +1,21 @@
 //! Numbers as text, and text as numbers.
 
+use std::str::FromStr;
+
 /// A count with its noun, in the plural unless the count is 1.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Parses a whole number from 1.
+pub(crate) fn positive<T: FromStr + From<u8> + PartialOrd>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| *number >= T::from(1));
+    number.ok_or_else(|| "expected a whole number from 1".into())
+}
+
+/// Parses a whole number from 1, as [`positive`] does, of the type that most options have.
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("expected a whole number from 1".into()),
-        Ok(number) => Ok(number),
-    }
+    positive(text)
 }
 
 /// Parses a percentage from 0 to 100. NaN is refused: no accuracy is below it, so every check would pass.

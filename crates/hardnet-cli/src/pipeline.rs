@@ -3,15 +3,15 @@
 
 mod several;
 
+use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Args, value_parser};
 use hardnet_classifier::{PipelineOrigin, pipeline_of};
 use hardnet_data::{CropMode, Exif, Pipeline, Resampling};
 use hardnet_model::{Config, WeightsFile};
 use hardnet_segmentation::{Protocol, protocol_of};
 
 use crate::failure::{Failure, Hinted, Result};
-use crate::format::fraction;
+use crate::format::{fraction, positive};
 use crate::printer::Printer;
 pub(crate) use several::{ChosenPipeline, PipelinesArgs, path_of_pipeline};
 
@@ -34,7 +34,7 @@ pub(crate) struct PipelineArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PipelineChanges {
     /// Side of the network's square input, in pixels; the resize is scaled to match
-    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "PIXELS", value_parser = positive::<u32>)]
     img_size: Option<u32>,
     /// Fraction of the resized image's short side that the crop keeps, such as 0.875
     #[arg(long, value_name = "FRACTION", value_parser = fraction)]

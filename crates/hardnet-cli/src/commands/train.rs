@@ -83,7 +83,7 @@ pub(crate) struct TrainArgs {
     workers: Option<usize>,
     /// Seconds without a sign of life after which a rank of MPI ends the run
     #[cfg(feature = "mpi")]
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = crate::format::positive::<u64>)]
     rank_timeout: u64,
     /// MPI: open-mpi, mpich, or the path of its library [default: that of mpirun or mpiexec; open-mpi under srun]
     #[cfg(feature = "mpi")]

@@ -157,6 +157,9 @@ fn numbers_that_make_no_sense() {
         let code = if flags.starts_with("-b 9") { 0 } else { 2 };
         run.exits(code);
     }
+    for flags in ["-b 0", "--img-size 0", "--img-size x", "--img-size 4294967296"] {
+        folder.run(&format!("{EVAL} {flags}")).exits(2).says("expected a whole number from 1");
+    }
 }
 
 #[cfg(unix)]

@@ -213,6 +213,9 @@ mod built {
         assert_eq!(missing.stdout, "", "it does not listen");
         folder.run(&format!("serve {DEMO} --engine candle")).exits(2).says("native engine");
         folder.run(&format!("serve {DEMO} --api-key-file none")).exits(2).says("cannot read `none`");
+        for pixels in ["0", "many"] {
+            folder.run(&format!("serve {DEMO} --max-pixels {pixels}")).exits(2).says("expected a whole number from 1");
+        }
         folder.run(&format!("serve {DEMO} --tls-cert a.pem")).exits(2).says("--tls-key");
         folder.write("a.pem", "no certificate");
         folder

@@ -14,7 +14,7 @@ use hardnet_serve::{BatcherOptions, Log, Model, RequestRecord, Server, ServerOpt
 use hardnet_weights::WeightsSource;
 
 use crate::failure::{Exit, Failure, Result};
-use crate::format::at_least_one;
+use crate::format::{at_least_one, positive};
 use crate::interrupt::Interrupt;
 use crate::labels::classes;
 use crate::model::{EngineChoice, ModelArgs, OpenedModel};
@@ -72,7 +72,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value = "16777216", value_parser = at_least_one)]
     max_body: usize,
     /// Pixels of an image
-    #[arg(long, value_name = "PIXELS", default_value = "50000000")]
+    #[arg(long, value_name = "PIXELS", default_value = "50000000", value_parser = positive::<u64>)]
     max_pixels: u64,
     /// Open connections; when there are so many, a new one takes the place of the one that has been silent longest
     #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
