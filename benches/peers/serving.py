@@ -417,9 +417,9 @@ def alone(arguments):
         record.write(
             "server",
             title="The server alone",
-            text="`hardnet serve` on one processor, the load on another. At a rate: medians of 7 rounds "
-            "of 6 s, before and after which the rate, measured with 16 connections that wait for answers, was the same within "
-            "5 %. The machine is shared with others, which slow it down by up to a third for seconds.",
+            text=f"`hardnet serve` on one processor, the load on another. At a rate: medians of {arguments.rounds} rounds of "
+            f"{arguments.seconds / 2:.0f} s, before and after which the rate, measured with {CONNECTIONS} connections that wait "
+            "for answers, was the same within 5 %: machines that are shared with others change their speed.",
             command="python benches/peers/serving.py WEIGHTS PHOTOGRAPHS --ours-alone",
             commit=record.commit(),
             versions={"wrk": "4.1.0"},
